@@ -1,0 +1,236 @@
+"""Every exception that clipper_nb raises.
+
+ClipperException                       catch this for everything of ours
+├─ UnconnectedException                call connect() or start_clipper() first
+├─ InvalidRequestError                 the caller can fix it
+│  ├─ InvalidNameError                 an application, model or cluster name, or a version
+│  └─ InvalidInputError                a query's input does not fit the application's input type
+├─ NotFoundError
+│  ├─ ApplicationNotFoundError  ModelNotFoundError  ImageNotFoundError
+├─ ExistsError                         that name, or name:version, is taken
+├─ ClusterError                        the cluster itself: cannot start, cannot be reached
+│  ├─ ClusterStartError  ClusterNotFoundError  ClusterUnreachableError
+├─ DeploymentError
+│  ├─ SerializationError               the function cannot leave the notebook
+│  ├─ ImageBuildError                  packages or files could not be put into the image
+│  ├─ ReplicaStartError                a replica ended while it was loading the model
+│  │  ├─ ModelImportError              a module is missing there
+│  │  └─ ModelLoadError                loading the model raised
+│  └─ StartTimeoutError                replicas did not become ready in time
+├─ ManagementError                     the management frontend gave an unexpected answer
+├─ PredictionError                     the model raised, or returned the wrong length or type
+├─ StateUnavailableError               Redis does not answer; nothing was changed
+└─ ProtocolError                       malformed frame or wrong protocol version
+
+The two ``…Exception`` names are Clipper's. Exceptions take facts and make their own sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class ClipperException(Exception):
+    """Anything that clipper_nb raises; ``msg`` is the sentence."""
+
+    def __init__(self, msg: str) -> None:
+        super().__init__(msg)
+        self.msg = msg
+
+
+class UnconnectedException(ClipperException):
+    """A method that needs a cluster was called before ``start_clipper()`` or ``connect()``."""
+
+    def __init__(self, method: str = "This method") -> None:
+        super().__init__(f"{method} needs a cluster: call start_clipper() or connect() first.")
+
+
+class InvalidRequestError(ClipperException):
+    """The caller asked for something that cannot be; the sentence says what to change."""
+
+
+class InvalidNameError(InvalidRequestError):
+    """A name or version breaks its rule."""
+
+    def __init__(self, what: str, value: object, rule: str) -> None:
+        super().__init__(f"{value!r} is not a valid {what}: {rule}")
+        self.what, self.value, self.rule = what, value, rule
+
+
+class InvalidInputError(InvalidRequestError):
+    """An input does not fit the input type it is sent to."""
+
+
+class NotFoundError(ClipperException):
+    """The thing that was named does not exist."""
+
+
+class ApplicationNotFoundError(NotFoundError):
+    """No application has that name."""
+
+    def __init__(self, name: str, known: Sequence[str] | None = None) -> None:
+        super().__init__(f"No application with name '{name}' exists.{_known('Applications', known)}")
+        self.name = name
+
+
+class ModelNotFoundError(NotFoundError):
+    """No model has that name, or the model has no such version."""
+
+    def __init__(self, name: str, version: str | None = None, known: Sequence[str] | None = None) -> None:
+        if version is None:
+            sentence = f"No model with name '{name}' exists.{_known('Models', known)}"
+        else:
+            sentence = f"No model with name '{name}' and version '{version}' exists.{_known('Versions', known)}"
+        super().__init__(sentence)
+        self.name, self.version = name, version
+
+
+class ImageNotFoundError(NotFoundError):
+    """The image of a model version is not where replicas are started."""
+
+    def __init__(self, image: str, hint: str) -> None:
+        super().__init__(f"There is no image '{image}'. {hint}")
+        self.image = image
+
+
+class ExistsError(ClipperException):
+    """That name, or name:version, is already taken."""
+
+
+class ClusterError(ClipperException):
+    """The cluster cannot be started or reached."""
+
+
+class ClusterStartError(ClusterError):
+    """A process of the cluster did not come up."""
+
+    def __init__(self, what: str, log_tail: str = "") -> None:
+        super().__init__(what + _log_end(log_tail))
+        self.log_tail = log_tail
+
+
+class ClusterNotFoundError(ClusterError):
+    """No cluster with that name runs here."""
+
+
+class ClusterUnreachableError(ClusterError):
+    """A frontend or the cluster's supervisor did not answer in time."""
+
+
+class DeploymentError(ClipperException):
+    """A model version could not be deployed; nothing of it is left, and the old version serves on."""
+
+
+class SerializationError(DeploymentError):
+    """The function, or something it captured, cannot be pickled."""
+
+
+class ImageBuildError(DeploymentError):
+    """The image could not be built."""
+
+    def __init__(self, what: str, log_tail: str = "") -> None:
+        super().__init__(what + _log_end(log_tail))
+        self.log_tail = log_tail
+
+
+class ReplicaStartError(DeploymentError):
+    """A replica ended before it was ready.
+
+    Attributes
+    ----------
+    exit_status : int or None
+        The process's exit status; negative is the signal that ended it.
+    log_tail : str
+        The last lines that the replica wrote.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        reason: str,
+        *,
+        exit_status: int | None = None,
+        log_tail: str = "",
+        hint: str = "",
+    ) -> None:
+        advice = f" {hint}" if hint else ""
+        super().__init__(f"A replica of {model_id} {reason}.{advice}{_log_end(log_tail)}")
+        self.model_id, self.exit_status, self.log_tail = model_id, exit_status, log_tail
+
+
+class ModelImportError(ReplicaStartError):
+    """The replica could not import a module that the model needs."""
+
+
+class ModelLoadError(ReplicaStartError):
+    """The replica's load of the model raised."""
+
+
+class StartTimeoutError(DeploymentError):
+    """Replicas were not ready by the deadline."""
+
+    def __init__(
+        self, model_id: str, *, num_ready: int, num_replicas: int, waited_s: float, log_tail: str = ""
+    ) -> None:
+        super().__init__(
+            f"{num_ready} of {num_replicas} replicas of {model_id} were ready after {waited_s:.1f} s. If the model "
+            f"needs longer to load, pass timeout_s=.{_log_end(log_tail)}"
+        )
+        self.model_id, self.num_ready, self.num_replicas = model_id, num_ready, num_replicas
+        self.waited_s, self.log_tail = waited_s, log_tail
+
+
+class ManagementError(ClipperException):
+    """The management frontend answered with a status that we do not know how to read."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"The management frontend answered with status {status}: {body[:500]}")
+        self.status, self.body = status, body
+
+
+class PredictionError(ClipperException):
+    """The model raised, or returned something that is not one output per input.
+
+    Attributes
+    ----------
+    exception_type : str
+        Name of the exception's class in the model container.
+    traceback_text : str
+        Its traceback there; empty when there is none.
+    """
+
+    def __init__(self, message: str, exception_type: str = "PredictionError", traceback_text: str = "") -> None:
+        super().__init__(message)
+        self.exception_type, self.traceback_text = exception_type, traceback_text
+
+
+class StateUnavailableError(ClipperException):
+    """Redis does not answer, so the configuration cannot be read or changed."""
+
+
+class ProtocolError(ClipperException):
+    """A frame or body is malformed, or speaks another version of the protocol."""
+
+
+class RemoteTraceback(Exception):
+    """The traceback of another process, shown as the cause of ours."""
+
+    def __init__(self, traceback_text: str) -> None:
+        super().__init__(traceback_text)
+        self.traceback_text = traceback_text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.traceback_text.rstrip()}\n"""'
+
+
+def _known(what: str, names: Sequence[str] | None) -> str:
+    if names is None:
+        return ""
+    if not names:
+        return f" There are no {what.lower()} yet."
+    shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    return f" {what}: {shown}."
+
+
+def _log_end(log_tail: str) -> str:
+    return f"\nEnd of its log:\n{log_tail.rstrip()}" if log_tail.strip() else ""

@@ -1,0 +1,87 @@
+"""The five input types and their spellings."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from clipper_nb.errors import InvalidRequestError
+
+
+class InputType(str, Enum):
+    """Type of one query's input; the value is the canonical spelling that is stored and returned."""
+
+    BYTES = "bytes"
+    INTEGERS = "integers"
+    FLOATS = "floats"
+    DOUBLES = "doubles"
+    STRINGS = "strings"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def code(self) -> int:
+        """Number of the type on the wire (RPC version 3)."""
+        return _CODES[self]
+
+    @property
+    def item_size_bytes(self) -> int:
+        """Bytes of one element in an encoded input; 1 for text."""
+        return _ITEM_SIZES_BYTES[self]
+
+    @property
+    def expectation(self) -> str:
+        """What the JSON value of one input must be, for error messages."""
+        return _EXPECTATIONS[self]
+
+    @classmethod
+    def from_code(cls, code: int) -> InputType:
+        """Return the type with that number on the wire; raises ``ValueError`` for an unknown one."""
+        for input_type, known in _CODES.items():
+            if known == code:
+                return input_type
+        raise ValueError(f"unknown input type code {code}")
+
+
+_CODES = {
+    InputType.BYTES: 0,
+    InputType.INTEGERS: 1,
+    InputType.FLOATS: 2,
+    InputType.DOUBLES: 3,
+    InputType.STRINGS: 4,
+}
+_ITEM_SIZES_BYTES = {
+    InputType.BYTES: 1,
+    InputType.INTEGERS: 4,
+    InputType.FLOATS: 4,
+    InputType.DOUBLES: 8,
+    InputType.STRINGS: 1,
+}
+_EXPECTATIONS = {
+    InputType.BYTES: "base64 text (standard alphabet, padded)",
+    InputType.INTEGERS: "a list of whole numbers from -2147483648 to 2147483647, written without a decimal point",
+    InputType.FLOATS: "a list of numbers in the range of float32",
+    InputType.DOUBLES: "a list of numbers",
+    InputType.STRINGS: "text",
+}
+_SPELLINGS = {
+    spelling: input_type
+    for input_type, spellings in {
+        InputType.BYTES: ("bytes", "byte", "b"),
+        InputType.INTEGERS: ("integers", "ints", "integer", "int", "i"),
+        InputType.FLOATS: ("floats", "float", "f"),
+        InputType.DOUBLES: ("doubles", "double", "d"),
+        InputType.STRINGS: ("strings", "string", "str", "strs", "s"),
+    }.items()
+    for spelling in spellings
+}
+
+
+def parse_input_type(spelling: object) -> InputType:
+    """Return the input type that *spelling* names; any of Clipper's spellings, in any case."""
+    found = _SPELLINGS.get(spelling.strip().lower()) if isinstance(spelling, str) else None
+    if found is None:
+        raise InvalidRequestError(
+            f"{spelling!r} is not an input type. Use 'ints', 'floats', 'doubles', 'bytes' or 'strings'."
+        )
+    return found

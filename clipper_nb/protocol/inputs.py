@@ -1,0 +1,92 @@
+"""Inputs between their three forms: JSON value, payload bytes on the wire, and what the model's function gets.
+
+The query frontend only needs the first step, so NumPy is imported by the model container alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from clipper_nb.errors import InvalidInputError, ProtocolError
+from clipper_nb.protocol.input_types import InputType
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    ModelInput = np.ndarray[Any, np.dtype[Any]] | str
+
+_ARRAY_CODES = {InputType.INTEGERS: "i", InputType.FLOATS: "f", InputType.DOUBLES: "d"}
+_DTYPES = {
+    InputType.BYTES: "<i1",
+    InputType.INTEGERS: "<i4",
+    InputType.FLOATS: "<f4",
+    InputType.DOUBLES: "<f8",
+}
+_LITTLE_ENDIAN = sys.byteorder == "little"
+
+
+def encode_input(input_type: InputType, value: Any) -> bytes:
+    """Return the payload of one checked value: a list of numbers, text, or ``bytes`` for the bytes type."""
+    if input_type is InputType.STRINGS:
+        return str(value).encode()
+    if input_type is InputType.BYTES:
+        return bytes(value)
+    numbers = array(_ARRAY_CODES[input_type], value)
+    if not _LITTLE_ENDIAN:
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def decode_input(input_type: InputType, payload: bytes | memoryview) -> ModelInput:
+    """Return what the model's function gets for one payload: a read-only 1-D array, or text.
+
+    Raises
+    ------
+    ProtocolError
+        When the payload is not a whole number of elements, or not UTF-8.
+    """
+    if input_type is InputType.STRINGS:
+        try:
+            return str(payload, "utf-8")
+        except UnicodeDecodeError as exc:
+            raise ProtocolError(f"A text input is not UTF-8: {exc}") from exc
+    import numpy as np
+
+    if len(payload) % input_type.item_size_bytes:
+        raise ProtocolError(
+            f"An input of type {input_type} has {len(payload)} bytes, not a multiple of {input_type.item_size_bytes}"
+        )
+    decoded = np.frombuffer(payload, dtype=_DTYPES[input_type])
+    decoded.flags.writeable = False
+    return decoded
+
+
+def format_input(input_type: InputType, value: Any) -> Any:
+    """Return the JSON value of an input as a notebook has it: arrays and sequences become lists, bytes base64.
+
+    Raises
+    ------
+    InvalidInputError
+        When *value* has no such form; numbers are checked by the query frontend.
+    """
+    if input_type is InputType.STRINGS:
+        if isinstance(value, str):
+            return value
+    elif input_type is InputType.BYTES:
+        if hasattr(value, "tobytes"):
+            value = value.tobytes()
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return base64.b64encode(value).decode("ascii")
+    else:
+        if hasattr(value, "tolist"):
+            value = value.tolist()
+        if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
+            return [item.item() if hasattr(item, "item") else item for item in value]
+    expected = {InputType.STRINGS: "str", InputType.BYTES: "bytes or an array of them"}.get(
+        input_type, "a 1-D array or list of numbers"
+    )
+    raise InvalidInputError(f"An input of type {input_type} must be {expected}, not {type(value).__name__}.")

@@ -1,0 +1,57 @@
+"""How a model container that cannot load its model tells why: one line at the end of its log.
+
+The log is the one thing that every container manager can read from a process that is already gone.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from dataclasses import asdict, dataclass
+
+_MARK = "clipper_nb.load_failure "
+
+
+@dataclass(frozen=True)
+class LoadFailure:
+    """Why loading a model failed."""
+
+    exception_type: str
+    message: str
+    traceback_text: str
+    missing_module: str | None = None
+    """Name of the module that could not be imported, when that was the reason."""
+
+
+def describe_load_failure(exc: BaseException) -> LoadFailure:
+    """Return the record of an exception raised while a model was loaded."""
+    missing = None
+    if isinstance(exc, ImportError):
+        missing = exc.name or str(exc)
+    return LoadFailure(
+        exception_type=type(exc).__name__,
+        message=str(exc),
+        traceback_text="".join(traceback.format_exception(exc)),
+        missing_module=missing,
+    )
+
+
+def format_load_failure(failure: LoadFailure) -> str:
+    """Return the one line for the log."""
+    return _MARK + json.dumps(asdict(failure))
+
+
+def parse_load_failure(log: str) -> LoadFailure | None:
+    """Return the last load failure that *log* tells of, or ``None``."""
+    for line in reversed(log.splitlines()):
+        if line.startswith(_MARK):
+            try:
+                return LoadFailure(**json.loads(line[len(_MARK) :]))
+            except (ValueError, TypeError):
+                return None
+    return None
+
+
+def without_load_failure(log: str) -> str:
+    """Return *log* as a person wants to read it."""
+    return "\n".join(line for line in log.splitlines() if not line.startswith(_MARK))

@@ -1,0 +1,83 @@
+"""The rules for application, model, version and cluster names; each is checked at every door by one function."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from clipper_nb.errors import InvalidNameError
+
+MAX_NAME_LENGTH = 63
+
+_MODEL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
+_VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_APPLICATION_NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?\Z")
+
+RESERVED_APPLICATION_NAMES = frozenset({"admin", "metrics", "livez", "readyz", "healthz", "docs", "static"})
+"""First path segments that the frontends use, or keep for themselves."""
+
+
+class ModelId(NamedTuple):
+    """One version of one model; its text is ``name:version``."""
+
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.version}"
+
+    @classmethod
+    def parse(cls, text: str) -> ModelId:
+        """Return the id that *text* (``name:version``) spells; neither part can hold a colon."""
+        name, _, version = text.partition(":")
+        return cls(check_model_name(name), check_version(version))
+
+
+def check_model_name(name: object) -> str:
+    """Return *name* when it is a valid model name, else raise :class:`InvalidNameError`."""
+    if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _MODEL_NAME.match(name):
+        return name
+    raise InvalidNameError(
+        "model name",
+        name,
+        "use lower case letters, digits and inner hyphens, at most 63 characters, for example 'digits-net'.",
+    )
+
+
+def check_version(version: object) -> str:
+    """Return *version* as text when it is a valid version; an ``int`` becomes text, a ``float`` is refused."""
+    if isinstance(version, bool) or not isinstance(version, (int, str)):
+        rule = "use text or an int."
+        if isinstance(version, float):
+            rule = f"a float cannot tell 1.10 from 1.1; write it as text: '{version}'."
+        raise InvalidNameError("version", version, rule)
+    text = str(version)
+    if _VERSION.match(text):
+        return text
+    raise InvalidNameError(
+        "version",
+        version,
+        "use letters, digits, '_', '.' and '-', not starting with '.' or '-', at most 128 characters.",
+    )
+
+
+def check_application_name(name: object) -> str:
+    """Return *name* when it is a valid application name that no route of the frontends uses."""
+    if isinstance(name, str) and name.lower() in RESERVED_APPLICATION_NAMES:
+        raise InvalidNameError("application name", name, "the frontends use this path themselves.")
+    if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _APPLICATION_NAME.match(name):
+        return name
+    raise InvalidNameError(
+        "application name",
+        name,
+        "use letters, digits and inner '-', '_' or '.', at most 63 characters; it is one segment of the URL.",
+    )
+
+
+def check_cluster_name(name: object) -> str:
+    """Return *name* when it is a valid cluster name (same rule as an application's, no reserved words)."""
+    if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _APPLICATION_NAME.match(name):
+        return name
+    raise InvalidNameError(
+        "cluster name", name, "use letters, digits and inner '-', '_' or '.', at most 63 characters."
+    )

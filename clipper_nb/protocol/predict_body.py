@@ -1,0 +1,150 @@
+"""Bodies of ``POST /<application>/predict``: parsed straight into payloads, answered as bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from clipper_nb.errors import InvalidInputError
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.inputs import encode_input
+from clipper_nb.protocol.records import Prediction
+
+_Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+_Float32 = Annotated[float, Meta(ge=-3.4028234663852886e38, le=3.4028234663852886e38)]
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """One predict request: encoded inputs in order, and whether the answer is a batch."""
+
+    payloads: list[bytes]
+    is_batch: bool
+    version: str | None
+
+
+class _Body(Struct, forbid_unknown_fields=True):
+    version: str | int | UnsetType = UNSET
+
+
+class _Integers(_Body):
+    input: list[_Int32] | UnsetType = UNSET
+    input_batch: list[list[_Int32]] | UnsetType = UNSET
+
+
+class _Floats(_Body):
+    input: list[_Float32] | UnsetType = UNSET
+    input_batch: list[list[_Float32]] | UnsetType = UNSET
+
+
+class _Doubles(_Body):
+    input: list[float] | UnsetType = UNSET
+    input_batch: list[list[float]] | UnsetType = UNSET
+
+
+class _Bytes(_Body):
+    input: bytes | UnsetType = UNSET
+    input_batch: list[bytes] | UnsetType = UNSET
+
+
+class _Strings(_Body):
+    input: str | UnsetType = UNSET
+    input_batch: list[str] | UnsetType = UNSET
+
+
+_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
+    InputType.BYTES: msgspec.json.Decoder(_Bytes),
+    InputType.INTEGERS: msgspec.json.Decoder(_Integers),
+    InputType.FLOATS: msgspec.json.Decoder(_Floats),
+    InputType.DOUBLES: msgspec.json.Decoder(_Doubles),
+    InputType.STRINGS: msgspec.json.Decoder(_Strings),
+}
+
+_parse_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
+    """Return the request in *body*.
+
+    Raises
+    ------
+    InvalidInputError
+        The body is not JSON, not an object, has both or neither of ``input`` and ``input_batch``, an unknown
+        key, or a value that does not fit; the sentence names the first bad position and what is expected.
+    """
+    try:
+        parsed = _DECODERS[input_type].decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise InvalidInputError(f"{exc}. {_expectation(input_type)}") from exc
+    version = None if parsed.version is UNSET else str(parsed.version)
+    if parsed.input is not UNSET:
+        if parsed.input_batch is not UNSET:
+            raise InvalidInputError(f"The body has both 'input' and 'input_batch'. {_expectation(input_type)}")
+        return PredictRequest([encode_input(input_type, parsed.input)], is_batch=False, version=version)
+    if parsed.input_batch is UNSET:
+        raise InvalidInputError(f"The body has neither 'input' nor 'input_batch'. {_expectation(input_type)}")
+    payloads = [encode_input(input_type, value) for value in parsed.input_batch]
+    return PredictRequest(payloads, is_batch=True, version=version)
+
+
+def _expectation(input_type: InputType) -> str:
+    return (
+        f"This application's input type is '{input_type}': send a JSON object with 'input' ({input_type.expectation}) "
+        "or 'input_batch' (a list of such inputs), and optionally 'version' (text)."
+    )
+
+
+def format_prediction(query_id: int, output: str, reason: str | None, explanation: str | None) -> bytes:
+    """Return the JSON of one answer; *output* is put in as JSON when it is JSON, else as text."""
+    head = b'{"query_id":%d,"output":%b,"default":' % (query_id, _output_as_json(output))
+    if reason is None:
+        return head + b"false}"
+    return head + b'true,"default_explanation":%b,"default_reason":"%b"}' % (
+        _encode(explanation),
+        reason.encode(),
+    )
+
+
+def format_predictions(predictions: list[bytes]) -> bytes:
+    """Return the JSON of a batch of formatted answers."""
+    return b'{"batch_predictions":[' + b",".join(predictions) + b"]}"
+
+
+def _output_as_json(output: str) -> bytes:
+    try:
+        _parse_any(output)
+    except (msgspec.DecodeError, RecursionError):
+        return _encode(output)
+    return output.encode()
+
+
+def format_request(input_value: Any, *, is_batch: bool, version: str | None) -> bytes:
+    """Return the body of a predict request for JSON-ready inputs."""
+    body = {"input_batch" if is_batch else "input": input_value}
+    if version is not None:
+        body["version"] = version
+    try:
+        return _encode(body)
+    except TypeError as exc:
+        raise InvalidInputError(f"The input cannot be written as JSON: {exc}.") from exc
+
+
+def parse_predictions(body: bytes, *, latency_s: float) -> list[Prediction]:
+    """Return the answers in a successful reply's body, single or batch."""
+    reply = _parse_any(body)
+    answers = reply.get("batch_predictions", [reply])
+    return [
+        Prediction(
+            output=answer["output"],
+            default=answer["default"],
+            reason=answer.get("default_reason"),
+            explanation=answer.get("default_explanation"),
+            query_id=answer["query_id"],
+            latency_s=latency_s,
+        )
+        for answer in answers
+    ]

@@ -1,0 +1,122 @@
+"""The records that cross process borders; all frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+
+CONTAINERLESS_IMAGE = "NO_CONTAINER"
+"""Image of a version that was registered without one: whoever connects to the RPC port serves it."""
+
+ADAPTIVE_BATCH_SIZE = -1
+"""``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
+
+DEFAULT_REASONS = ("not_linked", "no_ready_replica", "queued_too_long", "model_too_slow", "model_error")
+"""Why an application answered with its default output."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """A named REST endpoint."""
+
+    name: str
+    input_type: InputType
+    default_output: str
+    slo_micros: int
+    registered_at: float
+    """Seconds since the epoch; tells a re-registered application from the one before."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One registered version of a model; immutable once registered."""
+
+    name: str
+    version: str
+    input_type: InputType
+    image: str
+    labels: tuple[str, ...]
+    batch_size: int
+    registered_at: float
+
+    @property
+    def model_id(self) -> ModelId:
+        """The version's id."""
+        return ModelId(self.name, self.version)
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One running model container that is connected to a query frontend."""
+
+    model_name: str
+    model_version: str
+    replica_id: int
+    input_type: InputType
+
+    @property
+    def model_id(self) -> ModelId:
+        """The version that it serves."""
+        return ModelId(self.model_name, self.model_version)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Everything that the management frontend decides, as of one revision."""
+
+    revision: int = 0
+    applications: Mapping[str, Application] = field(default_factory=dict)
+    versions: Mapping[ModelId, ModelVersion] = field(default_factory=dict)
+    current_versions: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Name of the linked model by application name."""
+
+    def versions_of(self, model_name: str) -> list[str]:
+        """Return the registered versions of a model, in the order of their registration."""
+        found = [version for version in self.versions.values() if version.name == model_name]
+        return [version.version for version in sorted(found, key=lambda version: version.registered_at)]
+
+    def model_names(self) -> list[str]:
+        """Return the names of all models that have a version."""
+        return sorted({model_id.name for model_id in self.versions})
+
+
+@dataclass(frozen=True)
+class FrontendPresence:
+    """What one query frontend says of itself: what it acts on, and who is connected to it."""
+
+    frontend_id: str
+    applied_revision: int
+    replicas: tuple[Replica, ...] = ()
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer of an application.
+
+    Attributes
+    ----------
+    output : object
+        The model's output, parsed as JSON when it parses; the default output when ``default`` is true.
+    default : bool
+        Whether the default output was given.
+    reason : str or None
+        Why it was: ``not_linked``, ``no_ready_replica``, ``queued_too_long``, ``model_too_slow`` or ``model_error``.
+    explanation : str or None
+        The same as a sentence.
+    query_id : int
+        Number of the query at the query frontend.
+    latency_s : float
+        Seconds from sending the request to having the reply, as the caller saw it.
+    """
+
+    output: Any
+    default: bool
+    reason: str | None
+    explanation: str | None
+    query_id: int
+    latency_s: float

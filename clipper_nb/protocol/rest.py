@@ -1,0 +1,165 @@
+"""Bodies of the management frontend, and the error body of both frontends.
+
+Field names are Clipper's. Requests are decoded strictly by type; unknown fields are ignored, as Clipper did.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.records import (
+    ADAPTIVE_BATCH_SIZE,
+    CONTAINERLESS_IMAGE,
+    Application,
+    ModelVersion,
+    Replica,
+)
+
+MAX_SLO_MICROS = 2**31 - 1
+"""About 35.8 minutes, Clipper's limit."""
+
+
+class AddApplication(Struct):
+    """``/admin/add_app``"""
+
+    name: str
+    input_type: str
+    default_output: str
+    latency_slo_micros: int
+
+
+class ApplicationName(Struct):
+    """``/admin/delete_app``, ``/admin/get_application``"""
+
+    name: str
+
+
+class ModelLinks(Struct):
+    """``/admin/add_model_links``, ``/admin/delete_model_links``"""
+
+    app_name: str
+    model_names: list[str]
+
+
+class LinkedModelsOf(Struct):
+    """``/admin/get_linked_models``"""
+
+    app_name: str
+
+
+class AddModel(Struct):
+    """``/admin/add_model``"""
+
+    model_name: str
+    model_version: str
+    input_type: str
+    labels: list[str] = []
+    container_name: str = CONTAINERLESS_IMAGE
+    batch_size: int = ADAPTIVE_BATCH_SIZE
+
+
+class ModelVersionName(Struct):
+    """``/admin/delete_versioned_model``, ``/admin/set_model_version``, ``/admin/get_model``"""
+
+    model_name: str
+    model_version: str
+
+
+class ModelName(Struct):
+    """``/admin/get_current_model_version``"""
+
+    model_name: str
+
+
+class ReplicaName(Struct):
+    """``/admin/get_container``"""
+
+    model_name: str
+    model_version: str
+    replica_id: int
+
+
+class Listing(Struct):
+    """``/admin/get_all_applications``, ``/admin/get_all_models``, ``/admin/get_all_containers``"""
+
+    verbose: bool = False
+
+
+class Nothing(Struct):
+    """A request without fields."""
+
+
+_RequestT = TypeVar("_RequestT", bound=Struct)
+
+
+def parse_request(body: bytes, request_type: type[_RequestT]) -> _RequestT:
+    """Return the admin request in *body*.
+
+    Raises
+    ------
+    InvalidRequestError
+        The body is not JSON or a field is missing or of the wrong type; the sentence names it.
+    """
+    try:
+        return msgspec.json.decode(body or b"{}", type=request_type)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        fields = ", ".join(f"'{name}'" for name in request_type.__struct_fields__)
+        raise InvalidRequestError(f"{exc}. Expected a JSON object with the fields {fields}.") from exc
+
+
+def format_body(value: Any) -> bytes:
+    """Return *value* as JSON."""
+    return msgspec.json.encode(value)
+
+
+def parse_body(body: bytes) -> Any:
+    """Return the JSON value in *body*; raises ``ValueError`` when there is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ValueError(str(exc)) from exc
+
+
+def format_error(error: str, cause: str) -> bytes:
+    """Return the body of a failure."""
+    return msgspec.json.encode({"error": error, "cause": cause})
+
+
+def describe_application(application: Application, linked_model: str | None) -> dict[str, Any]:
+    """Return an application as the REST interface shows it."""
+    return {
+        "name": application.name,
+        "input_type": str(application.input_type),
+        "default_output": application.default_output,
+        "latency_slo_micros": application.slo_micros,
+        "linked_models": [] if linked_model is None else [linked_model],
+    }
+
+
+def describe_model_version(version: ModelVersion, *, is_current: bool) -> dict[str, Any]:
+    """Return a model version as the REST interface shows it."""
+    return {
+        "model_name": version.name,
+        "model_version": version.version,
+        "input_type": str(version.input_type),
+        "labels": list(version.labels),
+        "container_name": version.image,
+        "batch_size": version.batch_size,
+        "registered_at": version.registered_at,
+        "is_current_version": is_current,
+    }
+
+
+def describe_replica(replica: Replica) -> dict[str, Any]:
+    """Return a connected replica as the REST interface shows it."""
+    return {
+        "model_id": str(replica.model_id),
+        "model_name": replica.model_name,
+        "model_version": replica.model_version,
+        "model_replica_id": replica.replica_id,
+        "input_type": str(replica.input_type),
+    }

@@ -1,0 +1,333 @@
+"""Messages between query frontend and model containers: Clipper's RPC version 3, and three messages of our own.
+
+Each message is a frozen dataclass; ``encode_…`` gives its frames and ``decode_…`` takes them, both without the
+router's identity frame and with the empty delimiter. All integers are little-endian. ``docs/protocol.md`` has the
+tables.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Union
+
+from clipper_nb.errors import ProtocolError
+from clipper_nb.protocol.input_types import InputType
+
+RPC_VERSION = 3
+
+Frame = Union[bytes, memoryview]
+
+_NEW_CONTAINER = 0
+_CONTAINER_CONTENT = 1
+_HEARTBEAT = 2
+_ERROR_RESPONSE = 3  # ours
+_GOODBYE = 4  # ours
+
+_KEEP_ALIVE = 0
+_REQUEST_METADATA = 1
+_PREDICT = 0
+
+_U32 = struct.Struct("<I")
+_VERSION_FRAME = _U32.pack(RPC_VERSION)
+_TYPE_FRAMES = [_U32.pack(code) for code in range(5)]
+_PREDICT_FRAME = _U32.pack(_PREDICT)
+_DELIMITER = b""
+
+
+# --- container to frontend ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ContainerHeartbeat:
+    """A container says that it lives."""
+
+
+@dataclass(frozen=True)
+class NewContainer:
+    """A container says what it serves."""
+
+    model_name: str
+    model_version: str
+    input_type: InputType
+
+
+@dataclass(frozen=True)
+class PredictResponse:
+    """The outputs of one batch, as UTF-8 text."""
+
+    message_id: int
+    outputs: Sequence[Frame]
+
+
+@dataclass(frozen=True)
+class ErrorResponse:
+    """The model raised, or did not give one output per input (ours)."""
+
+    message_id: int
+    exception_type: str
+    message: str
+    traceback_text: str
+
+
+@dataclass(frozen=True)
+class ContainerGoodbye:
+    """The replica drains: it finishes what it has and gets nothing new (ours)."""
+
+
+FromContainer = Union[ContainerHeartbeat, NewContainer, PredictResponse, ErrorResponse, ContainerGoodbye]
+
+
+# --- frontend to container ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FrontendHeartbeat:
+    """The frontend lives; it asks for the metadata when it does not know the container."""
+
+    wants_metadata: bool
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """One batch of inputs."""
+
+    message_id: int
+    input_type: InputType
+    payloads: Sequence[Frame]
+
+
+@dataclass(frozen=True)
+class FrontendGoodbye:
+    """Nothing is on its way any more: the replica that said goodbye may leave (ours)."""
+
+
+FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye]
+
+
+# --- what a container writes -------------------------------------------------------------------------------------
+
+
+def encode_container_heartbeat() -> list[Frame]:
+    """Return the frames of :class:`ContainerHeartbeat`."""
+    return [_DELIMITER, _TYPE_FRAMES[_HEARTBEAT]]
+
+
+def encode_new_container(message: NewContainer) -> list[Frame]:
+    """Return the frames of :class:`NewContainer`."""
+    return [
+        _DELIMITER,
+        _TYPE_FRAMES[_NEW_CONTAINER],
+        message.model_name.encode(),
+        message.model_version.encode(),
+        str(message.input_type.code).encode(),
+        _VERSION_FRAME,
+    ]
+
+
+def encode_predict_response(message: PredictResponse) -> list[Frame]:
+    """Return the frames of :class:`PredictResponse`."""
+    header = _u64s(len(message.outputs), *(len(output) for output in message.outputs))
+    return [
+        _DELIMITER,
+        _TYPE_FRAMES[_CONTAINER_CONTENT],
+        _U32.pack(message.message_id),
+        _u64s(len(header)),
+        header,
+        *message.outputs,
+    ]
+
+
+def encode_error_response(message: ErrorResponse) -> list[Frame]:
+    """Return the frames of :class:`ErrorResponse`."""
+    texts = (message.exception_type, message.message, message.traceback_text)
+    return [
+        _DELIMITER,
+        _TYPE_FRAMES[_ERROR_RESPONSE],
+        _U32.pack(message.message_id),
+        *(text.encode("utf-8", "replace") for text in texts),
+    ]
+
+
+def encode_container_goodbye() -> list[Frame]:
+    """Return the frames of :class:`ContainerGoodbye`."""
+    return [_DELIMITER, _TYPE_FRAMES[_GOODBYE]]
+
+
+# --- what the frontend reads -------------------------------------------------------------------------------------
+
+
+def decode_from_container(frames: Sequence[Frame]) -> FromContainer:
+    """Return the message in *frames*.
+
+    Raises
+    ------
+    ProtocolError
+        The frames are malformed, or speak another version; nothing in them was used.
+    """
+    message_type = _message_type(frames, at=1)
+    if message_type == _HEARTBEAT:
+        return ContainerHeartbeat()
+    if message_type == _CONTAINER_CONTENT:
+        return _decode_predict_response(frames)
+    if message_type == _NEW_CONTAINER:
+        return _decode_new_container(frames)
+    if message_type == _ERROR_RESPONSE:
+        _need(frames, 6, "error response")
+        texts = [_text(frame, "error response", "replace") for frame in frames[3:6]]
+        return ErrorResponse(_u32(frames[2], "message id"), texts[0], texts[1], texts[2])
+    if message_type == _GOODBYE:
+        return ContainerGoodbye()
+    raise ProtocolError(f"unknown message type {message_type}")
+
+
+def _decode_new_container(frames: Sequence[Frame]) -> NewContainer:
+    if len(frames) < 6:
+        raise ProtocolError("a new container did not say which RPC version it speaks (6 frames expected)")
+    version = _u32(frames[5], "RPC version")
+    if version != RPC_VERSION:
+        raise ProtocolError(f"a new container speaks RPC version {version}, this frontend speaks {RPC_VERSION}")
+    # C++ and R containers send as many bytes of the type as the version has, so NUL bytes may follow.
+    code = _text(frames[4], "input type").split("\0")[0]
+    try:
+        input_type = InputType.from_code(int(code))
+    except ValueError as exc:
+        raise ProtocolError(f"a new container names no known input type: {code!r}") from exc
+    return NewContainer(_text(frames[2], "model name"), _text(frames[3], "model version"), input_type)
+
+
+def _decode_predict_response(frames: Sequence[Frame]) -> PredictResponse:
+    _need(frames, 5, "predict response")
+    sizes = _header_sizes(frames[4], declared_size=_u64(frames[3], "header size"), first_fields=0)
+    outputs = frames[5:]
+    _check_sizes(outputs, sizes, "output")
+    return PredictResponse(_u32(frames[2], "message id"), outputs)
+
+
+# --- what the frontend writes ------------------------------------------------------------------------------------
+
+
+def encode_frontend_heartbeat(message: FrontendHeartbeat) -> list[Frame]:
+    """Return the frames of :class:`FrontendHeartbeat`."""
+    kind = _REQUEST_METADATA if message.wants_metadata else _KEEP_ALIVE
+    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_HEARTBEAT], _U32.pack(kind)]
+
+
+def encode_predict_request(message: PredictRequest) -> list[Frame]:
+    """Return the frames of :class:`PredictRequest`; the payloads are not copied."""
+    payloads = message.payloads
+    header = _u64s(message.input_type.code, len(payloads), *(len(payload) for payload in payloads))
+    return [
+        _DELIMITER,
+        _VERSION_FRAME,
+        _TYPE_FRAMES[_CONTAINER_CONTENT],
+        _U32.pack(message.message_id),
+        _PREDICT_FRAME,
+        _u64s(len(header)),
+        header,
+        *payloads,
+    ]
+
+
+def encode_frontend_goodbye() -> list[Frame]:
+    """Return the frames of :class:`FrontendGoodbye`."""
+    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_GOODBYE]]
+
+
+# --- what a container reads --------------------------------------------------------------------------------------
+
+
+def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
+    """Return the message in *frames*; raises :class:`ProtocolError` as :func:`decode_from_container` does."""
+    _need(frames, 3, "message")
+    version = _u32(frames[1], "RPC version")
+    if version != RPC_VERSION:
+        raise ProtocolError(f"the query frontend speaks RPC version {version}, this container speaks {RPC_VERSION}")
+    message_type = _message_type(frames, at=2)
+    if message_type == _HEARTBEAT:
+        _need(frames, 4, "heartbeat")
+        return FrontendHeartbeat(wants_metadata=_u32(frames[3], "heartbeat type") == _REQUEST_METADATA)
+    if message_type == _CONTAINER_CONTENT:
+        return _decode_predict_request(frames)
+    if message_type == _GOODBYE:
+        return FrontendGoodbye()
+    raise ProtocolError(f"unknown message type {message_type}")
+
+
+def _decode_predict_request(frames: Sequence[Frame]) -> PredictRequest:
+    _need(frames, 7, "predict request")
+    request_type = _u32(frames[4], "request type")
+    if request_type != _PREDICT:
+        raise ProtocolError(f"unknown request type {request_type}")
+    header = frames[6]
+    sizes = _header_sizes(header, declared_size=_u64(frames[5], "header size"), first_fields=1)
+    try:
+        input_type = InputType.from_code(_u64(header, "input type"))
+    except ValueError as exc:
+        raise ProtocolError(str(exc)) from exc
+    payloads = frames[7:]
+    _check_sizes(payloads, sizes, "input")
+    return PredictRequest(_u32(frames[3], "message id"), input_type, payloads)
+
+
+# --- numbers and checks ------------------------------------------------------------------------------------------
+
+
+def _u64s(*values: int) -> bytes:
+    return struct.pack(f"<{len(values)}Q", *values)
+
+
+def _u32(frame: Frame, what: str) -> int:
+    # At least four bytes: JVM containers send eight.
+    if len(frame) < 4:
+        raise ProtocolError(f"the {what} frame has {len(frame)} bytes, expected 4")
+    value: int = _U32.unpack_from(frame)[0]
+    return value
+
+
+def _u64(frame: Frame, what: str) -> int:
+    if len(frame) < 8:
+        raise ProtocolError(f"the {what} frame has {len(frame)} bytes, expected 8")
+    value: int = struct.unpack_from("<Q", frame)[0]
+    return value
+
+
+def _need(frames: Sequence[Frame], count: int, what: str) -> None:
+    if len(frames) < count:
+        raise ProtocolError(f"a {what} has {len(frames)} frames, expected at least {count}")
+
+
+def _message_type(frames: Sequence[Frame], *, at: int) -> int:
+    _need(frames, at + 1, "message")
+    if len(frames[0]):
+        raise ProtocolError("a message does not begin with an empty frame")
+    return _u32(frames[at], "message type")
+
+
+def _text(frame: Frame, what: str, errors: str = "strict") -> str:
+    try:
+        return str(frame, "utf-8", errors)
+    except UnicodeDecodeError as exc:
+        raise ProtocolError(f"the {what} frame is not UTF-8") from exc
+
+
+def _header_sizes(header: Frame, *, declared_size: int, first_fields: int) -> tuple[int, ...]:
+    """Return the sizes in a content header: *first_fields* numbers, then a count, then as many sizes."""
+    if declared_size != len(header):
+        raise ProtocolError(f"a header has {len(header)} bytes, {declared_size} were announced")
+    if len(header) % 8 or len(header) < 8 * (first_fields + 1):
+        raise ProtocolError(f"a header of {len(header)} bytes is not a whole number of fields")
+    numbers = struct.unpack(f"<{len(header) // 8}Q", header)
+    count, sizes = numbers[first_fields], numbers[first_fields + 1 :]
+    if count != len(sizes):
+        raise ProtocolError(f"a header announces {count} sizes and holds {len(sizes)}")
+    return sizes
+
+
+def _check_sizes(frames: Sequence[Frame], sizes: tuple[int, ...], what: str) -> None:
+    if len(frames) != len(sizes):
+        raise ProtocolError(f"{len(sizes)} {what}s were announced, {len(frames)} came")
+    for frame, size in zip(frames, sizes, strict=True):
+        if len(frame) != size:
+            raise ProtocolError(f"an {what} has {len(frame)} bytes, {size} were announced")

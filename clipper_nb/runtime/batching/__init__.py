@@ -1,0 +1,1 @@
+"""Queues, batch sizes and the dispatching of batches to replicas."""

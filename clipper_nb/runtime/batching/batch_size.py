@@ -1,0 +1,73 @@
+"""How many queries to send a replica at once. (pure)
+
+Sources: additive increase, multiplicative decrease as in Crankshaw et al., "Clipper: A Low-Latency Online Prediction
+Serving System", NSDI 2017, section 4.3, after Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for
+Congestion Avoidance in Computer Networks", 1989.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+
+LATENCY_SHARE = 0.45
+"""Share of the SLO that one batch may take: a query can wait for the batch before its own, and both must fit."""
+
+
+class BatchSizePolicy(ABC):
+    """Decides the size of a replica's next batch; one policy per replica."""
+
+    @abstractmethod
+    def next_size(self, budget_s: float) -> int:
+        """Return the most queries to send now, at least 1, when their tightest SLO is *budget_s*."""
+
+    @abstractmethod
+    def observe(self, size: int, latency_s: float) -> None:
+        """Learn that the batch that ``next_size`` was asked for had *size* queries and took *latency_s*."""
+
+
+class FixedBatchSize(BatchSizePolicy):
+    """A fixed maximum."""
+
+    def __init__(self, max_size: int) -> None:
+        self._max_size = max_size
+
+    def next_size(self, budget_s: float) -> int:
+        return self._max_size
+
+    def observe(self, size: int, latency_s: float) -> None:
+        return
+
+
+class AdaptiveBatchSize(BatchSizePolicy):
+    """Grows by a fixed step while full batches fit the SLO, shrinks by a tenth when one does not."""
+
+    INCREASE = 2
+    DECREASE_FACTOR = 0.9
+    LARGEST = 4096
+
+    def __init__(self) -> None:
+        self._max_size = 1.0
+        self._budget_s = 0.0
+
+    @property
+    def max_size(self) -> int:
+        """The present maximum."""
+        return max(1, int(self._max_size))
+
+    def next_size(self, budget_s: float) -> int:
+        self._budget_s = budget_s
+        return self.max_size
+
+    def observe(self, size: int, latency_s: float) -> None:
+        if latency_s > LATENCY_SHARE * self._budget_s:
+            # Not below what was sent: a slow small batch says nothing good of a larger one.
+            self._max_size = max(1.0, min(self._max_size, size) * self.DECREASE_FACTOR)
+        elif size >= self.max_size:
+            self._max_size = min(float(self.LARGEST), self._max_size + self.INCREASE)
+
+
+def make_batch_size_policy(batch_size: int) -> BatchSizePolicy:
+    """Return the policy for a version's ``batch_size``: -1 adapts, n > 0 is a maximum."""
+    return AdaptiveBatchSize() if batch_size == ADAPTIVE_BATCH_SIZE else FixedBatchSize(batch_size)

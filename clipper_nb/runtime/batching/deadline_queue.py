@@ -1,0 +1,46 @@
+"""The queue of one model version, earliest deadline first. (pure)"""
+
+from __future__ import annotations
+
+import heapq
+
+from clipper_nb.runtime.batching.query import Computation
+
+
+class DeadlineQueue:
+    """Holds computations until a replica takes them; of two with the same deadline the older goes first."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Computation]] = []
+        self._count = 0
+
+    def put(self, computation: Computation) -> None:
+        """Add a computation."""
+        self._count += 1
+        heapq.heappush(self._heap, (computation.deadline_s, self._count, computation))
+
+    def take(self, size: int) -> list[Computation]:
+        """Remove and return up to *size* computations that somebody still waits for.
+
+        Those that nobody waits for (their queries got the default output, or their clients left) are dropped here,
+        before they cost a replica anything.
+        """
+        taken: list[Computation] = []
+        while self._heap and len(taken) < size:
+            computation = heapq.heappop(self._heap)[2]
+            if computation.is_wanted:
+                taken.append(computation)
+            else:
+                computation.abandon()
+        return taken
+
+    def tightest_slo_s(self) -> float:
+        """Return the SLO of the computation that is most urgent; the queue must not be empty."""
+        return self._heap[0][2].slo_s
+
+    def drain(self) -> list[Computation]:
+        """Remove and return everything that is wanted."""
+        return self.take(len(self._heap))
+
+    def __len__(self) -> int:
+        return len(self._heap)

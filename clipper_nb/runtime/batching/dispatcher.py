@@ -1,0 +1,225 @@
+"""Hands the queued computations of one model version to its replicas.
+
+Idle replicas pull: as soon as one is free it gets what is queued, at most its batch size, and one batch at a time. It
+never waits for company. Sending happens at the end of the event loop's turn, so that queries which arrived together
+(one ``input_batch``, or many connections read in one turn) go together.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.runtime.batching.batch_size import BatchSizePolicy, make_batch_size_policy
+from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
+from clipper_nb.runtime.batching.query import Computation
+
+MAX_ATTEMPTS = 2
+"""A computation whose replica is lost is sent once more."""
+
+
+class ReplicaConnection(Protocol):
+    """What the dispatcher needs of a connected replica."""
+
+    @property
+    def replica_id(self) -> int:
+        """Number of the replica among its version's."""
+
+    def send_batch(self, payloads: Sequence[bytes]) -> bool:
+        """Send one batch; return whether the replica can still be reached."""
+
+
+class BatchObserver(Protocol):
+    """Told of every batch that ends; the metrics."""
+
+    def batch_answered(self, size: int, latency_s: float) -> None:
+        """A replica answered *size* queries *latency_s* after they were sent."""
+
+    def batch_failed(self, size: int) -> None:
+        """A model failed on a batch."""
+
+    def batch_lost(self, size: int) -> None:
+        """A replica was lost with a batch."""
+
+
+@dataclass
+class _Worker:
+    """A connected replica and what it is busy with."""
+
+    connection: ReplicaConnection
+    policy: BatchSizePolicy
+    batch: list[Computation] = field(default_factory=list)
+    sent_s: float = 0.0
+    is_draining: bool = False
+
+
+class Dispatcher:
+    """The queue and the replicas of one model version.
+
+    Parameters
+    ----------
+    model_id : ModelId
+    batch_size : int
+        Maximum size of a batch, or -1 to adapt; changes when the version is registered.
+    observer : callable
+        Gives the observer of the version's batches as it is now.
+    clock : callable
+        Monotonic seconds.
+    call_soon : callable
+        Runs a function at the end of the event loop's turn.
+    """
+
+    def __init__(
+        self,
+        model_id: ModelId,
+        *,
+        batch_size: int,
+        observer: Callable[[], BatchObserver],
+        clock: Callable[[], float],
+        call_soon: Callable[[Callable[[], None]], Any],
+    ) -> None:
+        self.model_id = model_id
+        self._batch_size = batch_size
+        self._observer = observer
+        self._clock = clock
+        self._call_soon = call_soon
+        self._queue = DeadlineQueue()
+        self._workers: dict[int, _Worker] = {}
+        self._idle: deque[_Worker] = deque()  # the one that has been idle longest is next
+        self._sending_is_due = False
+
+    @property
+    def num_replicas(self) -> int:
+        """Replicas that can be given a batch, now or when theirs is done."""
+        return sum(not worker.is_draining for worker in self._workers.values())
+
+    @property
+    def queue_length(self) -> int:
+        """Computations that wait for a replica."""
+        return len(self._queue)
+
+    def has_replica(self, replica_id: int) -> bool:
+        """Whether that replica is given batches."""
+        worker = self._workers.get(replica_id)
+        return worker is not None and not worker.is_draining
+
+    def set_batch_size(self, batch_size: int) -> None:
+        """Use another batch size from now on."""
+        if batch_size != self._batch_size:
+            self._batch_size = batch_size
+            for worker in self._workers.values():
+                worker.policy = make_batch_size_policy(batch_size)
+
+    def submit(self, computation: Computation) -> None:
+        """Queue a computation and send it as soon as a replica is idle."""
+        self._queue.put(computation)
+        if self._idle:
+            self._send_later()
+
+    def add_replica(self, connection: ReplicaConnection) -> None:
+        """Use a replica that is ready."""
+        worker = _Worker(connection, make_batch_size_policy(self._batch_size))
+        self._workers[connection.replica_id] = worker
+        self._idle.append(worker)
+        self._send_later()
+
+    def drain_replica(self, replica_id: int) -> None:
+        """Give the replica nothing new; what it has, it may finish."""
+        worker = self._workers.get(replica_id)
+        if worker is None:
+            return
+        worker.is_draining = True
+        if not worker.batch:
+            self._idle.remove(worker)
+            del self._workers[replica_id]
+
+    def remove_replica(self, replica_id: int) -> None:
+        """Forget a replica that is lost; what it had goes to another while its deadline allows."""
+        worker = self._workers.pop(replica_id, None)
+        if worker is None:
+            return
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if worker.batch:
+            self._observer().batch_lost(len(worker.batch))
+            self._put_back(worker)
+            self._send_later()
+
+    def batch_answered(self, replica_id: int, outputs: Sequence[str]) -> None:
+        """Answer the queries of the replica's batch, and give it the next."""
+        worker = self._workers[replica_id]
+        if len(outputs) != len(worker.batch):
+            self.batch_failed(
+                replica_id,
+                f"The model returned {len(outputs)} outputs for {len(worker.batch)} inputs; it must return one per "
+                "input, in order.",
+            )
+            return
+        latency_s = self._clock() - worker.sent_s
+        worker.policy.observe(len(outputs), latency_s)
+        self._observer().batch_answered(len(outputs), latency_s)
+        for computation, output in zip(self._free(worker), outputs, strict=True):
+            computation.succeed(output)
+
+    def batch_failed(self, replica_id: int, explanation: str) -> None:
+        """Give the queries of the replica's batch their default output; the replica lives on."""
+        batch = self._free(self._workers[replica_id])
+        self._observer().batch_failed(len(batch))
+        for computation in batch:
+            computation.fail(explanation)
+
+    def close(self) -> None:
+        """Give up everything that is queued: the version is gone."""
+        for computation in self._queue.drain():
+            computation.fail(f"Model version {self.model_id} was removed while the query waited.")
+
+    def _free(self, worker: _Worker) -> list[Computation]:
+        """Return the worker's batch, which is done, and make it idle unless it drains."""
+        batch, worker.batch = worker.batch, []
+        if worker.is_draining:
+            del self._workers[worker.connection.replica_id]
+        else:
+            self._idle.append(worker)
+            if len(self._queue):
+                self._send_later()
+        return batch
+
+    def _put_back(self, worker: _Worker) -> None:
+        for computation in worker.batch:
+            computation.sent_s = None
+            if computation.attempts < MAX_ATTEMPTS:
+                self._queue.put(computation)
+            else:
+                computation.fail(
+                    f"Two replicas of {self.model_id} were lost while they computed this prediction; the input may "
+                    "be what ends them."
+                )
+        worker.batch = []
+
+    def _send_later(self) -> None:
+        if not self._sending_is_due:
+            self._sending_is_due = True
+            self._call_soon(self._send_batches)
+
+    def _send_batches(self) -> None:
+        self._sending_is_due = False
+        while self._idle and len(self._queue):
+            size = self._idle[0].policy.next_size(self._queue.tightest_slo_s())
+            batch = self._queue.take(size)
+            if batch:
+                self._send(self._idle.popleft(), batch)
+
+    def _send(self, worker: _Worker, batch: list[Computation]) -> None:
+        worker.batch = batch
+        worker.sent_s = self._clock()
+        for computation in batch:
+            computation.attempts += 1
+            computation.sent_s = worker.sent_s
+        if not worker.connection.send_batch([computation.payload for computation in batch]):
+            # Never reached the replica, so it does not count as a try.
+            for computation in batch:
+                computation.attempts -= 1
+            self.remove_replica(worker.connection.replica_id)

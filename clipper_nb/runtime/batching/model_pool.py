@@ -1,0 +1,145 @@
+"""The dispatchers of all model versions: kept in step with the configuration and with who is connected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, Configuration, ModelVersion, Replica
+from clipper_nb.protocol.rpc import ErrorResponse
+from clipper_nb.runtime.batching.dispatcher import Dispatcher, ReplicaConnection
+
+logger = logging.getLogger(__name__)
+
+
+class PoolConnection(ReplicaConnection, Protocol):
+    """A connected replica that says what it serves."""
+
+    replica: Replica
+
+
+class ModelPool:
+    """Finds the dispatcher of a model version.
+
+    Versions may have replicas before they are registered: a deploy registers last.
+
+    Parameters
+    ----------
+    make_dispatcher : callable
+        Makes the dispatcher of a version, given its batch size.
+    on_replicas_changed : callable
+        Called after a replica came or went.
+    on_forgotten : callable
+        Called with a version that is neither registered nor has replicas any more.
+    """
+
+    def __init__(
+        self,
+        make_dispatcher: Callable[[ModelId, int], Dispatcher],
+        *,
+        on_replicas_changed: Callable[[], None],
+        on_forgotten: Callable[[ModelId], None],
+    ) -> None:
+        self._make_dispatcher = make_dispatcher
+        self._on_replicas_changed = on_replicas_changed
+        self._on_forgotten = on_forgotten
+        self._dispatchers: dict[ModelId, Dispatcher] = {}
+        self._connections: dict[ModelId, dict[int, PoolConnection]] = {}
+        self._versions: dict[ModelId, ModelVersion] = {}
+
+    def __iter__(self) -> Iterator[Dispatcher]:
+        return iter(self._dispatchers.values())
+
+    def find(self, model_id: ModelId) -> Dispatcher | None:
+        """Return the version's dispatcher, if it is registered or has replicas."""
+        return self._dispatchers.get(model_id)
+
+    def apply(self, configuration: Configuration) -> None:
+        """Serve the versions of *configuration*."""
+        before, self._versions = self._versions, dict(configuration.versions)
+        for model_id, version in self._versions.items():
+            self._dispatcher(model_id).set_batch_size(version.batch_size)
+            for connection in self._connections.get(model_id, {}).values():
+                if not _fits(connection.replica, version.input_type):
+                    self._dispatcher(model_id).remove_replica(connection.replica_id)
+        for model_id in before.keys() - self._versions.keys():
+            self._dispatchers[model_id].close()
+            self._forget_if_unused(model_id)
+
+    def replica_joined(self, connection: PoolConnection) -> None:
+        """Use a replica, unless it takes another input type than its version."""
+        replica = connection.replica
+        self._connections.setdefault(replica.model_id, {})[replica.replica_id] = connection
+        version = self._versions.get(replica.model_id)
+        if version is None or _fits(replica, version.input_type):
+            self._dispatcher(replica.model_id).add_replica(connection)
+        self._on_replicas_changed()
+
+    def replica_draining(self, replica: Replica) -> None:
+        """Give a replica nothing new."""
+        if dispatcher := self._dispatchers.get(replica.model_id):
+            dispatcher.drain_replica(replica.replica_id)
+        self._on_replicas_changed()
+
+    def replica_lost(self, replica: Replica) -> None:
+        """Forget a replica."""
+        self._connections.get(replica.model_id, {}).pop(replica.replica_id, None)
+        if dispatcher := self._dispatchers.get(replica.model_id):
+            dispatcher.remove_replica(replica.replica_id)
+        self._forget_if_unused(replica.model_id)
+        self._on_replicas_changed()
+
+    def batch_answered(self, replica: Replica, outputs: list[str]) -> None:
+        """Hand a replica's outputs to its dispatcher."""
+        if dispatcher := self._dispatchers.get(replica.model_id):
+            dispatcher.batch_answered(replica.replica_id, outputs)
+
+    def batch_failed(self, replica: Replica, error: ErrorResponse) -> None:
+        """Hand a replica's error to its dispatcher; its traceback goes to the log."""
+        first_line = (error.message.strip().splitlines() or [""])[0]
+        logger.warning(
+            "replica %s of %s failed on a batch: %s", replica.replica_id, replica.model_id,
+            error.traceback_text or f"{error.exception_type}: {error.message}",
+        )  # fmt: skip
+        if dispatcher := self._dispatchers.get(replica.model_id):
+            dispatcher.batch_failed(
+                replica.replica_id, f"Model {replica.model_id} raised {error.exception_type}: {first_line}"
+            )
+
+    def usable_replicas(self) -> list[Replica]:
+        """Return the connected replicas that are given batches."""
+        return [
+            connection.replica
+            for model_id, connections in self._connections.items()
+            for connection in connections.values()
+            if self._dispatchers[model_id].has_replica(connection.replica_id)
+        ]
+
+    def _dispatcher(self, model_id: ModelId) -> Dispatcher:
+        dispatcher = self._dispatchers.get(model_id)
+        if dispatcher is None:
+            version = self._versions.get(model_id)
+            batch_size = ADAPTIVE_BATCH_SIZE if version is None else version.batch_size
+            dispatcher = self._dispatchers[model_id] = self._make_dispatcher(model_id, batch_size)
+        return dispatcher
+
+    def _forget_if_unused(self, model_id: ModelId) -> None:
+        if model_id not in self._versions and not self._connections.get(model_id):
+            self._connections.pop(model_id, None)
+            dispatcher = self._dispatchers.pop(model_id, None)
+            if dispatcher is not None:
+                dispatcher.close()
+            self._on_forgotten(model_id)
+
+
+def _fits(replica: Replica, input_type: InputType) -> bool:
+    if replica.input_type == input_type:
+        return True
+    logger.error(
+        "replica %s of %s takes %s, but the version was registered with %s: it gets no queries",
+        replica.replica_id, replica.model_id, replica.input_type, input_type,
+    )  # fmt: skip
+    return False

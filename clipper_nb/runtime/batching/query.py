@@ -1,0 +1,110 @@
+"""A query, and the computation that queries with the same input share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from clipper_nb.protocol.names import ModelId
+
+NOT_LINKED = "not_linked"
+NO_READY_REPLICA = "no_ready_replica"
+QUEUED_TOO_LONG = "queued_too_long"
+MODEL_TOO_SLOW = "model_too_slow"
+MODEL_ERROR = "model_error"
+
+
+class Query:
+    """One client's question. It is answered exactly once: by a prediction, or by the default output with a reason.
+
+    Times are instants of the monotonic clock, in seconds.
+    """
+
+    __slots__ = (
+        "_on_answered", "arrived_s", "computation", "deadline_s", "explanation", "is_answered", "output", "query_id",
+        "reason",
+    )  # fmt: skip
+
+    def __init__(
+        self, query_id: int, *, arrived_s: float, deadline_s: float, on_answered: Callable[[Query], None]
+    ) -> None:
+        self.query_id = query_id
+        self.arrived_s = arrived_s
+        self.deadline_s = deadline_s
+        self._on_answered = on_answered
+        self.computation: Computation | None = None
+        self.is_answered = False
+        self.output = ""
+        self.reason: str | None = None
+        self.explanation: str | None = None
+
+    def answer(self, output: str) -> None:
+        """Answer with the model's output; does nothing when the query has been answered or was cancelled."""
+        if not self.is_answered:
+            self.is_answered = True
+            self.output = output
+            self._on_answered(self)
+
+    def answer_default(self, reason: str, explanation: str) -> None:
+        """Answer with the application's default output; does nothing when the query has been answered."""
+        if not self.is_answered:
+            self.is_answered = True
+            self.reason, self.explanation = reason, explanation
+            self._on_answered(self)
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more."""
+        self.is_answered = True
+
+
+class Computation:
+    """One input that a model version is to predict, for one or more queries."""
+
+    __slots__ = ("attempts", "deadline_s", "model_id", "on_output", "payload", "queries", "sent_s", "slo_s")
+
+    def __init__(
+        self,
+        model_id: ModelId,
+        payload: bytes,
+        *,
+        deadline_s: float,
+        slo_s: float,
+        on_output: Callable[[Computation, str | None], None] | None = None,
+    ) -> None:
+        self.model_id = model_id
+        self.payload = payload
+        self.deadline_s = deadline_s
+        self.slo_s = slo_s
+        self.queries: list[Query] = []
+        self.attempts = 0
+        self.sent_s: float | None = None
+        """When it went to the replica that has it now; ``None`` while it is queued."""
+        self.on_output = on_output
+        """Told the output once, or ``None`` when there will be none; the cache listens here."""
+
+    def join(self, query: Query) -> None:
+        """Let *query* have this computation's answer too."""
+        query.computation = self
+        self.queries.append(query)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether some query still waits for it."""
+        return any(not query.is_answered for query in self.queries)
+
+    def succeed(self, output: str) -> None:
+        """Answer every query with *output*, late ones excepted: they have their answer."""
+        if self.on_output is not None:
+            self.on_output(self, output)
+        for query in self.queries:
+            query.answer(output)
+
+    def fail(self, explanation: str) -> None:
+        """Answer every query with its default output because the model failed."""
+        self.abandon()
+        for query in self.queries:
+            query.answer_default(MODEL_ERROR, explanation)
+
+    def abandon(self) -> None:
+        """There will be no output."""
+        if self.on_output is not None:
+            self.on_output(self, None)

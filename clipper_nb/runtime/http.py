@@ -1,0 +1,94 @@
+"""HTTP statuses of our errors, and the JSON form of every failure, for both frontends."""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import tornado.web
+
+from clipper_nb.errors import (
+    ClipperException,
+    ClusterUnreachableError,
+    ExistsError,
+    InvalidInputError,
+    InvalidRequestError,
+    NotFoundError,
+    StateUnavailableError,
+)
+from clipper_nb.protocol import rest
+
+logger = logging.getLogger(__name__)
+
+JSON_CONTENT_TYPE = "application/json"
+
+_STATUSES: tuple[tuple[type[ClipperException], HTTPStatus, str], ...] = (
+    (InvalidInputError, HTTPStatus.BAD_REQUEST, "Json error"),
+    (InvalidRequestError, HTTPStatus.BAD_REQUEST, "Invalid request"),
+    (NotFoundError, HTTPStatus.NOT_FOUND, "Not found"),
+    (ExistsError, HTTPStatus.CONFLICT, "Already exists"),
+    (StateUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE, "State unavailable"),
+    (ClusterUnreachableError, HTTPStatus.GATEWAY_TIMEOUT, "Not confirmed"),
+)
+
+
+def describe_failure(exc: BaseException) -> tuple[HTTPStatus, bytes]:
+    """Return the status and the JSON body for an exception; an unknown one is our fault and says nothing more."""
+    for error_type, status, error in _STATUSES:
+        if isinstance(exc, error_type):
+            return status, rest.format_error(error, str(exc))
+    return HTTPStatus.INTERNAL_SERVER_ERROR, rest.format_error(
+        "Internal error", "Something went wrong inside the frontend; its log has the traceback."
+    )
+
+
+class JsonHandler(tornado.web.RequestHandler):
+    """A handler whose every answer, failures too, is JSON."""
+
+    def set_default_headers(self) -> None:
+        self.set_header("Content-Type", JSON_CONTENT_TYPE)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with ``{"error", "cause"}``."""
+        exc = kwargs.get("exc_info", (None, None, None))[1]
+        self.set_header("Content-Type", JSON_CONTENT_TYPE)
+        if isinstance(exc, ClipperException):
+            status, body = describe_failure(exc)
+            self.set_status(status)
+        elif isinstance(exc, tornado.web.HTTPError) and status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
+            phrase = HTTPStatus(status_code).phrase
+            body = rest.format_error(phrase, exc.log_message or f"{self.request.method} {self.request.path}: {phrase}.")
+        else:
+            body = describe_failure(RuntimeError())[1]
+        self.finish(body)
+
+    def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
+        """Log what is our fault with its traceback, and what the caller can mend not at all."""
+        if isinstance(value, (ClipperException, tornado.web.HTTPError)):
+            logger.debug("%s %s: %s", self.request.method, self.request.path, value)
+        else:
+            logger.error("%s %s", self.request.method, self.request.path, exc_info=(typ, value, tb))
+
+    def method_not_allowed(self, *allowed: str) -> None:
+        """Answer that only the methods in *allowed* are known here."""
+        self.set_header("Allow", ", ".join(allowed))
+        raise tornado.web.HTTPError(
+            HTTPStatus.METHOD_NOT_ALLOWED,
+            f"{self.request.path} takes {' or '.join(allowed)}, not {self.request.method}",
+        )
+
+
+class UnknownPathHandler(JsonHandler):
+    """Answers every path that no route takes."""
+
+    def prepare(self) -> None:
+        """Answer before any method is looked at."""
+        raise tornado.web.HTTPError(
+            HTTPStatus.NOT_FOUND,
+            self.application.settings["unknown_path"].replace("{path}", self.request.path),
+        )
+
+
+def silence(_handler: tornado.web.RequestHandler) -> None:
+    """Take the place of Tornado's line per request; the metrics count requests."""

@@ -1,0 +1,1 @@
+"""The management frontend: changes the configuration over REST."""

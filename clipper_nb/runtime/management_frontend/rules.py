@@ -1,0 +1,149 @@
+"""What may be changed in the configuration, and how. (pure)
+
+Each function takes the configuration as it is and returns it as it should be, or raises an error of ours. They run
+inside the store's transaction, so what they check still holds when their result is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from clipper_nb.errors import (
+    ApplicationNotFoundError,
+    ExistsError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NotFoundError,
+)
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Application, Configuration, ModelVersion
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+def find_application(configuration: Configuration, name: str) -> Application:
+    """Return the application with that name; raises :class:`ApplicationNotFoundError`."""
+    application = configuration.applications.get(name)
+    if application is None:
+        raise ApplicationNotFoundError(name, sorted(configuration.applications))
+    return application
+
+
+def find_version(configuration: Configuration, model_id: ModelId) -> ModelVersion:
+    """Return the registered version; raises :class:`ModelNotFoundError`, which lists what there is."""
+    version = configuration.versions.get(model_id)
+    if version is None:
+        versions = configuration.versions_of(model_id.name)
+        if not versions:
+            raise ModelNotFoundError(model_id.name, known=configuration.model_names())
+        raise ModelNotFoundError(model_id.name, model_id.version, known=versions)
+    return version
+
+
+def register_application(configuration: Configuration, application: Application) -> Configuration:
+    """Add an application."""
+    if application.name in configuration.applications:
+        raise ExistsError(
+            f"An application with name '{application.name}' already exists. Choose another name or call "
+            "unregister_application() first."
+        )
+    return replace(configuration, applications=_with(configuration.applications, application.name, application))
+
+
+def unregister_application(configuration: Configuration, name: str) -> Configuration:
+    """Remove an application and its link."""
+    find_application(configuration, name)
+    return replace(
+        configuration,
+        applications=_without(configuration.applications, name),
+        links=_without(configuration.links, name),
+    )
+
+
+def link_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
+    """Link a model to an application; one model each, of the application's own input type."""
+    application = find_application(configuration, application_name)
+    current = configuration.current_versions.get(model_name)
+    if current is None:
+        raise ModelNotFoundError(model_name, known=sorted(configuration.current_versions))
+    model_type = configuration.versions[ModelId(model_name, current)].input_type
+    if model_type != application.input_type:
+        raise InvalidRequestError(
+            f"Model '{model_name}' takes {model_type} (version {current}) and application '{application_name}' "
+            f"takes {application.input_type}: their input types must be the same."
+        )
+    linked = configuration.links.get(application_name)
+    if linked == model_name:
+        raise ExistsError(f"Model '{model_name}' is already linked to application '{application_name}'.")
+    if linked is not None:
+        raise ExistsError(
+            f"Application '{application_name}' is already linked to model '{linked}', and it can have one model. "
+            f"Call unlink_model_from_app('{application_name}', '{linked}') first."
+        )
+    return replace(configuration, links=_with(configuration.links, application_name, model_name))
+
+
+def unlink_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
+    """Remove a link."""
+    find_application(configuration, application_name)
+    if configuration.links.get(application_name) != model_name:
+        raise NotFoundError(f"Model '{model_name}' is not linked to application '{application_name}'.")
+    return replace(configuration, links=_without(configuration.links, application_name))
+
+
+def register_version(configuration: Configuration, version: ModelVersion) -> Configuration:
+    """Add a model version and make it the model's current one."""
+    if version.model_id in configuration.versions:
+        raise ExistsError(
+            f"Model '{version.name}' already has a version '{version.version}', and versions are immutable. "
+            "Choose another version."
+        )
+    check_input_type_of_links(configuration, version.name, version.input_type)
+    return replace(
+        configuration,
+        versions=_with(configuration.versions, version.model_id, version),
+        current_versions=_with(configuration.current_versions, version.name, version.version),
+    )
+
+
+def unregister_version(configuration: Configuration, model_id: ModelId) -> Configuration:
+    """Remove a model version; a model whose current version is removed has none until another is set."""
+    find_version(configuration, model_id)
+    current_versions = configuration.current_versions
+    if current_versions.get(model_id.name) == model_id.version:
+        current_versions = _without(current_versions, model_id.name)
+    return replace(
+        configuration, versions=_without(configuration.versions, model_id), current_versions=current_versions
+    )
+
+
+def set_current_version(configuration: Configuration, model_id: ModelId) -> Configuration:
+    """Make a registered version the model's current one."""
+    version = find_version(configuration, model_id)
+    check_input_type_of_links(configuration, model_id.name, version.input_type)
+    return replace(
+        configuration, current_versions=_with(configuration.current_versions, model_id.name, model_id.version)
+    )
+
+
+def check_input_type_of_links(configuration: Configuration, model_name: str, input_type: InputType) -> None:
+    """Raise :class:`InvalidRequestError` when an application linked to the model takes another input type."""
+    for application_name, linked in configuration.links.items():
+        application = configuration.applications[application_name]
+        if linked == model_name and application.input_type != input_type:
+            raise InvalidRequestError(
+                f"Model '{model_name}' is linked to application '{application_name}', which takes "
+                f"{application.input_type}; a version that takes {input_type} cannot serve it."
+            )
+
+
+def _with(mapping: Mapping[_Key, _Value], key: _Key, value: _Value) -> dict[_Key, _Value]:
+    return {**mapping, key: value}
+
+
+def _without(mapping: Mapping[_Key, _Value], key: _Key) -> dict[_Key, _Value]:
+    return {other: value for other, value in mapping.items() if other != key}

@@ -1,0 +1,50 @@
+"""``python -m clipper_nb.runtime.model_container``: load the model, then serve it until SIGTERM."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import sys
+import traceback
+
+from clipper_nb.errors import ClipperException
+from clipper_nb.protocol.environment import IMPORT_FAILED_EXIT_STATUS, LOAD_FAILED_EXIT_STATUS
+from clipper_nb.protocol.load_report import describe_load_failure, format_load_failure
+from clipper_nb.runtime.model_container.client import Model, serve
+from clipper_nb.runtime.model_container.loader import load_model
+from clipper_nb.runtime.model_container.settings import ModelContainerSettings, model_container_settings
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run one replica."""
+    faulthandler.enable()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        settings = model_container_settings()
+    except ClipperException as exc:
+        logger.error("%s", exc)
+        raise SystemExit(LOAD_FAILED_EXIT_STATUS) from None
+    model = _load(settings)
+    logger.info("%s is loaded", settings.model_id)
+    serve(model, settings)
+
+
+def _load(settings: ModelContainerSettings) -> Model:
+    if settings.load_timeout_s is not None:
+        # Shortly before whoever started us gives up, the log shows where the load hangs.
+        faulthandler.dump_traceback_later(0.8 * settings.load_timeout_s, exit=False)
+    try:
+        return load_model(settings.model_path)
+    except (Exception, SystemExit) as exc:
+        traceback.print_exc()
+        sys.stderr.write(format_load_failure(describe_load_failure(exc)) + "\n")
+        is_import = isinstance(exc, ImportError)
+        raise SystemExit(IMPORT_FAILED_EXIT_STATUS if is_import else LOAD_FAILED_EXIT_STATUS) from None
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+if __name__ == "__main__":
+    main()

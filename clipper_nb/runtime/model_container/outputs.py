@@ -1,0 +1,61 @@
+"""A model's outputs as the text that travels: one per input, in order. (pure)"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sized
+from typing import Any
+
+from clipper_nb.errors import PredictionError
+
+
+def encode_outputs(outputs: Any, *, num_inputs: int) -> list[bytes]:
+    """Return each output as UTF-8.
+
+    Text passes as it is and bytes as UTF-8; numbers, NumPy scalars and arrays, lists, dicts, booleans and ``None``
+    become JSON.
+
+    Raises
+    ------
+    PredictionError
+        *outputs* is not a sequence of one output per input, or one of them has no text.
+    """
+    if isinstance(outputs, (str, bytes, Mapping)) or not isinstance(outputs, Iterable):
+        raise PredictionError(
+            f"The model returned {type(outputs).__name__}; it must return a list with one output per input."
+        )
+    if not isinstance(outputs, Sized):
+        outputs = list(outputs)
+    if len(outputs) != num_inputs:
+        raise PredictionError(
+            f"The model returned {len(outputs)} outputs for {num_inputs} inputs; it must return one per input, in "
+            "order."
+        )
+    return [_encode_output(output, position) for position, output in enumerate(outputs)]
+
+
+def _encode_output(output: Any, position: int) -> bytes:
+    try:
+        if isinstance(output, str):
+            return output.encode()
+        if isinstance(output, bytes):
+            output.decode()
+            return output
+        return json.dumps(output, default=_to_json, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise PredictionError(
+            f"Output {position} of the model has type {type(output).__name__} and cannot be sent as text: {exc}"
+        ) from exc
+
+
+def _to_json(value: Any) -> Any:
+    """Return what ``json`` can write for NumPy and pandas values, bytes and sets."""
+    if hasattr(value, "tolist"):  # NumPy scalars and arrays, pandas series
+        return value.tolist()
+    if hasattr(value, "item"):
+        return value.item()
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, (set, frozenset)):
+        return sorted(value)
+    raise TypeError(f"a {type(value).__name__} is not a number, text, list or dict")

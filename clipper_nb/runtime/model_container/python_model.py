@@ -1,0 +1,33 @@
+"""A Python function as a model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+FUNCTION_FILE = "func.pkl"
+MODULES_FOLDER = "modules"
+
+
+class PythonModel:
+    """Calls ``func(inputs)``."""
+
+    def __init__(self, func: Callable[[list[Any]], Any]) -> None:
+        self._func = func
+
+    def predict(self, inputs: list[Any]) -> Any:
+        """Return what the function returns."""
+        return self._func(inputs)
+
+
+def load_python_model(folder: Path) -> PythonModel:
+    """Return the function pickled in *folder*; whatever unpickling raises passes through."""
+    modules = folder / MODULES_FOLDER
+    if modules.is_dir():
+        sys.path.insert(0, str(modules))
+    with open(folder / FUNCTION_FILE, "rb") as file:
+        return PythonModel(cloudpickle.load(file))

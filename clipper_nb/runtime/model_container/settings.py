@@ -1,0 +1,45 @@
+"""What a model container is told by environment variables; the names are Clipper's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol import environment
+from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.names import ModelId, check_model_name, check_version
+
+
+@dataclass(frozen=True)
+class ModelContainerSettings:
+    """One replica's settings."""
+
+    model_id: ModelId
+    input_type: InputType
+    frontend_address: str
+    """``host:port`` of the query frontend's RPC port."""
+    model_path: Path
+    load_timeout_s: float | None
+
+
+def model_container_settings(variables: Mapping[str, str] = os.environ) -> ModelContainerSettings:
+    """Return the settings; raises :class:`InvalidRequestError` when a variable is missing or wrong."""
+    for name in (environment.MODEL_NAME, environment.MODEL_VERSION):
+        if not variables.get(name):
+            raise InvalidRequestError(f"The environment variable {name} is not set.")
+    host = variables.get(environment.FRONTEND_HOST) or "127.0.0.1"
+    port = variables.get(environment.FRONTEND_RPC_PORT) or str(environment.DEFAULT_RPC_PORT)
+    load_timeout = variables.get(environment.LOAD_TIMEOUT_S)
+    return ModelContainerSettings(
+        model_id=ModelId(
+            check_model_name(variables[environment.MODEL_NAME]),
+            check_version(variables[environment.MODEL_VERSION]),
+        ),
+        input_type=parse_input_type(variables.get(environment.INPUT_TYPE) or "doubles"),
+        frontend_address=f"{host}:{port}",
+        model_path=Path(variables.get(environment.MODEL_PATH) or "/model"),
+        load_timeout_s=float(load_timeout) if load_timeout else None,
+    )

@@ -1,0 +1,1 @@
+"""The query frontend: answers predict requests within the SLO."""

@@ -1,0 +1,31 @@
+"""``python -m clipper_nb.runtime.query_frontend``: run a query frontend until SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+
+from clipper_nb.runtime.process import run_until_signalled
+from clipper_nb.runtime.query_frontend.app import QueryFrontend
+from clipper_nb.runtime.settings import query_frontend_settings
+from clipper_nb.runtime.state.redis_store import RedisStore
+
+
+async def serve(stopping: asyncio.Event) -> None:
+    """Serve until *stopping* is set."""
+    settings = query_frontend_settings()
+    store = RedisStore(settings.redis_url)
+    frontend = QueryFrontend(settings, store)
+    starting = asyncio.ensure_future(frontend.start())
+    waiting = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({starting, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+        await waiting
+    else:
+        starting.cancel()
+    await frontend.stop()
+    await store.close()
+
+
+if __name__ == "__main__":
+    run_until_signalled(serve)

@@ -1,0 +1,92 @@
+"""The query frontend put together: state → predictor ← wire, predictor → batching → RPC."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Replica
+from clipper_nb.runtime.batching.dispatcher import Dispatcher
+from clipper_nb.runtime.batching.model_pool import ModelPool
+from clipper_nb.runtime.http_wire import HttpLimits, HttpServer
+from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
+from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application
+from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
+from clipper_nb.runtime.query_frontend.predictor import Predictor
+from clipper_nb.runtime.rpc.server import RpcServer
+from clipper_nb.runtime.settings import QueryFrontendSettings
+from clipper_nb.runtime.state.store import StateStore
+from clipper_nb.runtime.state.view import ConfigurationView
+
+logger = logging.getLogger(__name__)
+
+
+class QueryFrontend:
+    """One query frontend process.
+
+    Parameters
+    ----------
+    settings : QueryFrontendSettings
+    store : StateStore
+        Where the configuration is; closed by whoever made it.
+    """
+
+    def __init__(self, settings: QueryFrontendSettings, store: StateStore) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._metrics = QueryFrontendMetrics()
+        self._cache = PredictionCache(settings.cache_size_bytes)
+        self._pool = ModelPool(
+            self._make_dispatcher,
+            on_replicas_changed=self._replicas_changed,
+            on_forgotten=lambda model_id: self._predictor.forget_model(model_id),
+        )
+        self._predictor = Predictor(self._loop, self._pool, self._cache, self._metrics)
+        self._view = ConfigurationView(
+            store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas
+        )
+        self._metrics.registry.register(LiveValues(self._model_values, self._cache_values))
+        self._rpc = RpcServer(settings.rpc.open_socket(), self._pool)
+        self._http = HttpServer(
+            PredictEndpoint(self._predictor, self._loop.time),
+            make_application(self._predictor, self._metrics.registry),
+            HttpLimits(settings.max_body_size_bytes, settings.header_timeout_s, settings.body_timeout_s),
+        )
+
+    async def start(self) -> None:
+        """Serve as soon as the configuration is known."""
+        self._rpc.start()
+        self._view.start()
+        await self._view.wait_until_current()
+        listening = self._settings.http.open_socket()
+        await self._http.start(listening)
+        logger.info("query frontend listens on %s:%s", *listening.getsockname()[:2])
+
+    async def stop(self) -> None:
+        """Finish what is under way and end."""
+        await self._http.stop()
+        await self._view.stop()
+        self._rpc.stop()
+
+    def _make_dispatcher(self, model_id: ModelId, batch_size: int) -> Dispatcher:
+        return Dispatcher(
+            model_id,
+            batch_size=batch_size,
+            observer=partial(self._predictor.model_metrics, model_id),
+            clock=self._loop.time,
+            call_soon=self._loop.call_soon,
+        )
+
+    def _usable_replicas(self) -> list[Replica]:
+        return self._pool.usable_replicas()
+
+    def _replicas_changed(self) -> None:
+        self._view.replicas_changed()
+
+    def _model_values(self) -> list[tuple[ModelId, int, int]]:
+        return [(d.model_id, d.queue_length, d.num_replicas) for d in self._pool]
+
+    def _cache_values(self) -> tuple[int, int, int]:
+        return self._cache.size_bytes, len(self._cache), self._cache.evictions

@@ -1,0 +1,166 @@
+"""The query frontend's routes: predict requests come here straight from the wire, the rest through Tornado."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import tornado.web
+from prometheus_client import CollectorRegistry, generate_latest
+
+from clipper_nb.errors import ApplicationNotFoundError, InvalidInputError
+from clipper_nb.protocol import predict_body, rest
+from clipper_nb.runtime.batching.query import Query
+from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler, describe_failure
+from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, UnknownVersionError
+
+Respond = Callable[[int, bytes], None]
+"""Takes the status and the JSON body of the one reply."""
+
+Cancel = Callable[[], None]
+
+
+class PredictEndpoint:
+    """``POST /<application>/predict``: parse, ask the predictor, format."""
+
+    def __init__(self, predictor: Predictor, clock: Callable[[], float]) -> None:
+        self._predictor = predictor
+        self._clock = clock
+
+    def __call__(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
+        """Answer one request through *respond*, now or later; what is returned tells that nobody waits any more."""
+        served = self._predictor.find_application(application_name)
+        if served is None:
+            respond(*describe_failure(ApplicationNotFoundError(application_name)))
+            return None
+        try:
+            request = predict_body.parse_predict(body, served.application.input_type)
+            if request.is_batch:
+                reply = _BatchReply(self, served, len(request.payloads), respond)
+                queries = self._predictor.predict(
+                    served, request.payloads, request.version, arrived_s=arrived_s, on_answered=reply.add
+                )
+                reply.start(queries)
+            else:
+                queries = self._predictor.predict(
+                    served, request.payloads, request.version, arrived_s=arrived_s,
+                    on_answered=partial(self._respond_single, served, respond),
+                )  # fmt: skip
+        except InvalidInputError as exc:
+            served.metrics.request_refused()
+            respond(*describe_failure(exc))
+            return None
+        except UnknownVersionError as exc:
+            served.metrics.request_refused()
+            respond(HTTPStatus.BAD_REQUEST, rest.format_error("Query processing error", str(exc)))
+            return None
+        return partial(_cancel, queries)
+
+    def format(self, served: ServedApplication, query: Query) -> bytes:
+        """Return the JSON of an answered query, and count it."""
+        served.metrics.query_answered(self._clock() - query.arrived_s, query.reason)
+        output = query.output if query.reason is None else served.application.default_output
+        return predict_body.format_prediction(query.query_id, output, query.reason, query.explanation)
+
+    def _respond_single(self, served: ServedApplication, respond: Respond, query: Query) -> None:
+        respond(HTTPStatus.OK, self.format(served, query))
+
+
+class _BatchReply:
+    """Collects the answers of one ``input_batch`` and responds when all are there, in the order of the inputs."""
+
+    def __init__(self, endpoint: PredictEndpoint, served: ServedApplication, size: int, respond: Respond) -> None:
+        self._endpoint = endpoint
+        self._served = served
+        self._missing = size
+        self._respond = respond
+        self._answers: dict[int, bytes] = {}
+        self._queries: list[Query] | None = None
+
+    def start(self, queries: list[Query]) -> None:
+        """Take the queries, some of which may be answered already."""
+        self._queries = queries
+        self._respond_when_complete()
+
+    def add(self, query: Query) -> None:
+        """Take one answer."""
+        self._answers[query.query_id] = self._endpoint.format(self._served, query)
+        self._missing -= 1
+        self._respond_when_complete()
+
+    def _respond_when_complete(self) -> None:
+        if self._missing == 0 and self._queries is not None:
+            answers = [self._answers[query.query_id] for query in self._queries]
+            self._respond(HTTPStatus.OK, predict_body.format_predictions(answers))
+
+
+def _cancel(queries: list[Query]) -> None:
+    for query in queries:
+        query.cancel()
+
+
+class LiveHandler(JsonHandler):
+    """``GET /livez``: the event loop turns."""
+
+    def get(self) -> None:
+        """Answer 200."""
+        self.finish(rest.format_body({"live": True}))
+
+
+class ReadyHandler(JsonHandler):
+    """``GET /readyz``: every linked application has a replica that can answer; ``?app=NAME`` asks for one."""
+
+    def initialize(self, predictor: Predictor) -> None:
+        """Take the predictor."""
+        self._predictor = predictor
+
+    def get(self) -> None:
+        """Answer 200 or 503, with what is not ready and why."""
+        unready = self._predictor.unready_applications()
+        name = self.get_query_argument("app", None)
+        if name is not None:
+            if self._predictor.find_application(name) is None:
+                raise ApplicationNotFoundError(name)
+            unready = {name: unready[name]} if name in unready else {}
+        if unready:
+            self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
+        self.finish(rest.format_body({"ready": not unready, "not_ready": unready}))
+
+
+class MetricsHandler(tornado.web.RequestHandler):
+    """``GET /metrics`` in Prometheus text."""
+
+    def initialize(self, registry: CollectorRegistry) -> None:
+        """Take the registry."""
+        self._registry = registry
+
+    def get(self) -> None:
+        """Write all series."""
+        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.finish(generate_latest(self._registry))
+
+
+class PredictMethodHandler(JsonHandler):
+    """The predict path with another method than POST."""
+
+    def prepare(self) -> None:
+        """Answer 405."""
+        self.method_not_allowed("POST")
+
+
+def make_application(predictor: Predictor, registry: CollectorRegistry) -> tornado.web.Application:
+    """Return the Tornado application of everything but predict requests."""
+    routes: list[Any] = [
+        (r"/livez", LiveHandler),
+        (r"/readyz", ReadyHandler, {"predictor": predictor}),
+        (r"/metrics", MetricsHandler, {"registry": registry}),
+        (r"/[^/]+/predict/?", PredictMethodHandler),
+    ]
+    return tornado.web.Application(
+        routes,
+        default_handler_class=UnknownPathHandler,
+        unknown_path="The query frontend has no path {path}; applications answer at /<application>/predict.",
+        log_function=lambda handler: None,
+    )

@@ -1,0 +1,241 @@
+"""From an application and its queries' inputs to answers, each by the application's SLO."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Application, Configuration
+from clipper_nb.runtime.batching import query as reasons
+from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
+from clipper_nb.runtime.batching.dispatcher import Dispatcher
+from clipper_nb.runtime.batching.model_pool import ModelPool
+from clipper_nb.runtime.batching.query import Computation, Query
+from clipper_nb.runtime.metrics import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
+from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
+
+OnAnswered = Callable[[Query], None]
+
+_REPLY_MARGIN_S = 0.001
+_REPLY_MARGIN_SHARE = 0.05
+
+
+class ServedApplication:
+    """An application as this frontend serves it."""
+
+    def __init__(
+        self, application: Application, metrics: ApplicationMetrics, make_timer: Callable[[], DeadlineTimer]
+    ) -> None:
+        self.application = application
+        self.metrics = metrics
+        self.slo_s = application.slo_micros / 1e6
+        # The reply has to leave by the SLO, so the decision is made a little before.
+        self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
+        self.timer = make_timer()
+
+
+class UnknownVersionError(InvalidRequestError):
+    """A request asked for a version that its model does not have."""
+
+    def __init__(self, version: str, model_name: str) -> None:
+        super().__init__(f"Requested version: {version} does not exist for model: {model_name}")
+
+
+class Predictor:
+    """Answers queries by the configuration that was applied last.
+
+    Parameters
+    ----------
+    loop : asyncio.AbstractEventLoop
+        Its clock is the clock of arrivals and deadlines.
+    pool : ModelPool
+    cache : PredictionCache
+    metrics : QueryFrontendMetrics
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        pool: ModelPool,
+        cache: PredictionCache,
+        metrics: QueryFrontendMetrics,
+    ) -> None:
+        self._loop = loop
+        self._pool = pool
+        self._cache = cache
+        self._metrics = metrics
+        self._configuration = Configuration()
+        self._applications: dict[str, ServedApplication] = {}
+        self._model_metrics: dict[ModelId, ModelMetrics] = {}
+        self._next_query_id = 0
+
+    # --- configuration
+
+    def apply(self, configuration: Configuration) -> None:
+        """Act on *configuration* from the next query on."""
+        before, self._configuration = self._configuration, configuration
+        for name, served in list(self._applications.items()):
+            if configuration.applications.get(name) != served.application:
+                del self._applications[name]
+                self._metrics.forget_application(name)
+        for name, application in configuration.applications.items():
+            if name not in self._applications:
+                self._applications[name] = self._serve(application)
+        for model_id, version in before.versions.items():
+            if configuration.versions.get(model_id) != version:
+                self._cache.forget_version(model_id)
+                self.forget_model(model_id)
+        for model_id in configuration.versions:
+            self.model_metrics(model_id)
+        self._pool.apply(configuration)
+
+    def model_metrics(self, model_id: ModelId) -> ModelMetrics:
+        """Return the series of a model version."""
+        metrics = self._model_metrics.get(model_id)
+        if metrics is None:
+            metrics = self._model_metrics[model_id] = self._metrics.model(model_id)
+        return metrics
+
+    def forget_model(self, model_id: ModelId) -> None:
+        """Remove the series of a model version."""
+        if self._model_metrics.pop(model_id, None) is not None:
+            self._metrics.forget_model(model_id)
+
+    def find_application(self, name: str) -> ServedApplication | None:
+        """Return the application with that name."""
+        return self._applications.get(name)
+
+    def unready_applications(self) -> dict[str, str]:
+        """Return the linked applications that no replica can answer for, with the reason."""
+        unready = {}
+        for name, model_name in self._configuration.links.items():
+            current = self._configuration.current_versions.get(model_name)
+            if current is None:
+                unready[name] = f"model '{model_name}' has no current version"
+            elif self._replicas_of(ModelId(model_name, current)) == 0:
+                unready[name] = f"version '{current}' of model '{model_name}' has no connected replica"
+        return unready
+
+    # --- queries
+
+    def predict(
+        self,
+        served: ServedApplication,
+        payloads: Sequence[bytes],
+        version: str | None,
+        *,
+        arrived_s: float,
+        on_answered: OnAnswered,
+    ) -> list[Query]:
+        """Answer one query per payload, each by calling *on_answered* once, now or later, never after its SLO.
+
+        Raises
+        ------
+        UnknownVersionError
+            *version* is not a version of the linked model; no query was made.
+        """
+        model_id = self._choose_version(served, version)
+        deadline_s = arrived_s + served.wait_s
+        queries = []
+        for payload in payloads:
+            query = Query(self._next_query_id, arrived_s=arrived_s, deadline_s=deadline_s, on_answered=on_answered)
+            self._next_query_id += 1
+            queries.append(query)
+            if isinstance(model_id, ModelId):
+                self._ask(served, model_id, payload, query)
+            else:
+                query.answer_default(*model_id)
+        return queries
+
+    def _choose_version(self, served: ServedApplication, version: str | None) -> ModelId | tuple[str, str]:
+        """Return the version to ask, or the reason and explanation why there is none."""
+        name = served.application.name
+        model_name = self._configuration.links.get(name)
+        if model_name is None:
+            return reasons.NOT_LINKED, (
+                f"No connected models found for query: no model is linked to application '{name}'."
+            )
+        if version is None:
+            version = self._configuration.current_versions.get(model_name)
+            if version is None:
+                return reasons.NO_READY_REPLICA, (
+                    f"No connected models found for query: model '{model_name}' has no current version."
+                )
+        elif ModelId(model_name, version) not in self._configuration.versions:
+            raise UnknownVersionError(version, model_name)
+        return ModelId(model_name, version)
+
+    def _ask(self, served: ServedApplication, model_id: ModelId, payload: bytes, query: Query) -> None:
+        if self._cache.is_on and self._ask_cache(model_id, payload, query):
+            if not query.is_answered:
+                served.timer.add(query)
+            return
+        dispatcher = self._pool.find(model_id)
+        if dispatcher is None or dispatcher.num_replicas == 0:
+            query.answer_default(reasons.NO_READY_REPLICA, _no_replica(model_id))
+            return
+        computation = Computation(model_id, payload, deadline_s=query.deadline_s, slo_s=served.slo_s)
+        computation.join(query)
+        self._cache.watch(computation)
+        served.timer.add(query)
+        dispatcher.submit(computation)
+
+    def _ask_cache(self, model_id: ModelId, payload: bytes, query: Query) -> bool:
+        """Answer from the cache or join a computation under way; return whether either was there."""
+        metrics = self._model_metrics[model_id]
+        output = self._cache.find_output(model_id, payload)
+        if output is not None:
+            metrics.cache_hits.inc()
+            query.answer(output)
+            return True
+        computation = self._cache.find_in_flight(model_id, payload)
+        if computation is not None:
+            metrics.cache_hits.inc()
+            computation.join(query)
+            return True
+        metrics.cache_misses.inc()
+        return False
+
+    def _serve(self, application: Application) -> ServedApplication:
+        slo_text = f"{application.slo_micros / 1000:g} ms"
+
+        def on_deadline(query: Query) -> None:
+            query.answer_default(*self._explain_lateness(query, slo_text))
+
+        return ServedApplication(
+            application,
+            self._metrics.application(application.name),
+            lambda: DeadlineTimer(self._loop, on_deadline),
+        )
+
+    def _explain_lateness(self, query: Query, slo_text: str) -> tuple[str, str]:
+        late = f"Failed to retrieve a prediction response within the specified latency SLO of {slo_text}"
+        computation = query.computation
+        assert computation is not None  # only queries with a computation wait for a deadline
+        model_id = computation.model_id
+        if computation.sent_s is not None:
+            waited_ms = (self._loop.time() - computation.sent_s) * 1000
+            return (
+                reasons.MODEL_TOO_SLOW,
+                f"{late}: a replica of {model_id} has had the query for {waited_ms:.0f} ms.",
+            )
+        dispatcher = self._pool.find(model_id)
+        if dispatcher is None or dispatcher.num_replicas == 0:
+            return reasons.NO_READY_REPLICA, _no_replica(model_id)
+        return reasons.QUEUED_TOO_LONG, (
+            f"{late}: the query waited in the queue of {model_id} ({dispatcher.num_replicas} busy replicas, "
+            f"{dispatcher.queue_length} waiting). More replicas or a longer SLO would help."
+        )
+
+    def _replicas_of(self, model_id: ModelId) -> int:
+        dispatcher: Dispatcher | None = self._pool.find(model_id)
+        return 0 if dispatcher is None else dispatcher.num_replicas
+
+
+def _no_replica(model_id: ModelId) -> str:
+    return (
+        f"No connected models found for query: version '{model_id.version}' of model '{model_id.name}' has no "
+        "connected replica."
+    )

@@ -1,0 +1,1 @@
+"""The query frontend's end of the wire to model containers."""

@@ -1,0 +1,166 @@
+"""Who is connected, what each may send next, and what follows from each message. (pure)
+
+The caller owns the socket and the clock: it hands in messages with their identity and gets back what to send and
+what happened.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Union
+
+from clipper_nb.errors import ProtocolError
+from clipper_nb.protocol.names import ModelId, check_model_name, check_version
+from clipper_nb.protocol.records import Replica
+from clipper_nb.protocol.rpc import (
+    ContainerGoodbye,
+    ContainerHeartbeat,
+    ErrorResponse,
+    FromContainer,
+    FromFrontend,
+    FrontendGoodbye,
+    FrontendHeartbeat,
+    NewContainer,
+    PredictResponse,
+)
+
+SILENCE_TIMEOUT_S = 30.0
+"""A container that has sent nothing for this long is lost (Clipper's value)."""
+
+
+@dataclass
+class Session:
+    """One container's session, under the identity that the router gave it."""
+
+    identity: bytes
+    replica: Replica
+    last_heard_s: float
+    in_flight: set[int] = field(default_factory=set)
+    """Message ids that were sent and not answered."""
+    is_draining: bool = False
+
+
+@dataclass(frozen=True)
+class Send:
+    """Send this message to this identity."""
+
+    identity: bytes
+    message: FromFrontend
+
+
+@dataclass(frozen=True)
+class ReplicaJoined:
+    """A replica is ready for batches."""
+
+    session: Session
+
+
+@dataclass(frozen=True)
+class ReplicaDraining:
+    """A replica finishes what it has and wants nothing new."""
+
+    session: Session
+
+
+@dataclass(frozen=True)
+class ReplicaLost:
+    """A replica is gone, with what it had in flight."""
+
+    session: Session
+
+
+@dataclass(frozen=True)
+class BatchAnswered:
+    """A replica answered one batch."""
+
+    session: Session
+    response: PredictResponse
+
+
+@dataclass(frozen=True)
+class BatchFailed:
+    """A model raised on one batch."""
+
+    session: Session
+    response: ErrorResponse
+
+
+Event = Union[Send, ReplicaJoined, ReplicaDraining, ReplicaLost, BatchAnswered, BatchFailed]
+
+
+class Sessions:
+    """All sessions of one query frontend."""
+
+    def __init__(self) -> None:
+        self._by_identity: dict[bytes, Session] = {}
+        self._next_replica_id: defaultdict[ModelId, int] = defaultdict(int)
+
+    def all(self) -> list[Session]:
+        """Return every session."""
+        return list(self._by_identity.values())
+
+    def get(self, identity: bytes) -> Session | None:
+        """Return the session of that identity."""
+        return self._by_identity.get(identity)
+
+    def receive(self, identity: bytes, message: FromContainer, *, now_s: float) -> list[Event]:
+        """Return what follows from *message*.
+
+        Raises
+        ------
+        ProtocolError
+            The message cannot come in this state; nothing has changed, and it is safe to drop it.
+        """
+        session = self._by_identity.get(identity)
+        if session is not None:
+            session.last_heard_s = now_s
+        if isinstance(message, ContainerHeartbeat):
+            return [Send(identity, FrontendHeartbeat(wants_metadata=session is None))]
+        if isinstance(message, NewContainer):
+            # From a known identity it says nothing new.
+            return [] if session is not None else self._join(identity, message, now_s)
+        if session is None:
+            raise ProtocolError(f"{type(message).__name__} from a container that has not said what it serves")
+        if isinstance(message, ContainerGoodbye):
+            return self._drain(session)
+        return self._finish(session, message)
+
+    def lose(self, identity: bytes) -> list[Event]:
+        """Forget a container that cannot be reached."""
+        session = self._by_identity.pop(identity, None)
+        return [] if session is None else [ReplicaLost(session)]
+
+    def lose_silent(self, *, now_s: float) -> list[Event]:
+        """Forget the containers that have been silent for too long."""
+        silent = [s.identity for s in self._by_identity.values() if now_s - s.last_heard_s > SILENCE_TIMEOUT_S]
+        return [event for identity in silent for event in self.lose(identity)]
+
+    def _join(self, identity: bytes, message: NewContainer, now_s: float) -> list[Event]:
+        model_id = ModelId(check_model_name(message.model_name), check_version(message.model_version))
+        replica = Replica(*model_id, self._next_replica_id[model_id], message.input_type)
+        self._next_replica_id[model_id] += 1
+        session = Session(identity, replica, last_heard_s=now_s)
+        self._by_identity[identity] = session
+        return [ReplicaJoined(session)]
+
+    def _drain(self, session: Session) -> list[Event]:
+        session.is_draining = True
+        return [ReplicaDraining(session), *self._leave_when_done(session)]
+
+    def _finish(self, session: Session, message: PredictResponse | ErrorResponse) -> list[Event]:
+        if message.message_id not in session.in_flight:
+            raise ProtocolError(f"an answer to message {message.message_id}, which this container was not asked")
+        session.in_flight.remove(message.message_id)
+        done: Event
+        if isinstance(message, PredictResponse):
+            done = BatchAnswered(session, message)
+        else:
+            done = BatchFailed(session, message)
+        return [done, *self._leave_when_done(session)]
+
+    def _leave_when_done(self, session: Session) -> list[Event]:
+        if not session.is_draining or session.in_flight:
+            return []
+        del self._by_identity[session.identity]
+        return [Send(session.identity, FrontendGoodbye()), ReplicaLost(session)]

@@ -1,0 +1,107 @@
+"""What the frontends are told by environment variables, checked once at the start."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol import environment
+
+
+@dataclass(frozen=True)
+class ListenSettings:
+    """Where a server listens: a socket that it was handed, or an address and port of its own."""
+
+    address: str
+    port: int
+    socket_fd: int | None
+
+    def open_socket(self) -> socket.socket:
+        """Return a listening TCP socket."""
+        if self.socket_fd is not None:
+            listening = socket.socket(fileno=self.socket_fd)
+            listening.setblocking(False)
+            return listening
+        return socket.create_server((self.address, self.port), backlog=1024)
+
+
+@dataclass(frozen=True)
+class FrontendSettings:
+    """What both frontends are told."""
+
+    redis_url: str
+    http: ListenSettings
+    max_body_size_bytes: int
+
+
+@dataclass(frozen=True)
+class QueryFrontendSettings(FrontendSettings):
+    """What the query frontend is told."""
+
+    frontend_id: str
+    rpc: ListenSettings
+    cache_size_bytes: int
+    header_timeout_s: float
+    body_timeout_s: float
+
+
+@dataclass(frozen=True)
+class ManagementFrontendSettings(FrontendSettings):
+    """What the management frontend is told."""
+
+    admin_token: str
+
+
+def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryFrontendSettings:
+    """Return the query frontend's settings."""
+    return QueryFrontendSettings(
+        redis_url=_required(variables, environment.REDIS_URL),
+        http=_listen_settings(
+            variables, environment.HTTP_PORT, environment.HTTP_SOCKET, environment.DEFAULT_QUERY_PORT
+        ),
+        max_body_size_bytes=_whole(variables, environment.MAX_BODY_SIZE_BYTES, environment.DEFAULT_MAX_BODY_SIZE_BYTES),
+        frontend_id=variables.get(environment.FRONTEND_ID) or f"query-frontend-{socket.gethostname()}",
+        rpc=_listen_settings(variables, environment.RPC_PORT, environment.RPC_SOCKET, environment.DEFAULT_RPC_PORT),
+        cache_size_bytes=_whole(variables, environment.CACHE_SIZE_BYTES, environment.DEFAULT_CACHE_SIZE_BYTES),
+        header_timeout_s=_whole(variables, environment.HEADER_TIMEOUT_S, 5),
+        body_timeout_s=_whole(variables, environment.BODY_TIMEOUT_S, 300),
+    )
+
+
+def management_frontend_settings(variables: Mapping[str, str] = os.environ) -> ManagementFrontendSettings:
+    """Return the management frontend's settings."""
+    return ManagementFrontendSettings(
+        redis_url=_required(variables, environment.REDIS_URL),
+        http=_listen_settings(
+            variables, environment.HTTP_PORT, environment.HTTP_SOCKET, environment.DEFAULT_MANAGEMENT_PORT
+        ),
+        max_body_size_bytes=_whole(variables, environment.MAX_BODY_SIZE_BYTES, environment.DEFAULT_MAX_BODY_SIZE_BYTES),
+        admin_token=_required(variables, environment.ADMIN_TOKEN),
+    )
+
+
+def _listen_settings(variables: Mapping[str, str], port: str, socket_fd: str, default_port: int) -> ListenSettings:
+    return ListenSettings(
+        address=variables.get(environment.BIND_ADDRESS, "127.0.0.1"),
+        port=_whole(variables, port, default_port),
+        socket_fd=_whole(variables, socket_fd, 0) or None,
+    )
+
+
+def _required(variables: Mapping[str, str], name: str) -> str:
+    value = variables.get(name, "")
+    if not value:
+        raise InvalidRequestError(f"The environment variable {name} is not set.")
+    return value
+
+
+def _whole(variables: Mapping[str, str], name: str, default: int) -> int:
+    text = variables.get(name, "")
+    if not text:
+        return default
+    if not text.isdigit():
+        raise InvalidRequestError(f"The environment variable {name} is {text!r}; expected a whole number.")
+    return int(text)

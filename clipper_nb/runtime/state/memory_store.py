@@ -1,0 +1,72 @@
+"""A store in this process's memory, for tests and for frontends that run without Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+from clipper_nb.protocol.records import Configuration, FrontendPresence
+from clipper_nb.protocol.redis_keys import PRESENCE_TTL_S
+from clipper_nb.runtime.state.store import Change, StateStore
+
+
+class MemoryStore(StateStore):
+    """Keeps the state in attributes; one event loop may use it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._configuration = Configuration()
+        self._presence: dict[str, tuple[float, FrontendPresence]] = {}
+        self._configuration_watchers: set[asyncio.Event] = set()
+        self._presence_watchers: set[asyncio.Event] = set()
+
+    async def read_configuration(self) -> Configuration:
+        return self._configuration
+
+    async def update_configuration(self, change: Change) -> Configuration:
+        changed = change(self._configuration)
+        self._configuration = replace(changed, revision=self._configuration.revision + 1)
+        _wake(self._configuration_watchers)
+        return self._configuration
+
+    def configuration_changes(self) -> AsyncIterator[None]:
+        return _changes(self._configuration_watchers)
+
+    async def announce(self, presence: FrontendPresence) -> int:
+        self._presence[presence.frontend_id] = (self._clock() + PRESENCE_TTL_S, presence)
+        _wake(self._presence_watchers)
+        return self._configuration.revision
+
+    async def withdraw(self, frontend_id: str) -> None:
+        self._presence.pop(frontend_id, None)
+        _wake(self._presence_watchers)
+
+    async def read_presence(self) -> list[FrontendPresence]:
+        now_s = self._clock()
+        return [presence for expires_s, presence in self._presence.values() if expires_s > now_s]
+
+    def presence_changes(self) -> AsyncIterator[None]:
+        return _changes(self._presence_watchers)
+
+    async def close(self) -> None:
+        return
+
+
+def _wake(watchers: set[asyncio.Event]) -> None:
+    for event in watchers:
+        event.set()
+
+
+async def _changes(watchers: set[asyncio.Event]) -> AsyncIterator[None]:
+    event = asyncio.Event()
+    watchers.add(event)
+    try:
+        yield
+        while True:
+            await event.wait()
+            event.clear()
+            yield
+    finally:
+        watchers.discard(event)

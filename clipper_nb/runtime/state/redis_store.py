@@ -1,0 +1,193 @@
+"""The store in Redis: layout and channels as ``protocol/redis_keys.py`` describes them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import msgspec
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, WatchError
+
+from clipper_nb.errors import StateUnavailableError
+from clipper_nb.protocol import redis_keys as keys
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Application, Configuration, FrontendPresence, ModelVersion
+from clipper_nb.runtime.state.store import Change, StateStore
+
+logger = logging.getLogger(__name__)
+
+_TIMEOUT_S = 3.0
+_MAX_RETRY_INTERVAL_S = 1.0
+_CHANNEL_CHECK_INTERVAL_S = 5.0
+
+_RecordT = TypeVar("_RecordT")
+
+
+class RedisStore(StateStore):
+    """Keeps the state in one Redis database.
+
+    Parameters
+    ----------
+    url : str
+        ``redis://``, ``rediss://`` or ``unix://``, with the password.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.asyncio.from_url(
+            url,
+            decode_responses=True,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            # One immediate retry covers a pooled connection that a restarted Redis closed.
+            retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
+            retry_on_error=[redis.exceptions.ConnectionError],
+        )
+
+    async def read_configuration(self) -> Configuration:
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                _queue_reads(pipe)
+                return _parse_configuration(await pipe.execute())
+
+    async def update_configuration(self, change: Change) -> Configuration:
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                while True:
+                    try:
+                        await pipe.watch(keys.REVISION)
+                        before = await self.read_configuration()
+                        after = replace(change(before), revision=before.revision + 1)
+                        pipe.multi()  # type: ignore[no-untyped-call]
+                        _queue_writes(pipe, before, after)
+                        await pipe.execute()
+                    except WatchError:
+                        continue
+                    return after
+
+    async def configuration_changes(self) -> AsyncIterator[None]:
+        async for _ in self._messages(keys.CONFIGURATION_CHANNEL):
+            yield
+
+    async def announce(self, presence: FrontendPresence) -> int:
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.sadd(keys.FRONTENDS, presence.frontend_id)
+                pipe.set(
+                    keys.frontend_key(presence.frontend_id),
+                    msgspec.json.encode(presence),
+                    px=int(keys.PRESENCE_TTL_S * 1000),
+                )
+                pipe.get(keys.REVISION)
+                pipe.publish(keys.PRESENCE_CHANNEL, presence.frontend_id)
+                return int((await pipe.execute())[2] or 0)
+
+    async def withdraw(self, frontend_id: str) -> None:
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.srem(keys.FRONTENDS, frontend_id)
+                pipe.delete(keys.frontend_key(frontend_id))
+                pipe.publish(keys.PRESENCE_CHANNEL, frontend_id)
+                await pipe.execute()
+
+    async def read_presence(self) -> list[FrontendPresence]:
+        with _translated():
+            frontend_ids = sorted(str(member) for member in await self._redis.smembers(keys.FRONTENDS))
+            if not frontend_ids:
+                return []
+            found = await self._redis.mget([keys.frontend_key(frontend_id) for frontend_id in frontend_ids])
+            gone = [frontend_id for frontend_id, text in zip(frontend_ids, found, strict=True) if text is None]
+            if gone:
+                await self._redis.srem(keys.FRONTENDS, *gone)
+            return [msgspec.json.decode(text, type=FrontendPresence) for text in found if text is not None]
+
+    async def presence_changes(self) -> AsyncIterator[None]:
+        async for _ in self._messages(keys.PRESENCE_CHANNEL):
+            yield
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+    async def _messages(self, channel: str) -> AsyncIterator[None]:
+        """Yield after subscribing and after each message; subscribe again, with growing waits, when Redis was away."""
+        interval_s = 0.05
+        while True:
+            pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
+            try:
+                await pubsub.subscribe(channel)
+                interval_s = 0.05
+                yield
+                while True:
+                    if await pubsub.get_message(timeout=_CHANNEL_CHECK_INTERVAL_S) is not None:
+                        yield
+            except (RedisError, OSError, TimeoutError) as exc:
+                logger.warning("Redis is away (%s); trying again in %.2f s", exc, interval_s)
+                await asyncio.sleep(interval_s)
+                interval_s = min(2 * interval_s, _MAX_RETRY_INTERVAL_S)
+            finally:
+                with contextlib.suppress(RedisError, OSError):
+                    await pubsub.aclose()  # type: ignore[no-untyped-call]
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (RedisError, OSError, TimeoutError) as exc:
+        raise StateUnavailableError(
+            f"The cluster's Redis does not answer ({type(exc).__name__}: {exc}). Nothing was changed; predictions "
+            "go on with the configuration as it was. Try again in a moment."
+        ) from exc
+
+
+def _queue_reads(pipe: Any) -> None:
+    pipe.get(keys.REVISION)
+    for key in (keys.APPLICATIONS, keys.VERSIONS, keys.CURRENT_VERSIONS, keys.LINKS):
+        pipe.hgetall(key)
+
+
+def _parse_configuration(answers: list[Any]) -> Configuration:
+    revision, applications, versions, current_versions, links = answers
+    return Configuration(
+        revision=int(revision or 0),
+        applications=_decode_all(applications, Application),
+        versions={record.model_id: record for record in _decode_all(versions, ModelVersion).values()},
+        current_versions=current_versions,
+        links=links,
+    )
+
+
+def _decode_all(texts: Mapping[str, str], record_type: type[_RecordT]) -> dict[str, _RecordT]:
+    return {key: msgspec.json.decode(text, type=record_type) for key, text in texts.items()}
+
+
+def _queue_writes(pipe: Any, before: Configuration, after: Configuration) -> None:
+    """Queue the differences between two configurations, and the news of them."""
+    pipe.set(keys.LAYOUT, keys.LAYOUT_VERSION)
+    pipe.set(keys.REVISION, after.revision)
+    for key, old, new in (
+        (keys.APPLICATIONS, before.applications, after.applications),
+        (keys.VERSIONS, before.versions, after.versions),
+        (keys.CURRENT_VERSIONS, before.current_versions, after.current_versions),
+        (keys.LINKS, before.links, after.links),
+    ):
+        _queue_hash_writes(pipe, key, old, new)
+    pipe.publish(keys.CONFIGURATION_CHANNEL, after.revision)
+
+
+def _queue_hash_writes(pipe: Any, key: str, old: Mapping[Any, Any], new: Mapping[Any, Any]) -> None:
+    gone = [str(field) for field in old if field not in new]
+    if gone:
+        pipe.hdel(key, *gone)
+    for field, value in new.items():
+        if old.get(field) != value:
+            pipe.hset(key, str(field), _encode_field(value))
+
+
+def _encode_field(value: Application | ModelVersion | ModelId | str) -> str | bytes:
+    return value if isinstance(value, str) else msgspec.json.encode(value)

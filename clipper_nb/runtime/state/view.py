@@ -1,0 +1,112 @@
+"""The query frontend's own copy of the configuration, always fresh, and what it tells the store about itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+from clipper_nb.errors import StateUnavailableError
+from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
+from clipper_nb.protocol.redis_keys import PRESENCE_INTERVAL_S
+from clipper_nb.runtime.state.store import StateStore
+
+logger = logging.getLogger(__name__)
+
+_RETRY_INTERVAL_S = 0.1
+
+
+class ConfigurationView:
+    """Follows the store's configuration.
+
+    While the store is away the last configuration stays in force.
+
+    Parameters
+    ----------
+    store : StateStore
+    frontend_id : str
+    apply : callable
+        Acts on a configuration; when it returns, queries see it.
+    replicas : callable
+        Gives the replicas that are connected now.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        frontend_id: str,
+        *,
+        apply: Callable[[Configuration], None],
+        replicas: Callable[[], list[Replica]],
+    ) -> None:
+        self._store = store
+        self._frontend_id = frontend_id
+        self._apply = apply
+        self._replicas = replicas
+        self._applied_revision = -1
+        self._announcement_is_due = asyncio.Event()
+        self._is_current = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def applied_revision(self) -> int:
+        """Revision that queries see; -1 before the first."""
+        return self._applied_revision
+
+    def start(self) -> None:
+        """Follow the store, on the running event loop."""
+        self._tasks = [
+            asyncio.create_task(self._follow(), name="follow the configuration"),
+            asyncio.create_task(self._announce(), name="announce presence"),
+        ]
+
+    async def wait_until_current(self) -> None:
+        """Return when the configuration has been applied and announced, so that every later change is waited for."""
+        await self._is_current.wait()
+
+    def replicas_changed(self) -> None:
+        """Announce the connected replicas soon."""
+        self._announcement_is_due.set()
+
+    async def stop(self) -> None:
+        """Stop following, and tell the store that this frontend is gone."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(StateUnavailableError):
+            await self._store.withdraw(self._frontend_id)
+
+    async def _follow(self) -> None:
+        async for _ in self._store.configuration_changes():
+            await self._refresh()
+
+    async def _refresh(self) -> None:
+        try:
+            configuration = await self._store.read_configuration()
+        except StateUnavailableError as exc:
+            logger.warning("%s", exc)
+            return
+        if configuration.revision != self._applied_revision:
+            self._apply(configuration)
+            self._applied_revision = configuration.revision
+            logger.info("acts on revision %d of the configuration", configuration.revision)
+        self._announcement_is_due.set()
+
+    async def _announce(self) -> None:
+        while True:
+            timeout_s = PRESENCE_INTERVAL_S if self._is_current.is_set() else _RETRY_INTERVAL_S
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._announcement_is_due.wait(), timeout_s)
+            self._announcement_is_due.clear()
+            if self._applied_revision < 0:
+                continue
+            presence = FrontendPresence(self._frontend_id, self._applied_revision, tuple(self._replicas()))
+            try:
+                revision = await self._store.announce(presence)
+            except StateUnavailableError:
+                continue  # the next turn tries again
+            if revision == self._applied_revision:
+                self._is_current.set()
+            else:
+                await self._refresh()

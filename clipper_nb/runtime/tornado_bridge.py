@@ -1,0 +1,99 @@
+"""Lets an HTTP layer that is not Tornado's drive a Tornado application, by Tornado's documented interfaces."""
+
+from __future__ import annotations
+
+from asyncio import Future, get_running_loop
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPServerConnectionDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One parsed request."""
+
+    method: str
+    target: str
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    peer: Any
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What Tornado's ``HTTPServerRequest`` reads of the connection."""
+
+    remote_ip: str
+    protocol: str = "http"
+
+
+class _BridgedConnection(HTTPConnection):
+    """Collects one reply of the application and hands it over as bytes."""
+
+    def __init__(self, request: Request, *, keep_alive: bool, finish: Callable[[bytes], None]) -> None:
+        self.context = _Context(remote_ip=request.peer[0] if isinstance(request.peer, tuple) else "")
+        self.close_callback: Callable[[], None] | None = None
+        self._keep_alive = keep_alive
+        self._finish = finish
+        self._parts: list[bytes] = []
+
+    def write_headers(
+        self,
+        start_line: ResponseStartLine | RequestStartLine,
+        headers: HTTPHeaders,
+        chunk: bytes | None = None,
+    ) -> Future[None]:
+        assert isinstance(start_line, ResponseStartLine)
+        if not self._keep_alive:
+            headers["Connection"] = "close"
+        lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
+        lines += [f"{name}: {value}" for name, value in headers.get_all()]
+        self._parts.append("\r\n".join([*lines, "", ""]).encode("latin-1"))
+        return self.write(chunk or b"")
+
+    def write(self, chunk: bytes) -> Future[None]:
+        self._parts.append(chunk)
+        written: Future[None] = get_running_loop().create_future()
+        written.set_result(None)
+        return written
+
+    def finish(self) -> None:
+        self._finish(b"".join(self._parts))
+
+    def set_close_callback(self, callback: Callable[[], None] | None) -> None:
+        """Remember whom to tell when the client leaves."""
+        self.close_callback = callback
+
+    def client_left(self) -> None:
+        """Tell the handler."""
+        if self.close_callback is not None:
+            self.close_callback()
+
+
+def answer_with_tornado(
+    application: HTTPServerConnectionDelegate,
+    server_connection: object,
+    request: Request,
+    *,
+    keep_alive: bool,
+    finish: Callable[[bytes], None],
+) -> Callable[[], None]:
+    """Let *application* answer *request* through *finish*; what is returned tells it that the client has left."""
+    connection = _BridgedConnection(request, keep_alive=keep_alive, finish=finish)
+    delegate = application.start_request(server_connection, connection)
+    headers = HTTPHeaders()
+    for name, value in request.headers:
+        headers.add(name.decode("latin-1"), value.decode("latin-1"))
+    delegate.headers_received(RequestStartLine(request.method, request.target, "HTTP/1.1"), headers)
+    if request.body:
+        delegate.data_received(request.body)
+    delegate.finish()
+    return connection.client_left

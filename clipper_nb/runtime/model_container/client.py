@@ -1,4 +1,4 @@
-"""Connects a model to the query frontend: one DEALER socket, one thread that predicts, one that keeps the heart beating.
+"""Connects a model to the query frontend: one DEALER socket, one thread that predicts, one that sends heartbeats.
 
 The predicting thread owns the socket and holds its lock, except while the model computes. Then, and only then, the
 heartbeat thread may use it. So a prediction pays for no hand-over between threads, and however long it takes it never
@@ -50,6 +50,7 @@ class Model(Protocol):
 
 def serve(model: Model, settings: ModelContainerSettings) -> None:
     """Serve *model* until SIGTERM; call it from the main thread."""
+    decode_input(settings.input_type, b"")  # the first batch must not wait for an import of NumPy
     client = ModelContainerClient(model, settings.model_id, settings.input_type, settings.frontend_address)
     with _wake_on_sigterm(client.stop) as wake_fd:
         client.run(wake_fd)

@@ -151,7 +151,7 @@ class RpcServer:
         return True
 
     def _read_again_soon(self) -> None:
-        if self._router.EVENTS & zmq.POLLIN:
+        if _has_message(self._router):
             self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
@@ -211,7 +211,7 @@ class RpcServer:
     def _on_connection_event(self) -> None:
         """Some container's connection ended; the event does not say whose, so every session is probed."""
         monitor = self._monitor
-        while monitor is not None and not monitor.closed and monitor.EVENTS & zmq.POLLIN:
+        while monitor is not None and not monitor.closed and _has_message(monitor):
             recv_monitor_message(monitor)
             for delay_s in _PROBE_DELAYS_S:
                 self._loop.call_later(delay_s, self._probe)
@@ -228,6 +228,10 @@ class RpcServer:
         for event in self._sessions.lose_silent(now_s=self._loop.time()):
             self._handle(event)
         self._silence_timer = self._loop.call_later(_SILENCE_CHECK_INTERVAL_S, self._check_silence)
+
+
+def _has_message(sock: zmq.Socket[bytes]) -> bool:
+    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
 def _encode(message: rpc.FromFrontend) -> list[rpc.Frame]:

@@ -1,0 +1,48 @@
+"""Checks of arguments that are not names; each raises ``InvalidRequestError`` and says what was expected. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+
+
+def check_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or value < smallest or (largest is not None and value > largest):  # type: ignore[operator]
+        span = f"at least {smallest}" if largest is None else f"from {smallest} to {largest}"
+        raise InvalidRequestError(f"{name} must be a whole number, {span}; it is {value!r}.")
+
+
+def check_batch_size(batch_size: object) -> None:
+    if batch_size != ADAPTIVE_BATCH_SIZE or isinstance(batch_size, float):
+        check_whole(f"batch_size (or {ADAPTIVE_BATCH_SIZE} to adapt to the SLO)", batch_size, 1)
+
+
+def check_timeout(timeout_s: object) -> None:
+    if isinstance(timeout_s, bool) or not isinstance(timeout_s, (int, float)) or not 0 < timeout_s < float("inf"):
+        raise InvalidRequestError(f"timeout_s must be a number of seconds above 0; it is {timeout_s!r}.")
+
+
+def check_list(what: str, value: Sequence[Any]) -> Sequence[Any]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, set, frozenset)):
+        raise InvalidRequestError(f"{what} must be a list, not {value!r}.")
+    return value
+
+
+def check_labels(labels: Sequence[str] | None) -> list[str]:
+    checked = list(check_list("labels", labels or []))
+    for label in checked:
+        if not isinstance(label, str):
+            raise InvalidRequestError(f"Labels must be text; {label!r} is not.")
+    return checked
+
+
+def check_packages(packages: Sequence[str] | None) -> list[str]:
+    checked = list(check_list("pkgs_to_install", packages or []))
+    for package in checked:
+        if not isinstance(package, str) or not package.strip() or package.lstrip().startswith("-"):
+            raise InvalidRequestError(f"pkgs_to_install must hold pip requirements; {package!r} is none.")
+    return checked

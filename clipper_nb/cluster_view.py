@@ -1,0 +1,85 @@
+"""A cluster in one line and in HTML, for the ``repr`` of a connection. (pure)"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ClusterSnapshot:
+    """What there is to show of a cluster."""
+
+    cluster_name: str
+    query_address: str
+    applications: Sequence[dict[str, Any]]
+    models: Sequence[dict[str, Any]]
+    replicas: Sequence[dict[str, Any]]
+
+
+def format_text(snapshot: ClusterSnapshot) -> str:
+    """Return one line."""
+    models = {model["model_name"] for model in snapshot.models}
+    return (
+        f"<ClipperConnection {snapshot.cluster_name!r} at http://{snapshot.query_address}: "
+        f"{_count(len(snapshot.applications), 'application')}, {_count(len(models), 'model')}, "
+        f"{_count(len(snapshot.models), 'version')}, {_count(len(snapshot.replicas), 'replica')}>"
+    )
+
+
+def format_html(snapshot: ClusterSnapshot) -> str:
+    """Return a small page: the address, a table of applications and one of model versions."""
+    address = f"http://{snapshot.query_address}"
+    return (
+        f"<div><strong>Clipper cluster “{escape(snapshot.cluster_name)}”</strong> "
+        f'<a href="{escape(address)}/metrics">{escape(address)}</a>'
+        f"{_applications_table(snapshot)}{_models_table(snapshot)}</div>"
+    )
+
+
+def _applications_table(snapshot: ClusterSnapshot) -> str:
+    if not snapshot.applications:
+        return "<p>No applications yet: call <code>register_application()</code>.</p>"
+    rows = [
+        (
+            application["name"],
+            application["input_type"],
+            f"{application['latency_slo_micros'] / 1000:g} ms",
+            application["default_output"],
+            ", ".join(application["linked_models"]) or "none",
+        )
+        for application in snapshot.applications
+    ]
+    return _table(("application", "input type", "SLO", "default output", "linked model"), rows)
+
+
+def _models_table(snapshot: ClusterSnapshot) -> str:
+    if not snapshot.models:
+        return "<p>No models yet: call <code>deploy_python_closure()</code>.</p>"
+    replicas = Counter(replica["model_id"] for replica in snapshot.replicas)
+    rows = [
+        (
+            model["model_name"],
+            model["model_version"],
+            "● current" if model["is_current_version"] else "",
+            model["input_type"],
+            str(replicas[f"{model['model_name']}:{model['model_version']}"]),
+        )
+        for model in snapshot.models
+    ]
+    return _table(("model", "version", "", "input type", "replicas"), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in head)
+    lines = "".join(
+        "<tr>" + "".join(f'<td style="text-align:left">{escape(value)}</td>' for value in row) + "</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

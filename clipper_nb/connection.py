@@ -1,0 +1,781 @@
+"""``ClipperConnection``: everything a notebook does with a cluster. Read it as the manual."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from clipper_nb.argument_checks import (
+    check_batch_size,
+    check_labels,
+    check_list,
+    check_packages,
+    check_timeout,
+    check_whole,
+)
+from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.deploy_wait import wait_for_replicas
+from clipper_nb.errors import (
+    ClipperException,
+    DeploymentError,
+    ExistsError,
+    InvalidInputError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NotFoundError,
+    UnconnectedException,
+)
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.metrics_report import parse_metrics
+from clipper_nb.protocol import names
+from clipper_nb.protocol.environment import DEFAULT_CACHE_SIZE_BYTES, DEFAULT_MAX_BODY_SIZE_BYTES
+from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
+from clipper_nb.protocol.rest import MAX_SLO_MICROS
+from clipper_nb.query_client import QueryClient
+
+__all__ = ["ClipperConnection"]
+
+
+class ClipperConnection:
+    """The handle to one cluster.
+
+    Names, parameters and their order are Clipper's; new ones are keyword-only. When a method that changes something
+    returns, the very next query sees the change. Every method raises :class:`ClipperException` or one of its kinds,
+    and :class:`UnconnectedException` before ``start_clipper()`` or ``connect()``.
+
+    Parameters
+    ----------
+    container_manager : ContainerManager
+        What runs the cluster, for example ``LocalContainerManager()``.
+    image_builder : ImageBuilder, optional
+        What builds images; the container manager's own by default.
+
+    Examples
+    --------
+    >>> from clipper_nb import ClipperConnection, LocalContainerManager
+    >>> from clipper_nb.deployers.python import deploy_python_closure
+    >>> with ClipperConnection(LocalContainerManager()) as conn:
+    ...     conn.register_application("sums", "doubles", "-1.0", slo_micros=100_000)
+    ...     deploy_python_closure(conn, "sum-model", 1, "doubles", lambda inputs: [x.sum() for x in inputs])
+    ...     conn.link_model_to_app("sums", "sum-model")
+    ...     conn.predict("sums", [1.0, 2.0]).output
+    3.0
+
+    As a context manager it starts a cluster when it is not connected to one, and stops what it started.
+    """
+
+    def __init__(self, container_manager: ContainerManager, image_builder: ImageBuilder | None = None) -> None:
+        self.cm = container_manager
+        self.connected = False
+        self._image_builder = image_builder
+        self._management: ManagementClient | None = None
+        self._queries: QueryClient | None = None
+        self._started_by_with = False
+
+    # ------------------------------------------------------------------------------------------------- the cluster
+
+    def start_clipper(
+        self,
+        query_frontend_image: str | None = None,
+        mgmt_frontend_image: str | None = None,
+        frontend_exporter_image: str | None = None,
+        cache_size: int = DEFAULT_CACHE_SIZE_BYTES,
+        qf_http_thread_pool_size: int = 1,
+        qf_http_timeout_request: int = 5,
+        qf_http_timeout_content: int = 300,
+        num_frontend_replicas: int = 1,
+        *,
+        max_body_size_bytes: int = DEFAULT_MAX_BODY_SIZE_BYTES,
+    ) -> None:
+        """Start a cluster and connect to it. When this returns both frontends answer.
+
+        Parameters
+        ----------
+        query_frontend_image, mgmt_frontend_image : str, optional
+            For Docker; refused by an embedded cluster.
+        frontend_exporter_image : str, optional
+            Accepted and not used: the query frontend shows Prometheus metrics itself.
+        cache_size : int
+            Bytes that the prediction cache may use; 0 turns it off.
+        qf_http_thread_pool_size : int
+            Accepted and not used: the query frontend needs no threads.
+        qf_http_timeout_request, qf_http_timeout_content : int
+            Seconds that a client may take to send a request's head, and its body.
+        num_frontend_replicas : int
+            Number of query frontends.
+        max_body_size_bytes : int
+            Larger request bodies are refused with 413.
+
+        Raises
+        ------
+        ExistsError
+            A cluster of that name runs already.
+        ClusterStartError
+            A process does not come up; carries the end of its log. Nothing is left running.
+        """
+        if query_frontend_image is not None or mgmt_frontend_image is not None:
+            raise InvalidRequestError("Frontend images are for Docker; the embedded cluster runs this package.")
+        for name, value, smallest in (
+            ("cache_size", cache_size, 0),
+            ("qf_http_timeout_request", qf_http_timeout_request, 1),
+            ("qf_http_timeout_content", qf_http_timeout_content, 1),
+            ("num_frontend_replicas", num_frontend_replicas, 1),
+            ("max_body_size_bytes", max_body_size_bytes, 1),
+        ):
+            check_whole(name, value, smallest)
+        self.cm.start_clipper(
+            ClusterOptions(
+                cache_size_bytes=cache_size,
+                header_timeout_s=qf_http_timeout_request,
+                body_timeout_s=qf_http_timeout_content,
+                max_body_size_bytes=max_body_size_bytes,
+                num_frontend_replicas=num_frontend_replicas,
+            )
+        )
+        self._use_cluster()
+
+    def connect(self) -> None:
+        """Connect to the running cluster of the container manager's name, whoever started it.
+
+        Raises
+        ------
+        ClusterNotFoundError
+            There is none.
+        ClusterUnreachableError
+            It does not answer.
+        """
+        self.cm.connect()
+        self._use_cluster()
+
+    def __enter__(self) -> ClipperConnection:
+        """Start a cluster, unless this connection has one."""
+        if not self.connected:
+            self.start_clipper()
+            self._started_by_with = True
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop the cluster that ``with`` started."""
+        if self._started_by_with:
+            self._started_by_with = False
+            self.stop_all()
+
+    def stop_all(self, graceful: bool = True) -> None:
+        """Stop the cluster: no process, socket or file of it is left. Calling it twice, or without one, is fine.
+
+        Parameters
+        ----------
+        graceful : bool
+            Let running requests finish.
+        """
+        self._forget_cluster()
+        self.cm.stop_all(graceful=graceful)
+
+    def get_query_addr(self) -> str:
+        """Return ``"host:port"`` of the query frontend; applications answer at ``http://<it>/<application>/predict``."""
+        self._connected("get_query_addr()")
+        return self.cm.get_query_addr()
+
+    def get_admin_addr(self) -> str:
+        """Return ``"host:port"`` of the management frontend."""
+        self._connected("get_admin_addr()")
+        return self.cm.get_admin_addr()
+
+    def get_metric_addr(self) -> str:
+        """Return ``"host:port"`` whose ``/metrics`` has the metrics in Prometheus text: the query frontend's."""
+        self._connected("get_metric_addr()")
+        return self.cm.get_query_addr()
+
+    # ------------------------------------------------------------------------------------------------ applications
+
+    def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
+        """Make an application: a REST endpoint ``POST /<name>/predict``.
+
+        Parameters
+        ----------
+        name : str
+            One segment of the URL.
+        input_type : str
+            ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
+        default_output : str
+            The answer when no prediction arrives within the SLO.
+        slo_micros : int
+            The latency SLO, in microseconds: every reply leaves by then.
+
+        Raises
+        ------
+        InvalidRequestError
+            A name, type or number is not valid.
+        ExistsError
+            The name is taken.
+        """
+        management = self._connected("register_application()")
+        names.check_application_name(name)
+        canonical = parse_input_type(input_type)
+        if not isinstance(default_output, str):
+            raise InvalidRequestError(
+                f"default_output must be text (JSON text becomes JSON), not {type(default_output).__name__}."
+            )
+        check_whole("slo_micros", slo_micros, 1, MAX_SLO_MICROS)
+        management.register_application(name, str(canonical), default_output, slo_micros)
+
+    def unregister_application(self, name: str) -> None:
+        """Remove an application and its link; its URL answers 404 at once. Raises ``NotFoundError``."""
+        self._connected("unregister_application()").unregister_application(names.check_application_name(name))
+
+    def delete_application(self, name: str) -> None:
+        """Do what ``unregister_application`` does, under Clipper's old name."""
+        self.unregister_application(name)
+
+    def link_model_to_app(self, app_name: str, model_name: str) -> None:
+        """Send an application's queries to a model's current version; an application has one model.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such application or model.
+        InvalidRequestError
+            Their input types differ.
+        ExistsError
+            The application is linked already.
+        """
+        management = self._connected("link_model_to_app()")
+        management.link_model(names.check_application_name(app_name), names.check_model_name(model_name))
+
+    def unlink_model_from_app(self, app_name: str, model_name: str) -> None:
+        """Remove a link; the application answers its default output. Raises ``NotFoundError``."""
+        management = self._connected("unlink_model_from_app()")
+        management.unlink_model(names.check_application_name(app_name), names.check_model_name(model_name))
+
+    def get_all_apps(self, verbose: bool = False) -> list[Any]:
+        """Return the applications' names, or with *verbose* their descriptions (see ``get_app_info``)."""
+        applications = self._connected("get_all_apps()").get_applications()
+        return applications if verbose else [application["name"] for application in applications]
+
+    def get_app_info(self, name: str) -> dict[str, Any] | None:
+        """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown."""
+        return self._connected("get_app_info()").get_application(name)
+
+    def get_linked_models(self, app_name: str) -> list[str]:
+        """Return the names of the application's linked models: none or one. Raises ``NotFoundError``."""
+        return self._connected("get_linked_models()").get_linked_models(app_name)
+
+    # ------------------------------------------------------------------------------------------- models, deploying
+
+    def build_model(
+        self,
+        name: str,
+        version: int | str,
+        model_data_path: str,
+        base_image: str = DEFAULT_BASE_IMAGE,
+        container_registry: str | None = None,
+        pkgs_to_install: Sequence[str] | None = None,
+    ) -> str:
+        """Build the image of a model version and return its tag.
+
+        Parameters
+        ----------
+        name, version : str
+        model_data_path : str
+            The folder that becomes the model's folder in the image.
+        base_image : str
+            For Docker.
+        container_registry : str, optional
+            For Docker: where to push the image.
+        pkgs_to_install : list of str, optional
+            pip requirements.
+
+        Raises
+        ------
+        ImageBuildError
+            With the end of the log.
+        ExistsError
+            The version is registered, so its image must not change.
+        """
+        management = self._connected("build_model()")
+        model_id = _model_id(name, version)
+        packages = check_packages(pkgs_to_install)
+        _refuse_registered(management, model_id)
+        builder = self._image_builder or self.cm.make_image_builder()
+        return builder.build(
+            ImageRequest(
+                model_id=model_id,
+                image=f"{self.cm.cluster_name}-{model_id}",
+                model_data_path=str(Path(model_data_path).expanduser()),
+                base_image=base_image,
+                packages=packages,
+                container_registry=container_registry,
+            )
+        )
+
+    def deploy_model(
+        self,
+        name: str,
+        version: int | str,
+        input_type: str,
+        image: str,
+        labels: Sequence[str] | None = None,
+        num_replicas: int = 1,
+        batch_size: int = ADAPTIVE_BATCH_SIZE,
+        *,
+        timeout_s: float = 60.0,
+    ) -> None:
+        """Start replicas of an image and, when all have loaded the model, make it the model's current version.
+
+        Until then, and when it fails, the old version serves on.
+
+        Parameters
+        ----------
+        name, version, input_type : str
+        image : str
+            Tag that ``build_model`` returned.
+        labels : list of str, optional
+        num_replicas : int
+        batch_size : int
+            The most inputs in one batch; -1 adapts to the SLO.
+        timeout_s : float
+            Seconds that the replicas may take to load the model.
+
+        Raises
+        ------
+        ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
+            With the replica's traceback and log; what was started has been stopped.
+        ExistsError
+            The version is registered.
+        """
+        management = self._connected("deploy_model()")
+        model_id, canonical = self.check_new_model_version(name, version, input_type)
+        check_whole("num_replicas", num_replicas, 0)
+        check_batch_size(batch_size)
+        checked_labels = check_labels(labels)
+        check_timeout(timeout_s)
+        if self.cm.get_num_replicas(model_id):
+            raise ExistsError(
+                f"Replicas of {model_id} run already, though the version is not registered: another deploy of it is "
+                f"under way, or was ended half-way. In the latter case stop_versioned_models({{{name!r}: "
+                f"[{model_id.version!r}]}}) removes them."
+            )
+        try:
+            self._scale(model_id, canonical, image, num_replicas, timeout_s)
+            management.register_model(model_id, str(canonical), image, checked_labels, batch_size)
+        except BaseException:
+            # Also when the user interrupts the cell: what was started must not stay.
+            with contextlib.suppress(ClipperException):
+                self.cm.stop_models({model_id.name: [model_id.version]})
+            raise
+
+    def build_and_deploy_model(
+        self,
+        name: str,
+        version: int | str,
+        input_type: str,
+        model_data_path: str,
+        base_image: str = DEFAULT_BASE_IMAGE,
+        labels: Sequence[str] | None = None,
+        container_registry: str | None = None,
+        num_replicas: int = 1,
+        batch_size: int = ADAPTIVE_BATCH_SIZE,
+        pkgs_to_install: Sequence[str] | None = None,
+        *,
+        timeout_s: float = 60.0,
+    ) -> None:
+        """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
+        self._connected("build_and_deploy_model()")
+        self.check_new_model_version(name, version, input_type)
+        check_whole("num_replicas", num_replicas, 0)
+        check_batch_size(batch_size)
+        check_labels(labels)
+        check_timeout(timeout_s)
+        image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+        self.deploy_model(name, version, input_type, image, labels, num_replicas, batch_size, timeout_s=timeout_s)
+
+    def register_model(
+        self,
+        name: str,
+        version: int | str,
+        input_type: str,
+        image: str | None = None,
+        labels: Sequence[str] | None = None,
+        batch_size: int = ADAPTIVE_BATCH_SIZE,
+    ) -> None:
+        """Record a model version and make it current, without starting anything.
+
+        Without an image the version is containerless: any process that connects to the RPC port with its name and
+        version serves it.
+
+        Raises
+        ------
+        ExistsError
+            The version is registered.
+        InvalidRequestError
+            A parameter is not valid, or an application that the model is linked to takes another input type.
+        """
+        management = self._connected("register_model()")
+        model_id, canonical = self.check_new_model_version(name, version, input_type)
+        check_batch_size(batch_size)
+        management.register_model(
+            model_id, str(canonical), image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size
+        )
+
+    def check_new_model_version(self, name: str, version: int | str, input_type: str) -> tuple[ModelId, InputType]:
+        """Return the id and input type of a version that may be deployed; deployers ask before anything slow starts.
+
+        Raises
+        ------
+        InvalidRequestError
+            The name, version or input type is not valid, or a linked application takes another input type.
+        ExistsError
+            The version is registered.
+        """
+        management = self._connected("deploy_model()")
+        model_id, canonical = _model_id(name, version), parse_input_type(input_type)
+        _refuse_registered(management, model_id)
+        for application in management.get_applications():
+            if name in application["linked_models"] and application["input_type"] != canonical:
+                raise InvalidRequestError(
+                    f"Model '{name}' is linked to application '{application['name']}', which takes "
+                    f"{application['input_type']}; a version that takes {canonical} cannot serve it."
+                )
+        return model_id, canonical
+
+    # ---------------------------------------------------------------------------------- models, versions, replicas
+
+    def get_all_models(self, verbose: bool = False) -> list[Any]:
+        """Return ``"name:version"`` of every registered version, or with *verbose* dicts (see ``get_model_info``)."""
+        models = self._connected("get_all_models()").get_models()
+        return models if verbose else [f"{model['model_name']}:{model['model_version']}" for model in models]
+
+    def get_model_info(self, name: str, version: int | str) -> dict[str, Any] | None:
+        """Return a version's record, or ``None`` if unknown.
+
+        Its fields: ``model_name, model_version, input_type, labels, container_name`` (the image), ``batch_size,
+        registered_at`` (seconds since the epoch), ``is_current_version``.
+        """
+        return self._connected("get_model_info()").get_model(_model_id(name, version))
+
+    def get_current_model_version(self, name: str) -> str:
+        """Return the model's current version. Raises ``NotFoundError`` when it has none."""
+        return self._connected("get_current_model_version()").get_current_model_version(names.check_model_name(name))
+
+    def set_model_version(self, name: str, version: int | str, num_replicas: int | None = None) -> None:
+        """Make another registered version current: a roll-back, or a roll-forward.
+
+        Parameters
+        ----------
+        name, version : str
+        num_replicas : int, optional
+            Have as many replicas of it; they are there before the queries switch.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such version.
+        """
+        management = self._connected("set_model_version()")
+        model_id = _model_id(name, version)
+        if num_replicas is not None:
+            self.set_num_replicas(name, num_replicas, version)
+        management.set_model_version(model_id)
+
+    def get_num_replicas(self, name: str, version: int | str | None = None) -> int:
+        """Return how many replicas of a version there are: the current version's without *version*."""
+        management = self._connected("get_num_replicas()")
+        return self.cm.get_num_replicas(self._version_or_current(management, name, version))
+
+    def set_num_replicas(
+        self, name: str, num_replicas: int, version: int | str | None = None, *, timeout_s: float = 60.0
+    ) -> None:
+        """Start or stop replicas of a version; when this returns, as many are connected.
+
+        Replicas that are stopped finish what they have.
+
+        Parameters
+        ----------
+        name : str
+        num_replicas : int
+        version : str, optional
+            The current one without it.
+        timeout_s : float
+            Seconds that new replicas may take to load the model.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such version.
+        InvalidRequestError
+            It is a containerless model.
+        ReplicaStartError, StartTimeoutError
+            New replicas do not come up; they have been stopped again.
+        """
+        management = self._connected("set_num_replicas()")
+        check_whole("num_replicas", num_replicas, 0)
+        check_timeout(timeout_s)
+        model_id = self._version_or_current(management, name, version)
+        record = management.get_model(model_id)
+        if record is None:
+            raise ModelNotFoundError(*model_id)
+        if record["container_name"] == CONTAINERLESS_IMAGE:
+            raise InvalidRequestError(
+                f"{model_id} is a containerless model: it was registered without an image, so whoever runs its "
+                "processes scales it."
+            )
+        before = self.cm.get_num_replicas(model_id)
+        try:
+            self._scale(model_id, InputType(record["input_type"]), record["container_name"], num_replicas, timeout_s)
+        except DeploymentError:
+            self.cm.set_num_replicas(
+                model_id, input_type=record["input_type"], image=record["container_name"],
+                num_replicas=min(before, num_replicas), load_timeout_s=timeout_s,
+            )  # fmt: skip
+            raise
+
+    def get_all_model_replicas(self, verbose: bool = False) -> list[Any]:
+        """Return ``"name:version:replica_id"`` of every connected replica, or with *verbose* dicts."""
+        replicas = self._connected("get_all_model_replicas()").get_replicas()
+        return replicas if verbose else [f"{r['model_id']}:{r['model_replica_id']}" for r in replicas]
+
+    def get_model_replica_info(self, name: str, version: int | str, replica_id: int) -> dict[str, Any] | None:
+        """Return ``{model_id, model_name, model_version, model_replica_id, input_type}``, or ``None`` if unknown."""
+        management = self._connected("get_model_replica_info()")
+        check_whole("replica_id", replica_id, 0)
+        return management.get_replica(_model_id(name, version), replica_id)
+
+    # ---------------------------------------------------------------------------------------------------- stopping
+
+    def stop_models(self, model_names: Sequence[str]) -> None:
+        """Unregister all versions of the named models and stop their replicas; unknown names are ignored."""
+        self._stop_versions(lambda model: model["model_name"] in check_list("model_names", model_names))
+
+    def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[int | str]]) -> None:
+        """Unregister and stop the given versions, ``{name: [versions]}``.
+
+        Raises
+        ------
+        NotFoundError
+            A version is neither registered nor running; then nothing was stopped.
+        """
+        management = self._connected("stop_versioned_models()")
+        wanted = [
+            _model_id(name, version)
+            for name, versions in model_versions_dict.items()
+            for version in check_list(f"the versions of '{name}'", versions)
+        ]
+        known = {ModelId(model["model_name"], model["model_version"]) for model in management.get_models()}
+        for model_id in wanted:
+            if model_id not in known and not self.cm.get_num_replicas(model_id):
+                raise ModelNotFoundError(*model_id)
+        self._unregister_and_stop(management, wanted, known)
+
+    def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
+        """Unregister and stop the versions of the named models that are not current."""
+        self._stop_versions(
+            lambda model: (
+                model["model_name"] in check_list("model_names", model_names) and not model["is_current_version"]
+            )
+        )
+
+    def stop_all_model_containers(self) -> None:
+        """Unregister all models and stop all replicas."""
+        self._stop_versions(lambda model: True)
+        self.cm.stop_all_model_containers()
+
+    # --------------------------------------------------------------------------------------------------- inspecting
+
+    def get_clipper_logs(self, logging_dir: str = "clipper_logs/") -> list[str]:
+        """Copy the log of every process into a folder, made if need be, and return the files' paths."""
+        self._connected("get_clipper_logs()")
+        return self.cm.get_logs(logging_dir)
+
+    def inspect_instance(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the query frontend's metrics, the same numbers as ``/metrics`` shows.
+
+        ``{name: [{"labels": {...}, "value": ...}]}``; histograms have ``count``, ``sum``, and ``p50``, ``p95``, ``p99``
+        estimated from their buckets. Units are in the names.
+        """
+        self._connected("inspect_instance()")
+        return parse_metrics(self._query_client().get_metrics())
+
+    def __repr__(self) -> str:
+        """Return one line: address, numbers of applications, models, versions and replicas."""
+        try:
+            return format_text(self._snapshot())
+        except UnconnectedException:
+            return f"<ClipperConnection {self.cm.cluster_name!r}: not connected>"
+        except ClipperException:
+            return f"<ClipperConnection {self.cm.cluster_name!r}: out of reach>"
+
+    def _repr_html_(self) -> str | None:
+        try:
+            return format_html(self._snapshot())
+        except ClipperException:
+            return None  # the text says what is the matter
+
+    # --------------------------------------------------------------------------------------------------- predicting
+
+    def predict(self, app_name: str, input: Any, *, version: int | str | None = None) -> Prediction:
+        """Query an application over REST, as any client does.
+
+        Parameters
+        ----------
+        app_name : str
+        input : array, list, text or bytes
+            One input of the application's type: a 1-D array or list of numbers, ``str``, or ``bytes``.
+        version : str, optional
+            A version of the linked model instead of the current one.
+
+        Returns
+        -------
+        Prediction
+            ``output, default, reason, explanation, query_id, latency_s``.
+
+        Raises
+        ------
+        InvalidInputError
+            The input does not fit; the sentence names the first bad element.
+        NotFoundError
+            There is no such application.
+
+        Examples
+        --------
+        >>> conn.predict("digits", X[0]).output
+        0
+        """
+        return self._predict(app_name, [input], is_batch=False, version=version)[0]
+
+    def predict_batch(
+        self, app_name: str, inputs: Sequence[Any], *, version: int | str | None = None
+    ) -> list[Prediction]:
+        """Query an application with several inputs in one request; answers come in the order of *inputs*.
+
+        Parameters and errors are those of ``predict``; *inputs* is a sequence of inputs, such as a 2-D array.
+        """
+        if isinstance(inputs, (str, bytes)) or not hasattr(inputs, "__len__"):
+            raise InvalidInputError(f"inputs must be a sequence of inputs, not {type(inputs).__name__}.")
+        return self._predict(app_name, inputs, is_batch=True, version=version)
+
+    def test_predict_function(self, query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
+        """Run *func* here as a replica would, on the inputs of a request body, and return what it returns.
+
+        Parameters
+        ----------
+        query : dict
+            ``{"input": ...}`` or ``{"input_batch": [...]}``, as sent to ``/<application>/predict``.
+        func : callable
+            ``func(inputs)``; it is pickled and unpickled first.
+        input_type : str
+
+        Raises
+        ------
+        InvalidInputError
+            The query does not fit the input type.
+        SerializationError
+            The function cannot be pickled.
+        PredictionError
+            It does not return one output per input that can be sent as text.
+        """
+        from clipper_nb.function_trial import try_function  # brings cloudpickle and NumPy
+
+        return try_function(query, func, input_type)
+
+    # ----------------------------------------------------------------------------------------------------- internal
+
+    def _connected(self, method: str) -> ManagementClient:
+        if not self.connected or self._management is None:
+            raise UnconnectedException(method)
+        return self._management
+
+    def _query_client(self) -> QueryClient:
+        assert self._queries is not None  # made together with the management client
+        return self._queries
+
+    def _use_cluster(self) -> None:
+        self._forget_cluster()
+        self._management = ManagementClient(self.cm.get_admin_addr(), self.cm.get_admin_token())
+        self._queries = QueryClient(self.cm.get_query_addr(), self._management.get_application)
+        self.connected = True
+
+    def _forget_cluster(self) -> None:
+        self.connected = False
+        for client in (self._management, self._queries):
+            if client is not None:
+                client.close()
+        self._management = self._queries = None
+
+    def _snapshot(self) -> ClusterSnapshot:
+        management = self._connected("repr()")
+        return ClusterSnapshot(
+            cluster_name=self.cm.cluster_name,
+            query_address=self.cm.get_query_addr(),
+            applications=management.get_applications(),
+            models=management.get_models(),
+            replicas=management.get_replicas(),
+        )
+
+    def _scale(self, model_id: ModelId, input_type: InputType, image: str, num_replicas: int, timeout_s: float) -> None:
+        """Have as many replicas, and return when as many are connected."""
+        started_s = time.monotonic()
+        before = self.cm.observe_replicas(model_id)
+        self.cm.set_num_replicas(
+            model_id, input_type=str(input_type), image=image, num_replicas=num_replicas, load_timeout_s=timeout_s
+        )
+        wait_for_replicas(
+            self.cm, self._connected("set_num_replicas()"), model_id, num_replicas,
+            observed_before=before, started_s=started_s, timeout_s=timeout_s,
+        )  # fmt: skip
+
+    def _version_or_current(self, management: ManagementClient, name: str, version: int | str | None) -> ModelId:
+        if version is None:
+            return ModelId(name, management.get_current_model_version(names.check_model_name(name)))
+        return _model_id(name, version)
+
+    def _stop_versions(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
+        management = self._connected("stop_models()")
+        models = management.get_models()
+        known = {ModelId(model["model_name"], model["model_version"]) for model in models}
+        wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
+        self._unregister_and_stop(management, wanted, known)
+
+    def _unregister_and_stop(
+        self, management: ManagementClient, wanted: Sequence[ModelId], registered: set[ModelId]
+    ) -> None:
+        # Unregistered first: then no query comes to a replica that ends.
+        for model_id in wanted:
+            if model_id in registered:
+                with contextlib.suppress(NotFoundError):  # somebody else was faster
+                    management.unregister_model(model_id)
+        versions: dict[str, list[str]] = {}
+        for model_id in wanted:
+            versions.setdefault(model_id.name, []).append(model_id.version)
+        self.cm.stop_models(versions)
+
+    def _predict(
+        self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None
+    ) -> list[Prediction]:
+        self._connected("predict()")
+        checked = None if version is None else names.check_version(version)
+        return self._query_client().predict(
+            names.check_application_name(app_name), inputs, is_batch=is_batch, version=checked
+        )
+
+
+def _model_id(name: str, version: int | str) -> ModelId:
+    return ModelId(names.check_model_name(name), names.check_version(version))
+
+
+def _refuse_registered(management: ManagementClient, model_id: ModelId) -> None:
+    if management.get_model(model_id) is not None:
+        raise ExistsError(
+            f"Model '{model_id.name}' already has a version '{model_id.version}', and versions are immutable. Choose "
+            "another version."
+        )

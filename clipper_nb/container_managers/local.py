@@ -1,0 +1,386 @@
+"""The whole cluster as supervised processes of this machine; needs neither Docker nor a network."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib.metadata
+import os
+import secrets
+import shutil
+import site
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.cluster_folder import ClusterFolder, ClusterRecord, cluster_folder
+from clipper_nb.container_managers.local_redis import find_redis_server, write_redis_config
+from clipper_nb.container_managers.reconcile import reconcile_replicas
+from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
+from clipper_nb.container_managers.supervisor.control import SupervisorClient
+from clipper_nb.errors import (
+    ClusterNotFoundError,
+    ClusterStartError,
+    ClusterUnreachableError,
+    ExistsError,
+    ImageNotFoundError,
+    InvalidRequestError,
+)
+from clipper_nb.images.folder_builder import FolderBuilder, environment_python
+from clipper_nb.protocol import environment
+from clipper_nb.protocol.names import ModelId
+
+if TYPE_CHECKING:
+    import psutil
+
+_HOST = "127.0.0.1"
+_START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 40.0
+_POLL_INTERVAL_S = 0.02
+
+
+class LocalContainerManager(ContainerManager):
+    """A cluster of local processes: Redis, both frontends, and one process per replica.
+
+    A supervisor process of its own runs them. It works while the kernel is busy, starts again what crashes, and stops
+    the cluster when this process ends, unless ``detach=True``.
+
+    Parameters
+    ----------
+    cluster_name : str
+        Clusters with different names live side by side.
+    clipper_query_port, clipper_management_port, clipper_rpc_port : int
+        Ports on loopback. One that is busy is replaced by a free one; the attributes say which, after
+        ``start_clipper`` or ``connect``.
+    detach : bool
+        Let the cluster live on when this process ends; ``stop_all()`` from any process ends it.
+    root_folder : path, optional
+        Where the clusters' folders lie. Default: ``$CLIPPER_HOME``, or a folder of this user's among the temporary
+        ones. ``connect()`` finds a cluster by root folder and name.
+
+    Examples
+    --------
+    >>> from clipper_nb import ClipperConnection, LocalContainerManager
+    >>> conn = ClipperConnection(LocalContainerManager())
+    >>> conn.start_clipper()
+    """
+
+    def __init__(
+        self,
+        cluster_name: str = "default-cluster",
+        *,
+        clipper_query_port: int = environment.DEFAULT_QUERY_PORT,
+        clipper_management_port: int = environment.DEFAULT_MANAGEMENT_PORT,
+        clipper_rpc_port: int = environment.DEFAULT_RPC_PORT,
+        detach: bool = False,
+        root_folder: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.cluster_name = cluster_name
+        self.cluster_identifier = cluster_name
+        self.clipper_query_port = clipper_query_port
+        self.clipper_management_port = clipper_management_port
+        self.clipper_rpc_port = clipper_rpc_port
+        self.detach = detach
+        self._folder = cluster_folder(cluster_name, None if root_folder is None else Path(root_folder).absolute())
+        self._supervisor = SupervisorClient(self._folder.control_socket_path)
+        self._record: ClusterRecord | None = None
+
+    def __repr__(self) -> str:
+        return f"LocalContainerManager(cluster_name={self.cluster_name!r})"
+
+    # --- the cluster
+
+    def start_clipper(self, options: ClusterOptions) -> None:
+        if options.num_frontend_replicas != 1:
+            raise InvalidRequestError(
+                f"The embedded cluster runs one query frontend; num_frontend_replicas={options.num_frontend_replicas} "
+                "is not possible."
+            )
+        redis_server = find_redis_server()
+        if self._is_running():
+            raise ExistsError(
+                f"A cluster with name '{self.cluster_name}' already runs. Use connect() to work with it, stop_all() "
+                "to end it, or another cluster_name."
+            )
+        self._remove_leftovers()
+        try:
+            self._start_supervisor()
+            self._start_core(redis_server, options)
+        except BaseException:
+            self.stop_all(graceful=False)
+            raise
+
+    def connect(self) -> None:
+        record = self._folder.read_record()
+        if record is None or not self._is_running():
+            raise ClusterNotFoundError(
+                f"No cluster with name '{self.cluster_name}' runs here (looked in {self._folder.path}). Start one "
+                "with start_clipper()."
+            )
+        self._use(record)
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        for port in (record.management_port, record.query_port):
+            _wait_for(partial(_answers, port), deadline_s, lambda: None)
+
+    def get_query_addr(self) -> str:
+        return f"{_HOST}:{self.clipper_query_port}"
+
+    def get_admin_addr(self) -> str:
+        return f"{_HOST}:{self.clipper_management_port}"
+
+    def get_admin_token(self) -> str:
+        return self._connected_record().admin_token
+
+    def make_image_builder(self) -> FolderBuilder:
+        return FolderBuilder(self._folder.image_path)
+
+    def stop_all(self, *, graceful: bool = True) -> None:
+        with contextlib.suppress(ClusterUnreachableError):
+            self._supervisor.call("shut_down", graceful=graceful)
+            _wait_for(lambda: not self._folder.path.exists(), time.monotonic() + _STOP_TIMEOUT_S, lambda: None)
+        self._remove_leftovers()
+        self._record = None
+
+    # --- replicas
+
+    def set_num_replicas(
+        self, model_id: ModelId, *, input_type: str, image: str, num_replicas: int, load_timeout_s: float
+    ) -> None:
+        record = self._connected_record()
+        image_folder = self._folder.image_path(image)
+        if num_replicas > 0 and not image_folder.is_dir():
+            raise ImageNotFoundError(image, "Images of the embedded cluster are made by build_model() on this cluster.")
+        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id))
+        started = [
+            specs.replica_spec(
+                model_id,
+                name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(3)}",
+                python=environment_python(image_folder),
+                input_type=input_type,
+                image_folder=str(image_folder),
+                rpc_host=_HOST,
+                rpc_port=record.rpc_port,
+                load_timeout_s=load_timeout_s,
+            )
+            for _ in range(difference.num_to_start)
+        ]
+        if started:
+            self._supervisor.call("start", specs=[asdict(spec) for spec in started])
+        self._stop_containers(difference.names_to_stop)
+
+    def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
+        return [
+            container
+            for container in self._observe()
+            if container.role == specs.REPLICA and (model_id is None or container.model == str(model_id))
+        ]
+
+    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
+        wanted = {str(ModelId(name, version)) for name, versions in models.items() for version in versions}
+        self._stop_containers([c.name for c in self.observe_replicas() if c.model in wanted])
+
+    def stop_all_model_containers(self) -> None:
+        self._stop_containers([container.name for container in self.observe_replicas()])
+
+    # --- logs
+
+    def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
+        return _tail(self._folder.log_path(container_name), max_lines)
+
+    def get_logs(self, logging_dir: str) -> list[str]:
+        self._connected_record()
+        target = Path(logging_dir).expanduser()
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            sources = [self._folder.supervisor_log_path, *sorted(self._folder.logs_path.glob("*.log"))]
+            return [str(shutil.copy(source, target / source.name)) for source in sources]
+        except OSError as exc:
+            raise InvalidRequestError(f"The logs cannot be written to {target}: {exc.strerror}.") from exc
+
+    # --- starting
+
+    def _start_supervisor(self) -> None:
+        import psutil
+
+        self._folder.create()
+        owner = None if self.detach else psutil.Process()
+        self._folder.write_record(
+            ClusterRecord(
+                cluster_name=self.cluster_name,
+                package_version=_package_version(),
+                admin_token=secrets.token_urlsafe(24),
+                redis_password=secrets.token_urlsafe(24),
+                owner_pid=None if owner is None else owner.pid,
+                owner_started_at=None if owner is None else owner.create_time(),
+                query_port=self.clipper_query_port,
+                management_port=self.clipper_management_port,
+                rpc_port=self.clipper_rpc_port,
+            )
+        )
+        with open(self._folder.supervisor_log_path, "ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", environment.SUPERVISOR_MODULE, str(self._folder.path)],
+                cwd=self._folder.path,
+                env={**os.environ, **_import_path(), environment.CLUSTER_FOLDER: str(self._folder.path)},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+        def check() -> None:
+            if process.poll() is not None:
+                raise ClusterStartError(
+                    f"The cluster's supervisor ended with status {process.returncode}.",
+                    _tail(self._folder.supervisor_log_path, 20),
+                )
+
+        _wait_for(self._is_running, time.monotonic() + _START_TIMEOUT_S, check)
+        # Nobody waits for it any more: it must not stay as a zombie of this process when it ends.
+        _reap_in_background(process)
+        record = self._folder.read_record()
+        assert record is not None  # the supervisor wrote it before it listened
+        self._use(record)
+
+    def _start_core(self, redis_server: str, options: ClusterOptions) -> None:
+        record = self._connected_record()
+        config_path = write_redis_config(self._folder, record.redis_password)
+        redis_url = f"unix://:{record.redis_password}@{self._folder.redis_socket_path}"
+        core = [
+            specs.redis_spec(redis_server, str(config_path)),
+            specs.management_frontend_spec(sys.executable, options, redis_url, record.admin_token),
+            specs.query_frontend_spec(sys.executable, options, redis_url),
+        ]
+        self._supervisor.call("start", specs=[asdict(spec) for spec in core])
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        for port, name in ((record.management_port, core[1].name), (record.query_port, core[2].name)):
+            try:
+                _wait_for(partial(_answers, port), deadline_s, self._check_core)
+            except ClusterUnreachableError as exc:
+                raise ClusterStartError(
+                    f"{name} does not answer on port {port} after {_START_TIMEOUT_S:g} s.", self.get_log_tail(name)
+                ) from exc
+
+    def _check_core(self) -> None:
+        """Raise when a process of the core keeps ending."""
+        for container in self._observe():
+            if container.num_exits >= 2:
+                raise ClusterStartError(
+                    f"{container.name} ended with status {container.exit_status}, again and again.",
+                    self.get_log_tail(container.name),
+                )
+
+    def _use(self, record: ClusterRecord) -> None:
+        self._record = record
+        self.clipper_query_port = record.query_port
+        self.clipper_management_port = record.management_port
+        self.clipper_rpc_port = record.rpc_port
+
+    # --- talking to the supervisor
+
+    def _connected_record(self) -> ClusterRecord:
+        if self._record is None:
+            raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
+        return self._record
+
+    def _observe(self) -> list[ObservedContainer]:
+        return [ObservedContainer(**fields) for fields in self._supervisor.call("observe")]
+
+    def _stop_containers(self, names: Sequence[str]) -> None:
+        if names:
+            self._supervisor.call("stop", names=list(names), timeout_s=_STOP_TIMEOUT_S)
+
+    def _is_running(self) -> bool:
+        try:
+            self._supervisor.call("observe", timeout_s=5.0)
+        except ClusterUnreachableError:
+            return False
+        return True
+
+    def _remove_leftovers(self) -> None:
+        """End what is left of a cluster whose supervisor is gone, and remove its folder."""
+        if not self._folder.path.exists():
+            return
+        import psutil
+
+        lost = list(_processes_of(self._folder))
+        for process in lost:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(lost, timeout=5)
+        shutil.rmtree(self._folder.path, ignore_errors=True)
+
+
+def _processes_of(folder: ClusterFolder) -> list[psutil.Process]:
+    """Return every process that carries the cluster's folder in its environment."""
+    import psutil
+
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(environment.CLUSTER_FOLDER) == str(folder.path) and process.pid != os.getpid():
+                found.append(process)
+    return found
+
+
+def _answers(port: int) -> bool:
+    """Whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
+    connection = http.client.HTTPConnection(_HOST, port, timeout=0.5)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[], None]) -> None:
+    """Return when *is_true*; *check* may raise what makes waiting senseless."""
+    while not is_true():
+        check()
+        if time.monotonic() > deadline_s:
+            raise ClusterUnreachableError("The cluster's processes have not answered in time.")
+        time.sleep(_POLL_INTERVAL_S)
+
+
+def _reap_in_background(process: subprocess.Popen[bytes]) -> None:
+    import threading
+
+    threading.Thread(target=process.wait, name="clipper_nb supervisor", daemon=True).start()
+
+
+def _tail(path: Path, max_lines: int) -> str:
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 256 * 1024))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-max_lines:])
+
+
+def _import_path() -> dict[str, str]:
+    """Return what lets the cluster's processes import this package when it is used from a folder, not installed."""
+    folder = str(Path(__file__).resolve().parents[2])
+    try:
+        importlib.metadata.distribution("clipper-nb")
+    except importlib.metadata.PackageNotFoundError:
+        if folder not in site.getsitepackages():
+            return {"PYTHONPATH": os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))}
+    return {}
+
+
+def _package_version() -> str:
+    try:
+        return importlib.metadata.version("clipper-nb")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"

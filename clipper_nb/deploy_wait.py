@@ -1,0 +1,106 @@
+"""Waits for replicas to be connected, and says why when they will not be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.errors import ModelImportError, ModelLoadError, RemoteTraceback, ReplicaStartError, StartTimeoutError
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.protocol.load_report import LoadFailure, parse_load_failure, without_load_failure
+from clipper_nb.protocol.names import ModelId
+
+_POLL_INTERVAL_S = 0.03
+_HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there."
+_HINT_KILLED = "It was killed; out of memory is the usual reason."
+
+
+def wait_for_replicas(
+    manager: ContainerManager,
+    management: ManagementClient,
+    model_id: ModelId,
+    num_replicas: int,
+    *,
+    observed_before: Sequence[ObservedContainer],
+    started_s: float,
+    timeout_s: float,
+) -> None:
+    """Return when exactly *num_replicas* replicas of *model_id* are connected to every query frontend.
+
+    *observed_before* is what ran before anything was started: what ended earlier is no news.
+
+    Raises
+    ------
+    ModelImportError, ModelLoadError, ReplicaStartError
+        A replica ended before it was connected.
+    StartTimeoutError
+        They are not connected *timeout_s* after *started_s*.
+    """
+    known_exits = {container.name: container.num_exits for container in observed_before}
+    while True:
+        num_ready = _connected(management, model_id)
+        if num_ready == num_replicas:
+            return
+        observed = manager.observe_replicas(model_id)
+        for container in observed:
+            if container.num_exits > known_exits.get(container.name, 0):
+                raise _start_error(model_id, container, manager.get_log_tail(container.name))
+        waited_s = time.monotonic() - started_s
+        if waited_s > timeout_s:
+            raise _timeout_error(manager, model_id, observed, num_ready, num_replicas, waited_s)
+        time.sleep(_POLL_INTERVAL_S)
+
+
+def _connected(management: ManagementClient, model_id: ModelId) -> int:
+    return sum(replica["model_id"] == str(model_id) for replica in management.get_replicas())
+
+
+def _start_error(model_id: ModelId, container: ObservedContainer, log: str) -> ReplicaStartError:
+    failure = parse_load_failure(log)
+    tail = without_load_failure(log)
+    if failure is None:
+        status = container.exit_status
+        killed = status is not None and status < 0
+        reason = f"was ended by signal {-status}" if killed and status else f"ended with exit status {status}"
+        return ReplicaStartError(
+            str(model_id), f"{reason} before it was ready", exit_status=status, log_tail=tail,
+            hint=_HINT_KILLED if status == -9 else "",
+        )  # fmt: skip
+    return _load_error(model_id, container, failure, tail)
+
+
+def _load_error(
+    model_id: ModelId, container: ObservedContainer, failure: LoadFailure, log_tail: str
+) -> ReplicaStartError:
+    if failure.missing_module is not None:
+        error: ReplicaStartError = ModelImportError(
+            str(model_id), f"cannot import '{failure.missing_module}'", exit_status=container.exit_status,
+            log_tail=log_tail, hint=_HINT_PACKAGES,
+        )  # fmt: skip
+    else:
+        error = ModelLoadError(
+            str(model_id), f"cannot load the model: {failure.exception_type}: {failure.message}",
+            exit_status=container.exit_status, log_tail=log_tail,
+        )  # fmt: skip
+    error.__cause__ = RemoteTraceback(failure.traceback_text)
+    return error
+
+
+def _timeout_error(
+    manager: ContainerManager,
+    model_id: ModelId,
+    observed: Sequence[ObservedContainer],
+    num_ready: int,
+    num_replicas: int,
+    waited_s: float,
+) -> StartTimeoutError:
+    logs = [manager.get_log_tail(container.name) for container in observed]
+    return StartTimeoutError(
+        str(model_id),
+        num_ready=num_ready,
+        num_replicas=num_replicas,
+        waited_s=waited_s,
+        log_tail=without_load_failure(logs[-1]) if logs else "",
+    )

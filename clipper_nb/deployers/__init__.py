@@ -1,0 +1,1 @@
+"""Deployers: functions that turn something in a notebook into a deployed model."""

@@ -1,0 +1,151 @@
+"""Deploys a Python function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clipper_nb.deployers.bundle import bundle
+from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.protocol.input_types import parse_input_type
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+
+__all__ = ["create_endpoint", "deploy_python_closure"]
+
+
+def deploy_python_closure(
+    clipper_conn: ClipperConnection,
+    name: str,
+    version: int | str,
+    input_type: str,
+    func: Callable[[list[Any]], Any],
+    base_image: str = "default",
+    labels: Sequence[str] | None = None,
+    registry: str | None = None,
+    num_replicas: int = 1,
+    batch_size: int = -1,
+    pkgs_to_install: Sequence[str] | None = None,
+    *,
+    timeout_s: float = 60.0,
+) -> None:
+    """Deploy a Python function as a version of a model, and make that version current.
+
+    The function travels with what it uses from the notebook: other functions and classes of cells, fitted models,
+    and modules of yours that are not installed. When this returns, the replicas have loaded it and serve it.
+
+    Parameters
+    ----------
+    clipper_conn : ClipperConnection
+        A connected one.
+    name : str
+        The model's name.
+    version : str or int
+        Any text that is a valid Docker tag; versions are immutable.
+    input_type : str
+        ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
+    func : callable
+        ``func(inputs)`` takes a list of inputs and returns one output per input, in order. Inputs are read-only 1-D
+        arrays of int32, float32, float64 or int8, or ``str``. It may be called twice for one input when a replica is
+        lost, so it should have no side effects.
+    base_image : str
+        For Docker; the embedded cluster runs the notebook's own Python.
+    labels : list of str, optional
+        Kept with the version.
+    registry : str, optional
+        For Docker: where to push the image.
+    num_replicas : int
+        How many processes serve it.
+    batch_size : int
+        The most inputs that the function gets at once; -1 adapts to the SLO.
+    pkgs_to_install : list of str, optional
+        pip requirements, installed for this version alone on top of what the notebook has.
+    timeout_s : float
+        Seconds that the replicas may take to load the function.
+
+    Raises
+    ------
+    SerializationError
+        The function cannot be pickled.
+    ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
+        A replica could not load it; carries the replica's traceback and log. Nothing is left of the deploy and the
+        old version serves on.
+    ExistsError
+        The model has that version already.
+
+    Examples
+    --------
+    >>> def total(inputs):
+    ...     return [x.sum() for x in inputs]
+    >>> deploy_python_closure(conn, "total", 1, "doubles", total)
+    """
+    clipper_conn.check_new_model_version(name, version, input_type)
+    pickled = pickle_function(func)
+    with bundle(kind="python_closure", input_type=str(parse_input_type(input_type))) as folder:
+        (folder / "func.pkl").write_bytes(pickled)
+        clipper_conn.build_and_deploy_model(
+            name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
+            pkgs_to_install, timeout_s=timeout_s,
+        )  # fmt: skip
+
+
+def create_endpoint(
+    clipper_conn: ClipperConnection,
+    name: str,
+    input_type: str,
+    func: Callable[[list[Any]], Any],
+    default_output: str = "None",
+    version: int | str = 1,
+    slo_micros: int = 3000000,
+    labels: Sequence[str] | None = None,
+    registry: str | None = None,
+    base_image: str = "default",
+    num_replicas: int = 1,
+    batch_size: int = -1,
+    pkgs_to_install: Sequence[str] | None = None,
+    *,
+    timeout_s: float = 60.0,
+) -> None:
+    """Register an application, deploy a function as a model of the same name, and link the two.
+
+    When something fails nothing is left of it, so it can be tried again.
+
+    Parameters
+    ----------
+    clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
+pkgs_to_install, timeout_s
+        As for :func:`deploy_python_closure`; *name* is also the application's.
+    default_output : str
+        What the application answers when no prediction arrives within the SLO.
+    slo_micros : int
+        The application's latency SLO, in microseconds.
+
+    Raises
+    ------
+    ExistsError
+        The application, or that version of the model, exists.
+    DeploymentError
+        As for :func:`deploy_python_closure`.
+
+    Examples
+    --------
+    >>> create_endpoint(conn, "total", "doubles", lambda inputs: [x.sum() for x in inputs], slo_micros=100_000)
+    >>> conn.predict("total", [1.0, 2.0]).output
+    3.0
+    """
+    clipper_conn.check_new_model_version(name, version, input_type)
+    clipper_conn.register_application(name, input_type, default_output, slo_micros)
+    is_deployed = False
+    try:
+        deploy_python_closure(
+            clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
+            pkgs_to_install, timeout_s=timeout_s,
+        )  # fmt: skip
+        is_deployed = True
+        clipper_conn.link_model_to_app(name, name)
+    except BaseException:
+        if is_deployed:
+            clipper_conn.stop_versioned_models({name: [str(version)]})
+        clipper_conn.unregister_application(name)
+        raise

@@ -1,0 +1,37 @@
+"""Runs a function in the notebook as a replica would."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import cloudpickle
+
+from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError, SerializationError
+from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.inputs import decode_input
+from clipper_nb.protocol.predict_body import parse_predict
+from clipper_nb.protocol.rest import format_body
+
+
+def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
+    """Run *func*, after a round trip through pickle, on the inputs of a predict request, and return what it returns."""
+    canonical = parse_input_type(input_type)
+    try:
+        body = format_body(dict(query))
+    except TypeError as exc:
+        raise InvalidInputError(f"The query cannot be written as JSON: {exc}.") from exc
+    inputs = [decode_input(canonical, payload) for payload in parse_predict(body, canonical).payloads]
+    try:
+        func = cloudpickle.loads(pickle_function(func))
+    except ClipperException:
+        raise
+    except Exception as exc:
+        raise SerializationError(f"The function cannot be unpickled: {type(exc).__name__}: {exc}") from exc
+    outputs = func(inputs)
+    if not hasattr(outputs, "__len__") or len(outputs) != len(inputs):
+        raise PredictionError(
+            f"The function returned {outputs!r:.200} for {len(inputs)} inputs; one per input is needed."
+        )
+    return outputs

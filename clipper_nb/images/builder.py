@@ -1,0 +1,37 @@
+"""What builds the image of a model version."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clipper_nb.protocol.names import ModelId
+
+DEFAULT_BASE_IMAGE = "default"
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """What an image is to be made from."""
+
+    model_id: ModelId
+    image: str
+    """Its tag."""
+    model_data_path: str
+    """The bundle: a folder that becomes the model's folder in the image."""
+    base_image: str = DEFAULT_BASE_IMAGE
+    packages: Sequence[str] = ()
+    """pip requirements."""
+    container_registry: str | None = None
+
+
+class ImageBuilder(ABC):
+    """Makes images that one kind of container manager can start."""
+
+    @abstractmethod
+    def build(self, request: ImageRequest) -> str:
+        """Build the image and return its tag; it replaces an image of the same tag in one step.
+
+        Raises ``ImageBuildError`` with the end of the log, and leaves what was there, when it cannot.
+        """

@@ -1,0 +1,101 @@
+"""REST client of the query frontend: predictions and metrics."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from clipper_nb.errors import (
+    ApplicationNotFoundError,
+    ClusterUnreachableError,
+    InvalidInputError,
+    NotFoundError,
+)
+from clipper_nb.http_client import HttpClient
+from clipper_nb.protocol import predict_body, rest
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.inputs import format_input
+from clipper_nb.protocol.records import Prediction
+
+_TIMEOUT_S = 10.0
+_MARGIN_S = 5.0
+"""What a reply may take beyond the SLO before we say that the query frontend is away."""
+
+
+class QueryClient:
+    """Asks the query frontend.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port``.
+    get_application : callable
+        Gives an application's description by name, or ``None``; asked once per application while it lasts.
+    """
+
+    def __init__(self, address: str, get_application: Callable[[str], dict[str, Any] | None]) -> None:
+        self._http = HttpClient(address, "query frontend")
+        self._get_application = get_application
+        self._applications: dict[str, dict[str, Any]] = {}
+
+    def predict(
+        self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
+    ) -> list[Prediction]:
+        """Return the answers for *inputs*, in order."""
+        is_known = application_name in self._applications
+        try:
+            return self._predict(application_name, inputs, is_batch=is_batch, version=version)
+        except (InvalidInputError, NotFoundError):
+            self._applications.pop(application_name, None)
+            if not is_known:
+                raise
+        # What we knew of the application may be old: it can have been registered anew.
+        return self._predict(application_name, inputs, is_batch=is_batch, version=version)
+
+    def get_metrics(self) -> str:
+        """Return the metrics in Prometheus text."""
+        status, body = self._http.request("GET", "/metrics", timeout_s=_TIMEOUT_S)
+        if status != 200:
+            raise ClusterUnreachableError(f"The query frontend answered /metrics with status {status}.")
+        return body.decode()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _predict(
+        self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
+    ) -> list[Prediction]:
+        application = self._find_application(application_name)
+        input_type = InputType(application["input_type"])
+        values = [format_input(input_type, value) for value in inputs]
+        body = predict_body.format_request(values if is_batch else values[0], is_batch=is_batch, version=version)
+        timeout_s = application["latency_slo_micros"] / 1e6 + _MARGIN_S
+        started_s = time.perf_counter()
+        status, reply = self._http.request("POST", f"/{application_name}/predict", body=body, timeout_s=timeout_s)
+        latency_s = time.perf_counter() - started_s
+        if status == 200:
+            return predict_body.parse_predictions(reply, latency_s=latency_s)
+        raise _failure(status, reply)
+
+    def _find_application(self, name: str) -> dict[str, Any]:
+        application = self._applications.get(name)
+        if application is None:
+            application = self._get_application(name)
+            if application is None:
+                raise ApplicationNotFoundError(name)
+            self._applications[name] = application
+        return application
+
+
+def _failure(status: int, reply: bytes) -> Exception:
+    try:
+        cause = str(rest.parse_body(reply)["cause"])
+    except (ValueError, TypeError, KeyError):
+        cause = f"The query frontend answered with status {status}: {reply[:500].decode('utf-8', 'replace')}"
+    if status == 404:
+        return NotFoundError(cause)
+    if status in (400, 413):
+        return InvalidInputError(cause)
+    return ClusterUnreachableError(cause)

@@ -142,9 +142,11 @@ class LocalContainerManager(ContainerManager):
         return FolderBuilder(self._folder.image_path)
 
     def stop_all(self, *, graceful: bool = True) -> None:
+        record = self._folder.read_record()
         with contextlib.suppress(ClusterUnreachableError):
             self._supervisor.call("shut_down", graceful=graceful)
-            _wait_for(lambda: not self._folder.path.exists(), time.monotonic() + _STOP_TIMEOUT_S, lambda: None)
+            if record is not None:
+                _wait_for_end(record.supervisor_pid)
         self._remove_leftovers()
         self._record = None
 
@@ -349,6 +351,14 @@ def _wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[],
         if time.monotonic() > deadline_s:
             raise ClusterUnreachableError("The cluster's processes have not answered in time.")
         time.sleep(_POLL_INTERVAL_S)
+
+
+def _wait_for_end(pid: int) -> None:
+    """Return when the supervisor has ended, or does not want to."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(pid).wait(_STOP_TIMEOUT_S)
 
 
 def _reap_in_background(process: subprocess.Popen[bytes]) -> None:

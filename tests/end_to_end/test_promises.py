@@ -1,0 +1,179 @@
+"""What a user relies on: admin calls are seen at once, versions change without a gap, replies leave by the SLO."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from clipper_nb import ClipperConnection
+from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from tests.support.clusters import query
+from tests.support.load import Load
+
+pytestmark = pytest.mark.cluster
+
+# A reply is decided by the SLO; what a client on a noisy machine sees on top of it is bounded loosely.
+NOISE_S = 0.25
+
+
+def test_every_admin_call_is_seen_by_the_next_query(conn: ClipperConnection) -> None:
+    deploy_python_closure(conn, "which", "a", "doubles", lambda inputs: ["a" for _ in inputs])
+    deploy_python_closure(conn, "which", "b", "doubles", lambda inputs: ["b" for _ in inputs])
+    for turn in range(200):
+        body = {"input": [float(turn)]}
+        conn.register_application("turns", "doubles", f"default-{turn}", 500_000)
+        status, reply = query(conn, "turns", body)
+        assert (status, reply["output"], reply["default_reason"]) == (200, f"default-{turn}", "not_linked")
+        conn.link_model_to_app("turns", "which")
+        conn.set_model_version("which", "a")
+        assert query(conn, "turns", body)[1]["output"] == "a"
+        conn.set_model_version("which", "b")
+        assert query(conn, "turns", body)[1]["output"] == "b"
+        conn.unlink_model_from_app("turns", "which")
+        assert query(conn, "turns", body)[1]["default_reason"] == "not_linked"
+        conn.unregister_application("turns")
+        assert query(conn, "turns", body)[0] == 404
+
+
+def test_scaling_is_done_when_it_returns(conn: ClipperConnection) -> None:
+    deploy_python_closure(conn, "scaled", 1, "doubles", lambda inputs: [0 for _ in inputs])
+    for wanted in (3, 1, 2, 0, 1):
+        conn.set_num_replicas("scaled", wanted)
+        assert len(conn.get_all_model_replicas()) == conn.get_num_replicas("scaled") == wanted
+
+
+def test_a_new_version_under_load_loses_no_query_and_no_old_version_answers_afterwards(
+    conn: ClipperConnection,
+) -> None:
+    conn.register_application("app", "doubles", "default", 2_000_000)
+    deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: [{"version": 1, "x": x[0]} for x in inputs])
+    conn.link_model_to_app("app", "m")
+    with Load(conn.get_query_addr(), "app", num_clients=8) as load:
+        load.wait_for(200)
+        switched_s = {}
+        for version in (2, 3):
+            deploy_python_closure(
+                conn, "m", version, "doubles",
+                lambda inputs, version=version: [{"version": version, "x": x[0]} for x in inputs],
+            )  # fmt: skip
+            switched_s[version] = time.monotonic()
+            load.wait_for(200)
+        conn.set_model_version("m", 1)
+        switched_s["rolled back"] = time.monotonic()
+        load.wait_for(200)
+    assert {reply.status for reply in load.replies} == {200}
+    assert [reply for reply in load.replies if reply.body["default"]] == []
+    assert all(reply.body["output"]["x"] == reply.value for reply in load.replies)
+    for reply in load.replies:
+        sent_s = reply.received_s - reply.latency_s
+        if sent_s > switched_s["rolled back"]:
+            assert reply.body["output"]["version"] == 1
+        elif switched_s[3] < sent_s and reply.received_s < switched_s["rolled back"] - 1:
+            assert reply.body["output"]["version"] == 3
+    versions_seen = {reply.body["output"]["version"] for reply in load.replies}
+    assert versions_seen == {1, 2, 3}
+
+
+def test_scaling_down_and_stopping_old_versions_under_load_loses_no_query(conn: ClipperConnection) -> None:
+    conn.register_application("app", "doubles", "default", 2_000_000)
+    deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: [x[0] for x in inputs], num_replicas=3)
+    conn.link_model_to_app("app", "m")
+    with Load(conn.get_query_addr(), "app", num_clients=8) as load:
+        load.wait_for(200)
+        conn.set_num_replicas("m", 1)
+        load.wait_for(200)
+        deploy_python_closure(conn, "m", 2, "doubles", lambda inputs: [x[0] for x in inputs])
+        conn.stop_inactive_model_versions(["m"])
+        load.wait_for(200)
+    assert conn.get_all_models() == ["m:2"]
+    assert {(reply.status, reply.body["default"]) for reply in load.replies} == {(200, False)}
+    assert all(reply.body["output"] == reply.value for reply in load.replies)
+
+
+class TestSlo:
+    SLO_MICROS = 100_000
+
+    def test_a_model_that_is_too_slow_gets_the_default_output_at_the_slo(self, shared: ClipperConnection) -> None:
+        def sleep(inputs: list) -> list:
+            time.sleep(1.0)
+            return [0 for _ in inputs]
+
+        create_endpoint(shared, "slow", "doubles", sleep, "too late", slo_micros=self.SLO_MICROS)
+        for value in range(3):
+            started_s = time.monotonic()
+            status, reply = query(shared, "slow", {"input": [float(value)]})
+            latency_s = time.monotonic() - started_s
+            assert (status, reply["output"], reply["default"]) == (200, "too late", True)
+            assert reply["default_reason"] in ("model_too_slow", "queued_too_long")
+            assert 0.9 * 0.1 < latency_s < 0.1 + NOISE_S
+            if value == 0:
+                assert reply["default_reason"] == "model_too_slow"
+                assert reply["default_explanation"].startswith(
+                    "Failed to retrieve a prediction response within the specified latency SLO"
+                )
+
+    def test_a_model_that_raises_gets_the_default_output_at_once_with_the_error(
+        self, shared: ClipperConnection
+    ) -> None:
+        def fail(inputs: list) -> list:
+            raise ValueError("no such digit\nsecond line")
+
+        create_endpoint(shared, "raising", "doubles", fail, "-1", slo_micros=5_000_000)
+        started_s = time.monotonic()
+        status, reply = query(shared, "raising", {"input": [1.0]})
+        assert time.monotonic() - started_s < 1.0
+        assert (status, reply["output"], reply["default_reason"]) == (200, -1, "model_error")
+        assert reply["default_explanation"] == "Model raising:1 raised ValueError: no such digit"
+        assert len([r for r in shared.get_all_model_replicas() if r.startswith("raising:")]) == 1
+
+    @pytest.mark.parametrize(
+        ("name", "outputs"),
+        [("too-few", []), ("too-many", [1, 2]), ("not-a-list", 7), ("text", "7"), ("no-text", [object()])],
+    )
+    def test_wrong_outputs_are_a_model_error_and_the_replica_lives_on(
+        self, shared: ClipperConnection, name: str, outputs: object
+    ) -> None:
+        create_endpoint(shared, name, "doubles", lambda inputs: outputs, slo_micros=5_000_000)
+        for value in (1.0, 2.0):
+            reply = query(shared, name, {"input": [value]})[1]
+            assert reply["default_reason"] == "model_error"
+            assert "PredictionError" in reply["default_explanation"]
+
+    def test_an_exiting_model_function_is_a_model_error(self, shared: ClipperConnection) -> None:
+        def leave(inputs: list) -> list:
+            raise SystemExit(3)
+
+        create_endpoint(shared, "leaving", "doubles", leave, slo_micros=5_000_000)
+        assert query(shared, "leaving", {"input": [1.0]})[1]["default_reason"] == "model_error"
+
+    def test_a_query_that_waits_behind_others_says_so(self, shared: ClipperConnection) -> None:
+        def sleep(inputs: list) -> list:
+            time.sleep(0.5)
+            return [0 for _ in inputs]
+
+        create_endpoint(shared, "queue", "doubles", sleep, slo_micros=self.SLO_MICROS, batch_size=1)
+        reply = query(shared, "queue", {"input_batch": [[1.0], [2.0]]})[1]
+        reasons = [prediction["default_reason"] for prediction in reply["batch_predictions"]]
+        assert reasons == ["model_too_slow", "queued_too_long"]
+
+    def test_no_replica_is_said_at_once(self, shared: ClipperConnection) -> None:
+        create_endpoint(shared, "empty", "doubles", lambda inputs: inputs, slo_micros=5_000_000)
+        shared.set_num_replicas("empty", 0)
+        started_s = time.monotonic()
+        reply = query(shared, "empty", {"input": [1.0]})[1]
+        assert time.monotonic() - started_s < 1.0
+        assert reply["default_reason"] == "no_ready_replica"
+        assert reply["default_explanation"].startswith("No connected models found for query")
+
+    def test_a_late_answer_fills_the_cache(self, shared: ClipperConnection) -> None:
+        def sleep(inputs: list) -> list:
+            time.sleep(0.3)
+            return [x[0] for x in inputs]
+
+        create_endpoint(shared, "late", "doubles", sleep, slo_micros=self.SLO_MICROS)
+        assert query(shared, "late", {"input": [4.0]})[1]["default_reason"] == "model_too_slow"
+        deadline_s = time.monotonic() + 5
+        while query(shared, "late", {"input": [4.0]})[1]["default"]:
+            assert time.monotonic() < deadline_s
+        assert query(shared, "late", {"input": [4.0]})[1]["output"] == 4.0

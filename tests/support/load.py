@@ -1,0 +1,87 @@
+"""A bounded load of predict requests from threads, on loopback, with every reply kept."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One reply; *status* 0 means that the connection broke."""
+
+    value: float
+    status: int
+    body: dict[str, Any]
+    latency_s: float
+    received_s: float
+
+
+class Load:
+    """Clients that send one query after the other until told to stop, or until *max_s* is over.
+
+    Every input is different, so that no cache answers.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        application: str,
+        *,
+        num_clients: int = 8,
+        max_s: float = 30.0,
+        make_input: Callable[[float], Any] = lambda value: [value],
+    ) -> None:
+        self.replies: list[Reply] = []
+        self._host, port = address.split(":")
+        self._port = int(port)
+        self._path = f"/{application}/predict"
+        self._make_input = make_input
+        self._values = itertools.count(1)
+        self._stopping = threading.Event()
+        self._deadline_s = time.monotonic() + max_s
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(num_clients)]
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+            assert not thread.is_alive()
+
+    def wait_for(self, num_more: int, *, within_s: float = 20.0) -> None:
+        """Return when that many more replies have come."""
+        wanted = len(self.replies) + num_more
+        deadline_s = time.monotonic() + within_s
+        while len(self.replies) < wanted:
+            assert time.monotonic() < deadline_s, f"{len(self.replies)} replies, not {wanted}, in {within_s} s"
+            time.sleep(0.005)
+
+    def _run(self) -> None:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=20)
+        while not self._stopping.is_set() and time.monotonic() < self._deadline_s:
+            value = float(next(self._values))
+            started_s = time.monotonic()
+            try:
+                connection.request("POST", self._path, json.dumps({"input": self._make_input(value)}))
+                reply = connection.getresponse()
+                status, body = reply.status, json.loads(reply.read())
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                status, body = 0, {}
+            now_s = time.monotonic()
+            self.replies.append(Reply(value, status, body, now_s - started_s, now_s))
+        connection.close()

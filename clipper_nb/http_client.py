@@ -35,8 +35,9 @@ class HttpClient:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout_s: float,
+        is_repeatable: bool = False,
     ) -> tuple[int, bytes]:
-        """Return status and body.
+        """Return status and body; a repeatable request is sent once more when its connection breaks.
 
         Raises
         ------
@@ -44,19 +45,30 @@ class HttpClient:
             No connection, or no complete reply within *timeout_s*.
         """
         try:
-            reply = self._pool.request(
-                method, self.base_url + path, body=body, headers=dict(headers or {}),
-                timeout=urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s),
-            )  # fmt: skip
+            return self._send(method, path, body, headers, timeout_s)
+        except urllib3.exceptions.ProtocolError as exc:
+            # The frontend ended while it had the request, or before it: nobody can tell from here.
+            if not is_repeatable:
+                raise self._unreachable(f"broke the connection during {method} {path}") from exc
+        except urllib3.exceptions.TimeoutError as exc:
+            raise self._unreachable(f"has not answered {method} {path} within {timeout_s:g} s") from exc
         except urllib3.exceptions.HTTPError as exc:
-            if isinstance(exc, urllib3.exceptions.TimeoutError):
-                sentence = f"has not answered {method} {path} within {timeout_s:g} s"
-            else:
-                sentence = f"cannot be reached ({type(exc.__cause__ or exc).__name__})"
-            raise ClusterUnreachableError(
-                f"The {self._what} at {self.base_url} {sentence}. Is the cluster still running?"
-            ) from exc
+            raise self._unreachable(f"cannot be reached ({type(exc).__name__})") from exc
+        return self.request(method, path, body=body, headers=headers, timeout_s=timeout_s)
+
+    def _send(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None, timeout_s: float
+    ) -> tuple[int, bytes]:
+        timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
+        reply = self._pool.request(
+            method, self.base_url + path, body=body, headers=dict(headers or {}), timeout=timeout
+        )
         return reply.status, reply.data
+
+    def _unreachable(self, what_happened: str) -> ClusterUnreachableError:
+        return ClusterUnreachableError(
+            f"The {self._what} at {self.base_url} {what_happened}. Is the cluster still running?"
+        )
 
     def close(self) -> None:
         """Close the connections."""

@@ -41,7 +41,13 @@ class ManagementClient:
 
     def __init__(self, address: str, token: str) -> None:
         self._http = HttpClient(address, "management frontend")
-        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            # A kept connection can break under a request when the frontend is started again, and then nobody knows
+            # whether the call was carried out. A new one waits for the frontend instead.
+            "Connection": "close",
+        }
 
     def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
         """Add an application."""

@@ -55,7 +55,7 @@ class QueryClient:
 
     def get_metrics(self) -> str:
         """Return the metrics in Prometheus text."""
-        status, body = self._http.request("GET", "/metrics", timeout_s=_TIMEOUT_S)
+        status, body = self._http.request("GET", "/metrics", timeout_s=_TIMEOUT_S, is_repeatable=True)
         if status != 200:
             raise ClusterUnreachableError(f"The query frontend answered /metrics with status {status}.")
         return body.decode()
@@ -73,7 +73,9 @@ class QueryClient:
         body = predict_body.format_request(values if is_batch else values[0], is_batch=is_batch, version=version)
         timeout_s = application["latency_slo_micros"] / 1e6 + _MARGIN_S
         started_s = time.perf_counter()
-        status, reply = self._http.request("POST", f"/{application_name}/predict", body=body, timeout_s=timeout_s)
+        status, reply = self._http.request(
+            "POST", f"/{application_name}/predict", body=body, timeout_s=timeout_s, is_repeatable=True
+        )
         latency_s = time.perf_counter() - started_s
         if status == 200:
             return predict_body.parse_predictions(reply, latency_s=latency_s)

@@ -91,6 +91,8 @@ class FrontendPresence:
 
     frontend_id: str
     applied_revision: int
+    announced_at: float
+    """Differs from one announcement to the next; seconds since the epoch on the frontend's machine."""
     replicas: tuple[Replica, ...] = ()
 
 

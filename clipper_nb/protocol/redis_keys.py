@@ -9,8 +9,7 @@ clipper:applications        hash    application name → JSON Application       
 clipper:versions            hash    "name:version" → JSON ModelVersion              management frontend
 clipper:current_versions    hash    model name → version                            management frontend
 clipper:links               hash    application name → model name                   management frontend
-clipper:frontends           set     ids of query frontends that were seen           query frontend
-clipper:frontend:<id>       string  JSON FrontendPresence, expires                  query frontend
+clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
 ==========================  ======  ==============================================  ====================
 
 Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence`` (a frontend spoke).
@@ -31,11 +30,7 @@ FRONTENDS = "clipper:frontends"
 CONFIGURATION_CHANNEL = "clipper:configuration"
 PRESENCE_CHANNEL = "clipper:presence"
 
-PRESENCE_TTL_S = 6.0
-"""A query frontend that has not spoken for this long is no longer waited for."""
 PRESENCE_INTERVAL_S = 2.0
-
-
-def frontend_key(frontend_id: str) -> str:
-    """Return the key of one query frontend's presence."""
-    return f"clipper:frontend:{frontend_id}"
+"""How often a query frontend speaks when nothing happens."""
+PRESENCE_TIMEOUT_S = 6.0
+"""A query frontend that has not spoken for this long, while Redis could be read, is no longer waited for."""

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from clipper_nb.errors import ClusterUnreachableError, InvalidRequestError
+from clipper_nb.errors import ClusterUnreachableError, InvalidRequestError, StateUnavailableError
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.names import ModelId
@@ -25,9 +25,11 @@ from clipper_nb.protocol.records import (
     Replica,
 )
 from clipper_nb.runtime.management_frontend import rules
+from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
 from clipper_nb.runtime.state.store import Change, StateStore
 
 _LOOK_AGAIN_INTERVAL_S = 0.25
+_LOOK_REGULARLY_INTERVAL_S = 1.0
 
 
 class ManagementService:
@@ -54,18 +56,21 @@ class ManagementService:
         self._confirmation_timeout_s = confirmation_timeout_s
         self._wall_clock = wall_clock
         self._presence_changed = asyncio.Event()  # replaced at each change, so that none is missed
-        self._watcher: asyncio.Task[None] | None = None
+        self._liveness = FrontendLiveness()
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin to listen for what query frontends say; called once on the running loop."""
-        self._watcher = asyncio.create_task(self._watch_presence(), name="watch presence")
+        self._tasks = [
+            asyncio.create_task(self._watch_presence(), name="watch presence"),
+            asyncio.create_task(self._look_regularly(), name="look for the dead"),
+        ]
 
     async def stop(self) -> None:
         """End what ``start`` began."""
-        if self._watcher is not None:
-            self._watcher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._watcher
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     # --- applications
 
@@ -138,7 +143,7 @@ class ManagementService:
         With several frontends a replica is known to each by a number of its own; those of the frontend that has the
         fewest are told, so that a count never promises more than any frontend can use.
         """
-        return _replicas_known_to_all(await self._store.read_presence())
+        return _replicas_known_to_all(await self._read_living())
 
     # --- confirmation
 
@@ -163,13 +168,26 @@ class ManagementService:
                 await asyncio.wait_for(changed.wait(), timeout=_LOOK_AGAIN_INTERVAL_S)
 
     async def _frontends_behind(self, revision: int) -> list[str]:
+        living = await self._read_living()
+        return [frontend.frontend_id for frontend in living if frontend.applied_revision < revision]
+
+    async def _read_living(self) -> list[FrontendPresence]:
         presence = await self._store.read_presence()
-        return [frontend.frontend_id for frontend in presence if frontend.applied_revision < revision]
+        living, dead = self._liveness.observe(presence, now_s=time.monotonic())
+        for frontend in dead:
+            await self._store.withdraw(frontend.frontend_id)
+        return living
 
     async def _watch_presence(self) -> None:
         async for _ in self._store.presence_changes():
             changed, self._presence_changed = self._presence_changed, asyncio.Event()
             changed.set()
+
+    async def _look_regularly(self) -> None:
+        while True:
+            with contextlib.suppress(StateUnavailableError):
+                await self._read_living()
+            await asyncio.sleep(_LOOK_REGULARLY_INTERVAL_S)
 
 
 def _replicas_known_to_all(presence: list[FrontendPresence]) -> list[Replica]:

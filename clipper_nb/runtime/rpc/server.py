@@ -108,7 +108,9 @@ class RpcServer:
         self._loop.add_reader(self._router.FD, self._on_readable)
         self._loop.add_reader(self._monitor.FD, self._on_connection_event)
         self._check_silence()
+        # Both descriptors are edge-triggered: what came before they were watched must be looked for.
         self._on_readable()
+        self._on_connection_event()
         logger.info("listens for model containers on %s:%s", host, port)
 
     def stop(self) -> None:

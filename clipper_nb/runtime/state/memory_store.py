@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from clipper_nb.protocol.records import Configuration, FrontendPresence
-from clipper_nb.protocol.redis_keys import PRESENCE_TTL_S
 from clipper_nb.runtime.state.store import Change, StateStore
 
 
 class MemoryStore(StateStore):
     """Keeps the state in attributes; one event loop may use it."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._configuration = Configuration()
-        self._presence: dict[str, tuple[float, FrontendPresence]] = {}
+        self._presence: dict[str, FrontendPresence] = {}
         self._configuration_watchers: set[asyncio.Event] = set()
         self._presence_watchers: set[asyncio.Event] = set()
 
@@ -35,7 +32,7 @@ class MemoryStore(StateStore):
         return _changes(self._configuration_watchers)
 
     async def announce(self, presence: FrontendPresence) -> int:
-        self._presence[presence.frontend_id] = (self._clock() + PRESENCE_TTL_S, presence)
+        self._presence[presence.frontend_id] = presence
         _wake(self._presence_watchers)
         return self._configuration.revision
 
@@ -44,8 +41,7 @@ class MemoryStore(StateStore):
         _wake(self._presence_watchers)
 
     async def read_presence(self) -> list[FrontendPresence]:
-        now_s = self._clock()
-        return [presence for expires_s, presence in self._presence.values() if expires_s > now_s]
+        return list(self._presence.values())
 
     def presence_changes(self) -> AsyncIterator[None]:
         return _changes(self._presence_watchers)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 import redis.asyncio
@@ -77,34 +77,22 @@ class RedisStore(StateStore):
     async def announce(self, presence: FrontendPresence) -> int:
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.sadd(keys.FRONTENDS, presence.frontend_id)
-                pipe.set(
-                    keys.frontend_key(presence.frontend_id),
-                    msgspec.json.encode(presence),
-                    px=int(keys.PRESENCE_TTL_S * 1000),
-                )
+                pipe.hset(keys.FRONTENDS, presence.frontend_id, msgspec.json.encode(presence).decode())
                 pipe.get(keys.REVISION)
                 pipe.publish(keys.PRESENCE_CHANNEL, presence.frontend_id)
-                return int((await pipe.execute())[2] or 0)
+                return int((await pipe.execute())[1] or 0)
 
     async def withdraw(self, frontend_id: str) -> None:
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.srem(keys.FRONTENDS, frontend_id)
-                pipe.delete(keys.frontend_key(frontend_id))
+                pipe.hdel(keys.FRONTENDS, frontend_id)
                 pipe.publish(keys.PRESENCE_CHANNEL, frontend_id)
                 await pipe.execute()
 
     async def read_presence(self) -> list[FrontendPresence]:
         with _translated():
-            frontend_ids = sorted(str(member) for member in await self._redis.smembers(keys.FRONTENDS))
-            if not frontend_ids:
-                return []
-            found = await self._redis.mget([keys.frontend_key(frontend_id) for frontend_id in frontend_ids])
-            gone = [frontend_id for frontend_id, text in zip(frontend_ids, found, strict=True) if text is None]
-            if gone:
-                await self._redis.srem(keys.FRONTENDS, *gone)
-            return [msgspec.json.decode(text, type=FrontendPresence) for text in found if text is not None]
+            found = await self._redis.hgetall(keys.FRONTENDS)
+        return list(_decode_all(cast("Mapping[str, str]", found), FrontendPresence).values())
 
     async def presence_changes(self) -> AsyncIterator[None]:
         async for _ in self._messages(keys.PRESENCE_CHANNEL):

@@ -38,15 +38,15 @@ class StateStore(ABC):
 
     @abstractmethod
     async def announce(self, presence: FrontendPresence) -> int:
-        """Store what a query frontend says of itself, for ``PRESENCE_TTL_S``; return the configuration's revision."""
+        """Store what a query frontend says of itself; return the configuration's revision."""
 
     @abstractmethod
     async def withdraw(self, frontend_id: str) -> None:
-        """Forget a query frontend that ends."""
+        """Forget a query frontend that ends, or is dead."""
 
     @abstractmethod
     async def read_presence(self) -> list[FrontendPresence]:
-        """Return what every query frontend that lives said last."""
+        """Return what every query frontend said last that has not been withdrawn; it need not live any more."""
 
     @abstractmethod
     def presence_changes(self) -> AsyncIterator[None]:

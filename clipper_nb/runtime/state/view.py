@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 
 from clipper_nb.errors import StateUnavailableError
@@ -101,7 +102,7 @@ class ConfigurationView:
             self._announcement_is_due.clear()
             if self._applied_revision < 0:
                 continue
-            presence = FrontendPresence(self._frontend_id, self._applied_revision, tuple(self._replicas()))
+            presence = FrontendPresence(self._frontend_id, self._applied_revision, time.time(), tuple(self._replicas()))
             try:
                 revision = await self._store.announce(presence)
             except StateUnavailableError:

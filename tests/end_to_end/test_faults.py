@@ -1,0 +1,158 @@
+"""Each process of the cluster is killed with SIGKILL, under load; nothing is lost, and it comes back by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from clipper_nb import ClipperConnection, StateUnavailableError
+from clipper_nb.deployers.python import create_endpoint
+from tests.support.clusters import eventually, http_request, kill, pid_of, query
+from tests.support.load import Load
+
+pytestmark = pytest.mark.cluster
+
+
+def _deploy_busy_model(conn: ClipperConnection, *, num_replicas: int, slo_micros: int = 2_000_000) -> None:
+    def predict(inputs: list) -> list:
+        time.sleep(0.005)  # so that a replica that is killed has a batch
+        return [x[0] for x in inputs]
+
+    create_endpoint(conn, "app", "doubles", predict, "default", slo_micros=slo_micros, num_replicas=num_replicas)
+
+
+def test_a_killed_replica_loses_no_query_and_comes_back(conn: ClipperConnection) -> None:
+    _deploy_busy_model(conn, num_replicas=2)
+    with Load(conn.get_query_addr(), "app") as load:
+        load.wait_for(200)
+        for _ in range(3):
+            killed = kill(conn, "replica")
+            load.wait_for(200)
+            eventually(
+                lambda killed=killed: pid_of(conn, "replica") != killed and len(conn.get_all_model_replicas()) == 2,
+                within_s=10, what="both replicas are back",
+            )  # fmt: skip
+    assert {reply.status for reply in load.replies} == {200}
+    # Another replica answered what the killed one had: the SLO left time enough.
+    assert [reply.body for reply in load.replies if reply.body["default"]] == []
+    assert all(reply.body["output"] == reply.value for reply in load.replies)
+
+
+def test_the_only_replica_killed_gives_defaults_in_time_and_comes_back(conn: ClipperConnection) -> None:
+    _deploy_busy_model(conn, num_replicas=1, slo_micros=150_000)
+    with Load(conn.get_query_addr(), "app") as load:
+        load.wait_for(100)
+        kill(conn, "replica")
+        load.wait_for(100)
+        eventually(lambda: len(conn.get_all_model_replicas()) == 1, within_s=10, what="the replica is back")
+        back_s = time.monotonic()
+        load.wait_for(100)
+    assert {reply.status for reply in load.replies} == {200}
+    assert {reply.body.get("default_reason") for reply in load.replies} <= {None, "no_ready_replica", "model_too_slow"}
+    assert max(reply.latency_s for reply in load.replies) < 0.15 + 0.25
+    assert any(not reply.body["default"] for reply in load.replies if reply.received_s > back_s)
+
+
+def test_an_input_that_ends_replicas_is_given_up_after_two(conn: ClipperConnection) -> None:
+    def predict(inputs: list) -> list:
+        if inputs[0][0] < 0:
+            os._exit(9)
+        return [x[0] for x in inputs]
+
+    create_endpoint(conn, "app", "doubles", predict, slo_micros=20_000_000, num_replicas=1, batch_size=1)
+    reply = query(conn, "app", {"input": [-1.0]})[1]
+    assert reply["default_reason"] == "model_error"
+    assert "Two replicas of app:1 were lost" in reply["default_explanation"]
+    eventually(lambda: len(conn.get_all_model_replicas()) == 1, within_s=10, what="the replica is back")
+    assert query(conn, "app", {"input": [1.0]})[1]["output"] == 1.0
+
+
+def test_a_killed_query_frontend_is_back_with_its_configuration(conn: ClipperConnection) -> None:
+    _deploy_busy_model(conn, num_replicas=2)
+    with Load(conn.get_query_addr(), "app") as load:
+        load.wait_for(200)
+        kill(conn, "query_frontend")
+        killed_s = time.monotonic()
+        # The port stays open, so a new connection waits for the frontend instead of being refused.
+        assert query(conn, "app", {"input": [-1.0]})[0] == 200
+        assert time.monotonic() - killed_s < 2.0
+        eventually(
+            lambda: not query(conn, "app", {"input": [time.monotonic()]})[1]["default"],
+            within_s=3, what="replicas are connected again",
+        )  # fmt: skip
+        load.wait_for(200)
+    broken = [reply for reply in load.replies if reply.status == 0]
+    assert len(broken) <= 8  # what was under way on the eight connections that died with it
+    assert {reply.status for reply in load.replies} <= {0, 200}
+    assert not load.replies[-1].body["default"]
+    conn.register_application("other", "ints", "0", 1000)
+    assert conn.get_all_apps() == ["app", "other"]
+
+
+def test_a_killed_management_frontend_is_back_and_predictions_never_noticed(conn: ClipperConnection) -> None:
+    _deploy_busy_model(conn, num_replicas=1)
+    with Load(conn.get_query_addr(), "app") as load:
+        load.wait_for(50)
+        kill(conn, "management_frontend")
+        conn.register_application("other", "ints", "0", 1000)
+        assert conn.get_all_apps() == ["app", "other"]
+        load.wait_for(50)
+    assert {(reply.status, reply.body["default"]) for reply in load.replies} == {(200, False)}
+
+
+def test_killed_redis_stops_admin_calls_with_a_clear_error_and_loses_nothing(conn: ClipperConnection) -> None:
+    _deploy_busy_model(conn, num_replicas=1)
+    with Load(conn.get_query_addr(), "app") as load:
+        load.wait_for(50)
+        for turn in range(20):
+            conn.register_application(f"app-{turn}", "doubles", "0", 1000)
+        before = conn.get_all_apps(verbose=True)
+        # Stopped, it holds its socket and answers nothing; killed, it is gone and then started again.
+        os.kill(pid_of(conn, "redis"), signal.SIGSTOP)
+        started_s = time.monotonic()
+        with pytest.raises(StateUnavailableError, match="Redis does not answer"):
+            conn.register_application("never", "doubles", "0", 1000)
+        assert time.monotonic() - started_s < 15
+        assert http_request(conn.get_admin_addr(), "GET", "/readyz")[0] == 503
+        load.wait_for(50)
+        kill(conn, "redis")
+        load.wait_for(50)
+        eventually(lambda: _answers(conn), within_s=10, what="admin calls work again")
+        assert conn.get_all_apps(verbose=True) == before
+        conn.register_application("after", "doubles", "0", 1000)
+        assert query(conn, "after", {"input": []})[1]["default_reason"] == "not_linked"
+        load.wait_for(50)
+    assert {(reply.status, reply.body["default"]) for reply in load.replies} == {(200, False)}
+
+
+def _answers(conn: ClipperConnection) -> bool:
+    try:
+        conn.get_all_apps()
+    except StateUnavailableError:
+        return False
+    return True
+
+
+def test_killed_supervisor_takes_everything_with_it_and_a_new_cluster_can_start(conn: ClipperConnection) -> None:
+    _deploy_busy_model(conn, num_replicas=1)
+    manager = conn.cm
+    os.kill(manager._folder.read_record().supervisor_pid, signal.SIGKILL)
+    conn.stop_all()
+    conn.start_clipper()
+    assert conn.get_all_apps() == []
+
+
+def test_a_prediction_longer_than_the_silence_time_out_is_not_a_death(conn: ClipperConnection) -> None:
+    """The heartbeat thread speaks while the model computes; shortened here by looking for its heartbeats."""
+
+    def predict(inputs: list) -> list:
+        end_s = time.monotonic() + 7.0  # longer than the heartbeat interval of 5 s
+        while time.monotonic() < end_s:
+            pass  # holds the interpreter lock as a busy model does
+        return [1 for _ in inputs]
+
+    create_endpoint(conn, "app", "doubles", predict, "default", slo_micros=20_000_000)
+    assert query(conn, "app", {"input": [1.0]})[1]["output"] == 1

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 import tornado.web
+from prometheus_client import CollectorRegistry, generate_latest
 
 from clipper_nb.errors import (
     ClipperException,
@@ -90,5 +91,22 @@ class UnknownPathHandler(JsonHandler):
         )
 
 
-def silence(_handler: tornado.web.RequestHandler) -> None:
-    """Take the place of Tornado's line per request; the metrics count requests."""
+class LiveHandler(JsonHandler):
+    """``GET /livez``: the event loop turns."""
+
+    def get(self) -> None:
+        """Answer 200."""
+        self.finish(rest.format_body({"live": True}))
+
+
+class MetricsHandler(JsonHandler):
+    """``GET /metrics`` in Prometheus text."""
+
+    def initialize(self, registry: CollectorRegistry) -> None:
+        """Take the registry."""
+        self._registry = registry
+
+    def get(self) -> None:
+        """Write all series."""
+        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        self.finish(generate_latest(self._registry))

@@ -10,13 +10,13 @@ from typing import Any
 
 import tornado.web
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter
 
 from clipper_nb.errors import ModelNotFoundError
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Configuration
-from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
+from clipper_nb.runtime.http import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
 from clipper_nb.runtime.management_frontend.service import ManagementService
 
 logger = logging.getLogger(__name__)
@@ -75,14 +75,6 @@ class PingHandler(tornado.web.RequestHandler):
         self.finish("PONG")
 
 
-class LiveHandler(JsonHandler):
-    """``GET /livez``: the process answers."""
-
-    def get(self) -> None:
-        """Answer 200."""
-        self.finish(rest.format_body({"live": True}))
-
-
 class ReadyHandler(JsonHandler):
     """``GET /readyz``: the configuration can be read."""
 
@@ -94,19 +86,6 @@ class ReadyHandler(JsonHandler):
         """Answer 200, or 503 while Redis is away."""
         await self._service.read_configuration()
         self.finish(rest.format_body({"ready": True}))
-
-
-class MetricsHandler(tornado.web.RequestHandler):
-    """``GET /metrics`` in Prometheus text."""
-
-    def initialize(self, registry: CollectorRegistry) -> None:
-        """Take the registry."""
-        self._registry = registry
-
-    def get(self) -> None:
-        """Write all series."""
-        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.finish(generate_latest(self._registry))
 
 
 async def _add_application(service: ManagementService, request: rest.AddApplication) -> None:

@@ -8,12 +8,12 @@ from http import HTTPStatus
 from typing import Any
 
 import tornado.web
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 
 from clipper_nb.errors import ApplicationNotFoundError, InvalidInputError
 from clipper_nb.protocol import predict_body, rest
 from clipper_nb.runtime.batching.query import Query
-from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler, describe_failure
+from clipper_nb.runtime.http import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, describe_failure
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, UnknownVersionError
 
 Respond = Callable[[int, bytes], None]
@@ -101,14 +101,6 @@ def _cancel(queries: list[Query]) -> None:
         query.cancel()
 
 
-class LiveHandler(JsonHandler):
-    """``GET /livez``: the event loop turns."""
-
-    def get(self) -> None:
-        """Answer 200."""
-        self.finish(rest.format_body({"live": True}))
-
-
 class ReadyHandler(JsonHandler):
     """``GET /readyz``: every linked application has a replica that can answer; ``?app=NAME`` asks for one."""
 
@@ -127,19 +119,6 @@ class ReadyHandler(JsonHandler):
         if unready:
             self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.finish(rest.format_body({"ready": not unready, "not_ready": unready}))
-
-
-class MetricsHandler(tornado.web.RequestHandler):
-    """``GET /metrics`` in Prometheus text."""
-
-    def initialize(self, registry: CollectorRegistry) -> None:
-        """Take the registry."""
-        self._registry = registry
-
-    def get(self) -> None:
-        """Write all series."""
-        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.finish(generate_latest(self._registry))
 
 
 class PredictMethodHandler(JsonHandler):

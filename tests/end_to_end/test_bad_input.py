@@ -1,0 +1,202 @@
+# ruff: noqa: E501  (a table: one call a line)
+"""Careless calls from the notebook: each a clear error of ours, and nothing is changed by it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipper_nb import (
+    ClipperConnection,
+    ClipperException,
+    ExistsError,
+    InvalidInputError,
+    InvalidNameError,
+    InvalidRequestError,
+    LocalContainerManager,
+    NotFoundError,
+    SerializationError,
+    UnconnectedException,
+)
+from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from tests.support.clusters import new_cluster_name
+
+pytestmark = pytest.mark.cluster
+
+
+def echo(inputs: list) -> list:
+    return [str(x) for x in inputs]
+
+
+@pytest.fixture(scope="module")
+def conn(shared: ClipperConnection) -> ClipperConnection:
+    create_endpoint(shared, "app", "doubles", echo, slo_micros=5_000_000)
+    shared.register_application("free", "strings", "none", 5_000_000)
+    shared.register_model("outside", 1, "doubles")
+    return shared
+
+
+Call = Callable[[ClipperConnection], Any]
+
+BAD_CALLS: list[tuple[str, Call, type[ClipperException], str]] = [
+    # names and versions
+    ("model name upper case", lambda c: deploy_python_closure(c, "Model", 1, "doubles", echo), InvalidNameError, "model name"),
+    ("model name underscore", lambda c: c.register_model("a_b", 1, "doubles"), InvalidNameError, "model name"),
+    ("model name empty", lambda c: c.register_model("", 1, "doubles"), InvalidNameError, "model name"),
+    ("model name too long", lambda c: c.register_model("a" * 64, 1, "doubles"), InvalidNameError, "63"),
+    ("model name not text", lambda c: c.register_model(5, 1, "doubles"), InvalidNameError, "model name"),
+    ("version float", lambda c: c.register_model("m", 1.1, "doubles"), InvalidNameError, "1.10 from 1.1"),
+    ("version bool", lambda c: c.register_model("m", True, "doubles"), InvalidNameError, "version"),
+    ("version None", lambda c: c.register_model("m", None, "doubles"), InvalidNameError, "version"),
+    ("version with colon", lambda c: c.register_model("m", "a:b", "doubles"), InvalidNameError, "version"),
+    ("version with blank", lambda c: c.set_model_version("app", "a b"), InvalidNameError, "version"),
+    ("version in predict", lambda c: c.predict("app", [1], version=1.5), InvalidNameError, "version"),
+    ("application with slash", lambda c: c.register_application("a/b", "ints", "", 1), InvalidNameError, "application name"),
+    ("application reserved", lambda c: c.register_application("metrics", "ints", "", 1), InvalidNameError, "themselves"),
+    ("application not text", lambda c: c.register_application(None, "ints", "", 1), InvalidNameError, "application name"),
+    # types and numbers
+    ("input type", lambda c: c.register_application("x", "floats64", "", 1), InvalidRequestError, "not an input type"),
+    ("input type None", lambda c: c.register_application("x", None, "", 1), InvalidRequestError, "not an input type"),
+    ("model input type", lambda c: deploy_python_closure(c, "m", 1, "numbers", echo), InvalidRequestError, "not an input type"),
+    ("default not text", lambda c: c.register_application("x", "ints", -1, 1), InvalidRequestError, "default_output must be text"),
+    ("slo zero", lambda c: c.register_application("x", "ints", "", 0), InvalidRequestError, "slo_micros"),
+    ("slo negative", lambda c: c.register_application("x", "ints", "", -5), InvalidRequestError, "slo_micros"),
+    ("slo float", lambda c: c.register_application("x", "ints", "", 1e5), InvalidRequestError, "slo_micros"),
+    ("slo bool", lambda c: c.register_application("x", "ints", "", True), InvalidRequestError, "slo_micros"),
+    ("slo too long", lambda c: c.register_application("x", "ints", "", 2**31), InvalidRequestError, "slo_micros"),
+    ("batch size 0", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, batch_size=0), InvalidRequestError, "batch_size"),
+    ("batch size -2", lambda c: c.register_model("m", 1, "ints", batch_size=-2), InvalidRequestError, "batch_size"),
+    ("batch size float", lambda c: c.register_model("m", 1, "ints", batch_size=1.0), InvalidRequestError, "batch_size"),
+    ("replicas negative", lambda c: c.set_num_replicas("app", -1), InvalidRequestError, "num_replicas"),
+    ("replicas float", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, num_replicas=1.5), InvalidRequestError, "num_replicas"),
+    ("timeout zero", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, timeout_s=0), InvalidRequestError, "timeout_s"),
+    ("timeout nan", lambda c: c.set_num_replicas("app", 1, timeout_s=float("nan")), InvalidRequestError, "timeout_s"),
+    ("labels text", lambda c: c.register_model("m", 1, "ints", labels="abc"), InvalidRequestError, "labels"),
+    ("labels numbers", lambda c: c.register_model("m", 1, "ints", labels=[1]), InvalidRequestError, "Labels"),
+    ("packages text", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, pkgs_to_install="numpy"), InvalidRequestError, "pkgs_to_install"),
+    ("packages option", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, pkgs_to_install=["--pre"]), InvalidRequestError, "pkgs_to_install"),
+    ("func not callable", lambda c: deploy_python_closure(c, "m", 1, "ints", [1, 2]), InvalidRequestError, "must be a function"),
+    ("base image", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, base_image="python:3"), InvalidRequestError, "for Docker"),
+    ("registry", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, registry="r"), InvalidRequestError, "registry"),
+    ("model data path", lambda c: c.build_model("m", 1, "/no/such/folder"), InvalidRequestError, "not a folder"),
+    ("cannot pickle", lambda c: deploy_python_closure(c, "m", 1, "ints", (x for x in [echo]).__next__), SerializationError, "cannot be pickled"),
+    ("names as text", lambda c: c.stop_models("app"), InvalidRequestError, "must be a list"),
+    ("versions as text", lambda c: c.stop_versioned_models({"app": "1"}), InvalidRequestError, "must be a list"),
+    # unknown things
+    ("unknown application", lambda c: c.unregister_application("nobody"), NotFoundError, "No application with name 'nobody'"),
+    ("unknown application's links", lambda c: c.get_linked_models("nobody"), NotFoundError, "No application"),
+    ("link unknown application", lambda c: c.link_model_to_app("nobody", "app"), NotFoundError, "No application"),
+    ("link unknown model", lambda c: c.link_model_to_app("free", "nobody"), NotFoundError, "No model with name 'nobody'"),
+    ("unlink what is not linked", lambda c: c.unlink_model_from_app("free", "app"), NotFoundError, "not linked"),
+    ("unknown model", lambda c: c.set_model_version("nobody", 1), NotFoundError, "No model with name 'nobody'"),
+    ("unknown version", lambda c: c.set_model_version("app", 9), NotFoundError, "version '9'.*Versions: 1"),
+    ("unknown model's version", lambda c: c.get_current_model_version("nobody"), NotFoundError, "No model"),
+    ("scale unknown", lambda c: c.set_num_replicas("nobody", 1), NotFoundError, "No model"),
+    ("scale unknown version", lambda c: c.set_num_replicas("app", 1, 9), NotFoundError, "version '9'"),
+    ("stop unknown version", lambda c: c.stop_versioned_models({"app": ["9"]}), NotFoundError, "version '9'"),
+    ("predict unknown", lambda c: c.predict("nobody", [1]), NotFoundError, "No application with name 'nobody'"),
+    ("predict unknown version", lambda c: c.predict("app", [1], version="9"), InvalidInputError, "does not exist for model"),
+    # conflicts
+    ("application twice", lambda c: c.register_application("app", "ints", "", 1), ExistsError, "already exists"),
+    ("version twice", lambda c: c.register_model("app", 1, "doubles"), ExistsError, "immutable"),
+    ("endpoint twice", lambda c: create_endpoint(c, "app", "doubles", echo, version=2), ExistsError, "already exists"),
+    ("link twice", lambda c: c.link_model_to_app("app", "app"), ExistsError, "already linked"),
+    ("link a second model", lambda c: c.link_model_to_app("app", "outside"), ExistsError, "one model"),
+    ("link other type", lambda c: c.link_model_to_app("free", "app"), InvalidRequestError, "input types must be the same"),
+    ("register other type", lambda c: c.register_model("app", 2, "ints"), InvalidRequestError, "cannot serve it"),
+    ("scale containerless", lambda c: c.set_num_replicas("outside", 1), InvalidRequestError, "containerless model"),
+    ("start twice", lambda c: c.start_clipper(), ExistsError, "already runs"),
+    # inputs
+    ("text for numbers", lambda c: c.predict("app", "1.0"), InvalidInputError, "1-D array or list of numbers, not str"),
+    ("element", lambda c: c.predict("app", [1.0, "x"]), InvalidInputError, r"\$\.input\[1\]"),
+    ("two dimensions", lambda c: c.predict("app", np.zeros((2, 2))), InvalidInputError, r"\$\.input\[0\]"),
+    ("one for many", lambda c: c.predict_batch("app", 5), InvalidInputError, "sequence of inputs"),
+    ("number for text", lambda c: c.predict("free", 5), InvalidInputError, "must be str, not int"),
+    ("infinite", lambda c: c.predict("app", [float("inf")]), InvalidInputError, r"\$\.input\[0\]"),
+    ("no json", lambda c: c.predict("app", [object()]), InvalidInputError, "cannot be written as JSON"),
+    ("logs nowhere", lambda c: c.get_clipper_logs("/dev/null/logs"), InvalidRequestError, "logs cannot be written"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"), [case[1:] for case in BAD_CALLS], ids=[case[0] for case in BAD_CALLS]
+)
+def test_a_careless_call_gets_a_clear_error_and_changes_nothing(
+    conn: ClipperConnection, call: Call, error: type[ClipperException], words: str
+) -> None:
+    before = (conn.get_all_apps(verbose=True), conn.get_all_models(verbose=True), conn.get_all_model_replicas())
+    with pytest.raises(error, match=f"(?s){words}"):
+        call(conn)
+    assert (conn.get_all_apps(verbose=True), conn.get_all_models(verbose=True), conn.get_all_model_replicas()) == before
+
+
+ARGUMENTS = {
+    "name": "m", "version": 1, "input_type": "doubles", "default_output": "", "slo_micros": 1, "app_name": "a",
+    "model_name": "m", "model_data_path": ".", "image": "i", "num_replicas": 1, "replica_id": 0, "model_names": ["m"],
+    "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]],
+}  # fmt: skip
+NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function"}
+METHODS = [
+    name
+    for name, method in inspect.getmembers(ClipperConnection, inspect.isfunction)
+    if not name.startswith("_") and name not in NEED_NO_CLUSTER
+]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_before_connect_says_what_to_do(name: str) -> None:
+    conn = ClipperConnection(LocalContainerManager(new_cluster_name()))
+    parameters = list(inspect.signature(getattr(conn, name)).parameters.values())
+    required = [ARGUMENTS[p.name] for p in parameters if p.default is p.empty]
+    with pytest.raises(UnconnectedException, match=r"call start_clipper\(\) or connect\(\) first"):
+        getattr(conn, name)(*required)
+    assert repr(conn).endswith("not connected>")
+
+
+@pytest.mark.parametrize("deploy", [deploy_python_closure, create_endpoint])
+def test_every_deployer_before_connect_says_what_to_do(deploy: Callable[..., None]) -> None:
+    conn = ClipperConnection(LocalContainerManager(new_cluster_name()))
+    arguments = {"name": "m", "version": 1, "input_type": "doubles", "func": echo}
+    with pytest.raises(UnconnectedException):
+        deploy(conn, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"cache_size": -1}, "cache_size"),
+        ({"num_frontend_replicas": 2}, "one query frontend"),
+        ({"num_frontend_replicas": 0}, "num_frontend_replicas"),
+        ({"qf_http_timeout_request": 0}, "qf_http_timeout_request"),
+        ({"max_body_size_bytes": 1.5}, "max_body_size_bytes"),
+        ({"query_frontend_image": "x"}, "Docker"),
+    ],
+)
+def test_bad_start_options_are_refused_and_start_nothing(options: dict, words: str) -> None:
+    manager = LocalContainerManager(new_cluster_name())
+    with pytest.raises(InvalidRequestError, match=words):
+        ClipperConnection(manager).start_clipper(**options)
+    assert not manager._folder.path.exists()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "a b", None, 5])
+def test_bad_cluster_names_are_refused(name: Any) -> None:
+    with pytest.raises(InvalidNameError, match="cluster name"):
+        LocalContainerManager(name)
+
+
+def test_a_function_can_be_tried_before_it_is_deployed() -> None:
+    conn = ClipperConnection(LocalContainerManager(new_cluster_name()))
+    assert conn.test_predict_function({"input": [1.0, 2.0]}, lambda xs: [x.sum() for x in xs], "doubles") == [3.0]
+    assert conn.test_predict_function({"input_batch": ["a", "b"]}, lambda xs: [x.upper() for x in xs], "strings") == [
+        "A",
+        "B",
+    ]
+    with pytest.raises(InvalidInputError, match=r"\$\.input\[0\]"):
+        conn.test_predict_function({"input": ["x"]}, echo, "doubles")
+    with pytest.raises(ClipperException, match="for 1 inputs"):
+        conn.test_predict_function({"input": [1.0]}, lambda xs: [], "doubles")

@@ -151,7 +151,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_writable = True
         self._wait_began_s = server.loop.time()
         self._wait_limit_s = _KEEP_ALIVE_TIMEOUT_S
-        self._head_size_bytes = 0
+        self._head_size_bytes = 0  # received since the last request ended, roughly: pieces are counted whole
         self._in_head = True
         self._begin_request()
 
@@ -160,7 +160,7 @@ class HttpConnection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._body_size_bytes = 0
-        self._is_refused = False
+        self._header_size_bytes = 0
 
     # --- asyncio.Protocol
 
@@ -187,19 +187,24 @@ class HttpConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
-            # We offer no other protocol, so the request was answered as it is and the next one follows.
-            self._parser = httptools.HttpRequestParser(self)
-            rest_of_data = data[exc.args[0] :]
-            if rest_of_data:
-                self.data_received(rest_of_data)
+            self._parse_without_upgrade(data[exc.args[0] :])
         except httptools.HttpParserError as exc:
             self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", f"This is not HTTP/1.1: {exc}.")
         else:
             if self._in_head and self._head_size_bytes > _MAX_HEAD_SIZE_BYTES:
-                self._refuse(
-                    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "Header too large",
-                    f"The request's head is larger than {_MAX_HEAD_SIZE_BYTES} bytes.",
-                )  # fmt: skip
+                self._refuse_head()
+
+    def _parse_without_upgrade(self, rest_of_data: bytes) -> None:
+        """Parse the request again as if it had not offered another protocol; the parser stopped after its head."""
+        method, url, headers = self._parser.get_method(), self._url, self._headers
+        self._parser = httptools.HttpRequestParser(self)
+        if method == b"CONNECT":
+            self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "This is not a proxy.")
+            return
+        self._begin_request()
+        kept = [pair for pair in headers if pair[0].lower() not in (b"upgrade", b"connection", b"http2-settings")]
+        lines = [b"%b %b HTTP/1.1" % (method, url), *(b"%b: %b" % pair for pair in kept), b"", b""]
+        self.data_received(b"\r\n".join(lines) + rest_of_data)
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -220,10 +225,13 @@ class HttpConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
+        self._header_size_bytes += len(name) + len(value)
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_size_bytes = 0
+        if self._header_size_bytes > _MAX_HEAD_SIZE_BYTES:
+            self._refuse_head()
+            return
         self._wait_for(self._server.limits.body_timeout_s)
         for name, value in self._headers:
             lowered = name.lower()
@@ -244,8 +252,9 @@ class HttpConnection(asyncio.Protocol):
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._is_closing:
+        if self._is_closing or self._parser.should_upgrade():
             return
+        self._head_size_bytes = 0
         arrived_s = self._server.loop.time()
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         exchange = Exchange(self, keep_alive=self._parser.should_keep_alive() and not self._server.is_stopping)
@@ -302,6 +311,13 @@ class HttpConnection(asyncio.Protocol):
     def _write(self, replies: list[bytes | None]) -> None:
         if replies and not self._transport.is_closing():
             self._transport.write(b"".join(reply for reply in replies if reply is not None))
+
+    def _refuse_head(self) -> None:
+        self._refuse(
+            HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "Header too large",
+            f"The request's head is larger than {_MAX_HEAD_SIZE_BYTES} bytes.",
+        )
 
     def _refuse_body(self) -> None:
         limit = self._server.limits.max_body_size_bytes

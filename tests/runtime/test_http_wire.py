@@ -1,0 +1,307 @@
+"""HTTP manners of the query frontend's own wire layer, byte by byte over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable
+
+import pytest
+import tornado.web
+
+from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
+from clipper_nb.runtime.http_wire import Cancel, HttpLimits, HttpServer, Respond
+
+LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
+
+
+class Endpoint:
+    """Answers with the body's length; the application ``later`` keeps requests until they are released."""
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[bytes, Respond]] = []
+        self.cancelled = 0
+
+    def __call__(self, name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
+        if name == "broken":
+            raise RuntimeError("a bug")
+        if name == "later":
+            self.kept.append((body, respond))
+            return self._cancel
+        respond(200, json.dumps({"app": name, "length": len(body)}).encode())
+        return None
+
+    def release(self, index: int) -> None:
+        body, respond = self.kept[index]
+        respond(200, b'{"body":"%b"}' % body)
+
+    def _cancel(self) -> None:
+        self.cancelled += 1
+
+
+class SlowHandler(JsonHandler):
+    async def get(self) -> None:
+        await asyncio.sleep(0.02)
+        self.finish({"argument": self.get_query_argument("a", "none"), "header": self.request.headers.get("X-Header")})
+
+    async def post(self) -> None:
+        self.finish({"length": len(self.request.body)})
+
+
+def run(talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]]) -> None:
+    """Run *talk* against a server on a port of its own."""
+
+    async def main() -> None:
+        endpoint = Endpoint()
+        application = tornado.web.Application(
+            [(r"/slow", SlowHandler)], default_handler_class=UnknownPathHandler, unknown_path="no {path}",
+            log_function=lambda handler: None,
+        )  # fmt: skip
+        server = HttpServer(endpoint, application, LIMITS)
+        listening = socket.create_server(("127.0.0.1", 0))
+        await server.start(listening)
+        try:
+            await asyncio.wait_for(talk(listening.getsockname()[1], endpoint, server), 20)
+        finally:
+            await server.stop(timeout_s=1.0)
+
+    asyncio.run(main())
+
+
+async def read_reply(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", "0")))
+    return int(head[0].split()[1]), headers, body
+
+
+def post(path: str, body: bytes, *headers: str, version: str = "1.1") -> bytes:
+    lines = [f"POST {path} HTTP/{version}", "Host: x", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def test_a_connection_is_kept_and_http_1_0_is_closed() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for length in (1, 2):
+            writer.write(post("/app/predict", b"x" * length))
+            status, headers, body = await read_reply(reader)
+            assert (status, json.loads(body)) == (200, {"app": "app", "length": length})
+            assert headers["content-type"] == "application/json"
+        writer.write(post("/app/predict", b"x", "Connection: close"))
+        assert (await read_reply(reader))[1]["connection"] == "close"
+        assert await reader.read() == b""
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/app/predict", b"x", version="1.0"))
+        assert (await read_reply(reader))[0] == 200
+        assert await reader.read() == b""
+        writer.close()
+
+    run(talk)
+
+
+def test_pipelined_requests_are_answered_in_order_whatever_order_they_finish_in() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        get = b"GET /slow?a=7 HTTP/1.1\r\nHost: x\r\nX-Header: h\r\n\r\n"
+        writer.write(post("/later/predict", b"0") + get + post("/app/predict", b"two") + post("/later/predict", b"1"))
+        while len(endpoint.kept) < 2:
+            await asyncio.sleep(0.01)
+        endpoint.release(1)
+        await asyncio.sleep(0.05)
+        endpoint.release(0)
+        bodies = [json.loads((await read_reply(reader))[2]) for _ in range(4)]
+        expected = [{"body": "0"}, {"argument": "7", "header": "h"}, {"app": "app", "length": 3}, {"body": "1"}]
+        assert bodies == expected
+        writer.close()
+
+    run(talk)
+
+
+def test_more_pipelined_requests_than_the_limit_are_all_answered() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"".join(post("/later/predict", b"%d" % i, f"X-Padding: {'x' * 400}") for i in range(500)))
+        for i in range(500):
+            while len(endpoint.kept) <= i:
+                await asyncio.sleep(0.001)
+            endpoint.release(i)
+            assert json.loads((await read_reply(reader))[2]) == {"body": str(i)}
+        writer.close()
+
+    run(talk)
+
+
+def test_a_request_may_come_in_any_pieces_chunked_too() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for byte in post("/app/predict", b"pieces"):
+            writer.write(bytes([byte]))
+            await asyncio.sleep(0)
+        assert json.loads((await read_reply(reader))[2])["length"] == 6
+        for path in ("/app/predict", "/slow"):
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            writer.write(b"3\r\nabc\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.write(b"4\r\ndefg\r\n0\r\n\r\n")
+            assert json.loads((await read_reply(reader))[2])["length"] == 7
+        writer.close()
+
+    run(talk)
+
+
+def test_expect_100_continue_is_answered_before_the_body() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = post("/app/predict", b"body", "Expect: 100-continue")
+        writer.write(request[:-4])
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"body")
+        assert (await read_reply(reader))[0] == 200
+        writer.write(post("/app/predict", b"x" * 1001, "Expect: 100-continue")[:-1001])
+        assert (await read_reply(reader))[0] == 413
+        writer.close()
+
+    run(talk)
+
+
+@pytest.mark.parametrize("path", ["/app/predict", "/slow"])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_body_over_the_limit_is_refused_while_the_client_still_sends(path: str, is_chunked: bool) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        if is_chunked:
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+            writer.write(b"200\r\n" + b"x" * 512 + b"\r\n" + b"200\r\n" + b"x" * 512 + b"\r\n")
+        else:
+            writer.write(post(path, b"x" * 5000))
+        status, headers, body = await read_reply(reader)
+        assert (status, headers["connection"], json.loads(body)["error"]) == (413, "close", "Payload too large")
+        writer.write(b"y" * 10_000)  # what comes after is dropped
+        assert await reader.read() == b""
+        writer.close()
+
+    run(talk)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"nonsense\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+        (b"POST /app/predict HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"POST /app/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
+        (b"GET /slow HTTP/1.1\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
+    ],
+)
+def test_what_is_not_http_is_refused_as_json(request_bytes: bytes, status: int) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_bytes)
+        got, headers, body = await read_reply(reader)
+        assert (got, headers["connection"]) == (status, "close")
+        assert set(json.loads(body)) == {"error", "cause"}
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/app/predict", b"fine"))
+        assert (await read_reply(reader))[0] == 200
+        writer.close()
+
+    run(talk)
+
+
+def test_a_client_that_is_too_slow_is_told_and_an_idle_one_is_kept() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
+        for start in (b"POST /app/predict HTTP/1.1\r\nHo", post("/app/predict", b"12345")[:-2]):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(start)
+            status, _, body = await read_reply(reader)
+            assert (status, json.loads(body)["error"]) == (408, "Request timeout")
+            writer.close()
+        idle.write(post("/app/predict", b"x"))
+        assert (await read_reply(idle_reader))[0] == 200
+        idle.close()
+
+    run(talk)
+
+
+def test_a_client_that_leaves_cancels_its_requests() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/later/predict", b"0") + post("/later/predict", b"1"))
+        while len(endpoint.kept) < 2:
+            await asyncio.sleep(0.01)
+        writer.close()
+        while endpoint.cancelled < 2:
+            await asyncio.sleep(0.01)
+        endpoint.release(0)  # an answer that nobody waits for any more harms nobody
+
+    run(talk)
+
+
+def test_a_bug_in_the_endpoint_is_a_500_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/broken/predict", b"x"))
+        status, _, body = await read_reply(reader)
+        assert (status, json.loads(body)["error"]) == (500, "Internal error")
+        writer.write(post("/app/predict", b"x"))
+        assert (await read_reply(reader))[0] == 200
+        writer.close()
+
+    run(talk)
+    assert "a bug" in caplog.text
+
+
+def test_an_upgrade_is_not_taken_and_the_request_is_answered_as_it_is() -> None:
+    """Java's client offers HTTP/2 this way with its first request."""
+
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/app/predict", b"abc", "Connection: Upgrade", "Upgrade: h2c"))
+        status, _, body = await read_reply(reader)
+        assert (status, json.loads(body)["length"]) == (200, 3)
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+        assert (await read_reply(reader))[0] == 200
+        writer.write(post("/app/predict", b"abcd"))
+        assert json.loads((await read_reply(reader))[2])["length"] == 4
+        writer.close()
+
+    run(talk)
+
+
+def test_stopping_finishes_what_is_under_way() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/later/predict", b"0"))
+        while not endpoint.kept:
+            await asyncio.sleep(0.01)
+        stopping = asyncio.ensure_future(server.stop(timeout_s=5.0))
+        assert await idle_reader.read() == b""
+        endpoint.release(0)
+        assert json.loads((await read_reply(reader))[2]) == {"body": "0"}
+        writer.close()
+        await asyncio.wait_for(stopping, 2)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", port)
+        idle.close()
+
+    run(talk)
+
+
+def test_unknown_paths_and_methods_go_to_tornado() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        status, _, body = await read_reply(reader)
+        assert (status, json.loads(body)["cause"]) == (404, "no /nowhere")
+        writer.write(b"DELETE /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await read_reply(reader))[0] == 405
+        writer.close()
+
+    run(talk)

@@ -12,10 +12,14 @@ images/           one folder per image
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import getpass
 import json
 import os
 import tempfile
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -74,13 +78,60 @@ class ClusterFolder:
                 f"The path of the cluster's folder is too long for its sockets: {self.path}. "
                 "Pass a shorter one: LocalContainerManager(root_folder=...)."
             )
+        self.make_root()
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.path.mkdir(mode=0o700)
             for folder in (self.redis_path, self.logs_path, self.images_path):
                 folder.mkdir()
         except OSError as exc:
             raise ClusterStartError(f"The cluster's folder {self.path} cannot be made: {exc.strerror}.") from exc
+
+    def make_root(self) -> None:
+        """Make the folder that the clusters' folders lie in, unless it is there.
+
+        Raises
+        ------
+        ClusterStartError
+            It cannot be made, or belongs to somebody else: who can write there could run code in the cluster.
+        """
+        root = self.path.parent
+        try:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            owner = root.stat().st_uid
+        except OSError as exc:
+            raise ClusterStartError(f"The folder {root} cannot be made: {exc.strerror}.") from exc
+        if owner != os.getuid():
+            raise ClusterStartError(
+                f"The folder {root} belongs to another user (uid {owner}). Set CLIPPER_HOME, or pass "
+                "LocalContainerManager(root_folder=...), to use one of your own."
+            )
+
+    @contextlib.contextmanager
+    def lock(self, *, timeout_s: float) -> Iterator[None]:
+        """Keep others from starting a cluster below the same root meanwhile; leaves no file.
+
+        Raises
+        ------
+        ClusterStartError
+            Somebody else has it for *timeout_s*.
+        """
+        self.make_root()
+        root_fd = os.open(self.path.parent, os.O_RDONLY)
+        deadline_s = time.monotonic() + timeout_s
+        try:
+            while True:
+                try:
+                    fcntl.flock(root_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline_s:
+                        raise ClusterStartError(
+                            f"Another cluster is being started below {self.path.parent}, for {timeout_s:g} s now."
+                        ) from None
+                    time.sleep(0.05)
+            yield
+        finally:
+            os.close(root_fd)
 
     def write_record(self, record: ClusterRecord) -> None:
         """Write the record in one step."""
@@ -90,8 +141,10 @@ class ClusterFolder:
         temporary.replace(self.record_path)
 
     def read_record(self) -> ClusterRecord | None:
-        """Return the record, or ``None`` when there is none that can be read."""
+        """Return the record, or ``None`` when there is none of this user's that can be read."""
         try:
+            if self.record_path.stat().st_uid != os.getuid():
+                return None
             return ClusterRecord(**json.loads(self.record_path.read_text()))
         except (OSError, ValueError, TypeError):
             return None

@@ -104,18 +104,19 @@ class LocalContainerManager(ContainerManager):
                 "is not possible."
             )
         redis_server = find_redis_server()
-        if self._is_running():
-            raise ExistsError(
-                f"A cluster with name '{self.cluster_name}' already runs. Use connect() to work with it, stop_all() "
-                "to end it, or another cluster_name."
-            )
-        self._remove_leftovers()
-        try:
-            self._start_supervisor()
-            self._start_core(redis_server, options)
-        except BaseException:
-            self.stop_all(graceful=False)
-            raise
+        with self._folder.lock(timeout_s=_START_TIMEOUT_S):
+            if self._supervisor_lives():
+                raise ExistsError(
+                    f"A cluster with name '{self.cluster_name}' already runs. Use connect() to work with it, "
+                    "stop_all() to end it, or another cluster_name."
+                )
+            self._remove_leftovers()
+            try:
+                self._start_supervisor()
+                self._start_core(redis_server, options)
+            except BaseException:
+                self.stop_all(graceful=False)
+                raise
 
     def connect(self) -> None:
         record = self._folder.read_record()
@@ -305,6 +306,11 @@ class LocalContainerManager(ContainerManager):
         except ClusterUnreachableError:
             return False
         return True
+
+    def _supervisor_lives(self) -> bool:
+        """Whether the cluster has a supervisor, even one that does not answer."""
+        record = self._folder.read_record()
+        return record is not None and any(p.pid == record.supervisor_pid for p in _processes_of(self._folder))
 
     def _remove_leftovers(self) -> None:
         """End what is left of a cluster whose supervisor is gone, and remove its folder."""

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from clipper_nb import (
     ClusterNotFoundError,
     ClusterStartError,
     ClusterUnreachableError,
+    ExistsError,
     LocalContainerManager,
 )
 from clipper_nb.deployers.python import create_endpoint
@@ -214,3 +216,35 @@ def test_a_detached_cluster_outlives_its_process_and_another_can_end_it() -> Non
     assert conn.predict("second", [1.0]).output == "new"
     conn.stop_all()
     assert leftovers(manager) == []
+
+
+def test_two_that_start_the_same_cluster_at_once_get_one_cluster() -> None:
+    name = new_cluster_name()
+    connections = [ClipperConnection(_manager(name)) for _ in range(3)]
+    outcomes: list[str] = []
+
+    def start(conn: ClipperConnection) -> None:
+        try:
+            conn.start_clipper()
+            outcomes.append("started")
+        except ExistsError:
+            outcomes.append("exists")
+
+    threads = [threading.Thread(target=start, args=(conn,)) for conn in connections]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    connections[0].stop_all()
+    assert sorted(outcomes) == ["exists", "exists", "started"]
+    assert leftovers(connections[0].cm) == []
+
+
+def test_a_supervisor_that_does_not_answer_is_not_run_over_and_can_be_ended() -> None:
+    conn = ClipperConnection(_manager())
+    conn.start_clipper()
+    os.kill(conn.cm._folder.read_record().supervisor_pid, signal.SIGSTOP)
+    with pytest.raises(ExistsError, match="already runs"):
+        ClipperConnection(LocalContainerManager(conn.cm.cluster_name)).start_clipper()
+    conn.stop_all()
+    assert leftovers(conn.cm) == []

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
-import importlib.metadata
 import os
 import secrets
 import shutil
-import site
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from clipper_nb import __version__
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.cluster_folder import ClusterFolder, ClusterRecord, cluster_folder
+from clipper_nb.container_managers.cluster_folder import ClusterRecord, cluster_folder
+from clipper_nb.container_managers.local_processes import (
+    HOST,
+    answers,
+    kill_processes_of,
+    pids_of,
+    read_tail,
+    start_supervisor,
+    this_process,
+    wait_for,
+    wait_for_end,
+)
 from clipper_nb.container_managers.local_redis import find_redis_server, write_redis_config
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
@@ -37,13 +44,8 @@ from clipper_nb.images.folder_builder import FolderBuilder, environment_python
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 
-if TYPE_CHECKING:
-    import psutil
-
-_HOST = "127.0.0.1"
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 40.0
-_POLL_INTERVAL_S = 0.02
 
 
 class LocalContainerManager(ContainerManager):
@@ -128,13 +130,13 @@ class LocalContainerManager(ContainerManager):
         self._use(record)
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         for port in (record.management_port, record.query_port):
-            _wait_for(partial(_answers, port), deadline_s, lambda: None)
+            wait_for(partial(answers, port), deadline_s, lambda: None)
 
     def get_query_addr(self) -> str:
-        return f"{_HOST}:{self.clipper_query_port}"
+        return f"{HOST}:{self.clipper_query_port}"
 
     def get_admin_addr(self) -> str:
-        return f"{_HOST}:{self.clipper_management_port}"
+        return f"{HOST}:{self.clipper_management_port}"
 
     def get_admin_token(self) -> str:
         return self._connected_record().admin_token
@@ -147,7 +149,7 @@ class LocalContainerManager(ContainerManager):
         with contextlib.suppress(ClusterUnreachableError):
             self._supervisor.call("shut_down", graceful=graceful)
             if record is not None:
-                _wait_for_end(record.supervisor_pid)
+                wait_for_end(record.supervisor_pid, timeout_s=_STOP_TIMEOUT_S)
         self._remove_leftovers()
         self._record = None
 
@@ -168,7 +170,7 @@ class LocalContainerManager(ContainerManager):
                 python=environment_python(image_folder),
                 input_type=input_type,
                 image_folder=str(image_folder),
-                rpc_host=_HOST,
+                rpc_host=HOST,
                 rpc_port=record.rpc_port,
                 load_timeout_s=load_timeout_s,
             )
@@ -195,7 +197,7 @@ class LocalContainerManager(ContainerManager):
     # --- logs
 
     def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
-        return _tail(self._folder.log_path(container_name), max_lines)
+        return read_tail(self._folder.log_path(container_name), max_lines)
 
     def get_logs(self, logging_dir: str) -> list[str]:
         self._connected_record()
@@ -210,44 +212,31 @@ class LocalContainerManager(ContainerManager):
     # --- starting
 
     def _start_supervisor(self) -> None:
-        import psutil
-
         self._folder.create()
-        owner = None if self.detach else psutil.Process()
+        owner_pid, owner_started_at = (None, None) if self.detach else this_process()
         self._folder.write_record(
             ClusterRecord(
                 cluster_name=self.cluster_name,
-                package_version=_package_version(),
+                package_version=__version__,
                 admin_token=secrets.token_urlsafe(24),
                 redis_password=secrets.token_urlsafe(24),
-                owner_pid=None if owner is None else owner.pid,
-                owner_started_at=None if owner is None else owner.create_time(),
+                owner_pid=owner_pid,
+                owner_started_at=owner_started_at,
                 query_port=self.clipper_query_port,
                 management_port=self.clipper_management_port,
                 rpc_port=self.clipper_rpc_port,
             )
         )
-        with open(self._folder.supervisor_log_path, "ab") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", environment.SUPERVISOR_MODULE, str(self._folder.path)],
-                cwd=self._folder.path,
-                env={**os.environ, **_import_path(), environment.CLUSTER_FOLDER: str(self._folder.path)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        process = start_supervisor(self._folder)
 
         def check() -> None:
             if process.poll() is not None:
                 raise ClusterStartError(
                     f"The cluster's supervisor ended with status {process.returncode}.",
-                    _tail(self._folder.supervisor_log_path, 20),
+                    read_tail(self._folder.supervisor_log_path, 20),
                 )
 
-        _wait_for(self._is_running, time.monotonic() + _START_TIMEOUT_S, check)
-        # Nobody waits for it any more: it must not stay as a zombie of this process when it ends.
-        _reap_in_background(process)
+        wait_for(self._is_running, time.monotonic() + _START_TIMEOUT_S, check)
         record = self._folder.read_record()
         assert record is not None  # the supervisor wrote it before it listened
         self._use(record)
@@ -265,7 +254,7 @@ class LocalContainerManager(ContainerManager):
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         for port, name in ((record.management_port, core[1].name), (record.query_port, core[2].name)):
             try:
-                _wait_for(partial(_answers, port), deadline_s, self._check_core)
+                wait_for(partial(answers, port), deadline_s, self._check_core)
             except ClusterUnreachableError as exc:
                 raise ClusterStartError(
                     f"{name} does not answer on port {port} after {_START_TIMEOUT_S:g} s.", self.get_log_tail(name)
@@ -310,93 +299,11 @@ class LocalContainerManager(ContainerManager):
     def _supervisor_lives(self) -> bool:
         """Whether the cluster has a supervisor, even one that does not answer."""
         record = self._folder.read_record()
-        return record is not None and any(p.pid == record.supervisor_pid for p in _processes_of(self._folder))
+        return record is not None and record.supervisor_pid in pids_of(self._folder)
 
     def _remove_leftovers(self) -> None:
         """End what is left of a cluster whose supervisor is gone, and remove its folder."""
         if not self._folder.path.exists():
             return
-        import psutil
-
-        lost = list(_processes_of(self._folder))
-        for process in lost:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(lost, timeout=5)
+        kill_processes_of(self._folder)
         shutil.rmtree(self._folder.path, ignore_errors=True)
-
-
-def _processes_of(folder: ClusterFolder) -> list[psutil.Process]:
-    """Return every process that carries the cluster's folder in its environment."""
-    import psutil
-
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(environment.CLUSTER_FOLDER) == str(folder.path) and process.pid != os.getpid():
-                found.append(process)
-    return found
-
-
-def _answers(port: int) -> bool:
-    """Whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
-    connection = http.client.HTTPConnection(_HOST, port, timeout=0.5)
-    try:
-        connection.request("GET", "/livez")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def _wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[], None]) -> None:
-    """Return when *is_true*; *check* may raise what makes waiting senseless."""
-    while not is_true():
-        check()
-        if time.monotonic() > deadline_s:
-            raise ClusterUnreachableError("The cluster's processes have not answered in time.")
-        time.sleep(_POLL_INTERVAL_S)
-
-
-def _wait_for_end(pid: int) -> None:
-    """Return when the supervisor has ended, or does not want to."""
-    import psutil
-
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(pid).wait(_STOP_TIMEOUT_S)
-
-
-def _reap_in_background(process: subprocess.Popen[bytes]) -> None:
-    import threading
-
-    threading.Thread(target=process.wait, name="clipper_nb supervisor", daemon=True).start()
-
-
-def _tail(path: Path, max_lines: int) -> str:
-    try:
-        with open(path, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 256 * 1024))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    return "\n".join(lines[-max_lines:])
-
-
-def _import_path() -> dict[str, str]:
-    """Return what lets the cluster's processes import this package when it is used from a folder, not installed."""
-    folder = str(Path(__file__).resolve().parents[2])
-    try:
-        importlib.metadata.distribution("clipper-nb")
-    except importlib.metadata.PackageNotFoundError:
-        if folder not in site.getsitepackages():
-            return {"PYTHONPATH": os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))}
-    return {}
-
-
-def _package_version() -> str:
-    try:
-        return importlib.metadata.version("clipper-nb")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"

@@ -74,9 +74,8 @@ def is_user_module(name: str, module: object) -> bool:
 
 
 def _installed_folders() -> tuple[str, ...]:
-    folders = {*site.getsitepackages(), site.getusersitepackages(), *sysconfig.get_paths().values()}
-    for name in ("stdlib", "platstdlib"):
-        folders.add(sysconfig.get_path(name, vars={"installed_base": sys.base_prefix, "base": sys.base_prefix}))
+    folders = {*site.getsitepackages(), site.getusersitepackages()}
+    folders.update(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
     return tuple(os.path.realpath(folder) + os.sep for folder in folders)
 
 

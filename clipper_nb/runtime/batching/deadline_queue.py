@@ -15,7 +15,9 @@ class DeadlineQueue:
         self._count = 0
 
     def put(self, computation: Computation) -> None:
-        """Add a computation."""
+        """Add a computation; those at the head that nobody wants any more go, so that no backlog of them builds up."""
+        while self._heap and not self._heap[0][2].is_wanted:
+            heapq.heappop(self._heap)[2].abandon()
         self._count += 1
         heapq.heappush(self._heap, (computation.deadline_s, self._count, computation))
 

@@ -1,0 +1,134 @@
+"""The processes of an embedded cluster, seen from the notebook: started, waited for, found again, ended."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import importlib.metadata
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.errors import ClusterStartError, ClusterUnreachableError
+from clipper_nb.protocol import environment
+
+HOST = "127.0.0.1"
+
+_POLL_INTERVAL_S = 0.02
+_TAIL_SIZE_BYTES = 256 * 1024
+
+
+def this_process() -> tuple[int, float]:
+    """Return this process's id and start, which tells it from a later process with the same id."""
+    process = _psutil().Process()
+    return process.pid, process.create_time()
+
+
+def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
+    """Start the supervisor of the cluster in *folder*, which must hold a record."""
+    with open(folder.supervisor_log_path, "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", environment.SUPERVISOR_MODULE, str(folder.path)],
+            cwd=folder.path,
+            env={**os.environ, **_import_path(), environment.CLUSTER_FOLDER: str(folder.path)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    # Somebody must take its exit status when it ends, or it stays as a zombie of this process.
+    threading.Thread(target=process.wait, name="clipper_nb supervisor", daemon=True).start()
+    return process
+
+
+def pids_of(folder: ClusterFolder) -> list[int]:
+    """Return the ids of all processes that carry the cluster's folder in their environment."""
+    return [process.pid for process in _processes_of(folder)]
+
+
+def kill_processes_of(folder: ClusterFolder) -> None:
+    """End every process of the cluster at once."""
+    psutil = _psutil()
+    lost = _processes_of(folder)
+    for process in lost:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(lost, timeout=5)
+
+
+def wait_for_end(pid: int, *, timeout_s: float) -> None:
+    """Return when that process has ended, or does not want to."""
+    psutil = _psutil()
+    with contextlib.suppress(psutil.Error):
+        psutil.Process(pid).wait(timeout_s)
+
+
+def answers(port: int) -> bool:
+    """Whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=0.5)
+    try:
+        connection.request("GET", "/livez")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[], None]) -> None:
+    """Return when *is_true*; *check* may raise what makes waiting senseless."""
+    while not is_true():
+        check()
+        if time.monotonic() > deadline_s:
+            raise ClusterUnreachableError("The cluster's processes have not answered in time.")
+        time.sleep(_POLL_INTERVAL_S)
+
+
+def read_tail(path: Path, max_lines: int) -> str:
+    """Return the last lines of a log; empty when there is none."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL_SIZE_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
+    except OSError:
+        return ""
+    return "\n".join(lines[-max_lines:])
+
+
+def _processes_of(folder: ClusterFolder) -> list[Any]:
+    psutil = _psutil()
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(environment.CLUSTER_FOLDER) == str(folder.path) and process.pid != os.getpid():
+                found.append(process)
+    return found
+
+
+def _psutil() -> ModuleType:
+    """Return psutil, which only those need who run a cluster."""
+    try:
+        import psutil
+    except ImportError as exc:
+        raise ClusterStartError(
+            "The embedded cluster needs the package psutil: pip install 'clipper-nb[notebook]'."
+        ) from exc
+    return psutil
+
+
+def _import_path() -> dict[str, str]:
+    """Return what lets the cluster's processes import this package when it is used from a folder, not installed."""
+    try:
+        importlib.metadata.distribution("clipper-nb")
+    except importlib.metadata.PackageNotFoundError:
+        folder = str(Path(__file__).resolve().parents[2])
+        return {"PYTHONPATH": os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH", "")]))}
+    return {}

@@ -7,6 +7,7 @@ installed: the other process could not import them. Installed packages travel by
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import site
 import sys
@@ -69,10 +70,10 @@ def is_user_module(name: str, module: object) -> bool:
     path = getattr(module, "__file__", None)
     if not isinstance(path, str) or not path.endswith(".py"):
         return False
-    path = os.path.realpath(path)
-    return not any(path.startswith(folder) for folder in _installed_folders())
+    return not os.path.realpath(path).startswith(_installed_folders())
 
 
+@functools.cache
 def _installed_folders() -> tuple[str, ...]:
     folders = {*site.getsitepackages(), site.getusersitepackages()}
     folders.update(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))

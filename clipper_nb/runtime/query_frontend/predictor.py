@@ -225,8 +225,8 @@ class Predictor:
         if dispatcher is None or dispatcher.num_replicas == 0:
             return reasons.NO_READY_REPLICA, _no_replica(model_id)
         return reasons.QUEUED_TOO_LONG, (
-            f"{late}: the query waited in the queue of {model_id} ({dispatcher.num_replicas} busy replicas, "
-            f"{dispatcher.queue_length} waiting). More replicas or a longer SLO would help."
+            f"{late}: the query waited in the queue of {model_id} (busy replicas: {dispatcher.num_replicas}, "
+            f"waiting: {dispatcher.queue_length}). More replicas or a longer SLO would help."
         )
 
     def _replicas_of(self, model_id: ModelId) -> int:

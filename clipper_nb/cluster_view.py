@@ -73,10 +73,13 @@ def _models_table(snapshot: ClusterSnapshot) -> str:
     return _table(("model", "version", "", "input type", "replicas"), rows)
 
 
+_CELL_STYLE = "text-align:left;padding:2px 16px 2px 0"
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in head)
+    cells = "".join(f'<th style="{_CELL_STYLE}">{escape(name)}</th>' for name in head)
     lines = "".join(
-        "<tr>" + "".join(f'<td style="text-align:left">{escape(value)}</td>' for value in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f'<td style="{_CELL_STYLE}">{escape(value)}</td>' for value in row) + "</tr>" for row in rows
     )
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
 

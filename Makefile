@@ -1,19 +1,19 @@
 # One word per chore. Every target that needs the environment makes it first, on a bare machine too.
 VENV ?= .venv
-PYTHON := $(VENV)/bin/python
+PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test test-fast check bench clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
-	$(PYTHON) notebooks/demo.py
+	$(PY) notebooks/demo.py
 
 test: $(STAMP) check      ## everything
-	$(PYTHON) -m pytest -q
-	$(PYTHON) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks
+	$(PY) -m pytest -q
+	$(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks
 
 test-fast: $(STAMP)       ## no Redis, no processes: seconds
-	$(PYTHON) -m pytest -q -m "not cluster and not redis and not slow"
+	$(PY) -m pytest -q -m "not cluster and not redis and not slow"
 
 check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff check .
@@ -22,7 +22,7 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/lint-imports
 
 bench: $(STAMP)           ## start-up times against their targets
-	$(PYTHON) benchmarks/startup.py
+	$(PY) benchmarks/startup.py
 
 clean:
 	rm -rf $(VENV)

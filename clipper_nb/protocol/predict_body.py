@@ -129,7 +129,7 @@ def format_request(input_value: Any, *, is_batch: bool, version: str | None) -> 
         body["version"] = version
     try:
         return _encode(body)
-    except TypeError as exc:
+    except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidInputError(f"The input cannot be written as JSON: {exc}.") from exc
 
 

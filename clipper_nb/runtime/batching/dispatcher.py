@@ -120,7 +120,11 @@ class Dispatcher:
             self._send_later()
 
     def add_replica(self, connection: ReplicaConnection) -> None:
-        """Use a replica that is ready."""
+        """Use a replica that is ready; one that was draining is used again."""
+        known = self._workers.get(connection.replica_id)
+        if known is not None:
+            known.is_draining = False
+            return
         worker = _Worker(connection, make_batch_size_policy(self._batch_size))
         self._workers[connection.replica_id] = worker
         self._idle.append(worker)
@@ -172,9 +176,12 @@ class Dispatcher:
             computation.fail(explanation)
 
     def close(self) -> None:
-        """Give up everything that is queued: the version is gone."""
+        """Give up everything that is queued, and what is at a replica that is lost from now on: the version is gone."""
         for computation in self._queue.drain():
             computation.fail(f"Model version {self.model_id} was removed while the query waited.")
+        for worker in self._workers.values():
+            for computation in worker.batch:
+                computation.attempts = MAX_ATTEMPTS
 
     def _free(self, worker: _Worker) -> list[Computation]:
         """Return the worker's batch, which is done, and make it idle unless it drains."""
@@ -194,8 +201,8 @@ class Dispatcher:
                 self._queue.put(computation)
             else:
                 computation.fail(
-                    f"Two replicas of {self.model_id} were lost while they computed this prediction; the input may "
-                    "be what ends them."
+                    f"Two replicas of {self.model_id} were lost while they computed this prediction, or the version "
+                    "was removed; the input may be what ends them."
                 )
         worker.batch = []
 

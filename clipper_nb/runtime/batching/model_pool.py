@@ -48,6 +48,7 @@ class ModelPool:
         self._on_forgotten = on_forgotten
         self._dispatchers: dict[ModelId, Dispatcher] = {}
         self._connections: dict[ModelId, dict[int, PoolConnection]] = {}
+        self._leaving: set[tuple[ModelId, int]] = set()
         self._versions: dict[ModelId, ModelVersion] = {}
 
     def __iter__(self) -> Iterator[Dispatcher]:
@@ -60,32 +61,34 @@ class ModelPool:
     def apply(self, configuration: Configuration) -> None:
         """Serve the versions of *configuration*."""
         before, self._versions = self._versions, dict(configuration.versions)
+        for model_id, version in before.items():
+            # Also a version that was registered anew in between: its queries were checked by the old input type.
+            if self._versions.get(model_id) != version:
+                self._dispatchers[model_id].close()
         for model_id, version in self._versions.items():
             self._dispatcher(model_id).set_batch_size(version.batch_size)
             for connection in self._connections.get(model_id, {}).values():
-                if not _fits(connection.replica, version.input_type):
-                    self._dispatcher(model_id).remove_replica(connection.replica_id)
+                self._use(connection)
         for model_id in before.keys() - self._versions.keys():
-            self._dispatchers[model_id].close()
             self._forget_if_unused(model_id)
 
     def replica_joined(self, connection: PoolConnection) -> None:
         """Use a replica, unless it takes another input type than its version."""
         replica = connection.replica
         self._connections.setdefault(replica.model_id, {})[replica.replica_id] = connection
-        version = self._versions.get(replica.model_id)
-        if version is None or _fits(replica, version.input_type):
-            self._dispatcher(replica.model_id).add_replica(connection)
+        self._use(connection)
         self._on_replicas_changed()
 
     def replica_draining(self, replica: Replica) -> None:
         """Give a replica nothing new."""
+        self._leaving.add((replica.model_id, replica.replica_id))
         if dispatcher := self._dispatchers.get(replica.model_id):
             dispatcher.drain_replica(replica.replica_id)
         self._on_replicas_changed()
 
     def replica_lost(self, replica: Replica) -> None:
         """Forget a replica."""
+        self._leaving.discard((replica.model_id, replica.replica_id))
         self._connections.get(replica.model_id, {}).pop(replica.replica_id, None)
         if dispatcher := self._dispatchers.get(replica.model_id):
             dispatcher.remove_replica(replica.replica_id)
@@ -117,6 +120,16 @@ class ModelPool:
             for connection in connections.values()
             if self._dispatchers[model_id].has_replica(connection.replica_id)
         ]
+
+    def _use(self, connection: PoolConnection) -> None:
+        """Give a replica batches, if it fits its version and does not leave."""
+        replica = connection.replica
+        dispatcher = self._dispatcher(replica.model_id)
+        version = self._versions.get(replica.model_id)
+        if version is not None and not _fits(replica, version.input_type):
+            dispatcher.drain_replica(replica.replica_id)
+        elif (replica.model_id, replica.replica_id) not in self._leaving:
+            dispatcher.add_replica(connection)
 
     def _dispatcher(self, model_id: ModelId) -> Dispatcher:
         dispatcher = self._dispatchers.get(model_id)

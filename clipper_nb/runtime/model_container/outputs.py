@@ -20,7 +20,9 @@ def encode_outputs(outputs: Any, *, num_inputs: int) -> list[bytes]:
     PredictionError
         *outputs* is not a sequence of one output per input, or one of them has no text.
     """
-    if isinstance(outputs, (str, bytes, Mapping)) or not isinstance(outputs, Iterable):
+    has_no_order = isinstance(outputs, (str, bytes, Mapping, set, frozenset))
+    has_no_dimension = getattr(outputs, "ndim", 1) == 0
+    if has_no_order or has_no_dimension or not isinstance(outputs, Iterable):
         raise PredictionError(
             f"The model returned {type(outputs).__name__}; it must return a list with one output per input."
         )

@@ -32,7 +32,8 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
             raise InvalidRequestError(f"The environment variable {name} is not set.")
     host = variables.get(environment.FRONTEND_HOST) or "127.0.0.1"
     port = variables.get(environment.FRONTEND_RPC_PORT) or str(environment.DEFAULT_RPC_PORT)
-    load_timeout = variables.get(environment.LOAD_TIMEOUT_S)
+    if not port.isdigit():
+        raise InvalidRequestError(f"The environment variable {environment.FRONTEND_RPC_PORT} is {port!r}, not a port.")
     return ModelContainerSettings(
         model_id=ModelId(
             check_model_name(variables[environment.MODEL_NAME]),
@@ -41,5 +42,14 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
         input_type=parse_input_type(variables.get(environment.INPUT_TYPE) or "doubles"),
         frontend_address=f"{host}:{port}",
         model_path=Path(variables.get(environment.MODEL_PATH) or "/model"),
-        load_timeout_s=float(load_timeout) if load_timeout else None,
+        load_timeout_s=_load_timeout_s(variables.get(environment.LOAD_TIMEOUT_S)),
     )
+
+
+def _load_timeout_s(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError as exc:
+        raise InvalidRequestError(
+            f"The environment variable {environment.LOAD_TIMEOUT_S} is {text!r}, not a number of seconds."
+        ) from exc

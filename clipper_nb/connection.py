@@ -70,7 +70,8 @@ class ClipperConnection:
     ...     conn.predict("sums", [1.0, 2.0]).output
     3.0
 
-    As a context manager it starts a cluster when it is not connected to one, and stops what it started.
+    As a context manager it starts a cluster when it is not connected to one. At the end it stops the cluster that it
+    started, here or by ``start_clipper(...)`` before, and leaves one that it found by ``connect()``.
     """
 
     def __init__(self, container_manager: ContainerManager, image_builder: ImageBuilder | None = None) -> None:
@@ -79,7 +80,7 @@ class ClipperConnection:
         self._image_builder = image_builder
         self._management: ManagementClient | None = None
         self._queries: QueryClient | None = None
-        self._started_by_with = False
+        self._is_owner = False
 
     # ------------------------------------------------------------------------------------------------- the cluster
 
@@ -142,6 +143,7 @@ class ClipperConnection:
             )
         )
         self._use_cluster()
+        self._is_owner = True
 
     def connect(self) -> None:
         """Connect to the running cluster of the container manager's name, whoever started it.
@@ -160,15 +162,13 @@ class ClipperConnection:
         """Start a cluster, unless this connection has one."""
         if not self.connected:
             self.start_clipper()
-            self._started_by_with = True
         return self
 
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Stop the cluster that ``with`` started."""
-        if self._started_by_with:
-            self._started_by_with = False
+        """Stop the cluster if this connection started it."""
+        if self._is_owner:
             self.stop_all()
 
     def stop_all(self, graceful: bool = True) -> None:
@@ -706,7 +706,7 @@ class ClipperConnection:
         self.connected = True
 
     def _forget_cluster(self) -> None:
-        self.connected = False
+        self.connected = self._is_owner = False
         for client in (self._management, self._queries):
             if client is not None:
                 client.close()

@@ -11,15 +11,16 @@ _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 def parse_metrics(text: str) -> dict[str, list[dict[str, Any]]]:
     """Return every metric's series: ``{name: [{"labels": {...}, "value": ...}, ...]}``.
 
-    A histogram's series have ``count``, ``sum`` and, estimated from the buckets as Prometheus'
-    ``histogram_quantile`` does, ``p50``, ``p95`` and ``p99`` (``None`` without data), in the metric's unit.
+    A histogram's series have ``count``, ``sum``, and ``p50``, ``p95``, ``p99`` (``None`` without data) in the metric's
+    unit. They are estimated from the buckets: times as Prometheus' ``histogram_quantile`` does, and whole numbers, such
+    as batch sizes, as the upper bound of the bucket.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
     report: dict[str, list[dict[str, Any]]] = {}
     for family in text_string_to_metric_families(text):
         if family.type == "histogram":
-            report[family.name] = _histograms(family.samples)
+            report[family.name] = _histograms(family.samples, is_whole=not family.name.endswith("_seconds"))
             continue
         for sample in family.samples:
             if not sample.name.endswith("_created"):
@@ -27,7 +28,7 @@ def parse_metrics(text: str) -> dict[str, list[dict[str, Any]]]:
     return report
 
 
-def _histograms(samples: Any) -> list[dict[str, Any]]:
+def _histograms(samples: Any, *, is_whole: bool) -> list[dict[str, Any]]:
     series: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
     for sample in samples:
         labels = {name: value for name, value in sample.labels.items() if name != "le"}
@@ -38,16 +39,19 @@ def _histograms(samples: Any) -> list[dict[str, Any]]:
             one["count"] = int(sample.value)
         elif sample.name.endswith("_sum"):
             one["sum"] = sample.value
-    return [_with_quantiles(one) for one in series.values()]
+    return [_with_quantiles(one, is_whole=is_whole) for one in series.values()]
 
 
-def _with_quantiles(series: dict[str, Any]) -> dict[str, Any]:
+def _with_quantiles(series: dict[str, Any], *, is_whole: bool) -> dict[str, Any]:
     buckets = sorted(series.pop("buckets"))
-    return {**series, **{name: bucket_quantile(buckets, share) for name, share in _QUANTILES}}
+    return {**series, **{name: bucket_quantile(buckets, share, is_whole=is_whole) for name, share in _QUANTILES}}
 
 
-def bucket_quantile(buckets: list[tuple[float, float]], share: float) -> float | None:
-    """Return the quantile by linear interpolation in its bucket; *buckets* are (upper bound, count up to there)."""
+def bucket_quantile(buckets: list[tuple[float, float]], share: float, *, is_whole: bool = False) -> float | None:
+    """Return the quantile; *buckets* are (upper bound, count up to there), in order.
+
+    By linear interpolation in its bucket, or the bucket's upper bound for whole numbers.
+    """
     if not buckets or buckets[-1][1] == 0:
         return None
     rank = share * buckets[-1][1]
@@ -56,6 +60,8 @@ def bucket_quantile(buckets: list[tuple[float, float]], share: float) -> float |
         if count >= rank:
             if math.isinf(upper_bound):
                 return lower_bound
+            if is_whole:
+                return upper_bound
             return lower_bound + (upper_bound - lower_bound) * (rank - lower_count) / max(count - lower_count, 1)
         lower_bound, lower_count = upper_bound, count
     return lower_bound

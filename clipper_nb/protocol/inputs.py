@@ -85,7 +85,15 @@ def format_input(input_type: InputType, value: Any) -> Any:
         if hasattr(value, "tolist"):
             value = value.tolist()
         if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
-            return [item.item() if hasattr(item, "item") else item for item in value]
+            numbers = [
+                item.item() if hasattr(item, "item") and not hasattr(item, "__len__") else item for item in value
+            ]
+            if numbers and hasattr(numbers[0], "__len__") and not isinstance(numbers[0], str):
+                raise InvalidInputError(
+                    "One input is a 1-D array or list of numbers, and this one has more dimensions. For several inputs "
+                    "use predict_batch(); flatten an image or a table first."
+                )
+            return numbers
     expected = {InputType.STRINGS: "str", InputType.BYTES: "bytes or an array of them"}.get(
         input_type, "a 1-D array or list of numbers"
     )

@@ -113,7 +113,7 @@ BAD_CALLS: list[tuple[str, Call, type[ClipperException], str]] = [
     # inputs
     ("text for numbers", lambda c: c.predict("app", "1.0"), InvalidInputError, "1-D array or list of numbers, not str"),
     ("element", lambda c: c.predict("app", [1.0, "x"]), InvalidInputError, r"\$\.input\[1\]"),
-    ("two dimensions", lambda c: c.predict("app", np.zeros((2, 2))), InvalidInputError, r"\$\.input\[0\]"),
+    ("two dimensions", lambda c: c.predict("app", np.zeros((2, 2))), InvalidInputError, "use predict_batch"),
     ("one for many", lambda c: c.predict_batch("app", 5), InvalidInputError, "sequence of inputs"),
     ("number for text", lambda c: c.predict("free", 5), InvalidInputError, "must be str, not int"),
     ("infinite", lambda c: c.predict("app", [float("inf")]), InvalidInputError, r"\$\.input\[0\]"),

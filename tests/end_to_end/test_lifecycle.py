@@ -91,9 +91,13 @@ def test_with_stops_what_it_started_also_after_an_error_and_not_what_it_found(co
     with pytest.raises(ZeroDivisionError), ClipperConnection(manager):
         raise ZeroDivisionError
     assert leftovers(manager) == []
-    with conn:
-        pass
-    assert conn.get_all_apps() == []
+    with conn:  # started by start_clipper(), so it is this connection's too
+        found = ClipperConnection(LocalContainerManager(conn.cm.cluster_name))
+        found.connect()
+        with found:
+            pass
+        assert conn.get_all_apps() == []
+    assert leftovers(conn.cm) == []
 
 
 def test_a_cluster_whose_redis_cannot_run_says_so_and_leaves_nothing(

@@ -226,7 +226,7 @@ class Predictor:
             return reasons.NO_READY_REPLICA, _no_replica(model_id)
         return reasons.QUEUED_TOO_LONG, (
             f"{late}: the query waited in the queue of {model_id} (busy replicas: {dispatcher.num_replicas}, "
-            f"waiting: {dispatcher.queue_length}). More replicas or a longer SLO would help."
+            f"others waiting: {dispatcher.queue_length - 1}). A faster model, more replicas or a longer SLO would help."
         )
 
     def _replicas_of(self, model_id: ModelId) -> int:

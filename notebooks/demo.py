@@ -5,12 +5,11 @@ Run it with ``make demo``. Every number was measured in that run, and the exit s
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -179,17 +178,6 @@ def show_slow_model(conn: ClipperConnection, client: RestClient, digits: Digits)
 # --- what the steps share
 
 
-@contextlib.contextmanager
-def running_cluster() -> Iterator[ClipperConnection]:
-    """Give a connection to a fresh cluster without a prediction cache, and stop it whatever happens."""
-    conn = ClipperConnection(LocalContainerManager("demo"))
-    conn.start_clipper(cache_size=0)
-    try:
-        yield conn
-    finally:
-        conn.stop_all()
-
-
 def checked_outputs(replies: Sequence[Reply]) -> list[int]:
     """Return the outputs in order; every reply must be 200 and none a default output."""
     outputs = []
@@ -230,7 +218,9 @@ def run_demo() -> None:
     classifiers, digits = train_classifiers()
     begin_step(2, "Start a cluster")
     started_s = time.perf_counter()
-    with running_cluster() as conn:
+    conn = ClipperConnection(LocalContainerManager("demo"))
+    conn.start_clipper(cache_size=0)
+    with conn:  # stops the cluster whatever happens
         say(f"it answers at http://{conn.get_query_addr()} after {time.perf_counter() - started_s:.2f} s")
         say("its prediction cache is off, so that every query below reaches a model")
         client = RestClient(conn.get_query_addr())

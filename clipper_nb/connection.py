@@ -307,8 +307,7 @@ class ClipperConnection:
         model_id = _model_id(name, version)
         packages = check_packages(pkgs_to_install)
         _refuse_registered(management, model_id)
-        builder = self._image_builder or self.cm.make_image_builder()
-        return builder.build(
+        return self._builder().build(
             ImageRequest(
                 model_id=model_id,
                 image=f"{self.cm.cluster_name}-{model_id}",
@@ -398,7 +397,13 @@ class ClipperConnection:
         check_labels(labels)
         check_timeout(timeout_s)
         image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
-        self.deploy_model(name, version, input_type, image, labels, num_replicas, batch_size, timeout_s=timeout_s)
+        try:
+            self.deploy_model(name, version, input_type, image, labels, num_replicas, batch_size, timeout_s=timeout_s)
+        except ExistsError:
+            raise  # somebody else deploys that version now, from the same image
+        except BaseException:
+            self._builder().remove(image)
+            raise
 
     def register_model(
         self,
@@ -555,7 +560,8 @@ class ClipperConnection:
 
     def stop_models(self, model_names: Sequence[str]) -> None:
         """Unregister all versions of the named models and stop their replicas; unknown names are ignored."""
-        self._stop_versions(lambda model: model["model_name"] in check_list("model_names", model_names))
+        wanted = check_list("model_names", model_names)
+        self._stop_versions(lambda model: model["model_name"] in wanted)
 
     def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[int | str]]) -> None:
         """Unregister and stop the given versions, ``{name: [versions]}``.
@@ -579,11 +585,8 @@ class ClipperConnection:
 
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
         """Unregister and stop the versions of the named models that are not current."""
-        self._stop_versions(
-            lambda model: (
-                model["model_name"] in check_list("model_names", model_names) and not model["is_current_version"]
-            )
-        )
+        wanted = check_list("model_names", model_names)
+        self._stop_versions(lambda model: model["model_name"] in wanted and not model["is_current_version"])
 
     def stop_all_model_containers(self) -> None:
         """Unregister all models and stop all replicas."""
@@ -694,6 +697,9 @@ class ClipperConnection:
         if not self.connected or self._management is None:
             raise UnconnectedException(method)
         return self._management
+
+    def _builder(self) -> ImageBuilder:
+        return self._image_builder or self.cm.make_image_builder()
 
     def _query_client(self) -> QueryClient:
         assert self._queries is not None  # made together with the management client

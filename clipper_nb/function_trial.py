@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import cloudpickle
 
 from clipper_nb.deployers.function_pickle import pickle_function
-from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError, SerializationError
+from clipper_nb.errors import ClipperException, InvalidInputError, SerializationError
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import decode_input
+from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.predict_body import parse_predict
 from clipper_nb.protocol.rest import format_body
 
@@ -30,8 +31,7 @@ def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
     except Exception as exc:
         raise SerializationError(f"The function cannot be unpickled: {type(exc).__name__}: {exc}") from exc
     outputs = func(inputs)
-    if not hasattr(outputs, "__len__") or len(outputs) != len(inputs):
-        raise PredictionError(
-            f"The function returned {outputs!r:.200} for {len(inputs)} inputs; one per input is needed."
-        )
+    if isinstance(outputs, Iterator):
+        outputs = list(outputs)
+    encode_outputs(outputs, num_inputs=len(inputs))
     return outputs

@@ -35,3 +35,7 @@ class ImageBuilder(ABC):
 
         Raises ``ImageBuildError`` with the end of the log, and leaves what was there, when it cannot.
         """
+
+    @abstractmethod
+    def remove(self, image: str) -> None:
+        """Remove an image that no replica runs; an unknown one is fine."""

@@ -57,6 +57,9 @@ class FolderBuilder(ImageBuilder):
             raise ImageBuildError(f"The image of {request.model_id} cannot be written: {exc}.") from exc
         return request.image
 
+    def remove(self, image: str) -> None:
+        shutil.rmtree(self._image_path(image), ignore_errors=True)
+
 
 def environment_python(image_folder: Path) -> str:
     """Return the Python that runs the image's model: of its own environment, or the notebook's."""

@@ -58,11 +58,13 @@ class JsonHandler(tornado.web.RequestHandler):
             status, body = describe_failure(exc)
             self.set_status(status)
         elif isinstance(exc, tornado.web.HTTPError) and status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
-            phrase = HTTPStatus(status_code).phrase
-            body = rest.format_error(phrase, exc.log_message or f"{self.request.method} {self.request.path}: {phrase}.")
-        else:
-            body = describe_failure(RuntimeError())[1]
-        self.finish(body)
+            phrase = HTTPStatus(status_code).phrase.capitalize()
+            cause = exc.log_message or phrase
+            if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                allowed = self._allowed_methods()
+                self.set_header("Allow", ", ".join(allowed))
+                cause = f"{self.request.path} takes {' or '.join(allowed)}, not {self.request.method}."
+            body = rest.format_error(phrase, cause)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log what is our fault with its traceback, and what the caller can mend not at all."""
@@ -71,13 +73,9 @@ class JsonHandler(tornado.web.RequestHandler):
         else:
             logger.error("%s %s", self.request.method, self.request.path, exc_info=(typ, value, tb))
 
-    def method_not_allowed(self, *allowed: str) -> None:
-        """Answer that only the methods in *allowed* are known here."""
-        self.set_header("Allow", ", ".join(allowed))
-        raise tornado.web.HTTPError(
-            HTTPStatus.METHOD_NOT_ALLOWED,
-            f"{self.request.path} takes {' or '.join(allowed)}, not {self.request.method}",
-        )
+    def _allowed_methods(self) -> list[str]:
+        unimplemented = tornado.web.RequestHandler.get
+        return [method for method in self.SUPPORTED_METHODS if getattr(type(self), method.lower()) is not unimplemented]
 
 
 class UnknownPathHandler(JsonHandler):
@@ -98,6 +96,8 @@ class LiveHandler(JsonHandler):
         """Answer 200."""
         self.finish(rest.format_body({"live": True}))
 
+    head = get
+
 
 class MetricsHandler(JsonHandler):
     """``GET /metrics`` in Prometheus text."""
@@ -110,3 +110,5 @@ class MetricsHandler(JsonHandler):
         """Write all series."""
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         self.finish(generate_latest(self._registry))
+
+    head = get

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import re
 import socket
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 Respond = Callable[[int, bytes], None]
 Cancel = Callable[[], None]
 Endpoint = Callable[[str, bytes, float, Respond], "Cancel | None"]
-"""Takes the application's name, the body, the instant of arrival, and how to respond."""
+"""Takes the application's name, the body, the instant of arrival (``time.monotonic``), and how to respond."""
 
 _PREDICT_PATH = re.compile(rb"/([^/?]+)/predict/?(?:\?.*)?\Z", re.DOTALL)
 _MAX_HEAD_SIZE_BYTES = 64 * 1024
@@ -55,14 +56,16 @@ class HttpServer:
 
     Parameters
     ----------
-    endpoint : Endpoint
-        Answers predict requests.
+    endpoint : Endpoint or None
+        Answers predict requests, where there are any.
     application : HTTPServerConnectionDelegate
         The Tornado application that answers everything else.
     limits : HttpLimits
     """
 
-    def __init__(self, endpoint: Endpoint, application: HTTPServerConnectionDelegate, limits: HttpLimits) -> None:
+    def __init__(
+        self, endpoint: Endpoint | None, application: HTTPServerConnectionDelegate, limits: HttpLimits
+    ) -> None:
         self.endpoint = endpoint
         self.application = application
         self.limits = limits
@@ -255,7 +258,7 @@ class HttpConnection(asyncio.Protocol):
         if self._is_closing or self._parser.should_upgrade():
             return
         self._head_size_bytes = 0
-        arrived_s = self._server.loop.time()
+        arrived_s = time.monotonic()
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         exchange = Exchange(self, keep_alive=self._parser.should_keep_alive() and not self._server.is_stopping)
         self._exchanges.append(exchange)
@@ -265,9 +268,10 @@ class HttpConnection(asyncio.Protocol):
         self._wait_for(_KEEP_ALIVE_TIMEOUT_S)
         try:
             predict = _PREDICT_PATH.match(url)
-            if predict is not None and method == b"POST":
+            endpoint = self._server.endpoint
+            if endpoint is not None and predict is not None and method == b"POST":
                 name = unquote(predict[1].decode("latin-1"))
-                exchange.cancel = self._server.endpoint(name, body, arrived_s, exchange.respond)
+                exchange.cancel = endpoint(name, body, arrived_s, exchange.respond)
             else:
                 peer = self._transport.get_extra_info("peername")
                 request = Request(method.decode("latin-1"), url.decode("latin-1"), headers, body, peer)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
+from clipper_nb.runtime.http_wire import HttpLimits
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class FrontendSettings:
 
     redis_url: str
     http: ListenSettings
-    max_body_size_bytes: int
+    http_limits: HttpLimits
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,6 @@ class QueryFrontendSettings(FrontendSettings):
     frontend_id: str
     rpc: ListenSettings
     cache_size_bytes: int
-    header_timeout_s: float
-    body_timeout_s: float
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,10 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
         http=_listen_settings(
             variables, environment.HTTP_PORT, environment.HTTP_SOCKET, environment.DEFAULT_QUERY_PORT
         ),
-        max_body_size_bytes=_whole(variables, environment.MAX_BODY_SIZE_BYTES, environment.DEFAULT_MAX_BODY_SIZE_BYTES),
+        http_limits=_http_limits(variables),
         frontend_id=variables.get(environment.FRONTEND_ID) or f"query-frontend-{socket.gethostname()}",
         rpc=_listen_settings(variables, environment.RPC_PORT, environment.RPC_SOCKET, environment.DEFAULT_RPC_PORT),
         cache_size_bytes=_whole(variables, environment.CACHE_SIZE_BYTES, environment.DEFAULT_CACHE_SIZE_BYTES),
-        header_timeout_s=_whole(variables, environment.HEADER_TIMEOUT_S, 5),
-        body_timeout_s=_whole(variables, environment.BODY_TIMEOUT_S, 300),
     )
 
 
@@ -78,7 +75,7 @@ def management_frontend_settings(variables: Mapping[str, str] = os.environ) -> M
         http=_listen_settings(
             variables, environment.HTTP_PORT, environment.HTTP_SOCKET, environment.DEFAULT_MANAGEMENT_PORT
         ),
-        max_body_size_bytes=_whole(variables, environment.MAX_BODY_SIZE_BYTES, environment.DEFAULT_MAX_BODY_SIZE_BYTES),
+        http_limits=_http_limits(variables),
         admin_token=_required(variables, environment.ADMIN_TOKEN),
     )
 
@@ -88,6 +85,14 @@ def _listen_settings(variables: Mapping[str, str], port: str, socket_fd: str, de
         address=variables.get(environment.BIND_ADDRESS, "127.0.0.1"),
         port=_whole(variables, port, default_port),
         socket_fd=_whole(variables, socket_fd, 0) or None,
+    )
+
+
+def _http_limits(variables: Mapping[str, str]) -> HttpLimits:
+    return HttpLimits(
+        max_body_size_bytes=_whole(variables, environment.MAX_BODY_SIZE_BYTES, environment.DEFAULT_MAX_BODY_SIZE_BYTES),
+        header_timeout_s=_whole(variables, environment.HEADER_TIMEOUT_S, 5),
+        body_timeout_s=_whole(variables, environment.BODY_TIMEOUT_S, 300),
     )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from tests.support.clusters import query
+from tests.support.clusters import eventually, query
 from tests.support.load import Load
 
 pytestmark = pytest.mark.cluster
@@ -177,3 +178,44 @@ class TestSlo:
         while query(shared, "late", {"input": [4.0]})[1]["default"]:
             assert time.monotonic() < deadline_s
         assert query(shared, "late", {"input": [4.0]})[1]["output"] == 4.0
+
+
+def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: ClipperConnection) -> None:
+    def predict(inputs: list) -> list:
+        time.sleep(0.05)
+        return [x[0] for x in inputs]
+
+    create_endpoint(conn, "m", "doubles", predict, "default", slo_micros=20_000_000, batch_size=1)
+    deploy_python_closure(conn, "m", 2, "doubles", lambda inputs: ["new" for _ in inputs])
+    conn.set_model_version("m", 1)
+    replies: list = []
+    asking = threading.Thread(
+        target=lambda: replies.append(query(conn, "m", {"input_batch": [[float(i)] for i in range(30)]}))
+    )
+    asking.start()
+    eventually(
+        lambda: any(
+            series["value"] > 20 for series in conn.inspect_instance()["clipper_model_queue_length"]
+        ),
+        within_s=5, what="queries wait",
+    )  # fmt: skip
+    conn.set_model_version("m", 2)
+    conn.stop_inactive_model_versions(["m"])
+    asking.join()
+    [(status, reply)] = replies
+    assert status == 200
+    assert [prediction["output"] for prediction in reply["batch_predictions"]] == [float(i) for i in range(30)]
+    assert conn.get_all_model_replicas() == ["m:2:0"]
+
+
+def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection) -> None:
+    """The median of what a client sees; a client on a busy machine may itself be late."""
+
+    def sleep(inputs: list) -> list:
+        time.sleep(0.5)
+        return [0 for _ in inputs]
+
+    for slo_ms in (5, 10, 50):
+        create_endpoint(conn, f"slo-{slo_ms}", "doubles", sleep, slo_micros=slo_ms * 1000)
+        latencies_ms = sorted(1000 * conn.predict(f"slo-{slo_ms}", [float(i)]).latency_s for i in range(21))
+        assert 0.7 * slo_ms < latencies_ms[10] < slo_ms + 1

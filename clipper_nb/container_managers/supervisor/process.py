@@ -27,7 +27,8 @@ _PR_SET_PDEATHSIG = 1
 
 def restart_delay_s(num_quick_exits: int) -> float:
     """Return how long to wait before the next start, after so many quick ends in a row."""
-    return min(FIRST_RESTART_DELAY_S * 2.0 ** max(0, num_quick_exits - 1), LONGEST_RESTART_DELAY_S)
+    doublings = min(max(0, num_quick_exits - 1), 30)
+    return min(FIRST_RESTART_DELAY_S * 2.0**doublings, LONGEST_RESTART_DELAY_S)
 
 
 class SupervisedProcess:

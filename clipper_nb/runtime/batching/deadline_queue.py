@@ -17,9 +17,15 @@ class DeadlineQueue:
     def put(self, computation: Computation) -> None:
         """Add a computation; those at the head that nobody wants any more go, so that no backlog of them builds up."""
         while self._heap and not self._heap[0][2].is_wanted:
-            heapq.heappop(self._heap)[2].abandon()
-        self._count += 1
-        heapq.heappush(self._heap, (computation.deadline_s, self._count, computation))
+            self._pop_unwanted()
+        computation.is_queued = True
+        self._push(computation)
+
+    def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
+        """Give a computation an earlier deadline; one that is not queued any more is left as it is."""
+        computation.deadline_s, computation.slo_s = deadline_s, min(slo_s, computation.slo_s)
+        if computation.is_queued:
+            self._push(computation)  # its old place is passed over when its turn comes
 
     def take(self, size: int) -> list[Computation]:
         """Remove and return up to *size* computations that somebody still waits for.
@@ -29,12 +35,24 @@ class DeadlineQueue:
         """
         taken: list[Computation] = []
         while self._heap and len(taken) < size:
-            computation = heapq.heappop(self._heap)[2]
-            if computation.is_wanted:
+            computation = self._heap[0][2]
+            if computation.is_queued and computation.is_wanted:
+                heapq.heappop(self._heap)
+                computation.is_queued = False
                 taken.append(computation)
             else:
-                computation.abandon()
+                self._pop_unwanted()
         return taken
+
+    def _push(self, computation: Computation) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (computation.deadline_s, self._count, computation))
+
+    def _pop_unwanted(self) -> None:
+        computation = heapq.heappop(self._heap)[2]
+        if computation.is_queued:
+            computation.is_queued = False
+            computation.abandon()
 
     def tightest_slo_s(self) -> float:
         """Return the SLO of the computation that is most urgent; the queue must not be empty."""

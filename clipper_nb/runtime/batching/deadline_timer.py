@@ -11,20 +11,24 @@ from collections import deque
 from collections.abc import Callable
 
 from clipper_nb.runtime.batching.query import Query
+from clipper_nb.runtime.clock import LoopClock
+
+TOLERANCE_S = 0.0005
+"""How much too early a timer may be; one that had to wait for less than its own grain would only spin."""
 
 
 class DeadlineTimer:
-    """Calls *on_deadline* with each query that is not answered by its deadline, never before it.
+    """Calls *on_deadline* with each query that is not answered by its deadline.
 
     Parameters
     ----------
-    loop : asyncio.AbstractEventLoop
+    loop : LoopClock
         Its clock is the clock of the deadlines.
     on_deadline : callable
         Must answer the query.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, on_deadline: Callable[[Query], None]) -> None:
+    def __init__(self, loop: LoopClock, on_deadline: Callable[[Query], None]) -> None:
         self._loop = loop
         self._on_deadline = on_deadline
         self._waiting: deque[Query] = deque()
@@ -49,8 +53,8 @@ class DeadlineTimer:
     def _on_timer(self) -> None:
         self._handle = None
         waiting = self._waiting
-        now_s = self._loop.time()
-        while waiting and (waiting[0].is_answered or waiting[0].deadline_s <= now_s):
+        due_s = self._loop.time() + TOLERANCE_S
+        while waiting and (waiting[0].is_answered or waiting[0].deadline_s <= due_s):
             query = waiting.popleft()
             if not query.is_answered:
                 self._on_deadline(query)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.batch_size import BatchSizePolicy, make_batch_size_policy
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
-from clipper_nb.runtime.batching.query import Computation
+from clipper_nb.runtime.batching.query import NO_READY_REPLICA, Computation
 
 MAX_ATTEMPTS = 2
 """A computation whose replica is lost is sent once more."""
@@ -119,6 +119,10 @@ class Dispatcher:
         if self._idle:
             self._send_later()
 
+    def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
+        """Give a submitted computation an earlier deadline."""
+        self._queue.hasten(computation, deadline_s=deadline_s, slo_s=slo_s)
+
     def add_replica(self, connection: ReplicaConnection) -> None:
         """Use a replica that is ready; one that was draining is used again."""
         known = self._workers.get(connection.replica_id)
@@ -131,14 +135,14 @@ class Dispatcher:
         self._send_later()
 
     def drain_replica(self, replica_id: int) -> None:
-        """Give the replica nothing new; what it has, it may finish."""
+        """Give the replica nothing new; what it has, it may finish, and the last one finishes what is queued too."""
         worker = self._workers.get(replica_id)
-        if worker is None:
+        if worker is None or worker.is_draining:
             return
         worker.is_draining = True
         if not worker.batch:
             self._idle.remove(worker)
-            del self._workers[replica_id]
+            self._finish_queue_or_forget(worker)
 
     def remove_replica(self, replica_id: int) -> None:
         """Forget a replica that is lost; what it had goes to another while its deadline allows."""
@@ -176,35 +180,52 @@ class Dispatcher:
             computation.fail(explanation)
 
     def close(self) -> None:
-        """Give up everything that is queued, and what is at a replica that is lost from now on: the version is gone."""
+        """Give up everything that is queued, and whatever a lost replica has from now on: the version is gone."""
         for computation in self._queue.drain():
-            computation.fail(f"Model version {self.model_id} was removed while the query waited.")
+            self._give_up_removed(computation)
         for worker in self._workers.values():
             for computation in worker.batch:
-                computation.attempts = MAX_ATTEMPTS
+                computation.is_obsolete = True
 
     def _free(self, worker: _Worker) -> list[Computation]:
         """Return the worker's batch, which is done, and make it idle unless it drains."""
         batch, worker.batch = worker.batch, []
         if worker.is_draining:
-            del self._workers[worker.connection.replica_id]
+            self._finish_queue_or_forget(worker)
         else:
             self._idle.append(worker)
             if len(self._queue):
                 self._send_later()
         return batch
 
+    def _finish_queue_or_forget(self, worker: _Worker) -> None:
+        """Let a draining replica go, unless queries wait and there is nobody else."""
+        batch = [] if self.num_replicas else self._queue.take(self._next_size(worker))
+        if batch:
+            self._send(worker, batch)
+        else:
+            del self._workers[worker.connection.replica_id]
+
     def _put_back(self, worker: _Worker) -> None:
-        for computation in worker.batch:
+        batch, worker.batch = worker.batch, []
+        for computation in batch:
             computation.sent_s = None
-            if computation.attempts < MAX_ATTEMPTS:
+            if computation.is_obsolete:
+                self._give_up_removed(computation)
+            elif computation.attempts < MAX_ATTEMPTS:
                 self._queue.put(computation)
             else:
                 computation.fail(
-                    f"Two replicas of {self.model_id} were lost while they computed this prediction, or the version "
-                    "was removed; the input may be what ends them."
+                    f"Two replicas of {self.model_id} were lost while they computed this prediction; the input may be "
+                    "what ends them."
                 )
-        worker.batch = []
+
+    def _give_up_removed(self, computation: Computation) -> None:
+        computation.give_up(
+            NO_READY_REPLICA,
+            f"No connected models found for query: version '{self.model_id.version}' of model "
+            f"'{self.model_id.name}' was removed while the query waited.",
+        )
 
     def _send_later(self) -> None:
         if not self._sending_is_due:
@@ -214,10 +235,12 @@ class Dispatcher:
     def _send_batches(self) -> None:
         self._sending_is_due = False
         while self._idle and len(self._queue):
-            size = self._idle[0].policy.next_size(self._queue.tightest_slo_s())
-            batch = self._queue.take(size)
+            batch = self._queue.take(self._next_size(self._idle[0]))
             if batch:
                 self._send(self._idle.popleft(), batch)
+
+    def _next_size(self, worker: _Worker) -> int:
+        return worker.policy.next_size(self._queue.tightest_slo_s()) if len(self._queue) else 1
 
     def _send(self, worker: _Worker, batch: list[Computation]) -> None:
         worker.batch = batch

@@ -61,12 +61,12 @@ class ModelPool:
     def apply(self, configuration: Configuration) -> None:
         """Serve the versions of *configuration*."""
         before, self._versions = self._versions, dict(configuration.versions)
-        for model_id, version in before.items():
-            # Also a version that was registered anew in between: its queries were checked by the old input type.
-            if self._versions.get(model_id) != version:
-                self._dispatchers[model_id].close()
         for model_id, version in self._versions.items():
-            self._dispatcher(model_id).set_batch_size(version.batch_size)
+            dispatcher = self._dispatcher(model_id)
+            if before.get(model_id) != version:
+                # What waits from before was checked by the input type of a version that is gone.
+                dispatcher.close()
+            dispatcher.set_batch_size(version.batch_size)
             for connection in self._connections.get(model_id, {}).values():
                 self._use(connection)
         for model_id in before.keys() - self._versions.keys():

@@ -59,7 +59,18 @@ class Query:
 class Computation:
     """One input that a model version is to predict, for one or more queries."""
 
-    __slots__ = ("attempts", "deadline_s", "model_id", "on_output", "payload", "queries", "sent_s", "slo_s")
+    __slots__ = (
+        "attempts",
+        "deadline_s",
+        "is_obsolete",
+        "is_queued",
+        "model_id",
+        "on_output",
+        "payload",
+        "queries",
+        "sent_s",
+        "slo_s",
+    )
 
     def __init__(
         self,
@@ -76,6 +87,9 @@ class Computation:
         self.slo_s = slo_s
         self.queries: list[Query] = []
         self.attempts = 0
+        self.is_queued = False
+        self.is_obsolete = False
+        """Whether its version is gone, so that it must not be sent again."""
         self.sent_s: float | None = None
         """When it went to the replica that has it now; ``None`` while it is queued."""
         self.on_output = on_output
@@ -100,9 +114,13 @@ class Computation:
 
     def fail(self, explanation: str) -> None:
         """Answer every query with its default output because the model failed."""
+        self.give_up(MODEL_ERROR, explanation)
+
+    def give_up(self, reason: str, explanation: str) -> None:
+        """Answer every query with its default output."""
         self.abandon()
         for query in self.queries:
-            query.answer_default(MODEL_ERROR, explanation)
+            query.answer_default(reason, explanation)
 
     def abandon(self) -> None:
         """There will be no output."""

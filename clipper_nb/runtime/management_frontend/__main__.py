@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 
-import tornado.httpserver
 from prometheus_client import CollectorRegistry
 
+from clipper_nb.runtime.http_wire import HttpServer
 from clipper_nb.runtime.management_frontend.handlers import make_application
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.process import run_until_signalled
@@ -24,13 +24,12 @@ async def serve(stopping: asyncio.Event) -> None:
     service = ManagementService(store)
     service.start()
     application = make_application(service, token=settings.admin_token, registry=CollectorRegistry())
-    server = tornado.httpserver.HTTPServer(application, max_body_size=settings.max_body_size_bytes)
+    server = HttpServer(None, application, settings.http_limits)
     listening = settings.http.open_socket()
-    server.add_socket(listening)
+    await server.start(listening)
     logger.info("management frontend listens on %s:%s", *listening.getsockname()[:2])
     await stopping.wait()
-    server.stop()
-    await server.close_all_connections()
+    await server.stop()
     await service.stop()
     await store.close()
 

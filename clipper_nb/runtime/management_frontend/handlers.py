@@ -43,9 +43,9 @@ class AdminHandler(JsonHandler):
         self._request_type = request_type
 
     def prepare(self) -> None:
-        """Refuse who does not have the token, and every method but POST."""
+        """Refuse who does not have the token; other methods than POST are refused anyway."""
         if self.request.method != "POST":
-            self.method_not_allowed("POST")
+            return
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self._token.encode()):
             self.set_header("WWW-Authenticate", "Bearer")
@@ -66,12 +66,11 @@ class AdminHandler(JsonHandler):
         self._requests.labels(path=self.request.path, status=str(self.get_status())).inc()
 
 
-class PingHandler(tornado.web.RequestHandler):
+class PingHandler(JsonHandler):
     """``GET /admin/ping``, as Clipper answered it."""
 
     def get(self) -> None:
         """Answer ``PONG``."""
-        self.set_header("Content-Type", "application/json")
         self.finish("PONG")
 
 
@@ -86,6 +85,8 @@ class ReadyHandler(JsonHandler):
         """Answer 200, or 503 while Redis is away."""
         await self._service.read_configuration()
         self.finish(rest.format_body({"ready": True}))
+
+    head = get
 
 
 async def _add_application(service: ManagementService, request: rest.AddApplication) -> None:

@@ -26,7 +26,7 @@ from clipper_nb.protocol import rpc
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.model_container.outputs import encode_outputs
+from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.runtime.model_container.session import ContainerSession
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _HEARTBEAT_CHECK_INTERVAL_S = 1.0
 _RECONNECT_INTERVAL_MS = 50
 _MAX_RECONNECT_INTERVAL_MS = 1000
-_GOODBYE_TIMEOUT_S = 5.0
+_GOODBYE_TIMEOUT_S = 8.0
 
 
 class Model(Protocol):

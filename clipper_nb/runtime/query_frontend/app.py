@@ -10,7 +10,8 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
-from clipper_nb.runtime.http_wire import HttpLimits, HttpServer
+from clipper_nb.runtime.clock import LoopClock
+from clipper_nb.runtime.http_wire import HttpServer
 from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
@@ -35,7 +36,7 @@ class QueryFrontend:
 
     def __init__(self, settings: QueryFrontendSettings, store: StateStore) -> None:
         self._settings = settings
-        self._loop = asyncio.get_running_loop()
+        self._loop = LoopClock(asyncio.get_running_loop())
         self._metrics = QueryFrontendMetrics()
         self._cache = PredictionCache(settings.cache_size_bytes)
         self._pool = ModelPool(
@@ -52,7 +53,7 @@ class QueryFrontend:
         self._http = HttpServer(
             PredictEndpoint(self._predictor, self._loop.time),
             make_application(self._predictor, self._metrics.registry),
-            HttpLimits(settings.max_body_size_bytes, settings.header_timeout_s, settings.body_timeout_s),
+            settings.http_limits,
         )
 
     async def start(self) -> None:

@@ -120,13 +120,15 @@ class ReadyHandler(JsonHandler):
             self.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         self.finish(rest.format_body({"ready": not unready, "not_ready": unready}))
 
+    head = get
+
 
 class PredictMethodHandler(JsonHandler):
-    """The predict path with another method than POST."""
+    """The predict path with another method than POST, which comes here straight from the wire and never gets here."""
 
-    def prepare(self) -> None:
-        """Answer 405."""
-        self.method_not_allowed("POST")
+    def post(self) -> None:
+        """Stand for the method that is allowed."""
+        raise AssertionError("predict requests do not come through Tornado")
 
 
 def make_application(predictor: Predictor, registry: CollectorRegistry) -> tornado.web.Application:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from clipper_nb.errors import InvalidRequestError
@@ -13,13 +12,14 @@ from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.batching.query import Computation, Query
+from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 
 OnAnswered = Callable[[Query], None]
 
-_REPLY_MARGIN_S = 0.001
-_REPLY_MARGIN_SHARE = 0.05
+_REPLY_MARGIN_S = 0.0015
+_REPLY_MARGIN_SHARE = 0.2
 
 
 class ServedApplication:
@@ -48,7 +48,7 @@ class Predictor:
 
     Parameters
     ----------
-    loop : asyncio.AbstractEventLoop
+    loop : LoopClock
         Its clock is the clock of arrivals and deadlines.
     pool : ModelPool
     cache : PredictionCache
@@ -57,7 +57,7 @@ class Predictor:
 
     def __init__(
         self,
-        loop: asyncio.AbstractEventLoop,
+        loop: LoopClock,
         pool: ModelPool,
         cache: PredictionCache,
         metrics: QueryFrontendMetrics,
@@ -168,7 +168,7 @@ class Predictor:
         return ModelId(model_name, version)
 
     def _ask(self, served: ServedApplication, model_id: ModelId, payload: bytes, query: Query) -> None:
-        if self._cache.is_on and self._ask_cache(model_id, payload, query):
+        if self._cache.is_on and self._ask_cache(model_id, payload, query, served.slo_s):
             if not query.is_answered:
                 served.timer.add(query)
             return
@@ -182,7 +182,7 @@ class Predictor:
         served.timer.add(query)
         dispatcher.submit(computation)
 
-    def _ask_cache(self, model_id: ModelId, payload: bytes, query: Query) -> bool:
+    def _ask_cache(self, model_id: ModelId, payload: bytes, query: Query, slo_s: float) -> bool:
         """Answer from the cache or join a computation under way; return whether either was there."""
         metrics = self._model_metrics[model_id]
         output = self._cache.find_output(model_id, payload)
@@ -194,6 +194,9 @@ class Predictor:
         if computation is not None:
             metrics.cache_hits.inc()
             computation.join(query)
+            dispatcher = self._pool.find(model_id)
+            if dispatcher is not None and query.deadline_s < computation.deadline_s:
+                dispatcher.hasten(computation, deadline_s=query.deadline_s, slo_s=slo_s)
             return True
         metrics.cache_misses.inc()
         return False

@@ -125,10 +125,6 @@ class RpcServer:
         self._router.close(0)
         self._context.term()
 
-    def replicas(self) -> list[Replica]:
-        """Return the replicas that take batches."""
-        return [session.replica for session in self._sessions.all() if not session.is_draining]
-
     def send_batch(self, session: Session, payloads: Sequence[bytes]) -> bool:
         """Send one batch to a session; return whether it can still be reached."""
         message_id = self._next_message_id
@@ -173,21 +169,22 @@ class RpcServer:
             events = self._sessions.receive(identity, message, now_s=self._loop.time())
         except ClipperException as exc:
             logger.warning("dropped a message of a model container: %s", exc)
-            self._fail_malformed_answer(identity, frames, exc)
-            return
+            events = self._fail_malformed_answer(identity, frames, exc)
         for event in events:
             self._handle(event)
+        for event in self._sessions.leave_if_done(identity):
+            self._handle(event)
 
-    def _fail_malformed_answer(self, identity: bytes, frames: list[bytes], exc: ClipperException) -> None:
-        """A container that answered its batch with nonsense must not stay busy for ever."""
+    def _fail_malformed_answer(self, identity: bytes, frames: list[bytes], exc: ClipperException) -> list[Event]:
+        """Return what follows when a container answered its batch with nonsense: it must not stay busy for ever."""
         session = self._sessions.get(identity)
         if session is None or not isinstance(exc, ProtocolError) or len(frames) < 3 or len(frames[2]) < 4:
-            return
+            return []
         message_id = int.from_bytes(frames[2][:4], "little")
-        if message_id in session.in_flight:
-            error = rpc.ErrorResponse(message_id, "ProtocolError", f"malformed answer: {exc}", "")
-            for event in self._sessions.receive(identity, error, now_s=self._loop.time()):
-                self._handle(event)
+        if message_id not in session.in_flight:
+            return []
+        error = rpc.ErrorResponse(message_id, "ProtocolError", f"malformed answer: {exc}", "")
+        return self._sessions.receive(identity, error, now_s=self._loop.time())
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, BatchAnswered):

@@ -126,6 +126,14 @@ class Sessions:
             return self._drain(session)
         return self._finish(session, message)
 
+    def leave_if_done(self, identity: bytes) -> list[Event]:
+        """Let a draining container go when nothing is on its way; ask after each of its messages was acted on."""
+        session = self._by_identity.get(identity)
+        if session is None or not session.is_draining or session.in_flight:
+            return []
+        del self._by_identity[identity]
+        return [Send(identity, FrontendGoodbye()), ReplicaLost(session)]
+
     def lose(self, identity: bytes) -> list[Event]:
         """Forget a container that cannot be reached."""
         session = self._by_identity.pop(identity, None)
@@ -146,7 +154,7 @@ class Sessions:
 
     def _drain(self, session: Session) -> list[Event]:
         session.is_draining = True
-        return [ReplicaDraining(session), *self._leave_when_done(session)]
+        return [ReplicaDraining(session)]
 
     def _finish(self, session: Session, message: PredictResponse | ErrorResponse) -> list[Event]:
         if message.message_id not in session.in_flight:
@@ -157,10 +165,4 @@ class Sessions:
             done = BatchAnswered(session, message)
         else:
             done = BatchFailed(session, message)
-        return [done, *self._leave_when_done(session)]
-
-    def _leave_when_done(self, session: Session) -> list[Event]:
-        if not session.is_draining or session.in_flight:
-            return []
-        del self._by_identity[session.identity]
-        return [Send(session.identity, FrontendGoodbye()), ReplicaLost(session)]
+        return [done]

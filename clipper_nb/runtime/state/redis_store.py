@@ -26,6 +26,8 @@ _TIMEOUT_S = 3.0
 _MAX_RETRY_INTERVAL_S = 1.0
 _CHANNEL_CHECK_INTERVAL_S = 5.0
 
+_FAILURES = (RedisError, OSError, TimeoutError)
+
 _RecordT = TypeVar("_RecordT")
 
 
@@ -56,19 +58,25 @@ class RedisStore(StateStore):
                 return _parse_configuration(await pipe.execute())
 
     async def update_configuration(self, change: Change) -> Configuration:
-        with _translated():
+        written: Configuration | None = None
+        try:
             async with self._redis.pipeline(transaction=True) as pipe:
                 while True:
                     try:
                         await pipe.watch(keys.REVISION)
                         before = await self.read_configuration()
+                        if before == written:
+                            return before  # the connection broke, but the transaction had gone through
                         after = replace(change(before), revision=before.revision + 1)
                         pipe.multi()  # type: ignore[no-untyped-call]
                         _queue_writes(pipe, before, after)
+                        written = after
                         await pipe.execute()
-                    except WatchError:
+                    except WatchError:  # somebody else wrote in between, or the connection broke
                         continue
                     return after
+        except _FAILURES as exc:
+            raise _unavailable(exc, was_maybe_written=written is not None) from exc
 
     async def configuration_changes(self) -> AsyncIterator[None]:
         async for _ in self._messages(keys.CONFIGURATION_CHANNEL):
@@ -113,7 +121,7 @@ class RedisStore(StateStore):
                 while True:
                     if await pubsub.get_message(timeout=_CHANNEL_CHECK_INTERVAL_S) is not None:
                         yield
-            except (RedisError, OSError, TimeoutError) as exc:
+            except _FAILURES as exc:
                 logger.warning("Redis is away (%s); trying again in %.2f s", exc, interval_s)
                 await asyncio.sleep(interval_s)
                 interval_s = min(2 * interval_s, _MAX_RETRY_INTERVAL_S)
@@ -126,11 +134,18 @@ class RedisStore(StateStore):
 def _translated() -> Iterator[None]:
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as exc:
-        raise StateUnavailableError(
-            f"The cluster's Redis does not answer ({type(exc).__name__}: {exc}). Nothing was changed; predictions "
-            "go on with the configuration as it was. Try again in a moment."
-        ) from exc
+    except _FAILURES as exc:
+        raise _unavailable(exc, was_maybe_written=False) from exc
+
+
+def _unavailable(exc: Exception, *, was_maybe_written: bool) -> StateUnavailableError:
+    outcome = "Nothing was changed"
+    if was_maybe_written:
+        outcome = "Whether the change was made is not known: look before you repeat it"
+    return StateUnavailableError(
+        f"The cluster's Redis does not answer ({type(exc).__name__}: {exc}). {outcome}; predictions go on with the "
+        "configuration as it was. Try again in a moment."
+    )
 
 
 def _queue_reads(pipe: Any) -> None:

@@ -65,6 +65,9 @@ class JsonHandler(tornado.web.RequestHandler):
                 self.set_header("Allow", ", ".join(allowed))
                 cause = f"{self.request.path} takes {' or '.join(allowed)}, not {self.request.method}."
             body = rest.format_error(phrase, cause)
+        else:
+            body = describe_failure(RuntimeError())[1]
+        self.finish(body)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log what is our fault with its traceback, and what the caller can mend not at all."""

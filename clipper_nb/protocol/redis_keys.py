@@ -5,6 +5,7 @@ key                         type    holds                                       
 ==========================  ======  ==============================================  ====================
 clipper:layout              string  "1"                                             management frontend
 clipper:revision            string  number of changes so far                        management frontend
+clipper:last_change         string  token of the last change                        management frontend
 clipper:applications        hash    application name → JSON Application             management frontend
 clipper:versions            hash    "name:version" → JSON ModelVersion              management frontend
 clipper:current_versions    hash    model name → version                            management frontend
@@ -21,6 +22,7 @@ LAYOUT_VERSION = "1"
 
 LAYOUT = "clipper:layout"
 REVISION = "clipper:revision"
+LAST_CHANGE = "clipper:last_change"
 APPLICATIONS = "clipper:applications"
 VERSIONS = "clipper:versions"
 CURRENT_VERSIONS = "clipper:current_versions"

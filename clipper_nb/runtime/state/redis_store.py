@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
@@ -59,17 +60,18 @@ class RedisStore(StateStore):
 
     async def update_configuration(self, change: Change) -> Configuration:
         written: Configuration | None = None
+        token = secrets.token_hex(8)
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
                 while True:
                     try:
                         await pipe.watch(keys.REVISION)
+                        if written is not None and await self._redis.get(keys.LAST_CHANGE) == token:
+                            return written  # the connection broke, but the transaction had gone through
                         before = await self.read_configuration()
-                        if before == written:
-                            return before  # the connection broke, but the transaction had gone through
                         after = replace(change(before), revision=before.revision + 1)
                         pipe.multi()  # type: ignore[no-untyped-call]
-                        _queue_writes(pipe, before, after)
+                        _queue_writes(pipe, before, after, token)
                         written = after
                         await pipe.execute()
                     except WatchError:  # somebody else wrote in between, or the connection broke
@@ -169,10 +171,11 @@ def _decode_all(texts: Mapping[str, str], record_type: type[_RecordT]) -> dict[s
     return {key: msgspec.json.decode(text, type=record_type) for key, text in texts.items()}
 
 
-def _queue_writes(pipe: Any, before: Configuration, after: Configuration) -> None:
+def _queue_writes(pipe: Any, before: Configuration, after: Configuration, token: str) -> None:
     """Queue the differences between two configurations, and the news of them."""
     pipe.set(keys.LAYOUT, keys.LAYOUT_VERSION)
     pipe.set(keys.REVISION, after.revision)
+    pipe.set(keys.LAST_CHANGE, token)
     for key, old, new in (
         (keys.APPLICATIONS, before.applications, after.applications),
         (keys.VERSIONS, before.versions, after.versions),

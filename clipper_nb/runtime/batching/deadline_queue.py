@@ -12,13 +12,15 @@ class DeadlineQueue:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Computation]] = []
-        self._count = 0
+        self._num_pushed = 0
+        self._num_queued = 0
 
     def put(self, computation: Computation) -> None:
         """Add a computation; those at the head that nobody wants any more go, so that no backlog of them builds up."""
         while self._heap and not self._heap[0][2].is_wanted:
             self._pop_unwanted()
         computation.is_queued = True
+        self._num_queued += 1
         self._push(computation)
 
     def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
@@ -38,24 +40,30 @@ class DeadlineQueue:
             computation = self._heap[0][2]
             if computation.is_queued and computation.is_wanted:
                 heapq.heappop(self._heap)
-                computation.is_queued = False
+                self._leave(computation)
                 taken.append(computation)
             else:
                 self._pop_unwanted()
         return taken
 
     def _push(self, computation: Computation) -> None:
-        self._count += 1
-        heapq.heappush(self._heap, (computation.deadline_s, self._count, computation))
+        self._num_pushed += 1
+        heapq.heappush(self._heap, (computation.deadline_s, self._num_pushed, computation))
+
+    def _leave(self, computation: Computation) -> None:
+        computation.is_queued = False
+        self._num_queued -= 1
 
     def _pop_unwanted(self) -> None:
         computation = heapq.heappop(self._heap)[2]
         if computation.is_queued:
-            computation.is_queued = False
+            self._leave(computation)
             computation.abandon()
 
     def tightest_slo_s(self) -> float:
         """Return the SLO of the computation that is most urgent; the queue must not be empty."""
+        while not self._heap[0][2].is_queued:
+            heapq.heappop(self._heap)
         return self._heap[0][2].slo_s
 
     def drain(self) -> list[Computation]:
@@ -63,4 +71,4 @@ class DeadlineQueue:
         return self.take(len(self._heap))
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return self._num_queued

@@ -54,6 +54,7 @@ class _Worker:
     batch: list[Computation] = field(default_factory=list)
     sent_s: float = 0.0
     is_draining: bool = False
+    may_finish_queue: bool = True
 
 
 class Dispatcher:
@@ -128,16 +129,20 @@ class Dispatcher:
         known = self._workers.get(connection.replica_id)
         if known is not None:
             known.is_draining = False
+            known.may_finish_queue = True
             return
         worker = _Worker(connection, make_batch_size_policy(self._batch_size))
         self._workers[connection.replica_id] = worker
         self._idle.append(worker)
         self._send_later()
 
-    def drain_replica(self, replica_id: int) -> None:
+    def drain_replica(self, replica_id: int, *, may_finish_queue: bool = True) -> None:
         """Give the replica nothing new; what it has, it may finish, and the last one finishes what is queued too."""
         worker = self._workers.get(replica_id)
-        if worker is None or worker.is_draining:
+        if worker is None:
+            return
+        worker.may_finish_queue = may_finish_queue
+        if worker.is_draining:
             return
         worker.is_draining = True
         if not worker.batch:
@@ -200,7 +205,8 @@ class Dispatcher:
 
     def _finish_queue_or_forget(self, worker: _Worker) -> None:
         """Let a draining replica go, unless queries wait and there is nobody else."""
-        batch = [] if self.num_replicas else self._queue.take(self._next_size(worker))
+        is_needed = worker.may_finish_queue and self.num_replicas == 0
+        batch = self._queue.take(self._next_size(worker)) if is_needed else []
         if batch:
             self._send(worker, batch)
         else:

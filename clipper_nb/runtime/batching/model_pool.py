@@ -127,7 +127,7 @@ class ModelPool:
         dispatcher = self._dispatcher(replica.model_id)
         version = self._versions.get(replica.model_id)
         if version is not None and not _fits(replica, version.input_type):
-            dispatcher.drain_replica(replica.replica_id)
+            dispatcher.drain_replica(replica.replica_id, may_finish_queue=False)
         elif (replica.model_id, replica.replica_id) not in self._leaving:
             dispatcher.add_replica(connection)
 

@@ -1,0 +1,29 @@
+"""How long a process that ended waits before it is started again."""
+
+from __future__ import annotations
+
+import pytest
+
+from clipper_nb.container_managers.supervisor.process import (
+    FIRST_RESTART_DELAY_S,
+    LONGEST_RESTART_DELAY_S,
+    restart_delay_s,
+)
+
+
+@pytest.mark.parametrize(
+    ("num_quick_exits", "delay_s"), [(0, 0.05), (1, 0.05), (2, 0.1), (3, 0.2), (8, 6.4), (9, 10.0), (100, 10.0)]
+)
+def test_wait_doubles_up_to_a_limit(num_quick_exits, delay_s):
+    assert restart_delay_s(num_quick_exits) == pytest.approx(delay_s)
+
+
+def test_process_that_has_crashed_for_hours_is_still_started_again():
+    """At one start in ten seconds the count passes a thousand before three hours are over."""
+    assert restart_delay_s(100_000) == LONGEST_RESTART_DELAY_S
+
+
+def test_wait_never_shrinks_while_a_process_keeps_crashing():
+    delays_s = [restart_delay_s(number) for number in range(1, 500)]
+    assert delays_s == sorted(delays_s)
+    assert delays_s[0] == FIRST_RESTART_DELAY_S

@@ -1,0 +1,60 @@
+"""From desired and observed replicas to what to start and what to stop."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipper_nb.container_managers.reconcile import reconcile_replicas
+from clipper_nb.container_managers.specs import REPLICA, ObservedContainer
+
+
+def observed(*exits):
+    """Return replicas, oldest first, that ended so often."""
+    return [
+        ObservedContainer(f"r{number}", REPLICA, "m:1", is_running=True, num_exits=num_exits)
+        for number, num_exits in enumerate(exits)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("num_desired", "exits", "num_to_start", "names_to_stop"),
+    [
+        (0, (), 0, ()),
+        (2, (), 2, ()),
+        (2, (0, 0), 0, ()),
+        (3, (0,), 2, ()),
+        (1, (0, 0, 0), 0, ("r2", "r1")),
+        (0, (0, 0), 0, ("r1", "r0")),
+        (2, (5, 0, 0), 0, ("r0",)),
+        (1, (0, 3, 7, 0), 0, ("r2", "r1", "r3")),
+    ],
+)
+def test_difference_is_the_smallest_and_the_least_worthy_go_first(num_desired, exits, num_to_start, names_to_stop):
+    difference = reconcile_replicas(num_desired, observed(*exits))
+    assert difference.num_to_start == num_to_start
+    assert difference.names_to_stop == names_to_stop
+
+
+def test_replica_that_waits_to_be_started_again_counts():
+    """Its supervisor starts it; another one would be one too many."""
+    waiting = [ObservedContainer("r0", REPLICA, "m:1", is_running=False, num_exits=3)]
+    assert reconcile_replicas(1, waiting).num_to_start == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 8), st.lists(st.integers(0, 3), max_size=8))
+def test_doing_the_difference_leaves_nothing_to_do(num_desired, exits):
+    replicas = observed(*exits)
+    difference = reconcile_replicas(num_desired, replicas)
+    assert difference.num_to_start == 0 or not difference.names_to_stop
+    left = [replica for replica in replicas if replica.name not in difference.names_to_stop]
+    assert len(left) == len(replicas) - len(difference.names_to_stop)
+    left += [ObservedContainer(f"n{number}", REPLICA, "m:1", True) for number in range(difference.num_to_start)]
+    assert len(left) == num_desired
+    again = reconcile_replicas(num_desired, left)
+    assert (again.num_to_start, again.names_to_stop) == (0, ())
+    stopped = [replica for replica in replicas if replica.name in difference.names_to_stop]
+    kept = [replica for replica in replicas if replica not in stopped]
+    assert all(one.num_exits >= other.num_exits for one in stopped for other in kept)

@@ -1,0 +1,407 @@
+"""Bodies of predict requests and their answers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipper_nb.errors import InvalidInputError
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.inputs import decode_input, format_input
+from clipper_nb.protocol.predict_body import (
+    format_prediction,
+    format_predictions,
+    format_request,
+    parse_predict,
+    parse_predictions,
+)
+
+INT32 = st.integers(-(2**31), 2**31 - 1)
+LARGEST_FLOAT32 = 3.4028234663852886e38
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**31) - 2, 2**31 + 2)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(alphabet=st.characters(exclude_categories=[]), max_size=8)
+    | st.binary(max_size=6).map(lambda value: base64.b64encode(value).decode()),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=4), children, max_size=3),
+    max_leaves=8,
+)
+input_values = (
+    json_values
+    | st.lists(INT32, max_size=5)
+    | st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5)
+    | st.lists(st.lists(INT32, max_size=3), max_size=3)
+)
+
+
+def good_values(input_type):
+    """Return a strategy of JSON values that are inputs of that type."""
+    return {
+        InputType.INTEGERS: st.lists(INT32, max_size=6),
+        InputType.FLOATS: st.lists(
+            st.floats(-LARGEST_FLOAT32, LARGEST_FLOAT32, width=32) | st.integers(-(2**24), 2**24), max_size=6
+        ),
+        InputType.DOUBLES: st.lists(st.floats(allow_nan=False, allow_infinity=False) | INT32, max_size=6),
+        InputType.BYTES: st.binary(max_size=12).map(lambda value: base64.b64encode(value).decode()),
+        InputType.STRINGS: st.text(max_size=12),
+    }[input_type]
+
+
+def assert_is_the_input(input_type, payload, value):
+    """See that a payload decodes to what a JSON value says, with an oracle of our own."""
+    decoded = decode_input(input_type, payload)
+    if input_type is InputType.STRINGS:
+        assert decoded == value
+    elif input_type is InputType.BYTES:
+        assert decoded.tobytes() == binascii.a2b_base64(value)
+    else:
+        assert isinstance(value, list)
+        assert not any(isinstance(number, bool) for number in value)
+        expected = np.array([float(number) for number in value], dtype=decoded.dtype)
+        assert decoded.tobytes() == expected.tobytes()
+        if input_type is InputType.INTEGERS:
+            assert decoded.tolist() == value
+            assert all(isinstance(number, int) for number in value)
+
+
+# --- what is taken
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.sampled_from(list(InputType)))
+def test_good_input_decodes_to_the_same(data, input_type):
+    value = data.draw(good_values(input_type))
+    request = parse_predict(json.dumps({"input": value}).encode(), input_type)
+    assert not request.is_batch
+    assert request.version is None
+    assert len(request.payloads) == 1
+    assert_is_the_input(input_type, request.payloads[0], value)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.sampled_from(list(InputType)))
+def test_good_batch_keeps_its_order(data, input_type):
+    values = data.draw(st.lists(good_values(input_type), max_size=5))
+    request = parse_predict(json.dumps({"input_batch": values}, ensure_ascii=False).encode(), input_type)
+    assert request.is_batch
+    assert len(request.payloads) == len(values)
+    for payload, value in zip(request.payloads, values, strict=True):
+        assert_is_the_input(input_type, payload, value)
+
+
+@settings(max_examples=500, deadline=None)
+@given(input_values, st.sampled_from(list(InputType)), st.sampled_from(["input", "input_batch"]))
+def test_any_json_value_is_an_input_or_refused(value, input_type, key):
+    body = json.dumps({key: value}).encode()
+    try:
+        request = parse_predict(body, input_type)
+    except InvalidInputError:
+        return
+    values = value if key == "input_batch" else [value]
+    assert request.is_batch == (key == "input_batch")
+    for payload, one in zip(request.payloads, values, strict=True):
+        assert_is_the_input(input_type, payload, one)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode), st.sampled_from(list(InputType)))
+def test_any_body_is_a_request_or_refused(body, input_type):
+    try:
+        request = parse_predict(body, input_type)
+    except InvalidInputError:
+        return
+    assert all(isinstance(payload, bytes) for payload in request.payloads)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.data(),
+    st.sampled_from(list(InputType)),
+    st.integers(0, 100),
+    st.binary(max_size=3),
+)
+def test_damaged_body_is_a_request_or_refused(data, input_type, position, damage):
+    body = json.dumps({"input": data.draw(good_values(input_type)), "version": "1"}).encode()
+    position %= len(body) + 1
+    with_damage = body[:position] + damage + body[position + len(damage) :]
+    try:
+        parse_predict(with_damage, input_type)
+    except InvalidInputError:
+        pass
+
+
+@pytest.mark.parametrize(("version", "text"), [("2", "2"), ("1.0", "1.0"), (2, "2"), ("", ""), ("no such", "no such")])
+def test_version_becomes_text(version, text):
+    body = json.dumps({"input": [], "version": version}).encode()
+    assert parse_predict(body, InputType.DOUBLES).version == text
+
+
+@pytest.mark.parametrize("input_type", list(InputType))
+def test_empty_batch_is_a_batch(input_type):
+    request = parse_predict(b'{"input_batch": []}', input_type)
+    assert request.payloads == []
+    assert request.is_batch
+
+
+@pytest.mark.parametrize(
+    ("input_type", "number"),
+    [
+        (InputType.INTEGERS, "2147483647"),
+        (InputType.INTEGERS, "-2147483648"),
+        (InputType.FLOATS, "3.4028234663852886e38"),
+        (InputType.FLOATS, "1"),
+        (InputType.DOUBLES, "1.7976931348623157e308"),
+        (InputType.DOUBLES, "9007199254740993"),
+        (InputType.DOUBLES, "-0.0"),
+    ],
+)
+def test_extreme_number_is_taken(input_type, number):
+    request = parse_predict(b'{"input": [%b]}' % number.encode(), input_type)
+    assert decode_input(input_type, request.payloads[0]).tolist() == [float(number)]
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("input_type", "element"),
+    [
+        (InputType.INTEGERS, "1.0"),
+        (InputType.INTEGERS, "1e0"),
+        (InputType.INTEGERS, "2147483648"),
+        (InputType.INTEGERS, "-2147483649"),
+        (InputType.INTEGERS, "1" * 5000),
+        (InputType.INTEGERS, "true"),
+        (InputType.INTEGERS, '"1"'),
+        (InputType.INTEGERS, "null"),
+        (InputType.INTEGERS, "[1]"),
+        (InputType.FLOATS, "3.5e38"),
+        (InputType.FLOATS, "1" * 5000),
+        (InputType.FLOATS, "false"),
+        (InputType.FLOATS, '"1.0"'),
+        (InputType.DOUBLES, "1e400"),
+        (InputType.DOUBLES, "1" * 5000),
+        (InputType.DOUBLES, "true"),
+        (InputType.DOUBLES, "null"),
+        (InputType.DOUBLES, "{}"),
+    ],
+)
+@pytest.mark.parametrize("position", [0, 1, 3])
+def test_wrong_element_is_refused_with_its_position(input_type, element, position):
+    elements = ["0"] * 4
+    elements[position] = element
+    one = "[" + ", ".join(elements) + "]"
+    with pytest.raises(InvalidInputError) as single:
+        parse_predict(f'{{"input": {one}}}'.encode(), input_type)
+    assert f"`$.input[{position}]`" in str(single.value)
+    with pytest.raises(InvalidInputError) as batch:
+        parse_predict(f'{{"input_batch": [[], {one}]}}'.encode(), input_type)
+    assert f"`$.input_batch[1][{position}]`" in str(batch.value)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from([InputType.INTEGERS, InputType.FLOATS, InputType.DOUBLES]),
+    st.lists(INT32, max_size=8),
+    st.sampled_from([None, True, "1", [], {}]),
+    st.data(),
+)
+def test_first_element_of_wrong_type_is_named(input_type, numbers, wrong, data):
+    position = data.draw(st.integers(0, len(numbers)))
+    value = [*numbers[:position], wrong, *numbers[position:], "wrong too"]
+    with pytest.raises(InvalidInputError) as info:
+        parse_predict(json.dumps({"input": value}).encode(), input_type)
+    assert f"`$.input[{position}]`" in str(info.value)
+
+
+@pytest.mark.parametrize("text", ["Y", "YQ", "YQ=", "Y Q==", "YQ==\\n", "YQ==YQ==", "-_-_", "é", "====", "YWJj===="])
+def test_text_that_is_not_base64_is_refused(text):
+    with pytest.raises(InvalidInputError, match="base64 text"):
+        parse_predict(f'{{"input": "{text}"}}'.encode(), InputType.BYTES)
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\udc00", "\\ud83d", "a\\ud83da", "\\udc00\\ud800"])
+def test_half_a_character_is_refused(text):
+    with pytest.raises(InvalidInputError):
+        parse_predict(f'{{"input": "{text}"}}'.encode(), InputType.STRINGS)
+
+
+@pytest.mark.parametrize("input_type", list(InputType))
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "truncated"),
+        (b"hello", "malformed"),
+        (b"[1]", "Expected `object`"),
+        (b"null", "Expected `object`"),
+        (b"3", "Expected `object`"),
+        (b"{", "truncated"),
+        (b"{}", "The body has neither 'input' nor 'input_batch'"),
+        (b'{"version": "1"}', "The body has neither 'input' nor 'input_batch'"),
+        (b'{"inputs": [1]}', "unknown field `inputs`"),
+        (b'{"input_batch": [], "x": 1}', "unknown field `x`"),
+        (b'{"input": null}', "`$.input`"),
+        (b'{"input": {}}', "`$.input`"),
+        (b'{"input": 1}', "`$.input`"),
+        (b'{"input_batch": null}', "`$.input_batch`"),
+        (b'{"input_batch": {}}', "`$.input_batch`"),
+        (b'{"input_batch": "text"}', "`$.input_batch`"),
+        (b'{"input_batch": [null]}', "`$.input_batch[0]`"),
+        (b'{"input_batch": [], "version": 1.0}', "`$.version`"),
+        (b'{"input_batch": [], "version": null}', "`$.version`"),
+        (b'{"input_batch": [], "version": true}', "`$.version`"),
+        (b'{"input_batch": []} x', "trailing characters"),
+        (b'{"input_batch": [NaN]}', "malformed"),
+        (b'{"\xff": 1}', "This application's input type"),
+        (b"[" * 100_000, "This application's input type"),
+        (b'{"input_batch": ' + b"[" * 100_000, "This application's input type"),
+    ],
+)
+def test_bad_body_is_refused_with_what_is_wrong_and_what_is_expected(input_type, body, complaint):
+    with pytest.raises(InvalidInputError) as info:
+        parse_predict(body, input_type)
+    assert complaint in str(info.value)
+    assert f"This application's input type is '{input_type}': send a JSON object with 'input'" in str(info.value)
+    assert input_type.expectation in str(info.value)
+
+
+@pytest.mark.parametrize(("input_type", "value"), [(InputType.DOUBLES, [1.0]), (InputType.STRINGS, "a")])
+def test_input_and_input_batch_together_are_refused(input_type, value):
+    body = json.dumps({"input": value, "input_batch": [value]}).encode()
+    with pytest.raises(InvalidInputError, match="both 'input' and 'input_batch'"):
+        parse_predict(body, input_type)
+
+
+# --- answers
+
+
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [
+        ("1", 1),
+        ("-1.5", -1.5),
+        ('{"a": [1, null]}', {"a": [1, None]}),
+        ('"text"', "text"),
+        ("true", True),
+        ("null", None),
+        (" 1 ", 1),
+        ("text", "text"),
+        ("", ""),
+        ("01", "01"),
+        ("NaN", "NaN"),
+        ("1e999", "1e999"),
+        ("{", "{"),
+        ('"', '"'),
+        ("a\nb\0", "a\nb\0"),
+        ("é😀", "é😀"),
+        ("1 2", "1 2"),
+    ],
+)
+def test_output_is_json_when_it_parses_and_text_when_not(output, value):
+    answer = json.loads(format_prediction(7, output, None, None))
+    assert answer == {"query_id": 7, "output": value, "default": False}
+    assert type(answer["output"]) is type(value)
+
+
+def test_default_output_comes_with_reason_and_explanation():
+    answer = json.loads(format_prediction(8, "-1.0", "model_error", 'it said "no"\n'))
+    assert answer == {
+        "query_id": 8,
+        "output": -1.0,
+        "default": True,
+        "default_explanation": 'it said "no"\n',
+        "default_reason": "model_error",
+    }
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text() | json_values.map(json.dumps), st.none() | st.text())
+def test_every_answer_is_json(output, explanation):
+    reason = None if explanation is None else "model_too_slow"
+    reply = format_prediction(1, output, reason, explanation)
+    answer = json.loads(reply)
+    assert answer["default"] == (reason is not None)
+    assert answer.get("default_explanation") == explanation
+    try:
+        expected = json.loads(output)
+    except ValueError:
+        expected = output
+    shown = answer["output"]
+    assert shown in (expected, output) or (isinstance(shown, float) and math.isclose(shown, expected))
+
+
+@pytest.mark.parametrize("output", ["[" * 100_000, "[" * 100_000 + "]" * 100_000, "1" * 5000])
+def test_output_that_no_parser_takes_passes_as_text(output):
+    assert json.loads(format_prediction(1, output, None, None))["output"] == output
+
+
+def test_batch_keeps_the_order_of_its_answers():
+    single = [format_prediction(number, str(number * 10), None, None) for number in range(3)]
+    assert [answer["output"] for answer in json.loads(format_predictions(single))["batch_predictions"]] == [0, 10, 20]
+    assert json.loads(format_predictions([])) == {"batch_predictions": []}
+
+
+# --- the client's side
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.sampled_from(list(InputType)), st.none() | st.text(max_size=5))
+def test_frontend_reads_what_the_client_writes(data, input_type, version):
+    value = data.draw(good_values(input_type))
+    single = parse_predict(format_request(value, is_batch=False, version=version), input_type)
+    batch = parse_predict(format_request([value, value], is_batch=True, version=version), input_type)
+    assert (single.is_batch, batch.is_batch) == (False, True)
+    assert single.version == batch.version == version
+    assert batch.payloads == single.payloads * 2
+    assert_is_the_input(input_type, single.payloads[0], value)
+
+
+def test_array_travels_from_notebook_to_function():
+    numbers = np.array([0.1, 1e-40, 3.4e38], dtype=np.float32)
+    body = format_request(format_input(InputType.FLOATS, numbers), is_batch=False, version=None)
+    decoded = decode_input(InputType.FLOATS, parse_predict(body, InputType.FLOATS).payloads[0])
+    assert decoded.tobytes() == numbers.tobytes()
+
+
+def endless_list():
+    endless = []
+    endless.append(endless)
+    return endless
+
+
+@pytest.mark.parametrize(
+    "value", [[1j], [object()], "\ud800", endless_list()], ids=["complex", "object", "half a character", "endless"]
+)
+def test_input_that_is_no_json_is_refused_before_it_is_sent(value):
+    with pytest.raises(InvalidInputError, match="cannot be written as JSON"):
+        format_request(value, is_batch=False, version=None)
+
+
+def test_client_reads_what_the_frontend_writes():
+    reply = format_prediction(5, "[1, 2]", None, None)
+    [prediction] = parse_predictions(reply, latency_s=0.25)
+    assert prediction.output == [1, 2]
+    assert prediction.query_id == 5
+    assert prediction.latency_s == 0.25
+    assert (prediction.default, prediction.reason, prediction.explanation) == (False, None, None)
+
+
+def test_client_reads_a_batch_in_order():
+    reply = format_predictions(
+        [format_prediction(1, "a", None, None), format_prediction(2, "d", "not_linked", "No model.")]
+    )
+    first, second = parse_predictions(reply, latency_s=0.1)
+    assert (first.output, first.default) == ("a", False)
+    assert (second.output, second.default, second.reason) == ("d", True, "not_linked")
+    assert second.explanation == "No model."

@@ -1,0 +1,133 @@
+"""The queue of one model version, earliest deadline first."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
+from tests.support.queries import make_computation
+
+
+def filled(*computations):
+    queue = DeadlineQueue()
+    for computation in computations:
+        queue.put(computation)
+    return queue
+
+
+def answer_all(computation):
+    for query in computation.queries:
+        query.answer_default("queued_too_long", "Late.")
+
+
+def test_most_urgent_goes_first():
+    computations = [make_computation(deadline_s=deadline_s) for deadline_s in (3.0, 1.0, 2.0)]
+    queue = filled(*computations)
+    assert [computation.deadline_s for computation in queue.take(2)] == [1.0, 2.0]
+    assert queue.take(2) == [computations[0]]
+
+
+def test_of_two_with_the_same_deadline_the_older_goes_first():
+    computations = [make_computation(bytes([number])) for number in range(5)]
+    assert filled(*computations).take(5) == computations
+
+
+@pytest.mark.parametrize(("size", "num_taken"), [(0, 0), (1, 1), (3, 3), (4, 3), (1000, 3)])
+def test_at_most_so_many_are_taken(size, num_taken):
+    queue = filled(*(make_computation() for _ in range(3)))
+    assert len(queue.take(size)) == num_taken
+    assert len(queue) == 3 - num_taken
+
+
+def test_what_nobody_waits_for_is_dropped_and_leaves_room_for_another():
+    told = []
+    unwanted = make_computation(deadline_s=1.0, on_output=lambda computation, output: told.append(output))
+    wanted = make_computation(deadline_s=2.0)
+    queue = filled(unwanted, wanted)
+    answer_all(unwanted)
+    assert queue.take(1) == [wanted]
+    assert told == [None], "the cache must forget it, or others would join what never comes"
+    assert len(queue) == 0
+
+
+def test_backlog_of_what_nobody_wants_does_not_grow():
+    """A model without replicas may be asked for ever."""
+    queue = DeadlineQueue()
+    for number in range(100):
+        computation = make_computation(deadline_s=float(number))
+        queue.put(computation)
+        assert len(queue) == 1
+        answer_all(computation)
+
+
+def test_hastened_computation_moves_ahead_once():
+    patient, other = make_computation(b"p", deadline_s=9.0, slo_s=9.0), make_computation(b"o", deadline_s=5.0)
+    queue = filled(patient, other)
+    queue.hasten(patient, deadline_s=1.0, slo_s=0.5)
+    assert (patient.deadline_s, patient.slo_s) == (1.0, 0.5)
+    assert queue.take(10) == [patient, other]
+    assert queue.take(10) == []
+
+
+def test_hastened_computation_keeps_the_shorter_slo():
+    """A query with a long SLO may be nearly late."""
+    computation = make_computation(deadline_s=9.0, slo_s=0.5)
+    queue = filled(computation)
+    queue.hasten(computation, deadline_s=1.0, slo_s=60.0)
+    assert computation.slo_s == 0.5
+
+
+def test_hastened_computation_that_was_taken_does_not_come_back_by_itself():
+    told = []
+    computation = make_computation(deadline_s=9.0, on_output=lambda computation, output: told.append(output))
+    queue = filled(computation)
+    queue.take(1)
+    queue.hasten(computation, deadline_s=1.0, slo_s=1.0)
+    assert queue.take(1) == []
+    queue.put(computation)
+    queue.hasten(computation, deadline_s=0.5, slo_s=0.5)
+    assert queue.take(2) == [computation]
+    answer_all(computation)
+    assert queue.take(2) == []
+    assert told == [], "it is at a replica: its end is still to come"
+
+
+def test_empty_queue_gives_nothing():
+    queue = DeadlineQueue()
+    assert queue.take(5) == []
+    assert queue.drain() == []
+    assert len(queue) == 0
+
+
+def test_slo_is_that_of_the_most_urgent():
+    queue = filled(make_computation(deadline_s=2.0, slo_s=0.1), make_computation(deadline_s=1.0, slo_s=5.0))
+    assert queue.tightest_slo_s() == 5.0
+
+
+def test_drained_queue_is_empty_and_gives_only_what_is_wanted():
+    computations = [make_computation(deadline_s=number) for number in range(4)]
+    queue = filled(*computations)
+    answer_all(computations[1])
+    assert queue.drain() == [computations[0], computations[2], computations[3]]
+    assert len(queue) == 0
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=20), st.lists(st.integers(1, 6), max_size=10))
+def test_everything_wanted_comes_out_once_in_order(entries, sizes):
+    computations = [make_computation(deadline_s=float(deadline_s)) for deadline_s, _ in entries]
+    queue = filled(*computations)
+    for computation, (_, is_wanted) in zip(computations, entries, strict=True):
+        if not is_wanted:
+            answer_all(computation)
+    taken = []
+    for size in sizes:
+        batch = queue.take(size)
+        assert len(batch) <= size
+        taken += batch
+    taken += queue.drain()
+    # Python's sort is stable: the older of two stays first.
+    wanted = [computation for computation in computations if computation.is_wanted]
+    assert taken == sorted(wanted, key=lambda computation: computation.deadline_s)

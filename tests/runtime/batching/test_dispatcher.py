@@ -1,0 +1,842 @@
+"""The dispatcher hands queued computations to replicas, and every query gets its own answer."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
+from clipper_nb.runtime.batching.dispatcher import MAX_ATTEMPTS, Dispatcher
+from clipper_nb.runtime.batching.query import Computation, Query
+from tests.support.fake_clock import FakeLoop
+from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver
+from tests.support.queries import make_computation, make_query
+
+
+class Bench:
+    """A dispatcher with a loop that the test turns."""
+
+    def __init__(self, batch_size=100):
+        self.loop = FakeLoop()
+        self.observer = RecordingObserver()
+        self.dispatcher = Dispatcher(
+            MODEL_ID,
+            batch_size=batch_size,
+            observer=lambda: self.observer,
+            clock=self.loop.time,
+            call_soon=self.loop.call_soon,
+        )
+        self._ids = itertools.count()
+
+    def add_replica(self):
+        replica = FakeReplica(next(self._ids))
+        self.dispatcher.add_replica(replica)
+        self.loop.end_turn()
+        return replica
+
+    def submit(self, *payloads, deadline_s=1001.0, slo_s=1.0):
+        computations = [make_computation(payload, deadline_s, slo_s=slo_s) for payload in payloads]
+        for computation in computations:
+            self.dispatcher.submit(computation)
+        return computations
+
+    def answer(self, replica, *outputs):
+        self.dispatcher.batch_answered(replica.replica_id, list(outputs))
+        self.loop.end_turn()
+
+
+def outcome(computation):
+    """Return what each query of a computation was told: its output, or the reason for the default."""
+    return [(query.reason or query.output) if query.is_answered else None for query in computation.queries]
+
+
+# --- sending
+
+
+def test_idle_replica_gets_a_query_in_the_same_turn():
+    bench = Bench()
+    replica = bench.add_replica()
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]]
+
+
+def test_queries_of_one_turn_go_together():
+    bench = Bench()
+    replica = bench.add_replica()
+    bench.submit(b"a")
+    bench.submit(b"b", b"c")
+    assert replica.batches == [], "nothing is sent before the turn ends"
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a", b"b", b"c"]]
+
+
+def test_most_urgent_query_goes_first():
+    bench = Bench(batch_size=2)
+    replica = bench.add_replica()
+    bench.submit(b"later", deadline_s=1003.0)
+    bench.submit(b"last", deadline_s=1004.0)
+    bench.submit(b"first", deadline_s=1002.0)
+    bench.loop.end_turn()
+    assert replica.batches == [[b"first", b"later"]]
+
+
+def test_batch_is_not_larger_than_the_batch_size():
+    bench = Bench(batch_size=2)
+    replica = bench.add_replica()
+    bench.submit(b"a", b"b", b"c")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a", b"b"]]
+    assert bench.dispatcher.queue_length == 1
+    bench.answer(replica, "A", "B")
+    assert replica.batches[1:] == [[b"c"]]
+
+
+def test_busy_replica_gets_one_batch_at_a_time():
+    bench = Bench()
+    replica = bench.add_replica()
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.submit(b"b")
+    bench.submit(b"c")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]]
+    bench.answer(replica, "A")
+    assert replica.batches == [[b"a"], [b"b", b"c"]]
+
+
+def test_work_is_shared_among_idle_replicas():
+    bench = Bench(batch_size=2)
+    replicas = [bench.add_replica() for _ in range(3)]
+    bench.submit(b"a", b"b", b"c", b"d", b"e")
+    bench.loop.end_turn()
+    assert [replica.batches for replica in replicas] == [[[b"a", b"b"]], [[b"c", b"d"]], [[b"e"]]]
+
+
+def test_replica_that_has_been_idle_longest_is_next():
+    bench = Bench(batch_size=1)
+    first, second = bench.add_replica(), bench.add_replica()
+    for payload in (b"a", b"b", b"c"):
+        bench.submit(payload)
+        bench.loop.end_turn()
+        busy = first if len(first.batches) > len(second.batches) else second
+        bench.answer(busy, "X")
+    assert (first.batches, second.batches) == ([[b"a"], [b"c"]], [[b"b"]])
+
+
+def test_replica_that_joins_gets_what_has_waited():
+    bench = Bench()
+    bench.submit(b"a", b"b")
+    bench.loop.end_turn()
+    assert bench.dispatcher.queue_length == 2
+    assert bench.add_replica().batches == [[b"a", b"b"]]
+
+
+def test_nothing_is_sent_that_nobody_wants():
+    bench = Bench()
+    replica = bench.add_replica()
+    late, cancelled, wanted = bench.submit(b"late", b"cancelled", b"wanted")
+    late.queries[0].answer_default("queued_too_long", "Late.")
+    cancelled.queries[0].cancel()
+    bench.loop.end_turn()
+    assert replica.batches == [[b"wanted"]]
+    assert outcome(wanted) == [None]
+
+
+def test_idle_replica_stays_idle_when_all_that_waited_is_unwanted():
+    bench = Bench()
+    replica = bench.add_replica()
+    [unwanted] = bench.submit(b"unwanted")
+    unwanted.queries[0].cancel()
+    bench.loop.end_turn()
+    assert replica.batches == []
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]]
+
+
+def test_sent_computation_knows_when():
+    bench = Bench()
+    bench.add_replica()
+    [computation] = bench.submit(b"a")
+    assert computation.sent_s is None
+    bench.loop.advance(0.25)
+    assert computation.sent_s == 1000.0
+
+
+def test_changed_batch_size_holds_for_the_next_batch():
+    bench = Bench(batch_size=1)
+    replica = bench.add_replica()
+    bench.submit(b"a", b"b", b"c", b"d")
+    bench.loop.end_turn()
+    bench.dispatcher.set_batch_size(2)
+    bench.answer(replica, "A")
+    assert replica.batches == [[b"a"], [b"b", b"c"]]
+
+
+def test_same_batch_size_again_keeps_what_was_learned():
+    bench = Bench(batch_size=-1)
+    replica = bench.add_replica()
+    bench.submit(*(bytes([number]) for number in range(20)))
+    bench.loop.end_turn()
+    bench.answer(replica, "X")
+    bench.dispatcher.set_batch_size(-1)
+    bench.answer(replica, "X", "X", "X")
+    assert [len(batch) for batch in replica.batches] == [1, 3, 5]
+
+
+def test_each_replica_learns_its_own_batch_size():
+    bench = Bench(batch_size=-1)
+    quick, slow = bench.add_replica(), bench.add_replica()
+    bench.submit(*(bytes([number]) for number in range(50)))
+    bench.loop.end_turn()
+    bench.answer(quick, "X")
+    bench.loop.advance(0.9)
+    bench.answer(slow, "X")
+    assert (len(quick.batches[-1]), len(slow.batches[-1])) == (3, 1)
+
+
+# --- answers
+
+
+def test_every_query_of_a_batch_gets_its_own_output():
+    bench = Bench()
+    replica = bench.add_replica()
+    first, second = bench.submit(b"a", b"b")
+    bench.loop.end_turn()
+    bench.answer(replica, "A", "B")
+    assert (outcome(first), outcome(second)) == (["A"], ["B"])
+
+
+def test_queries_that_share_a_computation_share_its_output():
+    bench = Bench()
+    replica = bench.add_replica()
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    computation.join(make_query(1002.0))
+    bench.answer(replica, "A")
+    assert outcome(computation) == ["A", "A"]
+    assert replica.batches == [[b"a"]]
+
+
+def test_batch_is_counted_with_its_latency():
+    bench = Bench()
+    replica = bench.add_replica()
+    bench.submit(b"a", b"b")
+    bench.loop.end_turn()
+    bench.loop.advance(0.25)
+    bench.answer(replica, "A", "B")
+    assert bench.observer.answered == [(2, 0.25)]
+
+
+def test_failed_batch_gets_default_outputs_and_the_replica_lives_on():
+    bench = Bench()
+    replica = bench.add_replica()
+    first, second = bench.submit(b"a", b"b")
+    bench.loop.end_turn()
+    bench.submit(b"c")
+    bench.dispatcher.batch_failed(replica.replica_id, "Model digits-net:1 raised ValueError: no")
+    bench.loop.end_turn()
+    assert outcome(first) + outcome(second) == ["model_error"] * 2
+    assert first.queries[0].explanation == "Model digits-net:1 raised ValueError: no"
+    assert bench.observer.failed == [2]
+    assert replica.batches[1:] == [[b"c"]]
+
+
+@pytest.mark.parametrize("outputs", [[], ["A"], ["A", "B", "C"]])
+def test_wrong_number_of_outputs_is_a_model_error(outputs):
+    bench = Bench()
+    replica = bench.add_replica()
+    computations = bench.submit(b"a", b"b")
+    bench.loop.end_turn()
+    bench.answer(replica, *outputs)
+    assert [outcome(computation) for computation in computations] == [["model_error"]] * 2
+    explanation = computations[0].queries[0].explanation
+    assert f"returned {len(outputs)} outputs for 2 inputs" in explanation
+    assert bench.observer.failed == [2]
+    assert bench.observer.answered == []
+    bench.submit(b"c")
+    bench.loop.end_turn()
+    assert replica.batches[1:] == [[b"c"]]
+
+
+def test_answer_that_comes_after_the_deadline_changes_nothing():
+    bench = Bench()
+    replica = bench.add_replica()
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    computation.queries[0].answer_default("model_too_slow", "Late.")
+    bench.answer(replica, "A")
+    assert outcome(computation) == ["model_too_slow"]
+    assert computation.queries[0].output == ""
+
+
+def test_client_that_asks_again_on_its_answer_is_served_in_the_next_batch():
+    bench = Bench()
+    replica = bench.add_replica()
+    asked = []
+
+    def ask_again(query):
+        asked.extend(bench.submit(b"again"))
+
+    computation = make_computation(b"a", num_queries=0)
+    computation.join(make_query(on_answered=ask_again))
+    bench.dispatcher.submit(computation)
+    bench.loop.end_turn()
+    bench.answer(replica, "A")
+    assert replica.batches == [[b"a"], [b"again"]]
+    bench.answer(replica, "AGAIN")
+    assert outcome(asked[0]) == ["AGAIN"]
+
+
+# --- replicas that go
+
+
+def test_draining_replica_finishes_and_gets_nothing_new():
+    bench = Bench()
+    draining, other = bench.add_replica(), bench.add_replica()
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.dispatcher.drain_replica(draining.replica_id)
+    bench.submit(b"b")
+    bench.submit(b"c")
+    bench.loop.end_turn()
+    bench.submit(b"d")
+    assert bench.dispatcher.num_replicas == 1
+    assert not bench.dispatcher.has_replica(draining.replica_id)
+    bench.answer(draining, "A")
+    assert outcome(computation) == ["A"]
+    assert draining.batches == [[b"a"]]
+    assert other.batches == [[b"b", b"c"]]
+
+
+def test_idle_replica_that_drains_gets_nothing_new():
+    bench = Bench()
+    draining, other = bench.add_replica(), bench.add_replica()
+    bench.submit(b"a")
+    bench.dispatcher.drain_replica(draining.replica_id)
+    bench.loop.end_turn()
+    assert (draining.batches, other.batches) == ([], [[b"a"]])
+
+
+def test_last_replica_finishes_what_is_queued_before_it_goes():
+    """Whoever scales to nothing loses no query that was taken in before."""
+    bench = Bench(batch_size=1)
+    replica = bench.add_replica()
+    computations = bench.submit(b"a", b"b", b"c")
+    bench.loop.end_turn()
+    bench.dispatcher.drain_replica(replica.replica_id)
+    assert bench.dispatcher.num_replicas == 0, "there is nobody for queries that come now"
+    for output in ("A", "B", "C"):
+        bench.answer(replica, output)
+    assert replica.batches == [[b"a"], [b"b"], [b"c"]]
+    assert [outcome(computation) for computation in computations] == [["A"], ["B"], ["C"]]
+    bench.submit(b"d")
+    bench.loop.end_turn()
+    assert len(replica.batches) == 3
+
+
+def test_last_replica_that_is_idle_takes_what_came_in_its_turn():
+    bench = Bench()
+    replica = bench.add_replica()
+    bench.submit(b"a")
+    bench.dispatcher.drain_replica(replica.replica_id)
+    assert replica.batches == [[b"a"]]
+    bench.answer(replica, "A")
+    bench.submit(b"b")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]]
+
+
+def test_draining_replica_that_fails_is_done_too():
+    bench = Bench()
+    replica = bench.add_replica()
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.dispatcher.drain_replica(replica.replica_id)
+    bench.dispatcher.batch_failed(replica.replica_id, "It raised.")
+    bench.submit(b"b")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]]
+
+
+def test_query_of_a_lost_replica_goes_to_another():
+    bench = Bench()
+    lost = bench.add_replica()
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    other = bench.add_replica()
+    bench.dispatcher.remove_replica(lost.replica_id)
+    assert computation.sent_s is None
+    bench.loop.end_turn()
+    assert other.batches == [[b"a"]]
+    assert bench.observer.lost == [1]
+    bench.answer(other, "A")
+    assert outcome(computation) == ["A"]
+
+
+def test_query_of_a_lost_replica_waits_for_another_to_join():
+    bench = Bench()
+    bench.submit(b"a")
+    lost = bench.add_replica()
+    bench.dispatcher.remove_replica(lost.replica_id)
+    assert bench.add_replica().batches == [[b"a"]]
+
+
+def test_query_that_took_two_replicas_with_it_is_not_sent_again():
+    bench = Bench()
+    replicas = [bench.add_replica() for _ in range(3)]
+    [computation] = bench.submit(b"deadly")
+    bench.loop.end_turn()
+    for replica in replicas[:2]:
+        assert replica.batches == [[b"deadly"]]
+        bench.dispatcher.remove_replica(replica.replica_id)
+        bench.loop.end_turn()
+    assert replicas[2].batches == []
+    assert outcome(computation) == ["model_error"]
+    assert "Two replicas of digits-net:1 were lost" in computation.queries[0].explanation
+
+
+def test_query_of_a_lost_replica_that_is_late_is_not_sent_again():
+    bench = Bench()
+    lost, other = bench.add_replica(), bench.add_replica()
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    computation.queries[0].answer_default("model_too_slow", "Late.")
+    bench.dispatcher.remove_replica(lost.replica_id)
+    bench.loop.end_turn()
+    assert other.batches == []
+
+
+def test_query_that_could_not_be_sent_goes_to_another_and_has_both_tries_left():
+    bench = Bench()
+    gone = bench.add_replica()
+    gone.is_reachable = False
+    replicas = [bench.add_replica() for _ in range(2)]
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    assert replicas[0].batches == [[b"a"]]
+    assert not bench.dispatcher.has_replica(gone.replica_id)
+    bench.dispatcher.remove_replica(replicas[0].replica_id)
+    bench.loop.end_turn()
+    assert replicas[1].batches == [[b"a"]]
+    bench.answer(replicas[1], "A")
+    assert outcome(computation) == ["A"]
+
+
+def test_unreachable_replicas_do_not_use_up_the_tries():
+    bench = Bench()
+    for _ in range(5):
+        bench.add_replica().is_reachable = False
+    last = bench.add_replica()
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    assert last.batches == [[b"a"]]
+    assert bench.dispatcher.num_replicas == 1
+
+
+def test_lost_replica_takes_nothing_else_with_it():
+    bench = Bench(batch_size=1)
+    lost, other = bench.add_replica(), bench.add_replica()
+    first, second = bench.submit(b"a", b"b")
+    bench.loop.end_turn()
+    bench.dispatcher.remove_replica(lost.replica_id)
+    bench.answer(other, "B")
+    assert (outcome(first), outcome(second)) == ([None], ["B"])
+    bench.answer(other, "A")
+    assert outcome(first) == ["A"]
+
+
+def test_draining_replica_that_is_used_again_goes_on():
+    bench = Bench()
+    replica = bench.add_replica()
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.dispatcher.drain_replica(replica.replica_id)
+    bench.dispatcher.add_replica(replica)
+    assert bench.dispatcher.num_replicas == 1
+    bench.submit(b"b")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]], "it is still busy"
+    bench.answer(replica, "A")
+    assert outcome(computation) == ["A"]
+    assert replica.batches[1:] == [[b"b"]]
+
+
+@pytest.mark.parametrize("go", [Dispatcher.drain_replica, Dispatcher.remove_replica])
+def test_replica_may_go_twice_or_be_unknown(go):
+    bench = Bench()
+    replica = bench.add_replica()
+    go(bench.dispatcher, 99)
+    go(bench.dispatcher, replica.replica_id)
+    go(bench.dispatcher, replica.replica_id)
+    bench.dispatcher.remove_replica(replica.replica_id)
+    assert bench.dispatcher.num_replicas == 0
+
+
+def test_replicas_are_counted_while_they_can_be_used():
+    bench = Bench()
+    replicas = [bench.add_replica() for _ in range(3)]
+    assert bench.dispatcher.num_replicas == 3
+    bench.dispatcher.drain_replica(replicas[0].replica_id)
+    bench.dispatcher.remove_replica(replicas[1].replica_id)
+    assert bench.dispatcher.num_replicas == 1
+    assert [bench.dispatcher.has_replica(number) for number in range(4)] == [False, False, True, False]
+
+
+def test_removed_version_gives_what_waits_its_default():
+    bench = Bench()
+    told = []
+    computation = make_computation(on_output=lambda computation, output: told.append(output))
+    bench.dispatcher.submit(computation)
+    bench.dispatcher.close()
+    assert outcome(computation) == ["no_ready_replica"]
+    explanation = computation.queries[0].explanation
+    assert explanation.startswith("No connected models found for query: version '1' of model 'digits-net' was removed")
+    assert told == [None]
+    assert bench.dispatcher.queue_length == 0
+
+
+def test_query_at_a_replica_is_not_sent_again_after_its_version_was_removed():
+    bench = Bench()
+    lost, other = bench.add_replica(), bench.add_replica()
+    [computation] = bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.dispatcher.close()
+    assert outcome(computation) == [None], "it may still be answered"
+    bench.dispatcher.remove_replica(lost.replica_id)
+    bench.loop.end_turn()
+    assert other.batches == []
+    assert outcome(computation) == ["no_ready_replica"]
+
+
+# --- queries that hasten a computation
+
+
+def test_hastened_computation_overtakes():
+    """A query with a shorter SLO may join one that waits."""
+    bench = Bench(batch_size=1)
+    replica = bench.add_replica()
+    bench.submit(b"busy")
+    bench.loop.end_turn()
+    [patient] = bench.submit(b"patient", deadline_s=1009.0, slo_s=9.0)
+    bench.submit(b"other", deadline_s=1005.0)
+    bench.dispatcher.hasten(patient, deadline_s=1001.0, slo_s=1.0)
+    for _ in range(3):
+        bench.answer(replica, "X")
+    assert replica.batches == [[b"busy"], [b"patient"], [b"other"]]
+
+
+def test_hastened_computation_is_counted_once():
+    bench = Bench()
+    [computation] = bench.submit(b"a", deadline_s=1009.0)
+    bench.dispatcher.hasten(computation, deadline_s=1001.0, slo_s=1.0)
+    assert bench.dispatcher.queue_length == 1
+    bench.add_replica()
+    assert bench.dispatcher.queue_length == 0
+
+
+def test_hastened_computation_that_comes_back_is_sent_once():
+    bench = Bench()
+    [computation] = bench.submit(b"a", deadline_s=1009.0)
+    bench.dispatcher.hasten(computation, deadline_s=1001.0, slo_s=1.0)
+    lost, other = bench.add_replica(), bench.add_replica()
+    assert lost.batches == [[b"a"]]
+    bench.dispatcher.remove_replica(lost.replica_id)
+    bench.loop.end_turn()
+    assert other.batches == [[b"a"]]
+    bench.answer(other, "A")
+    assert outcome(computation) == ["A"]
+    assert other.batches == [[b"a"]]
+
+
+def test_computation_that_is_at_a_replica_may_be_hastened():
+    bench = Bench()
+    replica = bench.add_replica()
+    [computation] = bench.submit(b"a", deadline_s=1009.0)
+    bench.loop.end_turn()
+    bench.dispatcher.hasten(computation, deadline_s=1001.0, slo_s=1.0)
+    bench.answer(replica, "A")
+    assert replica.batches == [[b"a"]]
+
+
+# --- every query gets its own answer
+
+
+def output_of(payload):
+    """The model: every input has an output of its own."""
+    return f"output of {payload.decode()}"
+
+
+class CheckedReplica(FakeReplica):
+    """A replica that sees to it that it is only sent what it should be."""
+
+    def __init__(self, replica_id, machine):
+        super().__init__(replica_id)
+        self.machine = machine
+        self.batch = None
+        self.is_lost = False
+        self.is_draining = False
+
+    def send_batch(self, payloads):
+        assert not self.is_lost, "a batch for a replica that is lost"
+        assert not (self.is_draining and self.machine.usable()), "a batch for a replica that drains"
+        assert self.batch is None, "a second batch for a busy replica"
+        assert payloads, "an empty batch"
+        if self.machine.batch_size > 0:
+            assert len(payloads) <= self.machine.batch_size
+        for payload in payloads:
+            assert self.machine.computations[payload].is_wanted, "a computation that nobody wants"
+            assert payload not in self.machine.removed, "an input of the version that is gone"
+        if not super().send_batch(payloads):
+            self.machine.leave(self)
+            self.machine.num_undelivered += len(payloads)
+            return False
+        self.batch = list(payloads)
+        for payload in payloads:
+            self.machine.num_sent[payload] += 1
+            assert self.machine.num_sent[payload] <= MAX_ATTEMPTS, "a third try"
+        return True
+
+
+class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
+    """Random schedules of queries, answers, failures, replicas that come, drain and go, and time."""
+
+    def __init__(self):
+        super().__init__()
+        self.loop = FakeLoop()
+        self.observer = RecordingObserver()
+        self.numbers = itertools.count()
+        self.replicas = []
+        self.computations = {}
+        self.num_sent = {}
+        self.queries = {}  # query → payload
+        self.answers = {}  # query → when it was answered
+        self.cancelled = set()
+        self.excused = set()  # payloads that a model failed on, or that ended two replicas
+        self.removed = set()  # payloads that were there when the version was removed
+        self.num_undelivered = 0
+
+    @initialize(batch_size=st.sampled_from([-1, 1, 2, 3, 10]))
+    def begin(self, batch_size):
+        self.batch_size = batch_size
+        self.dispatcher = Dispatcher(
+            MODEL_ID,
+            batch_size=batch_size,
+            observer=lambda: self.observer,
+            clock=self.loop.time,
+            call_soon=self.loop.call_soon,
+        )
+
+    # --- what clients do
+
+    @rule(num_inputs=st.integers(1, 5), slo_s=st.sampled_from([0.1, 0.5, 2.0]))
+    def ask(self, num_inputs, slo_s):
+        for _ in range(num_inputs):
+            payload = b"input %d" % next(self.numbers)
+            computation = Computation(MODEL_ID, payload, deadline_s=self.loop.time() + slo_s, slo_s=slo_s)
+            self.computations[payload] = computation
+            self.num_sent[payload] = 0
+            self._join(computation, slo_s)
+            self.dispatcher.submit(computation)
+
+    @precondition(lambda self: self._pending())
+    @rule(data=st.data(), slo_s=st.sampled_from([0.1, 2.0]))
+    def ask_the_same(self, data, slo_s):
+        computation = data.draw(st.sampled_from(self._pending()))
+        deadline_s = self._join(computation, slo_s).deadline_s
+        if deadline_s < computation.deadline_s:
+            self.dispatcher.hasten(computation, deadline_s=deadline_s, slo_s=slo_s)
+
+    @precondition(lambda self: self._waiting())
+    @rule(data=st.data())
+    def give_up(self, data):
+        query = data.draw(st.sampled_from(self._waiting()))
+        query.cancel()
+        self.cancelled.add(query)
+
+    # --- what replicas do
+
+    @rule()
+    def replica_joins(self):
+        replica = CheckedReplica(next(self.numbers), self)
+        self.replicas.append(replica)
+        self.dispatcher.add_replica(replica)
+
+    @precondition(lambda self: self._busy())
+    @rule(data=st.data())
+    def replica_answers(self, data):
+        replica = data.draw(st.sampled_from(self._busy()))
+        batch = self._finish(replica)
+        self.dispatcher.batch_answered(replica.replica_id, [output_of(payload) for payload in batch])
+        self._leave_if_done(replica)
+
+    @precondition(lambda self: self._busy())
+    @rule(data=st.data())
+    def model_raises(self, data):
+        replica = data.draw(st.sampled_from(self._busy()))
+        self.excused.update(self._finish(replica))
+        self.dispatcher.batch_failed(replica.replica_id, "It raised.")
+        self._leave_if_done(replica)
+
+    @precondition(lambda self: self._busy())
+    @rule(data=st.data(), num_outputs=st.integers(0, 6))
+    def model_returns_the_wrong_number(self, data, num_outputs):
+        replica = data.draw(st.sampled_from(self._busy()))
+        batch = self._finish(replica)
+        outputs = [output_of(payload) for payload in batch][:num_outputs]
+        outputs += ["too many"] * (num_outputs - len(outputs))
+        if num_outputs != len(batch):
+            self.excused.update(batch)
+        self.dispatcher.batch_answered(replica.replica_id, outputs)
+        self._leave_if_done(replica)
+
+    @precondition(lambda self: self.replicas)
+    @rule(data=st.data())
+    def replica_is_lost(self, data):
+        replica = data.draw(st.sampled_from(self.replicas))
+        for payload in replica.batch or ():
+            if self.num_sent[payload] == MAX_ATTEMPTS:
+                self.excused.add(payload)
+        self.leave(replica)
+        self.dispatcher.remove_replica(replica.replica_id)
+
+    @precondition(lambda self: self.replicas)
+    @rule(data=st.data())
+    def replica_drains(self, data):
+        replica = data.draw(st.sampled_from(self.replicas))
+        replica.is_draining = True
+        self.dispatcher.drain_replica(replica.replica_id)
+        self._leave_if_done(replica)
+
+    @precondition(lambda self: self.replicas)
+    @rule(data=st.data())
+    def replica_is_used_again(self, data):
+        replica = data.draw(st.sampled_from(self.replicas))
+        replica.is_draining = False
+        self.dispatcher.add_replica(replica)
+
+    @precondition(lambda self: self.replicas)
+    @rule(data=st.data())
+    def replica_becomes_unreachable(self, data):
+        data.draw(st.sampled_from(self.replicas)).is_reachable = False
+
+    # --- what else happens
+
+    @rule(batch_size=st.sampled_from([-1, 1, 4]))
+    def batch_size_changes(self, batch_size):
+        self.batch_size = batch_size
+        self.dispatcher.set_batch_size(batch_size)
+
+    @rule()
+    def version_is_removed(self):
+        self.removed.update(self.computations)
+        self.dispatcher.close()
+        assert self.dispatcher.queue_length == 0
+
+    @rule()
+    def turn_ends(self):
+        self.loop.end_turn()
+        idle = [r for r in self.replicas if r.batch is None and not r.is_draining]
+        if idle:
+            assert self.dispatcher.queue_length == 0, "something waits while a replica is idle"
+
+    @rule(seconds=st.sampled_from([0.01, 0.1, 0.6]))
+    def time_passes(self, seconds):
+        self.loop.advance(seconds)
+
+    # --- what always holds
+
+    @invariant()
+    def replicas_are_those_that_are_connected(self):
+        if hasattr(self, "dispatcher"):
+            assert self.dispatcher.num_replicas == len(self.usable())
+            assert all(self.dispatcher.has_replica(replica.replica_id) for replica in self.usable())
+
+    @invariant()
+    def nobody_waits_beyond_the_deadline(self):
+        assert all(query.deadline_s > self.loop.time() for query in self._waiting())
+
+    @invariant()
+    def every_batch_is_counted_once(self):
+        in_flight = sum(len(replica.batch) for replica in self.replicas if replica.batch)
+        ended = sum(size for size, _ in self.observer.answered) + sum(self.observer.failed) + sum(self.observer.lost)
+        assert ended + in_flight == sum(self.num_sent.values()) + self.num_undelivered
+
+    def teardown(self):
+        self.loop.advance(10.0)
+        for query in self.queries:
+            assert (query in self.answers) != (query in self.cancelled)
+        # A computation that is over keeps nobody waiting.
+        assert not any(computation.is_wanted for computation in self.computations.values())
+
+    # --- behind the rules
+
+    def leave(self, replica):
+        """A replica is gone."""
+        replica.is_lost = True
+        replica.batch = None
+        if replica in self.replicas:
+            self.replicas.remove(replica)
+
+    def usable(self):
+        """Return the replicas that take whatever comes."""
+        return [replica for replica in self.replicas if not replica.is_draining]
+
+    def _finish(self, replica):
+        batch, replica.batch = replica.batch, None
+        return batch
+
+    def _leave_if_done(self, replica):
+        if replica.is_draining and replica.batch is None:
+            self.leave(replica)
+
+    def _join(self, computation, slo_s):
+        now_s = self.loop.time()
+        query = Query(next(self.numbers), arrived_s=now_s, deadline_s=now_s + slo_s, on_answered=self._on_answered)
+        self.queries[query] = computation.payload
+        computation.join(query)
+        # A timer of its own, for these queries have different SLOs.
+        DeadlineTimer(self.loop, self._on_deadline).add(query)
+        return query
+
+    def _on_deadline(self, query):
+        assert query.deadline_s <= self.loop.time()
+        query.answer_default("model_too_slow" if query.computation.sent_s is not None else "queued_too_long", "Late.")
+
+    def _on_answered(self, query):
+        payload = self.queries[query]
+        assert query not in self.answers, "answered twice"
+        assert query not in self.cancelled, "answered after it was cancelled"
+        self.answers[query] = self.loop.time()
+        if query.reason is None:
+            assert query.output == output_of(payload), "the answer of another query"
+            assert self.num_sent[payload] > 0
+        elif query.reason == "model_error":
+            assert payload in self.excused, "a model error where no model failed"
+        elif query.reason == "no_ready_replica":
+            assert payload in self.removed, "no replica, for a version that was not removed"
+        elif query.reason == "model_too_slow":
+            assert any(payload in (replica.batch or ()) for replica in self.replicas), "no replica has it"
+            assert self.loop.time() >= query.deadline_s
+        else:
+            assert query.reason == "queued_too_long"
+            assert not any(payload in (replica.batch or ()) for replica in self.replicas), "a replica has it"
+            assert self.loop.time() >= query.deadline_s
+
+    def _busy(self):
+        return [replica for replica in self.replicas if replica.batch is not None]
+
+    def _waiting(self):
+        return [query for query in self.queries if not query.is_answered]
+
+    def _pending(self):
+        return [computation for computation in self.computations.values() if computation.is_wanted]
+
+
+TestEveryQueryGetsItsOwnAnswer = EveryQueryGetsItsOwnAnswer.TestCase
+TestEveryQueryGetsItsOwnAnswer.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)

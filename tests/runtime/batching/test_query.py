@@ -1,0 +1,115 @@
+"""A query is answered once; a computation answers all who share it."""
+
+from __future__ import annotations
+
+import pytest
+
+from clipper_nb.protocol.records import DEFAULT_REASONS
+from clipper_nb.runtime.batching import query as reasons
+from tests.support.queries import make_computation, make_query
+
+
+def test_query_is_answered_with_the_output():
+    answered = []
+    query = make_query(on_answered=answered.append)
+    query.answer("3")
+    assert answered == [query]
+    assert query.is_answered
+    assert (query.output, query.reason, query.explanation) == ("3", None, None)
+
+
+def test_query_is_answered_with_the_default_and_why():
+    answered = []
+    query = make_query(on_answered=answered.append)
+    query.answer_default(reasons.MODEL_ERROR, "It raised.")
+    assert answered == [query]
+    assert (query.reason, query.explanation) == ("model_error", "It raised.")
+
+
+@pytest.mark.parametrize("first", ["answer", "default", "cancel"])
+@pytest.mark.parametrize("second", ["answer", "default"])
+def test_only_the_first_answer_counts(first, second):
+    answered = []
+    query = make_query(on_answered=lambda query: answered.append((query.output, query.reason)))
+    acts = {
+        "answer": lambda: query.answer("3"),
+        "default": lambda: query.answer_default(reasons.MODEL_TOO_SLOW, "Late."),
+        "cancel": query.cancel,
+    }
+    acts[first]()
+    state = (query.output, query.reason, query.explanation)
+    acts[second]()
+    assert len(answered) == (first != "cancel")
+    assert (query.output, query.reason, query.explanation) == state
+
+
+def test_answer_is_complete_when_it_is_told():
+    """Whoever is told reads it at once."""
+    seen = []
+    make_query(on_answered=lambda query: seen.append((query.is_answered, query.output))).answer("3")
+    make_query(on_answered=lambda query: seen.append((query.is_answered, query.reason))).answer_default("r", "e")
+    assert seen == [(True, "3"), (True, "r")]
+
+
+def test_all_queries_of_a_computation_get_its_output():
+    computation = make_computation(num_queries=3)
+    computation.succeed("3")
+    assert [query.output for query in computation.queries] == ["3"] * 3
+
+
+def test_all_queries_of_a_failed_computation_get_the_default():
+    computation = make_computation(num_queries=2)
+    computation.fail("It raised.")
+    assert [query.reason for query in computation.queries] == ["model_error"] * 2
+
+
+def test_all_queries_of_a_computation_that_is_given_up_get_the_reason():
+    computation = make_computation(num_queries=2)
+    computation.give_up(reasons.NO_READY_REPLICA, "It was removed.")
+    answers = [(query.reason, query.explanation) for query in computation.queries]
+    assert answers == [("no_ready_replica", "It was removed.")] * 2
+
+
+def test_computation_is_wanted_until_its_last_query_is_answered():
+    computation = make_computation(num_queries=2)
+    first, second = computation.queries
+    assert computation.is_wanted
+    first.answer_default(reasons.QUEUED_TOO_LONG, "Late.")
+    assert computation.is_wanted
+    second.cancel()
+    assert not computation.is_wanted
+
+
+def test_computation_without_queries_is_not_wanted():
+    assert not make_computation(num_queries=0).is_wanted
+
+
+def test_late_query_keeps_its_default():
+    computation = make_computation(num_queries=2)
+    computation.queries[0].answer_default(reasons.MODEL_TOO_SLOW, "Late.")
+    computation.succeed("3")
+    assert [(query.output, query.reason) for query in computation.queries] == [("", "model_too_slow"), ("3", None)]
+
+
+@pytest.mark.parametrize(
+    ("end", "output"),
+    [
+        (lambda computation: computation.succeed("3"), "3"),
+        (lambda computation: computation.fail("It raised."), None),
+        (lambda computation: computation.give_up("no_ready_replica", "It was removed."), None),
+        (lambda computation: computation.abandon(), None),
+    ],
+)
+def test_cache_hears_of_the_end_before_the_queries_do(end, output):
+    """A client that asks again on its answer must find it, not join what is over."""
+    told = []
+    computation = make_computation(on_output=lambda computation, output: told.append(output))
+    computation.join(make_query(on_answered=lambda query: told.append("query")))
+    end(computation)
+    assert told[0] == output
+    assert told.count(output) == 1
+
+
+def test_reasons_are_those_of_the_records():
+    legal = {reasons.NOT_LINKED, reasons.NO_READY_REPLICA, reasons.QUEUED_TOO_LONG}
+    assert legal | {reasons.MODEL_TOO_SLOW, reasons.MODEL_ERROR} == set(DEFAULT_REASONS)

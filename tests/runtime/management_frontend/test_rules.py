@@ -1,0 +1,264 @@
+"""What may be changed in the configuration, and how."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from clipper_nb.errors import (
+    ApplicationNotFoundError,
+    ClipperException,
+    ExistsError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NotFoundError,
+)
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Configuration
+from clipper_nb.runtime.management_frontend import rules
+from tests.support.records import make_application, make_configuration, make_version
+
+DIGITS = make_application()
+V1 = make_version(registered_at=1.0)
+V2 = make_version(version="2", registered_at=2.0)
+LINKED = make_configuration(V1, V2, applications=(DIGITS,), links={"digits": "digits-net"})
+
+
+# --- applications
+
+
+def test_application_is_added():
+    changed = rules.register_application(Configuration(), DIGITS)
+    assert changed.applications == {"digits": DIGITS}
+    assert rules.find_application(changed, "digits") is DIGITS
+
+
+def test_application_name_that_is_taken_is_refused():
+    with pytest.raises(ExistsError, match="'digits' already exists"):
+        rules.register_application(LINKED, make_application(slo_micros=5))
+
+
+def test_removed_application_takes_its_link_along():
+    """An application registered anew under the name is a new one."""
+    changed = rules.unregister_application(LINKED, "digits")
+    assert changed.applications == {}
+    assert changed.links == {}
+    assert changed.versions == LINKED.versions
+
+
+def test_unknown_application_is_named_with_the_known_ones():
+    for change in (
+        lambda: rules.find_application(LINKED, "digit"),
+        lambda: rules.unregister_application(LINKED, "digit"),
+        lambda: rules.link_model(LINKED, "digit", "digits-net"),
+        lambda: rules.unlink_model(LINKED, "digit", "digits-net"),
+    ):
+        with pytest.raises(ApplicationNotFoundError, match=r"'digit' exists\. Applications: digits\."):
+            change()
+
+
+# --- links
+
+
+def test_model_is_linked():
+    before = make_configuration(V1, applications=(DIGITS,))
+    assert rules.link_model(before, "digits", "digits-net").links == {"digits": "digits-net"}
+
+
+def test_link_to_an_unknown_model_is_refused():
+    before = make_configuration(V1, applications=(DIGITS,))
+    with pytest.raises(ModelNotFoundError, match=r"No model with name 'digit-net' exists\. Models: digits-net\."):
+        rules.link_model(before, "digits", "digit-net")
+
+
+def test_link_to_a_model_without_a_current_version_is_refused():
+    before = make_configuration(V1, applications=(DIGITS,), current={})
+    with pytest.raises(ModelNotFoundError):
+        rules.link_model(before, "digits", "digits-net")
+
+
+def test_link_between_two_input_types_is_refused_with_both():
+    before = make_configuration(make_version(input_type=InputType.DOUBLES), applications=(DIGITS,))
+    with pytest.raises(InvalidRequestError, match=r"takes doubles .*takes strings"):
+        rules.link_model(before, "digits", "digits-net")
+
+
+def test_input_type_of_the_current_version_counts_for_a_link():
+    doubles = make_version(version="2", input_type=InputType.DOUBLES)
+    before = make_configuration(V1, doubles, applications=(DIGITS,), current={"digits-net": "1"})
+    assert rules.link_model(before, "digits", "digits-net").links == {"digits": "digits-net"}
+
+
+def test_same_link_again_is_refused():
+    with pytest.raises(ExistsError, match="already linked to application 'digits'"):
+        rules.link_model(LINKED, "digits", "digits-net")
+
+
+def test_second_model_is_refused_with_the_way_out():
+    before = rules.register_version(LINKED, make_version("other"))
+    with pytest.raises(ExistsError, match=r"unlink_model_from_app\('digits', 'digits-net'\)"):
+        rules.link_model(before, "digits", "other")
+
+
+def test_link_is_removed():
+    assert rules.unlink_model(LINKED, "digits", "digits-net").links == {}
+
+
+@pytest.mark.parametrize("model_name", ["other", "digit-net"])
+def test_link_that_does_not_exist_cannot_be_removed(model_name):
+    with pytest.raises(NotFoundError, match="is not linked to application 'digits'"):
+        rules.unlink_model(LINKED, "digits", model_name)
+
+
+# --- versions
+
+
+def test_new_version_becomes_current():
+    changed = rules.register_version(make_configuration(V1), V2)
+    assert changed.current_versions == {"digits-net": "2"}
+    assert set(changed.versions) == {("digits-net", "1"), ("digits-net", "2")}
+
+
+def test_version_is_immutable():
+    with pytest.raises(ExistsError, match="already has a version '1'"):
+        rules.register_version(LINKED, make_version(input_type=InputType.STRINGS, batch_size=5))
+
+
+def test_version_that_a_linked_application_cannot_use_is_refused():
+    with pytest.raises(InvalidRequestError, match="linked to application 'digits', which takes strings"):
+        rules.register_version(LINKED, make_version(version="3", input_type=InputType.DOUBLES))
+
+
+def test_version_of_another_input_type_is_fine_without_a_link():
+    doubles = make_version(version="3", input_type=InputType.DOUBLES)
+    changed = rules.register_version(make_configuration(V1, applications=(DIGITS,)), doubles)
+    assert changed.current_versions == {"digits-net": "3"}
+
+
+def test_version_is_removed_and_the_current_one_stays():
+    changed = rules.unregister_version(LINKED, ModelId("digits-net", "1"))
+    assert set(changed.versions) == {("digits-net", "2")}
+    assert changed.current_versions == {"digits-net": "2"}
+
+
+def test_model_whose_current_version_is_removed_has_none():
+    """Which of the others should serve is for a person to say."""
+    changed = rules.unregister_version(LINKED, ModelId("digits-net", "2"))
+    assert changed.current_versions == {}
+    assert changed.links == LINKED.links
+
+
+def test_current_version_is_set():
+    changed = rules.set_current_version(LINKED, ModelId("digits-net", "1"))
+    assert changed.current_versions == {"digits-net": "1"}
+
+
+def test_version_of_another_input_type_cannot_become_current_for_a_link():
+    doubles = make_version(version="3", input_type=InputType.DOUBLES)
+    before = make_configuration(
+        V1, doubles, applications=(DIGITS,), links={"digits": "digits-net"}, current={"digits-net": "1"}
+    )
+    with pytest.raises(InvalidRequestError, match="a version that takes doubles cannot serve it"):
+        rules.set_current_version(before, ModelId("digits-net", "3"))
+
+
+@pytest.mark.parametrize(
+    "change", [rules.find_version, rules.unregister_version, rules.set_current_version], ids=lambda f: f.__name__
+)
+def test_unknown_version_is_named_with_the_known_ones(change):
+    with pytest.raises(ModelNotFoundError, match=r"and version '3' exists\. Versions: 1, 2\."):
+        change(LINKED, ModelId("digits-net", "3"))
+    with pytest.raises(ModelNotFoundError, match=r"No model with name 'other' exists\. Models: digits-net\."):
+        change(LINKED, ModelId("other", "1"))
+
+
+# --- all together
+
+names = st.sampled_from(["a", "b"])
+versions = st.sampled_from(["1", "2"])
+input_types = st.sampled_from([InputType.STRINGS, InputType.DOUBLES])
+
+
+class AnyChanges(RuleBasedStateMachine):
+    """Whatever is asked for in whatever order, the configuration makes sense afterwards."""
+
+    def __init__(self):
+        super().__init__()
+        self.configuration = Configuration()
+
+    def change(self, rule_function, *args):
+        before = self.configuration
+        copies = [dict(mapping) for mapping in _mappings(before)]
+        try:
+            self.configuration = rule_function(before, *args)
+        except ClipperException:
+            pass
+        assert [dict(mapping) for mapping in _mappings(before)] == copies, "the configuration before was changed"
+
+    @rule(name=names, input_type=input_types)
+    def register_application(self, name, input_type):
+        self.change(rules.register_application, make_application(name, input_type))
+
+    @rule(name=names)
+    def unregister_application(self, name):
+        self.change(rules.unregister_application, name)
+
+    @rule(name=names, model_name=names)
+    def link_model(self, name, model_name):
+        self.change(rules.link_model, name, model_name)
+
+    @rule(name=names, model_name=names)
+    def unlink_model(self, name, model_name):
+        self.change(rules.unlink_model, name, model_name)
+
+    @rule(name=names, version=versions, input_type=input_types)
+    def register_version(self, name, version, input_type):
+        self.change(rules.register_version, make_version(name, version, input_type))
+
+    @rule(name=names, version=versions)
+    def unregister_version(self, name, version):
+        self.change(rules.unregister_version, ModelId(name, version))
+
+    @rule(name=names, version=versions)
+    def set_current_version(self, name, version):
+        self.change(rules.set_current_version, ModelId(name, version))
+
+    @invariant()
+    def current_versions_are_registered(self):
+        assert self.configuration.versions.keys() >= {ModelId(*pair) for pair in self._current()}
+
+    @invariant()
+    def links_begin_at_an_application(self):
+        assert self.configuration.applications.keys() >= self.configuration.links.keys()
+
+    @invariant()
+    def linked_models_take_what_their_application_takes(self):
+        for name, model_name in self.configuration.links.items():
+            current = self.configuration.current_versions.get(model_name)
+            if current is not None:
+                version = self.configuration.versions[ModelId(model_name, current)]
+                assert version.input_type == self.configuration.applications[name].input_type
+
+    @invariant()
+    def records_are_filed_under_their_names(self):
+        assert all(name == record.name for name, record in self.configuration.applications.items())
+        assert all(model_id == record.model_id for model_id, record in self.configuration.versions.items())
+
+    def _current(self):
+        return self.configuration.current_versions.items()
+
+
+def _mappings(configuration):
+    return (
+        configuration.applications,
+        configuration.versions,
+        configuration.current_versions,
+        configuration.links,
+    )
+
+
+TestAnyChanges = AnyChanges.TestCase
+TestAnyChanges.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -1,0 +1,272 @@
+"""What the management frontend does, on top of a store in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from clipper_nb.errors import (
+    ApplicationNotFoundError,
+    ClusterUnreachableError,
+    ExistsError,
+    InvalidNameError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NotFoundError,
+)
+from clipper_nb.protocol import rest
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
+from clipper_nb.runtime.management_frontend.service import ManagementService
+from clipper_nb.runtime.state.memory_store import MemoryStore
+from tests.support.fake_clock import run_in_virtual_time
+
+ADD_DIGITS = rest.AddApplication("digits", "Doubles", "-1.0", 100_000)
+ADD_NET = rest.AddModel("digits-net", "1", "d")
+
+
+def run(test, **options):
+    """Run ``test(service, store)`` with a service that has been started, in virtual time."""
+
+    async def main():
+        store = MemoryStore()
+        service = ManagementService(store, wall_clock=lambda: 1234.5, **options)
+        service.start()
+        await asyncio.sleep(0)
+        try:
+            await test(service, store)
+        finally:
+            await service.stop()
+
+    run_in_virtual_time(main())
+
+
+async def add_linked(service):
+    await service.register_application(ADD_DIGITS)
+    await service.register_version(ADD_NET)
+    await service.link_model(rest.ModelLinks("digits", ["digits-net"]))
+
+
+def announce(store, frontend_id, revision, *replicas, counter=itertools.count()):  # noqa: B008  (one for all)
+    return store.announce(FrontendPresence(frontend_id, revision, float(next(counter)), replicas))
+
+
+# --- what is written
+
+
+def test_application_is_recorded_in_canonical_words():
+    async def test(service, store):
+        application = await service.register_application(ADD_DIGITS)
+        assert (await store.read_configuration()).applications == {"digits": application}
+        assert application.input_type is InputType.DOUBLES
+        assert application.slo_micros == 100_000
+        assert application.registered_at == 1234.5
+
+    run(test)
+
+
+def test_version_is_recorded_and_current():
+    async def test(service, store):
+        request = rest.AddModel("digits-net", "1", "ints", ["x"], "image:1", 5)
+        version = await service.register_version(request)
+        configuration = await store.read_configuration()
+        assert configuration.versions == {ModelId("digits-net", "1"): version}
+        assert configuration.current_versions == {"digits-net": "1"}
+        assert (version.input_type, version.image) == (InputType.INTEGERS, "image:1")
+        assert (version.labels, version.batch_size) == (("x",), 5)
+        assert version.registered_at == 1234.5
+
+    run(test)
+
+
+def test_link_is_made_and_removed():
+    async def test(service, store):
+        await add_linked(service)
+        assert await service.get_linked_models("digits") == ["digits-net"]
+        await service.unlink_model(rest.ModelLinks("digits", ["digits-net"]))
+        assert await service.get_linked_models("digits") == []
+
+    run(test)
+
+
+def test_everything_can_be_removed():
+    async def test(service, store):
+        await add_linked(service)
+        await service.unregister_application("digits")
+        await service.unregister_version(ModelId("digits-net", "1"))
+        configuration = await store.read_configuration()
+        assert configuration == Configuration(revision=5)
+
+    run(test)
+
+
+def test_current_version_can_be_set_back():
+    async def test(service, store):
+        await service.register_version(ADD_NET)
+        await service.register_version(rest.AddModel("digits-net", "2", "d"))
+        await service.set_current_version(ModelId("digits-net", "1"))
+        assert (await service.read_configuration()).current_versions == {"digits-net": "1"}
+
+    run(test)
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("request_to", "error"),
+    [
+        (lambda s: s.register_application(rest.AddApplication("a/b", "d", "", 1)), InvalidNameError),
+        (lambda s: s.register_application(rest.AddApplication("metrics", "d", "", 1)), InvalidNameError),
+        (lambda s: s.register_application(rest.AddApplication("x", "no", "", 1)), InvalidRequestError),
+        (lambda s: s.register_application(rest.AddApplication("x", "d", "", 0)), InvalidRequestError),
+        (lambda s: s.register_application(rest.AddApplication("x", "d", "", -1)), InvalidRequestError),
+        (lambda s: s.register_application(rest.AddApplication("x", "d", "", 2**31)), InvalidRequestError),
+        (lambda s: s.register_application(ADD_DIGITS), ExistsError),
+        (lambda s: s.unregister_application("x"), ApplicationNotFoundError),
+        (lambda s: s.get_linked_models("x"), ApplicationNotFoundError),
+        (lambda s: s.link_model(rest.ModelLinks("digits", [])), InvalidRequestError),
+        (lambda s: s.link_model(rest.ModelLinks("digits", ["a", "b"])), InvalidRequestError),
+        (lambda s: s.link_model(rest.ModelLinks("digits", ["A"])), InvalidNameError),
+        (lambda s: s.link_model(rest.ModelLinks("x", ["digits-net"])), ApplicationNotFoundError),
+        (lambda s: s.link_model(rest.ModelLinks("digits", ["x"])), ModelNotFoundError),
+        (lambda s: s.unlink_model(rest.ModelLinks("digits", [])), InvalidRequestError),
+        (lambda s: s.unlink_model(rest.ModelLinks("digits", ["x"])), NotFoundError),
+        (lambda s: s.register_version(rest.AddModel("A", "1", "d")), InvalidNameError),
+        (lambda s: s.register_version(rest.AddModel("x", "1:2", "d")), InvalidNameError),
+        (lambda s: s.register_version(rest.AddModel("x", "1", "no")), InvalidRequestError),
+        (lambda s: s.register_version(rest.AddModel("x", "1", "d", batch_size=0)), InvalidRequestError),
+        (lambda s: s.register_version(rest.AddModel("x", "1", "d", batch_size=-2)), InvalidRequestError),
+        (lambda s: s.register_version(ADD_NET), ExistsError),
+        (lambda s: s.register_version(rest.AddModel("digits-net", "2", "i")), InvalidRequestError),
+        (lambda s: s.unregister_version(ModelId("x", "1")), ModelNotFoundError),
+        (lambda s: s.set_current_version(ModelId("digits-net", "2")), ModelNotFoundError),
+    ],
+)
+def test_request_that_breaks_a_rule_changes_nothing(request_to, error):
+    async def test(service, store):
+        await add_linked(service)
+        before = await store.read_configuration()
+        with pytest.raises(error):
+            await request_to(service)
+        assert await store.read_configuration() == before
+
+    run(test)
+
+
+@pytest.mark.parametrize("slo_micros", [1, 2**31 - 1])
+def test_slo_may_be_extreme(slo_micros):
+    async def test(service, store):
+        application = await service.register_application(rest.AddApplication("x", "d", "", slo_micros))
+        assert application.slo_micros == slo_micros
+
+    run(test)
+
+
+# --- read your writes
+
+
+def test_change_returns_when_every_frontend_acts_on_it():
+    async def test(service, store):
+        await announce(store, "one", 0)
+        await announce(store, "two", 0)
+        change = asyncio.create_task(service.register_application(ADD_DIGITS))
+        await asyncio.sleep(1.0)
+        assert not change.done()
+        await announce(store, "one", 1)
+        await asyncio.sleep(1.0)
+        assert not change.done()
+        await announce(store, "two", 1)
+        await asyncio.wait_for(change, 0.01)
+
+    run(test)
+
+
+def test_change_without_frontends_returns_at_once():
+    async def test(service, store):
+        await asyncio.wait_for(service.register_application(ADD_DIGITS), 0.001)
+
+    run(test)
+
+
+def test_frontend_that_is_ahead_is_not_waited_for():
+    async def test(service, store):
+        await announce(store, "one", 7)
+        await asyncio.wait_for(service.register_application(ADD_DIGITS), 0.001)
+
+    run(test)
+
+
+def test_frontend_that_withdraws_is_not_waited_for():
+    async def test(service, store):
+        await announce(store, "one", 0)
+        change = asyncio.create_task(service.register_application(ADD_DIGITS))
+        await asyncio.sleep(0.1)
+        assert not change.done()
+        await store.withdraw("one")
+        await asyncio.wait_for(change, 0.01)
+
+    run(test)
+
+
+def test_change_that_is_not_confirmed_in_time_is_told_with_the_guilty():
+    """It is stored, and it takes effect as soon as they can."""
+
+    async def test(service, store):
+        await announce(store, "fine", 1)
+        await announce(store, "stuck", 0)
+        with pytest.raises(ClusterUnreachableError, match="query frontend stuck has not confirmed it within 0 s"):
+            await service.register_application(ADD_DIGITS)
+        assert "digits" in (await store.read_configuration()).applications
+
+    run(test, confirmation_timeout_s=0.0)
+
+
+def test_changes_at_the_same_time_are_all_stored():
+    async def test(service, store):
+        requests = [rest.AddApplication(f"app-{number}", "d", "", 1000) for number in range(10)]
+        await asyncio.gather(*(service.register_application(request) for request in requests))
+        assert len((await store.read_configuration()).applications) == 10
+
+    run(test)
+
+
+# --- replicas
+
+
+def replica(number, version="1"):
+    return Replica("digits-net", version, number, InputType.DOUBLES)
+
+
+def test_replicas_are_those_that_the_frontend_announced():
+    async def test(service, store):
+        assert await service.read_replicas() == []
+        await announce(store, "one", 0, replica(0), replica(3), replica(0, "2"))
+        assert await service.read_replicas() == [replica(0), replica(3), replica(0, "2")]
+
+    run(test)
+
+
+def test_replicas_are_counted_as_the_poorest_frontend_does():
+    """A count must not promise more than any frontend can use."""
+
+    async def test(service, store):
+        await announce(store, "one", 0, replica(0), replica(1), replica(0, "2"))
+        await announce(store, "two", 0, replica(5))
+        assert await service.read_replicas() == [replica(5)]
+
+    run(test)
+
+
+def test_stopped_service_has_no_tasks_left():
+    async def main():
+        service = ManagementService(MemoryStore())
+        service.start()
+        await asyncio.sleep(0)
+        await service.stop()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    run_in_virtual_time(main())

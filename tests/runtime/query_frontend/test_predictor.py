@@ -1,0 +1,692 @@
+"""From an application and its queries' inputs to answers, each by the application's SLO."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from functools import partial
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import DEFAULT_REASONS, Configuration
+from clipper_nb.protocol.rpc import ErrorResponse
+from clipper_nb.runtime.batching.dispatcher import Dispatcher
+from clipper_nb.runtime.batching.model_pool import ModelPool
+from clipper_nb.runtime.metrics import QueryFrontendMetrics
+from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
+from clipper_nb.runtime.query_frontend.predictor import Predictor, UnknownVersionError
+from tests.support.fake_clock import FakeLoop
+from tests.support.fake_replica import MODEL_ID, FakeReplica
+from tests.support.records import make_application, make_configuration, make_version
+
+OTHER_ID = ModelId("digits-net", "2")
+LATE = "Failed to retrieve a prediction response within the specified latency SLO"
+NO_MODELS = "No connected models found for query"
+
+LINKED = make_configuration(
+    make_version(), applications=(make_application(slo_micros=100_000),), links={"digits": "digits-net"}
+)
+
+
+class Bench:
+    """A query frontend without a wire, a store or time of its own."""
+
+    def __init__(self, configuration=LINKED, *, cache_size_bytes=0):
+        self.loop = FakeLoop()
+        self.metrics = QueryFrontendMetrics()
+        self.cache = PredictionCache(cache_size_bytes)
+        self.pool = ModelPool(
+            self._make_dispatcher,
+            on_replicas_changed=lambda: None,
+            on_forgotten=lambda model_id: self.predictor.forget_model(model_id),
+        )
+        self.predictor = Predictor(self.loop, self.pool, self.cache, self.metrics)
+        self.answers = []  # (query, when)
+        self._replica_ids = itertools.count()
+        self.predictor.apply(configuration)
+
+    def join(self, model_id=MODEL_ID, replica_type=FakeReplica):
+        replica = replica_type(next(self._replica_ids), model_id)
+        self.pool.replica_joined(replica)
+        self.loop.end_turn()
+        return replica
+
+    def ask(self, *payloads, application="digits", version=None, arrived_s=None):
+        served = self.predictor.find_application(application)
+        queries = self.predictor.predict(
+            served,
+            payloads,
+            version,
+            arrived_s=self.loop.time() if arrived_s is None else arrived_s,
+            on_answered=lambda query: self.answers.append((query, self.loop.time())),
+        )
+        self.loop.end_turn()
+        return queries
+
+    def answer(self, replica, *outputs):
+        self.pool.batch_answered(replica.replica, list(outputs))
+        self.loop.end_turn()
+
+    def value(self, name, **labels):
+        """Return a metric's value, or ``None`` when there is no such series."""
+        return self.metrics.registry.get_sample_value(name, labels)
+
+    def _make_dispatcher(self, model_id, batch_size):
+        return Dispatcher(
+            model_id,
+            batch_size=batch_size,
+            observer=partial(self.predictor.model_metrics, model_id),
+            clock=self.loop.time,
+            call_soon=self.loop.call_soon,
+        )
+
+
+def outcomes(queries):
+    return [(query.reason or query.output) if query.is_answered else None for query in queries]
+
+
+# --- answers
+
+
+def test_query_gets_the_models_output():
+    bench = Bench()
+    replica = bench.join()
+    [query] = bench.ask(b"a")
+    assert replica.batches == [[b"a"]]
+    assert bench.answers == []
+    bench.answer(replica, "A")
+    assert bench.answers == [(query, 1000.0)]
+    assert (query.output, query.reason) == ("A", None)
+
+
+def test_inputs_of_one_request_go_together_and_keep_their_answers():
+    bench = Bench(replace(LINKED, versions={MODEL_ID: make_version(batch_size=10)}))
+    replica = bench.join()
+    queries = bench.ask(b"a", b"b", b"c")
+    assert replica.batches == [[b"a", b"b", b"c"]]
+    bench.answer(replica, "A", "B", "C")
+    assert outcomes(queries) == ["A", "B", "C"]
+
+
+def test_query_ids_count_up():
+    bench = Bench()
+    bench.join()
+    assert [query.query_id for query in bench.ask(b"a", b"b") + bench.ask(b"c")] == [0, 1, 2]
+
+
+def test_request_without_inputs_has_no_queries():
+    assert Bench().ask() == []
+
+
+def test_model_error_is_answered_with_the_default_at_once():
+    bench = Bench()
+    replica = bench.join()
+    [query] = bench.ask(b"a")
+    bench.pool.batch_failed(replica.replica, ErrorResponse(0, "ValueError", "no\nmore", ""))
+    assert query.reason == "model_error"
+    assert query.explanation == "Model digits-net:1 raised ValueError: no"
+
+
+# --- no model
+
+
+def test_application_without_a_model_answers_at_once():
+    bench = Bench(replace(LINKED, links={}))
+    [query] = bench.ask(b"a")
+    assert query.reason == "not_linked"
+    assert query.explanation == f"{NO_MODELS}: no model is linked to application 'digits'."
+
+
+def test_model_without_a_current_version_answers_at_once():
+    [query] = Bench(replace(LINKED, current_versions={})).ask(b"a")
+    assert query.reason == "no_ready_replica"
+    assert query.explanation == f"{NO_MODELS}: model 'digits-net' has no current version."
+
+
+def test_version_without_a_replica_answers_at_once():
+    [query] = Bench().ask(b"a")
+    assert query.reason == "no_ready_replica"
+    assert query.explanation == f"{NO_MODELS}: version '1' of model 'digits-net' has no connected replica."
+
+
+def test_version_whose_replicas_drain_answers_at_once():
+    bench = Bench()
+    bench.pool.replica_draining(bench.join().replica)
+    assert outcomes(bench.ask(b"a")) == ["no_ready_replica"]
+
+
+def test_query_whose_replica_went_gets_the_reason_at_its_deadline():
+    bench = Bench()
+    replica = bench.join()
+    [query] = bench.ask(b"a")
+    bench.pool.replica_lost(replica.replica)
+    bench.loop.advance(0.2)
+    assert query.reason == "no_ready_replica"
+
+
+# --- versions
+
+
+TWO_VERSIONS = replace(
+    make_configuration(make_version(), make_version(version="2")),
+    applications=LINKED.applications,
+    links=LINKED.links,
+)
+
+
+def test_current_version_answers_unless_another_is_asked_for():
+    bench = Bench(TWO_VERSIONS)
+    first, second = bench.join(MODEL_ID), bench.join(OTHER_ID)
+    bench.ask(b"current")
+    bench.ask(b"chosen", version="1")
+    assert (first.batches, second.batches) == ([[b"chosen"]], [[b"current"]])
+
+
+def test_changed_current_version_holds_from_the_next_query_on():
+    bench = Bench(TWO_VERSIONS)
+    first, second = bench.join(MODEL_ID), bench.join(OTHER_ID)
+    bench.predictor.apply(replace(TWO_VERSIONS, revision=2, current_versions={"digits-net": "1"}))
+    bench.ask(b"a")
+    assert (first.batches, second.batches) == ([[b"a"]], [])
+
+
+def test_unknown_version_is_refused_in_clippers_words():
+    bench = Bench()
+    bench.join()
+    with pytest.raises(UnknownVersionError, match=r"^Requested version: 7 does not exist for model: digits-net$"):
+        bench.ask(b"a", version="7")
+    assert bench.answers == []
+
+
+def test_version_that_has_replicas_and_is_not_registered_is_unknown():
+    """It is being deployed."""
+    bench = Bench()
+    bench.join(OTHER_ID)
+    with pytest.raises(UnknownVersionError):
+        bench.ask(b"a", version="2")
+
+
+def test_unknown_version_without_a_linked_model_is_answered_as_not_linked():
+    assert outcomes(Bench(replace(LINKED, links={})).ask(b"a", version="7")) == ["not_linked"]
+
+
+# --- deadlines
+
+
+def test_late_query_gets_default_output_by_the_slo():
+    bench = Bench()
+    bench.join()
+    [query] = bench.ask(b"a")
+    bench.loop.advance(0.098)
+    assert bench.answers == []
+    bench.loop.advance(0.002)
+    [(answered, when_s)] = bench.answers
+    assert answered is query
+    assert when_s <= 1000.1
+    assert query.reason == "model_too_slow"
+    assert query.explanation.startswith(f"{LATE} of 100 ms: a replica of digits-net:1 has had the query for ")
+
+
+def test_query_that_waits_for_too_long_says_for_what():
+    bench = Bench(replace(LINKED, versions={MODEL_ID: make_version(batch_size=1)}))
+    bench.join()
+    first, second = bench.ask(b"a", b"b")
+    bench.loop.advance(0.1)
+    assert outcomes([first, second]) == ["model_too_slow", "queued_too_long"]
+    assert "busy replicas: 1, others waiting: 0" in second.explanation
+    assert second.explanation.startswith(f"{LATE} of 100 ms: the query waited in the queue of digits-net:1 (")
+
+
+@pytest.mark.parametrize("slo_micros", [1, 100, 1_000, 20_000, 100_000, 60_000_000])
+def test_default_leaves_before_the_slo_and_not_much_before(slo_micros):
+    application = make_application(slo_micros=slo_micros)
+    bench = Bench(replace(LINKED, applications={"digits": application}))
+    bench.join()
+    bench.ask(b"a")
+    bench.loop.advance(100.0)
+    [(_, when_s)] = bench.answers
+    slo_s = slo_micros / 1e6
+    assert 0.8 * slo_s - 1e-9 <= when_s - 1000.0 < slo_s
+    assert slo_s - (when_s - 1000.0) <= 0.002
+
+
+def test_clock_starts_when_the_request_has_arrived():
+    bench = Bench()
+    bench.join()
+    bench.ask(b"a", arrived_s=999.95)
+    bench.loop.advance(0.05)
+    assert outcomes([bench.answers[0][0]]) == ["model_too_slow"]
+
+
+def test_answer_after_the_deadline_changes_nothing():
+    bench = Bench()
+    replica = bench.join()
+    [query] = bench.ask(b"a")
+    bench.loop.advance(0.1)
+    bench.answer(replica, "A")
+    assert len(bench.answers) == 1
+    assert query.output == ""
+    bench.ask(b"b")
+    assert replica.batches == [[b"a"], [b"b"]], "the replica is free again"
+
+
+def test_cancelled_query_is_not_sent_and_not_answered():
+    bench = Bench()
+    busy = bench.join()
+    bench.ask(b"a")
+    [query] = bench.ask(b"b")
+    query.cancel()
+    bench.answer(busy, "A")
+    bench.loop.advance(1.0)
+    assert busy.batches == [[b"a"]]
+    assert query not in [answered for answered, _ in bench.answers]
+
+
+# --- the cache
+
+
+def cached():
+    return Bench(cache_size_bytes=1_000_000)
+
+
+def test_same_input_again_is_answered_at_once():
+    bench = cached()
+    replica = bench.join()
+    bench.ask(b"a")
+    bench.answer(replica, "A")
+    assert outcomes(bench.ask(b"a")) == ["A"]
+    assert replica.batches == [[b"a"]]
+    assert bench.value("clipper_model_cache_hits_total", model="digits-net", version="1") == 1
+    assert bench.value("clipper_model_cache_misses_total", model="digits-net", version="1") == 1
+
+
+def test_same_inputs_at_the_same_time_share_one_computation():
+    bench = cached()
+    replica = bench.join()
+    queries = bench.ask(b"a", b"a") + bench.ask(b"a")
+    bench.answer(replica, "A")
+    assert replica.batches == [[b"a"]]
+    assert outcomes(queries) == ["A", "A", "A"]
+
+
+def test_query_that_joins_has_a_deadline_of_its_own():
+    bench = cached()
+    replica = bench.join()
+    [first] = bench.ask(b"a")
+    bench.loop.advance(0.06)
+    [second] = bench.ask(b"a")
+    bench.loop.advance(0.06)
+    assert outcomes([first, second]) == ["model_too_slow", None]
+    bench.answer(replica, "A")
+    assert outcomes([first, second]) == ["model_too_slow", "A"]
+
+
+def test_query_with_a_shorter_slo_hastens_the_computation_that_it_joins():
+    applications = {
+        name: make_application(name, slo_micros=slo) for name, slo in (("quick", 50_000), ("slow", 5_000_000))
+    }
+    configuration = replace(
+        LINKED,
+        applications=applications,
+        links=dict.fromkeys(applications, "digits-net"),
+        versions={MODEL_ID: make_version(batch_size=1)},
+    )
+    bench = Bench(configuration, cache_size_bytes=1_000_000)
+    replica = bench.join()
+    bench.ask(b"busy", application="slow")
+    bench.ask(b"first", application="slow")
+    [patient] = bench.ask(b"shared", application="slow")
+    [urgent] = bench.ask(b"shared", application="quick")
+    bench.answer(replica, "BUSY")
+    assert replica.batches == [[b"busy"], [b"shared"]]
+    bench.answer(replica, "SHARED")
+    assert outcomes([patient, urgent]) == ["SHARED", "SHARED"]
+
+
+def test_failed_computation_is_made_again():
+    bench = cached()
+    replica = bench.join()
+    bench.ask(b"a")
+    bench.pool.batch_failed(replica.replica, ErrorResponse(0, "E", "m", ""))
+    [query] = bench.ask(b"a")
+    bench.answer(replica, "A")
+    assert outcomes([query]) == ["A"]
+
+
+def test_cached_output_needs_no_replica():
+    bench = cached()
+    replica = bench.join()
+    bench.ask(b"a")
+    bench.answer(replica, "A")
+    bench.pool.replica_lost(replica.replica)
+    assert outcomes(bench.ask(b"a", b"b")) == ["A", "no_ready_replica"]
+
+
+def test_versions_do_not_share_outputs():
+    bench = Bench(TWO_VERSIONS, cache_size_bytes=1_000_000)
+    first, second = bench.join(MODEL_ID), bench.join(OTHER_ID)
+    bench.ask(b"a", version="1")
+    bench.answer(first, "A1")
+    [query] = bench.ask(b"a", version="2")
+    bench.answer(second, "A2")
+    assert outcomes([query]) == ["A2"]
+
+
+def test_version_registered_anew_answers_nothing_from_before():
+    bench = cached()
+    replica = bench.join()
+    bench.ask(b"a")
+    bench.answer(replica, "OLD")
+    bench.predictor.apply(replace(LINKED, revision=2, versions={}, current_versions={}))
+    bench.predictor.apply(replace(LINKED, revision=3, versions={MODEL_ID: make_version(registered_at=9.0)}))
+    [query] = bench.ask(b"a")
+    bench.answer(replica, "NEW")
+    assert outcomes([query]) == ["NEW"]
+
+
+def test_version_registered_anew_within_one_revision_answers_nothing_from_before():
+    """A frontend may have been away in between."""
+    bench = cached()
+    replica = bench.join()
+    bench.ask(b"a")
+    bench.answer(replica, "OLD")
+    bench.predictor.apply(replace(LINKED, revision=3, versions={MODEL_ID: make_version(registered_at=9.0)}))
+    [query] = bench.ask(b"a")
+    bench.answer(replica, "NEW")
+    assert outcomes([query]) == ["NEW"]
+
+
+def test_client_that_asks_again_on_its_answer_gets_it_from_the_cache():
+    bench = cached()
+    replica = bench.join()
+    asked = []
+    bench.predictor.predict(
+        bench.predictor.find_application("digits"),
+        [b"a"],
+        None,
+        arrived_s=bench.loop.time(),
+        on_answered=lambda query: asked.extend(bench.ask(b"a")),
+    )
+    bench.loop.end_turn()
+    bench.answer(replica, "A")
+    assert outcomes(asked) == ["A"]
+    assert replica.batches == [[b"a"]]
+
+
+# --- configuration
+
+
+def test_unknown_application_is_not_found():
+    assert Bench().predictor.find_application("x") is None
+
+
+def test_removed_application_is_gone_at_once_with_its_series():
+    bench = Bench()
+    bench.predictor.find_application("digits").metrics.query_answered(0.1, "model_error")
+    assert bench.value("clipper_app_queries_total", app="digits") == 1
+    bench.predictor.apply(replace(LINKED, revision=2, applications={}, links={}))
+    assert bench.predictor.find_application("digits") is None
+    assert bench.value("clipper_app_queries_total", app="digits") is None
+    assert bench.value("clipper_app_default_outputs_total", app="digits", reason="model_error") is None
+    assert bench.value("clipper_app_latency_seconds_count", app="digits") is None
+
+
+def test_query_of_a_removed_application_is_still_answered_in_time():
+    bench = Bench()
+    bench.join()
+    [query] = bench.ask(b"a")
+    bench.predictor.apply(replace(LINKED, revision=2, applications={}, links={}))
+    bench.loop.advance(0.1)
+    assert outcomes([query]) == ["model_too_slow"]
+
+
+def test_application_registered_anew_is_a_new_one():
+    bench = Bench()
+    bench.predictor.find_application("digits").metrics.query_answered(0.1, None)
+    again = make_application(slo_micros=5_000_000, registered_at=2.0)
+    bench.predictor.apply(replace(LINKED, revision=2, applications={"digits": again}))
+    served = bench.predictor.find_application("digits")
+    assert served.application is again
+    assert served.slo_s == 5.0
+    assert bench.value("clipper_app_queries_total", app="digits") == 0
+
+
+def test_application_that_did_not_change_goes_on_counting():
+    bench = Bench()
+    served = bench.predictor.find_application("digits")
+    bench.predictor.apply(replace(LINKED, revision=2))
+    assert bench.predictor.find_application("digits") is served
+
+
+def test_series_of_a_removed_version_disappear():
+    bench = Bench()
+    replica = bench.join()
+    bench.ask(b"a")
+    bench.answer(replica, "A")
+    labels = {"model": "digits-net", "version": "1"}
+    assert bench.value("clipper_model_predictions_total", **labels) == 1
+    bench.predictor.apply(replace(LINKED, revision=2, versions={}, current_versions={}))
+    bench.pool.replica_lost(replica.replica)
+    assert bench.value("clipper_model_predictions_total", **labels) is None
+
+
+@pytest.mark.parametrize(
+    ("configuration", "has_replica", "expected"),
+    [
+        (LINKED, True, {}),
+        (LINKED, False, {"digits": "version '1' of model 'digits-net' has no connected replica"}),
+        (replace(LINKED, current_versions={}), True, {"digits": "model 'digits-net' has no current version"}),
+        (replace(LINKED, links={}), False, {}),
+    ],
+)
+def test_linked_applications_that_nobody_can_answer_for_are_named(configuration, has_replica, expected):
+    bench = Bench(configuration)
+    if has_replica:
+        bench.join()
+    assert bench.predictor.unready_applications() == expected
+
+
+# --- every query gets its own answer
+
+
+class BusyReplica(FakeReplica):
+    """A replica that knows what it computes now."""
+
+    batch = None
+
+    def send_batch(self, payloads):
+        assert self.batch is None, "a second batch for a busy replica"
+        assert payloads, "an empty batch"
+        if not super().send_batch(payloads):
+            return False
+        self.batch = list(payloads)
+        return True
+
+
+def output_of(model_id, payload):
+    return f"{model_id} of {payload.decode()}"
+
+
+class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
+    """Random schedules through cache, queue and replicas, with two applications, two versions and changes of both."""
+
+    def __init__(self):
+        super().__init__()
+        applications = (
+            make_application("quick", slo_micros=50_000),
+            make_application("patient", slo_micros=2_000_000),
+        )
+        self.configuration = make_configuration(
+            make_version(batch_size=3),
+            make_version(version="2"),
+            applications=applications,
+            links={"quick": "digits-net", "patient": "digits-net"},
+        )
+        self.bench = Bench(self.configuration, cache_size_bytes=1500)
+        self.loop = self.bench.loop
+        self.replicas = []
+        self.waiting = {}  # query → (version, payload, deadline)
+        self.registrations = itertools.count(2)
+        self.may_fail = set()  # (version, payload) that a model failed on, lost twice, or whose version went
+
+    # --- clients
+
+    @rule(
+        application=st.sampled_from(["quick", "patient"]),
+        inputs=st.lists(st.integers(0, 4), min_size=1, max_size=4),
+        version=st.sampled_from([None, "1", "2"]),
+    )
+    def ask(self, application, inputs, version):
+        served = self.bench.predictor.find_application(application)
+        current = self.configuration.current_versions.get("digits-net")
+        model_id = ModelId("digits-net", version or current or "")
+        now_s = self.loop.time()
+        payloads = iter([b"%d" % number for number in inputs])
+        early = []
+
+        def on_answered(query):
+            if query in self.waiting:
+                self._check(query)
+            else:
+                early.append(query)
+
+        try:
+            queries = self.bench.predictor.predict(
+                served, list(payloads), version, arrived_s=now_s, on_answered=on_answered
+            )
+        except UnknownVersionError:
+            assert model_id not in self.configuration.versions
+            return
+        assert len(queries) == len(inputs)
+        for query, number in zip(queries, inputs, strict=True):
+            self.waiting[query] = (model_id, b"%d" % number, now_s + served.slo_s)
+        for query in early:
+            self._check(query)
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def give_up(self, data):
+        query = data.draw(st.sampled_from(list(self.waiting)))
+        query.cancel()
+        del self.waiting[query]
+
+    # --- replicas
+
+    @rule(version=st.sampled_from(["1", "2"]))
+    def replica_joins(self, version):
+        self.replicas.append(self.bench.join(ModelId("digits-net", version), BusyReplica))
+
+    @precondition(lambda self: self._busy())
+    @rule(data=st.data())
+    def replica_answers(self, data):
+        replica, batch = self._finish(data)
+        outputs = [output_of(replica.replica.model_id, payload) for payload in batch]
+        self.bench.pool.batch_answered(replica.replica, outputs)
+
+    @precondition(lambda self: self._busy())
+    @rule(data=st.data())
+    def model_raises(self, data):
+        replica, batch = self._finish(data)
+        self.may_fail.update((replica.replica.model_id, payload) for payload in batch)
+        self.bench.pool.batch_failed(replica.replica, ErrorResponse(0, "E", "m", ""))
+
+    @precondition(lambda self: self.replicas)
+    @rule(data=st.data())
+    def replica_is_lost(self, data):
+        replica = data.draw(st.sampled_from(self.replicas))
+        self.replicas.remove(replica)
+        self.may_fail.update((replica.replica.model_id, payload) for payload in replica.batch or ())
+        self.bench.pool.replica_lost(replica.replica)
+
+    @precondition(lambda self: self.replicas)
+    @rule(data=st.data())
+    def replica_drains(self, data):
+        replica = data.draw(st.sampled_from(self.replicas))
+        self.bench.pool.replica_draining(replica.replica)
+
+    # --- the configuration
+
+    @rule(version=st.sampled_from(["1", "2"]))
+    def version_is_removed(self, version):
+        model_id = ModelId("digits-net", version)
+        self.may_fail.update((model_id, b"%d" % number) for number in range(5))
+        versions = {key: value for key, value in self.configuration.versions.items() if key != model_id}
+        current = self.configuration.current_versions
+        self._apply(versions=versions, current_versions={} if current.get("digits-net") == version else current)
+
+    @rule(version=st.sampled_from(["1", "2"]))
+    def version_is_registered(self, version):
+        record = make_version(version=version, batch_size=2, registered_at=float(next(self.registrations)))
+        if record.model_id not in self.configuration.versions:
+            versions = {**self.configuration.versions, record.model_id: record}
+            self._apply(versions=versions, current_versions={"digits-net": version})
+
+    # --- time
+
+    @rule()
+    def turn_ends(self):
+        self.loop.end_turn()
+
+    @rule(seconds=st.sampled_from([0.005, 0.03, 0.5]))
+    def time_passes(self, seconds):
+        self.loop.advance(seconds)
+
+    @invariant()
+    def nobody_waits_beyond_the_slo(self):
+        assert all(slo_end_s > self.loop.time() for _, _, slo_end_s in self.waiting.values())
+
+    @invariant()
+    def cache_keeps_its_size(self):
+        assert self.bench.cache.size_bytes <= 1500
+
+    def teardown(self):
+        self.loop.advance(10.0)
+        assert not self.waiting
+
+    # --- behind the rules
+
+    def _check(self, query):
+        model_id, payload, slo_end_s = self.waiting.pop(query)
+        assert self.loop.time() <= slo_end_s, "answered after the SLO"
+        if query.reason is None:
+            assert query.output == output_of(model_id, payload), "the answer of another query"
+        elif query.reason == "model_error":
+            assert (model_id, payload) in self.may_fail, "a model error where no model failed"
+        else:
+            assert query.reason in DEFAULT_REASONS
+            assert query.reason != "not_linked"
+
+    def _finish(self, data):
+        replica = data.draw(st.sampled_from(self._busy()))
+        batch, replica.batch = replica.batch, None
+        return replica, batch
+
+    def _busy(self):
+        return [replica for replica in self.replicas if replica.batch is not None]
+
+    def _apply(self, **changes):
+        self.configuration = replace(self.configuration, revision=self.configuration.revision + 1, **changes)
+        self.bench.predictor.apply(self.configuration)
+
+
+TestEveryQueryGetsItsOwnAnswer = EveryQueryGetsItsOwnAnswer.TestCase
+TestEveryQueryGetsItsOwnAnswer.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+
+
+def test_empty_configuration_serves_nothing():
+    bench = Bench(Configuration())
+    assert bench.predictor.find_application("digits") is None
+    assert bench.predictor.unready_applications() == {}
+
+
+def test_replica_of_another_input_type_is_no_replica():
+    bench = Bench()
+    replica = FakeReplica(0, MODEL_ID, InputType.DOUBLES)
+    bench.pool.replica_joined(replica)
+    assert outcomes(bench.ask(b"a")) == ["no_ready_replica"]
+    assert replica.batches == []

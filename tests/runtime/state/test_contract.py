@@ -1,0 +1,521 @@
+"""The same promises, asked of every store."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipper_nb.errors import ExistsError, StateUnavailableError
+from clipper_nb.protocol import redis_keys
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Configuration, FrontendPresence, ModelVersion, Replica
+from clipper_nb.runtime.state.memory_store import MemoryStore
+from clipper_nb.runtime.state.redis_store import RedisStore
+from clipper_nb.runtime.state.store import StateStore
+from tests.support.records import make_application, make_configuration, make_version
+from tests.support.redis_servers import RedisServer
+
+NEWS_TIMEOUT_S = 20.0
+
+
+@dataclass
+class OpenState:
+    """One state, and how to open another store on it, as another process would."""
+
+    open_store: Callable[[], StateStore]
+    server: RedisServer | None = None
+
+
+def _memory_state() -> Iterator[OpenState]:
+    store = MemoryStore()
+    yield OpenState(lambda: store)
+
+
+def _redis_state() -> Iterator[OpenState]:
+    with tempfile.TemporaryDirectory(prefix="store-") as folder:
+        server = RedisServer(Path(folder, "r"))
+        server.start()
+        try:
+            yield OpenState(lambda: RedisStore(server.url), server)
+        finally:
+            server.kill()
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def store(request: pytest.FixtureRequest) -> Iterator[OpenState]:
+    """An empty state of every kind of store."""
+    yield from _memory_state() if request.param == "memory" else _redis_state()
+
+
+@pytest.fixture
+def redis_state() -> Iterator[OpenState]:
+    """An empty state in Redis, with its server."""
+    yield from _redis_state()
+
+
+def run(state: OpenState, test: Callable[..., Any], *, num_stores: int = 1) -> None:
+    """Run ``test(store, ...)`` with so many stores on the same state."""
+
+    async def main() -> None:
+        stores = [state.open_store() for _ in range(num_stores)]
+        try:
+            await asyncio.wait_for(test(*stores), 60.0)
+        finally:
+            for one in stores:
+                await one.close()
+
+    asyncio.run(main())
+
+
+def add_application(name: str) -> Callable[[Configuration], Configuration]:
+    """Return a change that adds an application."""
+    application = make_application(name)
+    return lambda configuration: replace(configuration, applications={**configuration.applications, name: application})
+
+
+def same(configuration: Configuration) -> Configuration:
+    """A change that changes nothing."""
+    return configuration
+
+
+async def news(changes: Any) -> None:
+    """Wait for the next news."""
+    await asyncio.wait_for(anext(changes), NEWS_TIMEOUT_S)
+
+
+def presence(frontend_id: str = "one", applied_revision: int = 0, *replicas: Replica) -> FrontendPresence:
+    return FrontendPresence(frontend_id, applied_revision, 1234.5, replicas)
+
+
+FULL = make_configuration(
+    make_version(),
+    replace(make_version(version="1.0_rc-2", input_type=InputType.BYTES), labels=("é", "b"), image="r:5000/x:1"),
+    replace(make_version("other", "3", InputType.INTEGERS, batch_size=4), registered_at=1234.567891),
+    applications=(make_application(default_output='"é"\n'), make_application("b.c", InputType.FLOATS, slo_micros=1)),
+    links={"digits": "digits-net"},
+)
+
+
+# --- the configuration
+
+
+def test_new_store_holds_nothing(store):
+    async def test(one):
+        assert await one.read_configuration() == Configuration()
+        assert await one.read_presence() == []
+
+    run(store, test)
+
+
+def test_what_is_written_is_read_by_all(store):
+    async def test(one, two):
+        written = await one.update_configuration(lambda _: FULL)
+        assert written == replace(FULL, revision=1)
+        assert await one.read_configuration() == written
+        assert await two.read_configuration() == written
+
+    run(store, test, num_stores=2)
+
+
+def test_records_keep_their_types(store):
+    async def test(one):
+        await one.update_configuration(lambda _: FULL)
+        read = await one.read_configuration()
+        version = read.versions[ModelId("digits-net", "1.0_rc-2")]
+        assert isinstance(version, ModelVersion)
+        assert version.input_type is InputType.BYTES
+        assert version.labels == ("é", "b")
+        assert all(isinstance(model_id, ModelId) for model_id in read.versions)
+        assert read.applications["digits"].input_type is InputType.STRINGS
+
+    run(store, test)
+
+
+def test_every_change_has_a_revision_of_its_own(store):
+    async def test(one, two):
+        revisions = [(await changer.update_configuration(same)).revision for changer in (one, two, one)]
+        assert revisions == [1, 2, 3]
+        assert (await two.read_configuration()).revision == 3
+
+    run(store, test, num_stores=2)
+
+
+def test_revision_is_the_stores_to_give(store):
+    async def test(one):
+        await one.update_configuration(lambda configuration: replace(configuration, revision=77))
+        assert (await one.read_configuration()).revision == 1
+
+    run(store, test)
+
+
+def test_records_can_be_changed_and_removed(store):
+    async def test(one):
+        await one.update_configuration(lambda _: FULL)
+        smaller = make_configuration(
+            make_version(), applications=(make_application(slo_micros=7),), links={}, current={"digits-net": "1"}
+        )
+        await one.update_configuration(lambda _: smaller)
+        assert await one.read_configuration() == replace(smaller, revision=2)
+        await one.update_configuration(lambda _: Configuration())
+        assert await one.read_configuration() == Configuration(revision=3)
+
+    run(store, test)
+
+
+def test_change_that_raises_changes_nothing(store):
+    async def test(one):
+        await one.update_configuration(lambda _: FULL)
+
+        def refuse(configuration):
+            raise ExistsError("taken")
+
+        with pytest.raises(ExistsError, match="taken"):
+            await one.update_configuration(refuse)
+        assert await one.read_configuration() == replace(FULL, revision=1)
+        assert (await one.update_configuration(same)).revision == 2
+
+    run(store, test)
+
+
+def test_change_sees_what_others_wrote(store):
+    async def test(one, two):
+        await one.update_configuration(add_application("a"))
+        seen = []
+        await two.update_configuration(lambda configuration: (seen.append(configuration), configuration)[1])
+        assert list(seen[-1].applications) == ["a"]
+        assert seen[-1].revision == 1
+
+    run(store, test, num_stores=2)
+
+
+def test_writers_at_the_same_time_lose_nothing(store):
+    async def test(*stores):
+        names = [f"app-{number}" for number in range(24)]
+        results = await asyncio.gather(
+            *(
+                stores[number % len(stores)].update_configuration(add_application(name))
+                for number, name in enumerate(names)
+            )
+        )
+        assert sorted(result.revision for result in results) == list(range(1, 25))
+        read = await stores[0].read_configuration()
+        assert sorted(read.applications) == sorted(names)
+        assert read.revision == 24
+
+    run(store, test, num_stores=4)
+
+
+def test_name_is_given_to_one_of_two_writers(store):
+    """A rule is checked in the transaction that writes its result."""
+
+    async def test(one, two):
+        def claim(configuration):
+            if "digits" in configuration.applications:
+                raise ExistsError("taken")
+            return add_application("digits")(configuration)
+
+        for _ in range(10):
+            results = await asyncio.gather(
+                one.update_configuration(claim), two.update_configuration(claim), return_exceptions=True
+            )
+            assert sorted(type(result) for result in results if isinstance(result, Exception)) == [ExistsError]
+            await one.update_configuration(lambda _: Configuration())
+
+    run(store, test, num_stores=2)
+
+
+def test_reader_sees_whole_changes_only(store):
+    async def test(writer, reader):
+        stopping = asyncio.Event()
+
+        async def write():
+            for number in range(50):
+                name = f"m-{number}"
+                version = make_version(name)
+                await writer.update_configuration(
+                    lambda _, version=version, name=name: make_configuration(
+                        version, applications=(make_application(name),), links={name: name}
+                    )
+                )
+            stopping.set()
+
+        async def read():
+            num_reads = 0
+            while not stopping.is_set():
+                configuration = await reader.read_configuration()
+                if configuration.revision:
+                    [name] = configuration.applications
+                    assert name == f"m-{configuration.revision - 1}"
+                    assert configuration.links == {name: name}
+                    assert list(configuration.versions) == [ModelId(name, "1")]
+                    assert configuration.current_versions == {name: "1"}
+                    num_reads += 1
+                await asyncio.sleep(0)
+            return num_reads
+
+        await asyncio.gather(write(), read())
+
+    run(store, test, num_stores=2)
+
+
+# --- presence
+
+
+def test_presence_is_what_each_said_last(store):
+    replicas = (Replica("m", "1", 0, InputType.DOUBLES), Replica("m", "1", 1, InputType.DOUBLES))
+
+    async def test(one, two):
+        await one.announce(presence("one", 1))
+        await two.announce(presence("two", 2))
+        await one.announce(presence("one", 3, *replicas))
+        read = {frontend.frontend_id: frontend for frontend in await two.read_presence()}
+        assert read == {"one": presence("one", 3, *replicas), "two": presence("two", 2)}
+
+    run(store, test, num_stores=2)
+
+
+def test_announcement_tells_the_revision(store):
+    async def test(one, two):
+        assert await one.announce(presence()) == 0
+        await two.update_configuration(same)
+        assert await one.announce(presence()) == 1
+
+    run(store, test, num_stores=2)
+
+
+def test_withdrawn_frontend_is_forgotten(store):
+    async def test(one):
+        await one.announce(presence("one"))
+        await one.announce(presence("two"))
+        await one.withdraw("one")
+        await one.withdraw("never there")
+        assert [frontend.frontend_id for frontend in await one.read_presence()] == ["two"]
+
+    run(store, test)
+
+
+# --- news
+
+
+@pytest.mark.parametrize("watch", ["configuration_changes", "presence_changes"])
+def test_news_begin_at_once(store, watch):
+    """What happened before must be read then."""
+
+    async def test(one):
+        changes = getattr(one, watch)()
+        await news(changes)
+        await changes.aclose()
+
+    run(store, test)
+
+
+def test_every_watcher_hears_of_a_change(store):
+    async def test(one, two):
+        watchers = [one.configuration_changes(), two.configuration_changes()]
+        for watcher in watchers:
+            await news(watcher)
+        await two.update_configuration(same)
+        for watcher in watchers:
+            await news(watcher)
+            await watcher.aclose()
+
+    run(store, test, num_stores=2)
+
+
+def test_change_can_be_read_when_it_is_told(store):
+    async def test(one, two):
+        changes = two.configuration_changes()
+        await news(changes)
+        for number in range(10):
+            await one.update_configuration(add_application(f"app-{number}"))
+            await news(changes)
+            assert f"app-{number}" in (await two.read_configuration()).applications
+        await changes.aclose()
+
+    run(store, test, num_stores=2)
+
+
+def test_refused_change_is_no_news(store):
+    async def test(one):
+        changes = one.configuration_changes()
+        await news(changes)
+
+        def refuse(configuration):
+            raise ExistsError("taken")
+
+        with pytest.raises(ExistsError):
+            await one.update_configuration(refuse)
+        await one.announce(presence())
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(anext(changes), 0.05)
+
+    run(store, test)
+
+
+@pytest.mark.parametrize("speak", ["announce", "withdraw"])
+def test_presence_is_told(store, speak):
+    async def test(one, two):
+        await one.announce(presence())
+        changes = two.presence_changes()
+        await news(changes)
+        await (one.announce(presence("two")) if speak == "announce" else one.withdraw("one"))
+        await news(changes)
+        found = [frontend.frontend_id for frontend in await two.read_presence()]
+        assert sorted(found) == (["one", "two"] if speak == "announce" else [])
+        await changes.aclose()
+
+    run(store, test, num_stores=2)
+
+
+def test_watcher_may_be_left(store):
+    async def test(one):
+        changes = one.configuration_changes()
+        await news(changes)
+        waiting = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert (await one.update_configuration(same)).revision == 1
+
+    run(store, test)
+
+
+# --- Redis that goes and comes back
+
+EVERY_CALL = [
+    lambda store: store.read_configuration(),
+    lambda store: store.update_configuration(same),
+    lambda store: store.announce(presence()),
+    lambda store: store.withdraw("one"),
+    lambda store: store.read_presence(),
+]
+
+
+@pytest.mark.redis
+def test_nothing_is_lost_when_redis_is_killed(redis_state):
+    """What a call has confirmed is on disk."""
+
+    async def test(store):
+        for number in range(20):
+            await store.update_configuration(add_application(f"app-{number}"))
+        written = await store.update_configuration(lambda configuration: replace(FULL, revision=configuration.revision))
+        await store.announce(presence())
+        redis_state.server.kill()
+        redis_state.server.start()
+        assert await store.read_configuration() == written
+        assert await store.read_presence() == [presence()]
+        assert (await store.update_configuration(same)).revision == written.revision + 1
+
+    run(redis_state, test)
+
+
+@pytest.mark.redis
+def test_confirmed_changes_survive_a_kill_in_the_middle(redis_state):
+    async def test(store):
+        confirmed = []
+
+        async def write():
+            number = 0
+            while True:
+                await store.update_configuration(add_application(f"app-{number}"))
+                confirmed.append(f"app-{number}")
+                number += 1
+
+        writing = asyncio.create_task(write())
+        while len(confirmed) < 10:
+            await asyncio.sleep(0.005)
+        await asyncio.to_thread(redis_state.server.kill)
+        with pytest.raises(StateUnavailableError):
+            await writing
+        redis_state.server.start()
+        read = await store.read_configuration()
+        assert read.applications.keys() >= set(confirmed)
+        # The last may have been written without being confirmed; a revision is never half there.
+        assert len(read.applications) == read.revision <= len(confirmed) + 1
+
+    run(redis_state, test)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("call", EVERY_CALL, ids=["read", "update", "announce", "withdraw", "presence"])
+@pytest.mark.parametrize("when", ["never there", "gone"])
+def test_store_that_is_away_says_so(redis_state, call, when):
+    async def test(store):
+        if when == "gone":
+            await store.update_configuration(same)
+        redis_state.server.kill()
+        with pytest.raises(StateUnavailableError, match="Redis does not answer"):
+            await call(store)
+        redis_state.server.start()
+        await call(store)
+
+    run(redis_state, test)
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize("watch", ["configuration_changes", "presence_changes"])
+def test_news_come_back_with_redis(redis_state, watch, caplog):
+    """After a restart there is news at once, for something may have been missed, and then again of each change."""
+
+    async def test(watcher, writer):
+        changes = getattr(watcher, watch)()
+        await news(changes)
+        redis_state.server.kill()
+        back = asyncio.create_task(anext(changes))
+        await asyncio.sleep(0.2)
+        assert not back.done()
+        redis_state.server.start()
+        await asyncio.wait_for(back, NEWS_TIMEOUT_S)
+        await writer.update_configuration(same)
+        await writer.announce(presence())
+        await news(changes)
+        await changes.aclose()
+
+    run(redis_state, test, num_stores=2)
+    assert "Redis is away" in caplog.text
+
+
+@pytest.mark.redis
+def test_layout_is_the_documented_one(redis_state):
+    """Others read it too."""
+
+    async def test(store):
+        await store.update_configuration(lambda _: FULL)
+        await store.announce(presence())
+        client = store._redis
+        kinds = {key: await client.type(key) for key in await client.keys("*")}
+        assert kinds == {
+            redis_keys.LAYOUT: "string",
+            redis_keys.REVISION: "string",
+            redis_keys.LAST_CHANGE: "string",
+            redis_keys.APPLICATIONS: "hash",
+            redis_keys.VERSIONS: "hash",
+            redis_keys.CURRENT_VERSIONS: "hash",
+            redis_keys.LINKS: "hash",
+            redis_keys.FRONTENDS: "hash",
+        }
+        assert await client.get(redis_keys.LAYOUT) == redis_keys.LAYOUT_VERSION
+        assert await client.get(redis_keys.REVISION) == "1"
+        assert set(await client.hkeys(redis_keys.VERSIONS)) == {"digits-net:1", "digits-net:1.0_rc-2", "other:3"}
+        assert await client.hgetall(redis_keys.LINKS) == {"digits": "digits-net"}
+
+    run(redis_state, test)
+
+
+@pytest.mark.redis
+def test_wrong_password_is_told_as_an_unavailable_store(redis_state):
+    async def main():
+        store = RedisStore(redis_state.server.url.replace(":secret@", ":wrong@"))
+        with pytest.raises(StateUnavailableError):
+            await store.read_configuration()
+        await store.close()
+
+    asyncio.run(main())

@@ -1,0 +1,61 @@
+"""Replicas without a wire, and an observer that counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Replica
+
+MODEL_ID = ModelId("digits-net", "1")
+
+
+class FakeReplica:
+    """A connected replica that keeps what it is sent; the test plays the model.
+
+    Parameters
+    ----------
+    replica_id : int
+    model_id : ModelId
+    input_type : InputType
+    """
+
+    def __init__(
+        self,
+        replica_id: int = 0,
+        model_id: ModelId = MODEL_ID,
+        input_type: InputType = InputType.STRINGS,
+    ) -> None:
+        self.replica = Replica(*model_id, replica_id, input_type)
+        self.replica_id = replica_id
+        self.is_reachable = True
+        self.batches: list[list[bytes]] = []
+        """Every batch that reached it."""
+
+    def send_batch(self, payloads: Sequence[bytes]) -> bool:
+        """Take a batch, if it can be reached."""
+        if self.is_reachable:
+            self.batches.append(list(payloads))
+        return self.is_reachable
+
+
+class RecordingObserver:
+    """Counts the inputs of batches by how they ended."""
+
+    def __init__(self) -> None:
+        self.answered: list[tuple[int, float]] = []
+        self.failed: list[int] = []
+        self.lost: list[int] = []
+
+    def batch_answered(self, size: int, latency_s: float) -> None:
+        """A replica answered."""
+        self.answered.append((size, latency_s))
+
+    def batch_failed(self, size: int) -> None:
+        """A model failed."""
+        self.failed.append(size)
+
+    def batch_lost(self, size: int) -> None:
+        """A replica was lost."""
+        self.lost.append(size)

@@ -1,0 +1,64 @@
+"""Importing the package is cheap and changes nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["docker", "ipywidgets", "tornado", "redis", "numpy", "zmq", "pyspark"]
+
+# Run in a fresh interpreter; prints what should not be there.
+CHECK = """
+import logging, signal, sys, threading
+handlers_before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+IMPORT
+found = [name for name in HEAVY if name in sys.modules]
+found += ["a handler of the root logger"] * bool(logging.getLogger().handlers)
+found += ["a level of the root logger"] * (logging.getLogger().level != logging.WARNING)
+found += [f"a handler of {name}" for name, logger in logging.root.manager.loggerDict.items()
+          if name.startswith("clipper_nb") and [h for h in getattr(logger, "handlers", [])
+          if not isinstance(h, logging.NullHandler)]]
+found += ["threads"] * (threading.active_count() != 1)
+found += ["signal handlers"] * any(signal.getsignal(n) != h for n, h in handlers_before.items())
+print(found)
+"""
+
+
+def leftovers_of(statement):
+    """Return what a statement leaves behind in a fresh interpreter."""
+    program = CHECK.replace("IMPORT", statement).replace("HEAVY", repr(HEAVY))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import clipper_nb",
+        "from clipper_nb import ClipperConnection, LocalContainerManager",
+        "from clipper_nb import *",
+        "from clipper_nb.deployers.python import create_endpoint, deploy_python_closure",
+        "from clipper_nb import *; ClipperConnection(LocalContainerManager())",
+    ],
+)
+def test_import_brings_nothing_heavy_and_changes_nothing(statement):
+    assert leftovers_of(statement) == "[]"
+
+
+@pytest.mark.parametrize(
+    "module", ["clipper_nb.runtime.query_frontend", "clipper_nb.runtime.management_frontend", "clipper_nb.protocol.rpc"]
+)
+def test_serving_processes_bring_nothing_of_the_notebooks_column(module):
+    program = (
+        f"import sys, {module}\n"
+        "print([name for name in sys.modules if name.startswith(('clipper_nb.connection', 'clipper_nb.deployers', "
+        "'clipper_nb.container_managers', 'clipper_nb.images', 'clipper_nb.management_client'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

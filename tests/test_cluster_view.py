@@ -1,0 +1,103 @@
+"""A cluster in one line and in HTML."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+
+from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
+
+APPLICATION = {
+    "name": "digits",
+    "input_type": "doubles",
+    "default_output": "-1.0",
+    "latency_slo_micros": 2_500,
+    "linked_models": ["digits-net"],
+}
+
+
+def version(number, *, is_current=False):
+    return {
+        "model_name": "digits-net",
+        "model_version": number,
+        "input_type": "doubles",
+        "is_current_version": is_current,
+    }
+
+
+FULL = ClusterSnapshot(
+    cluster_name="default-cluster",
+    query_address="127.0.0.1:1337",
+    applications=[APPLICATION],
+    models=[version("1"), version("2", is_current=True)],
+    replicas=[{"model_id": "digits-net:2"}, {"model_id": "digits-net:2"}],
+)
+EMPTY = ClusterSnapshot("c", "127.0.0.1:1337", [], [], [])
+
+
+class Page(HTMLParser):
+    """The rows of a page's tables; sees to it that every tag is closed."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.rows, self.tags, self.open = [], [], []
+        self.feed(html)
+        self.close()
+        assert self.open == [], "tags are not closed"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+def test_text_is_one_line_with_the_address_and_counts():
+    assert format_text(FULL) == (
+        "<ClipperConnection 'default-cluster' at http://127.0.0.1:1337: 1 application, 1 model, 2 versions, 2 replicas>"
+    )
+    assert format_text(EMPTY).endswith("0 applications, 0 models, 0 versions, 0 replicas>")
+
+
+def test_tables_show_applications_and_versions():
+    assert Page(format_html(FULL)).rows == [
+        ["application", "input type", "SLO", "default output", "linked model"],
+        ["digits", "doubles", "2.5 ms", "-1.0", "digits-net"],
+        ["model", "version", "", "input type", "replicas"],
+        ["digits-net", "1", "", "doubles", "0"],
+        ["digits-net", "2", "● current", "doubles", "2"],
+    ]
+
+
+def test_application_without_a_model_says_so():
+    snapshot = ClusterSnapshot("c", "a:1", [{**APPLICATION, "linked_models": []}], [], [])
+    assert Page(format_html(snapshot)).rows[1][-1] == "none"
+
+
+def test_empty_cluster_tells_what_to_call():
+    html = format_html(EMPTY)
+    assert Page(html).rows == []
+    assert "register_application()" in html
+    assert "deploy_python_closure()" in html
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x>', "a & b", "</td></table>"])
+def test_text_of_users_stays_text(text):
+    snapshot = ClusterSnapshot(text, "a:1", [{**APPLICATION, "default_output": text}], [], [])
+    page = Page(format_html(snapshot))
+    assert page.rows[1][3] == text
+    assert not {"script", "img"} & set(page.tags)
+
+
+def test_page_links_to_the_metrics():
+    assert 'href="http://127.0.0.1:1337/metrics"' in format_html(FULL)

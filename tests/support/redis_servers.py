@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import subprocess
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import redis
@@ -35,6 +38,17 @@ class RedisServer:
         """Where it listens, with the password."""
         return f"unix://:{_PASSWORD}@{self._folder.redis_socket_path}"
 
+    @contextlib.asynccontextmanager
+    async def losing_confirmations(self, num_confirmations: int) -> AsyncIterator[str]:
+        """Give the address of a way to it that breaks before the first so many transactions are confirmed."""
+        path = self._folder.path / "lossy"
+        proxy = _LossyProxy(self._folder.redis_socket_path, num_confirmations)
+        async with await asyncio.start_unix_server(proxy.on_connection, path):
+            try:
+                yield self.url.replace(str(self._folder.redis_socket_path), str(path))
+            finally:
+                await proxy.wait_until_idle()
+
     def start(self) -> None:
         """Start it; when this returns it answers."""
         self._process = subprocess.Popen(
@@ -56,3 +70,38 @@ class RedisServer:
             self._process.kill()
             self._process.wait(timeout=10)
             self._process = None
+
+
+class _LossyProxy:
+    """Hands on what a client and Redis say, and breaks the connection instead of confirming some writes."""
+
+    def __init__(self, redis_socket_path: Path, num_confirmations: int) -> None:
+        self._redis_socket_path = redis_socket_path
+        self._num_to_lose = num_confirmations
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def on_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until the client closes it, or it is to break."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        redis_reader, redis_writer = await asyncio.open_unix_connection(self._redis_socket_path)
+        try:
+            while request := await reader.read(65536):
+                redis_writer.write(request)
+                reply = await redis_reader.read(65536)
+                if b"PUBLISH" in request and b"EXEC" in request and self._num_to_lose:
+                    self._num_to_lose -= 1
+                    return  # the transaction has gone through
+                writer.write(reply)
+        finally:
+            for one in (writer, redis_writer):
+                one.close()
+                with contextlib.suppress(ConnectionError):
+                    await one.wait_closed()
+            self._connections.discard(task)
+
+    async def wait_until_idle(self) -> None:
+        """Return when every client has closed its connection."""
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=10)

@@ -333,18 +333,22 @@ def test_replica_that_is_refused_while_it_is_busy_may_still_answer(ending):
     assert bench.pool.usable_replicas() == []
 
 
-def test_input_of_an_unregistered_version_is_not_sent_to_the_one_registered_after_it():
-    """It was checked against the input type of the version that is gone."""
+@pytest.mark.parametrize("in_between", [[Configuration(revision=2)], []], ids=["two revisions", "one revision"])
+def test_inputs_of_a_version_that_is_gone_are_not_sent_to_the_one_registered_after_it(in_between):
+    """They were checked against the input type of the version that is gone."""
     bench = Bench()
-    bench.pool.apply(make_configuration(make_version()))
-    bench.join()
-    computation = bench.submit(b"text")
-    bench.pool.apply(Configuration(revision=2))
+    bench.pool.apply(make_configuration(make_version(batch_size=1)))
+    old = bench.join()
+    sent, queued = bench.submit(b"sent"), bench.submit(b"queued")
+    for configuration in in_between:
+        bench.pool.apply(configuration)
     bench.pool.apply(make_configuration(make_version(input_type=InputType.DOUBLES, registered_at=2.0), revision=3))
+    assert outcome(queued) == "no_ready_replica"
     new = bench.join(1, input_type=InputType.DOUBLES)
+    bench.pool.replica_lost(old.replica)
     bench.loop.end_turn()
     assert new.batches == []
-    assert outcome(computation) in (None, "no_ready_replica")
+    assert outcome(sent) == "no_ready_replica"
 
 
 def test_refused_replica_that_was_busy_is_not_given_what_waits():

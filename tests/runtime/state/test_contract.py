@@ -80,6 +80,17 @@ def add_application(name: str) -> Callable[[Configuration], Configuration]:
     return lambda configuration: replace(configuration, applications={**configuration.applications, name: application})
 
 
+def claim(name: str) -> Callable[[Configuration], Configuration]:
+    """Return a change that adds an application, unless the name is taken."""
+
+    def change(configuration: Configuration) -> Configuration:
+        if name in configuration.applications:
+            raise ExistsError("taken")
+        return add_application(name)(configuration)
+
+    return change
+
+
 def same(configuration: Configuration) -> Configuration:
     """A change that changes nothing."""
     return configuration
@@ -216,14 +227,11 @@ def test_name_is_given_to_one_of_two_writers(store):
     """A rule is checked in the transaction that writes its result."""
 
     async def test(one, two):
-        def claim(configuration):
-            if "digits" in configuration.applications:
-                raise ExistsError("taken")
-            return add_application("digits")(configuration)
-
         for _ in range(10):
             results = await asyncio.gather(
-                one.update_configuration(claim), two.update_configuration(claim), return_exceptions=True
+                one.update_configuration(claim("digits")),
+                two.update_configuration(claim("digits")),
+                return_exceptions=True,
             )
             assert sorted(type(result) for result in results if isinstance(result, Exception)) == [ExistsError]
             await one.update_configuration(lambda _: Configuration())
@@ -458,6 +466,24 @@ def test_store_that_is_away_says_so(redis_state, call, when):
         await call(store)
 
     run(redis_state, test)
+
+
+@pytest.mark.redis
+def test_change_whose_confirmation_got_lost_is_made_once(redis_state):
+    """Or the caller would be told that the name is taken, by nobody else than themselves."""
+
+    async def main():
+        async with redis_state.server.losing_confirmations(1) as url:
+            store = RedisStore(url)
+            written = await store.update_configuration(claim("digits"))
+            assert list(written.applications) == ["digits"]
+            assert await store.read_configuration() == written
+            assert written.revision == 1
+            with pytest.raises(ExistsError):
+                await store.update_configuration(claim("digits"))
+            await store.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.redis

@@ -33,7 +33,7 @@ def check_list(what: str, value: Sequence[Any]) -> Sequence[Any]:
 
 
 def check_labels(labels: Sequence[str] | None) -> list[str]:
-    checked = list(check_list("labels", labels or []))
+    checked = list(check_list("labels", [] if labels is None else labels))
     for label in checked:
         if not isinstance(label, str):
             raise InvalidRequestError(f"Labels must be text; {label!r} is not.")
@@ -41,7 +41,7 @@ def check_labels(labels: Sequence[str] | None) -> list[str]:
 
 
 def check_packages(packages: Sequence[str] | None) -> list[str]:
-    checked = list(check_list("pkgs_to_install", packages or []))
+    checked = list(check_list("pkgs_to_install", [] if packages is None else packages))
     for package in checked:
         if not isinstance(package, str) or not package.strip() or package.lstrip().startswith("-"):
             raise InvalidRequestError(f"pkgs_to_install must hold pip requirements; {package!r} is none.")

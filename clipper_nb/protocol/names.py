@@ -8,6 +8,7 @@ from typing import NamedTuple
 from clipper_nb.errors import InvalidNameError
 
 MAX_NAME_LENGTH = 63
+MAX_VERSION_LENGTH = 128
 
 _MODEL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
@@ -51,6 +52,8 @@ def check_version(version: object) -> str:
         if isinstance(version, float):
             rule = f"a float cannot tell 1.10 from 1.1; write it as text: '{version}'."
         raise InvalidNameError("version", version, rule)
+    if isinstance(version, int) and abs(version) >= 10**MAX_VERSION_LENGTH:
+        version = "-huge number"  # Python refuses to write down the largest ones
     text = str(version)
     if _VERSION.match(text):
         return text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 
 from clipper_nb.runtime.batching.query import Computation
 
@@ -17,8 +18,7 @@ class DeadlineQueue:
 
     def put(self, computation: Computation) -> None:
         """Add a computation; those at the head that nobody wants any more go, so that no backlog of them builds up."""
-        while self._heap and not self._heap[0][2].is_wanted:
-            self._pop_unwanted()
+        self._drop_unwanted_head()
         computation.is_queued = True
         self._num_queued += 1
         self._push(computation)
@@ -36,14 +36,12 @@ class DeadlineQueue:
         before they cost a replica anything.
         """
         taken: list[Computation] = []
+        self._drop_unwanted_head()
         while self._heap and len(taken) < size:
-            computation = self._heap[0][2]
-            if computation.is_queued and computation.is_wanted:
-                heapq.heappop(self._heap)
-                self._leave(computation)
-                taken.append(computation)
-            else:
-                self._pop_unwanted()
+            computation = heapq.heappop(self._heap)[2]
+            self._leave(computation)
+            taken.append(computation)
+            self._drop_unwanted_head()
         return taken
 
     def _push(self, computation: Computation) -> None:
@@ -54,17 +52,21 @@ class DeadlineQueue:
         computation.is_queued = False
         self._num_queued -= 1
 
-    def _pop_unwanted(self) -> None:
-        computation = heapq.heappop(self._heap)[2]
-        if computation.is_queued:
-            self._leave(computation)
-            computation.abandon()
+    def _drop_unwanted_head(self) -> None:
+        """Make the head one that is queued and wanted; the others there are given up, or were taken already."""
+        while self._heap:
+            computation = self._heap[0][2]
+            if computation.is_queued and computation.is_wanted:
+                return
+            heapq.heappop(self._heap)
+            if computation.is_queued:
+                self._leave(computation)
+                computation.abandon()
 
     def tightest_slo_s(self) -> float:
-        """Return the SLO of the computation that is most urgent; the queue must not be empty."""
-        while not self._heap[0][2].is_queued:
-            heapq.heappop(self._heap)
-        return self._heap[0][2].slo_s
+        """Return the SLO of the computation that is most urgent; infinite when there is none."""
+        self._drop_unwanted_head()
+        return self._heap[0][2].slo_s if self._heap else math.inf
 
     def drain(self) -> list[Computation]:
         """Remove and return everything that is wanted."""

@@ -41,7 +41,7 @@ class DeadlineTimer:
             waiting.popleft()
         waiting.append(query)
         if self._handle is None:
-            self._handle = self._loop.call_at(query.deadline_s, self._on_timer)
+            self._handle = self._loop.call_at(waiting[0].deadline_s, self._on_timer)
 
     def close(self) -> None:
         """Stop watching."""

@@ -246,7 +246,7 @@ class Dispatcher:
                 self._send(self._idle.popleft(), batch)
 
     def _next_size(self, worker: _Worker) -> int:
-        return worker.policy.next_size(self._queue.tightest_slo_s()) if len(self._queue) else 1
+        return worker.policy.next_size(self._queue.tightest_slo_s())
 
     def _send(self, worker: _Worker, batch: list[Computation]) -> None:
         worker.batch = batch

@@ -41,6 +41,8 @@ class ManagementService:
         Where the configuration is.
     confirmation_timeout_s : float
         How long a change waits for the query frontends to act on it.
+    clock : callable
+        Gives monotonic seconds.
     wall_clock : callable
         Gives seconds since the epoch.
     """
@@ -50,10 +52,12 @@ class ManagementService:
         store: StateStore,
         *,
         confirmation_timeout_s: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._confirmation_timeout_s = confirmation_timeout_s
+        self._clock = clock
         self._wall_clock = wall_clock
         self._presence_changed = asyncio.Event()  # replaced at each change, so that none is missed
         self._liveness = FrontendLiveness()
@@ -152,13 +156,13 @@ class ManagementService:
         await self._wait_until_applied(configuration.revision)
 
     async def _wait_until_applied(self, revision: int) -> None:
-        deadline_s = time.monotonic() + self._confirmation_timeout_s
+        deadline_s = self._clock() + self._confirmation_timeout_s
         while True:
             changed = self._presence_changed
             behind = await self._frontends_behind(revision)
             if not behind:
                 return
-            if time.monotonic() > deadline_s:
+            if self._clock() > deadline_s:
                 raise ClusterUnreachableError(
                     f"The change is stored, but query frontend {', '.join(behind)} has not confirmed it within "
                     f"{self._confirmation_timeout_s:g} s. It will act on it as soon as it can."
@@ -173,7 +177,7 @@ class ManagementService:
 
     async def _read_living(self) -> list[FrontendPresence]:
         presence = await self._store.read_presence()
-        living, dead = self._liveness.observe(presence, now_s=time.monotonic())
+        living, dead = self._liveness.observe(presence, now_s=self._clock())
         for frontend in dead:
             await self._store.withdraw(frontend.frontend_id)
         return living

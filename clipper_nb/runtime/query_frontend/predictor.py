@@ -191,11 +191,12 @@ class Predictor:
             query.answer(output)
             return True
         computation = self._cache.find_in_flight(model_id, payload)
-        if computation is not None:
+        dispatcher = self._pool.find(model_id)
+        # One that waits while there is no replica is left alone: the query is told so at once.
+        if computation is not None and dispatcher is not None and (computation.sent_s or dispatcher.num_replicas):
             metrics.cache_hits.inc()
             computation.join(query)
-            dispatcher = self._pool.find(model_id)
-            if dispatcher is not None and query.deadline_s < computation.deadline_s:
+            if query.deadline_s < computation.deadline_s:
                 dispatcher.hasten(computation, deadline_s=query.deadline_s, slo_s=slo_s)
             return True
         metrics.cache_misses.inc()

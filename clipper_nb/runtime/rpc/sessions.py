@@ -109,8 +109,9 @@ class Sessions:
 
         Raises
         ------
-        ProtocolError
-            The message cannot come in this state; nothing has changed, and it is safe to drop it.
+        ProtocolError, InvalidNameError
+            The message cannot come in this state, or names what cannot be; nothing has changed, and it is safe to
+            drop it.
         """
         session = self._by_identity.get(identity)
         if session is not None:

@@ -89,7 +89,11 @@ class ConfigurationView:
             logger.warning("%s", exc)
             return
         if configuration.revision != self._applied_revision:
-            self._apply(configuration)
+            try:
+                self._apply(configuration)
+            except Exception:  # the next announcement tries again, and until then the change is not confirmed
+                logger.exception("cannot act on revision %d of the configuration", configuration.revision)
+                return
             self._applied_revision = configuration.revision
             logger.info("acts on revision %d of the configuration", configuration.revision)
         self._announcement_is_due.set()

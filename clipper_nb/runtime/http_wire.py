@@ -138,6 +138,7 @@ class Exchange:
         """Reply with these bytes."""
         if self.reply is None:
             self.reply = reply
+            self.cancel = None
             self._connection.write_replies()
 
 

@@ -30,7 +30,7 @@ class Query:
         self.query_id = query_id
         self.arrived_s = arrived_s
         self.deadline_s = deadline_s
-        self._on_answered = on_answered
+        self._on_answered: Callable[[Query], None] | None = on_answered
         self.computation: Computation | None = None
         self.is_answered = False
         self.output = ""
@@ -40,20 +40,28 @@ class Query:
     def answer(self, output: str) -> None:
         """Answer with the model's output; does nothing when the query has been answered or was cancelled."""
         if not self.is_answered:
-            self.is_answered = True
             self.output = output
-            self._on_answered(self)
+            self._finish()
 
     def answer_default(self, reason: str, explanation: str) -> None:
         """Answer with the application's default output; does nothing when the query has been answered."""
         if not self.is_answered:
-            self.is_answered = True
             self.reason, self.explanation = reason, explanation
-            self._on_answered(self)
+            self._finish()
+
+    def _finish(self) -> None:
+        self.is_answered = True
+        on_answered = self._on_answered
+        # Without these two the query is part of no cycle, and is gone at once: at thousands a second, what only the
+        # garbage collector can free makes it pause the event loop.
+        self.computation = self._on_answered = None
+        if on_answered is not None:
+            on_answered(self)
 
     def cancel(self) -> None:
         """Nobody waits for the answer any more."""
         self.is_answered = True
+        self.computation = self._on_answered = None
 
 
 class Computation:

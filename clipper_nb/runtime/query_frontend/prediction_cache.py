@@ -7,8 +7,6 @@ from collections import OrderedDict
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.query import Computation
 
-_Key = tuple[ModelId, bytes]
-
 _ENTRY_OVERHEAD_BYTES = 250
 """About what the key, the strings and the dictionary cost beside input and output."""
 
@@ -24,8 +22,8 @@ class PredictionCache:
 
     def __init__(self, size_bytes: int) -> None:
         self._limit_bytes = size_bytes
-        self._outputs: OrderedDict[_Key, str] = OrderedDict()
-        self._in_flight: dict[_Key, Computation] = {}
+        self._outputs: OrderedDict[bytes, str] = OrderedDict()
+        self._in_flight: dict[bytes, Computation] = {}
         self.size_bytes = 0
         self.evictions = 0
 
@@ -39,7 +37,7 @@ class PredictionCache:
 
     def find_output(self, model_id: ModelId, payload: bytes) -> str | None:
         """Return the output of that version for exactly that input, if it is kept."""
-        key = (model_id, payload)
+        key = _key(model_id, payload)
         output = self._outputs.get(key)
         if output is not None:
             self._outputs.move_to_end(key)
@@ -47,29 +45,30 @@ class PredictionCache:
 
     def find_in_flight(self, model_id: ModelId, payload: bytes) -> Computation | None:
         """Return the computation of that version for exactly that input that is under way, if any."""
-        return self._in_flight.get((model_id, payload))
+        return self._in_flight.get(_key(model_id, payload))
 
     def watch(self, computation: Computation) -> None:
         """Let others join *computation*, and keep its output."""
         if self.is_on:
-            self._in_flight[computation.model_id, computation.payload] = computation
+            self._in_flight[_key(computation.model_id, computation.payload)] = computation
             computation.on_output = self._finish
 
     def forget_version(self, model_id: ModelId) -> None:
         """Drop everything of a version."""
-        for key in [key for key in self._outputs if key[0] == model_id]:
+        prefix = _key(model_id, b"")
+        for key in [key for key in self._outputs if key.startswith(prefix)]:
             self._drop(key)
-        for key in [key for key in self._in_flight if key[0] == model_id]:
+        for key in [key for key in self._in_flight if key.startswith(prefix)]:
             self._in_flight.pop(key).on_output = None
 
     def _finish(self, computation: Computation, output: str | None) -> None:
-        key = (computation.model_id, computation.payload)
+        key = _key(computation.model_id, computation.payload)
         if self._in_flight.get(key) is computation:
             del self._in_flight[key]
         if output is not None and key not in self._outputs:
             self._keep(key, output)
 
-    def _keep(self, key: _Key, output: str) -> None:
+    def _keep(self, key: bytes, output: str) -> None:
         size_bytes = _entry_size_bytes(key, output)
         if size_bytes > self._limit_bytes:
             return
@@ -79,10 +78,19 @@ class PredictionCache:
         self._outputs[key] = output
         self.size_bytes += size_bytes
 
-    def _drop(self, key: _Key) -> None:
+    def _drop(self, key: bytes) -> None:
         self.size_bytes -= _entry_size_bytes(key, self._outputs.pop(key))
 
 
-def _entry_size_bytes(key: _Key, output: str) -> int:
+def _key(model_id: ModelId, payload: bytes) -> bytes:
+    """Return version and input as one key; neither name nor version can hold the byte between them.
+
+    One object of bytes, unlike a tuple, is none of the garbage collector's business, which would look at every entry
+    again and again.
+    """
+    return b"%b\0%b" % (str(model_id).encode(), payload)
+
+
+def _entry_size_bytes(key: bytes, output: str) -> int:
     # Text counts four bytes a character: the most that Python needs for one.
-    return len(key[1]) + (len(output) if output.isascii() else 4 * len(output)) + _ENTRY_OVERHEAD_BYTES
+    return len(key) + (len(output) if output.isascii() else 4 * len(output)) + _ENTRY_OVERHEAD_BYTES

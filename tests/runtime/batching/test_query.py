@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 
 from clipper_nb.protocol.records import DEFAULT_REASONS
@@ -113,3 +115,22 @@ def test_cache_hears_of_the_end_before_the_queries_do(end, output):
 def test_reasons_are_those_of_the_records():
     legal = {reasons.NOT_LINKED, reasons.NO_READY_REPLICA, reasons.QUEUED_TOO_LONG}
     assert legal | {reasons.MODEL_TOO_SLOW, reasons.MODEL_ERROR} == set(DEFAULT_REASONS)
+
+
+@pytest.mark.parametrize("ending", ["answered", "late", "cancelled", "failed"])
+def test_query_that_is_over_leaves_nothing_for_the_garbage_collector(ending):
+    """Its pauses would make thousands of others late."""
+    gc.collect()
+    for _ in range(10):
+        computation = make_computation(b"a")
+        [query] = computation.queries
+        if ending == "late":
+            query.answer_default("model_too_slow", "Late.")
+        elif ending == "cancelled":
+            query.cancel()
+        if ending == "failed":
+            computation.fail("It raised.")
+        else:
+            computation.succeed("A")
+        del computation, query
+    assert gc.collect() == 0

@@ -209,7 +209,7 @@ def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: C
 
 
 def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection) -> None:
-    """The median of what a client sees; a client on a busy machine may itself be late."""
+    """The best of what a client sees: on a busy machine the client itself may be late."""
 
     def sleep(inputs: list) -> list:
         time.sleep(0.5)
@@ -217,5 +217,5 @@ def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection)
 
     for slo_ms in (5, 10, 50):
         create_endpoint(conn, f"slo-{slo_ms}", "doubles", sleep, slo_micros=slo_ms * 1000)
-        latencies_ms = sorted(1000 * conn.predict(f"slo-{slo_ms}", [float(i)]).latency_s for i in range(21))
-        assert 0.7 * slo_ms < latencies_ms[10] < slo_ms + 1
+        best_ms = min(1000 * conn.predict(f"slo-{slo_ms}", [float(i)]).latency_s for i in range(21))
+        assert 0.7 * slo_ms < best_ms < slo_ms

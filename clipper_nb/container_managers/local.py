@@ -22,6 +22,7 @@ from clipper_nb.container_managers.local_processes import (
     answers,
     kill_processes_of,
     pids_of,
+    process_runs,
     read_tail,
     start_supervisor,
     this_process,
@@ -46,6 +47,7 @@ from clipper_nb.protocol.names import ModelId
 
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 40.0
+_ORPHAN_TIMEOUT_S = 15.0
 
 
 class LocalContainerManager(ContainerManager):
@@ -107,6 +109,7 @@ class LocalContainerManager(ContainerManager):
             )
         redis_server = find_redis_server()
         with self._folder.lock(timeout_s=_START_TIMEOUT_S):
+            self._wait_for_orphan()
             if self._supervisor_lives():
                 raise ExistsError(
                     f"A cluster with name '{self.cluster_name}' already runs. Use connect() to work with it, "
@@ -295,6 +298,15 @@ class LocalContainerManager(ContainerManager):
         except ClusterUnreachableError:
             return False
         return True
+
+    def _wait_for_orphan(self) -> None:
+        """Let a cluster end whose owner has ended, such as the kernel before a restart."""
+        record = self._folder.read_record()
+        if record is None or record.owner_pid is None or process_runs(record.owner_pid, record.owner_started_at):
+            return
+        if record.supervisor_pid:
+            wait_for_end(record.supervisor_pid, timeout_s=_ORPHAN_TIMEOUT_S)
+        self._remove_leftovers()
 
     def _supervisor_lives(self) -> bool:
         """Whether the cluster has a supervisor, even one that does not answer."""

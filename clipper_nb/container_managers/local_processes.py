@@ -31,6 +31,15 @@ def this_process() -> tuple[int, float]:
     return process.pid, process.create_time()
 
 
+def process_runs(pid: int, started_at: float | None) -> bool:
+    """Whether that very process still runs."""
+    psutil = _psutil()
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return bool(process.create_time() == started_at and process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
     """Start the supervisor of the cluster in *folder*, which must hold a record."""
     with open(folder.supervisor_log_path, "ab") as log:

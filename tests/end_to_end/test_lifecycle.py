@@ -252,3 +252,14 @@ def test_a_supervisor_that_does_not_answer_is_not_run_over_and_can_be_ended() ->
         ClipperConnection(LocalContainerManager(conn.cm.cluster_name)).start_clipper()
     conn.stop_all()
     assert leftovers(conn.cm) == []
+
+
+def test_a_restarted_kernel_can_start_its_cluster_at_once() -> None:
+    """The one of the kernel before is still ending then."""
+    manager = _manager()
+    process, _ = _start_notebook(manager.cluster_name, "own", "busy")
+    with process:
+        process.kill()
+    with ClipperConnection(manager) as conn:
+        assert conn.get_all_apps() == []
+    assert leftovers(manager) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import socket
@@ -11,9 +10,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
-import psutil
-
 from clipper_nb.container_managers.cluster_folder import ClusterFolder, ClusterRecord
+from clipper_nb.container_managers.local_processes import HOST, process_runs
 from clipper_nb.container_managers.specs import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
 from clipper_nb.container_managers.supervisor.control import listen
 from clipper_nb.container_managers.supervisor.process import SupervisedProcess
@@ -23,7 +21,6 @@ logger = logging.getLogger(__name__)
 
 _OWNER_CHECK_INTERVAL_S = 0.5
 _STOP_ORDER = ((REPLICA, MANAGEMENT_FRONTEND), (QUERY_FRONTEND,), (REDIS,))
-_HOST = "127.0.0.1"
 
 
 class Supervisor:
@@ -128,19 +125,11 @@ class Supervisor:
         self._shutdown.set()
 
 
-def process_runs(pid: int, started_at: float | None) -> bool:
-    """Whether that very process still runs; its start tells it from a later one with the same number."""
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        return process.create_time() == started_at and process.status() != psutil.STATUS_ZOMBIE
-    return False
-
-
 def bind_near(port: int) -> socket.socket:
     """Return a socket that listens on loopback, at *port* or, when that is busy, at a free one."""
     for candidate in (port, 0):
         try:
-            return socket.create_server((_HOST, candidate), backlog=1024)
+            return socket.create_server((HOST, candidate), backlog=1024)
         except OSError:
             if candidate == 0:
                 raise

@@ -215,8 +215,9 @@ class LocalContainerManager(ContainerManager):
     # --- starting
 
     def _start_supervisor(self) -> None:
+        this_pid, this_started_at = this_process()
+        owner_pid, owner_started_at = (None, None) if self.detach else (this_pid, this_started_at)
         self._folder.create()
-        owner_pid, owner_started_at = (None, None) if self.detach else this_process()
         self._folder.write_record(
             ClusterRecord(
                 cluster_name=self.cluster_name,

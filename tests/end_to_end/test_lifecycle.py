@@ -113,6 +113,15 @@ def test_a_cluster_whose_redis_cannot_run_says_so_and_leaves_nothing(
     assert leftovers(manager) == []
 
 
+def test_a_missing_extra_is_named_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = _manager()
+    with monkeypatch.context() as without_psutil:
+        without_psutil.setitem(sys.modules, "psutil", None)
+        with pytest.raises(ClusterStartError, match=r"pip install 'clipper-nb\[notebook\]'"):
+            ClipperConnection(manager).start_clipper()
+    assert leftovers(manager) == []
+
+
 def test_the_redis_of_the_package_is_used_when_path_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
     from clipper_nb.container_managers.local_redis import find_redis_server
 

@@ -157,6 +157,7 @@ class HttpConnection(asyncio.Protocol):
         self._wait_limit_s = _KEEP_ALIVE_TIMEOUT_S
         self._head_size_bytes = 0  # received since the last request ended, roughly: pieces are counted whole
         self._in_head = True
+        self._has_begun = False
         self._begin_request()
 
     def _begin_request(self) -> None:
@@ -221,7 +222,7 @@ class HttpConnection(asyncio.Protocol):
     # --- httptools callbacks
 
     def on_message_begin(self) -> None:
-        self._in_head = True
+        self._in_head = self._has_begun = True
         self._wait_for(self._server.limits.header_timeout_s)
 
     def on_url(self, url: bytes) -> None:
@@ -266,6 +267,7 @@ class HttpConnection(asyncio.Protocol):
         method, url, headers = self._parser.get_method(), self._url, self._headers
         self._begin_request()
         self._in_head = True
+        self._has_begun = False
         self._wait_for(_KEEP_ALIVE_TIMEOUT_S)
         try:
             predict = _PREDICT_PATH.match(url)
@@ -311,7 +313,7 @@ class HttpConnection(asyncio.Protocol):
         if not self._is_reading:
             self._read_or_pause()
         if not exchanges:
-            self._wait_for(_KEEP_ALIVE_TIMEOUT_S if self._in_head else self._server.limits.body_timeout_s)
+            self._wait_for(self._present_limit_s())
 
     def _write(self, replies: list[bytes | None]) -> None:
         if replies and not self._transport.is_closing():
@@ -372,7 +374,12 @@ class HttpConnection(asyncio.Protocol):
         self._transport.abort()
 
     def _is_between_requests(self) -> bool:
-        return self._in_head and not self._url and not self._headers
+        return not self._has_begun
+
+    def _present_limit_s(self) -> float:
+        if not self._has_begun:
+            return _KEEP_ALIVE_TIMEOUT_S
+        return self._server.limits.header_timeout_s if self._in_head else self._server.limits.body_timeout_s
 
     def _wait_for(self, limit_s: float) -> None:
         self._wait_began_s = self._server.loop.time()

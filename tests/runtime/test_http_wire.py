@@ -216,9 +216,14 @@ def test_what_is_not_http_is_refused_as_json(request_bytes: bytes, status: int) 
 def test_a_client_that_is_too_slow_is_told_and_an_idle_one_is_kept() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
-        for start in (b"POST /app/predict HTTP/1.1\r\nHo", post("/app/predict", b"12345")[:-2]):
+        head, body = b"POST /app/predict HTTP/1.1\r\nHo", post("/app/predict", b"12345")[:-2]
+        # Also when the slow request follows one that is answered on the same connection.
+        first = post("/app/predict", b"x")
+        for start in (b"PO", head, body, first + b"PO", first + head, first + body):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(start)
+            if start.startswith(first):
+                assert (await read_reply(reader))[0] == 200
             status, _, body = await read_reply(reader)
             assert (status, json.loads(body)["error"]) == (408, "Request timeout")
             writer.close()

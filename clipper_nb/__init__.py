@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ExistsError,
         ImageBuildError,
         ImageNotFoundError,
+        InputTypeConflictError,
         InvalidInputError,
         InvalidNameError,
         InvalidRequestError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         StartTimeoutError,
         StateUnavailableError,
         UnconnectedException,
+        VersionExistsError,
     )
     from clipper_nb.protocol.records import Prediction
 
@@ -51,6 +53,7 @@ __all__ = [
     "ExistsError",
     "ImageBuildError",
     "ImageNotFoundError",
+    "InputTypeConflictError",
     "InvalidInputError",
     "InvalidNameError",
     "InvalidRequestError",
@@ -68,6 +71,7 @@ __all__ = [
     "StartTimeoutError",
     "StateUnavailableError",
     "UnconnectedException",
+    "VersionExistsError",
 ]
 
 _HOMES = {

@@ -25,11 +25,13 @@ from clipper_nb.errors import (
     ClipperException,
     DeploymentError,
     ExistsError,
+    InputTypeConflictError,
     InvalidInputError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
     UnconnectedException,
+    VersionExistsError,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.management_client import ManagementClient
@@ -448,10 +450,7 @@ class ClipperConnection:
         _refuse_registered(management, model_id)
         for application in management.get_applications():
             if name in application["linked_models"] and application["input_type"] != canonical:
-                raise InvalidRequestError(
-                    f"Model '{name}' is linked to application '{application['name']}', which takes "
-                    f"{application['input_type']}; a version that takes {canonical} cannot serve it."
-                )
+                raise InputTypeConflictError(name, canonical, application["name"], application["input_type"])
         return model_id, canonical
 
     # ---------------------------------------------------------------------------------- models, versions, replicas
@@ -781,7 +780,4 @@ def _model_id(name: str, version: int | str) -> ModelId:
 
 def _refuse_registered(management: ManagementClient, model_id: ModelId) -> None:
     if management.get_model(model_id) is not None:
-        raise ExistsError(
-            f"Model '{model_id.name}' already has a version '{model_id.version}', and versions are immutable. Choose "
-            "another version."
-        )
+        raise VersionExistsError(*model_id)

@@ -4,10 +4,12 @@ ClipperException                       catch this for everything of ours
 ├─ UnconnectedException                call connect() or start_clipper() first
 ├─ InvalidRequestError                 the caller can fix it
 │  ├─ InvalidNameError                 an application, model or cluster name, or a version
-│  └─ InvalidInputError                a query's input does not fit the application's input type
+│  ├─ InvalidInputError                a query's input does not fit the application's input type
+│  └─ InputTypeConflictError           a linked application takes another input type than the version
 ├─ NotFoundError
 │  ├─ ApplicationNotFoundError  ModelNotFoundError  ImageNotFoundError
-├─ ExistsError                         that name, or name:version, is taken
+├─ ExistsError                         that name is taken
+│  └─ VersionExistsError               the model has that version, and versions are immutable
 ├─ ClusterError                        the cluster itself: cannot start, cannot be reached
 │  ├─ ClusterStartError  ClusterNotFoundError  ClusterUnreachableError
 ├─ DeploymentError
@@ -61,6 +63,18 @@ class InvalidInputError(InvalidRequestError):
     """An input does not fit the input type it is sent to."""
 
 
+class InputTypeConflictError(InvalidRequestError):
+    """A version takes another input type than an application that its model is linked to."""
+
+    def __init__(self, model_name: str, input_type: str, application_name: str, application_type: str) -> None:
+        super().__init__(
+            f"Model '{model_name}' is linked to application '{application_name}', which takes {application_type}; a "
+            f"version that takes {input_type} cannot serve it."
+        )
+        self.model_name, self.input_type = model_name, input_type
+        self.application_name, self.application_type = application_name, application_type
+
+
 class NotFoundError(ClipperException):
     """The thing that was named does not exist."""
 
@@ -94,7 +108,17 @@ class ImageNotFoundError(NotFoundError):
 
 
 class ExistsError(ClipperException):
-    """That name, or name:version, is already taken."""
+    """That name is already taken."""
+
+
+class VersionExistsError(ExistsError):
+    """The model has that version already."""
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f"Model '{name}' already has a version '{version}', and versions are immutable. Choose another version."
+        )
+        self.name, self.version = name, version
 
 
 class ClusterError(ClipperException):

@@ -27,12 +27,6 @@ class ModelId(NamedTuple):
     def __str__(self) -> str:
         return f"{self.name}:{self.version}"
 
-    @classmethod
-    def parse(cls, text: str) -> ModelId:
-        """Return the id that *text* (``name:version``) spells; neither part can hold a colon."""
-        name, _, version = text.partition(":")
-        return cls(check_model_name(name), check_version(version))
-
 
 def check_model_name(name: object) -> str:
     """Return *name* when it is a valid model name, else raise :class:`InvalidNameError`."""

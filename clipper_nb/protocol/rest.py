@@ -89,10 +89,6 @@ class Listing(Struct):
     verbose: bool = False
 
 
-class Nothing(Struct):
-    """A request without fields."""
-
-
 _RequestT = TypeVar("_RequestT", bound=Struct)
 
 

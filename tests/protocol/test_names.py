@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidNameError
 from clipper_nb.protocol import names
-from clipper_nb.protocol.names import ModelId
 
 BAD_FOR_ALL = [
     None,
@@ -104,16 +103,6 @@ def test_bad_cluster_name_is_refused(name):
 
 
 @settings(max_examples=200, deadline=None)
-@given(
-    st.from_regex(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?", fullmatch=True),
-    st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", fullmatch=True),
-)
-def test_model_id_is_found_again_in_its_text(name, version):
-    model_id = ModelId(names.check_model_name(name), names.check_version(version))
-    assert ModelId.parse(str(model_id)) == model_id
-
-
-@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=80) | st.integers() | st.floats() | st.none() | st.booleans() | st.binary())
 def test_checks_return_text_or_raise_invalid_name(value):
     for check in (
@@ -130,9 +119,3 @@ def test_checks_return_text_or_raise_invalid_name(value):
         assert checked.isascii()
         assert checked.isprintable()
         assert not set(checked) & set("/:% ")
-
-
-@pytest.mark.parametrize("text", ["", "a", "a:", ":1", "a:b:c", "A:1", "a:1:"])
-def test_text_that_is_no_model_id_is_refused(text):
-    with pytest.raises(InvalidNameError):
-        ModelId.parse(text)

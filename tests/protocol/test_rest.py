@@ -24,7 +24,6 @@ REQUEST_TYPES = [
     rest.ModelName,
     rest.ReplicaName,
     rest.Listing,
-    rest.Nothing,
 ]
 
 ADD_APPLICATION = {

@@ -13,9 +13,11 @@ from typing import TypeVar
 from clipper_nb.errors import (
     ApplicationNotFoundError,
     ExistsError,
+    InputTypeConflictError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
+    VersionExistsError,
 )
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
@@ -98,10 +100,7 @@ def unlink_model(configuration: Configuration, application_name: str, model_name
 def register_version(configuration: Configuration, version: ModelVersion) -> Configuration:
     """Add a model version and make it the model's current one."""
     if version.model_id in configuration.versions:
-        raise ExistsError(
-            f"Model '{version.name}' already has a version '{version.version}', and versions are immutable. "
-            "Choose another version."
-        )
+        raise VersionExistsError(version.name, version.version)
     check_input_type_of_links(configuration, version.name, version.input_type)
     return replace(
         configuration,
@@ -131,14 +130,11 @@ def set_current_version(configuration: Configuration, model_id: ModelId) -> Conf
 
 
 def check_input_type_of_links(configuration: Configuration, model_name: str, input_type: InputType) -> None:
-    """Raise :class:`InvalidRequestError` when an application linked to the model takes another input type."""
+    """Raise :class:`InputTypeConflictError` when an application linked to the model takes another input type."""
     for application_name, linked in configuration.links.items():
         application = configuration.applications[application_name]
         if linked == model_name and application.input_type != input_type:
-            raise InvalidRequestError(
-                f"Model '{model_name}' is linked to application '{application_name}', which takes "
-                f"{application.input_type}; a version that takes {input_type} cannot serve it."
-            )
+            raise InputTypeConflictError(model_name, input_type, application_name, application.input_type)
 
 
 def _with(mapping: Mapping[_Key, _Value], key: _Key, value: _Value) -> dict[_Key, _Value]:

@@ -15,6 +15,10 @@ SUPERVISOR_MODULE = "clipper_nb.container_managers.supervisor"
 
 # Frontends.
 REDIS_URL = "CLIPPER_REDIS_URL"
+REDIS_KEY_PREFIX = "CLIPPER_REDIS_KEY_PREFIX"
+"""Tells the keys of clusters apart that share one Redis."""
+REDIS_CA_CERTIFICATES = "CLIPPER_REDIS_CA_CERTIFICATES"
+"""PEM text of the certificates that a Redis over TLS is checked against, in place of the usual ones."""
 BIND_ADDRESS = "CLIPPER_BIND_ADDRESS"
 HTTP_PORT = "CLIPPER_HTTP_PORT"
 HTTP_SOCKET = "CLIPPER_HTTP_SOCKET"
@@ -37,6 +41,25 @@ INPUT_TYPE = "CLIPPER_INPUT_TYPE"
 MODEL_PATH = "CLIPPER_MODEL_PATH"
 LOAD_TIMEOUT_S = "CLIPPER_LOAD_TIMEOUT_S"
 """After about this long a loading model container writes where it hangs into its log."""
+
+READY_FILE = "CLIPPER_READY_FILE"
+"""A file that exists while the model is registered with the query frontend, for a health check."""
+
+# Labels of containers; the first ones are Clipper's.
+LABEL_CLUSTER = "ai.clipper.container.label"
+LABEL_NAME = "ai.clipper.name"
+LABEL_REPLICA = "ai.clipper.model_container.label"
+LABEL_QUERY_FRONTEND = "ai.clipper.query_frontend.label"
+LABEL_MANAGEMENT_FRONTEND = "ai.clipper.management_frontend.label"
+LABEL_REDIS_PORT = "ai.clipper.redis.port"
+LABEL_QUERY_PORT = "ai.clipper.query_frontend.query.port"
+LABEL_RPC_PORT = "ai.clipper.query_frontend.rpc.port"
+LABEL_MANAGEMENT_PORT = "ai.clipper.management.port"
+LABEL_ROLE = "ai.clipper.role"
+LABEL_MODEL = "ai.clipper.model.name"
+LABEL_MODEL_VERSION = "ai.clipper.model.version"
+LABEL_PACKAGE_VERSION = "ai.clipper.package_version"
+LABEL_IMAGE_KIND = "ai.clipper.image.kind"
 
 # Every process of an embedded cluster carries its folder, so that none can be lost.
 CLUSTER_FOLDER = "CLIPPER_CLUSTER_FOLDER"

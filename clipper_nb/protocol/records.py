@@ -8,6 +8,7 @@ from typing import Any
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 CONTAINERLESS_IMAGE = "NO_CONTAINER"
 """Image of a version that was registered without one: whoever connects to the RPC port serves it."""
@@ -42,6 +43,7 @@ class ModelVersion:
     labels: tuple[str, ...]
     batch_size: int
     registered_at: float
+    limits: ResourceLimits = NO_LIMITS
 
     @property
     def model_id(self) -> ModelId:

@@ -20,17 +20,28 @@ from __future__ import annotations
 
 LAYOUT_VERSION = "1"
 
-LAYOUT = "clipper:layout"
-REVISION = "clipper:revision"
-LAST_CHANGE = "clipper:last_change"
-APPLICATIONS = "clipper:applications"
-VERSIONS = "clipper:versions"
-CURRENT_VERSIONS = "clipper:current_versions"
-LINKS = "clipper:links"
-FRONTENDS = "clipper:frontends"
 
-CONFIGURATION_CHANNEL = "clipper:configuration"
-PRESENCE_CHANNEL = "clipper:presence"
+class RedisKeys:
+    """The names of one cluster's keys and channels.
+
+    Parameters
+    ----------
+    prefix : str
+        ``clipper``, unless several clusters share one Redis.
+    """
+
+    def __init__(self, prefix: str = "clipper") -> None:
+        self.layout = f"{prefix}:layout"
+        self.revision = f"{prefix}:revision"
+        self.last_change = f"{prefix}:last_change"
+        self.applications = f"{prefix}:applications"
+        self.versions = f"{prefix}:versions"
+        self.current_versions = f"{prefix}:current_versions"
+        self.links = f"{prefix}:links"
+        self.frontends = f"{prefix}:frontends"
+        self.configuration_channel = f"{prefix}:configuration"
+        self.presence_channel = f"{prefix}:presence"
+
 
 PRESENCE_INTERVAL_S = 2.0
 """How often a query frontend speaks when nothing happens."""

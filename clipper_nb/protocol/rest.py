@@ -5,6 +5,7 @@ Field names are Clipper's. Requests are decoded strictly by type; unknown fields
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from clipper_nb.protocol.records import (
     ModelVersion,
     Replica,
 )
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 MAX_SLO_MICROS = 2**31 - 1
 """About 35.8 minutes, Clipper's limit."""
@@ -60,6 +62,7 @@ class AddModel(Struct):
     labels: list[str] = []
     container_name: str = CONTAINERLESS_IMAGE
     batch_size: int = ADAPTIVE_BATCH_SIZE
+    limits: ResourceLimits = NO_LIMITS
 
 
 class ModelVersionName(Struct):
@@ -145,6 +148,7 @@ def describe_model_version(version: ModelVersion, *, is_current: bool) -> dict[s
         "labels": list(version.labels),
         "container_name": version.image,
         "batch_size": version.batch_size,
+        "limits": asdict(version.limits),
         "registered_at": version.registered_at,
         "is_current_version": is_current,
     }

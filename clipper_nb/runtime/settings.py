@@ -30,10 +30,19 @@ class ListenSettings:
 
 
 @dataclass(frozen=True)
+class RedisSettings:
+    """Where the configuration is; see :class:`RedisStore`."""
+
+    url: str
+    key_prefix: str
+    ca_certificates: str | None
+
+
+@dataclass(frozen=True)
 class FrontendSettings:
     """What both frontends are told."""
 
-    redis_url: str
+    redis: RedisSettings
     http: ListenSettings
     http_limits: HttpLimits
 
@@ -57,7 +66,7 @@ class ManagementFrontendSettings(FrontendSettings):
 def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryFrontendSettings:
     """Return the query frontend's settings."""
     return QueryFrontendSettings(
-        redis_url=_required(variables, environment.REDIS_URL),
+        redis=_redis_settings(variables),
         http=_listen_settings(
             variables, environment.HTTP_PORT, environment.HTTP_SOCKET, environment.DEFAULT_QUERY_PORT
         ),
@@ -71,7 +80,7 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
 def management_frontend_settings(variables: Mapping[str, str] = os.environ) -> ManagementFrontendSettings:
     """Return the management frontend's settings."""
     return ManagementFrontendSettings(
-        redis_url=_required(variables, environment.REDIS_URL),
+        redis=_redis_settings(variables),
         http=_listen_settings(
             variables, environment.HTTP_PORT, environment.HTTP_SOCKET, environment.DEFAULT_MANAGEMENT_PORT
         ),
@@ -85,6 +94,14 @@ def _listen_settings(variables: Mapping[str, str], port: str, socket_fd: str, de
         address=variables.get(environment.BIND_ADDRESS, "127.0.0.1"),
         port=_whole(variables, port, default_port),
         socket_fd=_whole(variables, socket_fd, 0) or None,
+    )
+
+
+def _redis_settings(variables: Mapping[str, str]) -> RedisSettings:
+    return RedisSettings(
+        url=_required(variables, environment.REDIS_URL),
+        key_prefix=variables.get(environment.REDIS_KEY_PREFIX) or "clipper",
+        ca_certificates=variables.get(environment.REDIS_CA_CERTIFICATES) or None,
     )
 
 

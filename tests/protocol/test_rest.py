@@ -157,6 +157,7 @@ def test_model_version_is_described_in_clippers_words():
         "labels": [],
         "container_name": "image:1",
         "batch_size": 8,
+        "limits": {"memory": None, "cpus": None, "processes": None},
         "registered_at": 3.5,
         "is_current_version": True,
     }

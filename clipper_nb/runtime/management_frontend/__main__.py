@@ -20,7 +20,9 @@ logger = logging.getLogger(__name__)
 async def serve(stopping: asyncio.Event) -> None:
     """Serve until *stopping* is set."""
     settings = management_frontend_settings()
-    store = RedisStore(settings.redis_url)
+    store = RedisStore(
+        settings.redis.url, key_prefix=settings.redis.key_prefix, ca_certificates=settings.redis.ca_certificates
+    )
     service = ManagementService(store)
     service.start()
     application = make_application(service, token=settings.admin_token, registry=CollectorRegistry())

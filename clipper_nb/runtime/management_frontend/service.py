@@ -122,6 +122,7 @@ class ManagementService:
             image=request.container_name,
             labels=tuple(request.labels),
             batch_size=_check_batch_size(request.batch_size),
+            limits=request.limits,
             registered_at=self._wall_clock(),
         )
         await self._change(lambda configuration: rules.register_version(configuration, version))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
+import signal
 import sys
 import traceback
+from types import FrameType
 
 from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.environment import IMPORT_FAILED_EXIT_STATUS, LOAD_FAILED_EXIT_STATUS
@@ -20,6 +23,7 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Run one replica."""
     faulthandler.enable()
+    signal.signal(signal.SIGTERM, _leave_unloaded)  # as a container's first process it would ignore the signal
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         settings = model_container_settings()
@@ -29,6 +33,10 @@ def main() -> None:
     model = _load(settings)
     logger.info("%s is loaded", settings.model_id)
     serve(model, settings)
+
+
+def _leave_unloaded(_number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + signal.SIGTERM)
 
 
 def _load(settings: ModelContainerSettings) -> Model:

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -51,7 +52,9 @@ class Model(Protocol):
 def serve(model: Model, settings: ModelContainerSettings) -> None:
     """Serve *model* until SIGTERM; call it from the main thread."""
     decode_input(settings.input_type, b"")  # the first batch must not wait for an import of NumPy
-    client = ModelContainerClient(model, settings.model_id, settings.input_type, settings.frontend_address)
+    client = ModelContainerClient(
+        model, settings.model_id, settings.input_type, settings.frontend_address, ready_file=settings.ready_file
+    )
     with _wake_on_sigterm(client.stop) as wake_fd:
         client.run(wake_fd)
 
@@ -66,10 +69,21 @@ class ModelContainerClient:
     input_type : InputType
     frontend_address : str
         ``host:port`` of the RPC port.
+    ready_file : Path, optional
+        Exists while the model is registered with the query frontend.
     """
 
-    def __init__(self, model: Model, model_id: ModelId, input_type: InputType, frontend_address: str) -> None:
+    def __init__(
+        self,
+        model: Model,
+        model_id: ModelId,
+        input_type: InputType,
+        frontend_address: str,
+        *,
+        ready_file: Path | None = None,
+    ) -> None:
         self._model = model
+        self._ready_file = ready_file
         self._metadata = rpc.encode_new_container(rpc.NewContainer(*model_id, input_type))
         self._input_type = input_type
         self._address = f"tcp://{frontend_address}"
@@ -134,6 +148,7 @@ class ModelContainerClient:
                     logger.info("the connection to the query frontend ended; connecting anew")
                     return
         finally:
+            self._mark_ready(False)
             self._socket.disable_monitor()
             monitor.close(0)
             self._socket.close(0)
@@ -155,6 +170,7 @@ class ModelContainerClient:
             elif self._session.wants_metadata(message):
                 self._send(self._metadata)
                 self._session.is_registered = True
+                self._mark_ready(True)
 
     def _answer(self, batch: rpc.PredictRequest) -> list[rpc.Frame]:
         """Return the frames that answer *batch*, after computing with the lock released."""
@@ -176,6 +192,12 @@ class ModelContainerClient:
     def _send(self, frames: list[rpc.Frame]) -> None:
         self._socket.send_multipart(frames)
         self._session.sent(now_s=time.monotonic())
+
+    def _mark_ready(self, is_ready: bool) -> None:
+        """Tell a health check; a file that cannot be written is no reason not to serve."""
+        if self._ready_file is not None:
+            with contextlib.suppress(OSError):
+                self._ready_file.touch() if is_ready else self._ready_file.unlink(missing_ok=True)
 
     # --- beating and leaving
 

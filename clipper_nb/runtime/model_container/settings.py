@@ -23,6 +23,7 @@ class ModelContainerSettings:
     """``host:port`` of the query frontend's RPC port."""
     model_path: Path
     load_timeout_s: float | None
+    ready_file: Path | None = None
 
 
 def model_container_settings(variables: Mapping[str, str] = os.environ) -> ModelContainerSettings:
@@ -42,6 +43,7 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
         input_type=parse_input_type(variables.get(environment.INPUT_TYPE) or "doubles"),
         frontend_address=f"{host}:{port}",
         model_path=Path(variables.get(environment.MODEL_PATH) or "/model"),
+        ready_file=Path(variables[environment.READY_FILE]) if variables.get(environment.READY_FILE) else None,
         load_timeout_s=_load_timeout_s(variables.get(environment.LOAD_TIMEOUT_S)),
     )
 

@@ -13,7 +13,9 @@ from clipper_nb.runtime.state.redis_store import RedisStore
 async def serve(stopping: asyncio.Event) -> None:
     """Serve until *stopping* is set."""
     settings = query_frontend_settings()
-    store = RedisStore(settings.redis_url)
+    store = RedisStore(
+        settings.redis.url, key_prefix=settings.redis.key_prefix, ca_certificates=settings.redis.ca_certificates
+    )
     frontend = QueryFrontend(settings, store)
     starting = asyncio.ensure_future(frontend.start())
     waiting = asyncio.ensure_future(stopping.wait())

@@ -16,9 +16,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
 from clipper_nb.errors import StateUnavailableError
-from clipper_nb.protocol import redis_keys as keys
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration, FrontendPresence, ModelVersion
+from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, RedisKeys
 from clipper_nb.runtime.state.store import Change, StateStore
 
 logger = logging.getLogger(__name__)
@@ -39,11 +39,18 @@ class RedisStore(StateStore):
     ----------
     url : str
         ``redis://``, ``rediss://`` or ``unix://``, with the password.
+    key_prefix : str
+        Tells clusters apart that share one Redis.
+    ca_certificates : str, optional
+        PEM text that ``rediss://`` is checked against in place of the usual certificates.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, key_prefix: str = "clipper", ca_certificates: str | None = None) -> None:
+        self._keys = RedisKeys(key_prefix)
+        tls = {"ssl_ca_data": ca_certificates} if ca_certificates and url.startswith("rediss:") else {}
         self._redis = redis.asyncio.from_url(
             url,
+            **tls,
             decode_responses=True,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
@@ -55,7 +62,7 @@ class RedisStore(StateStore):
     async def read_configuration(self) -> Configuration:
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
-                _queue_reads(pipe)
+                _queue_reads(pipe, self._keys)
                 return _parse_configuration(await pipe.execute())
 
     async def update_configuration(self, change: Change) -> Configuration:
@@ -65,13 +72,13 @@ class RedisStore(StateStore):
             async with self._redis.pipeline(transaction=True) as pipe:
                 while True:
                     try:
-                        await pipe.watch(keys.REVISION)
-                        if written is not None and await self._redis.get(keys.LAST_CHANGE) == token:
+                        await pipe.watch(self._keys.revision)
+                        if written is not None and await self._redis.get(self._keys.last_change) == token:
                             return written  # the connection broke, but the transaction had gone through
                         before = await self.read_configuration()
                         after = replace(change(before), revision=before.revision + 1)
                         pipe.multi()  # type: ignore[no-untyped-call]
-                        _queue_writes(pipe, before, after, token)
+                        _queue_writes(pipe, self._keys, before, after, token)
                         written = after
                         await pipe.execute()
                     except WatchError:  # somebody else wrote in between, or the connection broke
@@ -81,31 +88,31 @@ class RedisStore(StateStore):
             raise _unavailable(exc, was_maybe_written=written is not None) from exc
 
     async def configuration_changes(self) -> AsyncIterator[None]:
-        async for _ in self._messages(keys.CONFIGURATION_CHANNEL):
+        async for _ in self._messages(self._keys.configuration_channel):
             yield
 
     async def announce(self, presence: FrontendPresence) -> int:
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(keys.FRONTENDS, presence.frontend_id, msgspec.json.encode(presence).decode())
-                pipe.get(keys.REVISION)
-                pipe.publish(keys.PRESENCE_CHANNEL, presence.frontend_id)
+                pipe.hset(self._keys.frontends, presence.frontend_id, msgspec.json.encode(presence).decode())
+                pipe.get(self._keys.revision)
+                pipe.publish(self._keys.presence_channel, presence.frontend_id)
                 return int((await pipe.execute())[1] or 0)
 
     async def withdraw(self, frontend_id: str) -> None:
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hdel(keys.FRONTENDS, frontend_id)
-                pipe.publish(keys.PRESENCE_CHANNEL, frontend_id)
+                pipe.hdel(self._keys.frontends, frontend_id)
+                pipe.publish(self._keys.presence_channel, frontend_id)
                 await pipe.execute()
 
     async def read_presence(self) -> list[FrontendPresence]:
         with _translated():
-            found = await self._redis.hgetall(keys.FRONTENDS)
+            found = await self._redis.hgetall(self._keys.frontends)
         return list(_decode_all(cast("Mapping[str, str]", found), FrontendPresence).values())
 
     async def presence_changes(self) -> AsyncIterator[None]:
-        async for _ in self._messages(keys.PRESENCE_CHANNEL):
+        async for _ in self._messages(self._keys.presence_channel):
             yield
 
     async def close(self) -> None:
@@ -150,9 +157,9 @@ def _unavailable(exc: Exception, *, was_maybe_written: bool) -> StateUnavailable
     )
 
 
-def _queue_reads(pipe: Any) -> None:
-    pipe.get(keys.REVISION)
-    for key in (keys.APPLICATIONS, keys.VERSIONS, keys.CURRENT_VERSIONS, keys.LINKS):
+def _queue_reads(pipe: Any, keys: RedisKeys) -> None:
+    pipe.get(keys.revision)
+    for key in (keys.applications, keys.versions, keys.current_versions, keys.links):
         pipe.hgetall(key)
 
 
@@ -171,19 +178,19 @@ def _decode_all(texts: Mapping[str, str], record_type: type[_RecordT]) -> dict[s
     return {key: msgspec.json.decode(text, type=record_type) for key, text in texts.items()}
 
 
-def _queue_writes(pipe: Any, before: Configuration, after: Configuration, token: str) -> None:
+def _queue_writes(pipe: Any, keys: RedisKeys, before: Configuration, after: Configuration, token: str) -> None:
     """Queue the differences between two configurations, and the news of them."""
-    pipe.set(keys.LAYOUT, keys.LAYOUT_VERSION)
-    pipe.set(keys.REVISION, after.revision)
-    pipe.set(keys.LAST_CHANGE, token)
+    pipe.set(keys.layout, LAYOUT_VERSION)
+    pipe.set(keys.revision, after.revision)
+    pipe.set(keys.last_change, token)
     for key, old, new in (
-        (keys.APPLICATIONS, before.applications, after.applications),
-        (keys.VERSIONS, before.versions, after.versions),
-        (keys.CURRENT_VERSIONS, before.current_versions, after.current_versions),
-        (keys.LINKS, before.links, after.links),
+        (keys.applications, before.applications, after.applications),
+        (keys.versions, before.versions, after.versions),
+        (keys.current_versions, before.current_versions, after.current_versions),
+        (keys.links, before.links, after.links),
     ):
         _queue_hash_writes(pipe, key, old, new)
-    pipe.publish(keys.CONFIGURATION_CHANNEL, after.revision)
+    pipe.publish(keys.configuration_channel, after.revision)
 
 
 def _queue_hash_writes(pipe: Any, key: str, old: Mapping[Any, Any], new: Mapping[Any, Any]) -> None:

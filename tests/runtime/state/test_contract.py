@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from clipper_nb.errors import ExistsError, StateUnavailableError
-from clipper_nb.protocol import redis_keys
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Configuration, FrontendPresence, ModelVersion, Replica
+from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, RedisKeys
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.state.redis_store import RedisStore
 from clipper_nb.runtime.state.store import StateStore
@@ -519,19 +519,19 @@ def test_layout_is_the_documented_one(redis_state):
         client = store._redis
         kinds = {key: await client.type(key) for key in await client.keys("*")}
         assert kinds == {
-            redis_keys.LAYOUT: "string",
-            redis_keys.REVISION: "string",
-            redis_keys.LAST_CHANGE: "string",
-            redis_keys.APPLICATIONS: "hash",
-            redis_keys.VERSIONS: "hash",
-            redis_keys.CURRENT_VERSIONS: "hash",
-            redis_keys.LINKS: "hash",
-            redis_keys.FRONTENDS: "hash",
+            RedisKeys().layout: "string",
+            RedisKeys().revision: "string",
+            RedisKeys().last_change: "string",
+            RedisKeys().applications: "hash",
+            RedisKeys().versions: "hash",
+            RedisKeys().current_versions: "hash",
+            RedisKeys().links: "hash",
+            RedisKeys().frontends: "hash",
         }
-        assert await client.get(redis_keys.LAYOUT) == redis_keys.LAYOUT_VERSION
-        assert await client.get(redis_keys.REVISION) == "1"
-        assert set(await client.hkeys(redis_keys.VERSIONS)) == {"digits-net:1", "digits-net:1.0_rc-2", "other:3"}
-        assert await client.hgetall(redis_keys.LINKS) == {"digits": "digits-net"}
+        assert await client.get(RedisKeys().layout) == LAYOUT_VERSION
+        assert await client.get(RedisKeys().revision) == "1"
+        assert set(await client.hkeys(RedisKeys().versions)) == {"digits-net:1", "digits-net:1.0_rc-2", "other:3"}
+        assert await client.hgetall(RedisKeys().links) == {"digits": "digits-net"}
 
     run(redis_state, test)
 

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
+    from clipper_nb.container_managers.docker import DockerContainerManager
     from clipper_nb.container_managers.local import LocalContainerManager
     from clipper_nb.errors import (
         ApplicationNotFoundError,
+        BaseImageError,
         ClipperException,
         ClusterError,
         ClusterNotFoundError,
         ClusterStartError,
         ClusterUnreachableError,
         DeploymentError,
+        DiskFullError,
+        EngineUnreachableError,
         ExistsError,
         ImageBuildError,
         ImageNotFoundError,
@@ -28,8 +32,11 @@ if TYPE_CHECKING:
         ModelLoadError,
         ModelNotFoundError,
         NotFoundError,
+        PackageInstallError,
         PredictionError,
         ProtocolError,
+        RegistryError,
+        ReplicaMemoryError,
         ReplicaStartError,
         SerializationError,
         StartTimeoutError,
@@ -38,11 +45,13 @@ if TYPE_CHECKING:
         VersionExistsError,
     )
     from clipper_nb.protocol.records import Prediction
+    from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ApplicationNotFoundError",
+    "BaseImageError",
     "ClipperConnection",
     "ClipperException",
     "ClusterError",
@@ -50,6 +59,9 @@ __all__ = [
     "ClusterStartError",
     "ClusterUnreachableError",
     "DeploymentError",
+    "DiskFullError",
+    "DockerContainerManager",
+    "EngineUnreachableError",
     "ExistsError",
     "ImageBuildError",
     "ImageNotFoundError",
@@ -63,10 +75,14 @@ __all__ = [
     "ModelLoadError",
     "ModelNotFoundError",
     "NotFoundError",
+    "PackageInstallError",
     "Prediction",
     "PredictionError",
     "ProtocolError",
+    "RegistryError",
+    "ReplicaMemoryError",
     "ReplicaStartError",
+    "ResourceLimits",
     "SerializationError",
     "StartTimeoutError",
     "StateUnavailableError",
@@ -76,8 +92,10 @@ __all__ = [
 
 _HOMES = {
     "ClipperConnection": "clipper_nb.connection",
+    "DockerContainerManager": "clipper_nb.container_managers.docker",
     "LocalContainerManager": "clipper_nb.container_managers.local",
     "Prediction": "clipper_nb.protocol.records",
+    "ResourceLimits": "clipper_nb.protocol.resource_limits",
 }
 
 

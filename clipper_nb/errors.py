@@ -12,12 +12,18 @@ ClipperException                       catch this for everything of ours
 │  └─ VersionExistsError               the model has that version, and versions are immutable
 ├─ ClusterError                        the cluster itself: cannot start, cannot be reached
 │  ├─ ClusterStartError  ClusterNotFoundError  ClusterUnreachableError
+│  └─ EngineUnreachableError           no Docker Engine answers
 ├─ DeploymentError
 │  ├─ SerializationError               the function cannot leave the notebook
 │  ├─ ImageBuildError                  packages or files could not be put into the image
+│  │  ├─ PackageInstallError           pip could not install what was asked for
+│  │  ├─ BaseImageError                the base image cannot be had, or cannot be built upon
+│  │  └─ DiskFullError                 no space is left where images are made
+│  ├─ RegistryError                    an image could not be pushed or pulled
 │  ├─ ReplicaStartError                a replica ended while it was loading the model
 │  │  ├─ ModelImportError              a module is missing there
-│  │  └─ ModelLoadError                loading the model raised
+│  │  ├─ ModelLoadError                loading the model raised
+│  │  └─ ReplicaMemoryError            it was killed at its memory limit
 │  └─ StartTimeoutError                replicas did not become ready in time
 ├─ ManagementError                     the management frontend gave an unexpected answer
 ├─ PredictionError                     the model raised, or returned the wrong length or type
@@ -141,6 +147,17 @@ class ClusterUnreachableError(ClusterError):
     """A frontend or the cluster's supervisor did not answer in time."""
 
 
+class EngineUnreachableError(ClusterError):
+    """No Docker Engine answers."""
+
+    def __init__(self, address: str, what: str) -> None:
+        super().__init__(
+            f"No Docker Engine answers at {address}, {what.rstrip('.')}. Start it, or set DOCKER_HOST to where it is. "
+            "Without Docker, LocalContainerManager() runs the same cluster as local processes."
+        )
+        self.address = address
+
+
 class DeploymentError(ClipperException):
     """A model version could not be deployed; nothing of it is left, and the old version serves on."""
 
@@ -155,6 +172,22 @@ class ImageBuildError(DeploymentError):
     def __init__(self, what: str, log_tail: str = "") -> None:
         super().__init__(what + _log_end(log_tail))
         self.log_tail = log_tail
+
+
+class PackageInstallError(ImageBuildError):
+    """pip could not install a package; ``log_tail`` has its own words."""
+
+
+class BaseImageError(ImageBuildError):
+    """The base image cannot be had, or does not fit the notebook."""
+
+
+class DiskFullError(ImageBuildError):
+    """No space is left where images and containers are made."""
+
+
+class RegistryError(DeploymentError):
+    """An image could not be pushed to a registry, or pulled from it."""
 
 
 class ReplicaStartError(DeploymentError):
@@ -188,6 +221,10 @@ class ModelImportError(ReplicaStartError):
 
 class ModelLoadError(ReplicaStartError):
     """The replica's load of the model raised."""
+
+
+class ReplicaMemoryError(ReplicaStartError):
+    """The replica was killed because it used more memory than it may."""
 
 
 class StartTimeoutError(DeploymentError):

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol.names import ModelId
 
 DEFAULT_BASE_IMAGE = "default"
@@ -15,9 +16,8 @@ DEFAULT_BASE_IMAGE = "default"
 class ImageRequest:
     """What an image is to be made from."""
 
+    cluster_name: str
     model_id: ModelId
-    image: str
-    """Its tag."""
     model_data_path: str
     """The bundle: a folder that becomes the model's folder in the image."""
     base_image: str = DEFAULT_BASE_IMAGE
@@ -25,12 +25,18 @@ class ImageRequest:
     """pip requirements."""
     container_registry: str | None = None
 
+    @property
+    def image(self) -> str:
+        """Its tag: that of Clipper, ``[registry/]cluster-model:version``."""
+        registry = "" if self.container_registry is None else self.container_registry.rstrip("/") + "/"
+        return f"{registry}{self.cluster_name}-{self.model_id}"
+
 
 class ImageBuilder(ABC):
     """Makes images that one kind of container manager can start."""
 
     @abstractmethod
-    def build(self, request: ImageRequest) -> str:
+    def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
         """Build the image and return its tag; it replaces an image of the same tag in one step.
 
         Raises ``ImageBuildError`` with the end of the log, and leaves what was there, when it cannot.

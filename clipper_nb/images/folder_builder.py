@@ -13,8 +13,9 @@ import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from clipper_nb.errors import ImageBuildError, InvalidRequestError
+from clipper_nb.errors import ImageBuildError, InvalidRequestError, PackageInstallError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
+from clipper_nb.progress import QUIET, Progress
 
 _ENVIRONMENT_FOLDER = "environment"
 _INSTALL_TIMEOUT_S = 1800
@@ -32,7 +33,7 @@ class FolderBuilder(ImageBuilder):
     def __init__(self, image_path: Callable[[str], Path]) -> None:
         self._image_path = image_path
 
-    def build(self, request: ImageRequest) -> str:
+    def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
         if request.base_image != DEFAULT_BASE_IMAGE:
             raise InvalidRequestError(
                 f"base_image={request.base_image!r} is for Docker. The embedded cluster runs models in the notebook's "
@@ -42,6 +43,7 @@ class FolderBuilder(ImageBuilder):
             raise InvalidRequestError("The embedded cluster's images stay on this machine; leave the registry out.")
         if not Path(request.model_data_path).is_dir():
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
+        progress.step(f"Build image {request.image}")
         final = self._image_path(request.image)
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
@@ -97,6 +99,6 @@ def _install(python: Path, packages: Sequence[str], what: str) -> None:
     except subprocess.TimeoutExpired as exc:
         raise ImageBuildError(f"Installing {what} took longer than {_INSTALL_TIMEOUT_S} s.") from exc
     if finished.returncode != 0:
-        raise ImageBuildError(
+        raise PackageInstallError(
             f"pip could not install {what} ({', '.join(packages)}).", "\n".join(finished.stdout.splitlines()[-30:])
         )

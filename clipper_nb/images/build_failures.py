@@ -1,0 +1,57 @@
+"""From the log of a failed build to the error that says what to do. (pure)"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clipper_nb.errors import BaseImageError, DiskFullError, ImageBuildError, PackageInstallError
+from clipper_nb.images.templates import WRONG_PYTHON
+
+_LOG_TAIL_LINES = 30
+_WRONG_PYTHON = re.compile(rf"^{re.escape(WRONG_PYTHON)} (\d+\.\d+)", re.MULTILINE)
+
+NO_SPACE = "no space left on device"
+
+
+@dataclass(frozen=True)
+class FailedBuild:
+    """What is known of a build that failed."""
+
+    image: str
+    base_image: str
+    python_minor: tuple[int, int]
+    packages: Sequence[str]
+    step: str
+    """The instruction that failed."""
+    log: str
+    error: str
+    """The engine's words."""
+
+
+def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
+    """Return the error to raise."""
+    tail = "\n".join(failed.log.splitlines()[-_LOG_TAIL_LINES:])
+    wrong_python = _WRONG_PYTHON.search(failed.log)
+    if wrong_python is not None:
+        return BaseImageError(
+            f"The base image '{failed.base_image}' has Python {wrong_python[1]} and the notebook "
+            "{}.{}: what one minor version pickles, another cannot read. Use a base image with the notebook's "
+            "version.".format(*failed.python_minor)
+        )
+    if NO_SPACE in f"{failed.log}\n{failed.error}".lower():
+        return DiskFullError(f"No space is left on the Docker Engine, building '{failed.image}'. {HOW_TO_FREE}", tail)
+    if '"pip", "install"' in failed.step:
+        packages = ", ".join(failed.packages)
+        return PackageInstallError(f"pip could not install the packages of '{failed.image}': {packages}.", tail)
+    if "library" in failed.step or '"-c"' in failed.step or failed.step.endswith("USER root"):
+        return BaseImageError(
+            f"The base image '{failed.base_image}' cannot be built upon: {failed.error} It must be a Linux image with "
+            "`python` on its PATH and pip in it.",
+            tail,
+        )
+    return ImageBuildError(f"The image '{failed.image}' could not be built: {failed.error}", tail)
+
+
+HOW_TO_FREE = "`docker system df` shows what uses it; `docker image prune` frees what no image needs."

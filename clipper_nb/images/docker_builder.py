@@ -1,0 +1,307 @@
+"""Builds images with Docker: one base per kind and Python minor version, and on it a thin image per model version."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from clipper_nb import __version__
+from clipper_nb.errors import (
+    BaseImageError,
+    ImageBuildError,
+    InvalidRequestError,
+    RegistryError,
+)
+from clipper_nb.images import library, templates
+from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
+from clipper_nb.images.context import Files, digest_context, folder_files, pack_context
+from clipper_nb.images.docker_engine import DockerEngine, docker_module, explain, follow_transfer, split_tag, translated
+from clipper_nb.progress import QUIET, Progress
+from clipper_nb.protocol import environment as names
+
+_MAX_LOG_LINES = 500
+_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image that a builder of ours made.
+
+    Attributes
+    ----------
+    tags : tuple of str
+    kind : str
+        ``"model"`` for a model version; ``"frontend"``, ``"python_closure"`` and the like for what they stand on.
+    cluster, model, version : str or None
+        Of a model version.
+    size_bytes : int
+        With the layers that it shares with others.
+    """
+
+    tags: tuple[str, ...]
+    kind: str
+    cluster: str | None
+    model: str | None
+    version: str | None
+    size_bytes: int
+
+
+class DockerBuilder(ImageBuilder):
+    """Builds through the engine; byte-identical input is found in its cache.
+
+    Parameters
+    ----------
+    engine : DockerEngine
+    variables : mapping, optional
+        The environment that pip's settings, proxies and certificates are taken from.
+    """
+
+    def __init__(self, engine: DockerEngine, variables: Mapping[str, str] = os.environ) -> None:
+        self._engine = engine
+        self._variables = variables
+
+    def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
+        bundle = Path(request.model_data_path)
+        if not bundle.is_dir():
+            raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
+        self._refuse_other_models_tag(request)
+        base = self.build_base(_kind_of(bundle), request.base_image, progress)
+        requirements, package_files = _local_packages(request.packages)
+        dockerfile = templates.render_model_image(
+            base_image=base,
+            requirements=requirements,
+            labels=_image_labels(request),
+            has_package_files=bool(package_files),
+        )
+        progress.step(f"Build image {request.image}")
+        before = self._engine.find_image(request.image)
+        self._build(
+            request.image, dockerfile, {**folder_files(bundle, prefix="bundle"), **package_files}, progress,
+            base_image=base, packages=request.packages,
+        )  # fmt: skip
+        self._remove_replaced(before, request.image)
+        if request.container_registry is not None:
+            try:
+                self._push(request.image, progress)
+            except RegistryError:
+                self.remove(request.image)
+                raise
+        return request.image
+
+    def remove(self, image: str) -> None:
+        docker = docker_module()
+        with translated(f"removing image '{image}'"):
+            try:
+                self._engine.client.images.remove(image)
+            except docker.errors.ImageNotFound:
+                pass
+            except docker.errors.APIError as exc:
+                if exc.status_code != 409:  # in use: whoever uses it may keep it
+                    raise
+
+    def images(self) -> list[BuiltImage]:
+        """Return every image on the engine that a builder of ours made, whatever the cluster."""
+        with translated("listing images"):
+            found = self._engine.client.images.list(filters={"label": names.LABEL_IMAGE_KIND})
+        return sorted((_describe(image) for image in found if image.tags), key=lambda image: image.tags)
+
+    def build_base(self, kind: str, base_image: str = DEFAULT_BASE_IMAGE, progress: Progress = QUIET) -> str:
+        """Return the tag of the image of a kind (``"frontend"``, ``"python_closure"``, …), built if it is not there.
+
+        Raises
+        ------
+        BaseImageError
+            *base_image* cannot be had, or its Python is not of the notebook's minor version.
+        """
+        base_image = library.default_base_image() if base_image == DEFAULT_BASE_IMAGE else base_image
+        base_id = self._require(base_image, progress)
+        ca_bundle = library.find_ca_bundle(self._variables)
+        files: dict[str, bytes | Path] = dict(library.library_files())
+        if ca_bundle is not None:
+            files["ca-bundle.crt"] = ca_bundle
+        requirements = library.library_requirements()
+        dockerfile = templates.render_library_image(
+            kind,
+            base_image=base_image,
+            python_minor=library.python_minor(),
+            requirements=requirements,
+            labels=_base_labels(kind),
+            has_ca_bundle=ca_bundle is not None,
+        )
+        repository = f"clipper_nb-{kind}"
+        release = "{}-py{}.{}".format(__version__, *library.python_minor())
+        # The base image's id is part of it: a base image may change under its name.
+        tag = f"{repository}:{release}-{digest_context(dockerfile, {**files, 'base-image-id': base_id.encode()})}"
+        if self._engine.find_image(tag) is None:
+            progress.step(f"Build image {tag} (once)")
+            self._build(tag, dockerfile, files, progress, base_image=base_image, packages=requirements)
+            if base_image == library.default_base_image():
+                with translated(f"tagging '{tag}'"):
+                    self._engine.client.api.tag(tag, repository, release)
+        return tag
+
+    # --- the engine's part
+
+    def _require(self, base_image: str, progress: Progress) -> str:
+        """Return the id of a base image, pulled when the engine does not have it."""
+        found = self._engine.find_image(base_image)
+        if found is None:
+            try:
+                found = self._engine.pull(base_image, progress)
+            except RegistryError as exc:
+                raise BaseImageError(f"The engine does not have the base image '{base_image}', and {exc}") from exc
+        return str(found.id)
+
+    def _build(
+        self, tag: str, dockerfile: str, files: Files, progress: Progress, *, base_image: str, packages: Sequence[str]
+    ) -> None:
+        log: deque[str] = deque(maxlen=_MAX_LOG_LINES)
+        step = ""
+        with pack_context(dockerfile, files) as context, translated(f"building '{tag}'"):
+            events = self._engine.stream_client.api.build(
+                fileobj=context,
+                custom_context=True,
+                tag=tag,
+                rm=True,
+                forcerm=True,
+                decode=True,
+                **self._network_settings(),
+            )
+            for event in events:
+                for line in event.get("stream", "").splitlines():
+                    if line.strip():
+                        log.append(line)
+                        progress.detail(line)
+                        step = line if line.startswith("Step ") else step
+                if "error" in event:
+                    raise explain_failed_build(
+                        FailedBuild(
+                            image=tag,
+                            base_image=base_image,
+                            python_minor=library.python_minor(),
+                            packages=packages,
+                            step=step,
+                            log="\n".join(log),
+                            error=str(event["error"]),
+                        )
+                    )
+
+    def _network_settings(self) -> dict[str, Any]:
+        """Return the build arguments for pip and proxies, and the host's network when one of them is on loopback."""
+        arguments = {name: self._variables[name] for name in templates.BUILD_ARGUMENTS if self._variables.get(name)}
+        for name in _PROXY_VARIABLES:
+            for spelling in (name, name.lower()):
+                if self._variables.get(spelling):
+                    arguments[spelling] = self._variables[spelling]
+        is_local = any(
+            urlsplit(word).hostname in _LOOPBACK
+            for name, value in arguments.items()
+            if not name.upper().startswith("NO_")
+            for word in value.split()
+        )
+        return {"buildargs": arguments, "network_mode": "host" if is_local else None}
+
+    def _push(self, image: str, progress: Progress) -> None:
+        repository, _, tag = split_tag(image)
+        progress.step(f"Push {image}")
+        with translated(f"pushing '{image}'"):
+            try:
+                events = self._engine.stream_client.api.push(repository, tag=tag, stream=True, decode=True)
+                follow_transfer(events, f"'{image}' cannot be pushed", progress)
+            except docker_module().errors.APIError as exc:
+                raise RegistryError(f"'{image}' cannot be pushed: {explain(exc)}") from exc
+
+    def _refuse_other_models_tag(self, request: ImageRequest) -> None:
+        """Cluster ``a-b`` with model ``c`` and cluster ``a`` with model ``b-c`` would share a tag."""
+        found = self._engine.find_image(request.image)
+        if found is None:
+            return
+        owner = (found.labels.get(names.LABEL_CLUSTER), found.labels.get(names.LABEL_MODEL))
+        if owner != (request.cluster_name, request.model_id.name):
+            whose = f"model '{owner[1]}' of cluster '{owner[0]}'" if owner[1] else "something else"
+            raise ImageBuildError(
+                f"The engine has an image '{request.image}' already, and it belongs to {whose}. Choose another model "
+                "or cluster name, or remove that image."
+            )
+
+    def _remove_replaced(self, before: Any | None, image: str) -> None:
+        after = self._engine.find_image(image)
+        if before is None or after is None or after.id == before.id:
+            return
+        try:
+            before.reload()
+            if not before.tags:
+                self._engine.client.images.remove(before.id)
+        except docker_module().errors.APIError:
+            pass  # a container still runs from it, or somebody else removed it
+
+
+def _kind_of(bundle: Path) -> str:
+    """Return the kind of model; a folder without metadata holds a Python function."""
+    path = bundle / "metadata.json"
+    if not path.exists():
+        return "python_closure"
+    try:
+        return str(json.loads(path.read_text())["kind"])
+    except (OSError, ValueError, TypeError, KeyError) as exc:
+        raise InvalidRequestError(f"{path.name} in the model's folder has no 'kind': {exc}.") from exc
+
+
+def _local_packages(packages: Sequence[str]) -> tuple[list[str], dict[str, Path]]:
+    """Return the requirements as the build sees them, and the files of those that are paths of this machine."""
+    requirements: list[str] = []
+    files: dict[str, Path] = {}
+    for number, package in enumerate(packages):
+        path = Path(package).expanduser()
+        looks_like_path = os.sep in package or package.endswith((".whl", ".tar.gz", ".zip"))
+        if not looks_like_path or not path.exists():
+            requirements.append(package)
+        elif path.is_dir():
+            files.update(folder_files(path, prefix=f"packages/{number}"))
+            requirements.append(templates.package_path(str(number)))
+        else:
+            files[f"packages/{number}/{path.name}"] = path
+            requirements.append(templates.package_path(f"{number}/{path.name}"))
+    return requirements, files
+
+
+def _image_labels(request: ImageRequest) -> dict[str, str]:
+    return {
+        names.LABEL_IMAGE_KIND: "model",
+        names.LABEL_CLUSTER: request.cluster_name,
+        names.LABEL_MODEL: request.model_id.name,
+        names.LABEL_MODEL_VERSION: request.model_id.version,
+        "org.opencontainers.image.title": request.model_id.name,
+        "org.opencontainers.image.version": request.model_id.version,
+    }
+
+
+def _base_labels(kind: str) -> dict[str, str]:
+    return {
+        names.LABEL_IMAGE_KIND: kind,
+        names.LABEL_PACKAGE_VERSION: __version__,
+        "org.opencontainers.image.title": f"clipper_nb {kind}",
+        "org.opencontainers.image.version": __version__,
+        "org.opencontainers.image.licenses": "Apache-2.0",
+    }
+
+
+def _describe(image: Any) -> BuiltImage:
+    labels = image.labels
+    is_model = labels[names.LABEL_IMAGE_KIND] == "model"
+    return BuiltImage(
+        tags=tuple(sorted(image.tags)),
+        kind=labels[names.LABEL_IMAGE_KIND],
+        cluster=labels.get(names.LABEL_CLUSTER) if is_model else None,
+        model=labels.get(names.LABEL_MODEL) if is_model else None,
+        version=labels.get(names.LABEL_MODEL_VERSION) if is_model else None,
+        size_bytes=image.attrs["Size"],
+    )

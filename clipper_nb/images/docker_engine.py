@@ -1,0 +1,138 @@
+"""The Docker Engine: found, asked, and its failures turned into our errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any, cast
+
+from clipper_nb.errors import ClusterError, DiskFullError, EngineUnreachableError, RegistryError
+from clipper_nb.images.build_failures import HOW_TO_FREE, NO_SPACE
+from clipper_nb.progress import Progress
+
+_TIMEOUT_S = 60.0
+_STREAM_TIMEOUT_S = 1800.0
+"""A build or a transfer may be silent for as long as pip compiles."""
+
+
+class DockerEngine:
+    """The engine that ``DOCKER_HOST``, the current Docker context or the usual socket leads to.
+
+    It is looked for when it is first used. ``client`` and ``stream_client`` raise :class:`EngineUnreachableError`.
+    """
+
+    def __init__(self) -> None:
+        self._client: Any = None
+        self._stream_client: Any = None
+
+    @property
+    def client(self) -> Any:
+        """The ``docker.DockerClient`` for everything that answers soon."""
+        if self._client is None:
+            self._client = _connect(_TIMEOUT_S)
+        return self._client
+
+    @property
+    def stream_client(self) -> Any:
+        """The client for builds and transfers."""
+        if self._stream_client is None:
+            self._stream_client = _connect(_STREAM_TIMEOUT_S)
+        return self._stream_client
+
+    def find_image(self, image: str) -> Any | None:
+        """Return the ``docker`` image with that name or id when the engine has it."""
+        with translated(f"looking for image '{image}'"):
+            try:
+                return self.client.images.get(image)
+            except docker_module().errors.ImageNotFound:
+                return None
+
+    def pull(self, image: str, progress: Progress) -> Any:
+        """Fetch an image from its registry and return it; raises :class:`RegistryError`."""
+        repository, _, tag = split_tag(image)
+        progress.step(f"Pull {image}")
+        with translated(f"pulling '{image}'"):
+            try:
+                events = self.stream_client.api.pull(repository, tag=tag, stream=True, decode=True)
+                follow_transfer(events, f"'{image}' cannot be pulled", progress)
+            except docker_module().errors.APIError as exc:
+                raise RegistryError(f"'{image}' cannot be pulled: {explain(exc)}") from exc
+        found = self.find_image(image)
+        if found is None:
+            raise RegistryError(f"'{image}' was pulled, yet the engine does not have it.")
+        return found
+
+
+def docker_module() -> ModuleType:
+    """Return the package ``docker``, which only those need who use an engine."""
+    try:
+        import docker
+        import docker.errors
+    except ImportError as exc:
+        raise ClusterError("Docker needs the package docker: pip install 'clipper-nb[notebook]'.") from exc
+    return cast("ModuleType", docker)
+
+
+def split_tag(image: str) -> tuple[str, str, str]:
+    """Return repository, ``":"`` and tag of an image's name; the tag is ``latest`` when it has none."""
+    repository, colon, tag = image.rpartition(":")
+    if colon and "/" not in tag:
+        return repository, colon, tag
+    return image, ":", "latest"
+
+
+def follow_transfer(events: Iterable[dict[str, Any]], failure: str, progress: Progress) -> None:
+    """Read the stream of a pull or push to its end; an error in it is an error, though the reply's status was 200."""
+    for event in events:
+        if "error" in event:
+            raise RegistryError(f"{failure}: {event['error']}")
+        if event.get("status"):
+            progress.detail(" ".join(filter(None, [event.get("id"), event["status"], event.get("progress")])))
+
+
+@contextlib.contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what the engine, or the way to it, raises into an error of ours that says what was being done."""
+    docker = docker_module()
+    import requests.exceptions
+    import urllib3.exceptions
+
+    try:
+        yield
+    except docker.errors.APIError as exc:
+        words = explain(exc)
+        if NO_SPACE in words.lower():
+            raise DiskFullError(f"The Docker Engine has no space left, {what}. {HOW_TO_FREE}") from exc
+        raise ClusterError(f"The Docker Engine refused, {what}: {words}") from exc
+    except (docker.errors.DockerException, requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as exc:
+        raise EngineUnreachableError(engine_address(), f"{what}: {exc}") from exc
+
+
+def explain(exc: Any) -> str:
+    """Return the engine's own words."""
+    return str(exc.explanation or exc).strip().rstrip(".") + "."
+
+
+def engine_address() -> str:
+    """Return where the engine is looked for."""
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        return host
+    with contextlib.suppress(Exception):  # a context file that is broken is as good as none
+        from docker.context import ContextAPI
+
+        return str(ContextAPI.get_current_context().Host)
+    return "unix:///var/run/docker.sock"
+
+
+def _connect(timeout_s: float) -> Any:
+    docker = docker_module()
+    with translated("connecting to it"):
+        if os.environ.get("DOCKER_HOST"):
+            client = docker.from_env(timeout=timeout_s)
+        else:
+            client = docker.DockerClient(base_url=engine_address(), timeout=timeout_s)
+        client.ping()
+    return client

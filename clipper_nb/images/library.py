@@ -1,0 +1,79 @@
+"""What of this package goes into images: the installed code of the serving processes, and what it requires."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import clipper_nb
+from clipper_nb.errors import ImageBuildError
+from clipper_nb.images.context import folder_files
+
+_DISTRIBUTION = "clipper-nb"
+_SERVING_CODE = ("__init__.py", "errors.py")
+_SERVING_PACKAGES = ("protocol", "runtime")
+_CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def library_files() -> dict[str, Path]:
+    """Return the files of the serving processes; the notebook's column stays out, so its changes build nothing anew."""
+    package = Path(clipper_nb.__file__).parent
+    files = {f"library/clipper_nb/{name}": package / name for name in _SERVING_CODE}
+    for name in _SERVING_PACKAGES:
+        files.update(folder_files(package / name, prefix=f"library/clipper_nb/{name}"))
+    return files
+
+
+def library_requirements() -> list[str]:
+    """Return what the base installation requires, each pinned to the version that runs here.
+
+    Raises
+    ------
+    ImageBuildError
+        The package is not installed, only imported from a folder.
+    """
+    from packaging.requirements import Requirement
+
+    try:
+        requirements = [Requirement(text) for text in importlib.metadata.requires(_DISTRIBUTION) or ()]
+    except importlib.metadata.PackageNotFoundError as exc:
+        raise ImageBuildError(
+            f"Images need to know what clipper_nb requires, but no distribution '{_DISTRIBUTION}' is installed here. "
+            "Install it: pip install -e . in a checkout."
+        ) from exc
+    # An image is Linux, whatever the notebook runs on.
+    in_image = {"platform_system": "Linux", "sys_platform": "linux", "os_name": "posix", "extra": ""}
+    wanted = [r for r in requirements if r.marker is None or r.marker.evaluate(in_image)]
+    return [_pin(requirement.name, str(requirement.specifier)) for requirement in wanted]
+
+
+def _pin(name: str, specifier: str) -> str:
+    try:
+        return f"{name}=={importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:  # needed on Linux alone, and this is none
+        return f"{name}{specifier}"
+
+
+def find_ca_bundle(variables: Mapping[str, str] = os.environ) -> bytes | None:
+    """Return the certificates that the user trusts instead of the usual ones, or ``None`` when none are set."""
+    for name in _CA_VARIABLES:
+        path = variables.get(name, "")
+        if path:
+            try:
+                return Path(path).read_bytes()
+            except OSError as exc:
+                raise ImageBuildError(f"{name} is {path!r}, which cannot be read: {exc.strerror}.") from exc
+    return None
+
+
+def python_minor() -> tuple[int, int]:
+    """Return the notebook's Python minor version: what it pickles can be read by no other."""
+    return sys.version_info[:2]
+
+
+def default_base_image() -> str:
+    """Return the upstream image that has the notebook's Python minor version."""
+    return "python:{}.{}-slim-bookworm".format(*python_minor())

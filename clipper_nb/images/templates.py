@@ -1,0 +1,135 @@
+"""From a container template and facts to the text of a Dockerfile: the one place that knows their syntax. (pure)"""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipper_nb.errors import ImageBuildError
+from clipper_nb.protocol import environment as names
+
+HOME = "/opt/clipper_nb"
+"""Where the library lies in an image."""
+USER = "10001:10001"
+"""Who runs in a container: nobody that a base image or a host is likely to know."""
+BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
+"""Settings of pip that reach a build when the notebook has them."""
+_READY_FILE = "/tmp/clipper_nb_is_ready"
+WRONG_PYTHON = "clipper_nb.wrong_python"
+"""What a build prints before the version when the base image has another Python than the notebook."""
+
+
+def templates_folder() -> Path:
+    """Return ``container_templates/``: the installed package's, else the checkout's."""
+    installed = Path(str(importlib.resources.files("clipper_nb"))) / "container_templates"
+    return installed if installed.is_dir() else installed.parents[1] / "container_templates"
+
+
+def render_library_image(
+    template: str,
+    *,
+    base_image: str,
+    python_minor: tuple[int, int],
+    requirements: Sequence[str],
+    labels: Mapping[str, str],
+    has_ca_bundle: bool,
+) -> str:
+    """Return the Dockerfile of an image that carries the library: ``"frontend"``, or a kind of model.
+
+    Parameters
+    ----------
+    template : str
+        Name of the template, without its ending.
+    base_image : str
+    python_minor : tuple of int
+        The notebook's; a base image with another one is refused by the build.
+    requirements : list of str
+        What the library needs.
+    labels : dict
+    has_ca_bundle : bool
+        Whether the build context has a ``ca-bundle.crt``.
+    """
+    return _render(
+        template,
+        base_image=base_image,
+        check_python=["python", "-c", _check_python(python_minor)],
+        add_user_and_path=["python", "-c", _ADD_USER_AND_PATH],
+        pip_install=_pip_install(sorted(requirements)),
+        labels=_format_labels(labels),
+        has_ca_bundle=has_ca_bundle,
+        ready_variable=names.READY_FILE,
+        ready_file=_READY_FILE,
+    )
+
+
+def render_model_image(
+    *, base_image: str, requirements: Sequence[str], labels: Mapping[str, str], has_package_files: bool
+) -> str:
+    """Return the Dockerfile of one model version.
+
+    Parameters
+    ----------
+    base_image : str
+        The image of its kind.
+    requirements : list of str
+        Its packages, in the user's order; an installation needs them all at once, so the order does not matter to pip.
+    labels : dict
+    has_package_files : bool
+        Whether the build context has a folder ``packages``.
+    """
+    return _render(
+        "model",
+        base_image=base_image,
+        pip_install=_pip_install(sorted(requirements)) if requirements else None,
+        labels=_format_labels(labels),
+        has_package_files=has_package_files,
+    )
+
+
+def package_path(name: str) -> str:
+    """Return where a file of the build context's folder ``packages`` lies while packages are installed."""
+    return f"{HOME}/packages/{name}"
+
+
+def _render(template: str, **facts: Any) -> str:
+    try:
+        import jinja2
+    except ImportError as exc:
+        raise ImageBuildError("Building images needs the package jinja2: pip install 'clipper-nb[notebook]'.") from exc
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates_folder()),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["json"] = json.dumps
+    try:
+        found = environment.get_template(f"{template}.Dockerfile.j2")
+    except jinja2.TemplateNotFound as exc:
+        raise ImageBuildError(f"There is no container template for '{template}' in {templates_folder()}.") from exc
+    return found.render(home=HOME, user=USER, build_arguments=BUILD_ARGUMENTS, **facts)
+
+
+def _pip_install(requirements: Sequence[str]) -> list[str]:
+    return [
+        "python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input",
+        "--progress-bar", "off", "--", *requirements,
+    ]  # fmt: skip
+
+
+def _check_python(minor: tuple[int, int]) -> str:
+    return f"import sys; v = sys.version_info; v[:2] == {minor} or sys.exit('{WRONG_PYTHON} %d.%d' % v[:2])"
+
+
+_ADD_USER_AND_PATH = (
+    "import os, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); "
+    f"':{USER}:' in users.read() or users.write('clipper:x:{USER}:clipper:/tmp:/bin/sh\\n'); "
+    f"open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('{HOME}/library\\n')"
+)
+
+
+def _format_labels(labels: Mapping[str, str]) -> str:
+    return " ".join(f"{json.dumps(key)}={json.dumps(value)}" for key, value in sorted(labels.items()))

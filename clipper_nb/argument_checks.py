@@ -7,6 +7,7 @@ from typing import Any
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 
 def check_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
@@ -38,6 +39,14 @@ def check_labels(labels: Sequence[str] | None) -> list[str]:
         if not isinstance(label, str):
             raise InvalidRequestError(f"Labels must be text; {label!r} is not.")
     return checked
+
+
+def check_limits(limits: ResourceLimits | None) -> ResourceLimits:
+    if limits is not None and not isinstance(limits, ResourceLimits):
+        raise InvalidRequestError(
+            f"limits must be ResourceLimits(memory=..., cpus=..., processes=...), not {limits!r}."
+        )
+    return limits or NO_LIMITS
 
 
 def check_packages(packages: Sequence[str] | None) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from clipper_nb.argument_checks import (
     check_batch_size,
     check_labels,
+    check_limits,
     check_list,
     check_packages,
     check_timeout,
@@ -36,11 +37,13 @@ from clipper_nb.errors import (
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.metrics_report import parse_metrics
+from clipper_nb.progress import Progress, show_progress
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import DEFAULT_CACHE_SIZE_BYTES, DEFAULT_MAX_BODY_SIZE_BYTES
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
 from clipper_nb.query_client import QueryClient
 
@@ -104,7 +107,7 @@ class ClipperConnection:
         Parameters
         ----------
         query_frontend_image, mgmt_frontend_image : str, optional
-            For Docker; refused by an embedded cluster.
+            For Docker: images of yours in place of the one that is built from this package.
         frontend_exporter_image : str, optional
             Accepted and not used: the query frontend shows Prometheus metrics itself.
         cache_size : int
@@ -125,8 +128,6 @@ class ClipperConnection:
         ClusterStartError
             A process does not come up; carries the end of its log. Nothing is left running.
         """
-        if query_frontend_image is not None or mgmt_frontend_image is not None:
-            raise InvalidRequestError("Frontend images are for Docker; the embedded cluster runs this package.")
         for name, value, smallest in (
             ("cache_size", cache_size, 0),
             ("qf_http_timeout_request", qf_http_timeout_request, 1),
@@ -135,15 +136,17 @@ class ClipperConnection:
             ("max_body_size_bytes", max_body_size_bytes, 1),
         ):
             check_whole(name, value, smallest)
-        self.cm.start_clipper(
-            ClusterOptions(
-                cache_size_bytes=cache_size,
-                header_timeout_s=qf_http_timeout_request,
-                body_timeout_s=qf_http_timeout_content,
-                max_body_size_bytes=max_body_size_bytes,
-                num_frontend_replicas=num_frontend_replicas,
-            )
+        options = ClusterOptions(
+            query_frontend_image=query_frontend_image,
+            management_frontend_image=mgmt_frontend_image,
+            cache_size_bytes=cache_size,
+            header_timeout_s=qf_http_timeout_request,
+            body_timeout_s=qf_http_timeout_content,
+            max_body_size_bytes=max_body_size_bytes,
+            num_frontend_replicas=num_frontend_replicas,
         )
+        with show_progress(f"Start cluster {self.cm.cluster_name}") as progress:
+            self.cm.start_clipper(options, progress)
         self._use_cluster()
         self._is_owner = True
 
@@ -309,16 +312,16 @@ class ClipperConnection:
         model_id = _model_id(name, version)
         packages = check_packages(pkgs_to_install)
         _refuse_registered(management, model_id)
-        return self._builder().build(
-            ImageRequest(
-                model_id=model_id,
-                image=f"{self.cm.cluster_name}-{model_id}",
-                model_data_path=str(Path(model_data_path).expanduser()),
-                base_image=base_image,
-                packages=packages,
-                container_registry=container_registry,
-            )
+        request = ImageRequest(
+            cluster_name=self.cm.cluster_name,
+            model_id=model_id,
+            model_data_path=str(Path(model_data_path).expanduser()),
+            base_image=base_image,
+            packages=packages,
+            container_registry=container_registry,
         )
+        with show_progress(f"Build {model_id}") as progress:
+            return self._builder().build(request, progress)
 
     def deploy_model(
         self,
@@ -331,6 +334,7 @@ class ClipperConnection:
         batch_size: int = ADAPTIVE_BATCH_SIZE,
         *,
         timeout_s: float = 60.0,
+        limits: ResourceLimits | None = None,
     ) -> None:
         """Start replicas of an image and, when all have loaded the model, make it the model's current version.
 
@@ -347,10 +351,12 @@ class ClipperConnection:
             The most inputs in one batch; -1 adapts to the SLO.
         timeout_s : float
             Seconds that the replicas may take to load the model.
+        limits : ResourceLimits, optional
+            For Docker: memory, cores and processes that each replica may use; kept with the version.
 
         Raises
         ------
-        ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
+        ModelImportError, ModelLoadError, ReplicaMemoryError, ReplicaStartError, StartTimeoutError
             With the replica's traceback and log; what was started has been stopped.
         ExistsError
             The version is registered.
@@ -361,6 +367,7 @@ class ClipperConnection:
         check_batch_size(batch_size)
         checked_labels = check_labels(labels)
         check_timeout(timeout_s)
+        checked_limits = check_limits(limits)
         if self.cm.get_num_replicas(model_id):
             raise ExistsError(
                 f"Replicas of {model_id} run already, though the version is not registered: another deploy of it is "
@@ -368,8 +375,10 @@ class ClipperConnection:
                 f"[{model_id.version!r}]}}) removes them."
             )
         try:
-            self._scale(model_id, canonical, image, num_replicas, timeout_s)
-            management.register_model(model_id, str(canonical), image, checked_labels, batch_size)
+            with show_progress(f"Deploy {model_id}") as progress:
+                self._scale(model_id, canonical, image, num_replicas, timeout_s, checked_limits, progress)
+                progress.step(f"Make {model_id.version} the current version")
+                management.register_model(model_id, str(canonical), image, checked_labels, batch_size, checked_limits)
         except BaseException:
             # Also when the user interrupts the cell: what was started must not stay.
             with contextlib.suppress(ClipperException):
@@ -390,6 +399,7 @@ class ClipperConnection:
         pkgs_to_install: Sequence[str] | None = None,
         *,
         timeout_s: float = 60.0,
+        limits: ResourceLimits | None = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
         self._connected("build_and_deploy_model()")
@@ -398,14 +408,19 @@ class ClipperConnection:
         check_batch_size(batch_size)
         check_labels(labels)
         check_timeout(timeout_s)
-        image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
-        try:
-            self.deploy_model(name, version, input_type, image, labels, num_replicas, batch_size, timeout_s=timeout_s)
-        except ExistsError:
-            raise  # somebody else deploys that version now, from the same image
-        except BaseException:
-            self._builder().remove(image)
-            raise
+        check_limits(limits)
+        with show_progress(f"Deploy {name}:{version}"):
+            image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+            try:
+                self.deploy_model(
+                    name, version, input_type, image, labels, num_replicas, batch_size, timeout_s=timeout_s,
+                    limits=limits,
+                )  # fmt: skip
+            except ExistsError:
+                raise  # somebody else deploys that version now, from the same image
+            except BaseException:
+                self._builder().remove(image)
+                raise
 
     def register_model(
         self,
@@ -432,7 +447,7 @@ class ClipperConnection:
         model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_batch_size(batch_size)
         management.register_model(
-            model_id, str(canonical), image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size
+            model_id, str(canonical), image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size, NO_LIMITS
         )
 
     def check_new_model_version(self, name: str, version: int | str, input_type: str) -> tuple[ModelId, InputType]:
@@ -535,12 +550,17 @@ class ClipperConnection:
                 "processes scales it."
             )
         before = self.cm.get_num_replicas(model_id)
+        limits = ResourceLimits(**record["limits"])
         try:
-            self._scale(model_id, InputType(record["input_type"]), record["container_name"], num_replicas, timeout_s)
+            with show_progress(f"Scale {model_id} to {num_replicas}") as progress:
+                self._scale(
+                    model_id, InputType(record["input_type"]), record["container_name"], num_replicas, timeout_s,
+                    limits, progress,
+                )  # fmt: skip
         except DeploymentError:
             self.cm.set_num_replicas(
                 model_id, input_type=record["input_type"], image=record["container_name"],
-                num_replicas=min(before, num_replicas), load_timeout_s=timeout_s,
+                num_replicas=min(before, num_replicas), load_timeout_s=timeout_s, limits=limits,
             )  # fmt: skip
             raise
 
@@ -727,13 +747,24 @@ class ClipperConnection:
             replicas=management.get_replicas(),
         )
 
-    def _scale(self, model_id: ModelId, input_type: InputType, image: str, num_replicas: int, timeout_s: float) -> None:
+    def _scale(
+        self,
+        model_id: ModelId,
+        input_type: InputType,
+        image: str,
+        num_replicas: int,
+        timeout_s: float,
+        limits: ResourceLimits,
+        progress: Progress,
+    ) -> None:
         """Have as many replicas, and return when as many are connected."""
         started_s = time.monotonic()
         before = self.cm.observe_replicas(model_id)
         self.cm.set_num_replicas(
-            model_id, input_type=str(input_type), image=image, num_replicas=num_replicas, load_timeout_s=timeout_s
-        )
+            model_id, input_type=str(input_type), image=image, num_replicas=num_replicas, load_timeout_s=timeout_s,
+            limits=limits, progress=progress,
+        )  # fmt: skip
+        progress.step(f"Wait until {num_replicas} replicas of {model_id} have loaded the model")
         wait_for_replicas(
             self.cm, self._connected("set_num_replicas()"), model_id, num_replicas,
             observed_before=before, started_s=started_s, timeout_s=timeout_s,

@@ -7,13 +7,21 @@ from collections.abc import Sequence
 
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
-from clipper_nb.errors import ModelImportError, ModelLoadError, RemoteTraceback, ReplicaStartError, StartTimeoutError
+from clipper_nb.errors import (
+    ModelImportError,
+    ModelLoadError,
+    RemoteTraceback,
+    ReplicaMemoryError,
+    ReplicaStartError,
+    StartTimeoutError,
+)
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.load_report import LoadFailure, parse_load_failure, without_load_failure
 from clipper_nb.protocol.names import ModelId
 
 _POLL_INTERVAL_S = 0.03
 _HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there."
+_HINT_MEMORY = "Give it more: limits=ResourceLimits(memory=...)."
 _HINT_KILLED = "It was killed; out of memory is the usual reason."
 
 
@@ -58,6 +66,11 @@ def _connected(management: ManagementClient, model_id: ModelId) -> int:
 
 
 def _start_error(model_id: ModelId, container: ObservedContainer, log: str) -> ReplicaStartError:
+    if container.was_out_of_memory:
+        return ReplicaMemoryError(
+            str(model_id), "was killed at its memory limit before it was ready", exit_status=container.exit_status,
+            log_tail=without_load_failure(log), hint=_HINT_MEMORY,
+        )  # fmt: skip
     failure = parse_load_failure(log)
     tail = without_load_failure(log)
     if failure is None:

@@ -16,6 +16,7 @@ from clipper_nb.errors import (
 from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.resource_limits import ResourceLimits
 
 _TIMEOUT_S = 20.0
 
@@ -66,10 +67,16 @@ class ManagementClient:
         self._call("delete_model_links", rest.ModelLinks(application_name, [model_name]))
 
     def register_model(
-        self, model_id: ModelId, input_type: str, image: str, labels: list[str], batch_size: int
+        self,
+        model_id: ModelId,
+        input_type: str,
+        image: str,
+        labels: list[str],
+        batch_size: int,
+        limits: ResourceLimits,
     ) -> None:
         """Add a model version and make it current."""
-        self._call("add_model", rest.AddModel(*model_id, input_type, labels, image, batch_size))
+        self._call("add_model", rest.AddModel(*model_id, input_type, labels, image, batch_size, limits))
 
     def unregister_model(self, model_id: ModelId) -> None:
         """Remove a model version."""

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
+from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 if TYPE_CHECKING:
     from clipper_nb.images.builder import ImageBuilder
@@ -25,7 +27,7 @@ class ContainerManager(ABC):
     clipper_rpc_port: int
 
     @abstractmethod
-    def start_clipper(self, options: ClusterOptions) -> None:
+    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
         """Start a cluster of this name. When it returns both frontends answer, and the manager is connected to it.
 
         Raises ``ClusterStartError`` with the end of the guilty log, and leaves nothing behind, when it cannot.
@@ -56,12 +58,21 @@ class ContainerManager(ABC):
 
     @abstractmethod
     def set_num_replicas(
-        self, model_id: ModelId, *, input_type: str, image: str, num_replicas: int, load_timeout_s: float
+        self,
+        model_id: ModelId,
+        *,
+        input_type: str,
+        image: str,
+        num_replicas: int,
+        load_timeout_s: float,
+        limits: ResourceLimits = NO_LIMITS,
+        progress: Progress = QUIET,
     ) -> None:
         """Start or stop replicas until as many are there; calling it twice is harmless.
 
         When it returns those that were to stop have ended, after finishing what they had; those that were started
-        may still be loading. Raises ``ImageNotFoundError`` before anything is changed.
+        may still be loading. Raises ``ImageNotFoundError``, or ``InvalidRequestError`` for limits that it cannot set,
+        before anything is changed.
         """
 
     @abstractmethod

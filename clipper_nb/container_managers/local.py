@@ -15,18 +15,17 @@ from pathlib import Path
 
 from clipper_nb import __version__
 from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.answering import answers, wait_for
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.cluster_folder import ClusterRecord, cluster_folder
 from clipper_nb.container_managers.local_processes import (
     HOST,
-    answers,
     kill_processes_of,
     pids_of,
     process_runs,
     read_tail,
     start_supervisor,
     this_process,
-    wait_for,
     wait_for_end,
 )
 from clipper_nb.container_managers.local_redis import find_redis_server, write_redis_config
@@ -42,8 +41,10 @@ from clipper_nb.errors import (
     InvalidRequestError,
 )
 from clipper_nb.images.folder_builder import FolderBuilder, environment_python
+from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 40.0
@@ -101,7 +102,9 @@ class LocalContainerManager(ContainerManager):
 
     # --- the cluster
 
-    def start_clipper(self, options: ClusterOptions) -> None:
+    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
+        if options.query_frontend_image is not None or options.management_frontend_image is not None:
+            raise InvalidRequestError("Frontend images are for Docker; the embedded cluster runs this package.")
         if options.num_frontend_replicas != 1:
             raise InvalidRequestError(
                 f"The embedded cluster runs one query frontend; num_frontend_replicas={options.num_frontend_replicas} "
@@ -117,7 +120,9 @@ class LocalContainerManager(ContainerManager):
                 )
             self._remove_leftovers()
             try:
+                progress.step("Start the supervisor")
                 self._start_supervisor()
+                progress.step("Start Redis and both frontends")
                 self._start_core(redis_server, options)
             except BaseException:
                 self.stop_all(graceful=False)
@@ -133,7 +138,7 @@ class LocalContainerManager(ContainerManager):
         self._use(record)
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         for port in (record.management_port, record.query_port):
-            wait_for(partial(answers, port), deadline_s, lambda: None)
+            wait_for(partial(answers, HOST, port), deadline_s, lambda: None)
 
     def get_query_addr(self) -> str:
         return f"{HOST}:{self.clipper_query_port}"
@@ -159,20 +164,34 @@ class LocalContainerManager(ContainerManager):
     # --- replicas
 
     def set_num_replicas(
-        self, model_id: ModelId, *, input_type: str, image: str, num_replicas: int, load_timeout_s: float
+        self,
+        model_id: ModelId,
+        *,
+        input_type: str,
+        image: str,
+        num_replicas: int,
+        load_timeout_s: float,
+        limits: ResourceLimits = NO_LIMITS,
+        progress: Progress = QUIET,
     ) -> None:
         record = self._connected_record()
+        if num_replicas > 0 and limits != NO_LIMITS:
+            raise InvalidRequestError(
+                "The embedded cluster's replicas are plain processes, which it cannot limit. Leave the limits out, or "
+                "use DockerContainerManager()."
+            )
         image_folder = self._folder.image_path(image)
         if num_replicas > 0 and not image_folder.is_dir():
             raise ImageNotFoundError(image, "Images of the embedded cluster are made by build_model() on this cluster.")
+        progress.step(f"Start replicas of {model_id}")
         difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id))
         started = [
             specs.replica_spec(
                 model_id,
                 name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(3)}",
-                python=environment_python(image_folder),
+                command=(environment_python(image_folder), "-m", environment.MODEL_CONTAINER_MODULE),
                 input_type=input_type,
-                image_folder=str(image_folder),
+                model_folder=str(image_folder),
                 rpc_host=HOST,
                 rpc_port=record.rpc_port,
                 load_timeout_s=load_timeout_s,
@@ -248,17 +267,17 @@ class LocalContainerManager(ContainerManager):
     def _start_core(self, redis_server: str, options: ClusterOptions) -> None:
         record = self._connected_record()
         config_path = write_redis_config(self._folder, record.redis_password)
-        redis_url = f"unix://:{record.redis_password}@{self._folder.redis_socket_path}"
+        redis = {environment.REDIS_URL: f"unix://:{record.redis_password}@{self._folder.redis_socket_path}"}
         core = [
-            specs.redis_spec(redis_server, str(config_path)),
-            specs.management_frontend_spec(sys.executable, options, redis_url, record.admin_token),
-            specs.query_frontend_spec(sys.executable, options, redis_url),
+            specs.redis_spec((redis_server, str(config_path))),
+            specs.management_frontend_spec(sys.executable, options, redis, record.admin_token),
+            specs.query_frontend_spec(sys.executable, options, redis),
         ]
         self._supervisor.call("start", specs=[asdict(spec) for spec in core])
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         for port, name in ((record.management_port, core[1].name), (record.query_port, core[2].name)):
             try:
-                wait_for(partial(answers, port), deadline_s, self._check_core)
+                wait_for(partial(answers, HOST, port), deadline_s, self._check_core)
             except ClusterUnreachableError as exc:
                 raise ClusterStartError(
                     f"{name} does not answer on port {port} after {_START_TIMEOUT_S:g} s.", self.get_log_tail(name)

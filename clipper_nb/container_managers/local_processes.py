@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import importlib.metadata
 import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.errors import ClusterStartError, ClusterUnreachableError
+from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
 
 HOST = "127.0.0.1"
 
-_POLL_INTERVAL_S = 0.02
 _TAIL_SIZE_BYTES = 256 * 1024
 
 
@@ -77,27 +73,6 @@ def wait_for_end(pid: int, *, timeout_s: float) -> None:
     psutil = _psutil()
     with contextlib.suppress(psutil.Error):
         psutil.Process(pid).wait(timeout_s)
-
-
-def answers(port: int) -> bool:
-    """Whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=0.5)
-    try:
-        connection.request("GET", "/livez")
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
-def wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[], None]) -> None:
-    """Return when *is_true*; *check* may raise what makes waiting senseless."""
-    while not is_true():
-        check()
-        if time.monotonic() > deadline_s:
-            raise ClusterUnreachableError("The cluster's processes have not answered in time.")
-        time.sleep(_POLL_INTERVAL_S)
 
 
 def read_tail(path: Path, max_lines: int) -> str:

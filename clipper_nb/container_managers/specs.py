@@ -18,6 +18,9 @@ REPLICA = "replica"
 class ClusterOptions:
     """What ``start_clipper`` was asked for."""
 
+    query_frontend_image: str | None = None
+    management_frontend_image: str | None = None
+
     cache_size_bytes: int = environment.DEFAULT_CACHE_SIZE_BYTES
     header_timeout_s: int = 5
     body_timeout_s: int = 300
@@ -32,11 +35,13 @@ class ContainerSpec:
     name: str
     role: str
     command: tuple[str, ...]
+    """Empty: what its image says."""
     environment: Mapping[str, str] = field(default_factory=dict)
     working_folder: str = "."
     """Relative to the cluster's folder."""
     sockets: Mapping[str, str] = field(default_factory=dict)
-    """Listening sockets that the container is handed: their names by environment variable."""
+    """Ports that it serves: a name for each (``query``, ``management``, ``rpc``) by the environment variable that hands
+    it a listening socket."""
     model: str | None = None
     """``name:version`` of a replica's model version."""
     stop_timeout_s: float = 5.0
@@ -55,24 +60,19 @@ class ObservedContainer:
     exit_status: int | None = None
     """Of the last end; negative is the signal that ended it."""
     pid: int | None = None
+    was_out_of_memory: bool = False
+    """Whether it was killed at its memory limit when it ended last."""
 
 
-def frontend_environment(options: ClusterOptions, redis_url: str) -> dict[str, str]:
-    """Return what both frontends are told."""
-    return {
-        environment.REDIS_URL: redis_url,
-        environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
-    }
-
-
-def query_frontend_spec(python: str, options: ClusterOptions, redis_url: str) -> ContainerSpec:
-    """Return the query frontend's spec."""
+def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str, str]) -> ContainerSpec:
+    """Return the query frontend's spec; *redis* tells it the way to Redis."""
     return ContainerSpec(
         name="query_frontend-0",
         role=QUERY_FRONTEND,
         command=(python, "-m", environment.QUERY_FRONTEND_MODULE),
         environment={
-            **frontend_environment(options, redis_url),
+            **redis,
+            environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
             environment.FRONTEND_ID: "query_frontend-0",
             environment.CACHE_SIZE_BYTES: str(options.cache_size_bytes),
             environment.HEADER_TIMEOUT_S: str(options.header_timeout_s),
@@ -83,48 +83,56 @@ def query_frontend_spec(python: str, options: ClusterOptions, redis_url: str) ->
     )
 
 
-def management_frontend_spec(python: str, options: ClusterOptions, redis_url: str, admin_token: str) -> ContainerSpec:
-    """Return the management frontend's spec."""
+def management_frontend_spec(
+    python: str, options: ClusterOptions, redis: Mapping[str, str], admin_token: str
+) -> ContainerSpec:
+    """Return the management frontend's spec; *redis* tells it the way to Redis."""
     return ContainerSpec(
         name="management_frontend-0",
         role=MANAGEMENT_FRONTEND,
         command=(python, "-m", environment.MANAGEMENT_FRONTEND_MODULE),
-        environment={**frontend_environment(options, redis_url), environment.ADMIN_TOKEN: admin_token},
+        environment={
+            **redis,
+            environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
+            environment.ADMIN_TOKEN: admin_token,
+        },
         sockets={environment.HTTP_SOCKET: "management"},
     )
 
 
-def redis_spec(redis_server: str, config_path: str) -> ContainerSpec:
+def redis_spec(command: tuple[str, ...], variables: Mapping[str, str] | None = None) -> ContainerSpec:
     """Return Redis's spec."""
-    return ContainerSpec(name="redis-0", role=REDIS, command=(redis_server, config_path))
+    return ContainerSpec(name="redis-0", role=REDIS, command=command, environment=variables or {})
 
 
 def replica_spec(
     model_id: ModelId,
     *,
     name: str,
-    python: str,
+    command: tuple[str, ...],
     input_type: str,
-    image_folder: str,
     rpc_host: str,
     rpc_port: int,
     load_timeout_s: float,
+    model_folder: str | None = None,
 ) -> ContainerSpec:
-    """Return the spec of one replica of a Python model version."""
+    """Return the spec of one replica of a model version; *model_folder* is where its model lies, if not ``/model``."""
+    variables = {
+        environment.MODEL_NAME: model_id.name,
+        environment.MODEL_VERSION: model_id.version,
+        environment.INPUT_TYPE: input_type,
+        environment.FRONTEND_HOST: rpc_host,
+        environment.FRONTEND_RPC_PORT: str(rpc_port),
+        environment.LOAD_TIMEOUT_S: f"{load_timeout_s:g}",
+    }
+    if model_folder is not None:
+        variables[environment.MODEL_PATH] = model_folder
     return ContainerSpec(
         name=name,
         role=REPLICA,
-        command=(python, "-m", environment.MODEL_CONTAINER_MODULE),
-        environment={
-            environment.MODEL_NAME: model_id.name,
-            environment.MODEL_VERSION: model_id.version,
-            environment.INPUT_TYPE: input_type,
-            environment.FRONTEND_HOST: rpc_host,
-            environment.FRONTEND_RPC_PORT: str(rpc_port),
-            environment.MODEL_PATH: image_folder,
-            environment.LOAD_TIMEOUT_S: f"{load_timeout_s:g}",
-        },
-        working_folder=image_folder,
+        command=command,
+        environment=variables,
+        working_folder=model_folder or ".",
         model=str(model_id),
         stop_timeout_s=10.0,
     )

@@ -11,6 +11,7 @@ from clipper_nb.protocol.input_types import parse_input_type
 
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["create_endpoint", "deploy_python_closure"]
 
@@ -29,6 +30,7 @@ def deploy_python_closure(
     pkgs_to_install: Sequence[str] | None = None,
     *,
     timeout_s: float = 60.0,
+    limits: ResourceLimits | None = None,
 ) -> None:
     """Deploy a Python function as a version of a model, and make that version current.
 
@@ -50,7 +52,8 @@ def deploy_python_closure(
         arrays of int32, float32, float64 or int8, or ``str``. It may be called twice for one input when a replica is
         lost, so it should have no side effects.
     base_image : str
-        For Docker; the embedded cluster runs the notebook's own Python.
+        For Docker: an image with the notebook's Python minor version to build upon, ``python:3.X-slim-bookworm`` by
+        default. The embedded cluster runs the notebook's own Python.
     labels : list of str, optional
         Kept with the version.
     registry : str, optional
@@ -60,9 +63,12 @@ def deploy_python_closure(
     batch_size : int
         The most inputs that the function gets at once; -1 adapts to the SLO.
     pkgs_to_install : list of str, optional
-        pip requirements, installed for this version alone on top of what the notebook has.
+        pip requirements, installed for this version alone: in Docker all that the function needs besides NumPy, in
+        the embedded cluster what it needs beyond the notebook's packages.
     timeout_s : float
         Seconds that the replicas may take to load the function.
+    limits : ResourceLimits, optional
+        For Docker: memory, cores and processes that each replica may use.
 
     Raises
     ------
@@ -86,7 +92,7 @@ def deploy_python_closure(
         (folder / "func.pkl").write_bytes(pickled)
         clipper_conn.build_and_deploy_model(
             name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s,
+            pkgs_to_install, timeout_s=timeout_s, limits=limits,
         )  # fmt: skip
 
 
@@ -106,6 +112,7 @@ def create_endpoint(
     pkgs_to_install: Sequence[str] | None = None,
     *,
     timeout_s: float = 60.0,
+    limits: ResourceLimits | None = None,
 ) -> None:
     """Register an application, deploy a function as a model of the same name, and link the two.
 
@@ -114,7 +121,7 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, timeout_s
+pkgs_to_install, timeout_s, limits
         As for :func:`deploy_python_closure`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -140,7 +147,7 @@ pkgs_to_install, timeout_s
     try:
         deploy_python_closure(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s,
+            pkgs_to_install, timeout_s=timeout_s, limits=limits,
         )  # fmt: skip
         is_deployed = True
         clipper_conn.link_model_to_app(name, name)

@@ -14,7 +14,8 @@ from clipper_nb.runtime.model_container.settings import model_container_settings
 from clipper_nb.runtime.settings import management_frontend_settings, query_frontend_settings
 
 PYTHON = "/usr/bin/python3"
-URL = "unix://:secret@/c/redis.sock"
+REDIS = {"CLIPPER_REDIS_URL": "unix://:secret@/c/redis.sock"}
+URL = REDIS["CLIPPER_REDIS_URL"]
 OPTIONS = ClusterOptions(
     cache_size_bytes=0, header_timeout_s=7, body_timeout_s=70, max_body_size_bytes=1000, num_frontend_replicas=1
 )
@@ -23,9 +24,9 @@ OPTIONS = ClusterOptions(
 def replica(**changes):
     told = {
         "name": "digits-net-1-0",
-        "python": PYTHON,
+        "command": (PYTHON, "-m", "clipper_nb.runtime.model_container"),
         "input_type": "doubles",
-        "image_folder": "/c/images/digits-net/1",
+        "model_folder": "/c/images/digits-net/1",
         "rpc_host": "127.0.0.1",
         "rpc_port": 7001,
         "load_timeout_s": 60.0,
@@ -34,19 +35,19 @@ def replica(**changes):
 
 
 ALL = [
-    specs.redis_spec("/usr/bin/redis-server", "/c/redis.conf"),
-    specs.query_frontend_spec(PYTHON, OPTIONS, URL),
-    specs.management_frontend_spec(PYTHON, OPTIONS, URL, "token"),
+    specs.redis_spec(("/usr/bin/redis-server", "/c/redis.conf")),
+    specs.query_frontend_spec(PYTHON, OPTIONS, REDIS),
+    specs.management_frontend_spec(PYTHON, OPTIONS, REDIS, "token"),
     replica(),
 ]
 
 
 def test_query_frontend_understands_what_it_is_told():
-    spec = specs.query_frontend_spec(PYTHON, OPTIONS, URL)
+    spec = specs.query_frontend_spec(PYTHON, OPTIONS, REDIS)
     settings = query_frontend_settings(
         {**spec.environment, **{variable: str(number) for number, variable in enumerate(spec.sockets, start=5)}}
     )
-    assert settings.redis_url == URL
+    assert settings.redis.url == URL
     assert settings.cache_size_bytes == 0
     assert (settings.http_limits.header_timeout_s, settings.http_limits.body_timeout_s) == (7, 70)
     assert settings.http_limits.max_body_size_bytes == 1000
@@ -56,9 +57,9 @@ def test_query_frontend_understands_what_it_is_told():
 
 
 def test_management_frontend_understands_what_it_is_told():
-    spec = specs.management_frontend_spec(PYTHON, OPTIONS, URL, "token")
+    spec = specs.management_frontend_spec(PYTHON, OPTIONS, REDIS, "token")
     settings = management_frontend_settings({**spec.environment, **dict.fromkeys(spec.sockets, "5")})
-    assert settings.redis_url == URL
+    assert settings.redis.url == URL
     assert settings.admin_token == "token"
     assert settings.http_limits.max_body_size_bytes == 1000
     assert settings.http.socket_fd == 5

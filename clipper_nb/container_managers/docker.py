@@ -1,0 +1,507 @@
+"""The whole cluster as containers of a Docker Engine."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from clipper_nb.container_managers import docker_redis, docker_specs, specs
+from clipper_nb.container_managers.answering import answers, wait_for
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.docker_containers import (
+    DockerContainers,
+    in_parallel,
+    make_network,
+    make_volume,
+    remove_networks_and_volumes,
+)
+from clipper_nb.container_managers.docker_watch import DockerWatch
+from clipper_nb.container_managers.reconcile import reconcile_replicas
+from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
+from clipper_nb.errors import (
+    ClipperException,
+    ClusterError,
+    ClusterNotFoundError,
+    ClusterStartError,
+    ClusterUnreachableError,
+    ExistsError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    RegistryError,
+    ReplicaStartError,
+)
+from clipper_nb.images import templates
+from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
+from clipper_nb.images.docker_engine import DockerEngine, translated
+from clipper_nb.progress import QUIET, Progress
+from clipper_nb.protocol import environment
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+
+logger = logging.getLogger(__name__)
+
+_START_TIMEOUT_S = 30.0
+_NUM_PORT_TRIES = 10
+_ROOT_USERS = ("", "root", "0", "0:0", "root:root")
+
+
+class DockerContainerManager(ContainerManager):
+    """A cluster of containers: Redis, both frontends, and one container per replica.
+
+    The engine is the one that ``DOCKER_HOST`` or the current Docker context leads to. What crashes is started again by
+    the engine, also after the engine itself was restarted; the cluster lives until ``stop_all()``.
+
+    Parameters
+    ----------
+    cluster_name : str
+        Clusters with different names live side by side on one engine.
+    docker_ip_address : str
+        Where the published ports are reached from here.
+    use_centralized_log : bool
+        Clipper's Fluentd. Not supported: pass ``extra_container_kwargs={"log_config": ...}`` for a log driver.
+    fluentd_port : int
+        Not used.
+    clipper_query_port, clipper_management_port, clipper_rpc_port : int
+        Ports of the host. One that is busy is replaced by a free one; the attributes say which, after
+        ``start_clipper`` or ``connect``.
+    redis_ip, redis_port : str, int
+        An external Redis for the configuration, as the frontends' containers reach it; ``"localhost"`` is the
+        engine's host. Without it the cluster runs its own. An external one keeps the configuration after
+        ``stop_all()``.
+    prometheus_port : int
+        Not used: the frontends show Prometheus metrics themselves.
+    docker_network : str, optional
+        A network of yours that both frontends join too, so that your own containers reach them by name
+        (``<cluster>-query_frontend-0:1337``). The cluster's own networks are made for it and removed with it.
+    extra_container_kwargs : dict, optional
+        More arguments of docker-py's ``containers.create`` for every container; labels and environment are merged.
+    publish_address : str
+        The host's address that ports are published on; the default is reached from this machine alone.
+    redis_password, redis_username : str, optional
+        Of the external Redis.
+    redis_tls : bool
+        Speak TLS with the external Redis.
+    redis_ca_file : path, optional
+        The certificates to check it against, in PEM; the usual ones by default.
+    redis_image : str
+        For the cluster's own Redis.
+    model_container_kwargs : dict, optional
+        More arguments for the replicas alone, such as ``{"device_requests": [...]}`` for GPUs.
+    default_limits : ResourceLimits, optional
+        For replicas whose deploy says nothing: no limit of memory or cores, 512 processes.
+
+    Examples
+    --------
+    >>> from clipper_nb import ClipperConnection, DockerContainerManager
+    >>> conn = ClipperConnection(DockerContainerManager())
+    >>> conn.start_clipper()
+    """
+
+    def __init__(
+        self,
+        cluster_name: str = "default-cluster",
+        docker_ip_address: str = "localhost",
+        use_centralized_log: bool = False,
+        fluentd_port: int = 24224,
+        clipper_query_port: int = environment.DEFAULT_QUERY_PORT,
+        clipper_management_port: int = environment.DEFAULT_MANAGEMENT_PORT,
+        clipper_rpc_port: int = environment.DEFAULT_RPC_PORT,
+        redis_ip: str | None = None,
+        redis_port: int = 6379,
+        prometheus_port: int = 9090,
+        docker_network: str | None = None,
+        extra_container_kwargs: Mapping[str, Any] | None = None,
+        *,
+        publish_address: str = "127.0.0.1",
+        redis_password: str | None = None,
+        redis_username: str | None = None,
+        redis_tls: bool = False,
+        redis_ca_file: str | Path | None = None,
+        redis_image: str = docker_redis.DEFAULT_IMAGE,
+        model_container_kwargs: Mapping[str, Any] | None = None,
+        default_limits: ResourceLimits = NO_LIMITS,
+    ) -> None:
+        if use_centralized_log:
+            raise InvalidRequestError(
+                "use_centralized_log is not supported. For a log driver of your own pass "
+                "extra_container_kwargs={'log_config': docker.types.LogConfig(type='fluentd', config={...})}."
+            )
+        if docker_network == "host":
+            raise InvalidRequestError("docker_network='host' is not possible: replicas must not reach Redis.")
+        self.cluster_name = docker_specs.check_docker_cluster_name(cluster_name)
+        self.cluster_identifier = self.cluster_name
+        self.public_hostname = docker_ip_address
+        self.clipper_query_port = clipper_query_port
+        self.clipper_management_port = clipper_management_port
+        self.clipper_rpc_port = clipper_rpc_port
+        self.redis_ip, self.redis_port = redis_ip, redis_port
+        self.external_redis = redis_ip is not None
+        self.docker_network = docker_network
+        self._publish_address = publish_address
+        self._redis_variables = docker_redis.external_variables(
+            self.cluster_name, redis_ip, redis_port, redis_username, redis_password, redis_tls, redis_ca_file
+        )
+        self._redis_image = redis_image
+        self._extra = docker_specs.check_extra_arguments(extra_container_kwargs)
+        self._model_extra = {**self._extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
+        self._default_limits = default_limits
+        self._engine = DockerEngine()
+        self._containers = DockerContainers(self._engine, self.cluster_name)
+        self._builder = DockerBuilder(self._engine)
+        self._watch: DockerWatch | None = None
+        self._admin_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"DockerContainerManager(cluster_name={self.cluster_name!r})"
+
+    @property
+    def docker_client(self) -> Any:
+        """The ``docker.DockerClient`` in use."""
+        return self._engine.client
+
+    # --- the cluster
+
+    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
+        if options.num_frontend_replicas != 1:
+            raise InvalidRequestError(
+                f"One query frontend is possible on Docker; num_frontend_replicas={options.num_frontend_replicas} is "
+                "not."
+            )
+        progress.step("Look for the Docker Engine")
+        if self._containers.find():
+            raise self._exists_error()
+        images = self._core_images(options, progress)
+        remove_networks_and_volumes(self._engine, self.cluster_name)
+        progress.step("Start Redis and both frontends")
+        try:
+            # Whoever makes this network has the name.
+            make_network(self._engine, self.cluster_name, docker_specs.control_network(self.cluster_name))
+        except ExistsError as exc:
+            raise self._exists_error() from exc
+        try:
+            make_network(self._engine, self.cluster_name, docker_specs.models_network(self.cluster_name))
+            self._start_core(images, options)
+        except BaseException:
+            with contextlib.suppress(ClipperException):
+                self.stop_all(graceful=False)
+            raise
+        self._begin_watch()
+
+    def connect(self) -> None:
+        core = {c.labels.get(environment.LABEL_ROLE): c for c in self._containers.find()}
+        if not core:
+            raise ClusterNotFoundError(
+                f"The Docker Engine runs no cluster with name '{self.cluster_name}'. Start one with start_clipper()."
+            )
+        try:
+            query, management = core[specs.QUERY_FRONTEND], core[specs.MANAGEMENT_FRONTEND]
+        except KeyError as exc:
+            raise ClusterUnreachableError(
+                f"Cluster '{self.cluster_name}' has no {exc}; stop_all() removes what is left of it."
+            ) from exc
+        self.clipper_query_port = int(query.labels[environment.LABEL_QUERY_PORT])
+        self.clipper_rpc_port = int(query.labels[environment.LABEL_RPC_PORT])
+        self.clipper_management_port = int(management.labels[environment.LABEL_MANAGEMENT_PORT])
+        variables = dict(word.split("=", 1) for word in management.attrs["Config"]["Env"])
+        self._admin_token = variables[environment.ADMIN_TOKEN]
+        self._containers.restart_ended()
+        self._wait_for_frontends(ClusterUnreachableError)
+        self._begin_watch()
+
+    def get_query_addr(self) -> str:
+        return f"{self.public_hostname}:{self.clipper_query_port}"
+
+    def get_admin_addr(self) -> str:
+        return f"{self.public_hostname}:{self.clipper_management_port}"
+
+    def get_admin_token(self) -> str:
+        if self._admin_token is None:
+            raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
+        return self._admin_token
+
+    def make_image_builder(self) -> DockerBuilder:
+        return self._builder
+
+    def stop_all(self, *, graceful: bool = True) -> None:
+        self._end_watch()
+        self._admin_token = None
+        replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
+        self._containers.stop(replicas, timeout_s=10 if graceful else 0)
+        core = self._containers.find()
+        self._containers.stop(core, timeout_s=10 if graceful else 0)
+        remove_networks_and_volumes(self._engine, self.cluster_name)
+
+    # --- replicas
+
+    def set_num_replicas(
+        self,
+        model_id: ModelId,
+        *,
+        input_type: str,
+        image: str,
+        num_replicas: int,
+        load_timeout_s: float,
+        limits: ResourceLimits = NO_LIMITS,
+        progress: Progress = QUIET,
+    ) -> None:
+        found = self._require_image(image, progress) if num_replicas > 0 else None
+        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id))
+        progress.step(f"Start {difference.num_to_start} replicas of {model_id}" if difference.num_to_start
+                      else f"Stop {len(difference.names_to_stop)} replicas of {model_id}")  # fmt: skip
+        new = [
+            specs.replica_spec(
+                model_id,
+                name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(3)}",
+                command=(),
+                input_type=input_type,
+                rpc_host=_query_frontend_name(),
+                rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
+                load_timeout_s=load_timeout_s,
+            )
+            for _ in range(difference.num_to_start)
+        ]
+        extra = {**docker_specs.limit_arguments(limits, self._default_limits), **self._model_extra}
+        if found is not None and found.attrs["Config"].get("User", "") in _ROOT_USERS:
+            extra.setdefault("user", templates.USER)
+        in_parallel(partial(self._start_replica, image=image, extra=extra), new)
+        to_stop = set(difference.names_to_stop)
+        if to_stop:
+            replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
+            self._containers.stop([c for c in replicas if c.name in to_stop], timeout_s=10)
+
+    def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
+        labels = {environment.LABEL_ROLE: specs.REPLICA}
+        if model_id is not None:
+            labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION] = model_id
+        return self._containers.observe(**labels)
+
+    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
+        wanted = {(name, version) for name, versions in models.items() for version in versions}
+        replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
+        self._containers.stop(
+            [
+                c
+                for c in replicas
+                if (c.labels[environment.LABEL_MODEL], c.labels[environment.LABEL_MODEL_VERSION]) in wanted
+            ],
+            timeout_s=10,
+        )
+
+    def stop_all_model_containers(self) -> None:
+        self._containers.stop(self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA}), timeout_s=10)
+
+    # --- logs and images
+
+    def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
+        return self._containers.log_tail(container_name, max_lines)
+
+    def get_logs(self, logging_dir: str) -> list[str]:
+        target = Path(logging_dir).expanduser()
+        written = []
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            for container in self._containers.find():
+                path = target / f"{container.labels[environment.LABEL_NAME]}.log"
+                with translated(f"reading the log of '{container.name}'"):
+                    path.write_bytes(container.logs())
+                written.append(str(path))
+        except OSError as exc:
+            raise InvalidRequestError(f"The logs cannot be written to {target}: {exc.strerror}.") from exc
+        return written
+
+    def get_images(self) -> list[BuiltImage]:
+        """Return the images that were built for this cluster's model versions, and those that they stand on."""
+        return [image for image in self._builder.images() if image.cluster in (None, self.cluster_name)]
+
+    def remove_images(self, images: Sequence[str] | None = None) -> list[str]:
+        """Remove images by tag and return the tags of those removed; what a container runs from stays.
+
+        Without *images* all of this cluster's model versions, which cannot be started again then.
+        """
+        known = {tag: image for image in self.get_images() for tag in image.tags}
+        wanted = [tag for tag, image in known.items() if image.cluster] if images is None else list(images)
+        for tag in wanted:
+            if tag not in known:
+                raise ImageNotFoundError(tag, "get_images() lists those that were built for this cluster.")
+            self._builder.remove(tag)
+        return [tag for tag in wanted if self._engine.find_image(tag) is None]
+
+    # --- starting
+
+    def _core_images(self, options: ClusterOptions, progress: Progress) -> dict[str, str]:
+        """Return the image of each role of the core, built or pulled when the engine does not have it."""
+        images = {
+            specs.QUERY_FRONTEND: options.query_frontend_image,
+            specs.MANAGEMENT_FRONTEND: options.management_frontend_image,
+        }
+        if None in images.values():
+            ours = self._builder.build_base("frontend", progress=progress)
+            images = {role: image or ours for role, image in images.items()}
+        if not self.external_redis:
+            images[specs.REDIS] = self._redis_image
+        for image in images.values():
+            assert image is not None  # replaced above
+            if self._engine.find_image(image) is None:
+                self._engine.pull(image, progress)
+        return {role: str(image) for role, image in images.items()}
+
+    def _start_core(self, images: Mapping[str, str], options: ClusterOptions) -> None:
+        token, password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+        redis = self._redis_variables
+        if not self.external_redis:
+            make_volume(self._engine, self.cluster_name, docker_redis.volume_name(self.cluster_name))
+            spec, redis = docker_redis.own_redis(password)
+            self._start_container(spec, images[specs.REDIS], {}, self._extra)
+        extra = self._extra
+        if docker_redis.is_on_host(self.redis_ip):
+            extra = {**extra, "extra_hosts": {**docker_redis.HOST_FROM_INSIDE, **extra.get("extra_hosts", {})}}
+        management = specs.management_frontend_spec("python", options, redis, token)
+        ports = self._start_frontend(
+            management, images, {"management": self.clipper_management_port}, extra, networks={}
+        )
+        self.clipper_management_port = ports["management"]
+        query = specs.query_frontend_spec("python", options, redis)
+        ports = self._start_frontend(
+            query,
+            images,
+            {"query": self.clipper_query_port, "rpc": self.clipper_rpc_port},
+            extra,
+            networks={docker_specs.models_network(self.cluster_name): query.name},
+        )
+        self.clipper_query_port, self.clipper_rpc_port = ports["query"], ports["rpc"]
+        self._admin_token = token
+        self._wait_for_frontends(ClusterStartError)
+
+    def _start_frontend(
+        self,
+        spec: ContainerSpec,
+        images: Mapping[str, str],
+        wanted_ports: Mapping[str, int],
+        extra: Mapping[str, Any],
+        networks: Mapping[str, str],
+    ) -> dict[str, int]:
+        """Start a frontend on the wanted ports of the host, or on free ones, and return them."""
+        if self.docker_network is not None:
+            networks = {**networks, self.docker_network: docker_specs.container_name(self.cluster_name, spec.name)}
+        ports = {name: port or _free_port() for name, port in wanted_ports.items()}
+        for _ in range(_NUM_PORT_TRIES):
+            try:
+                self._start_container(spec, images[spec.role], ports, extra, networks)
+            except ClusterError as exc:
+                if not re.search(r"already allocated|address already in use", str(exc)):
+                    raise
+                busy = [name for name, port in ports.items() if re.search(rf":{port}\b", str(exc))] or list(ports)
+                ports.update({name: _free_port() for name in busy})
+            else:
+                return ports
+        raise ClusterStartError(f"No free port of the host was found for {spec.name} in {_NUM_PORT_TRIES} tries.")
+
+    def _start_replica(self, spec: ContainerSpec, *, image: str, extra: Mapping[str, Any]) -> None:
+        try:
+            self._start_container(spec, image, {}, extra)
+        except ClusterError as exc:
+            raise ReplicaStartError(str(spec.model), f"could not be started. {exc}") from exc
+
+    def _start_container(
+        self,
+        spec: ContainerSpec,
+        image: str,
+        host_ports: Mapping[str, int],
+        extra: Mapping[str, Any],
+        networks: Mapping[str, str] | None = None,
+    ) -> None:
+        """Create and start a container; *networks* are those it joins besides, with its name in each."""
+        arguments = docker_specs.create_arguments(
+            spec,
+            cluster=self.cluster_name,
+            image=image,
+            host_ports=host_ports,
+            publish_address=self._publish_address,
+            extra=extra,
+        )
+        container = self._containers.create(arguments, alias=spec.name, networks=networks or {})
+        try:
+            with translated(f"starting container '{container.name}'"):
+                container.start()
+        except BaseException:
+            self._containers.stop([container], timeout_s=0)
+            raise
+
+    def _require_image(self, image: str, progress: Progress) -> Any:
+        found = self._engine.find_image(image)
+        if found is not None:
+            return found
+        if "/" not in image:
+            raise ImageNotFoundError(image, "Images are made by build_model(), or by `docker build` on this engine.")
+        try:
+            return self._engine.pull(image, progress)
+        except RegistryError as exc:
+            raise ImageNotFoundError(image, f"The engine does not have it, and {exc}") from exc
+
+    # --- waiting, watching, cleaning up
+
+    def _wait_for_frontends(self, error: type[ClusterStartError] | type[ClusterUnreachableError]) -> None:
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        for role, port in (
+            (specs.MANAGEMENT_FRONTEND, self.clipper_management_port),
+            (specs.QUERY_FRONTEND, self.clipper_query_port),
+        ):
+            try:
+                wait_for(partial(answers, self.public_hostname, port), deadline_s, self._check_core)
+            except ClusterUnreachableError as exc:
+                log = "".join(
+                    self.get_log_tail(c.name) for c in self._containers.observe(**{environment.LABEL_ROLE: role})
+                )
+                where = f"{self.public_hostname}:{port}"
+                hint = ""
+                if self.external_redis and role == specs.QUERY_FRONTEND:
+                    hint = f" Does Redis at {self.redis_ip}:{self.redis_port} answer from inside a container?"
+                raise _core_error(error, f"The {role} does not answer at {where}.{hint}", log) from exc
+
+    def _check_core(self) -> None:
+        """Raise when a container of the core keeps ending."""
+        for container in self._containers.observe():
+            if container.role != specs.REPLICA and container.num_exits >= 2:
+                raise ClusterStartError(
+                    f"{container.name} ended with status {container.exit_status}, again and again.",
+                    self.get_log_tail(container.name),
+                )
+
+    def _begin_watch(self) -> None:
+        self._end_watch()
+        self._watch = DockerWatch(self._engine, self._containers, self.cluster_name)
+        self._watch.start()
+
+    def _end_watch(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
+            self._watch = None
+
+    def _exists_error(self) -> ExistsError:
+        return ExistsError(
+            f"A cluster with name '{self.cluster_name}' already exists on the Docker Engine. Use connect() to work "
+            "with it, stop_all() to end it, or another cluster_name."
+        )
+
+
+def _core_error(
+    error: type[ClusterStartError] | type[ClusterUnreachableError], what: str, log: str
+) -> ClusterStartError | ClusterUnreachableError:
+    return ClusterStartError(what, log) if error is ClusterStartError else ClusterUnreachableError(what)
+
+
+def _query_frontend_name() -> str:
+    return specs.query_frontend_spec("python", ClusterOptions(), {}).name
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

@@ -1,0 +1,185 @@
+"""The containers of one cluster, as the Docker Engine has them: created, observed, stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from clipper_nb.container_managers.docker_specs import cluster_labels, exit_status
+from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.errors import ClipperException, ExistsError
+from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
+from clipper_nb.protocol import environment
+
+_NUM_AT_ONCE = 4
+
+_Item = TypeVar("_Item")
+
+
+class DockerContainers:
+    """Does to the containers of one cluster what it is told.
+
+    Parameters
+    ----------
+    engine : DockerEngine
+    cluster : str
+    """
+
+    def __init__(self, engine: DockerEngine, cluster: str) -> None:
+        self._engine = engine
+        self._cluster = cluster
+
+    def create(self, arguments: Mapping[str, Any], *, alias: str, networks: Mapping[str, str]) -> Any:
+        """Create a container and return it; it does not run yet.
+
+        In its own network it has the name *alias* besides its full one; in further *networks* the name given there.
+        """
+        client = self._engine.client
+        with translated(f"creating container '{arguments['name']}'"):
+            endpoint = client.api.create_endpoint_config(aliases=[alias])
+            container = client.containers.create(**arguments, networking_config={arguments["network"]: endpoint})
+            try:
+                for network, name in networks.items():
+                    client.networks.get(network).connect(container, aliases=[name])
+            except BaseException:
+                container.remove(force=True, v=True)
+                raise
+        return container
+
+    def find(self, **labels: str) -> list[Any]:
+        """Return the cluster's containers with these labels, oldest first; also those that do not run."""
+        wanted = {environment.LABEL_CLUSTER: self._cluster, **labels}
+        with translated("listing containers"):
+            found = self._engine.client.containers.list(
+                all=True, ignore_removed=True, filters={"label": [f"{key}={value}" for key, value in wanted.items()]}
+            )
+        return sorted(found, key=lambda container: str(container.attrs["Created"]))
+
+    def observe(self, **labels: str) -> list[ObservedContainer]:
+        """Return those containers as they are."""
+        return [self._observe(container) for container in self.find(**labels)]
+
+    def stop(self, containers: Iterable[Any], *, timeout_s: float) -> None:
+        """End containers, each within *timeout_s*, and remove them; 0 kills them."""
+        with translated("stopping containers"):
+            in_parallel(lambda container: _stop(container, timeout_s), list(containers))
+
+    def restart_ended(self) -> None:
+        """Start again what should run and does not, because somebody killed or stopped it by hand."""
+        for container in self.find():
+            with contextlib.suppress(ClipperException), translated("starting a container again"):
+                if container.status == "exited" and _should_run(container):
+                    container.start()
+
+    def log_tail(self, name: str, max_lines: int) -> str:
+        """Return the last lines of a container's log; empty when there is no such container."""
+        docker = docker_module()
+        with translated(f"reading the log of '{name}'"):
+            try:
+                text: bytes = self._engine.client.containers.get(name).logs(tail=max_lines)
+            except docker.errors.NotFound:
+                return ""
+        return text.decode("utf-8", "replace").rstrip("\n")
+
+    def _observe(self, container: Any) -> ObservedContainer:
+        state = container.attrs["State"]
+        labels = container.labels
+        has_ended = container.status in ("exited", "dead")
+        num_exits = container.attrs["RestartCount"] + has_ended
+        status: int | None = None
+        was_out_of_memory = bool(state.get("OOMKilled"))
+        if has_ended or container.status == "restarting":
+            status = exit_status(state["ExitCode"])
+        elif num_exits:
+            status, was_out_of_memory = self._last_end(container)
+        model = labels.get(environment.LABEL_MODEL)
+        return ObservedContainer(
+            name=container.name,
+            role=labels.get(environment.LABEL_ROLE, ""),
+            model=f"{model}:{labels[environment.LABEL_MODEL_VERSION]}" if model else None,
+            is_running=container.status == "running",
+            num_exits=num_exits,
+            exit_status=status,
+            pid=state["Pid"] or None,
+            was_out_of_memory=was_out_of_memory,
+        )
+
+    def _last_end(self, container: Any) -> tuple[int | None, bool]:
+        """Return how a container that runs again ended before, as far as the engine remembers."""
+        with translated("reading the engine's events"):
+            events = self._engine.client.api.events(
+                since=0, until=int(time.time()), decode=True,
+                filters={"container": container.id, "event": ["die", "oom"]},
+            )  # fmt: skip
+            known = list(events)
+        status = next((e["Actor"]["Attributes"].get("exitCode") for e in reversed(known) if e["Action"] == "die"), None)
+        was_out_of_memory = len(known) > 1 and known[-2]["Action"] == "oom"
+        return (None if status is None else exit_status(int(status))), was_out_of_memory
+
+
+def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None:
+    """Do something to several containers at a time, to all of them, and then raise the first exception."""
+    if not items:
+        return
+    with ThreadPoolExecutor(min(_NUM_AT_ONCE, len(items)), thread_name_prefix="clipper_nb docker") as pool:
+        futures = [pool.submit(action, item) for item in items]
+    for future in futures:
+        future.result()
+
+
+def _should_run(container: Any) -> bool:
+    return bool(container.attrs["HostConfig"]["RestartPolicy"]["Name"] == "always")
+
+
+def _stop(container: Any, timeout_s: float) -> None:
+    docker = docker_module()
+    try:
+        # From here on nobody starts it again: neither the engine nor a watcher.
+        container.update(restart_policy={"Name": "no"})
+        if timeout_s > 0:
+            if container.status == "paused":
+                container.unpause()
+            container.stop(timeout=int(timeout_s))
+        container.remove(force=True, v=True)
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as exc:
+        if exc.status_code != 409:  # somebody else removes it
+            raise
+
+
+def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
+    """Make a network of the cluster; raises :class:`ExistsError` when there is one of that name."""
+    docker = docker_module()
+    with translated(f"making network '{name}'"):
+        try:
+            engine.client.networks.create(name, driver="bridge", check_duplicate=True, labels=cluster_labels(cluster))
+        except docker.errors.APIError as exc:
+            if exc.status_code == 409:
+                raise ExistsError(f"The Docker Engine has a network '{name}' already.") from exc
+            raise
+
+
+def make_volume(engine: DockerEngine, cluster: str, name: str) -> None:
+    """Make a volume of the cluster."""
+    with translated(f"making volume '{name}'"):
+        engine.client.volumes.create(name, labels=cluster_labels(cluster))
+
+
+def remove_networks_and_volumes(engine: DockerEngine, cluster: str) -> None:
+    """Remove those of a cluster that has no containers any more."""
+    docker = docker_module()
+    wanted = {"label": f"{environment.LABEL_CLUSTER}={cluster}"}
+    with translated("removing networks and volumes"):
+        for network in engine.client.networks.list(filters=wanted):
+            with contextlib.suppress(docker.errors.NotFound):
+                network.reload()
+                for container in network.containers:  # of the user's own
+                    network.disconnect(container, force=True)
+                network.remove()
+        for volume in engine.client.volumes.list(filters=wanted):
+            with contextlib.suppress(docker.errors.NotFound):
+                volume.remove(force=True)

@@ -1,0 +1,87 @@
+"""Redis of a cluster on Docker: the cluster's own container, or one that the user runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.specs import ContainerSpec
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol import environment
+
+DEFAULT_IMAGE = "redis:7"
+HOST_FROM_INSIDE = {"host.docker.internal": "host-gateway"}
+"""What a container must know to reach a Redis on the engine's host."""
+
+_PORT = 6379
+_PASSWORD_VARIABLE = "REDISCLI_AUTH"  # redis-cli, which the health check runs, reads it too
+_SECOND_NS = 1_000_000_000
+
+# The password is not on the command line, which everybody on the host can read. Every change is on disk before it is
+# confirmed, so that nothing is lost when Redis is killed.
+_COMMAND = (
+    "sh",
+    "-c",
+    f'umask 077 && printf "requirepass %s\\n" "${_PASSWORD_VARIABLE}" > /tmp/redis.conf && exec redis-server '
+    "/tmp/redis.conf --dir /data --appendonly yes --appendfsync always --save '' --protected-mode no",
+)
+
+
+def volume_name(cluster: str) -> str:
+    """Return the name of the volume that holds the configuration."""
+    return f"{cluster}-redis"
+
+
+def own_redis(password: str) -> tuple[ContainerSpec, dict[str, str]]:
+    """Return the spec of the cluster's own Redis, and what tells the frontends the way to it."""
+    spec = specs.redis_spec(_COMMAND, {_PASSWORD_VARIABLE: password})
+    return spec, {environment.REDIS_URL: f"redis://:{password}@{spec.name}:{_PORT}"}
+
+
+def create_arguments(cluster: str) -> dict[str, Any]:
+    """Return what Redis's container has besides what all have."""
+    return {
+        "user": "redis",
+        "volumes": {volume_name(cluster): {"bind": "/data", "mode": "rw"}},
+        "healthcheck": {
+            "test": ["CMD-SHELL", "redis-cli ping | grep -q PONG"],
+            "interval": 30 * _SECOND_NS,
+            "timeout": 5 * _SECOND_NS,
+            "start_period": 10 * _SECOND_NS,
+        },
+    }
+
+
+def is_on_host(host: str | None) -> bool:
+    """Whether an external Redis runs on the engine's own host."""
+    return host in ("localhost", "127.0.0.1", "::1")
+
+
+def external_variables(
+    cluster: str,
+    host: str | None,
+    port: int,
+    username: str | None,
+    password: str | None,
+    tls: bool,
+    ca_file: str | Path | None,
+) -> dict[str, str]:
+    """Return what tells the frontends the way to an external Redis."""
+    if host is None:
+        if username or password or tls or ca_file:
+            raise InvalidRequestError("redis_ip says which Redis the password or TLS is for; it is missing.")
+        return {}
+    inside = next(iter(HOST_FROM_INSIDE)) if is_on_host(host) else host
+    user = f"{quote(username or '', safe='')}:{quote(password or '', safe='')}@" if username or password else ""
+    variables = {
+        environment.REDIS_URL: f"{'rediss' if tls else 'redis'}://{user}{inside}:{port}",
+        environment.REDIS_KEY_PREFIX: f"clipper:{cluster}",
+    }
+    if ca_file is not None:
+        try:
+            variables[environment.REDIS_CA_CERTIFICATES] = Path(ca_file).expanduser().read_text()
+        except OSError as exc:
+            raise InvalidRequestError(f"redis_ca_file {str(ca_file)!r} cannot be read: {exc.strerror}.") from exc
+    return variables

@@ -1,0 +1,166 @@
+"""From the spec of a container to what the Docker Engine is asked for: labels, ports, limits, hardening. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from clipper_nb import __version__
+from clipper_nb.container_managers import docker_redis, specs
+from clipper_nb.container_managers.specs import ContainerSpec
+from clipper_nb.errors import InvalidNameError, InvalidRequestError
+from clipper_nb.protocol import environment
+from clipper_nb.protocol.names import check_cluster_name
+from clipper_nb.protocol.resource_limits import ResourceLimits
+
+CONTAINER_PORTS = {
+    "query": environment.DEFAULT_QUERY_PORT,
+    "management": environment.DEFAULT_MANAGEMENT_PORT,
+    "rpc": environment.DEFAULT_RPC_PORT,
+}
+"""Where the frontends listen inside their containers, whatever the host's ports are."""
+
+_PORT_VARIABLES = {environment.HTTP_SOCKET: environment.HTTP_PORT, environment.RPC_SOCKET: environment.RPC_PORT}
+_PORT_LABELS = {
+    "query": environment.LABEL_QUERY_PORT,
+    "management": environment.LABEL_MANAGEMENT_PORT,
+    "rpc": environment.LABEL_RPC_PORT,
+}
+_ROLE_LABELS = {
+    specs.QUERY_FRONTEND: environment.LABEL_QUERY_FRONTEND,
+    specs.MANAGEMENT_FRONTEND: environment.LABEL_MANAGEMENT_FRONTEND,
+}
+_OURS = frozenset(
+    {"command", "detach", "image", "name", "network", "network_mode", "ports", "remove", "restart_policy"}
+)
+_MERGED = ("labels", "environment")
+
+DEFAULT_MAX_PROCESSES = 512
+_TMPFS = "rw,exec,nosuid,nodev,size=256m,mode=1777"
+_SECOND_NS = 1_000_000_000
+
+
+def check_docker_cluster_name(name: object) -> str:
+    """Return *name* when it can begin the name of a container and of an image."""
+    checked = check_cluster_name(name)
+    if checked != checked.lower() or any(pair in checked for pair in ("..", ".-", "-.", "._", "_.", "_-", "-_", "__")):
+        raise InvalidNameError(
+            "cluster name on Docker", name, "images are named after it: use lower case letters, digits and inner '-'."
+        )
+    return checked
+
+
+def check_extra_arguments(extra: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the user's own arguments for containers; those that the cluster decides are refused."""
+    arguments = dict(extra or {})
+    taken = sorted(_OURS.intersection(arguments))
+    if taken:
+        raise InvalidRequestError(f"extra_container_kwargs cannot have {', '.join(taken)}: the cluster decides those.")
+    for name in _MERGED:
+        if not isinstance(arguments.get(name, {}), Mapping):
+            raise InvalidRequestError(f"extra_container_kwargs[{name!r}] must be a dict.")
+    return arguments
+
+
+def control_network(cluster: str) -> str:
+    """Return the name of the network of Redis and both frontends."""
+    return f"{cluster}-control"
+
+
+def models_network(cluster: str) -> str:
+    """Return the name of the network of the query frontend and the replicas: they reach nothing else of the cluster."""
+    return f"{cluster}-models"
+
+
+def cluster_labels(cluster: str) -> dict[str, str]:
+    """Return the labels of everything that belongs to a cluster."""
+    return {environment.LABEL_CLUSTER: cluster, environment.LABEL_PACKAGE_VERSION: __version__}
+
+
+def container_name(cluster: str, spec_name: str) -> str:
+    """Return a container's name, which is also its host name in the cluster's networks."""
+    return f"{cluster}-{spec_name}"
+
+
+def create_arguments(
+    spec: ContainerSpec,
+    *,
+    cluster: str,
+    image: str,
+    host_ports: Mapping[str, int],
+    publish_address: str,
+    extra: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the keyword arguments of ``docker``'s ``containers.create`` for a container of any role.
+
+    Parameters
+    ----------
+    spec : ContainerSpec
+    cluster, image : str
+    host_ports : dict
+        The host's port by name (``query``, ``management``, ``rpc``).
+    publish_address : str
+        The host's address that ports are published on.
+    extra : dict
+        The user's own arguments; labels and environment variables are merged, others replace ours.
+    """
+    names = list(spec.sockets.values())
+    ports = {_PORT_VARIABLES[variable]: str(CONTAINER_PORTS[name]) for variable, name in spec.sockets.items()}
+    bind = {environment.BIND_ADDRESS: "0.0.0.0"} if names else {}
+    ours: dict[str, Any] = {
+        "image": image,
+        "name": container_name(cluster, spec.name),
+        "environment": {**spec.environment, **ports, **bind, **extra.get("environment", {})},
+        "labels": {**_labels(spec, cluster, host_ports), **extra.get("labels", {})},
+        "ports": {f"{CONTAINER_PORTS[name]}/tcp": (publish_address, host_ports[name]) for name in names},
+        "network": models_network(cluster) if spec.role == specs.REPLICA else control_network(cluster),
+        "restart_policy": {"Name": "always"},
+        "init": True,
+        "read_only": True,
+        "tmpfs": {"/tmp": _TMPFS},
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges"],
+        "detach": True,
+    }
+    if spec.command:
+        ours["command"] = list(spec.command)
+    if spec.role == specs.REDIS:
+        ours.update(docker_redis.create_arguments(cluster))
+    return {**ours, **{name: value for name, value in extra.items() if name not in _MERGED}}
+
+
+def limit_arguments(limits: ResourceLimits, default: ResourceLimits) -> dict[str, Any]:
+    """Return the arguments that limit a replica; what *limits* leaves open is taken from *default*."""
+    memory = limits.memory_bytes or default.memory_bytes
+    cpus = limits.cpus or default.cpus
+    arguments: dict[str, Any] = {"pids_limit": limits.processes or default.processes or DEFAULT_MAX_PROCESSES}
+    if memory:
+        arguments.update(mem_limit=memory, memswap_limit=memory)  # no swap beside it
+    if cpus:
+        arguments["nano_cpus"] = int(cpus * _SECOND_NS)
+    return arguments
+
+
+def exit_status(docker_status: int) -> int:
+    """Return an exit status as Python counts: a shell's 128 + n is the signal n, as -n."""
+    return 128 - docker_status if 128 < docker_status < 128 + 65 else docker_status
+
+
+def _labels(spec: ContainerSpec, cluster: str, host_ports: Mapping[str, int]) -> dict[str, str]:
+    labels = {
+        **cluster_labels(cluster),
+        environment.LABEL_NAME: spec.name,
+        environment.LABEL_ROLE: spec.role,
+        "org.opencontainers.image.title": f"clipper_nb {spec.role}",
+        "org.opencontainers.image.version": __version__,
+    }
+    if spec.role in _ROLE_LABELS:
+        labels[_ROLE_LABELS[spec.role]] = ""
+    for name in spec.sockets.values():
+        labels[_PORT_LABELS[name]] = str(host_ports[name])
+    if spec.model is not None:
+        model, version = spec.model.split(":", 1)
+        labels[environment.LABEL_REPLICA] = f"{model}_{version}"
+        labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION] = model, version
+        labels["org.opencontainers.image.title"], labels["org.opencontainers.image.version"] = model, version
+    return labels

@@ -3,17 +3,21 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test test-fast check bench clean
+.PHONY: demo demo-docker test test-fast check bench engine clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
 
-test: $(STAMP) check      ## everything
+demo-docker: $(STAMP) engine  ## the same, with every process in a container
+	$(PY) notebooks/demo.py --docker
+
+test: $(STAMP) check engine  ## everything
+	scripts/test-tools
 	$(PY) -m pytest -q
 	$(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks
 
-test-fast: $(STAMP)       ## no Redis, no processes: seconds
-	$(PY) -m pytest -q -m "not cluster and not redis and not slow"
+test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
+	$(PY) -m pytest -q -m "not cluster and not redis and not docker and not slow"
 
 check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff check .
@@ -23,6 +27,9 @@ check: $(STAMP)           ## style, types, import rules
 
 bench: $(STAMP)           ## start-up times against their targets
 	$(PY) benchmarks/startup.py
+
+engine: $(STAMP)          ## a Docker engine that answers, with base images of the environment's Python
+	PYTHON_MINOR=$$($(PY) -c 'import sys; print(sys.version_info.minor)') scripts/engine-up
 
 clean:
 	rm -rf $(VENV)

@@ -41,7 +41,7 @@ from clipper_nb.errors import (
 from clipper_nb.images import templates
 from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
-from clipper_nb.progress import QUIET, Progress
+from clipper_nb.progress import QUIET, Progress, show_progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
@@ -316,6 +316,19 @@ class DockerContainerManager(ContainerManager):
         except OSError as exc:
             raise InvalidRequestError(f"The logs cannot be written to {target}: {exc.strerror}.") from exc
         return written
+
+    def build_base_image(self, kind: str = "python_closure") -> str:
+        """Return the tag of the image that model versions of a kind stand on, for a ``FROM`` of your own.
+
+        It is built if the engine does not have it.
+
+        Examples
+        --------
+        >>> conn.cm.build_base_image()
+        'clipper_nb-python_closure:0.1.0-py3.11-3f0c5dd2a1b7'
+        """
+        with show_progress(f"Build the base image for {kind}") as progress:
+            return self._builder.build_base(kind, progress=progress)
 
     def get_images(self) -> list[BuiltImage]:
         """Return the images that were built for this cluster's model versions, and those that they stand on."""

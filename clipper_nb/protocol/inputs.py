@@ -31,11 +31,10 @@ _LITTLE_ENDIAN = sys.byteorder == "little"
 
 def encode_input(input_type: InputType, value: Any) -> bytes:
     """Return the payload of one checked value: a list of numbers, text, or ``bytes`` for the bytes type."""
-    if input_type is InputType.STRINGS:
-        return str(value).encode()
-    if input_type is InputType.BYTES:
-        return bytes(value)
-    numbers = array(_ARRAY_CODES[input_type], value)
+    code = _ARRAY_CODES.get(input_type)
+    if code is None:
+        return str(value).encode() if input_type is InputType.STRINGS else bytes(value)
+    numbers = array(code, value)
     if not _LITTLE_ENDIAN:
         numbers.byteswap()
     return numbers.tobytes()

@@ -8,6 +8,7 @@ delegate interface (``tornado_bridge.py``).
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 import socket
@@ -49,6 +50,13 @@ class HttpLimits:
     max_body_size_bytes: int
     header_timeout_s: float
     body_timeout_s: float
+
+
+@functools.lru_cache(maxsize=1024)
+def _predict_name(url: bytes) -> str | None:
+    """Return the application that a path asks for a prediction, or ``None`` when it asks for something else."""
+    predict = _PREDICT_PATH.match(url)
+    return unquote(predict[1].decode("latin-1")) if predict is not None else None
 
 
 class HttpServer:
@@ -270,10 +278,9 @@ class HttpConnection(asyncio.Protocol):
         self._has_begun = False
         self._wait_for(_KEEP_ALIVE_TIMEOUT_S)
         try:
-            predict = _PREDICT_PATH.match(url)
             endpoint = self._server.endpoint
-            if endpoint is not None and predict is not None and method == b"POST":
-                name = unquote(predict[1].decode("latin-1"))
+            name = _predict_name(url) if endpoint is not None and method == b"POST" else None
+            if endpoint is not None and name is not None:
                 exchange.cancel = endpoint(name, body, arrived_s, exchange.respond)
             else:
                 peer = self._transport.get_extra_info("peername")

@@ -1,12 +1,18 @@
-"""Every metric of the query frontend, defined once; base units, and labels that go away with what they name."""
+"""Every metric of the query frontend, defined once; base units, and series that go away with what they name.
+
+Counted in plain numbers, on the event loop's one thread: counting must cost nothing beside a query. Prometheus' own
+classes only write them down when somebody asks.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS
@@ -18,110 +24,145 @@ _LATENCY_BUCKETS_S = (
 _BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
-class QueryFrontendMetrics:
-    """The query frontend's metrics and the series of each application and model version."""
+class _Distribution:
+    """How many observations fell into each bucket, and their sum."""
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        registry = self.registry
-        self._queries = Counter("clipper_app_queries", "Queries answered", ["app"], registry=registry)
-        self._defaults = Counter(
-            "clipper_app_default_outputs", "Queries answered with the default output", ["app", "reason"],
-            registry=registry,
-        )  # fmt: skip
-        self._bad_requests = Counter("clipper_app_bad_requests", "Requests refused", ["app"], registry=registry)
-        self._latency = Histogram(
-            "clipper_app_latency_seconds", "From the arrival of a query to its answer", ["app"],
-            buckets=_LATENCY_BUCKETS_S, registry=registry,
-        )  # fmt: skip
-        labels = ["model", "version"]
-        self._predictions = Counter("clipper_model_predictions", "Inputs predicted", labels, registry=registry)
-        self._errors = Counter("clipper_model_errors", "Inputs the model failed on", labels, registry=registry)
-        self._lost = Counter("clipper_model_lost", "Inputs lost with their replica", labels, registry=registry)
-        self._cache_hits = Counter("clipper_model_cache_hits", "Inputs found in the cache", labels, registry=registry)
-        self._cache_misses = Counter("clipper_model_cache_misses", "Inputs not found there", labels, registry=registry)
-        self._batch_sizes = Histogram(
-            "clipper_model_batch_size",
-            "Inputs per batch",
-            labels,
-            buckets=_BATCH_SIZE_BUCKETS,
-            registry=registry,
-        )
-        self._batch_latency = Histogram(
-            "clipper_model_batch_latency_seconds", "From sending a batch to its answer", labels,
-            buckets=_LATENCY_BUCKETS_S, registry=registry,
-        )  # fmt: skip
+    __slots__ = ("_bounds", "_counts", "_sum")
 
-    def application(self, name: str) -> ApplicationMetrics:
-        """Return the series of one application, which begin now."""
-        return ApplicationMetrics(self, name)
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
 
-    def forget_application(self, name: str) -> None:
-        """Remove an application's series."""
-        for metric in (self._queries, self._bad_requests, self._latency):
-            metric.remove(name)
-        for reason in DEFAULT_REASONS:
-            self._defaults.remove(name, reason)
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
 
-    def model(self, model_id: ModelId) -> ModelMetrics:
-        """Return the series of one model version."""
-        return ModelMetrics(self, model_id)
-
-    def forget_model(self, model_id: ModelId) -> None:
-        """Remove a model version's series."""
-        for metric in (
-            self._predictions, self._errors, self._lost, self._cache_hits, self._cache_misses, self._batch_sizes,
-            self._batch_latency,
-        ):  # fmt: skip
-            metric.remove(*model_id)
+    def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
+        buckets: list[tuple[str, float]] = []
+        total = 0
+        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
+            total += count
+            buckets.append((floatToGoString(bound), total))  # type: ignore[no-untyped-call]
+        family.add_metric(labels, buckets, sum_value=self._sum)
 
 
 class ApplicationMetrics:
     """The series of one application."""
 
-    def __init__(self, metrics: QueryFrontendMetrics, name: str) -> None:
-        self._queries = metrics._queries.labels(name)
-        self._defaults = {reason: metrics._defaults.labels(name, reason) for reason in DEFAULT_REASONS}
-        self._bad_requests = metrics._bad_requests.labels(name)
-        self._latency = metrics._latency.labels(name)
+    def __init__(self) -> None:
+        self.num_queries = 0
+        self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
+        self.num_bad_requests = 0
+        self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
 
     def query_answered(self, latency_s: float, reason: str | None) -> None:
         """Count an answer; *reason* is why it was the default output, or ``None``."""
-        self._queries.inc()
-        self._latency.observe(latency_s)
+        self.num_queries += 1
+        self.latency_s.observe(latency_s)
         if reason is not None:
-            self._defaults[reason].inc()
-
-    def request_refused(self) -> None:
-        """Count a request whose body could not be used."""
-        self._bad_requests.inc()
+            self.num_defaults[reason] += 1
 
 
 class ModelMetrics:
     """The series of one model version; a ``BatchObserver``."""
 
-    def __init__(self, metrics: QueryFrontendMetrics, model_id: ModelId) -> None:
-        self._predictions = metrics._predictions.labels(*model_id)
-        self._errors = metrics._errors.labels(*model_id)
-        self._lost = metrics._lost.labels(*model_id)
-        self._batch_sizes = metrics._batch_sizes.labels(*model_id)
-        self._batch_latency = metrics._batch_latency.labels(*model_id)
-        self.cache_hits = metrics._cache_hits.labels(*model_id)
-        self.cache_misses = metrics._cache_misses.labels(*model_id)
+    def __init__(self) -> None:
+        self.num_predictions = 0
+        self.num_errors = 0
+        self.num_lost = 0
+        self.num_cache_hits = 0
+        self.num_cache_misses = 0
+        self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS)
+        self.batch_latency_s = _Distribution(_LATENCY_BUCKETS_S)
 
     def batch_answered(self, size: int, latency_s: float) -> None:
         """Count a batch that was answered."""
-        self._predictions.inc(size)
-        self._batch_sizes.observe(size)
-        self._batch_latency.observe(latency_s)
+        self.num_predictions += size
+        self.batch_size.observe(size)
+        self.batch_latency_s.observe(latency_s)
 
     def batch_failed(self, size: int) -> None:
         """Count a batch that the model failed on."""
-        self._errors.inc(size)
+        self.num_errors += size
 
     def batch_lost(self, size: int) -> None:
         """Count a batch that was lost with its replica."""
-        self._lost.inc(size)
+        self.num_lost += size
+
+
+class QueryFrontendMetrics(Collector):
+    """The query frontend's metrics: the series of each application and model version that it serves."""
+
+    def __init__(self) -> None:
+        self._applications: dict[str, ApplicationMetrics] = {}
+        self._models: dict[ModelId, ModelMetrics] = {}
+        self.registry = CollectorRegistry()
+        self.registry.register(self)
+
+    def application(self, name: str) -> ApplicationMetrics:
+        """Return the series of one application, which begin now."""
+        metrics = self._applications[name] = ApplicationMetrics()
+        return metrics
+
+    def forget_application(self, name: str) -> None:
+        """Remove an application's series."""
+        del self._applications[name]
+
+    def model(self, model_id: ModelId) -> ModelMetrics:
+        """Return the series of one model version, which begin now."""
+        metrics = self._models[model_id] = ModelMetrics()
+        return metrics
+
+    def forget_model(self, model_id: ModelId) -> None:
+        """Remove a model version's series."""
+        del self._models[model_id]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every counter and histogram as it stands."""
+        yield from self._collect_applications()
+        yield from self._collect_models()
+
+    def _collect_applications(self) -> Iterator[Metric]:
+        queries = CounterMetricFamily("clipper_app_queries", "Queries answered", labels=["app"])
+        defaults = CounterMetricFamily(
+            "clipper_app_default_outputs", "Queries answered with the default output", labels=["app", "reason"]
+        )
+        bad_requests = CounterMetricFamily("clipper_app_bad_requests", "Requests refused", labels=["app"])
+        latency = HistogramMetricFamily(
+            "clipper_app_latency_seconds", "From the arrival of a query to its answer", labels=["app"]
+        )
+        for name, metrics in self._applications.items():
+            queries.add_metric([name], metrics.num_queries)
+            for reason, count in metrics.num_defaults.items():
+                defaults.add_metric([name, reason], count)
+            bad_requests.add_metric([name], metrics.num_bad_requests)
+            metrics.latency_s.add_to(latency, [name])
+        yield from (queries, defaults, bad_requests, latency)
+
+    def _collect_models(self) -> Iterator[Metric]:
+        labels = ["model", "version"]
+        predictions = CounterMetricFamily("clipper_model_predictions", "Inputs predicted", labels=labels)
+        errors = CounterMetricFamily("clipper_model_errors", "Inputs the model failed on", labels=labels)
+        lost = CounterMetricFamily("clipper_model_lost", "Inputs lost with their replica", labels=labels)
+        hits = CounterMetricFamily("clipper_model_cache_hits", "Inputs found in the cache", labels=labels)
+        misses = CounterMetricFamily("clipper_model_cache_misses", "Inputs not found there", labels=labels)
+        sizes = HistogramMetricFamily("clipper_model_batch_size", "Inputs per batch", labels=labels)
+        latency = HistogramMetricFamily(
+            "clipper_model_batch_latency_seconds", "From sending a batch to its answer", labels=labels
+        )
+        for model_id, metrics in self._models.items():
+            for family, count in (
+                (predictions, metrics.num_predictions),
+                (errors, metrics.num_errors),
+                (lost, metrics.num_lost),
+                (hits, metrics.num_cache_hits),
+                (misses, metrics.num_cache_misses),
+            ):
+                family.add_metric(list(model_id), count)
+            metrics.batch_size.add_to(sizes, list(model_id))
+            metrics.batch_latency_s.add_to(latency, list(model_id))
+        yield from (predictions, errors, lost, hits, misses, sizes, latency)
 
 
 class LiveValues(Collector):

@@ -91,11 +91,12 @@ class Dispatcher:
         self._workers: dict[int, _Worker] = {}
         self._idle: deque[_Worker] = deque()  # the one that has been idle longest is next
         self._sending_is_due = False
+        self._num_replicas = 0
 
     @property
     def num_replicas(self) -> int:
         """Replicas that can be given a batch, now or when theirs is done."""
-        return sum(not worker.is_draining for worker in self._workers.values())
+        return self._num_replicas
 
     @property
     def queue_length(self) -> int:
@@ -128,11 +129,13 @@ class Dispatcher:
         """Use a replica that is ready; one that was draining is used again."""
         known = self._workers.get(connection.replica_id)
         if known is not None:
+            self._num_replicas += known.is_draining
             known.is_draining = False
             known.may_finish_queue = True
             return
         worker = _Worker(connection, make_batch_size_policy(self._batch_size))
         self._workers[connection.replica_id] = worker
+        self._num_replicas += 1
         self._idle.append(worker)
         self._send_later()
 
@@ -145,6 +148,7 @@ class Dispatcher:
         if worker.is_draining:
             return
         worker.is_draining = True
+        self._num_replicas -= 1
         if not worker.batch:
             self._idle.remove(worker)
             self._finish_queue_or_forget(worker)
@@ -154,6 +158,7 @@ class Dispatcher:
         worker = self._workers.pop(replica_id, None)
         if worker is None:
             return
+        self._num_replicas -= not worker.is_draining
         if worker in self._idle:
             self._idle.remove(worker)
         if worker.batch:
@@ -251,10 +256,12 @@ class Dispatcher:
     def _send(self, worker: _Worker, batch: list[Computation]) -> None:
         worker.batch = batch
         worker.sent_s = self._clock()
+        payloads = []
         for computation in batch:
             computation.attempts += 1
             computation.sent_s = worker.sent_s
-        if not worker.connection.send_batch([computation.payload for computation in batch]):
+            payloads.append(computation.payload)
+        if not worker.connection.send_batch(payloads):
             # Never reached the replica, so it does not count as a try.
             for computation in batch:
                 computation.attempts -= 1

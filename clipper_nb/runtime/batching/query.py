@@ -69,6 +69,7 @@ class Computation:
 
     __slots__ = (
         "attempts",
+        "cache_key",
         "deadline_s",
         "is_obsolete",
         "is_queued",
@@ -102,6 +103,7 @@ class Computation:
         """When it went to the replica that has it now; ``None`` while it is queued."""
         self.on_output = on_output
         """Told the output once, or ``None`` when there will be none; the cache listens here."""
+        self.cache_key = b""
 
     def join(self, query: Query) -> None:
         """Let *query* have this computation's answer too."""
@@ -111,7 +113,10 @@ class Computation:
     @property
     def is_wanted(self) -> bool:
         """Whether some query still waits for it."""
-        return any(not query.is_answered for query in self.queries)
+        for query in self.queries:  # noqa: SIM110 - a generator costs more than the loop
+            if not query.is_answered:
+                return True
+        return False
 
     def succeed(self, output: str) -> None:
         """Answer every query with *output*, late ones excepted: they have their answer."""

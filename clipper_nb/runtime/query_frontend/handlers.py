@@ -49,11 +49,11 @@ class PredictEndpoint:
                     on_answered=partial(self._respond_single, served, respond),
                 )  # fmt: skip
         except InvalidInputError as exc:
-            served.metrics.request_refused()
+            served.metrics.num_bad_requests += 1
             respond(*describe_failure(exc))
             return None
         except UnknownVersionError as exc:
-            served.metrics.request_refused()
+            served.metrics.num_bad_requests += 1
             respond(HTTPStatus.BAD_REQUEST, rest.format_error("Query processing error", str(exc)))
             return None
         return partial(_cancel, queries)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import OrderedDict
 
 from clipper_nb.protocol.names import ModelId
@@ -35,34 +36,33 @@ class PredictionCache:
     def __len__(self) -> int:
         return len(self._outputs)
 
-    def find_output(self, model_id: ModelId, payload: bytes) -> str | None:
+    def find_output(self, key: bytes) -> str | None:
         """Return the output of that version for exactly that input, if it is kept."""
-        key = _key(model_id, payload)
         output = self._outputs.get(key)
         if output is not None:
             self._outputs.move_to_end(key)
         return output
 
-    def find_in_flight(self, model_id: ModelId, payload: bytes) -> Computation | None:
+    def find_in_flight(self, key: bytes) -> Computation | None:
         """Return the computation of that version for exactly that input that is under way, if any."""
-        return self._in_flight.get(_key(model_id, payload))
+        return self._in_flight.get(key)
 
-    def watch(self, computation: Computation) -> None:
+    def watch(self, key: bytes, computation: Computation) -> None:
         """Let others join *computation*, and keep its output."""
         if self.is_on:
-            self._in_flight[_key(computation.model_id, computation.payload)] = computation
-            computation.on_output = self._finish
+            self._in_flight[key] = computation
+            computation.cache_key, computation.on_output = key, self._finish
 
     def forget_version(self, model_id: ModelId) -> None:
         """Drop everything of a version."""
-        prefix = _key(model_id, b"")
+        prefix = cache_key(model_id, b"")
         for key in [key for key in self._outputs if key.startswith(prefix)]:
             self._drop(key)
         for key in [key for key in self._in_flight if key.startswith(prefix)]:
             self._in_flight.pop(key).on_output = None
 
     def _finish(self, computation: Computation, output: str | None) -> None:
-        key = _key(computation.model_id, computation.payload)
+        key = computation.cache_key
         if self._in_flight.get(key) is computation:
             del self._in_flight[key]
         if output is not None and key not in self._outputs:
@@ -82,13 +82,18 @@ class PredictionCache:
         self.size_bytes -= _entry_size_bytes(key, self._outputs.pop(key))
 
 
-def _key(model_id: ModelId, payload: bytes) -> bytes:
+def cache_key(model_id: ModelId, payload: bytes) -> bytes:
     """Return version and input as one key; neither name nor version can hold the byte between them.
 
     One object of bytes, unlike a tuple, is none of the garbage collector's business, which would look at every entry
     again and again.
     """
-    return b"%b\0%b" % (str(model_id).encode(), payload)
+    return _key_prefix(model_id) + payload
+
+
+@functools.lru_cache(maxsize=1024)
+def _key_prefix(model_id: ModelId) -> bytes:
+    return f"{model_id}\0".encode()
 
 
 def _entry_size_bytes(key: bytes, output: str) -> int:

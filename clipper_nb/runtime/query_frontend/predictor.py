@@ -14,7 +14,7 @@ from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
-from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
+from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key
 
 OnAnswered = Callable[[Query], None]
 
@@ -168,38 +168,42 @@ class Predictor:
         return ModelId(model_name, version)
 
     def _ask(self, served: ServedApplication, model_id: ModelId, payload: bytes, query: Query) -> None:
-        if self._cache.is_on and self._ask_cache(model_id, payload, query, served.slo_s):
-            if not query.is_answered:
-                served.timer.add(query)
-            return
+        key = b""
+        if self._cache.is_on:
+            key = cache_key(model_id, payload)
+            if self._ask_cache(model_id, key, query, served.slo_s):
+                if not query.is_answered:
+                    served.timer.add(query)
+                return
         dispatcher = self._pool.find(model_id)
         if dispatcher is None or dispatcher.num_replicas == 0:
             query.answer_default(reasons.NO_READY_REPLICA, _no_replica(model_id))
             return
         computation = Computation(model_id, payload, deadline_s=query.deadline_s, slo_s=served.slo_s)
         computation.join(query)
-        self._cache.watch(computation)
+        self._cache.watch(key, computation)
         served.timer.add(query)
         dispatcher.submit(computation)
 
-    def _ask_cache(self, model_id: ModelId, payload: bytes, query: Query, slo_s: float) -> bool:
+    def _ask_cache(self, model_id: ModelId, key: bytes, query: Query, slo_s: float) -> bool:
         """Answer from the cache or join a computation under way; return whether either was there."""
         metrics = self._model_metrics[model_id]
-        output = self._cache.find_output(model_id, payload)
+        output = self._cache.find_output(key)
         if output is not None:
-            metrics.cache_hits.inc()
+            metrics.num_cache_hits += 1
             query.answer(output)
             return True
-        computation = self._cache.find_in_flight(model_id, payload)
-        dispatcher = self._pool.find(model_id)
-        # One that waits while there is no replica is left alone: the query is told so at once.
-        if computation is not None and dispatcher is not None and (computation.sent_s or dispatcher.num_replicas):
-            metrics.cache_hits.inc()
-            computation.join(query)
-            if query.deadline_s < computation.deadline_s:
-                dispatcher.hasten(computation, deadline_s=query.deadline_s, slo_s=slo_s)
-            return True
-        metrics.cache_misses.inc()
+        computation = self._cache.find_in_flight(key)
+        if computation is not None:
+            dispatcher = self._pool.find(model_id)
+            # One that waits while there is no replica is left alone: the query is told so at once.
+            if dispatcher is not None and (computation.sent_s or dispatcher.num_replicas):
+                metrics.num_cache_hits += 1
+                computation.join(query)
+                if query.deadline_s < computation.deadline_s:
+                    dispatcher.hasten(computation, deadline_s=query.deadline_s, slo_s=slo_s)
+                return True
+        metrics.num_cache_misses += 1
         return False
 
     def _serve(self, application: Application) -> ServedApplication:

@@ -29,6 +29,7 @@ from clipper_nb.runtime.rpc.sessions import (
     Session,
     Sessions,
 )
+from clipper_nb.runtime.zmq_frames import has_message, receive_frames, send_frames
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class RpcServer:
 
     def _send(self, identity: bytes, frames: list[rpc.Frame]) -> bool:
         try:
-            self._router.send_multipart([identity, *frames], flags=zmq.DONTWAIT, copy=True)
+            send_frames(self._router, [identity, *frames])
         except zmq.ZMQError as exc:
             if exc.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
@@ -149,15 +150,15 @@ class RpcServer:
         return True
 
     def _read_again_soon(self) -> None:
-        if _has_message(self._router):
+        if has_message(self._router):
             self._loop.call_soon(self._on_readable)
 
     def _on_readable(self) -> None:
         for _ in range(_MESSAGES_PER_TURN):
-            if self._router.closed:
+            if self._router.closed or not has_message(self._router):
                 return
             try:
-                frames = self._router.recv_multipart(flags=zmq.DONTWAIT)
+                frames = receive_frames(self._router)
             except zmq.Again:
                 return
             self._receive(frames[0], frames[1:])
@@ -210,7 +211,7 @@ class RpcServer:
     def _on_connection_event(self) -> None:
         """Some container's connection ended; the event does not say whose, so every session is probed."""
         monitor = self._monitor
-        while monitor is not None and not monitor.closed and _has_message(monitor):
+        while monitor is not None and not monitor.closed and has_message(monitor):
             recv_monitor_message(monitor)
             for delay_s in _PROBE_DELAYS_S:
                 self._loop.call_later(delay_s, self._probe)
@@ -227,10 +228,6 @@ class RpcServer:
         for event in self._sessions.lose_silent(now_s=self._loop.time()):
             self._handle(event)
         self._silence_timer = self._loop.call_later(_SILENCE_CHECK_INTERVAL_S, self._check_silence)
-
-
-def _has_message(sock: zmq.Socket[bytes]) -> bool:
-    return bool(int(sock.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
 def _encode(message: rpc.FromFrontend) -> list[rpc.Frame]:

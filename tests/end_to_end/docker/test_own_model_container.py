@@ -1,0 +1,125 @@
+"""The worked examples of ``docs/own-model-container.md`` as images: built, deployed, asked, scaled, killed."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from docker.errors import ImageNotFound
+
+from clipper_nb import ClipperConnection
+from clipper_nb.images.library import default_base_image
+from clipper_nb.protocol import environment
+from tests.support.clusters import eventually, query
+from tests.support.docker_clusters import container_of, containers_of, running_docker_cluster
+from tests.support.load import Load
+from tests.support.own_model_containers import OWN_MODELS, OwnModel
+
+pytestmark = pytest.mark.docker
+
+each_example = pytest.mark.parametrize("model", OWN_MODELS, ids=lambda model: model.name)
+
+
+@pytest.fixture(scope="module")
+def conn() -> Iterator[ClipperConnection]:
+    """A cluster with both examples deployed, two replicas each."""
+    with running_docker_cluster() as conn:
+        images = conn.cm.docker_client.images
+        tags = {model.name: f"{model.name}:{conn.cm.cluster_name}" for model in OWN_MODELS}
+        try:
+            for model in OWN_MODELS:
+                base = conn.cm.build_base_image() if model.name == "base-class" else default_base_image()
+                tag = tags[model.name]
+                images.build(path=str(model.folder), tag=tag, buildargs={"BASE_IMAGE": base}, rm=True, forcerm=True)
+                conn.deploy_model(model.name, 1, model.input_type, image=tag, num_replicas=2)
+                conn.register_application(model.name, model.input_type, "late", slo_micros=5_000_000)
+                conn.link_model_to_app(model.name, model.name)
+            yield conn
+        finally:
+            conn.stop_all()
+            for tag in tags.values():
+                with contextlib.suppress(ImageNotFound):
+                    images.remove(tag)
+
+
+def _replicas(conn: ClipperConnection, model: OwnModel) -> list[Any]:
+    return [
+        container
+        for container in containers_of(conn, "replica")
+        if container.labels[environment.LABEL_MODEL] == model.name
+    ]
+
+
+@each_example
+def test_answers_in_order_and_text_becomes_json(conn: ClipperConnection, model: OwnModel) -> None:
+    answers = conn.predict_batch(model.name, [model.make_input(value) for value in range(50)])
+    assert [answer.output for answer in answers] == [model.expected(value) for value in range(50)]
+
+
+@each_example
+def test_a_model_that_raises_gives_the_default_output_with_its_words_and_lives_on(
+    conn: ClipperConnection, model: OwnModel
+) -> None:
+    for _ in range(4):  # both replicas
+        answer = conn.predict(model.name, model.bad_input)
+        assert (answer.output, answer.reason) == ("late", "model_error")
+        assert answer.explanation is not None
+        assert answer.explanation.endswith(model.error)
+    assert conn.predict(model.name, model.make_input(1000)).output == model.expected(1000)
+    assert all(container.attrs["RestartCount"] == 0 for container in _replicas(conn, model))
+
+
+@each_example
+def test_scaling_under_load_loses_nothing_and_the_replica_that_leaves_ends_well(
+    conn: ClipperConnection, model: OwnModel
+) -> None:
+    """A goodbye: what the replica has is answered, nothing new is sent to it, and its exit status is 0."""
+    began_s = int(time.time())
+    with Load(conn.get_query_addr(), model.name, make_input=model.make_input) as load:
+        ids = [container.id for container in _replicas(conn, model)]
+        for num_replicas in (1, 2, 1):
+            started_s = time.monotonic()
+            conn.set_num_replicas(model.name, num_replicas)
+            assert time.monotonic() - started_s < 8, "the engine should not have to kill it after its 10 s"
+            ids += [container.id for container in _replicas(conn, model)]
+            time.sleep(0.3)  # some load between
+    assert len(load.replies) > 50
+    for reply in load.replies:
+        assert (reply.status, reply.body["default"]) == (200, False), reply
+        assert reply.body["output"] == model.expected(reply.value)
+    ends = conn.cm.docker_client.api.events(
+        since=began_s, until=int(time.time()) + 1, decode=True, filters={"container": sorted(set(ids)), "event": "die"}
+    )
+    assert [end["Actor"]["Attributes"]["exitCode"] for end in ends] == ["0", "0"]
+    conn.set_num_replicas(model.name, 2)
+
+
+@each_example
+def test_serves_again_after_the_query_frontend_was_killed(conn: ClipperConnection, model: OwnModel) -> None:
+    frontend = container_of(conn, "query_frontend")
+    frontend.kill()
+
+    def serves_again() -> bool:
+        try:
+            return query(conn, model.name, {"input": model.make_input(2000)})[1]["default"] is False
+        except (OSError, ValueError, TypeError):
+            return False
+
+    eventually(serves_again, within_s=20, what="a replica registered again")
+    eventually(
+        lambda: sum(r.startswith(f"{model.name}:") for r in conn.get_all_model_replicas()) == 2,
+        within_s=10, what="both did",
+    )  # fmt: skip
+    assert all(container.attrs["RestartCount"] == 0 for container in _replicas(conn, model))
+
+
+@pytest.mark.slow
+@each_example
+def test_is_healthy_while_the_query_frontend_knows_it(conn: ClipperConnection, model: OwnModel) -> None:
+    def states() -> set[str]:
+        return {container.attrs["State"]["Health"]["Status"] for container in _replicas(conn, model)}
+
+    eventually(lambda: states() == {"healthy"}, within_s=70, what="healthy at the image's own intervals")

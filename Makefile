@@ -25,8 +25,9 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(STAMP)           ## start-up times against their targets
+bench: $(STAMP) engine    ## start-up times against their targets, without Docker and with it
 	$(PY) benchmarks/startup.py
+	$(PY) benchmarks/docker_startup.py
 
 engine: $(STAMP)          ## a Docker engine that answers, with base images of the environment's Python
 	PYTHON_MINOR=$$($(PY) -c 'import sys; print(sys.version_info.minor)') scripts/engine-up

@@ -9,13 +9,12 @@ import contextlib
 import http.client
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections import defaultdict
-from collections.abc import Iterator
+
+from measuring import Samples, print_machine, print_ratio, print_row, timed
 
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.python import deploy_python_closure
@@ -39,9 +38,6 @@ LIVEZ = "GET /livez over the same connection, p50"
 STOP = "stop_all()"
 
 TARGETS_MS = {IMPORT: 300, IMPORT_NAMES: 300, START: 3000, DEPLOY: 2000}
-
-Samples = dict[str, list[float]]
-"""Milliseconds by what was measured."""
 
 
 def measure_imports(samples: Samples) -> list[str]:
@@ -121,51 +117,21 @@ def request(client: http.client.HTTPConnection, method: str, path: str, body: st
     return text
 
 
-@contextlib.contextmanager
-def timed(samples: Samples, name: str) -> Iterator[None]:
-    """Add the milliseconds that the block took."""
-    began_s = time.perf_counter()
-    yield
-    samples[name].append((time.perf_counter() - began_s) * 1000)
-
-
-def print_row(samples: Samples, name: str) -> None:
-    median_ms = statistics.median(samples[name])
-    spread = f"({format_ms(min(samples[name]))} - {format_ms(max(samples[name]))})"
-    target_ms = TARGETS_MS.get(name)
-    verdict = (
-        "" if target_ms is None else f"{'meets' if median_ms <= target_ms else 'misses'} the target, {target_ms} ms"
-    )
-    print(
-        f"{name:<64}{format_ms(median_ms):>8} ms  {spread:<18} n={len(samples[name]):<4} {verdict}".rstrip(), flush=True
-    )
-
-
-def format_ms(milliseconds: float) -> str:
-    return f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:.0f}"
-
-
-def print_ratio(samples: Samples, name: str, reference: str, meaning: str) -> None:
-    ratio = statistics.median(samples[name]) / statistics.median(samples[reference])
-    print(f"  {meaning}: {ratio:.2f}", flush=True)
-
-
 def main() -> None:
     """Measure and print."""
-    print(f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}")
-    print("Medians (smallest - largest) of n samples.\n")
+    print_machine()
     samples: Samples = defaultdict(list)
     time_import(IMPORT_NAMES)  # not counted: it brings the files into memory
     loaded = measure_imports(samples)
     for name in (PYTHON, IMPORT, IMPORT_NAMES):
-        print_row(samples, name)
+        print_row(samples, name, TARGETS_MS.get(name))
     print_ratio(samples, IMPORT, PYTHON, "the import, as a multiple of python -c pass")
     print_ratio(samples, IMPORT_NAMES, PYTHON, "the import of the names, as a multiple of it")
     print(f"  heavy modules loaded by either, of {', '.join(HEAVY_MODULES)}: {', '.join(loaded) or 'none'}\n")
     for run in range(NUM_CLUSTERS):
         measure_cluster(samples, run)
     for name in (START, DEPLOY, FIRST_PREDICTION, SWITCH, STOP, PREDICT, LIVEZ):
-        print_row(samples, name)
+        print_row(samples, name, TARGETS_MS.get(name))
     print_ratio(samples, PREDICT, LIVEZ, "predict, as a multiple of GET /livez")
 
 

@@ -1,15 +1,18 @@
 """The main job on real input: two digit classifiers behind one endpoint, switched under load, rolled back, slowed down.
 
-Run it with ``make demo``. Every number was measured in that run, and the exit status is 1 when a promise was broken.
+Run it with ``make demo``, or with ``make demo-docker``, where every process is a container. Every number was measured
+in that run, and the exit status is 1 when a promise was broken.
 """
 
 from __future__ import annotations
 
+import argparse
+import importlib.metadata
 import json
 import sys
 import textwrap
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from clipper_nb import ClipperConnection, ClipperException, LocalContainerManager
+from clipper_nb import ClipperConnection, ClipperException, DockerContainerManager, LocalContainerManager
 from clipper_nb.deployers.python import deploy_python_closure
 
 APPLICATION = MODEL = "digits"
@@ -95,15 +98,39 @@ def train_classifiers() -> tuple[dict[int, Any], Digits]:
     return classifiers, digits
 
 
+def make_manager(*, on_docker: bool) -> DockerContainerManager | LocalContainerManager:
+    """Return what runs the cluster; nothing else in the demo depends on it, except what an image must hold."""
+    return DockerContainerManager("demo") if on_docker else LocalContainerManager("demo")
+
+
+def list_images(conn: ClipperConnection) -> dict[str, int]:
+    """Return the images on the Docker Engine that this library built, and their sizes in bytes; none without Docker."""
+    if not isinstance(conn.cm, DockerContainerManager):
+        return {}
+    return {image.tags[-1]: image.size_bytes for image in conn.cm.get_images()}
+
+
+def packages_of_classifiers(conn: ClipperConnection) -> list[str]:
+    """Return what an image must hold for the classifiers: the version that they were fitted with.
+
+    Replicas of an embedded cluster have the packages of this process already.
+    """
+    if not isinstance(conn.cm, DockerContainerManager):
+        return []
+    return [f"scikit-learn=={importlib.metadata.version('scikit-learn')}"]
+
+
 def deploy(conn: ClipperConnection, version: int, classifier: Any) -> None:
     """Deploy a fitted classifier as a version of the model; that version is current afterwards."""
 
     def predict(images: list[np.ndarray]) -> list[int]:
         return classifier.predict(np.stack(images)).tolist()
 
+    images = list_images(conn)
     started_s = time.perf_counter()
-    deploy_python_closure(conn, MODEL, version, "doubles", predict)
+    deploy_python_closure(conn, MODEL, version, "doubles", predict, pkgs_to_install=packages_of_classifiers(conn))
     say(f"deployed in {time.perf_counter() - started_s:.2f} s; version {version} is now current")
+    say_new_images(conn, images)
 
 
 def send_all_images(conn: ClipperConnection, client: RestClient, digits: Digits, version: int) -> None:
@@ -204,6 +231,13 @@ def percentiles_ms(replies: Sequence[Reply]) -> np.ndarray:
     return np.percentile([reply.latency_ms for reply in replies], (50, 95, 99))
 
 
+def say_new_images(conn: ClipperConnection, known: Mapping[str, int]) -> None:
+    """Say which images were built that were not known before: those of the cluster only once per machine."""
+    for tag, size_bytes in list_images(conn).items():
+        if tag not in known:
+            say(f"built the image {tag}, {size_bytes / 1e6:.0f} MB with what it stands on")
+
+
 def say(text: str, *, indent: int = 3) -> None:
     print(textwrap.fill(text, 110, initial_indent=" " * indent, subsequent_indent=" " * indent), flush=True)
 
@@ -212,16 +246,18 @@ def begin_step(number: int, title: str) -> None:
     print(f"\n{number}  {title}", flush=True)
 
 
-def run_demo() -> None:
+def run_demo(*, on_docker: bool) -> None:
     """Do the whole job once; raise when a promise is broken."""
     begin_step(1, "Train two classifiers of handwritten digits")
     classifiers, digits = train_classifiers()
-    begin_step(2, "Start a cluster")
+    begin_step(2, "Start a cluster of containers" if on_docker else "Start a cluster")
+    conn = ClipperConnection(make_manager(on_docker=on_docker))
+    images = list_images(conn)
     started_s = time.perf_counter()
-    conn = ClipperConnection(LocalContainerManager("demo"))
     conn.start_clipper(cache_size=0)
     with conn:  # stops the cluster whatever happens
         say(f"it answers at http://{conn.get_query_addr()} after {time.perf_counter() - started_s:.2f} s")
+        say_new_images(conn, images)
         say("its prediction cache is off, so that every query below reaches a model")
         client = RestClient(conn.get_query_addr())
         begin_step(
@@ -248,9 +284,12 @@ def run_demo() -> None:
 
 def main() -> int:
     """Run the demo and return the exit status."""
+    parser = argparse.ArgumentParser(description="Two digit classifiers behind one endpoint, as a demonstration.")
+    parser.add_argument("--docker", action="store_true", help="every process of the cluster is a container")
+    on_docker = parser.parse_args().docker
     started_s = time.perf_counter()
     try:
-        run_demo()
+        run_demo(on_docker=on_docker)
     except (BrokenPromiseError, ClipperException, urllib3.exceptions.HTTPError) as exc:
         print(f"\nThe demo failed: {exc}", file=sys.stderr)
         return 1

@@ -11,8 +11,10 @@ from clipper_nb.images.templates import WRONG_PYTHON
 
 _LOG_TAIL_LINES = 30
 _WRONG_PYTHON = re.compile(rf"^{re.escape(WRONG_PYTHON)} (\d+\.\d+)", re.MULTILINE)
+_NO_USABLE_PIP = re.compile(r"No module named '?pip\b|externally-managed-environment")
 
 NO_SPACE = "no space left on device"
+HOW_TO_FREE = "`docker system df` shows what uses it; `docker image prune` frees what no image needs."
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class FailedBuild:
     step: str
     """The instruction that failed."""
     log: str
+    """What it wrote."""
     error: str
     """The engine's words."""
 
@@ -33,6 +36,7 @@ class FailedBuild:
 def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
     """Return the error to raise."""
     tail = "\n".join(failed.log.splitlines()[-_LOG_TAIL_LINES:])
+    words = failed.error.strip().rstrip(".") + "."
     wrong_python = _WRONG_PYTHON.search(failed.log)
     if wrong_python is not None:
         return BaseImageError(
@@ -42,16 +46,14 @@ def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
         )
     if NO_SPACE in f"{failed.log}\n{failed.error}".lower():
         return DiskFullError(f"No space is left on the Docker Engine, building '{failed.image}'. {HOW_TO_FREE}", tail)
-    if '"pip", "install"' in failed.step:
+    is_pip = '"pip", "install"' in failed.step
+    if is_pip and not _NO_USABLE_PIP.search(failed.log):
         packages = ", ".join(failed.packages)
         return PackageInstallError(f"pip could not install the packages of '{failed.image}': {packages}.", tail)
-    if "library" in failed.step or '"-c"' in failed.step or failed.step.endswith("USER root"):
+    if failed.step.startswith(("FROM ", "RUN ")):  # all that we run is the base image's Python
         return BaseImageError(
-            f"The base image '{failed.base_image}' cannot be built upon: {failed.error} It must be a Linux image with "
-            "`python` on its PATH and pip in it.",
+            f"The base image '{failed.base_image}' cannot be built upon: {words} It must be a Linux image with "
+            "`python` on its PATH and a pip in it that may install.",
             tail,
         )
-    return ImageBuildError(f"The image '{failed.image}' could not be built: {failed.error}", tail)
-
-
-HOW_TO_FREE = "`docker system df` shows what uses it; `docker image prune` frees what no image needs."
+    return ImageBuildError(f"The image '{failed.image}' could not be built: {words}", tail)

@@ -11,20 +11,32 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
+from clipper_nb.errors import ImageBuildError
+
 _IN_MEMORY_BYTES = 64 * 1024 * 1024
+_SKIPPED = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
 
 Files = Mapping[str, "bytes | Path"]
-"""Content, or a file that has it, by path in the context."""
+"""By path in the context: content, a file that has it, or an empty folder."""
 
 
 @contextlib.contextmanager
 def pack_context(dockerfile: str, files: Files) -> Iterator[IO[bytes]]:
-    """Give the tar of a build context; it is gone after the ``with``. Times, owners, modes and order are fixed."""
+    """Give the tar of a build context; it is gone after the ``with``. Times, owners, modes and order are fixed.
+
+    Raises
+    ------
+    ImageBuildError
+        A file cannot be read, or there is no room for the tar.
+    """
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, prefix="clipper_nb-") as packed:
-        with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-            for name, content in sorted({**files, "Dockerfile": dockerfile.encode()}.items()):
-                _add(tar, name, content)
-        packed.seek(0)
+        try:
+            with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+                for name, content in sorted({**files, "Dockerfile": dockerfile.encode()}.items()):
+                    _add(tar, name, content)
+            packed.seek(0)
+        except OSError as exc:
+            raise ImageBuildError(f"The files of the image cannot be packed: {exc}.") from exc
         yield packed
 
 
@@ -38,15 +50,26 @@ def digest_context(dockerfile: str, files: Files) -> str:
 
 
 def folder_files(folder: Path, *, prefix: str) -> dict[str, Path]:
-    """Return a folder's files below *prefix*; symbolic links are followed, caches of Python and pip left out."""
-    return {
-        f"{prefix}/{path.relative_to(folder).as_posix()}": path
-        for path in folder.rglob("*")
-        if path.is_file() and not _SKIPPED.intersection(path.relative_to(folder).parts)
-    }
+    """Return a folder's files and empty folders below *prefix*.
+
+    Links are followed, but for those to nowhere or to a folder above them; folders that are caches are left out.
+    """
+    try:
+        return {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in _walk(folder)}
+    except OSError as exc:
+        raise ImageBuildError(f"The folder {str(folder)!r} cannot be read: {exc}.") from exc
 
 
-_SKIPPED = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
+def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    above |= {folder.resolve()}
+    for path in folder.iterdir():
+        if path.is_file():
+            yield path
+        elif path.is_dir() and path.name not in _SKIPPED and path.resolve() not in above:
+            if any(path.iterdir()):
+                yield from _walk(path, above)
+            else:
+                yield path
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes | Path) -> None:
@@ -55,9 +78,12 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes | Path) -> None:
     if isinstance(content, bytes):
         info.size = len(content)
         tar.addfile(info, io.BytesIO(content))
+    elif content.is_dir():
+        info.type, info.mode = tarfile.DIRTYPE, 0o755
+        tar.addfile(info)
     else:
-        if content.stat().st_mode & 0o100:
-            info.mode = 0o755
-        info.size = content.stat().st_size
         with open(content, "rb") as file:
+            if content.stat().st_mode & 0o100:
+                info.mode = 0o755
+            info.size = content.stat().st_size
             tar.addfile(info, file)

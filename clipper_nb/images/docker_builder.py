@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections import deque
+import re
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from clipper_nb import __version__
-from clipper_nb.errors import (
-    BaseImageError,
-    ImageBuildError,
-    InvalidRequestError,
-    RegistryError,
-)
+from clipper_nb.errors import BaseImageError, ClipperException, ImageBuildError, InvalidRequestError, RegistryError
 from clipper_nb.images import library, templates
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
+from clipper_nb.images.build_log import BuildLog
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.images.context import Files, digest_context, folder_files, pack_context
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, explain, follow_transfer, split_tag, translated
 from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol import environment as names
 
-_MAX_LOG_LINES = 500
+_BASE_PREFIX = "clipper_nb-"
+_CANCEL_TIMEOUT_S = 5.0
+"""The engine ends the step of an interrupted build within about a second."""
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_LOOPBACK = re.compile(r"(?:\w+://)?(?:[^/@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d*)?(?:/.*)?", re.IGNORECASE)
+"""An address of this machine itself; proxies are often written without ``http://``."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ class DockerBuilder(ImageBuilder):
         if request.container_registry is not None:
             try:
                 self._push(request.image, progress)
-            except RegistryError:
-                self.remove(request.image)
+            except BaseException:
+                with contextlib.suppress(ClipperException):
+                    self.remove(request.image)
                 raise
         return request.image
 
@@ -110,8 +111,9 @@ class DockerBuilder(ImageBuilder):
     def images(self) -> list[BuiltImage]:
         """Return every image on the engine that a builder of ours made, whatever the cluster."""
         with translated("listing images"):
-            found = self._engine.client.images.list(filters={"label": names.LABEL_IMAGE_KIND})
-        return sorted((_describe(image) for image in found if image.tags), key=lambda image: image.tags)
+            # Not client.images.list(), which asks for each image once more and fails when one is gone meanwhile.
+            found = self._engine.client.api.images(filters={"label": names.LABEL_IMAGE_KIND})
+        return sorted(filter(None, map(_describe, found)), key=lambda image: image.tags)
 
     def build_base(self, kind: str, base_image: str = DEFAULT_BASE_IMAGE, progress: Progress = QUIET) -> str:
         """Return the tag of the image of a kind (``"frontend"``, ``"python_closure"``, …), built if it is not there.
@@ -136,7 +138,7 @@ class DockerBuilder(ImageBuilder):
             labels=_base_labels(kind),
             has_ca_bundle=ca_bundle is not None,
         )
-        repository = f"clipper_nb-{kind}"
+        repository = f"{_BASE_PREFIX}{kind}"
         release = "{}-py{}.{}".format(__version__, *library.python_minor())
         # The base image's id is part of it: a base image may change under its name.
         tag = f"{repository}:{release}-{digest_context(dockerfile, {**files, 'base-image-id': base_id.encode()})}"
@@ -163,36 +165,60 @@ class DockerBuilder(ImageBuilder):
     def _build(
         self, tag: str, dockerfile: str, files: Files, progress: Progress, *, base_image: str, packages: Sequence[str]
     ) -> None:
-        log: deque[str] = deque(maxlen=_MAX_LOG_LINES)
-        step = ""
-        with pack_context(dockerfile, files) as context, translated(f"building '{tag}'"):
-            events = self._engine.stream_client.api.build(
-                fileobj=context,
-                custom_context=True,
-                tag=tag,
-                rm=True,
-                forcerm=True,
-                decode=True,
-                **self._network_settings(),
-            )
-            for event in events:
-                for line in event.get("stream", "").splitlines():
-                    if line.strip():
-                        log.append(line)
-                        progress.detail(line)
-                        step = line if line.startswith("Step ") else step
-                if "error" in event:
-                    raise explain_failed_build(
-                        FailedBuild(
-                            image=tag,
-                            base_image=base_image,
-                            python_minor=library.python_minor(),
-                            packages=packages,
-                            step=step,
-                            log="\n".join(log),
-                            error=str(event["error"]),
-                        )
-                    )
+        log = BuildLog()
+        try:
+            with pack_context(dockerfile, files) as context, translated(f"building '{tag}'"):
+                events = self._engine.stream_client.api.build(
+                    fileobj=context,
+                    custom_context=True,
+                    tag=tag,
+                    rm=True,
+                    forcerm=True,
+                    decode=True,
+                    **self._network_settings(),
+                )
+                # A closed stream ends the build: also when the user interrupts it.
+                with contextlib.closing(events):
+                    for event in events:
+                        for line in log.add(event.get("stream", "")):
+                            progress.detail(line)
+                        if "error" in event:
+                            raise explain_failed_build(
+                                FailedBuild(
+                                    image=tag,
+                                    base_image=base_image,
+                                    python_minor=library.python_minor(),
+                                    packages=packages,
+                                    step=log.step,
+                                    log=log.of_step,
+                                    error=str(event["error"]),
+                                )
+                            )
+        except BaseException:
+            self._remove_steps(log.made_images)
+            raise
+
+    def _remove_steps(self, made_images: Sequence[str]) -> None:
+        """Remove the images of a failed build's steps, which have no name, but for what others stand on."""
+        deadline_s = time.monotonic() + _CANCEL_TIMEOUT_S
+        with contextlib.suppress(ClipperException):
+            for image in reversed(made_images):
+                found = self._engine.find_image(image)
+                if found is None or found.tags:
+                    break
+                while not self._remove_step(image) and time.monotonic() < deadline_s:
+                    time.sleep(0.1)
+
+    def _remove_step(self, image: str) -> bool:
+        """Remove the image; ``False`` when the container of an interrupted step is still there."""
+        with translated(f"removing image '{image}'"):
+            try:
+                self._engine.client.images.remove(image, noprune=True)
+            except docker_module().errors.APIError as exc:
+                if "is being used by" not in explain(exc) and "is using" not in explain(exc):
+                    raise
+                return False
+        return True
 
     def _network_settings(self) -> dict[str, Any]:
         """Return the build arguments for pip and proxies, and the host's network when one of them is on loopback."""
@@ -202,7 +228,7 @@ class DockerBuilder(ImageBuilder):
                 if self._variables.get(spelling):
                     arguments[spelling] = self._variables[spelling]
         is_local = any(
-            urlsplit(word).hostname in _LOOPBACK
+            _LOOPBACK.fullmatch(word)
             for name, value in arguments.items()
             if not name.upper().startswith("NO_")
             for word in value.split()
@@ -210,7 +236,7 @@ class DockerBuilder(ImageBuilder):
         return {"buildargs": arguments, "network_mode": "host" if is_local else None}
 
     def _push(self, image: str, progress: Progress) -> None:
-        repository, _, tag = split_tag(image)
+        repository, tag = split_tag(image)
         progress.step(f"Push {image}")
         with translated(f"pushing '{image}'"):
             try:
@@ -294,14 +320,19 @@ def _base_labels(kind: str) -> dict[str, str]:
     }
 
 
-def _describe(image: Any) -> BuiltImage:
-    labels = image.labels
+def _describe(summary: Mapping[str, Any]) -> BuiltImage | None:
+    """Return what the engine's list tells of an image; ``None`` when it has no name, or is a user's ``FROM`` ours."""
+    labels = summary["Labels"]
     is_model = labels[names.LABEL_IMAGE_KIND] == "model"
+    prefix = "" if is_model else _BASE_PREFIX
+    tags = [tag for tag in summary["RepoTags"] or () if tag.startswith(prefix) and not tag.startswith("<none>")]
+    if not tags:
+        return None
     return BuiltImage(
-        tags=tuple(sorted(image.tags)),
+        tags=tuple(sorted(tags)),
         kind=labels[names.LABEL_IMAGE_KIND],
         cluster=labels.get(names.LABEL_CLUSTER) if is_model else None,
         model=labels.get(names.LABEL_MODEL) if is_model else None,
         version=labels.get(names.LABEL_MODEL_VERSION) if is_model else None,
-        size_bytes=image.attrs["Size"],
+        size_bytes=summary["Size"],
     )

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any, cast
 
-from clipper_nb.errors import ClusterError, DiskFullError, EngineUnreachableError, RegistryError
+from clipper_nb.errors import ClusterError, DiskFullError, EngineUnreachableError, InvalidRequestError, RegistryError
 from clipper_nb.images.build_failures import HOW_TO_FREE, NO_SPACE
 from clipper_nb.progress import Progress
 
 _TIMEOUT_S = 60.0
 _STREAM_TIMEOUT_S = 1800.0
 """A build or a transfer may be silent for as long as pip compiles."""
+
+_REGISTRY = r"[A-Za-z0-9.-]+(?::\d+)?"
+_REPOSITORY = r"[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*"
+_IMAGE_NAME = re.compile(
+    rf"(?:{_REGISTRY}/)?{_REPOSITORY}(?::[\w][\w.-]{{0,127}})?(?:@sha256:[0-9a-f]{{64}})?", re.ASCII
+)
 
 
 class DockerEngine:
@@ -43,6 +50,7 @@ class DockerEngine:
 
     def find_image(self, image: str) -> Any | None:
         """Return the ``docker`` image with that name or id when the engine has it."""
+        check_image_name(image)
         with translated(f"looking for image '{image}'"):
             try:
                 return self.client.images.get(image)
@@ -51,7 +59,7 @@ class DockerEngine:
 
     def pull(self, image: str, progress: Progress) -> Any:
         """Fetch an image from its registry and return it; raises :class:`RegistryError`."""
-        repository, _, tag = split_tag(image)
+        repository, tag = split_tag(image)
         progress.step(f"Pull {image}")
         with translated(f"pulling '{image}'"):
             try:
@@ -75,12 +83,24 @@ def docker_module() -> ModuleType:
     return cast("ModuleType", docker)
 
 
-def split_tag(image: str) -> tuple[str, str, str]:
-    """Return repository, ``":"`` and tag of an image's name; the tag is ``latest`` when it has none."""
+def check_image_name(image: object) -> None:
+    """Raise :class:`InvalidRequestError` for what no image can be called; it is often a registry with ``http://``."""
+    if not isinstance(image, str) or not _IMAGE_NAME.fullmatch(image):
+        raise InvalidRequestError(
+            f"{image!r} is not the name of an image, like 'python:3.11-slim-bookworm' or 'localhost:5000/team/name:1': "
+            "no capitals in the name, and no 'http://'."
+        )
+
+
+def split_tag(image: str) -> tuple[str, str]:
+    """Return repository and tag of an image's name, or its digest; the tag is ``latest`` when it has neither."""
+    repository, at, digest = image.partition("@")
+    if at:
+        return repository, digest
     repository, colon, tag = image.rpartition(":")
     if colon and "/" not in tag:
-        return repository, colon, tag
-    return image, ":", "latest"
+        return repository, tag
+    return image, "latest"
 
 
 def follow_transfer(events: Iterable[dict[str, Any]], failure: str, progress: Progress) -> None:

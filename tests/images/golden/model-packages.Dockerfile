@@ -1,0 +1,7 @@
+FROM clipper_nb-python_closure:0.1.0-py3.11-0123456789ab
+USER root
+ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--", "pandas[excel]==2.2", "scipy>=1.10; python_version<'4'"]
+USER 10001:10001
+COPY bundle /model
+LABEL "ai.clipper.model.name"="digits" "ai.clipper.model.version"="1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -90,11 +91,12 @@ class DockerContainers:
         has_ended = container.status in ("exited", "dead")
         num_exits = container.attrs["RestartCount"] + has_ended
         status: int | None = None
-        was_out_of_memory = bool(state.get("OOMKilled"))
+        was_out_of_memory = bool(state.get("OOMKilled"))  # of the last end
         if has_ended or container.status == "restarting":
             status = exit_status(state["ExitCode"])
         elif num_exits:
-            status, was_out_of_memory = self._last_end(container)
+            # The engine keeps the word about memory while the container runs again, but not the status.
+            status = -signal.SIGKILL if was_out_of_memory else self._last_status(container)
         model = labels.get(environment.LABEL_MODEL)
         return ObservedContainer(
             name=container.name,
@@ -107,17 +109,15 @@ class DockerContainers:
             was_out_of_memory=was_out_of_memory,
         )
 
-    def _last_end(self, container: Any) -> tuple[int | None, bool]:
-        """Return how a container that runs again ended before, as far as the engine remembers."""
+    def _last_status(self, container: Any) -> int | None:
+        """Return how a container that runs again ended before, if the engine's short memory of events has it."""
         with translated("reading the engine's events"):
             events = self._engine.client.api.events(
-                since=0, until=int(time.time()), decode=True,
-                filters={"container": container.id, "event": ["die", "oom"]},
+                since=0, until=int(time.time()) + 1, decode=True,
+                filters={"container": container.id, "event": "die"},
             )  # fmt: skip
-            known = list(events)
-        status = next((e["Actor"]["Attributes"].get("exitCode") for e in reversed(known) if e["Action"] == "die"), None)
-        was_out_of_memory = len(known) > 1 and known[-2]["Action"] == "oom"
-        return (None if status is None else exit_status(int(status))), was_out_of_memory
+            known = [event["Actor"]["Attributes"].get("exitCode") for event in events]
+        return exit_status(int(known[-1])) if known and known[-1] is not None else None
 
 
 def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None:

@@ -8,8 +8,9 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ from clipper_nb.errors import (
 )
 from clipper_nb.images import templates
 from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
-from clipper_nb.images.docker_engine import DockerEngine, translated
+from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.progress import QUIET, Progress, show_progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
@@ -179,20 +180,15 @@ class DockerContainerManager(ContainerManager):
         if self._containers.find():
             raise self._exists_error()
         images = self._core_images(options, progress)
-        remove_networks_and_volumes(self._engine, self.cluster_name)
         progress.step("Start Redis and both frontends")
-        try:
-            # Whoever makes this network has the name.
-            make_network(self._engine, self.cluster_name, docker_specs.control_network(self.cluster_name))
-        except ExistsError as exc:
-            raise self._exists_error() from exc
-        try:
-            make_network(self._engine, self.cluster_name, docker_specs.models_network(self.cluster_name))
-            self._start_core(images, options)
-        except BaseException:
-            with contextlib.suppress(ClipperException):
-                self.stop_all(graceful=False)
-            raise
+        with self._claimed_name(images[specs.MANAGEMENT_FRONTEND]):
+            try:
+                self._make_networks()
+                self._start_core(images, options)
+            except BaseException:
+                with contextlib.suppress(ClipperException):
+                    self.stop_all(graceful=False)
+                raise
         self._begin_watch()
 
     def connect(self) -> None:
@@ -365,6 +361,34 @@ class DockerContainerManager(ContainerManager):
             if self._engine.find_image(image) is None:
                 self._engine.pull(image, progress)
         return {role: str(image) for role, image in images.items()}
+
+    @contextlib.contextmanager
+    def _claimed_name(self, image: str) -> Iterator[None]:
+        """Hold the cluster's name, which somebody else may be starting now, while it has no containers yet.
+
+        The engine may make two networks of one name, but never two containers: one that never runs is the claim.
+        """
+        name = docker_specs.container_name(self.cluster_name, "claim")
+        labels = docker_specs.cluster_labels(self.cluster_name)
+        docker = docker_module()
+        with translated(f"claiming the name '{self.cluster_name}'"):
+            try:
+                claim = self._engine.client.containers.create(image, name=name, labels=labels, network_mode="none")
+            except docker.errors.APIError as exc:
+                if exc.status_code == HTTPStatus.CONFLICT:
+                    raise self._exists_error() from exc
+                raise
+        try:
+            if len(self._containers.find()) > 1:  # somebody started it while we built images
+                raise self._exists_error()
+            yield
+        finally:
+            self._containers.stop([claim], timeout_s=0)
+
+    def _make_networks(self) -> None:
+        remove_networks_and_volumes(self._engine, self.cluster_name)
+        make_network(self._engine, self.cluster_name, docker_specs.control_network(self.cluster_name))
+        make_network(self._engine, self.cluster_name, docker_specs.models_network(self.cluster_name))
 
     def _start_core(self, images: Mapping[str, str], options: ClusterOptions) -> None:
         token, password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)

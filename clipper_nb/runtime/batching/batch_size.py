@@ -10,9 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.runtime.batching.latency_model import LatencyModel
 
 LATENCY_SHARE = 0.45
 """Share of the SLO that one batch may take: a query can wait for the batch before its own, and both must fit."""
+LARGEST_LATENCY_SHARE = 0.9
+SINGLE_QUERY_FACTOR = 1.25
+"""A batch may also take this much more than a single query does: a smaller one would hardly be quicker."""
 
 
 class BatchSizePolicy(ABC):
@@ -47,7 +51,8 @@ class AdaptiveBatchSize(BatchSizePolicy):
     DECREASE_FACTOR = 0.9
     LARGEST = 4096
 
-    def __init__(self) -> None:
+    def __init__(self, latency_model: LatencyModel) -> None:
+        self._latency_model = latency_model
         self._max_size = 1.0
         self._budget_s = 0.0
 
@@ -61,13 +66,17 @@ class AdaptiveBatchSize(BatchSizePolicy):
         return self.max_size
 
     def observe(self, size: int, latency_s: float) -> None:
-        if latency_s > LATENCY_SHARE * self._budget_s:
+        if latency_s > self._limit_s():
             # Not below what was sent: a slow small batch says nothing good of a larger one.
             self._max_size = max(1.0, min(self._max_size, size) * self.DECREASE_FACTOR)
         elif size >= self.max_size:
             self._max_size = min(float(self.LARGEST), self._max_size + self.INCREASE)
 
+    def _limit_s(self) -> float:
+        alone_s = SINGLE_QUERY_FACTOR * self._latency_model.predict_s(1)
+        return max(LATENCY_SHARE * self._budget_s, min(alone_s, LARGEST_LATENCY_SHARE * self._budget_s))
 
-def make_batch_size_policy(batch_size: int) -> BatchSizePolicy:
+
+def make_batch_size_policy(batch_size: int, latency_model: LatencyModel) -> BatchSizePolicy:
     """Return the policy for a version's ``batch_size``: -1 adapts, n > 0 is a maximum."""
-    return AdaptiveBatchSize() if batch_size == ADAPTIVE_BATCH_SIZE else FixedBatchSize(batch_size)
+    return AdaptiveBatchSize(latency_model) if batch_size == ADAPTIVE_BATCH_SIZE else FixedBatchSize(batch_size)

@@ -29,20 +29,30 @@ class DeadlineQueue:
         if computation.is_queued:
             self._push(computation)  # its old place is passed over when its turn comes
 
-    def take(self, size: int) -> list[Computation]:
-        """Remove and return up to *size* computations that somebody still waits for.
+    def take(self, size: int, *, done_by_s: float = -math.inf) -> tuple[list[Computation], list[Computation]]:
+        """Remove and return up to *size* computations that somebody still waits for, and those that come too late.
+
+        *done_by_s* is when the batch is likely to be done. Computations with an earlier deadline would only take the
+        places of others that can make it, so they are passed over: returned second, to be given up. Without others
+        they are sent after all, the latest first, for nobody knows how long the batch takes.
 
         Those that nobody waits for (their queries got the default output, or their clients left) are dropped here,
         before they cost a replica anything.
         """
         taken: list[Computation] = []
+        too_late: list[Computation] = []
         self._drop_unwanted_head()
         while self._heap and len(taken) < size:
             computation = heapq.heappop(self._heap)[2]
             self._leave(computation)
-            taken.append(computation)
+            (too_late if computation.deadline_s < done_by_s else taken).append(computation)
             self._drop_unwanted_head()
-        return taken
+        if not taken:
+            taken = too_late[-size:]
+            for computation in too_late[:-size]:
+                self.put(computation)
+            return taken, []
+        return taken, too_late
 
     def _push(self, computation: Computation) -> None:
         self._num_pushed += 1
@@ -70,7 +80,7 @@ class DeadlineQueue:
 
     def drain(self) -> list[Computation]:
         """Remove and return everything that is wanted."""
-        return self.take(len(self._heap))
+        return self.take(len(self._heap))[0]
 
     def __len__(self) -> int:
         return self._num_queued

@@ -15,7 +15,8 @@ from typing import Any, Protocol
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.batch_size import BatchSizePolicy, make_batch_size_policy
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
-from clipper_nb.runtime.batching.query import NO_READY_REPLICA, Computation
+from clipper_nb.runtime.batching.latency_model import LatencyModel
+from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG, Computation
 
 MAX_ATTEMPTS = 2
 """A computation whose replica is lost is sent once more."""
@@ -51,6 +52,7 @@ class _Worker:
 
     connection: ReplicaConnection
     policy: BatchSizePolicy
+    latency_model: LatencyModel
     batch: list[Computation] = field(default_factory=list)
     sent_s: float = 0.0
     is_draining: bool = False
@@ -113,7 +115,7 @@ class Dispatcher:
         if batch_size != self._batch_size:
             self._batch_size = batch_size
             for worker in self._workers.values():
-                worker.policy = make_batch_size_policy(batch_size)
+                worker.policy = make_batch_size_policy(batch_size, worker.latency_model)
 
     def submit(self, computation: Computation) -> None:
         """Queue a computation and send it as soon as a replica is idle."""
@@ -133,7 +135,8 @@ class Dispatcher:
             known.is_draining = False
             known.may_finish_queue = True
             return
-        worker = _Worker(connection, make_batch_size_policy(self._batch_size))
+        latency_model = LatencyModel()
+        worker = _Worker(connection, make_batch_size_policy(self._batch_size, latency_model), latency_model)
         self._workers[connection.replica_id] = worker
         self._num_replicas += 1
         self._idle.append(worker)
@@ -177,6 +180,7 @@ class Dispatcher:
             )
             return
         latency_s = self._clock() - worker.sent_s
+        worker.latency_model.observe(len(outputs), latency_s)
         worker.policy.observe(len(outputs), latency_s)
         self._observer().batch_answered(len(outputs), latency_s)
         for computation, output in zip(self._free(worker), outputs, strict=True):
@@ -211,7 +215,7 @@ class Dispatcher:
     def _finish_queue_or_forget(self, worker: _Worker) -> None:
         """Let a draining replica go, unless queries wait and there is nobody else."""
         is_needed = worker.may_finish_queue and self.num_replicas == 0
-        batch = self._queue.take(self._next_size(worker)) if is_needed else []
+        batch = self._take_batch(worker) if is_needed else []
         if batch:
             self._send(worker, batch)
         else:
@@ -246,12 +250,23 @@ class Dispatcher:
     def _send_batches(self) -> None:
         self._sending_is_due = False
         while self._idle and len(self._queue):
-            batch = self._queue.take(self._next_size(self._idle[0]))
+            batch = self._take_batch(self._idle[0])
             if batch:
                 self._send(self._idle.popleft(), batch)
 
-    def _next_size(self, worker: _Worker) -> int:
-        return worker.policy.next_size(self._queue.tightest_slo_s())
+    def _take_batch(self, worker: _Worker) -> list[Computation]:
+        """Return the worker's next batch; what cannot make it in time any more is given up, now rather than later."""
+        size = worker.policy.next_size(self._queue.tightest_slo_s())
+        expected_s = worker.latency_model.predict_late_s(min(size, len(self._queue)))
+        batch, too_late = self._queue.take(size, done_by_s=self._clock() + expected_s)
+        for computation in too_late:
+            computation.give_up(
+                QUEUED_TOO_LONG,
+                "Failed to retrieve a prediction response within the specified latency SLO of "
+                f"{1000 * computation.slo_s:g} ms: the queue of {self.model_id} is too long, and a batch takes about "
+                f"{1000 * expected_s:.1f} ms. A faster model, more replicas or a longer SLO would help.",
+            )
+        return batch
 
     def _send(self, worker: _Worker, batch: list[Computation]) -> None:
         worker.batch = batch

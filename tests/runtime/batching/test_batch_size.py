@@ -12,6 +12,7 @@ from clipper_nb.runtime.batching.batch_size import (
     FixedBatchSize,
     make_batch_size_policy,
 )
+from clipper_nb.runtime.batching.latency_model import LatencyModel
 
 SLO_S = 1.0
 QUICK_S = 0.5 * LATENCY_SHARE * SLO_S
@@ -19,7 +20,7 @@ SLOW_S = 1.1 * LATENCY_SHARE * SLO_S
 
 
 def grown(num_full_batches):
-    policy = AdaptiveBatchSize()
+    policy = AdaptiveBatchSize(LatencyModel())
     for _ in range(num_full_batches):
         policy.observe(policy.next_size(SLO_S), QUICK_S)
     return policy
@@ -27,7 +28,7 @@ def grown(num_full_batches):
 
 @pytest.mark.parametrize("size", [1, 7, 100_000])
 def test_fixed_size_never_changes(size):
-    policy = make_batch_size_policy(size)
+    policy = make_batch_size_policy(size, LatencyModel())
     assert isinstance(policy, FixedBatchSize)
     policy.observe(size, 1e9)
     policy.observe(size, 0.0)
@@ -35,16 +36,16 @@ def test_fixed_size_never_changes(size):
 
 
 def test_minus_one_adapts():
-    assert isinstance(make_batch_size_policy(-1), AdaptiveBatchSize)
+    assert isinstance(make_batch_size_policy(-1, LatencyModel()), AdaptiveBatchSize)
 
 
 def test_adaptive_size_begins_with_one():
     """Nobody knows yet how slow the model is."""
-    assert AdaptiveBatchSize().next_size(SLO_S) == 1
+    assert AdaptiveBatchSize(LatencyModel()).next_size(SLO_S) == 1
 
 
 def test_size_grows_by_two_with_each_quick_full_batch():
-    policy = AdaptiveBatchSize()
+    policy = AdaptiveBatchSize(LatencyModel())
     sizes = []
     for _ in range(4):
         sizes.append(policy.next_size(SLO_S))
@@ -84,7 +85,7 @@ def test_latency_counts_against_the_slo_of_the_batch():
 
 
 def test_size_is_one_at_least_however_slow():
-    policy = AdaptiveBatchSize()
+    policy = AdaptiveBatchSize(LatencyModel())
     for _ in range(20):
         policy.observe(policy.next_size(SLO_S), 1e6)
         assert policy.next_size(SLO_S) == 1
@@ -98,7 +99,7 @@ def test_size_has_a_ceiling():
 @given(st.floats(0.0001, 0.02), st.floats(0.0, 0.1), st.floats(0.05, 5.0))
 def test_size_settles_where_batches_fit_the_slo(per_input_s, overhead_s, slo_s):
     """A model with linear cost: after the start, batches stay near the share of the SLO that they may take."""
-    policy = AdaptiveBatchSize()
+    policy = AdaptiveBatchSize(LatencyModel())
     latencies_s = []
     for _ in range(3000):
         size = policy.next_size(slo_s)
@@ -124,8 +125,21 @@ def test_size_settles_where_batches_fit_the_slo(per_input_s, overhead_s, slo_s):
     )
 )
 def test_size_is_always_a_usable_number(observations):
-    policy = AdaptiveBatchSize()
+    policy = AdaptiveBatchSize(LatencyModel())
     for budget_s, size, latency_s in observations:
         policy.next_size(budget_s)
         policy.observe(size, latency_s)
         assert 1 <= policy.next_size(budget_s) == policy.max_size <= AdaptiveBatchSize.LARGEST
+
+
+def test_a_model_that_is_slow_for_one_query_already_gets_more_than_one():
+    """Its batches take more than their share of the SLO whatever their size: smaller ones would not be quicker."""
+    model = LatencyModel()
+    policy = AdaptiveBatchSize(model)
+    for _ in range(50):
+        size = policy.next_size(SLO_S)
+        latency_s = 0.5 * SLO_S + 0.001 * size
+        model.observe(size, latency_s)
+        policy.observe(size, latency_s)
+    assert 50 < policy.next_size(SLO_S) <= 126
+    assert 0.5 * SLO_S > LATENCY_SHARE * SLO_S

@@ -25,19 +25,19 @@ def answer_all(computation):
 def test_most_urgent_goes_first():
     computations = [make_computation(deadline_s=deadline_s) for deadline_s in (3.0, 1.0, 2.0)]
     queue = filled(*computations)
-    assert [computation.deadline_s for computation in queue.take(2)] == [1.0, 2.0]
-    assert queue.take(2) == [computations[0]]
+    assert [computation.deadline_s for computation in queue.take(2)[0]] == [1.0, 2.0]
+    assert queue.take(2)[0] == [computations[0]]
 
 
 def test_of_two_with_the_same_deadline_the_older_goes_first():
     computations = [make_computation(bytes([number])) for number in range(5)]
-    assert filled(*computations).take(5) == computations
+    assert filled(*computations).take(5)[0] == computations
 
 
 @pytest.mark.parametrize(("size", "num_taken"), [(0, 0), (1, 1), (3, 3), (4, 3), (1000, 3)])
 def test_at_most_so_many_are_taken(size, num_taken):
     queue = filled(*(make_computation() for _ in range(3)))
-    assert len(queue.take(size)) == num_taken
+    assert len(queue.take(size)[0]) == num_taken
     assert len(queue) == 3 - num_taken
 
 
@@ -47,7 +47,7 @@ def test_what_nobody_waits_for_is_dropped_and_leaves_room_for_another():
     wanted = make_computation(deadline_s=2.0)
     queue = filled(unwanted, wanted)
     answer_all(unwanted)
-    assert queue.take(1) == [wanted]
+    assert queue.take(1)[0] == [wanted]
     assert told == [None], "the cache must forget it, or others would join what never comes"
     assert len(queue) == 0
 
@@ -67,8 +67,8 @@ def test_hastened_computation_moves_ahead_once():
     queue = filled(patient, other)
     queue.hasten(patient, deadline_s=1.0, slo_s=0.5)
     assert (patient.deadline_s, patient.slo_s) == (1.0, 0.5)
-    assert queue.take(10) == [patient, other]
-    assert queue.take(10) == []
+    assert queue.take(10)[0] == [patient, other]
+    assert queue.take(10)[0] == []
 
 
 def test_hastened_computation_keeps_the_shorter_slo():
@@ -83,22 +83,37 @@ def test_hastened_computation_that_was_taken_does_not_come_back_by_itself():
     told = []
     computation = make_computation(deadline_s=9.0, on_output=lambda computation, output: told.append(output))
     queue = filled(computation)
-    queue.take(1)
+    queue.take(1)[0]
     queue.hasten(computation, deadline_s=1.0, slo_s=1.0)
-    assert queue.take(1) == []
+    assert queue.take(1)[0] == []
     queue.put(computation)
     queue.hasten(computation, deadline_s=0.5, slo_s=0.5)
-    assert queue.take(2) == [computation]
+    assert queue.take(2)[0] == [computation]
     answer_all(computation)
-    assert queue.take(2) == []
+    assert queue.take(2)[0] == []
     assert told == [], "it is at a replica: its end is still to come"
 
 
 def test_empty_queue_gives_nothing():
     queue = DeadlineQueue()
-    assert queue.take(5) == []
+    assert queue.take(5)[0] == []
     assert queue.drain() == []
     assert len(queue) == 0
+
+
+def test_those_that_come_too_late_make_room_for_others():
+    computations = [make_computation(deadline_s=float(number)) for number in range(6)]
+    queue = filled(*computations)
+    assert queue.take(2, done_by_s=1.5) == (computations[2:4], computations[:2])
+    assert queue.take(9, done_by_s=0.0) == (computations[4:], [])
+
+
+def test_those_that_come_too_late_are_sent_when_there_is_nobody_else():
+    """How long a batch takes is only guessed; without sending one it would never be known better."""
+    computations = [make_computation(deadline_s=float(number)) for number in range(4)]
+    queue = filled(*computations)
+    assert queue.take(3, done_by_s=9.0) == (computations[1:], [])
+    assert queue.drain() == computations[:1]
 
 
 def test_slo_is_that_of_the_most_urgent():
@@ -124,7 +139,7 @@ def test_everything_wanted_comes_out_once_in_order(entries, sizes):
             answer_all(computation)
     taken = []
     for size in sizes:
-        batch = queue.take(size)
+        batch = queue.take(size)[0]
         assert len(batch) <= size
         taken += batch
     taken += queue.drain()

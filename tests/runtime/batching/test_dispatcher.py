@@ -190,9 +190,27 @@ def test_each_replica_learns_its_own_batch_size():
     bench.submit(*(bytes([number]) for number in range(50)))
     bench.loop.end_turn()
     bench.answer(quick, "X")
-    bench.loop.advance(0.9)
+    bench.loop.advance(0.95)
     bench.answer(slow, "X")
     assert (len(quick.batches[-1]), len(slow.batches[-1])) == (3, 1)
+
+
+def test_query_that_comes_too_late_anyway_is_given_up_for_one_that_does_not():
+    bench = Bench(batch_size=1)
+    replica = bench.add_replica()
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.loop.advance(0.1)
+    bench.answer(replica, "A")  # so a batch takes about 0.1 s
+    bench.submit(b"b")
+    bench.loop.end_turn()
+    [late] = bench.submit(b"late", deadline_s=1000.25)
+    [other] = bench.submit(b"other", deadline_s=1000.5)
+    bench.loop.advance(0.1)
+    bench.answer(replica, "B")
+    assert replica.batches[-1] == [b"other"]
+    assert (outcome(late), outcome(other)) == (["queued_too_long"], [None])
+    assert "a batch takes about 100.0 ms" in late.queries[0].explanation
 
 
 # --- answers

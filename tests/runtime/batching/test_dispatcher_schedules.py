@@ -274,7 +274,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         else:
             assert query.reason == "queued_too_long"
             assert not any(payload in (replica.batch or ()) for replica in self.replicas), "a replica has it"
-            assert self.loop.time() >= query.deadline_s
+            assert self.loop.time() >= query.deadline_s or "a batch takes about" in query.explanation
 
     def _busy(self):
         return [replica for replica in self.replicas if replica.batch is not None]

@@ -1,0 +1,40 @@
+"""How long a batch of some size is likely to take at one replica. (pure)"""
+
+from __future__ import annotations
+
+_MEMORY = 0.95
+"""Weight of the past when a batch is added: the last twenty batches or so count."""
+
+
+class LatencyModel:
+    """A line through the latencies of recent batches over their sizes, by least squares with fading weights."""
+
+    def __init__(self) -> None:
+        self._weight = 0.0
+        self._mean_size = 0.0
+        self._mean_latency_s = 0.0
+        self._size_variance = 0.0  # sums of weighted products of deviations, as in Welford's algorithm
+        self._covariance = 0.0
+        self._mean_error_s = 0.0
+
+    def observe(self, size: int, latency_s: float) -> None:
+        """Learn that a batch of *size* took *latency_s*."""
+        error_s = abs(latency_s - self.predict_s(size)) if self._weight else 0.0
+        self._weight = _MEMORY * self._weight + 1.0
+        self._mean_error_s += (error_s - self._mean_error_s) / self._weight
+        size_deviation = size - self._mean_size
+        self._mean_size += size_deviation / self._weight
+        self._mean_latency_s += (latency_s - self._mean_latency_s) / self._weight
+        self._size_variance = _MEMORY * self._size_variance + size_deviation * (size - self._mean_size)
+        self._covariance = _MEMORY * self._covariance + size_deviation * (latency_s - self._mean_latency_s)
+
+    def predict_late_s(self, size: int) -> float:
+        """Return how long a batch of *size* takes when it takes long: what is likely and twice the usual error."""
+        return self.predict_s(size) + 2.0 * self._mean_error_s
+
+    def predict_s(self, size: int) -> float:
+        """Return how long a batch of *size* is likely to take; 0 before anything is known."""
+        # A larger batch is never quicker, whatever noise says; sizes that hardly differ say nothing of the slope.
+        knows_slope = self._size_variance > 0.01 * self._weight * self._mean_size**2
+        slope = max(0.0, self._covariance / self._size_variance) if knows_slope else 0.0
+        return max(0.0, self._mean_latency_s + slope * (size - self._mean_size))

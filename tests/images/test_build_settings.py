@@ -1,0 +1,49 @@
+"""What of the notebook's environment reaches a build: pip's index and proxies, and the way to them. (no engine)"""
+
+from __future__ import annotations
+
+import pytest
+
+from clipper_nb.images.docker_builder import DockerBuilder
+from clipper_nb.images.docker_engine import DockerEngine
+
+
+def _settings(**variables: str) -> dict:
+    return DockerBuilder(DockerEngine(), variables)._network_settings()
+
+
+def test_nothing_set_nothing_passed():
+    assert _settings(HOME="/root", PIP_INDEX_URL="") == {"buildargs": {}, "network_mode": None}
+
+
+def test_settings_of_pip_and_proxies_in_both_spellings_are_passed():
+    variables = {
+        "PIP_INDEX_URL": "https://pypi.example/simple", "PIP_EXTRA_INDEX_URL": "https://more.example/simple",
+        "PIP_TRUSTED_HOST": "pypi.example", "PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5",
+        "HTTP_PROXY": "http://proxy.example:3128", "https_proxy": "http://proxy.example:3128", "no_proxy": "localhost",
+    }  # fmt: skip
+    assert _settings(**variables, AWS_SECRET_ACCESS_KEY="x") == {"buildargs": variables, "network_mode": None}
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://127.0.0.1:3128", "http://localhost", "https://LOCALHOST:8080/simple/", "127.0.0.1:3128", "localhost:3128",
+     "http://user:secret@127.0.0.1:3128/", "http://[::1]:3128", "socks5h://127.0.1.1:1080",
+     "https://pypi.example/simple http://localhost:3141/simple"],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["PIP_EXTRA_INDEX_URL", "HTTPS_PROXY", "http_proxy"])
+def test_address_on_loopback_is_reached_through_the_hosts_network(name, address):
+    assert _settings(**{name: address})["network_mode"] == "host"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://proxy.example:3128", "proxy.example:3128", "http://localhost.example/", "https://pypi.example/127.0.0.1/",
+     "http://10.127.0.1:3128", "http://127.0.0.1.example/"],
+)  # fmt: skip
+def test_any_other_address_needs_no_network_of_the_hosts(address):
+    assert _settings(PIP_INDEX_URL=address)["network_mode"] is None
+
+
+def test_exceptions_from_the_proxy_are_no_address_to_reach():
+    assert _settings(NO_PROXY="localhost,127.0.0.1", no_proxy="localhost")["network_mode"] is None

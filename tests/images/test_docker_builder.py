@@ -1,0 +1,389 @@
+"""Images on a real engine: found in its cache, replaced in one step, and nothing left of those that fail."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipper_nb.errors import (
+    BaseImageError,
+    DiskFullError,
+    ImageBuildError,
+    InvalidRequestError,
+    PackageInstallError,
+    RegistryError,
+)
+from clipper_nb.images import library
+from clipper_nb.images.builder import ImageRequest
+from clipper_nb.images.docker_builder import DockerBuilder
+from tests.support.clusters import eventually
+from tests.support.docker_images import build_image, image_of, new_image_name, remove_image, run_python
+from tests.support.packages import forward_proxy, package_index, write_project, write_wheel
+
+pytestmark = pytest.mark.docker
+
+MakeRequest = Callable[..., ImageRequest]
+MakeBuilder = Callable[..., DockerBuilder]
+
+
+@dataclass(frozen=True)
+class OwnBase:
+    """A base image that is this file's alone: what was made from it carries its label."""
+
+    image: str
+    label: str
+
+    def leftovers(self, client: Any) -> list[str]:
+        """Return containers, and images without a name, that builds from it left."""
+        wanted = {"label": self.label}
+        containers = client.api.containers(all=True, filters=wanted)
+        images = client.api.images(filters={**wanted, "dangling": True})
+        return [thing["Id"] for thing in [*containers, *images]]
+
+
+@pytest.fixture(scope="module")
+def own_base(client: Any, builder: DockerBuilder, remove_later: list[str]) -> Iterator[OwnBase]:
+    """It has the library's requirements already, so building upon it is quick."""
+    label = f"clipper_nb.test={new_image_name('label')}"
+    with image_of(client, f"FROM {builder.build_base('python_closure')}\nLABEL {label}\n") as image:
+        tag = builder.build_base("python_closure", image)
+        base = OwnBase(image, label)
+        yield base
+        remove_image(client, tag)
+        assert base.leftovers(client) == []
+
+
+# --- what is built
+
+
+def test_image_has_the_bundle_and_its_labels(client, builder, model_request):
+    request = model_request("trained")
+    assert builder.build(request) == request.image == f"{request.cluster_name}-model:1"
+    assert run_python(client, request.image, "print(open('/model/func.pkl').read())") == "trained"
+    (found,) = (image for image in builder.images() if image.cluster == request.cluster_name)
+    assert (found.tags, found.kind, found.model, found.version) == ((request.image,), "model", "model", "1")
+    assert found.size_bytes > 1_000_000
+
+
+def test_model_runs_as_nobody_and_the_library_can_be_imported(client, builder, model_request):
+    image = builder.build(model_request())
+    program = (
+        "import os, getpass, clipper_nb.runtime.model_container as m; print(os.getuid(), getpass.getuser(), m.__file__)"
+    )
+    uid, user, path = run_python(client, image, program).split()
+    assert (uid, user) == ("10001", "clipper")
+    assert path.startswith("/opt/clipper_nb/library/")
+
+
+def test_same_input_is_found_in_the_cache(client, builder, model_request):
+    request = model_request()
+    first = client.images.get(builder.build(request)).id
+    os.utime(Path(request.model_data_path, "func.pkl"), (1, 1))
+    assert client.images.get(builder.build(request)).id == first
+
+
+def test_changed_bundle_reuses_the_layer_of_the_packages(client, builder, model_request, tmp_path):
+    wheel = write_wheel(tmp_path, "clipper_nb_test_reused")
+    old = client.images.get(builder.build(model_request("old", packages=[str(wheel)])))
+    new = client.images.get(builder.build(model_request("new", version="2", packages=[str(wheel)])))
+    *below_old, _ = old.attrs["RootFS"]["Layers"]
+    *below_new, _ = new.attrs["RootFS"]["Layers"]
+    assert below_old == below_new
+    assert old.id != new.id
+
+
+def test_built_again_with_another_bundle_the_tag_moves_and_the_old_image_goes(client, builder, model_request):
+    old = client.images.get(builder.build(model_request("old"))).id
+    tag = builder.build(model_request("new"))
+    assert run_python(client, tag, "print(open('/model/func.pkl').read())") == "new"
+    assert not client.api.images(
+        filters={"dangling": True, "label": f"ai.clipper.container.label={tag.split('-model')[0]}"}
+    )
+    assert old not in [image["Id"] for image in client.api.images(all=True)]
+
+
+def test_image_that_a_container_needs_stays(client, builder, model_request):
+    image = builder.build(model_request())
+    container = client.containers.create(image)
+    try:
+        builder.remove(image)
+        assert client.images.get(image)
+    finally:
+        container.remove()
+    builder.remove(image)
+    builder.remove(image)  # that it is gone already is fine
+    assert image not in [tag for found in builder.images() for tag in found.tags]
+
+
+def test_users_image_upon_ours_is_not_one_of_ours(client, builder, model_request):
+    with image_of(client, f"FROM {builder.build_base('python_closure')}\nRUN true\n") as mine:
+        assert mine not in [tag for image in builder.images() for tag in image.tags]
+
+
+# --- packages
+
+
+def test_every_form_of_requirement_installs(client, make_builder, model_request, tmp_path):
+    """Name and version, extras, a marker, a wheel, a project's folder; the index is one of this test alone."""
+    wheels = [
+        write_wheel(tmp_path, "clipper_nb_test_more"),
+        write_wheel(tmp_path, "clipper_nb_test_one", requires=["clipper_nb_test_more; extra == 'more'"]),
+    ]
+    local = write_wheel(tmp_path, "clipper_nb_test_wheel")
+    project = write_project(tmp_path / "project", "clipper_nb_test_project")
+    (tmp_path / "index").mkdir()
+    with package_index(tmp_path / "index", wheels) as index:
+        packages = [
+            "clipper-nb-test-one[more]==1.0",
+            "clipper-nb-test-never; python_version < '3'",
+            str(local),
+            str(project),
+        ]
+        image = make_builder({"PIP_INDEX_URL": f"{index.url}/simple/"}).build(model_request(packages=packages))
+        assert "/simple/clipper-nb-test-one/" in index.requests
+    modules = [f"clipper_nb_test_{name}" for name in ("one", "more", "wheel", "project")]
+    program = f"import importlib; print(*(importlib.import_module(name).VALUE for name in {modules}))"
+    assert run_python(client, image, program).split() == modules
+
+
+def test_proxy_reaches_the_build_and_does_not_stay_in_the_image(client, make_builder, model_request, tmp_path):
+    wheel = write_wheel(tmp_path, "clipper_nb_test_proxied")
+    with package_index(tmp_path, [wheel]) as index, forward_proxy() as proxy:
+        address = proxy.url.replace("http://", "http://user:secret@")
+        variables = {"PIP_INDEX_URL": f"{index.url}/simple/", "HTTP_PROXY": address}
+        image = make_builder(variables).build(model_request(packages=["clipper-nb-test-proxied"]))
+    assert f"{index.url}/simple/clipper-nb-test-proxied/" in proxy.requests
+    assert run_python(client, image, "import clipper_nb_test_proxied as m; print(m.VALUE)") == wheel.name.split("-")[0]
+    found = client.images.get(image)
+    assert "secret" not in json.dumps([found.attrs, found.history()])
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate of 127.0.0.1 that nobody else trusts, with its key in one file."""
+    path = tmp_path / "server.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(path), "-out", str(path)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return path
+
+
+def test_private_certificates_reach_pip_and_stay_in_the_image(
+    client, make_builder, model_request, own_base, tmp_path, certificate, remove_later
+):
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    bundle = tmp_path / "bundle.crt"
+    text = certificate.read_text()
+    bundle.write_bytes((library.find_ca_bundle() or b"") + text[text.index("-----BEGIN CERT") :].encode())
+    wheel = write_wheel(tmp_path, "clipper_nb_test_certified")
+    builder = make_builder({"PIP_CERT": str(bundle)})
+    remove_later.append(builder.build_base("python_closure", own_base.image))
+    with package_index(tmp_path, [wheel], tls) as index:
+        builder = make_builder({"PIP_CERT": str(bundle), "PIP_INDEX_URL": f"{index.url}/simple/"})
+        image = builder.build(model_request(packages=["clipper-nb-test-certified"], base_image=own_base.image))
+    program = "import os, hashlib; print(hashlib.sha256(open(os.environ['SSL_CERT_FILE'], 'rb').read()).hexdigest())"
+    assert run_python(client, image, program) == _sha256(bundle)
+    assert run_python(client, image, "import clipper_nb_test_certified as m; print(m.VALUE)")
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_package_that_does_not_exist_shows_pips_words_and_leaves_nothing(
+    client, make_builder, model_request, own_base, tmp_path
+):
+    with package_index(tmp_path, []) as index:
+        builder = make_builder({"PIP_INDEX_URL": f"{index.url}/simple/"})
+        request = model_request(packages=["clipper-nb-test-nowhere==1.0"], base_image=own_base.image)
+        with pytest.raises(PackageInstallError, match=r"clipper-nb-test-nowhere==1\.0") as caught:
+            builder.build(request)
+    assert "No matching distribution found for clipper-nb-test-nowhere==1.0" in caught.value.log_tail
+    assert "Step 2/" not in caught.value.log_tail  # what worked is of no interest
+    assert own_base.leftovers(client) == []
+    assert request.image not in [tag for image in builder.images() for tag in image.tags]
+
+
+def test_failed_build_leaves_the_image_that_was_there(client, builder, model_request, own_base):
+    before = client.images.get(builder.build(model_request("good"))).id
+    with pytest.raises(PackageInstallError):
+        builder.build(model_request("good", packages=["/no/such/folder.whl"], base_image=own_base.image))
+    assert client.images.get(model_request("good").image).id == before
+    assert own_base.leftovers(client) == []
+
+
+def test_no_space_in_the_build_is_an_error_of_its_own(
+    client, make_builder, model_request, own_base, tmp_path, remove_later
+):
+    """pip downloads into a temporary folder, here one of 64 MB: the shared memory of a container."""
+    with image_of(client, f"FROM {own_base.image}\nENV TMPDIR=/dev/shm\n") as small:
+        builder = make_builder()
+        base = builder.build_base("python_closure", small)
+        try:
+            with package_index(tmp_path, [write_wheel(tmp_path, "clipper_nb_test_big", extra_bytes=80 << 20)]) as index:
+                builder = make_builder({"PIP_INDEX_URL": f"{index.url}/simple/"})
+                with pytest.raises(DiskFullError, match="docker image prune"):
+                    builder.build(model_request(packages=["clipper-nb-test-big"], base_image=small))
+        finally:
+            remove_image(client, base)
+    assert own_base.leftovers(client) == []
+
+
+class Interrupting:
+    """A user who presses stop as soon as pip works."""
+
+    def step(self, name: str) -> None:
+        pass
+
+    def detail(self, text: str) -> None:
+        if "Processing" in text:
+            raise KeyboardInterrupt
+
+
+def test_interrupted_build_ends_and_leaves_nothing(client, builder, model_request, own_base, tmp_path):
+    project = write_project(tmp_path / "endless", "clipper_nb_test_endless")
+    (project / "backend.py").write_text("import time; time.sleep(100)")
+    request = model_request(packages=[str(project)], base_image=own_base.image)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        builder.build(request, Interrupting())
+    assert caught.tb is not None  # a notebook keeps the traceback, and what it holds, for long
+    eventually(lambda: not own_base.leftovers(client), within_s=10, what="the end of the build")
+
+
+# --- base images
+
+
+def test_missing_base_image_shows_the_registrys_words_soon(builder, model_request):
+    started_s = time.monotonic()
+    with pytest.raises(BaseImageError, match=r"localhost:1/no/such:1'.*cannot be pulled: .*connection refused"):
+        builder.build(model_request(base_image="localhost:1/no/such:1"))
+    assert time.monotonic() - started_s < 30
+
+
+@pytest.mark.parametrize("name", ["Not An Image", None, "https://example.com/image"])
+def test_name_that_no_image_can_have_is_refused(builder, model_request, name):
+    with pytest.raises(InvalidRequestError, match="is not the name of an image"):
+        builder.build(model_request(base_image=name))
+
+
+def test_base_image_with_another_python_is_refused(client, builder, model_request):
+    """The image says it has Python 3.9, as far as anything in it can tell."""
+    lie = "import sys; sys.version_info = (3, 9, 2, 'final', 0)"
+    path = f"/usr/local/lib/python3.{library.python_minor()[1]}/site-packages/version.pth"
+    base = f'FROM {library.default_base_image()}\nRUN echo "{lie}" > {path}\n'
+    with image_of(client, base) as image:
+        with pytest.raises(BaseImageError) as caught:
+            builder.build(model_request(base_image=image))
+        assert _descendants(client, image) == []
+    assert f"'{image}' has Python 3.9 and the notebook 3.{library.python_minor()[1]}" in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("instruction", "words"),
+    [
+        ("RUN rm -f /usr/local/bin/python", '"python": executable file not found'),
+        ("RUN python -m pip uninstall --yes pip", "No module named pip"),
+        ("ONBUILD COPY no-such-file /", "no-such-file"),
+    ],
+)
+def test_base_image_that_cannot_be_built_upon_is_told_from_a_package(
+    client, builder, model_request, instruction, words
+):
+    with image_of(client, f"FROM {library.default_base_image()}\n{instruction}\n") as image:
+        with pytest.raises(BaseImageError, match=f"The base image '{image}' cannot be built upon") as caught:
+            builder.build(model_request(base_image=image))
+        assert _descendants(client, image) == []
+    assert words in str(caught.value)
+
+
+def _descendants(client: Any, image: str) -> list[str]:
+    """Return the images whose parent is that image."""
+    parent = client.images.get(image).id
+    candidates = client.api.images(filters={"since": image, "dangling": True})
+    return [found["Id"] for found in candidates if found["ParentId"] == parent]
+
+
+@pytest.mark.slow
+def test_base_image_that_changed_under_its_name_is_noticed(client, builder, own_base, remove_later):
+    with image_of(client, f"FROM {own_base.image}\nENV EDITION=1\n") as image:
+        first = builder.build_base("python_closure", image)
+        assert builder.build_base("python_closure", image) == first
+        build_image(client, image, f"FROM {own_base.image}\nENV EDITION=2\n")
+        second = builder.build_base("python_closure", image)
+        assert second != first
+        assert run_python(client, second, "import os; print(os.environ['EDITION'])") == "2"
+        for tag in (first, second):
+            remove_image(client, tag)
+
+
+def test_users_tags_of_bases_follow_the_default_base_image_alone(client, builder, own_base):
+    default = builder.build_base("python_closure")
+    release = default.rpartition("-")[0]
+    builder.build_base("python_closure", own_base.image)
+    assert client.images.get(release).id == client.images.get(default).id
+
+
+# --- tags, metadata, registries
+
+
+def test_tag_of_another_clusters_model_is_refused(client, builder, model_request):
+    one = model_request()
+    prefix = one.cluster_name
+    first = builder.build(model_request(cluster_name=f"{prefix}-b", name="c"))
+    before = client.images.get(first).id
+    with pytest.raises(ImageBuildError, match=f"belongs to model 'c' of cluster '{prefix}-b'"):
+        builder.build(model_request(cluster_name=prefix, name="b-c"))
+    assert client.images.get(first).id == before
+
+
+def test_tag_of_something_else_is_refused(client, builder, model_request):
+    request = model_request()
+    build_image(client, request.image, f"FROM {library.default_base_image()}\nLABEL mine=1\n")
+    try:
+        with pytest.raises(ImageBuildError, match="it belongs to something else"):
+            builder.build(request)
+    finally:
+        remove_image(client, request.image)
+
+
+def test_folder_that_is_none_is_refused(builder, model_request):
+    request = model_request()
+    os.unlink(Path(request.model_data_path, "func.pkl"))
+    os.rmdir(request.model_data_path)
+    with pytest.raises(InvalidRequestError, match="is not a folder"):
+        builder.build(request)
+
+
+@pytest.mark.parametrize("metadata", ["{", "[]", "{}", '"text"'])
+def test_metadata_without_a_kind_is_refused(builder, model_request, metadata):
+    request = model_request()
+    Path(request.model_data_path, "metadata.json").write_text(metadata)
+    with pytest.raises(InvalidRequestError, match=r"metadata.json in the model's folder has no 'kind'"):
+        builder.build(request)
+
+
+@pytest.mark.parametrize("registry", ["", "http://localhost:5000", "localhost:5000/Team"])
+def test_registry_that_is_none_is_refused_before_anything_is_built(builder, model_request, registry):
+    with pytest.raises(InvalidRequestError, match="is not the name of an image"):
+        builder.build(model_request(registry=registry))
+
+
+def test_refused_push_leaves_no_image(builder, model_request):
+    request = model_request(registry="localhost:1")
+    with pytest.raises(RegistryError, match="connection refused"):
+        builder.build(request)
+    assert request.image not in [tag for image in builder.images() for tag in image.tags]

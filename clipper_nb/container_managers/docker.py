@@ -387,7 +387,7 @@ class DockerContainerManager(ContainerManager):
 
     def _make_networks(self) -> None:
         remove_networks_and_volumes(self._engine, self.cluster_name)
-        make_network(self._engine, self.cluster_name, docker_specs.control_network(self.cluster_name))
+        make_network(self._engine, self.cluster_name, docker_specs.private_network(self.cluster_name))
         make_network(self._engine, self.cluster_name, docker_specs.models_network(self.cluster_name))
 
     def _start_core(self, images: Mapping[str, str], options: ClusterOptions) -> None:

@@ -62,9 +62,13 @@ def check_extra_arguments(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     return arguments
 
 
-def control_network(cluster: str) -> str:
-    """Return the name of the network of Redis and both frontends."""
-    return f"{cluster}-control"
+def private_network(cluster: str) -> str:
+    """Return the name of the network of Redis and both frontends.
+
+    The engine publishes a container's ports through the first of its networks by name. For the query frontend that is
+    the models' network, so that its clients do not notice when it loses this one.
+    """
+    return f"{cluster}-private"
 
 
 def models_network(cluster: str) -> str:
@@ -113,7 +117,7 @@ def create_arguments(
         "environment": {**spec.environment, **ports, **bind, **extra.get("environment", {})},
         "labels": {**_labels(spec, cluster, host_ports), **extra.get("labels", {})},
         "ports": {f"{CONTAINER_PORTS[name]}/tcp": (publish_address, host_ports[name]) for name in names},
-        "network": models_network(cluster) if spec.role == specs.REPLICA else control_network(cluster),
+        "network": models_network(cluster) if spec.role == specs.REPLICA else private_network(cluster),
         "restart_policy": {"Name": "always"},
         "init": True,
         "read_only": True,

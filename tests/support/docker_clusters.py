@@ -26,5 +26,5 @@ def container_of(conn: ClipperConnection, role: str) -> Any:
 
 
 def network_of(conn: ClipperConnection, purpose: str) -> Any:
-    """Return one of the cluster's networks: ``control`` or ``models``."""
+    """Return one of the cluster's networks: ``private`` or ``models``."""
     return docker_client(conn).networks.get(f"{conn.cm.cluster_name}-{purpose}")

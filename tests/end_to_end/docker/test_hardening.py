@@ -250,10 +250,10 @@ def _address_in(container: Any, network: Any) -> str:
 def test_model_code_reaches_the_query_frontend_and_neither_redis_nor_the_management_frontend(
     cluster: ClipperConnection,
 ) -> None:
-    name, control = cluster.cm.cluster_name, network_of(cluster, "control")
+    name, private = cluster.cm.cluster_name, network_of(cluster, "private")
     forbidden = []
     for role, port in (("redis", 6379), ("management_frontend", 1338)):
-        hosts = (f"{role}-0", f"{name}-{role}-0", _address_in(container_of(cluster, role), control))
+        hosts = (f"{role}-0", f"{name}-{role}-0", _address_in(container_of(cluster, role), private))
         forbidden += [(host, port) for host in hosts]
     # The same probe, from where they must be reached.
     assert _reached_from_query_frontend(cluster, forbidden) == forbidden
@@ -261,7 +261,7 @@ def test_model_code_reaches_the_query_frontend_and_neither_redis_nor_the_managem
 
 
 def test_model_code_does_not_reach_what_is_published_through_any_gateway(cluster: ClipperConnection) -> None:
-    networks = [network_of(cluster, "control"), network_of(cluster, "models")]
+    networks = [network_of(cluster, "private"), network_of(cluster, "models")]
     networks.append(docker_client(cluster).networks.get("bridge"))
     hosts = [network.attrs["IPAM"]["Config"][0]["Gateway"] for network in networks]
     hosts += ["127.0.0.1", "host.docker.internal"]

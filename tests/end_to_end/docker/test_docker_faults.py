@@ -1,0 +1,250 @@
+"""What people and machines do to containers, under load: nothing is lost, and everything comes back by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from clipper_nb import ClipperConnection, ClusterUnreachableError, StateUnavailableError
+from clipper_nb.deployers.python import create_endpoint
+from tests.support.clusters import eventually, query, running_cluster
+from tests.support.docker_clusters import container_of, containers_of, network_of
+from tests.support.load import Load
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+_SLO_S = 0.5
+_GRACE_S = 0.5  # for a client on a busy machine
+_BACK_S = 15.0
+_SILENCE_S = 30.0  # after which both ends of a connection without a word give it up
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ClipperConnection]:
+    """A cluster whose applications ``patient`` and ``quick`` have two replicas and one."""
+
+    def predict(inputs: list) -> list:
+        time.sleep(0.005)  # so that a replica that is killed has a batch
+        return [x[0] for x in inputs]
+
+    with running_cluster("docker") as conn:
+        create_endpoint(conn, "patient", "doubles", predict, slo_micros=10_000_000, num_replicas=2)
+        create_endpoint(conn, "quick", "doubles", predict, slo_micros=int(_SLO_S * 1e6))
+        yield conn
+
+
+@pytest.fixture(autouse=True)
+def _configuration_is_kept(cluster: ClipperConnection) -> Iterator[None]:
+    before = _configuration(cluster)
+    yield
+    eventually(lambda: _all_are_connected(cluster), within_s=_SILENCE_S + _BACK_S, what="all replicas are connected")
+    assert _configuration(cluster) == before
+    for application in ("patient", "quick"):
+        assert not query(cluster, application, {"input": [time.monotonic()]})[1]["default"]
+
+
+def _configuration(conn: ClipperConnection) -> list:
+    return [conn.get_all_apps(verbose=True), conn.get_all_models(verbose=True)]
+
+
+def _all_are_connected(conn: ClipperConnection) -> bool:
+    connected = sorted(replica["model_name"] for replica in conn.get_all_model_replicas(verbose=True))
+    return connected == ["patient", "patient", "quick"]
+
+
+def _replica_of(conn: ClipperConnection, model: str) -> Any:
+    return next(c for c in containers_of(conn, "replica") if c.labels["ai.clipper.model.name"] == model)
+
+
+def _is_running(container: Any) -> bool:
+    container.reload()
+    return container.status == "running"
+
+
+def _serves(conn: ClipperConnection, application: str) -> bool:
+    status, reply = query(conn, application, {"input": [time.monotonic()]})
+    return status == 200 and not reply["default"]
+
+
+def _check_all_were_predicted(load: Load) -> None:
+    assert {(reply.status, reply.body["default"]) for reply in load.replies} == {(200, False)}
+    assert all(reply.body["output"] == reply.value for reply in load.replies)
+
+
+def _check_all_were_answered_in_time(load: Load) -> None:
+    """Predictions, and defaults while there were none; none later than the SLO, as far as a client can tell."""
+    assert {reply.status for reply in load.replies} == {200}
+    reasons = {reply.body["default_reason"] for reply in load.replies if reply.body["default"]}
+    assert reasons
+    assert reasons <= {"model_too_slow", "queued_too_long", "no_ready_replica"}
+    assert max(reply.latency_s for reply in load.replies) < _SLO_S + _GRACE_S
+    assert not load.replies[-1].body["default"]
+
+
+# --- killed
+
+
+def test_a_replica_killed_by_hand_loses_no_query_and_is_started_again(cluster: ClipperConnection) -> None:
+    with Load(cluster.get_query_addr(), "patient") as load:
+        load.wait_for(200)
+        for replica in [c for c in containers_of(cluster, "replica") if c.labels["ai.clipper.model.name"] == "patient"]:
+            replica.kill()
+            load.wait_for(100)
+            eventually(lambda: _all_are_connected(cluster), within_s=_BACK_S, what="both replicas are back")
+        load.wait_for(100)
+    _check_all_were_predicted(load)
+
+
+def test_a_crash_is_mended_by_the_engine_alone(cluster: ClipperConnection) -> None:
+    cluster.cm._end_watch()  # as when the notebook is closed
+    try:
+        for role in ("replica", "management_frontend", "redis", "query_frontend"):
+            container = container_of(cluster, role)
+            os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+            eventually(
+                lambda container=container: _is_running(container) and container.attrs["RestartCount"] > 0,
+                within_s=_BACK_S, what=f"{role} runs again",
+            )  # fmt: skip
+        eventually(lambda: _admin_answers(cluster), within_s=_BACK_S, what="admin calls work again")
+        eventually(lambda: _all_are_connected(cluster), within_s=_BACK_S, what="replicas are connected again")
+        eventually(lambda: _can_query(cluster), within_s=_BACK_S, what="the query frontend serves again")
+        # Killed by hand is another matter: that needs a connected notebook.
+        killed = _replica_of(cluster, "quick")
+        killed.kill()
+        time.sleep(2.0)
+        assert not _is_running(killed)
+    finally:
+        cluster.cm._begin_watch()
+    eventually(lambda: _serves(cluster, "quick"), within_s=_BACK_S, what="the replica is back with the watcher")
+
+
+def test_a_killed_query_frontend_is_back_with_its_configuration_and_replicas(cluster: ClipperConnection) -> None:
+    with Load(cluster.get_query_addr(), "patient") as load:
+        load.wait_for(100)
+        container_of(cluster, "query_frontend").kill()
+        eventually(lambda: _can_query(cluster), within_s=_BACK_S, what="the query frontend serves again")
+        load.wait_for(100)
+    statuses = [reply.status for reply in load.replies]
+    assert set(statuses) == {0, 200}
+    served = [reply for reply in load.replies if reply.status == 200]
+    assert {reply.body.get("default_reason") for reply in served} <= {None, "no_ready_replica"}
+    assert not load.replies[-1].body["default"]
+
+
+def _can_query(conn: ClipperConnection) -> bool:
+    try:
+        return _serves(conn, "patient")
+    except (OSError, ValueError):
+        return False
+
+
+@pytest.mark.parametrize("role", ["management_frontend", "redis"])
+def test_predictions_never_notice_that_the_rest_is_killed(cluster: ClipperConnection, role: str) -> None:
+    with Load(cluster.get_query_addr(), "patient") as load:
+        load.wait_for(50)
+        container_of(cluster, role).kill()
+        load.wait_for(50)
+        eventually(lambda: _admin_answers(cluster), within_s=_BACK_S, what="admin calls work again")
+        cluster.register_application("afterwards", "doubles", "0", 1_000_000)
+        assert query(cluster, "afterwards", {"input": []})[1]["default_reason"] == "not_linked"
+        cluster.unregister_application("afterwards")
+        load.wait_for(50)
+    _check_all_were_predicted(load)
+
+
+def _admin_answers(conn: ClipperConnection) -> bool:
+    try:
+        conn.get_all_apps()
+    except (StateUnavailableError, ClusterUnreachableError):
+        return False
+    return True
+
+
+# --- paused
+
+
+@contextlib.contextmanager
+def _paused(container: Any) -> Iterator[None]:
+    container.pause()
+    try:
+        yield
+    finally:
+        container.unpause()
+
+
+def test_a_paused_replica_lets_every_reply_leave_by_the_slo_and_serves_on(cluster: ClipperConnection) -> None:
+    with Load(cluster.get_query_addr(), "quick") as load:
+        load.wait_for(100)
+        with _paused(_replica_of(cluster, "quick")):
+            load.wait_for(24)
+        eventually(lambda: _serves(cluster, "quick"), within_s=_BACK_S, what="the replica serves again")
+        load.wait_for(100)
+    _check_all_were_answered_in_time(load)
+
+
+def test_a_paused_query_frontend_answers_everything_when_it_goes_on(cluster: ClipperConnection) -> None:
+    with Load(cluster.get_query_addr(), "patient") as load:
+        load.wait_for(50)
+        with _paused(container_of(cluster, "query_frontend")):
+            time.sleep(1.0)
+        load.wait_for(50)
+    _check_all_were_predicted(load)
+
+
+def test_paused_redis_stops_admin_calls_with_a_clear_error_and_no_prediction(cluster: ClipperConnection) -> None:
+    with Load(cluster.get_query_addr(), "patient") as load:
+        load.wait_for(50)
+        with _paused(container_of(cluster, "redis")):
+            started_s = time.monotonic()
+            with pytest.raises(StateUnavailableError, match="Redis does not answer"):
+                cluster.register_application("never", "doubles", "0", 1000)
+            assert time.monotonic() - started_s < 15
+            load.wait_for(50)
+        eventually(lambda: _admin_answers(cluster), within_s=_BACK_S, what="admin calls work again")
+        load.wait_for(50)
+    # What was refused as not carried out may not appear later; what was in doubt may, and then is taken back.
+    if "never" in cluster.get_all_apps():
+        cluster.unregister_application("never")
+    _check_all_were_predicted(load)
+
+
+# --- disconnected
+
+
+@contextlib.contextmanager
+def _disconnected(network: Any, container: Any, aliases: list[str]) -> Iterator[None]:
+    network.disconnect(container)
+    try:
+        yield
+    finally:
+        network.connect(container, aliases=aliases)
+
+
+def test_a_disconnected_replica_lets_every_reply_leave_by_the_slo_and_comes_back(cluster: ClipperConnection) -> None:
+    with Load(cluster.get_query_addr(), "quick", num_clients=2, max_s=60.0) as load:
+        load.wait_for(50)
+        with _disconnected(network_of(cluster, "models"), _replica_of(cluster, "quick"), []):
+            load.wait_for(8)
+        eventually(lambda: _serves(cluster, "quick"), within_s=_SILENCE_S + _BACK_S, what="the replica serves again")
+        load.wait_for(50)
+    _check_all_were_answered_in_time(load)
+
+
+def test_predictions_go_on_without_the_private_network(cluster: ClipperConnection) -> None:
+    frontend = container_of(cluster, "query_frontend")
+    with Load(cluster.get_query_addr(), "patient") as load:
+        load.wait_for(50)
+        with _disconnected(network_of(cluster, "private"), frontend, ["query_frontend-0"]):
+            load.wait_for(100)
+            time.sleep(1.0)
+        load.wait_for(50)
+        cluster.register_application("afterwards", "doubles", "0", 1_000_000)
+        assert query(cluster, "afterwards", {"input": []})[1]["default_reason"] == "not_linked"
+        cluster.unregister_application("afterwards")
+    _check_all_were_predicted(load)

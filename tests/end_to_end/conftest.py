@@ -1,4 +1,8 @@
-"""Embedded clusters: one for a whole file where tests do not disturb each other, and one per test where they do."""
+"""Clusters of both kinds: one for a whole file where tests do not disturb each other, and one per test where they do.
+
+Every test that asks for one of these fixtures runs twice, against processes and against containers, which behave alike.
+A file about one kind alone overrides ``kind``.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,21 @@ from clipper_nb import ClipperConnection
 from tests.support.clusters import running_cluster
 
 
+@pytest.fixture(scope="module", params=["local", pytest.param("docker", marks=pytest.mark.docker)])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which container manager runs the cluster."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def shared() -> Iterator[ClipperConnection]:
+def shared(kind: str) -> Iterator[ClipperConnection]:
     """A cluster that a file's tests share; each uses names of its own."""
-    with running_cluster() as conn:
+    with running_cluster(kind) as conn:
         yield conn
 
 
 @pytest.fixture
-def conn() -> Iterator[ClipperConnection]:
+def conn(kind: str) -> Iterator[ClipperConnection]:
     """A cluster of the test's own."""
-    with running_cluster() as conn:
+    with running_cluster(kind) as conn:
         yield conn

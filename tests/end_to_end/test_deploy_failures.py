@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import threading
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +28,7 @@ from clipper_nb import (
     StartTimeoutError,
 )
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from tests.support.clusters import query
+from tests.support.clusters import new_manager, query, running_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -56,10 +58,21 @@ def _load_hangs() -> None:
 
 
 @pytest.fixture(scope="module")
-def served(shared: ClipperConnection) -> ClipperConnection:
+def markers() -> Iterator[Path]:
+    """A folder of this machine in which replicas may make files: containers too see it, under the same path."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o777)  # containers run as a user of their own
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def served(kind: str, markers: Path) -> Iterator[ClipperConnection]:
     """A cluster whose model 'm' has a version that serves."""
-    create_endpoint(shared, "m", "doubles", lambda inputs: ["old" for _ in inputs], slo_micros=5_000_000)
-    return shared
+    volumes = {"volumes": {str(markers): {"bind": str(markers), "mode": "rw"}}}
+    options = {"model_container_kwargs": volumes} if kind == "docker" else {}
+    with running_cluster(kind, manager=new_manager(kind, **options)) as conn:
+        create_endpoint(conn, "m", "doubles", lambda inputs: ["old" for _ in inputs], slo_micros=5_000_000)
+        yield conn
 
 
 def _check_nothing_changed(conn: ClipperConnection) -> None:
@@ -140,8 +153,8 @@ def test_a_load_that_hangs_ends_at_the_deadline_and_shows_where(served: ClipperC
     _check_nothing_changed(served)
 
 
-def test_one_failing_replica_of_several_fails_the_deploy(served: ClipperConnection, tmp_path: object) -> None:
-    marker = str(tmp_path) + "/second"
+def test_one_failing_replica_of_several_fails_the_deploy(served: ClipperConnection, markers: Path) -> None:
+    marker = str(markers / f"second-{served.cm.cluster_name}")
 
     def second_fails() -> None:
         try:
@@ -198,8 +211,8 @@ def test_a_failed_endpoint_leaves_no_application_and_can_be_tried_again(served: 
     _check_nothing_changed(served)
 
 
-def test_scaling_up_that_fails_keeps_the_replicas_there_are(served: ClipperConnection, tmp_path: object) -> None:
-    marker = str(tmp_path) + "/first"
+def test_scaling_up_that_fails_keeps_the_replicas_there_are(served: ClipperConnection, markers: Path) -> None:
+    marker = str(markers / f"first-{served.cm.cluster_name}")
 
     def only_first_loads() -> OnLoad:
         os.close(os.open(marker, os.O_CREAT | os.O_EXCL))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,9 @@ import textwrap
 from pathlib import Path
 
 import numpy as np
+import packaging
 import pytest
+import sklearn
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
@@ -30,7 +33,9 @@ def test_a_closure_over_a_fitted_model_answers_as_the_model_does(shared: Clipper
     def predict(inputs: list) -> np.ndarray:
         return model.predict(np.stack(inputs))
 
-    create_endpoint(shared, "digits", "doubles", predict, slo_micros=SLO_MICROS)
+    # A container has NumPy alone; in the embedded cluster, which has the notebook's packages, pip finds it there.
+    packages = [f"scikit-learn=={sklearn.__version__}"]
+    create_endpoint(shared, "digits", "doubles", predict, slo_micros=SLO_MICROS, pkgs_to_install=packages)
     images = digits.data[800:1000]
     predictions = shared.predict_batch("digits", images)
     assert [prediction.output for prediction in predictions] == model.predict(images).tolist()
@@ -55,7 +60,7 @@ def test_functions_and_classes_of_cells_travel(shared: ClipperConnection, tmp_pa
     script = textwrap.dedent(
         f"""
         import dataclasses
-        from clipper_nb import ClipperConnection, LocalContainerManager
+        from clipper_nb import ClipperConnection, {type(shared.cm).__name__}
         from clipper_nb.deployers.python import create_endpoint
         import beside_the_notebook
 
@@ -68,7 +73,7 @@ def test_functions_and_classes_of_cells_travel(shared: ClipperConnection, tmp_pa
         def helper(x):
             return beside_the_notebook.double(float(x[0]))
 
-        conn = ClipperConnection(LocalContainerManager({shared.cm.cluster_name!r}))
+        conn = ClipperConnection({type(shared.cm).__name__}({shared.cm.cluster_name!r}))
         conn.connect()
         create_endpoint(conn, "cells", "doubles", Cell(10.0), slo_micros={SLO_MICROS})
         """
@@ -112,27 +117,30 @@ def test_inputs_stay_valid_after_the_call(shared: ClipperConnection) -> None:
     assert output == [[float(i)] for i in range(20)]
 
 
-def test_packages_are_installed_for_one_version_alone_on_top_of_the_notebooks(shared: ClipperConnection) -> None:
+def test_packages_are_installed_for_one_version_alone(shared: ClipperConnection, kind: str) -> None:
     def predict(inputs: list) -> list:
-        import packaging
-        import sklearn
+        def version_of(name: str) -> str | None:
+            try:
+                return importlib.import_module(name).__version__
+            except ImportError:
+                return None
 
-        return [{"packaging": packaging.__version__, "sklearn": sklearn.__version__} for _ in inputs]
+        return [{name: version_of(name) for name in ("packaging", "sklearn")} for _ in inputs]
 
-    import packaging
-    import sklearn
-
+    # Below its own packages a process of the embedded cluster sees the notebook's; a container has none of them.
+    notebooks = {"packaging": packaging.__version__, "sklearn": sklearn.__version__}
+    around = notebooks if kind == "local" else dict.fromkeys(notebooks)
     other = "24.0" if packaging.__version__ != "24.0" else "23.2"
     create_endpoint(shared, "packed", "ints", predict, slo_micros=SLO_MICROS, pkgs_to_install=[f"packaging=={other}"])
     deploy_python_closure(shared, "packed", 2, "ints", predict)
-    assert shared.predict("packed", [1], version=1).output == {"packaging": other, "sklearn": sklearn.__version__}
-    assert shared.predict("packed", [1], version=2).output["packaging"] == packaging.__version__
+    assert shared.predict("packed", [1], version=1).output == {**around, "packaging": other}
+    assert shared.predict("packed", [1], version=2).output == around
 
 
-def test_the_bundle_is_removed(shared: ClipperConnection) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("clipper_nb-*"))
+def test_the_bundle_is_removed(shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     create_endpoint(shared, "removed", "ints", lambda xs: [1 for _ in xs], slo_micros=SLO_MICROS)
-    assert set(Path(tempfile.gettempdir()).glob("clipper_nb-*")) <= before
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:

@@ -29,8 +29,8 @@ def describe(inputs: list) -> list:
 
 
 @pytest.fixture(scope="module")
-def conn() -> Iterator[ClipperConnection]:
-    with running_cluster(max_body_size_bytes=MAX_BODY_SIZE_BYTES) as conn:
+def conn(kind: str) -> Iterator[ClipperConnection]:
+    with running_cluster(kind, max_body_size_bytes=MAX_BODY_SIZE_BYTES) as conn:
         for input_type in ("ints", "floats", "doubles", "bytes", "strings"):
             create_endpoint(conn, input_type, input_type, describe, slo_micros=5_000_000)
         yield conn

@@ -1,4 +1,4 @@
-"""Embedded clusters for tests: each with a name of its own, and proof that nothing of it stays."""
+"""Clusters for tests, processes or containers: each with a name of its own, and proof that nothing of it stays."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ from typing import Any
 
 import psutil
 
-from clipper_nb import ClipperConnection, LocalContainerManager
-from clipper_nb.protocol.environment import CLUSTER_FOLDER
+from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.protocol.environment import CLUSTER_FOLDER, LABEL_CLUSTER
+
+_MANAGERS: dict[str, Callable[..., ContainerManager]] = {
+    "local": LocalContainerManager,
+    "docker": DockerContainerManager,
+}
 
 
 def new_cluster_name() -> str:
@@ -23,23 +30,69 @@ def new_cluster_name() -> str:
     return f"test-{uuid.uuid4().hex[:8]}"
 
 
+def new_manager(kind: str, cluster_name: str | None = None, **options: Any) -> ContainerManager:
+    """Return a manager whose cluster does not run yet, by default of a new name, on free ports."""
+    ports = {"clipper_query_port": 0, "clipper_management_port": 0, "clipper_rpc_port": 0}
+    return _MANAGERS[kind](cluster_name or new_cluster_name(), **{**ports, **options})
+
+
 @contextlib.contextmanager
-def running_cluster(**start_options: Any) -> Iterator[ClipperConnection]:
-    """Give a connection to a fresh cluster, and see afterwards that no process or file of it is left."""
-    manager = LocalContainerManager(
-        new_cluster_name(), clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0
-    )
+def running_cluster(
+    kind: str = "local", *, manager: ContainerManager | None = None, **start_options: Any
+) -> Iterator[ClipperConnection]:
+    """Give a connection to a fresh cluster, and see afterwards that nothing of it is left."""
+    with removed_afterwards(manager or new_manager(kind)) as conn:
+        conn.start_clipper(**start_options)
+        yield conn
+
+
+@contextlib.contextmanager
+def removed_afterwards(manager: ContainerManager) -> Iterator[ClipperConnection]:
+    """Give a connection that may start a cluster, and see afterwards that nothing of the cluster is left."""
     conn = ClipperConnection(manager)
-    conn.start_clipper(**start_options)
     try:
         yield conn
     finally:
-        conn.stop_all()
-        assert leftovers(manager) == []
+        images = _images(manager)
+        try:
+            conn.stop_all()
+            assert leftovers(manager) == []
+            assert _images(manager) == images  # they are the user's, who may start another cluster from them
+        finally:
+            release(manager)
 
 
-def leftovers(manager: LocalContainerManager) -> list[str]:
-    """Return what is left of a cluster: command lines of processes, and its folder."""
+def release(manager: ContainerManager) -> None:
+    """Remove the images of a cluster that does not run any more, and close the connections to the engine."""
+    if isinstance(manager, DockerContainerManager):
+        manager.remove_images()
+        assert _images(manager) == []
+        manager.docker_client.close()
+        manager._engine.stream_client.close()
+
+
+def leftovers(manager: ContainerManager) -> list[str]:
+    """Return what is left of a cluster, without its images: nothing when it was stopped."""
+    if isinstance(manager, DockerContainerManager):
+        return _labelled_things(manager)
+    assert isinstance(manager, LocalContainerManager)
+    return _processes_and_folder(manager)
+
+
+def _labelled_things(manager: DockerContainerManager) -> list[str]:
+    """Return the names of the cluster's containers, networks and volumes."""
+    client = manager.docker_client
+    wanted = {"label": f"{LABEL_CLUSTER}={manager.cluster_name}"}
+    found = [
+        *client.containers.list(all=True, ignore_removed=True, filters=wanted),
+        *client.networks.list(filters=wanted),
+        *client.volumes.list(filters=wanted),
+    ]
+    return [thing.name for thing in found]
+
+
+def _processes_and_folder(manager: LocalContainerManager) -> list[str]:
+    """Return the command lines of the cluster's processes, and its folder."""
     folder = manager._folder.path
     found = [str(folder)] if folder.exists() else []
     for process in psutil.process_iter():
@@ -49,19 +102,41 @@ def leftovers(manager: LocalContainerManager) -> list[str]:
     return found
 
 
-def pid_of(conn: ClipperConnection, role: str) -> int:
-    """Return the process that runs now in *role*."""
+def _images(manager: ContainerManager) -> list[str]:
+    """Return the tags of the cluster's model versions; images of the embedded cluster lie in its folder."""
+    if not isinstance(manager, DockerContainerManager):
+        return []
+    return [tag for image in manager.get_images() if image.cluster for tag in image.tags]
+
+
+def observe(conn: ClipperConnection, role: str | None = None) -> list[ObservedContainer]:
+    """Return the containers of the cluster in *role*, or all of them, as its manager sees them."""
     manager = conn.cm
-    assert isinstance(manager, LocalContainerManager)
-    pids = [container.pid for container in manager._observe() if container.role == role and container.pid]
-    return pids[0]
+    if isinstance(manager, DockerContainerManager):
+        containers = manager._containers.observe()
+    else:
+        assert isinstance(manager, LocalContainerManager)
+        containers = manager._observe()
+    return [container for container in containers if role in (None, container.role)]
+
+
+def pid_of(conn: ClipperConnection, role: str) -> int:
+    """Return the process that runs now in *role*; of a container its first one, as this machine numbers it."""
+    return next(container.pid for container in observe(conn, role) if container.pid)
 
 
 def kill(conn: ClipperConnection, role: str) -> int:
-    """Kill the process in *role* with SIGKILL, and return its process id."""
+    """Kill the process in *role* with SIGKILL, which to the Docker Engine too is a crash; return its process id."""
     pid = pid_of(conn, role)
     os.kill(pid, signal.SIGKILL)
     return pid
+
+
+def freeze(conn: ClipperConnection, role: str) -> None:
+    """Stop the process in *role* with SIGSTOP: it holds its sockets and does nothing. ``kill`` ends it."""
+    first = psutil.Process(pid_of(conn, role))
+    for process in (first, *first.children(recursive=True)):  # a container's first process only minds the others
+        process.suspend()
 
 
 def eventually(is_true: Callable[[], Any], *, within_s: float, what: str) -> float:

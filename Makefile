@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-docker test test-fast check bench engine clean
+.PHONY: demo demo-docker test test-fast check bench bench-quick engine clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -28,6 +28,10 @@ check: $(STAMP)           ## style, types, import rules
 bench: $(STAMP) engine    ## start-up times against their targets, without Docker and with it
 	$(PY) benchmarks/startup.py
 	$(PY) benchmarks/docker_startup.py
+
+bench-quick: $(STAMP)     ## throughput and latency beside the fastest HTTP server that Python has
+	command -v wrk >/dev/null || scripts/install-packages wrk
+	$(PY) benchmarks/throughput.py
 
 engine: $(STAMP)          ## a Docker engine that answers, with base images of the environment's Python
 	PYTHON_MINOR=$$($(PY) -c 'import sys; print(sys.version_info.minor)') scripts/engine-up

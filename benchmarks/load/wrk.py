@@ -1,0 +1,51 @@
+"""Runs wrk and reads what it prints."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_SCRIPT = Path(__file__).with_name("distinct.lua")
+_UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run of wrk saw."""
+
+    requests_per_s: float
+    p50_ms: float
+    p99_ms: float
+    num_errors: int
+    """Replies other than 200, broken connections and time-outs."""
+
+
+def run_wrk(address: str, path: str, *, num_connections: int, num_doubles: int, duration_s: int) -> Load:
+    """Send distinct inputs from *num_connections* clients, each waiting for its answer."""
+    command = [
+        "wrk", "-t1", f"-c{num_connections}", f"-d{duration_s}s", "--latency", "--timeout", "5s", "-s", str(_SCRIPT),
+        f"http://{address}{path}", "--", str(num_doubles),
+    ]  # fmt: skip
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=duration_s + 30, check=True)
+    text = finished.stdout
+    broken = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    return Load(
+        requests_per_s=float(_find(r"Requests/sec:\s+([\d.]+)", text)[1]),
+        p50_ms=_milliseconds(_find(r"\n\s+50%\s+([\d.]+)([a-z]+)", text)),
+        p99_ms=_milliseconds(_find(r"\n\s+99%\s+([\d.]+)([a-z]+)", text)),
+        num_errors=sum(map(int, broken.groups() if broken else ())) + int(refused[1] if refused else 0),
+    )
+
+
+def _find(pattern: str, text: str) -> re.Match[str]:
+    match = re.search(pattern, text)
+    if match is None:
+        raise RuntimeError(f"wrk printed something else than expected:\n{text}")
+    return match
+
+
+def _milliseconds(match: re.Match[str]) -> float:
+    return float(match[1]) * _UNITS_MS[match[2]]

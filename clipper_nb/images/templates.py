@@ -16,7 +16,7 @@ HOME = "/opt/clipper_nb"
 USER = "10001:10001"
 """Who runs in a container: nobody that a base image or a host is likely to know."""
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
-"""Settings of pip that reach a build when the notebook has them."""
+"""Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
 _READY_FILE = "/tmp/clipper_nb_is_ready"
 WRONG_PYTHON = "clipper_nb.wrong_python"
 """What a build prints before the version when the base image has another Python than the notebook."""

@@ -1,0 +1,74 @@
+"""The wheel alone is enough: installed away from any checkout, it builds its images and serves a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from clipper_nb import DockerContainerManager
+from tests.support.clusters import leftovers, new_cluster_name, release
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
+
+CHECKOUT = Path(__file__).parents[1]
+
+PROGRAM = """
+import json, sys
+import clipper_nb
+from clipper_nb import ClipperConnection, DockerContainerManager
+from clipper_nb.deployers.python import create_endpoint
+from clipper_nb.images.library import library_files
+from clipper_nb.images.templates import templates_folder
+
+name = sys.argv[1]
+manager = DockerContainerManager(name, clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0)
+with ClipperConnection(manager) as conn:
+    create_endpoint(conn, "total", "doubles", lambda inputs: [x.sum() for x in inputs], slo_micros=5_000_000)
+    prediction = conn.predict("total", [1.0, 2.0])
+    print(json.dumps({
+        "output": prediction.output, "default": prediction.default, "package": clipper_nb.__file__,
+        "templates": str(templates_folder()), "library": sorted(map(str, library_files().values())),
+    }))
+"""
+
+
+def _run(command: list[str], **arguments: object) -> str:
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=110, **arguments)  # type: ignore[call-overload]
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return str(finished.stdout)
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> str:
+    """The Python of an environment that has the wheel, with what a notebook needs, and nothing else."""
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    _run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path / "wheels"), str(CHECKOUT)])
+    (wheel,) = (tmp_path / "wheels").iterdir()
+    _run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "environment")])
+    python = str(tmp_path / "environment" / "bin" / "python")
+    _run([*pip, "--python", python, "install", "--quiet", f"{wheel}[notebook]"])
+    return python
+
+
+def test_installed_wheel_deploys_on_docker(python: str, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    manager = DockerContainerManager(new_cluster_name())
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    try:
+        printed = _run([python, "-c", PROGRAM, manager.cluster_name], cwd=elsewhere, env=environment)
+        assert leftovers(manager) == []
+    finally:
+        manager.stop_all(graceful=False)
+        release(manager)
+    told = json.loads(printed)
+    assert (told["output"], told["default"]) == (3.0, False)
+    installed = str(tmp_path / "environment")
+    assert [
+        path for path in (told["package"], told["templates"], *told["library"]) if not path.startswith(installed)
+    ] == []

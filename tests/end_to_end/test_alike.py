@@ -1,0 +1,266 @@
+"""One scripted session on a fresh cluster of each kind: every REST reply is the same, to the letter."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from clipper_nb import ClipperConnection
+from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from clipper_nb.runtime.management_frontend.handlers import _ADMIN_ROUTES
+from tests.support.clusters import http_request, running_cluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.docker]
+
+Entry = tuple[str, str, int, Any]
+"""Method and path, with the request's body; status; the reply's body."""
+
+# What may differ between two runs of one session on one cluster too.
+VARYING = [
+    (r'"query_id": \d+', '"query_id": "QUERY"'),
+    (r'"registered_at": [\d.e]+', '"registered_at": "TIME"'),
+    (r"\d+(\.\d+)? ms", "N ms"),
+]
+
+
+class Transcript:
+    """Asks a cluster and keeps what it answers."""
+
+    def __init__(self, conn: ClipperConnection) -> None:
+        self.entries: list[Entry] = []
+        self._conn = conn
+
+    def predict(self, application: str, body: Any) -> None:
+        """Send a predict request: text as it is, everything else as JSON."""
+        self.query("POST", f"/{application}/predict", body)
+
+    def query(self, method: str, path: str, body: Any = None) -> None:
+        """Ask the query frontend."""
+        self._ask(self._conn.get_query_addr(), method, path, body, {})
+
+    def admin(self, call: str, body: Any = None, *, method: str = "POST", token: str | None = None) -> None:
+        """Ask the management frontend, with the right token unless another is given."""
+        token = self._conn.cm.get_admin_token() if token is None else token
+        self.management(method, f"/admin/{call}", body, {"Authorization": f"Bearer {token}"})
+
+    def management(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> None:
+        """Ask the management frontend for any path."""
+        self._ask(self._conn.get_admin_addr(), method, path, body, headers or {})
+
+    def state(self) -> None:
+        """Ask for everything that the cluster has."""
+        for listing in ("get_all_applications", "get_all_models", "get_all_containers"):
+            self.admin(listing, {"verbose": False})
+            self.admin(listing, {"verbose": True})
+        self.query("GET", "/readyz")
+        self.management("GET", "/readyz")
+
+    def metrics(self) -> None:
+        """Ask both frontends for their metrics and keep what they are called, with their labels."""
+        for address in (self._conn.get_query_addr(), self._conn.get_admin_addr()):
+            status, text = http_request(address, "GET", "/metrics")
+            series = {line.rpartition(" ")[0] for line in text.splitlines() if line.startswith("clipper_")}
+            self.entries.append(("GET", "/metrics", status, sorted(series)))
+
+    def _ask(self, address: str, method: str, path: str, body: Any, headers: dict[str, str]) -> None:
+        sent = body if body is None or isinstance(body, str) else json.dumps(body)
+        status, reply = http_request(address, method, path, sent, headers)
+        self.entries.append((method, f"{path} {sent}"[:200], status, self._normalised(reply)))
+
+    def _normalised(self, reply: Any) -> Any:
+        text = json.dumps(reply).replace(self._conn.cm.cluster_name, "CLUSTER")
+        for pattern, replacement in VARYING:
+            text = re.sub(pattern, replacement, text)
+        return json.loads(text)
+
+
+def describe(inputs: list) -> list:
+    """Return what the function saw of each input."""
+    return [x if isinstance(x, str) else {"type": str(x.dtype), "value": x.tolist()} for x in inputs]
+
+
+def do_as_told(inputs: list) -> Any:
+    """Do what the first input says, well or badly."""
+    order = inputs[0]
+    if order == "raise":
+        raise ValueError("no such digit\nsecond line")
+    if order == "sleep":
+        time.sleep(1.0)
+    outputs: dict[str, Any] = {
+        "few": [], "many": [1, 2], "one": 7, "text": "7", "object": [object()], "none": [None], "nan": [float("nan")],
+        "bytes": [b"bytes"], "json": ['{"a": [1]}'], "nested": [{"a": (1, 2.5, True)}], "naïve": ["naïve 🦔"],
+    }  # fmt: skip
+    return outputs.get(order, list(inputs))
+
+
+def applications(conn: ClipperConnection, ask: Transcript) -> None:
+    """An application is registered, linked, unlinked, unregistered."""
+    ask.state()
+    ask.predict("app", {"input": [1]})
+    conn.register_application("app", "doubles", "-1.0", 5_000_000)
+    ask.predict("app", {"input": [1]})
+    deploy_python_closure(conn, "m", 1, "doubles", lambda xs: [f"first {x.sum():g}" for x in xs], labels=["a", "b"])
+    ask.predict("app", {"input": [1]})
+    conn.link_model_to_app("app", "m")
+    ask.predict("app", {"input": [1, 2]})
+    ask.state()
+    conn.unlink_model_from_app("app", "m")
+    ask.predict("app", {"input": [1, 2]})
+    ask.query("GET", "/readyz?app=app")
+    conn.link_model_to_app("app", "m")
+
+
+def versions(conn: ClipperConnection, ask: Transcript) -> None:
+    """Versions follow each other, are rolled back, are asked for, are scaled and stopped."""
+    deploy_python_closure(conn, "m", "2.0_rc1", "doubles", lambda xs: ["second" for _ in xs], batch_size=3)
+    ask.predict("app", {"input": [3]})
+    ask.predict("app", {"input": [3], "version": 1})
+    ask.predict("app", {"input": [3], "version": "2.0_rc1"})
+    ask.predict("app", {"input": [3], "version": "9"})
+    ask.predict("app", {"input_batch": [[3], [4]], "version": "9"})
+    conn.set_model_version("m", 1)
+    ask.predict("app", {"input": [4]})
+    conn.set_num_replicas("m", 2)
+    ask.predict("app", {"input_batch": [[float(i)] for i in range(10)]})
+    ask.state()
+    conn.set_num_replicas("m", 0)
+    ask.predict("app", {"input": [5]})
+    ask.query("GET", "/readyz")
+    conn.set_num_replicas("m", 1)
+    ask.predict("app", {"input": [5]})
+    conn.stop_inactive_model_versions(["m"])
+    ask.predict("app", {"input": [6], "version": "2.0_rc1"})
+    ask.state()
+    conn.stop_models(["m"])
+    ask.predict("app", {"input": [7]})
+    ask.state()
+    conn.unregister_application("app")
+    ask.predict("app", {"input": [7]})
+
+
+def inputs_of_each_type(conn: ClipperConnection, ask: Transcript) -> None:
+    """Good ones, empty ones, and those that do not fit."""
+    good = {
+        "ints": [1, -2, 2147483647], "floats": [1, 2.5], "doubles": [1, 1e300], "strings": "naïve 🦔",
+        "bytes": base64.b64encode(b"\x00\x7f\xff").decode(),
+    }  # fmt: skip
+    for input_type, value in good.items():
+        create_endpoint(conn, input_type, input_type, describe, "default", slo_micros=5_000_000)
+        ask.predict(input_type, {"input": value})
+        ask.predict(input_type, {"input_batch": [value] * 3})
+        for other in ([], "", "a$k=", [1.5], [2**31], [1, True], ["x"], [None], [[1]], 5, None, {}):
+            ask.predict(input_type, {"input": other})
+            ask.predict(input_type, {"input_batch": [value, other]})
+
+
+def bodies(conn: ClipperConnection, ask: Transcript) -> None:
+    """Bodies, paths and methods that are wrong, and those that only look so."""
+    for body in (
+        "", "not json", "[1]", "{}", '{"input": [1]} x', '{"input": [NaN]}', '{"version": "1"}', '{"input_batch": []}',
+        '{"input": [1], "input_batch": [[1]]}', '{"input": [1], "uid": 3}', '{"input": [1], "version": [1]}',
+        '{"input_batch": [[7]]}', "[" * 50_000,
+    ):  # fmt: skip
+        ask.predict("doubles", body)
+    for method, path in (
+        ("POST", "/doubles/predict/"), ("POST", "/doubles/predict?x=1"), ("POST", "/nobody/predict"), ("POST", "/"),
+        ("POST", "/doubles/update"), ("GET", "/doubles/predict"), ("PUT", "/doubles/predict"), ("GET", "/doubles"),
+        ("GET", "/livez"), ("GET", "/readyz?app=nobody"), ("POST", "/metrics"),
+    ):  # fmt: skip
+        ask.query(method, path, {"input": [1]} if method == "POST" else None)
+
+
+def outputs(conn: ClipperConnection, ask: Transcript) -> None:
+    """What a model returns or raises, and one that takes too long."""
+    create_endpoint(conn, "told", "strings", do_as_told, '{"is": "default"}', slo_micros=5_000_000, batch_size=1)
+    for order in (
+        "raise", "few", "many", "one", "text", "object", "none", "nan", "bytes", "json", "nested", "naïve", "1.0",
+    ):  # fmt: skip
+        ask.predict("told", {"input": order})
+    ask.predict("told", {"input_batch": ["good", "raise", "better", "few"]})
+    conn.register_application("hurried", "strings", "too late", 100_000)
+    conn.link_model_to_app("hurried", "told")
+    ask.predict("hurried", {"input": "sleep"})
+    ask.state()
+
+
+def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
+    """Every call of the management frontend: well, badly, and by somebody who may not."""
+    application = {"name": "rest", "input_type": "ints", "default_output": "0", "latency_slo_micros": 1000}
+    version = {"model_name": "outside", "model_version": "1"}
+    links = {"app_name": "rest", "model_names": ["outside"]}
+    for call, body in (
+        ("add_app", application), ("add_app", application), ("add_app", {**application, "name": "a b"}),
+        ("add_app", {**application, "name": "metrics"}), ("add_app", {**application, "input_type": "numbers"}),
+        ("add_app", {**application, "latency_slo_micros": 0}), ("add_app", {**application, "default_output": 1}),
+        ("add_model", {**version, "input_type": "ints", "labels": ["x"]}), ("add_model", version),
+        ("add_model", {**version, "input_type": "ints"}), ("add_model", {**version, "input_type": "x"}),
+        ("add_model", {**version, "input_type": "ints", "model_version": "a b"}),
+        ("add_model", {"model_name": "x", "model_version": "1", "input_type": "ints", "batch_size": 0}),
+        ("add_model_links", {**links, "model_names": []}), ("add_model_links", {**links, "model_names": ["nobody"]}),
+        ("add_model_links", {**links, "app_name": "nobody"}), ("add_model_links", {**links, "app_name": "strings"}),
+        ("add_model_links", links), ("add_model_links", links),
+        ("get_application", {"name": "rest"}), ("get_application", {"name": "nobody"}),
+        ("get_linked_models", {"app_name": "rest"}), ("get_linked_models", {"app_name": "nobody"}),
+        ("get_model", version), ("get_model", {**version, "model_version": "9"}),
+        ("get_model", {"model_name": "doubles", "model_version": "1"}),
+        ("get_current_model_version", version), ("get_current_model_version", {"model_name": "nobody"}),
+        ("set_model_version", version), ("set_model_version", {**version, "model_version": "9"}),
+        ("set_model_version", {**version, "model_name": "nobody"}),
+        ("get_container", {"model_name": "doubles", "model_version": "1", "replica_id": 0}),
+        ("get_container", {"model_name": "doubles", "model_version": "1", "replica_id": 9}),
+        ("get_all_applications", {"verbose": 1}), ("get_all_models", {}), ("get_all_containers", ""),
+        ("delete_model_links", links), ("delete_model_links", links),
+        ("delete_versioned_model", version), ("delete_versioned_model", version),
+        ("delete_app", {"name": "rest"}), ("delete_app", {"name": "rest"}),
+    ):  # fmt: skip
+        ask.admin(call, body)
+    for call in sorted(_ADMIN_ROUTES):
+        for body in ("{", "[]", "{}"):
+            ask.admin(call, body)
+        ask.admin(call, {}, token="wrong")
+        ask.admin(call, method="GET")
+    ask.admin("no_such_call", {})
+    for path in ("/admin/ping", "/livez", "/readyz", "/nothing"):
+        ask.management("GET", path)
+    ask.state()
+    ask.metrics()
+
+
+SESSION: list[Callable[[ClipperConnection, Transcript], None]] = [
+    applications, versions, inputs_of_each_type, bodies, outputs, admin_calls,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def transcripts() -> dict[str, dict[str, list[Entry]]]:
+    """Each part of the session as each kind of cluster answered it."""
+    found: dict[str, dict[str, list[Entry]]] = {}
+    for kind in ("local", "docker"):
+        with running_cluster(kind) as conn:
+            for part in SESSION:
+                transcript = Transcript(conn)
+                part(conn, transcript)
+                found.setdefault(part.__name__, {})[kind] = transcript.entries
+    return found
+
+
+@pytest.mark.parametrize("part", [part.__name__ for part in SESSION])
+def test_both_kinds_of_cluster_answer_alike(transcripts: dict[str, dict[str, list[Entry]]], part: str) -> None:
+    assert transcripts[part]["docker"] == transcripts[part]["local"]
+
+
+def test_the_session_has_what_matters(transcripts: dict[str, dict[str, list[Entry]]]) -> None:
+    entries = [entry for kinds in transcripts.values() for entry in kinds["local"]]
+    for call in _ADMIN_ROUTES:
+        statuses = {status for _, path, status, _ in entries if path.startswith(f"/admin/{call} ")}
+        assert 200 in statuses, call
+        assert {400, 401, 405} <= statuses, call
+    assert {status for _, _, status, _ in entries} == {200, 400, 401, 404, 405, 409, 503}
+    reasons = set(re.findall(r'"default_reason": "(\w+)"', json.dumps([reply for *_, reply in entries])))
+    assert reasons == {"not_linked", "no_ready_replica", "model_too_slow", "model_error"}

@@ -8,9 +8,8 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from clipper_nb.container_managers.docker_containers import (
     in_parallel,
     make_network,
     make_volume,
-    remove_networks_and_volumes,
+    remove_networks,
+    remove_volumes,
 )
 from clipper_nb.container_managers.docker_watch import DockerWatch
 from clipper_nb.container_managers.reconcile import reconcile_replicas
@@ -41,7 +41,7 @@ from clipper_nb.errors import (
 )
 from clipper_nb.images import templates
 from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
-from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
+from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.progress import QUIET, Progress, show_progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
@@ -181,14 +181,20 @@ class DockerContainerManager(ContainerManager):
             raise self._exists_error()
         images = self._core_images(options, progress)
         progress.step("Start Redis and both frontends")
-        with self._claimed_name(images[specs.MANAGEMENT_FRONTEND]):
-            try:
-                self._make_networks()
-                self._start_core(images, options)
-            except BaseException:
-                with contextlib.suppress(ClipperException):
+        start_id = secrets.token_hex(8)
+        try:
+            if not self._take_name(start_id):
+                raise self._exists_error()
+            remove_networks(self._engine, self.cluster_name)  # of a start that was ended half-way
+            for network_name in (docker_specs.private_network, docker_specs.models_network):
+                make_network(self._engine, self.cluster_name, network_name(self.cluster_name))
+            self._start_core(images, options)
+        except BaseException:
+            # Also when the user interrupts the cell. A cluster of this name that another has started must stay.
+            with contextlib.suppress(ClipperException):
+                if self._take_name(start_id):
                     self.stop_all(graceful=False)
-                raise
+            raise
         self._begin_watch()
 
     def connect(self) -> None:
@@ -233,7 +239,8 @@ class DockerContainerManager(ContainerManager):
         self._containers.stop(replicas, timeout_s=10 if graceful else 0)
         core = self._containers.find()
         self._containers.stop(core, timeout_s=10 if graceful else 0)
-        remove_networks_and_volumes(self._engine, self.cluster_name)
+        remove_networks(self._engine, self.cluster_name)
+        remove_volumes(self._engine, self.cluster_name)  # last: with it goes the name
 
     # --- replicas
 
@@ -362,39 +369,14 @@ class DockerContainerManager(ContainerManager):
                 self._engine.pull(image, progress)
         return {role: str(image) for role, image in images.items()}
 
-    @contextlib.contextmanager
-    def _claimed_name(self, image: str) -> Iterator[None]:
-        """Hold the cluster's name, which somebody else may be starting now, while it has no containers yet.
-
-        The engine may make two networks of one name, but never two containers: one that never runs is the claim.
-        """
-        name = docker_specs.container_name(self.cluster_name, "claim")
-        labels = docker_specs.cluster_labels(self.cluster_name)
-        docker = docker_module()
-        with translated(f"claiming the name '{self.cluster_name}'"):
-            try:
-                claim = self._engine.client.containers.create(image, name=name, labels=labels, network_mode="none")
-            except docker.errors.APIError as exc:
-                if exc.status_code == HTTPStatus.CONFLICT:
-                    raise self._exists_error() from exc
-                raise
-        try:
-            if len(self._containers.find()) > 1:  # somebody started it while we built images
-                raise self._exists_error()
-            yield
-        finally:
-            self._containers.stop([claim], timeout_s=0)
-
-    def _make_networks(self) -> None:
-        remove_networks_and_volumes(self._engine, self.cluster_name)
-        make_network(self._engine, self.cluster_name, docker_specs.private_network(self.cluster_name))
-        make_network(self._engine, self.cluster_name, docker_specs.models_network(self.cluster_name))
+    def _take_name(self, start_id: str) -> bool:
+        """Return whether this start of the cluster has its name: that is whose the volume for Redis is."""
+        return make_volume(self._engine, self.cluster_name, docker_redis.volume_name(self.cluster_name), start_id)
 
     def _start_core(self, images: Mapping[str, str], options: ClusterOptions) -> None:
         token, password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         redis = self._redis_variables
         if not self.external_redis:
-            make_volume(self._engine, self.cluster_name, docker_redis.volume_name(self.cluster_name))
             spec, redis = docker_redis.own_redis(password)
             self._start_container(spec, images[specs.REDIS], {}, self._extra)
         extra = self._extra
@@ -524,8 +506,9 @@ class DockerContainerManager(ContainerManager):
 
     def _exists_error(self) -> ExistsError:
         return ExistsError(
-            f"A cluster with name '{self.cluster_name}' already exists on the Docker Engine. Use connect() to work "
-            "with it, stop_all() to end it, or another cluster_name."
+            f"A cluster with name '{self.cluster_name}' already exists on the Docker Engine, or is being started, or "
+            "was ended half-way. Use connect() to work with it, stop_all() to end it and remove what is left of it, or "
+            "another cluster_name."
         )
 
 

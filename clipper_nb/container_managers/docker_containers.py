@@ -163,23 +163,37 @@ def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
             raise
 
 
-def make_volume(engine: DockerEngine, cluster: str, name: str) -> None:
-    """Make a volume of the cluster."""
+def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) -> bool:
+    """Make a volume of the cluster; return whether this start of the cluster has made it, now or before.
+
+    Of several starts at once one makes it. (Networks of one name the engine makes for all of them.)
+    """
+    labels = {**cluster_labels(cluster), environment.LABEL_START: start_id}
     with translated(f"making volume '{name}'"):
-        engine.client.volumes.create(name, labels=cluster_labels(cluster))
+        volume = engine.client.volumes.create(name, labels=labels)
+    return (volume.attrs["Labels"] or {}).get(environment.LABEL_START) == start_id
 
 
-def remove_networks_and_volumes(engine: DockerEngine, cluster: str) -> None:
+def remove_networks(engine: DockerEngine, cluster: str) -> None:
     """Remove those of a cluster that has no containers any more."""
     docker = docker_module()
-    wanted = {"label": f"{environment.LABEL_CLUSTER}={cluster}"}
-    with translated("removing networks and volumes"):
-        for network in engine.client.networks.list(filters=wanted):
+    with translated("removing networks"):
+        for network in engine.client.networks.list(filters=_of_cluster(cluster)):
             with contextlib.suppress(docker.errors.NotFound):
                 network.reload()
                 for container in network.containers:  # of the user's own
                     network.disconnect(container, force=True)
                 network.remove()
-        for volume in engine.client.volumes.list(filters=wanted):
+
+
+def remove_volumes(engine: DockerEngine, cluster: str) -> None:
+    """Remove those of a cluster that has no containers any more."""
+    docker = docker_module()
+    with translated("removing volumes"):
+        for volume in engine.client.volumes.list(filters=_of_cluster(cluster)):
             with contextlib.suppress(docker.errors.NotFound):
                 volume.remove(force=True)
+
+
+def _of_cluster(cluster: str) -> dict[str, str]:
+    return {"label": f"{environment.LABEL_CLUSTER}={cluster}"}

@@ -14,6 +14,7 @@ from clipper_nb.images.build_failures import HOW_TO_FREE, NO_SPACE
 from clipper_nb.progress import Progress
 
 _TIMEOUT_S = 60.0
+_FIRST_ANSWER_TIMEOUT_S = 10.0
 _STREAM_TIMEOUT_S = 1800.0
 """A build or a transfer may be silent for as long as pip compiles."""
 
@@ -151,8 +152,9 @@ def _connect(timeout_s: float) -> Any:
     docker = docker_module()
     with translated("connecting to it"):
         if os.environ.get("DOCKER_HOST"):
-            client = docker.from_env(timeout=timeout_s)
+            client = docker.from_env(timeout=_FIRST_ANSWER_TIMEOUT_S)
         else:
-            client = docker.DockerClient(base_url=engine_address(), timeout=timeout_s)
+            client = docker.DockerClient(base_url=engine_address(), timeout=_FIRST_ANSWER_TIMEOUT_S)
         client.ping()
+    client.api.timeout = timeout_s
     return client

@@ -59,6 +59,8 @@ LABEL_ROLE = "ai.clipper.role"
 LABEL_MODEL = "ai.clipper.model.name"
 LABEL_MODEL_VERSION = "ai.clipper.model.version"
 LABEL_PACKAGE_VERSION = "ai.clipper.package_version"
+LABEL_START = "ai.clipper.start"
+"""Tells one start of a cluster from another of the same name."""
 LABEL_IMAGE_KIND = "ai.clipper.image.kind"
 
 # Every process of an embedded cluster carries its folder, so that none can be lost.

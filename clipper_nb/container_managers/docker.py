@@ -23,6 +23,7 @@ from clipper_nb.container_managers.docker_containers import (
     make_volume,
     remove_networks,
     remove_volumes,
+    to_its_end,
 )
 from clipper_nb.container_managers.docker_watch import DockerWatch
 from clipper_nb.container_managers.reconcile import reconcile_replicas
@@ -187,7 +188,8 @@ class DockerContainerManager(ContainerManager):
                 raise self._exists_error()
             remove_networks(self._engine, self.cluster_name)  # of a start that was ended half-way
             for network_name in (docker_specs.private_network, docker_specs.models_network):
-                make_network(self._engine, self.cluster_name, network_name(self.cluster_name))
+                network = network_name(self.cluster_name)
+                to_its_end(partial(make_network, self._engine, self.cluster_name, network))
             self._start_core(images, options)
         except BaseException:
             # Also when the user interrupts the cell. A cluster of this name that another has started must stay.
@@ -207,7 +209,7 @@ class DockerContainerManager(ContainerManager):
             query, management = core[specs.QUERY_FRONTEND], core[specs.MANAGEMENT_FRONTEND]
         except KeyError as exc:
             raise ClusterUnreachableError(
-                f"Cluster '{self.cluster_name}' has no {exc}; stop_all() removes what is left of it."
+                f"Cluster '{self.cluster_name}' has no {exc.args[0]}; stop_all() removes what is left of it."
             ) from exc
         self.clipper_query_port = int(query.labels[environment.LABEL_QUERY_PORT])
         self.clipper_rpc_port = int(query.labels[environment.LABEL_RPC_PORT])
@@ -371,14 +373,15 @@ class DockerContainerManager(ContainerManager):
 
     def _take_name(self, start_id: str) -> bool:
         """Return whether this start of the cluster has its name: that is whose the volume for Redis is."""
-        return make_volume(self._engine, self.cluster_name, docker_redis.volume_name(self.cluster_name), start_id)
+        volume = docker_redis.volume_name(self.cluster_name)
+        return to_its_end(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
 
     def _start_core(self, images: Mapping[str, str], options: ClusterOptions) -> None:
         token, password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         redis = self._redis_variables
         if not self.external_redis:
             spec, redis = docker_redis.own_redis(password)
-            self._start_container(spec, images[specs.REDIS], {}, self._extra)
+            to_its_end(partial(self._start_container, spec, images[specs.REDIS], {}, self._extra))
         extra = self._extra
         if docker_redis.is_on_host(self.redis_ip):
             extra = {**extra, "extra_hosts": {**docker_redis.HOST_FROM_INSIDE, **extra.get("extra_hosts", {})}}
@@ -413,7 +416,7 @@ class DockerContainerManager(ContainerManager):
         ports = {name: port or _free_port() for name, port in wanted_ports.items()}
         for _ in range(_NUM_PORT_TRIES):
             try:
-                self._start_container(spec, images[spec.role], ports, extra, networks)
+                to_its_end(partial(self._start_container, spec, images[spec.role], ports, extra, networks))
             except ClusterError as exc:
                 if not re.search(r"already allocated|address already in use", str(exc)):
                     raise

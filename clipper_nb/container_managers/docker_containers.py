@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from clipper_nb.container_managers.docker_specs import cluster_labels, exit_status
@@ -18,6 +19,7 @@ from clipper_nb.protocol import environment
 _NUM_AT_ONCE = 4
 
 _Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 class DockerContainers:
@@ -130,24 +132,33 @@ def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None
         future.result()
 
 
+def to_its_end(action: Callable[[], _Result]) -> _Result:
+    """Do something that an interrupt of the notebook waits for: the engine would go on with it, unseen."""
+    with ThreadPoolExecutor(1, thread_name_prefix="clipper_nb docker") as pool:
+        return pool.submit(action).result()
+
+
 def _should_run(container: Any) -> bool:
     return bool(container.attrs["HostConfig"]["RestartPolicy"]["Name"] == "always")
 
 
 def _stop(container: Any, timeout_s: float) -> None:
-    docker = docker_module()
-    try:
+    errors = docker_module().errors
+    # The engine refuses both to a container that ends by itself in this moment; it is removed all the same.
+    with contextlib.suppress(errors.APIError):
         # From here on nobody starts it again: neither the engine nor a watcher.
         container.update(restart_policy={"Name": "no"})
+    with contextlib.suppress(errors.APIError):
         if timeout_s > 0:
             if container.status == "paused":
                 container.unpause()
             container.stop(timeout=int(timeout_s))
+    try:
         container.remove(force=True, v=True)
-    except docker.errors.NotFound:
+    except errors.NotFound:
         pass
-    except docker.errors.APIError as exc:
-        if exc.status_code != 409:  # somebody else removes it
+    except errors.APIError as exc:
+        if exc.status_code != HTTPStatus.CONFLICT:  # somebody else removes it
             raise
 
 
@@ -158,7 +169,7 @@ def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
         try:
             engine.client.networks.create(name, driver="bridge", check_duplicate=True, labels=cluster_labels(cluster))
         except docker.errors.APIError as exc:
-            if exc.status_code == 409:
+            if exc.status_code == HTTPStatus.CONFLICT:
                 raise ExistsError(f"The Docker Engine has a network '{name}' already.") from exc
             raise
 

@@ -1,0 +1,366 @@
+"""Clusters on Docker begin and end: other processes, dead engines, ports, labels, health, networks, images."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipper_nb import (
+    ClipperConnection,
+    ClusterNotFoundError,
+    ClusterUnreachableError,
+    DockerContainerManager,
+    EngineUnreachableError,
+    ExistsError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    ReplicaStartError,
+)
+from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from tests.support.clusters import (
+    eventually,
+    http_request,
+    leftovers,
+    new_cluster_name,
+    new_manager,
+    query,
+    removed_afterwards,
+    running_cluster,
+)
+from tests.support.docker_clusters import container_of, containers_of, docker_client
+
+pytestmark = pytest.mark.docker
+
+_ROLES = ("redis", "query_frontend", "management_frontend", "replica")
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[ClipperConnection]:
+    """A cluster whose application ``app`` is served by version 1 of a model of that name."""
+    with running_cluster("docker") as conn:
+        create_endpoint(conn, "app", "doubles", lambda inputs: [x[0] for x in inputs], slo_micros=5_000_000)
+        yield conn
+
+
+def _in_another_process(cluster_name: str, code: str) -> subprocess.Popen[str]:
+    """Start a Python process in which ``conn`` is a connection, not connected yet, to a cluster of that name."""
+    first = f"""
+from clipper_nb import ClipperConnection, DockerContainerManager
+conn = ClipperConnection(DockerContainerManager({cluster_name!r}, "localhost", False, 0, 0, 0, 0))
+"""
+    return subprocess.Popen([sys.executable, "-c", first + code], stdout=subprocess.PIPE, text=True)
+
+
+# --- from other processes
+
+
+def test_another_process_finds_ports_and_token_and_predicts(cluster: ClipperConnection) -> None:
+    code = "conn.connect(); print(conn.predict('app', [4.5]).output, conn.get_all_models(), conn.get_query_addr())"
+    with _in_another_process(cluster.cm.cluster_name, code) as process:
+        output, _ = process.communicate(timeout=60)
+    assert output.strip() == f"4.5 ['app:1'] {cluster.get_query_addr()}"
+
+
+def test_another_process_can_stop_everything(conn: ClipperConnection) -> None:
+    deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: inputs)
+    with _in_another_process(conn.cm.cluster_name, "conn.stop_all()") as process:
+        assert process.wait(timeout=60) == 0
+    assert leftovers(conn.cm) == []
+    with pytest.raises(ClusterUnreachableError):
+        conn.get_all_apps()
+
+
+@pytest.mark.parametrize("moment", ["networks", "redis", "query_frontend"])
+def test_an_interrupted_start_leaves_nothing(moment: str) -> None:
+    with removed_afterwards(new_manager("docker")) as conn:
+        process = _in_another_process(conn.cm.cluster_name, "conn.start_clipper(); print('started')")
+        eventually(
+            lambda: leftovers(conn.cm) if moment == "networks" else containers_of(conn, moment),
+            within_s=60, what=f"the start has come to {moment}",
+        )  # fmt: skip
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        assert output == ""
+        assert process.returncode == -signal.SIGINT
+        assert leftovers(conn.cm) == []
+
+
+def test_no_such_cluster() -> None:
+    conn = ClipperConnection(DockerContainerManager(new_cluster_name()))
+    with pytest.raises(ClusterNotFoundError, match=rf"{conn.cm.cluster_name}.*start_clipper\(\)"):
+        conn.connect()
+    conn.cm.docker_client.close()
+
+
+def test_a_second_start_is_refused_and_the_first_goes_on(cluster: ClipperConnection) -> None:
+    second = ClipperConnection(new_manager("docker", cluster.cm.cluster_name))
+    with pytest.raises(ExistsError, match=rf"'{cluster.cm.cluster_name}' already exists.*connect\(\)"):
+        second.start_clipper()
+    second.cm.docker_client.close()
+    assert query(cluster, "app", {"input": [2.5]})[1]["output"] == 2.5
+
+
+def test_a_start_while_another_is_under_way_leaves_that_one_alone() -> None:
+    with removed_afterwards(new_manager("docker")) as first:
+        process = _in_another_process(first.cm.cluster_name, "conn.start_clipper(); print('started')")
+        eventually(lambda: leftovers(first.cm), within_s=60, what="the other start is under way")
+        with pytest.raises(ExistsError):
+            first.start_clipper()
+        assert process.communicate(timeout=60)[0] == "started\n"
+        first.connect()
+        assert first.get_all_apps() == []
+
+
+# --- an engine that does not answer
+
+
+def _try_everything(host: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Exception], float]:
+    """Return what start, connect and stop raise with that engine, and how long the longest took."""
+    monkeypatch.setenv("DOCKER_HOST", host)
+    raised: list[Exception] = []
+    started_s = time.monotonic()
+
+    def call(method: Callable[[ClipperConnection], None]) -> None:
+        try:
+            method(ClipperConnection(DockerContainerManager(new_cluster_name())))
+        except Exception as exc:
+            raised.append(exc)
+
+    methods = (ClipperConnection.start_clipper, ClipperConnection.connect, ClipperConnection.stop_all)
+    threads = [threading.Thread(target=call, args=(method,)) for method in methods]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    return raised, time.monotonic() - started_s
+
+
+def _check_engine_errors(raised: list[Exception], host: str) -> None:
+    assert [type(exc) for exc in raised] == [EngineUnreachableError] * 3
+    for exc in raised:
+        assert f"No Docker Engine answers at {host}" in str(exc)
+        assert "set DOCKER_HOST" in str(exc)
+        assert "LocalContainerManager()" in str(exc)
+
+
+def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = f"unix://{tmp_path}/nobody.sock"
+    raised, waited_s = _try_everything(host, monkeypatch)
+    _check_engine_errors(raised, host)
+    assert waited_s < 10
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # docker-py's, of a client that came to nothing
+def test_a_mute_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX) as mute:
+        mute.bind(f"{tmp_path}/mute.sock")
+        mute.listen(16)
+        host = f"unix://{tmp_path}/mute.sock"
+        raised, waited_s = _try_everything(host, monkeypatch)
+    _check_engine_errors(raised, host)
+    assert waited_s < 30
+    del raised
+    gc.collect()  # here, where the warning does not count
+
+
+# --- ports, labels, arguments, networks
+
+
+def test_a_port_that_a_container_has_is_replaced(cluster: ClipperConnection) -> None:
+    taken = cluster.cm.clipper_query_port
+    ports = {"clipper_query_port": taken, "clipper_rpc_port": taken, "clipper_management_port": taken}
+    with running_cluster("docker", manager=new_manager("docker", **ports)) as conn:
+        manager = conn.cm
+        found = {manager.clipper_query_port, manager.clipper_rpc_port, manager.clipper_management_port, taken}
+        assert len(found) == 4
+        assert conn.get_query_addr().endswith(f":{manager.clipper_query_port}")
+        assert http_request(conn.get_query_addr(), "GET", "/livez")[0] == 200
+    assert query(cluster, "app", {"input": [3.5]})[1]["output"] == 3.5
+
+
+def _names_with_label(conn: ClipperConnection, label: str) -> list[str]:
+    found = docker_client(conn).containers.list(filters={"label": label}, ignore_removed=True)
+    return [c.name for c in found if c.name.startswith(conn.cm.cluster_name)]
+
+
+def test_scripts_that_list_clippers_labels_work(cluster: ClipperConnection) -> None:
+    name, manager = cluster.cm.cluster_name, cluster.cm
+    replica = container_of(cluster, "replica").name
+    core = [f"{name}-{each}-0" for each in ("redis", "query_frontend", "management_frontend")]
+    assert sorted(_names_with_label(cluster, f"ai.clipper.container.label={name}")) == sorted([*core, replica])
+    assert _names_with_label(cluster, "ai.clipper.model_container.label=app_1") == [replica]
+    assert _names_with_label(cluster, "ai.clipper.query_frontend.label") == [f"{name}-query_frontend-0"]
+    assert _names_with_label(cluster, "ai.clipper.management_frontend.label") == [f"{name}-management_frontend-0"]
+    labels = container_of(cluster, "query_frontend").labels
+    assert labels["ai.clipper.query_frontend.query.port"] == str(manager.clipper_query_port)
+    assert labels["ai.clipper.query_frontend.rpc.port"] == str(manager.clipper_rpc_port)
+    labels = container_of(cluster, "management_frontend").labels
+    assert labels["ai.clipper.management.port"] == str(manager.clipper_management_port)
+
+
+@pytest.mark.parametrize("role", _ROLES)
+def test_every_container_says_what_it_is(cluster: ClipperConnection, role: str) -> None:
+    labels = container_of(cluster, role).labels
+    assert labels["ai.clipper.role"] == role
+    assert labels["ai.clipper.name"]
+    title = "app" if role == "replica" else f"clipper_nb {role}"
+    assert labels["org.opencontainers.image.title"] == title
+    assert labels["org.opencontainers.image.version"]
+
+
+def test_extra_arguments_reach_every_container_and_labels_and_environment_are_merged() -> None:
+    extra = {"labels": {"team": "blue"}, "environment": {"TEAM": "blue"}, "mem_swappiness": 0, "shm_size": "8m"}
+    manager = new_manager("docker", extra_container_kwargs=extra, model_container_kwargs={"shm_size": "16m"})
+    with running_cluster("docker", manager=manager) as conn:
+        import os
+
+        create_endpoint(conn, "app", "doubles", lambda xs: [os.environ["TEAM"] for _ in xs], slo_micros=5_000_000)
+        assert query(conn, "app", {"input": []})[1]["output"] == "blue"
+        for role in _ROLES:
+            container = container_of(conn, role)
+            assert container.labels["team"] == "blue"
+            assert "TEAM=blue" in container.attrs["Config"]["Env"]
+            assert container.attrs["HostConfig"]["ShmSize"] == (16 if role == "replica" else 8) * 1024**2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"extra_container_kwargs": {"restart_policy": {"Name": "no"}}},
+        {"extra_container_kwargs": {"network": "mine"}},
+        {"model_container_kwargs": {"name": "mine"}},
+        {"extra_container_kwargs": {"labels": ["team=blue"]}},
+        {"use_centralized_log": True},
+        {"docker_network": "host"},
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_at_once(arguments: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError):
+        new_manager("docker", **arguments)
+
+
+def test_frontends_join_a_network_of_the_user_which_stays(cluster: ClipperConnection) -> None:
+    client = docker_client(cluster)
+    users_network = client.networks.create(f"users-{new_cluster_name()}", driver="bridge")
+    try:
+        with running_cluster("docker", manager=new_manager("docker", docker_network=users_network.name)) as conn:
+            name = conn.cm.cluster_name
+            image = container_of(conn, "query_frontend").image.id
+            for host, port in ((f"{name}-query_frontend-0", 1337), (f"{name}-management_frontend-0", 1338)):
+                code = f"import urllib.request as r; print(r.urlopen('http://{host}:{port}/livez', timeout=5).status)"
+                output = client.containers.run(
+                    image, ["python", "-c", code], network=users_network.name, remove=True, stderr=True
+                )
+                assert output == b"200\n"
+            assert users_network.name not in container_of(conn, "redis").attrs["NetworkSettings"]["Networks"]
+        users_network.reload()
+        assert users_network.containers == []
+    finally:
+        users_network.remove()
+
+
+# --- half-dead clusters
+
+
+def test_what_is_left_of_a_cluster_is_named_and_removed(conn: ClipperConnection) -> None:
+    deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: inputs)
+    conn.cm._end_watch()
+    container_of(conn, "query_frontend").remove(force=True)
+    container_of(conn, "management_frontend").kill()
+    container_of(conn, "redis").pause()
+    with pytest.raises(ClusterUnreachableError, match=r"has no query_frontend; stop_all\(\)"):
+        conn.connect()
+    conn.stop_all()
+    assert leftovers(conn.cm) == []
+
+
+def test_a_cluster_without_containers_can_be_removed_and_started(conn: ClipperConnection) -> None:
+    conn.cm._end_watch()
+    for container in conn.cm._containers.find():
+        container.remove(force=True)
+    with pytest.raises(ClusterNotFoundError):
+        conn.connect()
+    with pytest.raises(ExistsError, match=r"ended half-way.*stop_all\(\)"):
+        conn.start_clipper()
+    conn.stop_all()
+    conn.start_clipper()
+
+
+# --- images
+
+
+@contextlib.contextmanager
+def _image(client: Any, dockerfile: str) -> Iterator[str]:
+    tag = f"{new_cluster_name()}:1"
+    client.images.build(fileobj=io.BytesIO(dockerfile.encode()), tag=tag, rm=True, forcerm=True)
+    try:
+        yield tag
+    finally:
+        client.images.remove(tag)
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "words"),
+    [
+        (["/no/such/program"], 127, "/no/such/program"),
+        (["sh", "-c", "echo the licence has expired; exit 7"], 7, "the licence has expired"),
+        (["true"], 0, "ended with exit status 0"),
+    ],
+)
+def test_an_image_that_does_not_serve_is_an_error_with_its_log(
+    cluster: ClipperConnection, command: list[str], status: int, words: str
+) -> None:
+    dockerfile = f"FROM redis:7\nENTRYPOINT []\nCMD {json.dumps(command)}\n"
+    with _image(docker_client(cluster), dockerfile) as tag:
+        with pytest.raises(ReplicaStartError, match=words) as caught:
+            cluster.deploy_model("broken", 1, "doubles", tag)
+        assert caught.value.exit_status == status
+        assert [container.model for container in cluster.cm.observe_replicas()] == ["app:1"]
+        assert cluster.get_all_models() == ["app:1"]
+
+
+def test_a_version_whose_image_is_gone_says_so_and_changes_nothing(cluster: ClipperConnection) -> None:
+    deploy_python_closure(cluster, "gone", 1, "doubles", lambda inputs: inputs, num_replicas=1)
+    image = cluster.get_model_info("gone", 1)["container_name"]
+    cluster.set_num_replicas("gone", 0)
+    docker_client(cluster).images.remove(image)
+    with pytest.raises(ImageNotFoundError, match=image):
+        cluster.set_num_replicas("gone", 1)
+    assert cluster.get_num_replicas("gone") == 0
+    cluster.stop_models(["gone"])
+
+
+# --- health; last, as the engine asks every thirty seconds only
+
+
+@pytest.mark.slow
+def test_health_checks_become_healthy(cluster: ClipperConnection) -> None:
+    waiting = [container_of(cluster, role) for role in _ROLES]
+    eventually(lambda: all(_health(each) == "healthy" for each in waiting), within_s=60, what="all are healthy")
+
+
+@pytest.mark.slow
+def test_a_container_is_starting_before_it_is_healthy(cluster: ClipperConnection) -> None:
+    deploy_python_closure(cluster, "fresh", 1, "doubles", lambda inputs: inputs)
+    replica = containers_of(cluster, "replica")[-1]
+    assert _health(replica) == "starting"
+    cluster.stop_models(["fresh"])
+
+
+def _health(container: Any) -> str:
+    container.reload()
+    return str(container.attrs["State"]["Health"]["Status"])

@@ -133,7 +133,7 @@ class Exchange:
 
     def respond(self, status: int, body: bytes) -> None:
         """Reply with a JSON body."""
-        if status == HTTPStatus.OK and self.keep_alive:
+        if status == 200 and self.keep_alive:  # not HTTPStatus.OK: comparing with an enumeration's member costs more
             self.finish(_OK_HEAD % len(body) + body)
         else:
             head = f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
@@ -305,9 +305,17 @@ class HttpConnection(asyncio.Protocol):
 
     def write_replies(self) -> None:
         """Write every reply whose turn has come."""
-        if self._is_closing and not self._exchanges:
-            return
         exchanges = self._exchanges
+        if self._is_closing and not exchanges:
+            return
+        if len(exchanges) == 1 and exchanges[0].keep_alive:  # what happens nearly always
+            reply = exchanges.popleft().reply
+            if reply is not None and not self._transport.is_closing():
+                self._transport.write(reply)
+            if not self._is_reading:
+                self._read_or_pause()
+            self._wait_for(self._present_limit_s())
+            return
         replies = []
         while exchanges and exchanges[0].reply is not None:
             exchange = exchanges.popleft()

@@ -37,17 +37,17 @@ class PredictEndpoint:
             return None
         try:
             request = predict_body.parse_predict(body, served.application.input_type)
-            if request.is_batch:
-                reply = _BatchReply(self, served, len(request.payloads), respond)
-                queries = self._predictor.predict(
-                    served, request.payloads, request.version, arrived_s=arrived_s, on_answered=reply.add
-                )
-                reply.start(queries)
-            else:
-                queries = self._predictor.predict(
+            if not request.is_batch:
+                [query] = self._predictor.predict(
                     served, request.payloads, request.version, arrived_s=arrived_s,
-                    on_answered=partial(self._respond_single, served, respond),
+                    on_answered=lambda query: respond(HTTPStatus.OK, self.format(served, query)),
                 )  # fmt: skip
+                return query.cancel
+            reply = _BatchReply(self, served, len(request.payloads), respond)
+            queries = self._predictor.predict(
+                served, request.payloads, request.version, arrived_s=arrived_s, on_answered=reply.add
+            )
+            reply.start(queries)
         except InvalidInputError as exc:
             served.metrics.num_bad_requests += 1
             respond(*describe_failure(exc))
@@ -63,9 +63,6 @@ class PredictEndpoint:
         served.metrics.query_answered(self._clock() - query.arrived_s, query.reason)
         output = query.output if query.reason is None else served.application.default_output
         return predict_body.format_prediction(query.query_id, output, query.reason, query.explanation)
-
-    def _respond_single(self, served: ServedApplication, respond: Respond, query: Query) -> None:
-        respond(HTTPStatus.OK, self.format(served, query))
 
 
 class _BatchReply:

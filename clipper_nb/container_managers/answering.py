@@ -12,11 +12,11 @@ from clipper_nb.errors import ClusterUnreachableError
 _POLL_INTERVAL_S = 0.02
 
 
-def answers(host: str, port: int) -> bool:
+def answers(host: str, port: int, path: str = "/livez") -> bool:
     """Whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
     connection = http.client.HTTPConnection(host, port, timeout=0.5)
     try:
-        connection.request("GET", "/livez")
+        connection.request("GET", path)
         return connection.getresponse().status == http.client.OK
     except (OSError, http.client.HTTPException):
         return False

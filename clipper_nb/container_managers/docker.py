@@ -51,6 +51,7 @@ from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 logger = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 30.0
+_EXTERNAL_REDIS_TIMEOUT_S = 15.0
 _NUM_PORT_TRIES = 10
 _ROOT_USERS = ("", "root", "0", "0:0", "root:root")
 
@@ -390,6 +391,8 @@ class DockerContainerManager(ContainerManager):
             management, images, {"management": self.clipper_management_port}, extra, networks={}
         )
         self.clipper_management_port = ports["management"]
+        if self.external_redis:
+            self._wait_for_external_redis()
         query = specs.query_frontend_spec("python", options, redis)
         ports = self._start_frontend(
             query,
@@ -479,14 +482,23 @@ class DockerContainerManager(ContainerManager):
             try:
                 wait_for(partial(answers, self.public_hostname, port), deadline_s, self._check_core)
             except ClusterUnreachableError as exc:
-                log = "".join(
-                    self.get_log_tail(c.name) for c in self._containers.observe(**{environment.LABEL_ROLE: role})
-                )
-                where = f"{self.public_hostname}:{port}"
-                hint = ""
-                if self.external_redis and role == specs.QUERY_FRONTEND:
-                    hint = f" Does Redis at {self.redis_ip}:{self.redis_port} answer from inside a container?"
-                raise _core_error(error, f"The {role} does not answer at {where}.{hint}", log) from exc
+                what = f"The {role} does not answer at {self.public_hostname}:{port}."
+                raise _core_error(error, what, self._log_tail_of(role)) from exc
+
+    def _wait_for_external_redis(self) -> None:
+        """Let the management frontend say whether Redis answers it; from here it may look different."""
+        ready = partial(answers, self.public_hostname, self.clipper_management_port, "/readyz")
+        try:
+            wait_for(ready, time.monotonic() + _EXTERNAL_REDIS_TIMEOUT_S, self._check_core)
+        except ClusterUnreachableError as exc:
+            raise ClusterStartError(
+                f"Redis at {self.redis_ip}:{self.redis_port} does not answer the cluster's containers.",
+                self._log_tail_of(specs.MANAGEMENT_FRONTEND),
+            ) from exc
+
+    def _log_tail_of(self, role: str) -> str:
+        found = self._containers.find(**{environment.LABEL_ROLE: role})
+        return "".join(self.get_log_tail(container.name) for container in found)
 
     def _check_core(self) -> None:
         """Raise when a container of the core keeps ending."""

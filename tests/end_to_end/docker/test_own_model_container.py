@@ -13,8 +13,8 @@ from docker.errors import ImageNotFound
 from clipper_nb import ClipperConnection
 from clipper_nb.images.library import default_base_image
 from clipper_nb.protocol import environment
-from tests.support.clusters import eventually, query
-from tests.support.docker_clusters import container_of, containers_of, running_docker_cluster
+from tests.support.clusters import eventually, query, running_cluster
+from tests.support.docker_clusters import container_of, containers_of
 from tests.support.load import Load
 from tests.support.own_model_containers import OWN_MODELS, OwnModel
 
@@ -26,7 +26,7 @@ each_example = pytest.mark.parametrize("model", OWN_MODELS, ids=lambda model: mo
 @pytest.fixture(scope="module")
 def conn() -> Iterator[ClipperConnection]:
     """A cluster with both examples deployed, two replicas each."""
-    with running_docker_cluster() as conn:
+    with running_cluster("docker") as conn:
         images = conn.cm.docker_client.images
         tags = {model.name: f"{model.name}:{conn.cm.cluster_name}" for model in OWN_MODELS}
         try:

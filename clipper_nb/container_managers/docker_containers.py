@@ -70,12 +70,17 @@ class DockerContainers:
         with translated("stopping containers"):
             in_parallel(lambda container: _stop(container, timeout_s), list(containers))
 
-    def restart_ended(self) -> None:
-        """Start again what should run and does not, because somebody killed or stopped it by hand."""
-        for container in self.find():
+    def restart_ended(self) -> bool:
+        """Start again what should run and does not, because somebody killed or stopped it by hand.
+
+        Return whether there is any container of the cluster.
+        """
+        containers = self.find()
+        for container in containers:
             with contextlib.suppress(ClipperException), translated("starting a container again"):
                 if container.status == "exited" and _should_run(container):
                     container.start()
+        return bool(containers)
 
     def log_tail(self, name: str, max_lines: int) -> str:
         """Return the last lines of a container's log; empty when there is no such container."""

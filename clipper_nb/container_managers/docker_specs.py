@@ -36,6 +36,8 @@ _OURS = frozenset(
 _MERGED = ("labels", "environment")
 
 DEFAULT_MAX_PROCESSES = 512
+_LOG_CONFIG = {"type": "json-file", "config": {"max-size": "10m", "max-file": "3"}}
+"""Left alone, an engine keeps all that a container ever wrote."""
 _TMPFS = "rw,exec,nosuid,nodev,size=256m,mode=1777"
 _SECOND_NS = 1_000_000_000
 
@@ -124,6 +126,7 @@ def create_arguments(
         "tmpfs": {"/tmp": _TMPFS},
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges"],
+        "log_config": _LOG_CONFIG,
         "detach": True,
     }
     if spec.command:

@@ -78,4 +78,7 @@ class DockerWatch:
             for _ in self._stream:
                 if self._stopping.wait(_SETTLE_S):
                     return
-                self._containers.restart_ended()
+                if not self._containers.restart_ended():
+                    self._stopping.set()  # somebody stopped the whole cluster, from another notebook perhaps
+                    self._stream.close()
+                    return

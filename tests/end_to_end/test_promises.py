@@ -21,7 +21,7 @@ NOISE_S = 0.25
 def test_every_admin_call_is_seen_by_the_next_query(conn: ClipperConnection, kind: str) -> None:
     deploy_python_closure(conn, "which", "a", "doubles", lambda inputs: ["a" for _ in inputs])
     deploy_python_closure(conn, "which", "b", "doubles", lambda inputs: ["b" for _ in inputs])
-    # What could go wrong is in the frontends, which are the same; a turn takes three times as long through containers.
+    # What could go wrong is in the frontends, which are the same; through containers a turn takes longer.
     for turn in range(200 if kind == "local" else 70):
         body = {"input": [float(turn)]}
         conn.register_application("turns", "doubles", f"default-{turn}", 500_000)

@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import re
 import secrets
-import socket
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clipper_nb.container_managers import docker_redis, docker_specs, specs
-from clipper_nb.container_managers.answering import answers, wait_for
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.docker_containers import (
-    DockerContainers,
-    in_parallel,
-    make_network,
-    make_volume,
-    remove_networks,
-    remove_volumes,
-    to_its_end,
-)
+from clipper_nb.container_managers.docker_containers import DockerContainers, in_parallel, to_its_end
+from clipper_nb.container_managers.docker_core import CorePorts, CoreSettings, DockerCore
+from clipper_nb.container_managers.docker_networks import make_network, make_volume, remove_networks, remove_volumes
 from clipper_nb.container_managers.docker_watch import DockerWatch
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
@@ -32,7 +21,6 @@ from clipper_nb.errors import (
     ClipperException,
     ClusterError,
     ClusterNotFoundError,
-    ClusterStartError,
     ClusterUnreachableError,
     ExistsError,
     ImageNotFoundError,
@@ -48,11 +36,6 @@ from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
-logger = logging.getLogger(__name__)
-
-_START_TIMEOUT_S = 30.0
-_EXTERNAL_REDIS_TIMEOUT_S = 15.0
-_NUM_PORT_TRIES = 10
 _ROOT_USERS = ("", "root", "0", "0:0", "root:root")
 
 
@@ -148,17 +131,25 @@ class DockerContainerManager(ContainerManager):
         self.redis_ip, self.redis_port = redis_ip, redis_port
         self.external_redis = redis_ip is not None
         self.docker_network = docker_network
-        self._publish_address = publish_address
-        self._redis_variables = docker_redis.external_variables(
-            self.cluster_name, redis_ip, redis_port, redis_username, redis_password, redis_tls, redis_ca_file
-        )
-        self._redis_image = redis_image
-        self._extra = docker_specs.check_extra_arguments(extra_container_kwargs)
-        self._model_extra = {**self._extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
+        extra = docker_specs.check_extra_arguments(extra_container_kwargs)
+        self._model_extra = {**extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
         self._default_limits = default_limits
         self._engine = DockerEngine()
         self._containers = DockerContainers(self._engine, self.cluster_name)
         self._builder = DockerBuilder(self._engine)
+        settings = CoreSettings(
+            host=docker_ip_address,
+            publish_address=publish_address,
+            network=docker_network,
+            redis_ip=redis_ip,
+            redis_port=redis_port,
+            redis_variables=docker_redis.external_variables(
+                self.cluster_name, redis_ip, redis_port, redis_username, redis_password, redis_tls, redis_ca_file
+            ),
+            redis_image=redis_image,
+            extra=extra,
+        )
+        self._core = DockerCore(self._engine, self._containers, self._builder, self.cluster_name, settings)
         self._watch: DockerWatch | None = None
         self._admin_token: str | None = None
 
@@ -181,7 +172,7 @@ class DockerContainerManager(ContainerManager):
         progress.step("Look for the Docker Engine")
         if self._containers.find():
             raise self._exists_error()
-        images = self._core_images(options, progress)
+        images = self._core.require_images(options, progress)
         progress.step("Start Redis and both frontends")
         start_id = secrets.token_hex(8)
         try:
@@ -191,14 +182,17 @@ class DockerContainerManager(ContainerManager):
             for network_name in (docker_specs.private_network, docker_specs.models_network):
                 network = network_name(self.cluster_name)
                 to_its_end(partial(make_network, self._engine, self.cluster_name, network))
-            self._start_core(images, options)
+            token = secrets.token_urlsafe(24)
+            ports = self._core.start(
+                images, options, self._ports(), admin_token=token, redis_password=secrets.token_urlsafe(24)
+            )
         except BaseException:
             # Also when the user interrupts the cell. A cluster of this name that another has started must stay.
             with contextlib.suppress(ClipperException):
                 if self._take_name(start_id):
                     self.stop_all(graceful=False)
             raise
-        self._begin_watch()
+        self._use(ports, token)
 
     def connect(self) -> None:
         core = {c.labels.get(environment.LABEL_ROLE): c for c in self._containers.find()}
@@ -212,14 +206,15 @@ class DockerContainerManager(ContainerManager):
             raise ClusterUnreachableError(
                 f"Cluster '{self.cluster_name}' has no {exc.args[0]}; stop_all() removes what is left of it."
             ) from exc
-        self.clipper_query_port = int(query.labels[environment.LABEL_QUERY_PORT])
-        self.clipper_rpc_port = int(query.labels[environment.LABEL_RPC_PORT])
-        self.clipper_management_port = int(management.labels[environment.LABEL_MANAGEMENT_PORT])
+        ports = CorePorts(
+            query=int(query.labels[environment.LABEL_QUERY_PORT]),
+            management=int(management.labels[environment.LABEL_MANAGEMENT_PORT]),
+            rpc=int(query.labels[environment.LABEL_RPC_PORT]),
+        )
         variables = dict(word.split("=", 1) for word in management.attrs["Config"]["Env"])
-        self._admin_token = variables[environment.ADMIN_TOKEN]
         self._containers.restart_ended()
-        self._wait_for_frontends(ClusterUnreachableError)
-        self._begin_watch()
+        self._core.wait_until_it_answers(ports, ClusterUnreachableError)
+        self._use(ports, variables[environment.ADMIN_TOKEN])
 
     def get_query_addr(self) -> str:
         return f"{self.public_hostname}:{self.clipper_query_port}"
@@ -353,112 +348,18 @@ class DockerContainerManager(ContainerManager):
             self._builder.remove(tag)
         return [tag for tag in wanted if self._engine.find_image(tag) is None]
 
-    # --- starting
-
-    def _core_images(self, options: ClusterOptions, progress: Progress) -> dict[str, str]:
-        """Return the image of each role of the core, built or pulled when the engine does not have it."""
-        images = {
-            specs.QUERY_FRONTEND: options.query_frontend_image,
-            specs.MANAGEMENT_FRONTEND: options.management_frontend_image,
-        }
-        if None in images.values():
-            ours = self._builder.build_base("frontend", progress=progress)
-            images = {role: image or ours for role, image in images.items()}
-        if not self.external_redis:
-            images[specs.REDIS] = self._redis_image
-        for image in images.values():
-            assert image is not None  # replaced above
-            if self._engine.find_image(image) is None:
-                self._engine.pull(image, progress)
-        return {role: str(image) for role, image in images.items()}
+    # --- within
 
     def _take_name(self, start_id: str) -> bool:
         """Return whether this start of the cluster has its name: that is whose the volume for Redis is."""
         volume = docker_redis.volume_name(self.cluster_name)
         return to_its_end(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
 
-    def _start_core(self, images: Mapping[str, str], options: ClusterOptions) -> None:
-        token, password = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-        redis = self._redis_variables
-        if not self.external_redis:
-            spec, redis = docker_redis.own_redis(password)
-            to_its_end(partial(self._start_container, spec, images[specs.REDIS], {}, self._extra))
-        extra = self._extra
-        if docker_redis.is_on_host(self.redis_ip):
-            extra = {**extra, "extra_hosts": {**docker_redis.HOST_FROM_INSIDE, **extra.get("extra_hosts", {})}}
-        management = specs.management_frontend_spec("python", options, redis, token)
-        ports = self._start_frontend(
-            management, images, {"management": self.clipper_management_port}, extra, networks={}
-        )
-        self.clipper_management_port = ports["management"]
-        if self.external_redis:
-            self._wait_for_external_redis()
-        query = specs.query_frontend_spec("python", options, redis)
-        ports = self._start_frontend(
-            query,
-            images,
-            {"query": self.clipper_query_port, "rpc": self.clipper_rpc_port},
-            extra,
-            networks={docker_specs.models_network(self.cluster_name): query.name},
-        )
-        self.clipper_query_port, self.clipper_rpc_port = ports["query"], ports["rpc"]
-        self._admin_token = token
-        self._wait_for_frontends(ClusterStartError)
-
-    def _start_frontend(
-        self,
-        spec: ContainerSpec,
-        images: Mapping[str, str],
-        wanted_ports: Mapping[str, int],
-        extra: Mapping[str, Any],
-        networks: Mapping[str, str],
-    ) -> dict[str, int]:
-        """Start a frontend on the wanted ports of the host, or on free ones, and return them."""
-        if self.docker_network is not None:
-            networks = {**networks, self.docker_network: docker_specs.container_name(self.cluster_name, spec.name)}
-        ports = {name: port or _free_port() for name, port in wanted_ports.items()}
-        for _ in range(_NUM_PORT_TRIES):
-            try:
-                to_its_end(partial(self._start_container, spec, images[spec.role], ports, extra, networks))
-            except ClusterError as exc:
-                if not re.search(r"already allocated|address already in use", str(exc)):
-                    raise
-                busy = [name for name, port in ports.items() if re.search(rf":{port}\b", str(exc))] or list(ports)
-                ports.update({name: _free_port() for name in busy})
-            else:
-                return ports
-        raise ClusterStartError(f"No free port of the host was found for {spec.name} in {_NUM_PORT_TRIES} tries.")
-
     def _start_replica(self, spec: ContainerSpec, *, image: str, extra: Mapping[str, Any]) -> None:
         try:
-            self._start_container(spec, image, {}, extra)
+            self._containers.run(spec, image, extra=extra)
         except ClusterError as exc:
             raise ReplicaStartError(str(spec.model), f"could not be started. {exc}") from exc
-
-    def _start_container(
-        self,
-        spec: ContainerSpec,
-        image: str,
-        host_ports: Mapping[str, int],
-        extra: Mapping[str, Any],
-        networks: Mapping[str, str] | None = None,
-    ) -> None:
-        """Create and start a container; *networks* are those it joins besides, with its name in each."""
-        arguments = docker_specs.create_arguments(
-            spec,
-            cluster=self.cluster_name,
-            image=image,
-            host_ports=host_ports,
-            publish_address=self._publish_address,
-            extra=extra,
-        )
-        container = self._containers.create(arguments, alias=spec.name, networks=networks or {})
-        try:
-            with translated(f"starting container '{container.name}'"):
-                container.start()
-        except BaseException:
-            self._containers.stop([container], timeout_s=0)
-            raise
 
     def _require_image(self, image: str, progress: Progress) -> Any:
         found = self._engine.find_image(image)
@@ -471,43 +372,14 @@ class DockerContainerManager(ContainerManager):
         except RegistryError as exc:
             raise ImageNotFoundError(image, f"The engine does not have it, and {exc}") from exc
 
-    # --- waiting, watching, cleaning up
+    def _ports(self) -> CorePorts:
+        return CorePorts(self.clipper_query_port, self.clipper_management_port, self.clipper_rpc_port)
 
-    def _wait_for_frontends(self, error: type[ClusterStartError] | type[ClusterUnreachableError]) -> None:
-        deadline_s = time.monotonic() + _START_TIMEOUT_S
-        for role, port in (
-            (specs.MANAGEMENT_FRONTEND, self.clipper_management_port),
-            (specs.QUERY_FRONTEND, self.clipper_query_port),
-        ):
-            try:
-                wait_for(partial(answers, self.public_hostname, port), deadline_s, self._check_core)
-            except ClusterUnreachableError as exc:
-                what = f"The {role} does not answer at {self.public_hostname}:{port}."
-                raise _core_error(error, what, self._log_tail_of(role)) from exc
-
-    def _wait_for_external_redis(self) -> None:
-        """Let the management frontend say whether Redis answers it; from here it may look different."""
-        ready = partial(answers, self.public_hostname, self.clipper_management_port, "/readyz")
-        try:
-            wait_for(ready, time.monotonic() + _EXTERNAL_REDIS_TIMEOUT_S, self._check_core)
-        except ClusterUnreachableError as exc:
-            raise ClusterStartError(
-                f"Redis at {self.redis_ip}:{self.redis_port} does not answer the cluster's containers.",
-                self._log_tail_of(specs.MANAGEMENT_FRONTEND),
-            ) from exc
-
-    def _log_tail_of(self, role: str) -> str:
-        found = self._containers.find(**{environment.LABEL_ROLE: role})
-        return "".join(self.get_log_tail(container.name) for container in found)
-
-    def _check_core(self) -> None:
-        """Raise when a container of the core keeps ending."""
-        for container in self._containers.observe():
-            if container.role != specs.REPLICA and container.num_exits >= 2:
-                raise ClusterStartError(
-                    f"{container.name} ended with status {container.exit_status}, again and again.",
-                    self.get_log_tail(container.name),
-                )
+    def _use(self, ports: CorePorts, admin_token: str) -> None:
+        self.clipper_query_port, self.clipper_management_port = ports.query, ports.management
+        self.clipper_rpc_port = ports.rpc
+        self._admin_token = admin_token
+        self._begin_watch()
 
     def _begin_watch(self) -> None:
         self._end_watch()
@@ -527,16 +399,5 @@ class DockerContainerManager(ContainerManager):
         )
 
 
-def _core_error(
-    error: type[ClusterStartError] | type[ClusterUnreachableError], what: str, log: str
-) -> ClusterStartError | ClusterUnreachableError:
-    return ClusterStartError(what, log) if error is ClusterStartError else ClusterUnreachableError(what)
-
-
 def _query_frontend_name() -> str:
     return specs.query_frontend_spec("python", ClusterOptions(), {}).name
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The containers of one cluster, as the Docker Engine has them: created, observed, stopped."""
+"""The containers of one cluster, as the Docker Engine has them: started, observed, stopped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from clipper_nb.container_managers.docker_specs import cluster_labels, exit_status
-from clipper_nb.container_managers.specs import ObservedContainer
-from clipper_nb.errors import ClipperException, ExistsError
+from clipper_nb.container_managers.docker_specs import create_arguments, exit_status
+from clipper_nb.container_managers.specs import ContainerSpec, ObservedContainer
+from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.protocol import environment
 
@@ -35,22 +35,40 @@ class DockerContainers:
         self._engine = engine
         self._cluster = cluster
 
-    def create(self, arguments: Mapping[str, Any], *, alias: str, networks: Mapping[str, str]) -> Any:
-        """Create a container and return it; it does not run yet.
+    def run(
+        self,
+        spec: ContainerSpec,
+        image: str,
+        *,
+        extra: Mapping[str, Any],
+        host_ports: Mapping[str, int] | None = None,
+        publish_address: str = "127.0.0.1",
+        networks: Mapping[str, str] | None = None,
+    ) -> None:
+        """Create and start a container; nothing is left of it when that fails.
 
-        In its own network it has the name *alias* besides its full one; in further *networks* the name given there.
+        In its own network it has the spec's name besides its full one; in further *networks* the name given there.
         """
+        arguments = create_arguments(
+            spec,
+            cluster=self._cluster,
+            image=image,
+            host_ports=host_ports or {},
+            publish_address=publish_address,
+            extra=extra,
+        )
         client = self._engine.client
         with translated(f"creating container '{arguments['name']}'"):
-            endpoint = client.api.create_endpoint_config(aliases=[alias])
+            endpoint = client.api.create_endpoint_config(aliases=[spec.name])
             container = client.containers.create(**arguments, networking_config={arguments["network"]: endpoint})
-            try:
-                for network, name in networks.items():
+        try:
+            with translated(f"starting container '{container.name}'"):
+                for network, name in (networks or {}).items():
                     client.networks.get(network).connect(container, aliases=[name])
-            except BaseException:
-                container.remove(force=True, v=True)
-                raise
-        return container
+                container.start()
+        except BaseException:
+            self.stop([container], timeout_s=0)
+            raise
 
     def find(self, **labels: str) -> list[Any]:
         """Return the cluster's containers with these labels, oldest first; also those that do not run."""
@@ -165,51 +183,3 @@ def _stop(container: Any, timeout_s: float) -> None:
     except errors.APIError as exc:
         if exc.status_code != HTTPStatus.CONFLICT:  # somebody else removes it
             raise
-
-
-def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
-    """Make a network of the cluster; raises :class:`ExistsError` when there is one of that name."""
-    docker = docker_module()
-    with translated(f"making network '{name}'"):
-        try:
-            engine.client.networks.create(name, driver="bridge", check_duplicate=True, labels=cluster_labels(cluster))
-        except docker.errors.APIError as exc:
-            if exc.status_code == HTTPStatus.CONFLICT:
-                raise ExistsError(f"The Docker Engine has a network '{name}' already.") from exc
-            raise
-
-
-def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) -> bool:
-    """Make a volume of the cluster; return whether this start of the cluster has made it, now or before.
-
-    Of several starts at once one makes it. (Networks of one name the engine makes for all of them.)
-    """
-    labels = {**cluster_labels(cluster), environment.LABEL_START: start_id}
-    with translated(f"making volume '{name}'"):
-        volume = engine.client.volumes.create(name, labels=labels)
-    return (volume.attrs["Labels"] or {}).get(environment.LABEL_START) == start_id
-
-
-def remove_networks(engine: DockerEngine, cluster: str) -> None:
-    """Remove those of a cluster that has no containers any more."""
-    docker = docker_module()
-    with translated("removing networks"):
-        for network in engine.client.networks.list(filters=_of_cluster(cluster)):
-            with contextlib.suppress(docker.errors.NotFound):
-                network.reload()
-                for container in network.containers:  # of the user's own
-                    network.disconnect(container, force=True)
-                network.remove()
-
-
-def remove_volumes(engine: DockerEngine, cluster: str) -> None:
-    """Remove those of a cluster that has no containers any more."""
-    docker = docker_module()
-    with translated("removing volumes"):
-        for volume in engine.client.volumes.list(filters=_of_cluster(cluster)):
-            with contextlib.suppress(docker.errors.NotFound):
-                volume.remove(force=True)
-
-
-def _of_cluster(cluster: str) -> dict[str, str]:
-    return {"label": f"{environment.LABEL_CLUSTER}={cluster}"}

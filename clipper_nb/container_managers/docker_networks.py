@@ -1,0 +1,59 @@
+"""The networks and the volume of one cluster, made and removed on the Docker Engine."""
+
+from __future__ import annotations
+
+import contextlib
+from http import HTTPStatus
+
+from clipper_nb.container_managers.docker_specs import cluster_labels
+from clipper_nb.errors import ExistsError
+from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
+from clipper_nb.protocol import environment
+
+
+def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
+    """Make a network of the cluster; raises :class:`ExistsError` when there is one of that name."""
+    docker = docker_module()
+    with translated(f"making network '{name}'"):
+        try:
+            engine.client.networks.create(name, driver="bridge", check_duplicate=True, labels=cluster_labels(cluster))
+        except docker.errors.APIError as exc:
+            if exc.status_code == HTTPStatus.CONFLICT:
+                raise ExistsError(f"The Docker Engine has a network '{name}' already.") from exc
+            raise
+
+
+def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) -> bool:
+    """Make a volume of the cluster; return whether this start of the cluster has made it, now or before.
+
+    Of several starts at once one makes it. (Networks of one name the engine makes for all of them.)
+    """
+    labels = {**cluster_labels(cluster), environment.LABEL_START: start_id}
+    with translated(f"making volume '{name}'"):
+        volume = engine.client.volumes.create(name, labels=labels)
+    return (volume.attrs["Labels"] or {}).get(environment.LABEL_START) == start_id
+
+
+def remove_networks(engine: DockerEngine, cluster: str) -> None:
+    """Remove those of a cluster that has no containers any more."""
+    docker = docker_module()
+    with translated("removing networks"):
+        for network in engine.client.networks.list(filters=_of_cluster(cluster)):
+            with contextlib.suppress(docker.errors.NotFound):
+                network.reload()
+                for container in network.containers:  # of the user's own
+                    network.disconnect(container, force=True)
+                network.remove()
+
+
+def remove_volumes(engine: DockerEngine, cluster: str) -> None:
+    """Remove those of a cluster that has no containers any more."""
+    docker = docker_module()
+    with translated("removing volumes"):
+        for volume in engine.client.volumes.list(filters=_of_cluster(cluster)):
+            with contextlib.suppress(docker.errors.NotFound):
+                volume.remove(force=True)
+
+
+def _of_cluster(cluster: str) -> dict[str, str]:
+    return {"label": f"{environment.LABEL_CLUSTER}={cluster}"}

@@ -49,10 +49,7 @@ class DockerWatch:
     def stop(self) -> None:
         """End the thread."""
         self._stopping.set()
-        stream = self._stream
-        if stream is not None:
-            with contextlib.suppress(Exception):  # it may end by itself in this moment
-                stream.close()
+        self._close_stream()
         self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
@@ -72,13 +69,29 @@ class DockerWatch:
                 decode=True,
                 filters={"event": "die", "label": f"{environment.LABEL_CLUSTER}={self._cluster}"},
             )
-            if self._stopping.is_set():
+            try:
+                self._restart_what_ends()
+            finally:
+                self._close_stream()
+
+    def _restart_what_ends(self) -> None:
+        if self._stopping.is_set():
+            return
+        self._restart_ended()  # what ended while nobody watched
+        for _ in self._stream:
+            if self._stopping.wait(_SETTLE_S):
                 return
-            self._containers.restart_ended()  # what ended while nobody watched
-            for _ in self._stream:
-                if self._stopping.wait(_SETTLE_S):
-                    return
-                if not self._containers.restart_ended():
-                    self._stopping.set()  # somebody stopped the whole cluster, from another notebook perhaps
-                    self._stream.close()
-                    return
+            if not self._restart_ended():
+                self._stopping.set()  # somebody stopped the whole cluster, from another notebook perhaps
+                return
+
+    def _restart_ended(self) -> bool:
+        # An engine that shuts down ends all containers, and would start them again when told so.
+        self._engine.check_that_it_stays()
+        return self._containers.restart_ended()
+
+    def _close_stream(self) -> None:
+        stream = self._stream
+        if stream is not None:
+            with contextlib.suppress(Exception):  # it may end by itself in this moment
+                stream.close()

@@ -49,6 +49,10 @@ class DockerEngine:
             self._stream_client = _connect(_STREAM_TIMEOUT_S)
         return self._stream_client
 
+    def check_that_it_stays(self) -> None:
+        """Raise :class:`EngineUnreachableError` when it is shutting down: it answers on old connections alone then."""
+        _connect(_FIRST_ANSWER_TIMEOUT_S).close()
+
     def find_image(self, image: str) -> Any | None:
         """Return the ``docker`` image with that name or id when the engine has it."""
         check_image_name(image)

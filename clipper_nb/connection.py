@@ -766,7 +766,7 @@ class ClipperConnection:
         )  # fmt: skip
         progress.step(f"Wait until {num_replicas} replicas of {model_id} have loaded the model")
         wait_for_replicas(
-            self.cm, self._connected("set_num_replicas()"), model_id, num_replicas,
+            self.cm, self._connected("set_num_replicas()"), model_id, num_replicas, input_type=str(input_type),
             observed_before=before, started_s=started_s, timeout_s=timeout_s,
         )  # fmt: skip
 

@@ -31,6 +31,7 @@ def wait_for_replicas(
     model_id: ModelId,
     num_replicas: int,
     *,
+    input_type: str,
     observed_before: Sequence[ObservedContainer],
     started_s: float,
     timeout_s: float,
@@ -42,13 +43,19 @@ def wait_for_replicas(
     Raises
     ------
     ModelImportError, ModelLoadError, ReplicaStartError
-        A replica ended before it was connected.
+        A replica ended before it was connected, or serves another input type than *input_type*.
     StartTimeoutError
         They are not connected *timeout_s* after *started_s*.
     """
     known_exits = {container.name: container.num_exits for container in observed_before}
     while True:
-        num_ready = _connected(management, model_id)
+        connected = [replica for replica in management.get_replicas() if replica["model_id"] == str(model_id)]
+        for replica in connected:
+            if replica["input_type"] != input_type:
+                raise ReplicaStartError(
+                    str(model_id), f"serves inputs of type {replica['input_type']}, and the version takes {input_type}"
+                )
+        num_ready = len(connected)
         if num_ready == num_replicas:
             return
         observed = manager.observe_replicas(model_id)
@@ -59,10 +66,6 @@ def wait_for_replicas(
         if waited_s > timeout_s:
             raise _timeout_error(manager, model_id, observed, num_ready, num_replicas, waited_s)
         time.sleep(_POLL_INTERVAL_S)
-
-
-def _connected(management: ManagementClient, model_id: ModelId) -> int:
-    return sum(replica["model_id"] == str(model_id) for replica in management.get_replicas())
 
 
 def _start_error(model_id: ModelId, container: ObservedContainer, log: str) -> ReplicaStartError:

@@ -123,6 +123,10 @@ class DockerBuilder(ImageBuilder):
         BaseImageError
             *base_image* cannot be had, or its Python is not of the notebook's minor version.
         """
+        if kind not in templates.library_images():
+            raise InvalidRequestError(
+                f"There is no base image of kind {kind!r}; there are: {', '.join(templates.library_images())}."
+            )
         base_image = library.default_base_image() if base_image == DEFAULT_BASE_IMAGE else base_image
         base_id = self._require(base_image, progress)
         ca_bundle = library.find_ca_bundle(self._variables)
@@ -145,9 +149,9 @@ class DockerBuilder(ImageBuilder):
         if self._engine.find_image(tag) is None:
             progress.step(f"Build image {tag} (once)")
             self._build(tag, dockerfile, files, progress, base_image=base_image, packages=requirements)
-            if base_image == library.default_base_image():
-                with translated(f"tagging '{tag}'"):
-                    self._engine.client.api.tag(tag, repository, release)
+        if base_image == library.default_base_image():
+            with translated(f"tagging '{tag}'"):
+                self._engine.client.api.tag(tag, repository, release)
         return tag
 
     # --- the engine's part

@@ -28,6 +28,12 @@ def templates_folder() -> Path:
     return installed if installed.is_dir() else installed.parents[1] / "container_templates"
 
 
+def library_images() -> list[str]:
+    """Return what ``render_library_image`` can render: all templates but that of a model version."""
+    names = (path.name.removesuffix(".Dockerfile.j2") for path in templates_folder().glob("*.Dockerfile.j2"))
+    return sorted(name for name in names if name != "model")
+
+
 def render_library_image(
     template: str,
     *,

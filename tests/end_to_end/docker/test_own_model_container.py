@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from docker.errors import ImageNotFound
 
-from clipper_nb import ClipperConnection
+from clipper_nb import ClipperConnection, ReplicaStartError
 from clipper_nb.images.library import default_base_image
 from clipper_nb.protocol import environment
 from tests.support.clusters import eventually, query, running_cluster
@@ -70,6 +70,14 @@ def test_a_model_that_raises_gives_the_default_output_with_its_words_and_lives_o
         assert answer.explanation.endswith(model.error)
     assert conn.predict(model.name, model.make_input(1000)).output == model.expected(1000)
     assert all(container.attrs["RestartCount"] == 0 for container in _replicas(conn, model))
+
+
+def test_a_container_of_another_input_type_is_refused(conn: ClipperConnection) -> None:
+    image = conn.get_model_info("wire-only", 1)["container_name"]
+    with pytest.raises(ReplicaStartError, match="serves inputs of type doubles, and the version takes strings"):
+        conn.deploy_model("other", 1, "strings", image=image)
+    assert conn.get_model_info("other", 1) is None
+    assert {container.model for container in conn.cm.observe_replicas()} == {f"{model.name}:1" for model in OWN_MODELS}
 
 
 @each_example

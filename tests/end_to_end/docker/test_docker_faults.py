@@ -124,6 +124,19 @@ def test_a_crash_is_mended_by_the_engine_alone(cluster: ClipperConnection) -> No
     eventually(lambda: _serves(cluster, "quick"), within_s=_BACK_S, what="the replica is back with the watcher")
 
 
+def test_crashes_of_long_ago_do_not_keep_anybody_from_connecting(cluster: ClipperConnection) -> None:
+    frontend = container_of(cluster, "management_frontend")
+    for num_crashes in range(1, 4):
+        frontend.reload()
+        os.kill(frontend.attrs["State"]["Pid"], signal.SIGKILL)
+        eventually(
+            lambda num_crashes=num_crashes: _is_running(frontend) and frontend.attrs["RestartCount"] >= num_crashes,
+            within_s=_BACK_S, what="the frontend runs again",
+        )  # fmt: skip
+    cluster.connect()  # while it is not ready yet
+    assert cluster.get_all_apps() == ["patient", "quick"]
+
+
 def test_a_killed_query_frontend_is_back_with_its_configuration_and_replicas(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "patient") as load:
         load.wait_for(100)

@@ -56,12 +56,17 @@ class ResourceLimits:
 
 
 def _parse_memory(memory: int | str | None) -> int | None:
+    size_bytes = memory
     if isinstance(memory, str):
         match = _SIZE.match(memory.strip())
-        memory = int(float(match[1]) * _FACTORS[match[2].lower()]) if match else -1
-    if memory is not None and (isinstance(memory, bool) or memory < _SMALLEST_MEMORY_BYTES):
-        raise InvalidRequestError("memory must be bytes or text such as '512m' or '2g', at least 6 MiB.")
-    return memory
+        size_bytes = int(float(match[1]) * _FACTORS[match[2].lower()]) if match else -1
+    if size_bytes is None:
+        return None
+    if isinstance(size_bytes, (bool, str)) or size_bytes < _SMALLEST_MEMORY_BYTES:
+        raise InvalidRequestError(
+            f"memory is {memory!r}; it must be bytes or text such as '512m' or '2g', at least 6 MiB."
+        )
+    return size_bytes
 
 
 NO_LIMITS = ResourceLimits()

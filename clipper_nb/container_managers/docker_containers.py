@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from types import FrameType
 from typing import Any, TypeVar
 
 from clipper_nb.container_managers.docker_specs import create_arguments, exit_status
@@ -157,8 +159,17 @@ def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None
 
 def to_its_end(action: Callable[[], _Result]) -> _Result:
     """Do something that an interrupt of the notebook waits for: the engine would go on with it, unseen."""
-    with ThreadPoolExecutor(1, thread_name_prefix="clipper_nb docker") as pool:
-        return pool.submit(action).result()
+    interrupt = signal.getsignal(signal.SIGINT)
+    if not callable(interrupt) or threading.current_thread() is not threading.main_thread():
+        return action()  # nothing interrupts here
+    received: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda signum, frame: received.append((signum, frame)))
+    try:
+        return action()
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
+        if received:
+            interrupt(*received[-1])
 
 
 def _should_run(container: Any) -> bool:

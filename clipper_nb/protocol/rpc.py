@@ -51,6 +51,8 @@ class NewContainer:
     model_name: str
     model_version: str
     input_type: InputType
+    max_batches_in_flight: int = 1
+    """How many batches it may be sent before it has answered the first; containers written for Clipper do not say."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def encode_container_heartbeat() -> list[Frame]:
 
 def encode_new_container(message: NewContainer) -> list[Frame]:
     """Return the frames of :class:`NewContainer`."""
-    return [
+    frames: list[Frame] = [
         _DELIMITER,
         _TYPE_FRAMES[_NEW_CONTAINER],
         message.model_name.encode(),
@@ -124,6 +126,9 @@ def encode_new_container(message: NewContainer) -> list[Frame]:
         str(message.input_type.code).encode(),
         _VERSION_FRAME,
     ]
+    if message.max_batches_in_flight > 1:  # ours
+        frames.append(_U32.pack(message.max_batches_in_flight))
+    return frames
 
 
 def encode_predict_response(message: PredictResponse) -> list[Frame]:
@@ -194,7 +199,10 @@ def _decode_new_container(frames: Sequence[Frame]) -> NewContainer:
         input_type = InputType.from_code(int(code))
     except ValueError as exc:
         raise ProtocolError(f"a new container names no known input type: {code!r}") from exc
-    return NewContainer(_text(frames[2], "model name"), _text(frames[3], "model version"), input_type)
+    max_in_flight = _u32(frames[6], "batches in flight") if len(frames) > 6 else 1
+    if max_in_flight < 1:
+        raise ProtocolError("a new container takes no batches")
+    return NewContainer(_text(frames[2], "model name"), _text(frames[3], "model version"), input_type, max_in_flight)
 
 
 def _decode_predict_response(frames: Sequence[Frame]) -> PredictResponse:

@@ -72,7 +72,7 @@ def test_model_container_understands_what_it_is_told(input_type):
     settings = model_container_settings(spec.environment)
     assert settings.model_id == ("digits-net", "1")
     assert str(settings.input_type) == input_type
-    assert settings.frontend_address == "127.0.0.1:7001"
+    assert settings.frontend_addresses == ("127.0.0.1:7001",)
     assert settings.model_path == Path("/c/images/digits-net/1")
     assert settings.load_timeout_s == 0.25
 

@@ -64,6 +64,10 @@ def u64(*numbers):
             [b"", u32(0), b"digits-net", b"1", b"3", u32(3)],
         ),
         (
+            rpc.NewContainer("digits-net", "1", InputType.DOUBLES, 2),
+            [b"", u32(0), b"digits-net", b"1", b"3", u32(3), u32(2)],
+        ),
+        (
             rpc.PredictResponse(258, [b"a", b"", b"bcd"]),
             [b"", u32(1), b"\x02\x01\0\0", u64(32), u64(3, 1, 0, 3), b"a", b"", b"bcd"],
         ),

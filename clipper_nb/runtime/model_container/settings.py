@@ -19,8 +19,8 @@ class ModelContainerSettings:
 
     model_id: ModelId
     input_type: InputType
-    frontend_address: str
-    """``host:port`` of the query frontend's RPC port."""
+    frontend_addresses: tuple[str, ...]
+    """``host:port`` of each query frontend's RPC port."""
     model_path: Path
     load_timeout_s: float | None
     ready_file: Path | None = None
@@ -41,7 +41,7 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
             check_version(variables[environment.MODEL_VERSION]),
         ),
         input_type=parse_input_type(variables.get(environment.INPUT_TYPE) or "doubles"),
-        frontend_address=f"{host}:{port}",
+        frontend_addresses=(f"{host}:{port}",),
         model_path=Path(variables.get(environment.MODEL_PATH) or "/model"),
         ready_file=Path(variables[environment.READY_FILE]) if variables.get(environment.READY_FILE) else None,
         load_timeout_s=_load_timeout_s(variables.get(environment.LOAD_TIMEOUT_S)),

@@ -58,7 +58,7 @@ class QueryFrontend:
 
     async def start(self) -> None:
         """Serve as soon as the configuration is known."""
-        self._rpc.start()
+        await self._rpc.start()
         self._view.start()
         await self._view.wait_until_current()
         listening = self._settings.http.open_socket()

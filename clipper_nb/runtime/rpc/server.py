@@ -1,7 +1,7 @@
-"""The ZMQ side of the sessions: one ROUTER socket, read whenever the event loop says so.
+"""The network side of the sessions: a ZeroMQ ROUTER on the event loop's own sockets.
 
-A plain socket and its file descriptor, not ``zmq.asyncio``, which halves the rate of round trips. The descriptor is
-edge-triggered: after every send the socket must be asked again whether something has come.
+Model containers may use any ZeroMQ library; here the wire is spoken by ``protocol/zmtp.py``, because libzmq's thread
+between event loop and network costs more than all the rest of a round trip.
 """
 
 from __future__ import annotations
@@ -12,12 +12,10 @@ import socket
 from collections.abc import Sequence
 from typing import Protocol
 
-import zmq
-from zmq.utils.monitor import recv_monitor_message
-
 from clipper_nb.errors import ClipperException, ProtocolError
 from clipper_nb.protocol import rpc
 from clipper_nb.protocol.records import Replica
+from clipper_nb.protocol.zmtp import MAX_MESSAGE_SIZE_BYTES, ROUTER, ZmtpPeer, encode_message
 from clipper_nb.runtime.rpc.sessions import (
     BatchAnswered,
     BatchFailed,
@@ -29,14 +27,12 @@ from clipper_nb.runtime.rpc.sessions import (
     Session,
     Sessions,
 )
-from clipper_nb.runtime.zmq_frames import has_message, receive_frames, send_frames
 
 logger = logging.getLogger(__name__)
 
 _SILENCE_CHECK_INTERVAL_S = 5.0
-# A connection's end can be reported a little before the router forgets the peer.
-_PROBE_DELAYS_S = (0.0, 0.05, 0.25, 1.0)
-_MESSAGES_PER_TURN = 256
+_HANDSHAKE_TIMEOUT_S = 10.0
+_MAX_STRANGERS_MESSAGE_SIZE_BYTES = 1 << 20
 _MESSAGE_ID_LIMIT = 2**32
 
 
@@ -48,6 +44,7 @@ class ConnectedReplica:
         self._session = session
         self.replica = session.replica
         self.replica_id = session.replica.replica_id
+        self.max_batches_in_flight = session.max_batches_in_flight
 
     def send_batch(self, payloads: Sequence[bytes]) -> bool:
         """Send one batch; return whether the replica can still be reached."""
@@ -67,10 +64,10 @@ class ReplicaListener(Protocol):
         """A replica is gone, or has left after draining."""
 
     def batch_answered(self, replica: Replica, outputs: list[str]) -> None:
-        """A replica answered its batch."""
+        """A replica answered the oldest of its batches."""
 
     def batch_failed(self, replica: Replica, error: rpc.ErrorResponse) -> None:
-        """A replica's model failed on its batch."""
+        """A replica's model failed on the oldest of its batches."""
 
 
 class RpcServer:
@@ -89,82 +86,60 @@ class RpcServer:
         self._listener = listener
         self._sessions = Sessions()
         self._next_message_id = 0
-        self._context = zmq.Context()
-        self._router = self._context.socket(zmq.ROUTER)
-        self._monitor: zmq.Socket[bytes] | None = None
+        self._connections: dict[bytes, _Connection] = {}
+        self._num_connections = 0
         self._loop: asyncio.AbstractEventLoop
+        self._server: asyncio.Server | None = None
         self._silence_timer: asyncio.TimerHandle | None = None
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Listen, on the running event loop."""
         self._loop = asyncio.get_running_loop()
         host, port = self._listening.getsockname()[:2]
-        self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # a send to a peer that is gone says so
-        self._router.setsockopt(zmq.LINGER, 0)
-        self._router.setsockopt(zmq.SNDHWM, 0)
-        self._router.setsockopt(zmq.RCVHWM, 0)
-        self._router.setsockopt(zmq.USE_FD, self._listening.detach())
-        self._router.bind(f"tcp://{host}:{port}")
-        self._monitor = self._router.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-        self._loop.add_reader(self._router.FD, self._on_readable)
-        self._loop.add_reader(self._monitor.FD, self._on_connection_event)
+        self._server = await self._loop.create_server(self._make_connection, sock=self._listening)
         self._check_silence()
-        # Both descriptors are edge-triggered: what came before they were watched must be looked for.
-        self._on_readable()
-        self._on_connection_event()
         logger.info("listens for model containers on %s:%s", host, port)
 
     def stop(self) -> None:
-        """Close the socket; containers connect again by themselves when a frontend is back."""
+        """Close all connections; containers connect again by themselves when a frontend is back."""
         if self._silence_timer is not None:
             self._silence_timer.cancel()
-        self._loop.remove_reader(self._router.FD)
-        if self._monitor is not None:
-            self._loop.remove_reader(self._monitor.FD)
-            self._router.disable_monitor()
-            self._monitor.close(0)
-        self._router.close(0)
-        self._context.term()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections.values()):
+            connection.close()
 
     def send_batch(self, session: Session, payloads: Sequence[bytes]) -> bool:
         """Send one batch to a session; return whether it can still be reached."""
         message_id = self._next_message_id
         self._next_message_id = (message_id + 1) % _MESSAGE_ID_LIMIT
-        session.in_flight.add(message_id)
         request = rpc.PredictRequest(message_id, session.replica.input_type, payloads)
         if self._send(session.identity, rpc.encode_predict_request(request)):
+            session.in_flight.append(message_id)
             return True
-        session.in_flight.discard(message_id)
         # The caller knows already; everybody else hears of it in the next turn.
         self._loop.call_soon(self._lose, session.identity)
         return False
 
+    def _make_connection(self) -> _Connection:
+        self._num_connections += 1
+        return _Connection(self, str(self._num_connections).encode())
+
+    def opened(self, connection: _Connection) -> None:
+        """A connection is there."""
+        self._connections[connection.identity] = connection
+
+    def closed(self, connection: _Connection) -> None:
+        """A connection is gone, and its session with it."""
+        del self._connections[connection.identity]
+        self._lose(connection.identity)
+
     def _send(self, identity: bytes, frames: list[rpc.Frame]) -> bool:
-        try:
-            send_frames(self._router, [identity, *frames])
-        except zmq.ZMQError as exc:
-            if exc.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                raise
-            return False
-        self._read_again_soon()
-        return True
+        connection = self._connections.get(identity)
+        return connection is not None and connection.send(frames)
 
-    def _read_again_soon(self) -> None:
-        if has_message(self._router):
-            self._loop.call_soon(self._on_readable)
-
-    def _on_readable(self) -> None:
-        for _ in range(_MESSAGES_PER_TURN):
-            if self._router.closed or not has_message(self._router):
-                return
-            try:
-                frames = receive_frames(self._router)
-            except zmq.Again:
-                return
-            self._receive(frames[0], frames[1:])
-        self._read_again_soon()
-
-    def _receive(self, identity: bytes, frames: list[bytes]) -> None:
+    def received(self, identity: bytes, frames: list[bytes]) -> None:
+        """Act on one message of a connection."""
         try:
             message = rpc.decode_from_container(frames)
             events = self._sessions.receive(identity, message, now_s=self._loop.time())
@@ -197,6 +172,7 @@ class RpcServer:
             self._listener.batch_failed(event.session.replica, event.response)
         elif isinstance(event, ReplicaJoined):
             logger.info("replica %s of %s joined", event.session.replica.replica_id, event.session.replica.model_id)
+            self._connections[event.session.identity].trust()
             self._listener.replica_joined(ConnectedReplica(self, event.session))
         elif isinstance(event, ReplicaDraining):
             self._listener.replica_draining(event.session.replica)
@@ -208,26 +184,62 @@ class RpcServer:
         for event in self._sessions.lose(identity):
             self._handle(event)
 
-    def _on_connection_event(self) -> None:
-        """Some container's connection ended; the event does not say whose, so every session is probed."""
-        monitor = self._monitor
-        while monitor is not None and not monitor.closed and has_message(monitor):
-            recv_monitor_message(monitor)
-            for delay_s in _PROBE_DELAYS_S:
-                self._loop.call_later(delay_s, self._probe)
-
-    def _probe(self) -> None:
-        if self._router.closed:
-            return
-        heartbeat = rpc.encode_frontend_heartbeat(rpc.FrontendHeartbeat(wants_metadata=False))
-        for session in self._sessions.all():
-            if not self._send(session.identity, heartbeat):
-                self._lose(session.identity)
-
     def _check_silence(self) -> None:
         for event in self._sessions.lose_silent(now_s=self._loop.time()):
             self._handle(event)
         self._silence_timer = self._loop.call_later(_SILENCE_CHECK_INTERVAL_S, self._check_silence)
+
+
+class _Connection(asyncio.Protocol):
+    """One model container's connection."""
+
+    def __init__(self, server: RpcServer, identity: bytes) -> None:
+        self.identity = identity
+        self._server = server
+        self._peer = ZmtpPeer(ROUTER, max_message_size_bytes=_MAX_STRANGERS_MESSAGE_SIZE_BYTES)
+        self._transport: asyncio.Transport
+        self._handshake_timer: asyncio.TimerHandle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # asyncio says which kind only in prose
+        self._transport.write(self._peer.opening())
+        self._handshake_timer = asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT_S, self._give_up_handshake)
+        self._server.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            messages = self._peer.receive(data)
+        except ProtocolError as exc:
+            logger.warning("closes the connection of a model container: %s", exc)
+            self._transport.abort()
+            return
+        if self._peer.replies:
+            self._transport.write(self._peer.replies)
+            self._peer.replies = b""
+        for frames in messages:
+            self._server.received(self.identity, frames)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handshake_timer.cancel()
+        self._server.closed(self)
+
+    def send(self, frames: list[rpc.Frame]) -> bool:
+        """Send a message; return whether that is possible."""
+        if self._transport.is_closing():
+            return False
+        self._transport.write(encode_message(frames))
+        return True
+
+    def trust(self) -> None:
+        """Take messages of any sensible size."""
+        self._peer.max_message_size_bytes = MAX_MESSAGE_SIZE_BYTES
+
+    def close(self) -> None:
+        self._transport.close()
+
+    def _give_up_handshake(self) -> None:
+        if not self._peer.is_ready:
+            self._transport.abort()
 
 
 def _encode(message: rpc.FromFrontend) -> list[rpc.Frame]:

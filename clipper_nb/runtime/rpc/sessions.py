@@ -6,7 +6,7 @@ what happened.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -31,13 +31,14 @@ SILENCE_TIMEOUT_S = 30.0
 
 @dataclass
 class Session:
-    """One container's session, under the identity that the router gave it."""
+    """One container's session, under the identity that the server gave its connection."""
 
     identity: bytes
     replica: Replica
     last_heard_s: float
-    in_flight: set[int] = field(default_factory=set)
-    """Message ids that were sent and not answered."""
+    max_batches_in_flight: int = 1
+    in_flight: deque[int] = field(default_factory=deque)
+    """Message ids that were sent and not answered, oldest first."""
     is_draining: bool = False
 
 
@@ -149,7 +150,7 @@ class Sessions:
         model_id = ModelId(check_model_name(message.model_name), check_version(message.model_version))
         replica = Replica(*model_id, self._next_replica_id[model_id], message.input_type)
         self._next_replica_id[model_id] += 1
-        session = Session(identity, replica, last_heard_s=now_s)
+        session = Session(identity, replica, last_heard_s=now_s, max_batches_in_flight=message.max_batches_in_flight)
         self._by_identity[identity] = session
         return [ReplicaJoined(session)]
 
@@ -160,7 +161,9 @@ class Sessions:
     def _finish(self, session: Session, message: PredictResponse | ErrorResponse) -> list[Event]:
         if message.message_id not in session.in_flight:
             raise ProtocolError(f"an answer to message {message.message_id}, which this container was not asked")
-        session.in_flight.remove(message.message_id)
+        if session.in_flight[0] != message.message_id:
+            return self.lose(session.identity)  # nobody could tell any more which answer is whose
+        session.in_flight.popleft()
         done: Event
         if isinstance(message, PredictResponse):
             done = BatchAnswered(session, message)

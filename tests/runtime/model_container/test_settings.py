@@ -26,7 +26,7 @@ def test_everything_is_read():
     )
     assert settings.model_id == ("digits-net", "1")
     assert settings.input_type is InputType.INTEGERS
-    assert settings.frontend_address == "frontend:7001"
+    assert settings.frontend_addresses == ("frontend:7001",)
     assert settings.model_path == Path("/models/digits")
     assert settings.load_timeout_s == 2.5
 
@@ -35,7 +35,7 @@ def test_everything_is_read():
 def test_defaults_are_clippers(empty):
     names = ("CLIPPER_IP", "CLIPPER_PORT", "CLIPPER_INPUT_TYPE", "CLIPPER_MODEL_PATH", "CLIPPER_LOAD_TIMEOUT_S")
     settings = model_container_settings({**NEEDED, **({} if empty == "missing" else dict.fromkeys(names, ""))})
-    assert settings.frontend_address == "127.0.0.1:7000"
+    assert settings.frontend_addresses == ("127.0.0.1:7000",)
     assert settings.input_type is InputType.DOUBLES
     assert settings.model_path == Path("/model")
     assert settings.load_timeout_s is None

@@ -112,24 +112,24 @@ def test_content_of_an_unknown_container_is_refused(message):
 def test_answer_to_what_was_asked_is_handed_on(message, event_type):
     sessions = Sessions()
     session = joined(sessions)
-    session.in_flight.add(5)
+    session.in_flight.append(5)
     assert sessions.receive(b"id", message, now_s=1.0) == [event_type(session, message)]
-    assert session.in_flight == set()
+    assert list(session.in_flight) == []
 
 
 @pytest.mark.parametrize("message", [PredictResponse(6, [b"a"]), ErrorResponse(6, "E", "m", "")])
 def test_answer_to_what_was_not_asked_is_refused(message):
     sessions = Sessions()
     session = joined(sessions)
-    session.in_flight.add(5)
+    session.in_flight.append(5)
     with pytest.raises(ProtocolError, match="message 6"):
         sessions.receive(b"id", message, now_s=1.0)
-    assert session.in_flight == {5}
+    assert list(session.in_flight) == [5]
 
 
 def test_second_answer_to_the_same_message_is_refused():
     sessions = Sessions()
-    joined(sessions).in_flight.add(5)
+    joined(sessions).in_flight.append(5)
     sessions.receive(b"id", PredictResponse(5, [b"a"]), now_s=1.0)
     with pytest.raises(ProtocolError):
         sessions.receive(b"id", PredictResponse(5, [b"b"]), now_s=1.0)
@@ -137,10 +137,26 @@ def test_second_answer_to_the_same_message_is_refused():
 
 def test_answer_to_what_another_was_asked_is_refused():
     sessions = Sessions()
-    joined(sessions, b"one").in_flight.add(5)
+    joined(sessions, b"one").in_flight.append(5)
     joined(sessions, b"two")
     with pytest.raises(ProtocolError):
         sessions.receive(b"two", PredictResponse(5, [b"a"]), now_s=1.0)
+
+
+def test_a_replica_that_answers_out_of_order_is_lost():
+    sessions = Sessions()
+    session = joined(sessions)
+    session.in_flight.extend([5, 6])
+    assert sessions.receive(b"id", PredictResponse(6, [b"b"]), now_s=1.0) == [ReplicaLost(session)]
+    with pytest.raises(ProtocolError):
+        sessions.receive(b"id", PredictResponse(5, [b"a"]), now_s=1.0)
+
+
+def test_a_replica_says_how_many_batches_it_takes():
+    sessions = Sessions()
+    sessions.receive(b"id", NewContainer("m", "1", InputType.DOUBLES, 2), now_s=0.0)
+    sessions.receive(b"from Clipper", NewContainer("m", "1", InputType.DOUBLES), now_s=0.0)
+    assert [session.max_batches_in_flight for session in sessions.all()] == [2, 1]
 
 
 def test_idle_replica_that_says_goodbye_may_leave():
@@ -155,7 +171,7 @@ def test_idle_replica_that_says_goodbye_may_leave():
 def test_busy_replica_that_says_goodbye_finishes_first():
     sessions = Sessions()
     session = joined(sessions)
-    session.in_flight.add(5)
+    session.in_flight.append(5)
     assert sessions.receive(b"id", ContainerGoodbye(), now_s=1.0) == [ReplicaDraining(session)]
     assert session.is_draining
     assert sessions.leave_if_done(b"id") == []
@@ -169,10 +185,10 @@ def test_draining_replica_that_is_given_more_stays():
     """The last replica of a version finishes what is queued."""
     sessions = Sessions()
     session = joined(sessions)
-    session.in_flight.add(5)
+    session.in_flight.append(5)
     sessions.receive(b"id", ContainerGoodbye(), now_s=1.0)
     sessions.receive(b"id", PredictResponse(5, [b"a"]), now_s=2.0)
-    session.in_flight.add(6)
+    session.in_flight.append(6)
     assert sessions.leave_if_done(b"id") == []
     assert sessions.all() == [session]
 
@@ -208,7 +224,7 @@ def test_silent_container_is_lost_after_its_time():
 )
 def test_every_message_is_a_sign_of_life(message):
     sessions = Sessions()
-    joined(sessions, now_s=0.0).in_flight.add(5)
+    joined(sessions, now_s=0.0).in_flight.append(5)
     sessions.receive(b"id", message, now_s=20.0)
     assert sessions.lose_silent(now_s=20.0 + SILENCE_TIMEOUT_S) == []
 
@@ -239,10 +255,10 @@ def test_any_sequence_of_messages_keeps_the_books_straight(sequence):
     now_s = 0.0
     for identity, step, pause_s in sequence:
         now_s += pause_s
-        before = {session.identity: (set(session.in_flight), session.is_draining) for session in sessions.all()}
+        before = {session.identity: (list(session.in_flight), session.is_draining) for session in sessions.all()}
         if isinstance(step, int):
-            if identity in known:
-                known[identity].in_flight.add(step)
+            if identity in known and step not in known[identity].in_flight:
+                known[identity].in_flight.append(step)
             continue
         try:
             if step == "lose":
@@ -253,7 +269,7 @@ def test_any_sequence_of_messages_keeps_the_books_straight(sequence):
                 events = sessions.receive(identity, step, now_s=now_s)
                 events += sessions.leave_if_done(identity)
         except ClipperException:
-            after = {session.identity: (session.in_flight, session.is_draining) for session in sessions.all()}
+            after = {session.identity: (list(session.in_flight), session.is_draining) for session in sessions.all()}
             assert after == before, "a refused message changed something"
             continue
         for event in events:
@@ -266,7 +282,7 @@ def test_any_sequence_of_messages_keeps_the_books_straight(sequence):
             elif isinstance(event, ReplicaLost):
                 assert known.pop(event.session.identity) is event.session
             elif isinstance(event, (BatchAnswered, BatchFailed)):
-                assert event.response.message_id in before[identity][0]
+                assert event.response.message_id == before[identity][0][0], "answers come in order"
                 assert event.response.message_id not in event.session.in_flight
             elif isinstance(event, ReplicaDraining):
                 assert event.session.is_draining
@@ -274,7 +290,7 @@ def test_any_sequence_of_messages_keeps_the_books_straight(sequence):
         assert len(goodbyes) <= 1
         if goodbyes:
             assert identity not in known
-            assert before[identity][0] <= {getattr(step, "message_id", None)}, "let go with work in flight"
+            assert before[identity][0] in ([], [getattr(step, "message_id", None)]), "let go with work in flight"
         assert {session.identity: session for session in sessions.all()} == known
         assert all(sessions.get(identity) is session for identity, session in known.items())
         assert all(session.in_flight for session in known.values() if session.is_draining)

@@ -1,0 +1,173 @@
+"""A model container's connection to one query frontend: a TCP socket that speaks ZMTP, made anew when it is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+import time
+
+from clipper_nb.errors import ProtocolError
+from clipper_nb.protocol import rpc
+from clipper_nb.protocol.zmtp import DEALER, ZmtpPeer, encode_message
+from clipper_nb.runtime.model_container.session import ContainerSession
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_TIMEOUT_S = 2.0
+_SEND_TIMEOUT_S = 10.0
+_MIN_RETRY_DELAY_S = 0.05
+_MAX_RETRY_DELAY_S = 1.0
+_RECEIVE_SIZE_BYTES = 1 << 18
+
+
+class FrontendConnection:
+    """One session at a time with the query frontend at *address*.
+
+    Not safe for two threads at once: whoever uses it holds the container's lock.
+
+    Parameters
+    ----------
+    address : str
+        ``host:port`` of the RPC port.
+    metadata : list of bytes
+        The frames that say what the container serves.
+    """
+
+    def __init__(self, address: str, metadata: list[rpc.Frame]) -> None:
+        self._address = address
+        self._metadata = metadata
+        self._socket: socket.socket | None = None
+        self._peer = ZmtpPeer(DEALER)
+        self._retry_delay_s = _MIN_RETRY_DELAY_S
+        self._retry_s = 0.0
+        self._said_goodbye = False
+        self.session = ContainerSession(time.monotonic())
+
+    @property
+    def fileno(self) -> int | None:
+        """The socket to wait for; None while there is no connection."""
+        return None if self._socket is None else self._socket.fileno()
+
+    @property
+    def may_leave(self) -> bool:
+        """Whether the frontend has let the container go, or does not know of it."""
+        return self._socket is None or self.session.may_leave or not self.session.is_registered
+
+    def keep_up(self, *, now_s: float) -> float:
+        """Connect when that is due, and send the heartbeat that is due; return the seconds until something is again."""
+        if self._socket is None and now_s >= self._retry_s:
+            self._connect(now_s)
+        elif self._socket is not None and self.session.is_lost(now_s=now_s):
+            self._lose("has been silent for too long")
+        self.beat(now_s=now_s)
+        if self._socket is None:
+            return max(0.0, self._retry_s - now_s)
+        return self.session.seconds_until_heartbeat(now_s=now_s)
+
+    def beat(self, *, now_s: float) -> None:
+        """Send a heartbeat if one is due."""
+        if self._socket is not None and self.session.heartbeat_is_due(now_s=now_s):
+            self.send(rpc.encode_container_heartbeat())
+
+    def say_goodbye(self) -> None:
+        """Tell the frontend, once, that nothing new is wanted."""
+        if not self._said_goodbye and self._socket is not None:
+            self._said_goodbye = True
+            self.send(rpc.encode_container_goodbye())
+
+    def receive(self) -> list[rpc.PredictRequest]:
+        """Take what has come, without waiting; return the batches to predict."""
+        if self._socket is None:
+            return []
+        try:
+            data = self._socket.recv(_RECEIVE_SIZE_BYTES)
+            messages = self._peer.receive(data) if data else None
+        except BlockingIOError:
+            return []
+        except (OSError, ProtocolError) as exc:
+            self._lose(f"cannot be understood: {exc}")
+            return []
+        if messages is None:
+            self._lose("closed the connection")
+            return []
+        if self._peer.replies:
+            replies, self._peer.replies = self._peer.replies, b""
+            self._send_all(replies)
+        batches = []
+        for frames in messages:
+            batch = self._take(frames)
+            if batch is not None:
+                batches.append(batch)
+        return batches
+
+    def send(self, frames: list[rpc.Frame]) -> None:
+        """Send one message; when that fails the connection is lost."""
+        self._send_all(encode_message(frames))
+        self.session.sent(now_s=time.monotonic())
+
+    def close(self) -> None:
+        """Close the socket."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def _connect(self, now_s: float) -> None:
+        host, _, port = self._address.rpartition(":")
+        self._retry_s = now_s + self._retry_delay_s
+        self._retry_delay_s = min(_MAX_RETRY_DELAY_S, 2 * self._retry_delay_s)
+        try:
+            self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S)
+            self._socket.setblocking(False)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError:
+            self.close()
+            return
+        self._peer = ZmtpPeer(DEALER)
+        self._said_goodbye = False
+        self.session = ContainerSession(time.monotonic())
+        self._send_all(self._peer.opening())
+        self.send(rpc.encode_container_heartbeat())
+
+    def _take(self, frames: list[bytes]) -> rpc.PredictRequest | None:
+        try:
+            message = rpc.decode_from_frontend(frames)
+        except ProtocolError as exc:
+            logger.warning("dropped a message of the query frontend: %s", exc)
+            return None
+        batch = self.session.receive(message, now_s=time.monotonic())
+        if batch is None and self.session.wants_metadata(message):
+            self.send(self._metadata)
+            self.session.is_registered = True
+            self._retry_delay_s = _MIN_RETRY_DELAY_S
+        return batch
+
+    def _send_all(self, data: bytes) -> None:
+        if self._socket is None:
+            return
+        view = memoryview(data)
+        deadline_s = 0.0
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except BlockingIOError:
+                deadline_s = deadline_s or time.monotonic() + _SEND_TIMEOUT_S
+                if not _wait_until_writable(self._socket, deadline_s):
+                    self._lose("takes no answers")
+                    return
+            except OSError as exc:
+                self._lose(f"cannot be reached: {exc}")
+                return
+
+    def _lose(self, reason: str) -> None:
+        logger.info("the query frontend at %s %s; connecting anew", self._address, reason)
+        self.session.is_registered = False
+        with contextlib.suppress(OSError):
+            self.close()
+
+
+def _wait_until_writable(connected: socket.socket, deadline_s: float) -> bool:
+    poller = select.poll()
+    poller.register(connected, select.POLLOUT)
+    return bool(poller.poll(max(0.0, 1000 * (deadline_s - time.monotonic()))))

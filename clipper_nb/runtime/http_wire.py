@@ -40,6 +40,8 @@ _KEEP_ALIVE_TIMEOUT_S = 300.0
 _LINGER_S = 1.0
 _SWEEP_INTERVAL_S = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_MAX_KNOWN_HEADS = 1024
+_MAX_KNOWN_HEAD_SIZE_BYTES = 2048
 _OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
@@ -79,6 +81,9 @@ class HttpServer:
         self.limits = limits
         self.loop: asyncio.AbstractEventLoop
         self.connections: set[HttpConnection] = set()
+        self.known_heads: dict[bytes, tuple[str, int]] = {}
+        """Heads of predict requests as they were received, with the application and the size of the body that they
+        announced. A client sends the same head again and again, and equal bytes need no second parsing."""
         self._server: asyncio.Server | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self.is_stopping = False
@@ -166,6 +171,7 @@ class HttpConnection(asyncio.Protocol):
         self._head_size_bytes = 0  # received since the last request ended, roughly: pieces are counted whole
         self._in_head = True
         self._has_begun = False
+        self._whole = b""  # what was received, when it began with the request that is parsed now
         self._begin_request()
 
     def _begin_request(self) -> None:
@@ -195,6 +201,15 @@ class HttpConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_closing:
             return  # what follows a refused request is read and dropped until the client has its reply
+        if self._has_begun or self._head_size_bytes:
+            self._whole = b""
+        else:
+            self._whole = data
+            head = data[: data.find(b"\r\n\r\n") + 4]
+            known = self._server.known_heads.get(head)
+            if known is not None and len(data) == len(head) + known[1]:
+                self._predict(known[0], data[len(head) :], keep_alive=not self._server.is_stopping)
+                return
         if self._in_head:
             self._head_size_bytes += len(data)
         try:
@@ -268,38 +283,66 @@ class HttpConnection(asyncio.Protocol):
         if self._is_closing or self._parser.should_upgrade():
             return
         self._head_size_bytes = 0
-        arrived_s = time.monotonic()
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        exchange = Exchange(self, keep_alive=self._parser.should_keep_alive() and not self._server.is_stopping)
-        self._exchanges.append(exchange)
+        keep_alive = self._parser.should_keep_alive()
         method, url, headers = self._parser.get_method(), self._url, self._headers
         self._begin_request()
         self._in_head = True
         self._has_begun = False
         self._wait_for(_KEEP_ALIVE_TIMEOUT_S)
+        name = _predict_name(url) if self._server.endpoint is not None and method == b"POST" else None
+        if name is not None:
+            if keep_alive:
+                self._remember_head(name, len(body))
+            self._predict(name, body, keep_alive=keep_alive and not self._server.is_stopping)
+            return
+        exchange = Exchange(self, keep_alive=keep_alive and not self._server.is_stopping)
+        self._exchanges.append(exchange)
         try:
-            endpoint = self._server.endpoint
-            name = _predict_name(url) if endpoint is not None and method == b"POST" else None
-            if endpoint is not None and name is not None:
-                exchange.cancel = endpoint(name, body, arrived_s, exchange.respond)
-            else:
-                peer = self._transport.get_extra_info("peername")
-                request = Request(method.decode("latin-1"), url.decode("latin-1"), headers, body, peer)
-                exchange.cancel = answer_with_tornado(
-                    self._server.application,
-                    self,
-                    request,
-                    keep_alive=exchange.keep_alive,
-                    finish=exchange.finish,
-                )
-        except Exception:
-            logger.exception("%r %r", method, url)
-            exchange.respond(
-                HTTPStatus.INTERNAL_SERVER_ERROR,
-                rest.format_error("Internal error", "Something went wrong inside the frontend; see its log."),
+            peer = self._transport.get_extra_info("peername")
+            request = Request(method.decode("latin-1"), url.decode("latin-1"), headers, body, peer)
+            exchange.cancel = answer_with_tornado(
+                self._server.application,
+                self,
+                request,
+                keep_alive=exchange.keep_alive,
+                finish=exchange.finish,
             )
+        except Exception:
+            self._fail(exchange, f"{method!r} {url!r}")
         if len(self._exchanges) >= _MAX_PIPELINED:
             self._read_or_pause()
+
+    def _predict(self, application_name: str, body: bytes, *, keep_alive: bool) -> None:
+        """Answer a predict request."""
+        exchange = Exchange(self, keep_alive)
+        self._exchanges.append(exchange)
+        endpoint = self._server.endpoint
+        assert endpoint is not None
+        try:
+            exchange.cancel = endpoint(application_name, body, time.monotonic(), exchange.respond)
+        except Exception:
+            self._fail(exchange, f"predict {application_name!r}")
+        if len(self._exchanges) >= _MAX_PIPELINED:
+            self._read_or_pause()
+
+    def _fail(self, exchange: Exchange, what: str) -> None:
+        logger.exception("%s", what)
+        exchange.respond(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            rest.format_error("Internal error", "Something went wrong inside the frontend; see its log."),
+        )
+
+    def _remember_head(self, application_name: str, body_size_bytes: int) -> None:
+        """Remember the head of a request that came whole and alone."""
+        whole, self._whole = self._whole, b""
+        head_size_bytes = len(whole) - body_size_bytes
+        if not 0 < head_size_bytes <= _MAX_KNOWN_HEAD_SIZE_BYTES or whole.find(b"\r\n\r\n") + 4 != head_size_bytes:
+            return
+        known = self._server.known_heads
+        if len(known) >= _MAX_KNOWN_HEADS:
+            known.clear()
+        known[whole[:head_size_bytes]] = (application_name, body_size_bytes)
 
     # --- replies
 

@@ -63,7 +63,7 @@ def test_digest_changes_with_serving_code_alone(tmp_path, monkeypatch, changed, 
 
 def test_requirements_are_pinned_to_what_runs_here():
     pinned = dict(requirement.split("==") for requirement in library.library_requirements())
-    assert {"cloudpickle", "msgspec", "numpy", "pyzmq", "tornado", "uvloop"} <= set(pinned)
+    assert {"cloudpickle", "msgspec", "numpy", "pysimdjson", "tornado", "uvloop"} <= set(pinned)
     assert pinned == {name: importlib.metadata.version(name) for name in pinned}
 
 

@@ -25,7 +25,7 @@ class Query:
     )  # fmt: skip
 
     def __init__(
-        self, query_id: int, *, arrived_s: float, deadline_s: float, on_answered: Callable[[Query], None]
+        self, query_id: int, arrived_s: float, deadline_s: float, on_answered: Callable[[Query], None]
     ) -> None:
         self.query_id = query_id
         self.arrived_s = arrived_s

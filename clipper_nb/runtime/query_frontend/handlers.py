@@ -36,18 +36,8 @@ class PredictEndpoint:
             respond(*describe_failure(ApplicationNotFoundError(application_name)))
             return None
         try:
-            request = predict_body.parse_predict(body, served.application.input_type)
-            if not request.is_batch:
-                [query] = self._predictor.predict(
-                    served, request.payloads, request.version, arrived_s=arrived_s,
-                    on_answered=lambda query: respond(HTTPStatus.OK, self.format(served, query)),
-                )  # fmt: skip
-                return query.cancel
-            reply = _BatchReply(self, served, len(request.payloads), respond)
-            queries = self._predictor.predict(
-                served, request.payloads, request.version, arrived_s=arrived_s, on_answered=reply.add
-            )
-            reply.start(queries)
+            payloads, is_batch, version = predict_body.parse_predict(body, served.application.input_type)
+            target = self._predictor.find_target(served, version)
         except InvalidInputError as exc:
             served.metrics.num_bad_requests += 1
             respond(*describe_failure(exc))
@@ -56,6 +46,15 @@ class PredictEndpoint:
             served.metrics.num_bad_requests += 1
             respond(HTTPStatus.BAD_REQUEST, rest.format_error("Query processing error", str(exc)))
             return None
+        predict = self._predictor.predict
+        if not is_batch:
+            return predict(
+                served, target, payloads[0], arrived_s=arrived_s,
+                on_answered=lambda query: respond(200, self.format(served, query)),
+            ).cancel  # fmt: skip
+        reply = _BatchReply(self, served, len(payloads), respond)
+        queries = [predict(served, target, payload, arrived_s=arrived_s, on_answered=reply.add) for payload in payloads]
+        reply.start(queries)
         return partial(_cancel, queries)
 
     def format(self, served: ServedApplication, query: Query) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Union
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.names import ModelId
@@ -17,6 +18,9 @@ from clipper_nb.runtime.metrics import ApplicationMetrics, ModelMetrics, QueryFr
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key
 
 OnAnswered = Callable[[Query], None]
+
+Target = Union[ModelId, tuple[str, str]]
+"""The version that answers a query, or the reason and the explanation why there is none."""
 
 _REPLY_MARGIN_S = 0.0015
 _REPLY_MARGIN_SHARE = 0.2
@@ -34,6 +38,8 @@ class ServedApplication:
         # The reply has to leave by the SLO, so the decision is made a little before.
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
         self.timer = make_timer()
+        self.default_target: Target = (reasons.NOT_LINKED, "")
+        """What queries that ask for no version get."""
 
 
 class UnknownVersionError(InvalidRequestError):
@@ -83,6 +89,7 @@ class Predictor:
         for name, application in configuration.applications.items():
             if name not in self._applications:
                 self._applications[name] = self._serve(application)
+            self._applications[name].default_target = self._current_version(name)
         for model_id, version in before.versions.items():
             if configuration.versions.get(model_id) != version:
                 self._cache.forget_version(model_id)
@@ -120,51 +127,44 @@ class Predictor:
 
     # --- queries
 
-    def predict(
-        self,
-        served: ServedApplication,
-        payloads: Sequence[bytes],
-        version: str | None,
-        *,
-        arrived_s: float,
-        on_answered: OnAnswered,
-    ) -> list[Query]:
-        """Answer one query per payload, each by calling *on_answered* once, now or later, never after its SLO.
+    def find_target(self, served: ServedApplication, version: str | None) -> Target:
+        """Return what answers queries that ask for *version*, or for none in particular.
 
         Raises
         ------
         UnknownVersionError
-            *version* is not a version of the linked model; no query was made.
+            *version* is not a version of the linked model.
         """
-        model_id = self._choose_version(served, version)
-        deadline_s = arrived_s + served.wait_s
-        queries = []
-        for payload in payloads:
-            query = Query(self._next_query_id, arrived_s=arrived_s, deadline_s=deadline_s, on_answered=on_answered)
-            self._next_query_id += 1
-            queries.append(query)
-            if isinstance(model_id, ModelId):
-                self._ask(served, model_id, payload, query)
-            else:
-                query.answer_default(*model_id)
-        return queries
+        model_name = self._configuration.links.get(served.application.name) if version is not None else None
+        if version is None or model_name is None:
+            return served.default_target
+        if ModelId(model_name, version) not in self._configuration.versions:
+            raise UnknownVersionError(version, model_name)
+        return ModelId(model_name, version)
 
-    def _choose_version(self, served: ServedApplication, version: str | None) -> ModelId | tuple[str, str]:
-        """Return the version to ask, or the reason and explanation why there is none."""
-        name = served.application.name
-        model_name = self._configuration.links.get(name)
+    def predict(
+        self, served: ServedApplication, target: Target, payload: bytes, *, arrived_s: float, on_answered: OnAnswered
+    ) -> Query:
+        """Answer one query by calling *on_answered* once, now or later, never after its SLO."""
+        query = Query(self._next_query_id, arrived_s, arrived_s + served.wait_s, on_answered)
+        self._next_query_id += 1
+        if isinstance(target, ModelId):
+            self._ask(served, target, payload, query)
+        else:
+            query.answer_default(*target)
+        return query
+
+    def _current_version(self, application_name: str) -> Target:
+        model_name = self._configuration.links.get(application_name)
         if model_name is None:
             return reasons.NOT_LINKED, (
-                f"No connected models found for query: no model is linked to application '{name}'."
+                f"No connected models found for query: no model is linked to application '{application_name}'."
             )
+        version = self._configuration.current_versions.get(model_name)
         if version is None:
-            version = self._configuration.current_versions.get(model_name)
-            if version is None:
-                return reasons.NO_READY_REPLICA, (
-                    f"No connected models found for query: model '{model_name}' has no current version."
-                )
-        elif ModelId(model_name, version) not in self._configuration.versions:
-            raise UnknownVersionError(version, model_name)
+            return reasons.NO_READY_REPLICA, (
+                f"No connected models found for query: model '{model_name}' has no current version."
+            )
         return ModelId(model_name, version)
 
     def _ask(self, served: ServedApplication, model_id: ModelId, payload: bytes, query: Query) -> None:

@@ -55,13 +55,17 @@ class Bench:
 
     def ask(self, *payloads, application="digits", version=None, arrived_s=None):
         served = self.predictor.find_application(application)
-        queries = self.predictor.predict(
-            served,
-            payloads,
-            version,
-            arrived_s=self.loop.time() if arrived_s is None else arrived_s,
-            on_answered=lambda query: self.answers.append((query, self.loop.time())),
-        )
+        target = self.predictor.find_target(served, version)
+        queries = [
+            self.predictor.predict(
+                served,
+                target,
+                payload,
+                arrived_s=self.loop.time() if arrived_s is None else arrived_s,
+                on_answered=lambda query: self.answers.append((query, self.loop.time())),
+            )
+            for payload in payloads
+        ]
         self.loop.end_turn()
         return queries
 
@@ -402,10 +406,11 @@ def test_client_that_asks_again_on_its_answer_gets_it_from_the_cache():
     bench = cached()
     replica = bench.join()
     asked = []
+    served = bench.predictor.find_application("digits")
     bench.predictor.predict(
-        bench.predictor.find_application("digits"),
-        [b"a"],
-        None,
+        served,
+        bench.predictor.find_target(served, None),
+        b"a",
         arrived_s=bench.loop.time(),
         on_answered=lambda query: asked.extend(bench.ask(b"a")),
     )

@@ -80,13 +80,14 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
                 early.append(query)
 
         try:
-            queries = self.bench.predictor.predict(
-                served, list(payloads), version, arrived_s=now_s, on_answered=on_answered
-            )
+            target = self.bench.predictor.find_target(served, version)
         except UnknownVersionError:
             assert model_id not in self.configuration.versions
             return
-        assert len(queries) == len(inputs)
+        queries = [
+            self.bench.predictor.predict(served, target, payload, arrived_s=now_s, on_answered=on_answered)
+            for payload in payloads
+        ]
         for query, number in zip(queries, inputs, strict=True):
             self.waiting[query] = (model_id, b"%d" % number, now_s + served.slo_s)
         for query in early:

@@ -6,6 +6,7 @@ The query frontend only needs the first step, so NumPy is imported by the model 
 from __future__ import annotations
 
 import base64
+import functools
 import sys
 from array import array
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     ModelInput = np.ndarray[Any, np.dtype[Any]] | str
 
 _ARRAY_CODES = {InputType.INTEGERS: "i", InputType.FLOATS: "f", InputType.DOUBLES: "d"}
-_DTYPES = {
+_DTYPE_NAMES = {
     InputType.BYTES: "<i1",
     InputType.INTEGERS: "<i4",
     InputType.FLOATS: "<f4",
@@ -53,15 +54,23 @@ def decode_input(input_type: InputType, payload: bytes | memoryview) -> ModelInp
             return str(payload, "utf-8")
         except UnicodeDecodeError as exc:
             raise ProtocolError(f"A text input is not UTF-8: {exc}") from exc
-    import numpy as np
-
+    dtype, from_buffer = _numpy_for(input_type)
     if len(payload) % input_type.item_size_bytes:
         raise ProtocolError(
             f"An input of type {input_type} has {len(payload)} bytes, not a multiple of {input_type.item_size_bytes}"
         )
-    decoded = np.frombuffer(payload, dtype=_DTYPES[input_type])
-    decoded.flags.writeable = False
+    decoded: np.ndarray[Any, Any] = from_buffer(payload, dtype)
+    if not isinstance(payload, bytes):
+        decoded.flags.writeable = False
     return decoded
+
+
+@functools.cache
+def _numpy_for(input_type: InputType) -> tuple[Any, Any]:
+    """Return the type of the numbers and ``numpy.frombuffer``."""
+    import numpy as np
+
+    return np.dtype(_DTYPE_NAMES[input_type]), np.frombuffer
 
 
 def format_input(input_type: InputType, value: Any) -> Any:

@@ -43,7 +43,7 @@ def _encode_output(output: Any, position: int) -> bytes:
         if isinstance(output, bytes):
             output.decode()
             return output
-        return json.dumps(output, default=_to_json, ensure_ascii=False).encode()
+        return _as_json(output).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise PredictionError(
             f"Output {position} of the model has type {type(output).__name__} and cannot be sent as text: {exc}"
@@ -61,3 +61,6 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value)
     raise TypeError(f"a {type(value).__name__} is not a number, text, list or dict")
+
+
+_as_json = json.JSONEncoder(default=_to_json, ensure_ascii=False).encode

@@ -118,7 +118,7 @@ class ZmtpPeer:
                 size = data[position + 1]
                 start = position + 2
             stop = start + size
-            if flags or size > 255 or not self.is_ready:
+            if flags > _MORE or not self.is_ready:
                 self._check_frame(flags, size)
             if stop > end:
                 num_needed = stop - position
@@ -134,6 +134,8 @@ class ZmtpPeer:
                     self._frames = []
                     self._message_size = 0
             position = stop
+        if self._message_size > self.max_message_size_bytes:
+            raise ProtocolError(f"a message of more than {self.max_message_size_bytes} bytes")
         if position < end:
             self._keep(data[position:] if position else data, num_needed)
         return messages

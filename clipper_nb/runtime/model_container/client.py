@@ -102,7 +102,7 @@ class ModelContainerClient:
             heartbeat.start()
             try:
                 while not self._is_done():
-                    self._serve_once(wake_fd)
+                    self._serve(self._keep_up(), wake_fd)
             finally:
                 has_ended.set()
                 self._mark_ready(False)
@@ -110,24 +110,30 @@ class ModelContainerClient:
                     connection.close()
         heartbeat.join()
 
-    def _serve_once(self, wake_fd: int | None) -> None:
-        """Wait until something comes or is due, and act on it."""
+    def _keep_up(self) -> float:
+        """Do what is due beside predicting; return the instant when something is again."""
         now_s = time.monotonic()
         wait_s = min(1.0, *(connection.keep_up(now_s=now_s) for connection in self._connections))
         if self._is_stopping:
-            wake_fd = None  # said once is enough
             for connection in self._connections:
                 connection.say_goodbye()
         self._mark_ready(all(connection.session.is_registered for connection in self._connections))
+        return now_s + wait_s
+
+    def _serve(self, until_s: float, wake_fd: int | None) -> None:
+        """Answer batches until *until_s*, or until something else than a batch has come."""
         by_fd = {connection.fileno: connection for connection in self._connections}
         poller = select.poll()
-        for fd in (*by_fd, wake_fd):
+        for fd in (*by_fd, None if self._is_stopping else wake_fd):  # said once is enough
             if fd is not None:
                 poller.register(fd, select.POLLIN)
-        for fd, _ in poller.poll(1000 * wait_s + 1):
-            if fd in by_fd:
-                for batch in by_fd[fd].receive():
+        while (wait_s := until_s - time.monotonic()) > 0:
+            for fd, _ in poller.poll(1000 * wait_s + 1):
+                batches = by_fd[fd].receive() if fd in by_fd else []
+                for batch in batches:
                     by_fd[fd].send(self._answer(batch))
+                if not batches:
+                    return
 
     def _answer(self, batch: rpc.PredictRequest) -> list[rpc.Frame]:
         """Return the frames that answer *batch*, after computing with the lock released."""

@@ -29,6 +29,7 @@ class FakeReplica:
     ) -> None:
         self.replica = Replica(*model_id, replica_id, input_type)
         self.replica_id = replica_id
+        self.max_batches_in_flight = 1
         self.is_reachable = True
         self.batches: list[list[bytes]] = []
         """Every batch that reached it."""

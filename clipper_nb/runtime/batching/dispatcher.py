@@ -1,8 +1,12 @@
 """Hands the queued computations of one model version to its replicas.
 
-Idle replicas pull: as soon as one is free it gets what is queued, at most its batch size, and one batch at a time. It
-never waits for company. Sending happens at the end of the event loop's turn, so that queries which arrived together
-(one ``input_batch``, or many connections read in one turn) go together.
+Idle replicas pull: as soon as one is free it gets what is queued, at most its batch size. It never waits for company.
+Sending happens at the end of the event loop's turn, so that queries which arrived together (one ``input_batch``, or
+many connections read in one turn) go together.
+
+A busy replica that can take it gets its next batch before it has answered the first, so that it need not wait for the
+way there and back; but only when as many queries wait as it is busy with, for smaller batches would cost more than that
+saves, and only when both batches are likely to be done in the share of the SLO that one may take.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.batching.batch_size import BatchSizePolicy, make_batch_size_policy
+from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE, BatchSizePolicy, make_batch_size_policy
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG, Computation
@@ -28,6 +32,10 @@ class ReplicaConnection(Protocol):
     @property
     def replica_id(self) -> int:
         """Number of the replica among its version's."""
+
+    @property
+    def max_batches_in_flight(self) -> int:
+        """How many batches it takes before it has answered the first."""
 
     def send_batch(self, payloads: Sequence[bytes]) -> bool:
         """Send one batch; return whether the replica can still be reached."""
@@ -47,16 +55,35 @@ class BatchObserver(Protocol):
 
 
 @dataclass
+class _Batch:
+    """What a replica was sent and has not answered."""
+
+    computations: list[Computation]
+    sent_s: float
+
+
+@dataclass
 class _Worker:
     """A connected replica and what it is busy with."""
 
     connection: ReplicaConnection
     policy: BatchSizePolicy
     latency_model: LatencyModel
-    batch: list[Computation] = field(default_factory=list)
-    sent_s: float = 0.0
+    batches: deque[_Batch] = field(default_factory=deque)
+    """In the order in which they were sent, which is the order of their answers."""
+    answered_s: float = 0.0
+    """When it answered its last batch."""
     is_draining: bool = False
     may_finish_queue: bool = True
+
+    def busy_s(self, now_s: float) -> float:
+        """Return for how long it is likely to be busy with what it has."""
+        if not self.batches:
+            return 0.0
+        first, *others = self.batches
+        began_s = max(first.sent_s, self.answered_s)
+        rest_s = max(0.0, began_s + self.latency_model.predict_s(len(first.computations)) - now_s)
+        return rest_s + sum(self.latency_model.predict_s(len(batch.computations)) for batch in others)
 
 
 class Dispatcher:
@@ -93,6 +120,7 @@ class Dispatcher:
         self._workers: dict[int, _Worker] = {}
         self._idle: deque[_Worker] = deque()  # the one that has been idle longest is next
         self._sending_is_due = False
+        self._can_send_ahead = False
         self._num_replicas = 0
 
     @property
@@ -120,7 +148,7 @@ class Dispatcher:
     def submit(self, computation: Computation) -> None:
         """Queue a computation and send it as soon as a replica is idle."""
         self._queue.put(computation)
-        if self._idle:
+        if self._idle or self._can_send_ahead:
             self._send_later()
 
     def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
@@ -138,6 +166,7 @@ class Dispatcher:
         latency_model = LatencyModel()
         worker = _Worker(connection, make_batch_size_policy(self._batch_size, latency_model), latency_model)
         self._workers[connection.replica_id] = worker
+        self._can_send_ahead = any(worker.connection.max_batches_in_flight > 1 for worker in self._workers.values())
         self._num_replicas += 1
         self._idle.append(worker)
         self._send_later()
@@ -152,7 +181,7 @@ class Dispatcher:
             return
         worker.is_draining = True
         self._num_replicas -= 1
-        if not worker.batch:
+        if not worker.batches:
             self._idle.remove(worker)
             self._finish_queue_or_forget(worker)
 
@@ -164,31 +193,37 @@ class Dispatcher:
         self._num_replicas -= not worker.is_draining
         if worker in self._idle:
             self._idle.remove(worker)
-        if worker.batch:
-            self._observer().batch_lost(len(worker.batch))
-            self._put_back(worker)
+        for position, batch in enumerate(worker.batches):
+            self._observer().batch_lost(len(batch.computations))
+            if position > 0:  # it had not come to this one, so that does not count as a try
+                for computation in batch.computations:
+                    computation.attempts -= 1
+            self._put_back(batch)
+        if worker.batches:
+            worker.batches.clear()
             self._send_later()
 
     def batch_answered(self, replica_id: int, outputs: Sequence[str]) -> None:
-        """Answer the queries of the replica's batch, and give it the next."""
+        """Answer the queries of the replica's oldest batch, and give it the next."""
         worker = self._workers[replica_id]
-        if len(outputs) != len(worker.batch):
+        size = len(worker.batches[0].computations)
+        if len(outputs) != size:
             self.batch_failed(
                 replica_id,
-                f"The model returned {len(outputs)} outputs for {len(worker.batch)} inputs; it must return one per "
-                "input, in order.",
+                f"The model returned {len(outputs)} outputs for {size} inputs; it must return one per input, in order.",
             )
             return
-        latency_s = self._clock() - worker.sent_s
-        worker.latency_model.observe(len(outputs), latency_s)
-        worker.policy.observe(len(outputs), latency_s)
-        self._observer().batch_answered(len(outputs), latency_s)
-        for computation, output in zip(self._free(worker), outputs, strict=True):
+        now_s = self._clock()
+        began_s = max(worker.batches[0].sent_s, worker.answered_s)  # not before the batch ahead of it was done
+        worker.latency_model.observe(size, now_s - began_s)
+        worker.policy.observe(size, now_s - began_s)
+        self._observer().batch_answered(size, now_s - worker.batches[0].sent_s)
+        for computation, output in zip(self._free(worker, now_s), outputs, strict=True):
             computation.succeed(output)
 
     def batch_failed(self, replica_id: int, explanation: str) -> None:
-        """Give the queries of the replica's batch their default output; the replica lives on."""
-        batch = self._free(self._workers[replica_id])
+        """Give the queries of the replica's oldest batch their default output; the replica lives on."""
+        batch = self._free(self._workers[replica_id], self._clock())
         self._observer().batch_failed(len(batch))
         for computation in batch:
             computation.fail(explanation)
@@ -198,19 +233,22 @@ class Dispatcher:
         for computation in self._queue.drain():
             self._give_up_removed(computation)
         for worker in self._workers.values():
-            for computation in worker.batch:
-                computation.is_obsolete = True
+            for batch in worker.batches:
+                for computation in batch.computations:
+                    computation.is_obsolete = True
 
-    def _free(self, worker: _Worker) -> list[Computation]:
-        """Return the worker's batch, which is done, and make it idle unless it drains."""
-        batch, worker.batch = worker.batch, []
-        if worker.is_draining:
-            self._finish_queue_or_forget(worker)
-        else:
-            self._idle.append(worker)
-            if len(self._queue):
-                self._send_later()
-        return batch
+    def _free(self, worker: _Worker, now_s: float) -> list[Computation]:
+        """Return what was in the worker's oldest batch, which is done, and make the worker idle if it has no other."""
+        done = worker.batches.popleft()
+        worker.answered_s = now_s
+        if not worker.batches:
+            if worker.is_draining:
+                self._finish_queue_or_forget(worker)
+            else:
+                self._idle.append(worker)
+        if len(self._queue):
+            self._send_later()
+        return done.computations
 
     def _finish_queue_or_forget(self, worker: _Worker) -> None:
         """Let a draining replica go, unless queries wait and there is nobody else."""
@@ -221,9 +259,8 @@ class Dispatcher:
         else:
             del self._workers[worker.connection.replica_id]
 
-    def _put_back(self, worker: _Worker) -> None:
-        batch, worker.batch = worker.batch, []
-        for computation in batch:
+    def _put_back(self, batch: _Batch) -> None:
+        for computation in batch.computations:
             computation.sent_s = None
             if computation.is_obsolete:
                 self._give_up_removed(computation)
@@ -253,11 +290,26 @@ class Dispatcher:
             batch = self._take_batch(self._idle[0])
             if batch:
                 self._send(self._idle.popleft(), batch)
+        if len(self._queue) and self._can_send_ahead:
+            self._send_ahead()
+
+    def _send_ahead(self) -> None:
+        """Send the next batch to replicas that are busy with their first, where that is worth it."""
+        now_s = self._clock()
+        for worker in sorted(self._workers.values(), key=lambda worker: worker.busy_s(now_s)):
+            if len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1 and not worker.is_draining:
+                size = min(len(self._queue), worker.policy.next_size(self._queue.tightest_slo_s()))
+                done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
+                is_worth_it = size >= len(worker.batches[0].computations)
+                if is_worth_it and done_s <= LATENCY_SHARE * self._queue.tightest_slo_s():
+                    batch = self._take_batch(worker)
+                    if batch:
+                        self._send(worker, batch)
 
     def _take_batch(self, worker: _Worker) -> list[Computation]:
         """Return the worker's next batch; what cannot make it in time any more is given up, now rather than later."""
         size = worker.policy.next_size(self._queue.tightest_slo_s())
-        expected_s = worker.latency_model.predict_late_s(min(size, len(self._queue)))
+        expected_s = worker.latency_model.predict_late_s(min(size, len(self._queue))) + worker.busy_s(self._clock())
         batch, too_late = self._queue.take(size, done_by_s=self._clock() + expected_s)
         for computation in too_late:
             computation.give_up(
@@ -269,12 +321,12 @@ class Dispatcher:
         return batch
 
     def _send(self, worker: _Worker, batch: list[Computation]) -> None:
-        worker.batch = batch
-        worker.sent_s = self._clock()
+        sent_s = self._clock()
+        worker.batches.append(_Batch(batch, sent_s))
         payloads = []
         for computation in batch:
             computation.attempts += 1
-            computation.sent_s = worker.sent_s
+            computation.sent_s = sent_s
             payloads.append(computation.payload)
         if not worker.connection.send_batch(payloads):
             # Never reached the replica, so it does not count as a try.

@@ -1,6 +1,8 @@
 """Hands the queued computations of one model version to its replicas.
 
-Idle replicas pull: as soon as one is free it gets what is queued, at most its batch size. It never waits for company.
+Idle replicas pull: as soon as one is free it gets what is queued, at most its batch size. It waits for company only for
+the clients that it has just answered, and only where they are back sooner than a batch of their own would take
+(``gathering.py``).
 Sending happens at the end of the event loop's turn, so that queries which arrived together (one ``input_batch``, or
 many connections read in one turn) go together.
 
@@ -19,6 +21,7 @@ from typing import Any, Protocol
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE, BatchSizePolicy, make_batch_size_policy
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
+from clipper_nb.runtime.batching.gathering import Gathering
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG, Computation
 
@@ -69,6 +72,7 @@ class _Worker:
     connection: ReplicaConnection
     policy: BatchSizePolicy
     latency_model: LatencyModel
+    gathering: Gathering
     batches: deque[_Batch] = field(default_factory=deque)
     """In the order in which they were sent, which is the order of their answers."""
     answered_s: float = 0.0
@@ -100,6 +104,8 @@ class Dispatcher:
         Monotonic seconds.
     call_soon : callable
         Runs a function at the end of the event loop's turn.
+    call_at : callable
+        Runs a function at an instant of *clock*.
     """
 
     def __init__(
@@ -110,17 +116,23 @@ class Dispatcher:
         observer: Callable[[], BatchObserver],
         clock: Callable[[], float],
         call_soon: Callable[[Callable[[], None]], Any],
+        call_at: Callable[[float, Callable[[], None]], Any],
     ) -> None:
         self.model_id = model_id
         self._batch_size = batch_size
         self._observer = observer
         self._clock = clock
         self._call_soon = call_soon
+        self._call_at = call_at
         self._queue = DeadlineQueue()
         self._workers: dict[int, _Worker] = {}
         self._idle: deque[_Worker] = deque()  # the one that has been idle longest is next
         self._sending_is_due = False
         self._can_send_ahead = False
+        self._gathering: Gathering | None = (
+            None  # of the only replica: with several nobody knows who comes back to whom
+        )
+        self._is_waiting = False
         self._num_replicas = 0
 
     @property
@@ -148,6 +160,11 @@ class Dispatcher:
     def submit(self, computation: Computation) -> None:
         """Queue a computation and send it as soon as a replica is idle."""
         self._queue.put(computation)
+        gathering = self._gathering
+        if gathering is not None and gathering.num_missing:
+            gathering.num_missing -= 1
+            if not gathering.num_missing:
+                gathering.all_have_come(now_s=self._clock())
         if self._idle or self._can_send_ahead:
             self._send_later()
 
@@ -164,9 +181,10 @@ class Dispatcher:
             known.may_finish_queue = True
             return
         latency_model = LatencyModel()
-        worker = _Worker(connection, make_batch_size_policy(self._batch_size, latency_model), latency_model)
+        policy = make_batch_size_policy(self._batch_size, latency_model)
+        worker = _Worker(connection, policy, latency_model, Gathering(latency_model))
         self._workers[connection.replica_id] = worker
-        self._can_send_ahead = any(worker.connection.max_batches_in_flight > 1 for worker in self._workers.values())
+        self._count_workers()
         self._num_replicas += 1
         self._idle.append(worker)
         self._send_later()
@@ -190,6 +208,7 @@ class Dispatcher:
         worker = self._workers.pop(replica_id, None)
         if worker is None:
             return
+        self._count_workers()
         self._num_replicas -= not worker.is_draining
         if worker in self._idle:
             self._idle.remove(worker)
@@ -218,6 +237,9 @@ class Dispatcher:
         worker.latency_model.observe(size, now_s - began_s)
         worker.policy.observe(size, now_s - began_s)
         self._observer().batch_answered(size, now_s - worker.batches[0].sent_s)
+        if self._gathering is not None:
+            slo_s = min(self._queue.tightest_slo_s(), worker.batches[0].computations[0].slo_s)
+            self._gathering.answered(size, len(self._queue), worker.policy.next_size(slo_s), slo_s, now_s=now_s)
         for computation, output in zip(self._free(worker, now_s), outputs, strict=True):
             computation.succeed(output)
 
@@ -258,6 +280,13 @@ class Dispatcher:
             self._send(worker, batch)
         else:
             del self._workers[worker.connection.replica_id]
+            self._count_workers()
+
+    def _count_workers(self) -> None:
+        """Note what follows from who is there."""
+        workers = list(self._workers.values())
+        self._can_send_ahead = any(worker.connection.max_batches_in_flight > 1 for worker in workers)
+        self._gathering = workers[0].gathering if len(workers) == 1 else None
 
     def _put_back(self, batch: _Batch) -> None:
         for computation in batch.computations:
@@ -286,12 +315,28 @@ class Dispatcher:
 
     def _send_batches(self) -> None:
         self._sending_is_due = False
+        if self._should_wait():
+            return
         while self._idle and len(self._queue):
             batch = self._take_batch(self._idle[0])
             if batch:
                 self._send(self._idle.popleft(), batch)
         if len(self._queue) and self._can_send_ahead:
             self._send_ahead()
+
+    def _should_wait(self) -> bool:
+        """Whether more queries are on their way back that are worth waiting for; a timer ends the wait."""
+        gathering = self._gathering
+        if gathering is None or not self._idle or not gathering.should_wait(len(self._queue), now_s=self._clock()):
+            return False
+        if not self._is_waiting and len(self._queue):
+            self._is_waiting = True
+            self._call_at(gathering.until_s, self._stop_waiting)
+        return True
+
+    def _stop_waiting(self) -> None:
+        self._is_waiting = False
+        self._send_batches()
 
     def _send_ahead(self) -> None:
         """Send the next batch to replicas that are busy with their first, where that is worth it."""
@@ -300,7 +345,8 @@ class Dispatcher:
             if len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1 and not worker.is_draining:
                 size = min(len(self._queue), worker.policy.next_size(self._queue.tightest_slo_s()))
                 done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
-                is_worth_it = size >= len(worker.batches[0].computations)
+                num_ahead = len(worker.batches[0].computations)
+                is_worth_it = size >= num_ahead and not (self._gathering and self._gathering.pays(num_ahead))
                 if is_worth_it and done_s <= LATENCY_SHARE * self._queue.tightest_slo_s():
                     batch = self._take_batch(worker)
                     if batch:

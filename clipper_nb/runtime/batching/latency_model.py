@@ -4,6 +4,7 @@ from __future__ import annotations
 
 _MEMORY = 0.95
 """Weight of the past when a batch is added: the last twenty batches or so count."""
+_SETTLED_WEIGHT = 8.0
 
 
 class LatencyModel:
@@ -15,7 +16,13 @@ class LatencyModel:
         self._mean_latency_s = 0.0
         self._size_variance = 0.0  # sums of weighted products of deviations, as in Welford's algorithm
         self._covariance = 0.0
+        self._slope_s = 0.0
         self._mean_error_s = 0.0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has seen more than a few batches."""
+        return self._weight > _SETTLED_WEIGHT
 
     def observe(self, size: int, latency_s: float) -> None:
         """Learn that a batch of *size* took *latency_s*."""
@@ -27,6 +34,9 @@ class LatencyModel:
         self._mean_latency_s += (latency_s - self._mean_latency_s) / self._weight
         self._size_variance = _MEMORY * self._size_variance + size_deviation * (size - self._mean_size)
         self._covariance = _MEMORY * self._covariance + size_deviation * (latency_s - self._mean_latency_s)
+        # Sizes that hardly differ say nothing of the slope, so what is known of it stays.
+        if self._size_variance > 0.01 * self._weight * self._mean_size**2:
+            self._slope_s = max(0.0, self._covariance / self._size_variance)  # a larger batch is never quicker
 
     def predict_late_s(self, size: int) -> float:
         """Return how long a batch of *size* takes when it takes long: what is likely and twice the usual error."""
@@ -34,7 +44,4 @@ class LatencyModel:
 
     def predict_s(self, size: int) -> float:
         """Return how long a batch of *size* is likely to take; 0 before anything is known."""
-        # A larger batch is never quicker, whatever noise says; sizes that hardly differ say nothing of the slope.
-        knows_slope = self._size_variance > 0.01 * self._weight * self._mean_size**2
-        slope = max(0.0, self._covariance / self._size_variance) if knows_slope else 0.0
-        return max(0.0, self._mean_latency_s + slope * (size - self._mean_size))
+        return max(0.0, self._mean_latency_s + self._slope_s * (size - self._mean_size))

@@ -78,6 +78,7 @@ class QueryFrontend:
             observer=partial(self._predictor.model_metrics, model_id),
             clock=self._loop.time,
             call_soon=self._loop.call_soon,
+            call_at=self._loop.call_at,
         )
 
     def _usable_replicas(self) -> list[Replica]:

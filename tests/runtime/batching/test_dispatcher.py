@@ -24,6 +24,7 @@ class Bench:
             observer=lambda: self.observer,
             clock=self.loop.time,
             call_soon=self.loop.call_soon,
+            call_at=self.loop.call_at,
         )
         self._ids = itertools.count()
 

@@ -78,6 +78,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
             observer=lambda: self.observer,
             clock=self.loop.time,
             call_soon=self.loop.call_soon,
+            call_at=self.loop.call_at,
         )
 
     # --- what clients do

@@ -50,6 +50,7 @@ class Bench:
             observer=lambda: observer,
             clock=self.loop.time,
             call_soon=self.loop.call_soon,
+            call_at=self.loop.call_at,
         )
 
     def _on_replicas_changed(self):

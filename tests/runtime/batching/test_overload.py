@@ -41,7 +41,12 @@ class Simulation:
         self.num_queries = 0
         self._rate, self._slo_s = rate, slo_s
         self.dispatcher = Dispatcher(
-            MODEL_ID, batch_size=-1, observer=RecordingObserver, clock=self.loop.time, call_soon=self.loop.call_soon
+            MODEL_ID,
+            batch_size=-1,
+            observer=RecordingObserver,
+            clock=self.loop.time,
+            call_soon=self.loop.call_soon,
+            call_at=self.loop.call_at,
         )
         self.dispatcher.add_replica(SimulatedModel(self, fixed_s, each_s, noise))
         self._next_query()

@@ -84,6 +84,7 @@ class Bench:
             observer=partial(self.predictor.model_metrics, model_id),
             clock=self.loop.time,
             call_soon=self.loop.call_soon,
+            call_at=self.loop.call_at,
         )
 
 

@@ -214,10 +214,7 @@ class Dispatcher:
             self._idle.remove(worker)
         for position, batch in enumerate(worker.batches):
             self._observer().batch_lost(len(batch.computations))
-            if position > 0:  # it had not come to this one, so that does not count as a try
-                for computation in batch.computations:
-                    computation.attempts -= 1
-            self._put_back(batch)
+            self._put_back(batch, was_tried=position == 0)
         if worker.batches:
             worker.batches.clear()
             self._send_later()
@@ -288,8 +285,10 @@ class Dispatcher:
         self._can_send_ahead = any(worker.connection.max_batches_in_flight > 1 for worker in workers)
         self._gathering = workers[0].gathering if len(workers) == 1 else None
 
-    def _put_back(self, batch: _Batch) -> None:
+    def _put_back(self, batch: _Batch, *, was_tried: bool) -> None:
+        """Queue what a lost replica had; what it had not come to does not count as a try."""
         for computation in batch.computations:
+            computation.attempts += was_tried
             computation.sent_s = None
             if computation.is_obsolete:
                 self._give_up_removed(computation)
@@ -367,15 +366,13 @@ class Dispatcher:
         return batch
 
     def _send(self, worker: _Worker, batch: list[Computation]) -> None:
-        sent_s = self._clock()
-        worker.batches.append(_Batch(batch, sent_s))
-        payloads = []
+        sent = _Batch(batch, self._clock())
         for computation in batch:
-            computation.attempts += 1
-            computation.sent_s = sent_s
-            payloads.append(computation.payload)
-        if not worker.connection.send_batch(payloads):
-            # Never reached the replica, so it does not count as a try.
-            for computation in batch:
-                computation.attempts -= 1
-            self.remove_replica(worker.connection.replica_id)
+            computation.sent_s = sent.sent_s
+        if worker.connection.send_batch([computation.payload for computation in batch]):
+            worker.batches.append(sent)
+            return
+        self._observer().batch_lost(len(batch))
+        self.remove_replica(worker.connection.replica_id)
+        self._put_back(sent, was_tried=False)
+        self._send_later()

@@ -23,17 +23,18 @@ def output_of(payload):
 class CheckedReplica(FakeReplica):
     """A replica that sees to it that it is only sent what it should be."""
 
-    def __init__(self, replica_id, machine):
+    def __init__(self, replica_id, machine, max_batches_in_flight):
         super().__init__(replica_id)
+        self.max_batches_in_flight = max_batches_in_flight
         self.machine = machine
-        self.batch = None
+        self.in_flight = []
         self.is_lost = False
         self.is_draining = False
 
     def send_batch(self, payloads):
         assert not self.is_lost, "a batch for a replica that is lost"
         assert not (self.is_draining and self.machine.usable()), "a batch for a replica that drains"
-        assert self.batch is None, "a second batch for a busy replica"
+        assert len(self.in_flight) < self.max_batches_in_flight, "a batch too many for a busy replica"
         assert payloads, "an empty batch"
         if self.machine.batch_size > 0:
             assert len(payloads) <= self.machine.batch_size
@@ -44,7 +45,7 @@ class CheckedReplica(FakeReplica):
             self.machine.leave(self)
             self.machine.num_undelivered += len(payloads)
             return False
-        self.batch = list(payloads)
+        self.in_flight.append(list(payloads))
         for payload in payloads:
             self.machine.num_sent[payload] += 1
             assert self.machine.num_sent[payload] <= MAX_ATTEMPTS, "a third try"
@@ -110,9 +111,9 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
 
     # --- what replicas do
 
-    @rule()
-    def replica_joins(self):
-        replica = CheckedReplica(next(self.numbers), self)
+    @rule(max_batches_in_flight=st.integers(1, 2))
+    def replica_joins(self, max_batches_in_flight):
+        replica = CheckedReplica(next(self.numbers), self, max_batches_in_flight)
         self.replicas.append(replica)
         self.dispatcher.add_replica(replica)
 
@@ -148,7 +149,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @rule(data=st.data())
     def replica_is_lost(self, data):
         replica = data.draw(st.sampled_from(self.replicas))
-        for payload in replica.batch or ():
+        for payload in replica.in_flight[0] if replica.in_flight else ():
             if self.num_sent[payload] == MAX_ATTEMPTS:
                 self.excused.add(payload)
         self.leave(replica)
@@ -190,7 +191,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @rule()
     def turn_ends(self):
         self.loop.end_turn()
-        idle = [r for r in self.replicas if r.batch is None and not r.is_draining]
+        idle = [r for r in self.replicas if not r.in_flight and not r.is_draining]
         if idle:
             assert self.dispatcher.queue_length == 0, "something waits while a replica is idle"
 
@@ -212,7 +213,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
 
     @invariant()
     def every_batch_is_counted_once(self):
-        in_flight = sum(len(replica.batch) for replica in self.replicas if replica.batch)
+        in_flight = sum(len(batch) for replica in self.replicas for batch in replica.in_flight)
         ended = sum(size for size, _ in self.observer.answered) + sum(self.observer.failed) + sum(self.observer.lost)
         assert ended + in_flight == sum(self.num_sent.values()) + self.num_undelivered
 
@@ -228,7 +229,11 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     def leave(self, replica):
         """A replica is gone."""
         replica.is_lost = True
-        replica.batch = None
+        for batch in replica.in_flight[1:]:  # it had not come to these, so they do not count as tries
+            self.num_undelivered += len(batch)
+            for payload in batch:
+                self.num_sent[payload] -= 1
+        replica.in_flight.clear()
         if replica in self.replicas:
             self.replicas.remove(replica)
 
@@ -237,11 +242,10 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         return [replica for replica in self.replicas if not replica.is_draining]
 
     def _finish(self, replica):
-        batch, replica.batch = replica.batch, None
-        return batch
+        return replica.in_flight.pop(0)
 
     def _leave_if_done(self, replica):
-        if replica.is_draining and replica.batch is None:
+        if replica.is_draining and not replica.in_flight:
             self.leave(replica)
 
     def _join(self, computation, slo_s):
@@ -270,15 +274,18 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         elif query.reason == "no_ready_replica":
             assert payload in self.removed, "no replica, for a version that was not removed"
         elif query.reason == "model_too_slow":
-            assert any(payload in (replica.batch or ()) for replica in self.replicas), "no replica has it"
+            assert self._has_it(payload), "no replica has it"
             assert self.loop.time() >= query.deadline_s
         else:
             assert query.reason == "queued_too_long"
-            assert not any(payload in (replica.batch or ()) for replica in self.replicas), "a replica has it"
+            assert not self._has_it(payload), "a replica has it"
             assert self.loop.time() >= query.deadline_s or "a batch takes about" in query.explanation
 
     def _busy(self):
-        return [replica for replica in self.replicas if replica.batch is not None]
+        return [replica for replica in self.replicas if replica.in_flight]
+
+    def _has_it(self, payload):
+        return any(payload in batch for replica in self.replicas for batch in replica.in_flight)
 
     def _waiting(self):
         return [query for query in self.queries if not query.is_answered]

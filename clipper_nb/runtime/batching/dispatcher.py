@@ -341,7 +341,8 @@ class Dispatcher:
         """Send the next batch to replicas that are busy with their first, where that is worth it."""
         now_s = self._clock()
         for worker in sorted(self._workers.values(), key=lambda worker: worker.busy_s(now_s)):
-            if len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1 and not worker.is_draining:
+            can_take_it = len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1
+            if can_take_it and worker.latency_model.is_settled and not worker.is_draining:
                 size = min(len(self._queue), worker.policy.next_size(self._queue.tightest_slo_s()))
                 done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
                 num_ahead = len(worker.batches[0].computations)

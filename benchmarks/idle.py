@@ -12,7 +12,7 @@ import os
 import sys
 import time
 
-from load.processes import MANAGEMENT, QUERY, cluster_processes, cpu_s, pss_bytes
+from load.processes import MANAGEMENT, QUERY, OthersWatch, cluster_processes, cpu_s, pss_bytes
 from load.traffic import DEFAULT_OUTPUT, Report, Traffic, plus_version
 from load.verdicts import Verdicts, parse_options
 
@@ -30,7 +30,8 @@ def measure(name: str, verdicts: Verdicts, *, duration_s: float) -> None:
     processes = cluster_processes(name)
     began_s = time.monotonic()
     before_s = {role: sum(map(cpu_s, some)) for role, some in processes.items()}
-    time.sleep(duration_s)
+    with OthersWatch() as others:
+        time.sleep(duration_s)
     took_s = time.monotonic() - began_s
     shares = {role: (sum(map(cpu_s, some)) - before_s[role]) / took_s for role, some in processes.items()}
     verdicts.check(
@@ -44,6 +45,7 @@ def measure(name: str, verdicts: Verdicts, *, duration_s: float) -> None:
     verdicts.check("memory of both frontends (PSS)", f"< {MEMORY_MB} MB", f"{both_mb:.1f} MB", both_mb < MEMORY_MB)
     for role, size_mb in sorted(sizes_mb.items()):
         verdicts.tell(f"  {len(processes[role])} x {role} (PSS)", f"{size_mb:.1f} MB")
+    verdicts.note(f"cores used by everything else on this machine: {others.cores:.2f}")
 
 
 def main() -> int:

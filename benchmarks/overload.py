@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from load.processes import QUERY, REPLICA, MemoryWatch, cluster_processes, cpu_s
+from load.processes import QUERY, REPLICA, MemoryWatch, OthersWatch, cluster_processes, cpu_s
 from load.server_metrics import read_lateness
 from load.traffic import DEFAULT_OUTPUT, Report, Traffic, plus_version
 from load.verdicts import Verdicts, parse_options
@@ -81,7 +81,7 @@ def measure(workload: Workload, verdicts: Verdicts, *, is_quick: bool) -> None:
             memory_before_bytes = frontend.memory_info().rss
             used_before_s, began_s = (cpu_s(frontend), cpu_s(replica)), time.monotonic()
             duration_s = 6.0 if is_quick else 30.0
-            with MemoryWatch(name) as memory:
+            with MemoryWatch(name) as memory, OthersWatch() as others:
                 report = traffic.run_open(rate=FACTOR * peak, duration_s=duration_s)
             took_s = time.monotonic() - began_s
             shares = [
@@ -123,7 +123,7 @@ def measure(workload: Workload, verdicts: Verdicts, *, is_quick: bool) -> None:
     verdicts.note(f"{workload.name}: default outputs by reason: {report.defaults}")
     verdicts.note(
         f"{workload.name}: cores used: query frontend {shares[0]:.2f}, replica {shares[1]:.2f}, clients "
-        f"{report.cpu_share:.2f}"
+        f"{report.cpu_share:.2f}, everything else on this machine {others.cores:.2f}"
     )
 
 

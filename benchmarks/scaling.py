@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections import defaultdict
 
+from load.processes import OthersWatch
 from load.traffic import DEFAULT_OUTPUT, Report, Traffic, plus_version
 from load.verdicts import Verdicts, parse_options
 
@@ -53,7 +54,8 @@ def main() -> int:
             batch_size=BATCH_SIZE,
         )  # fmt: skip
         num_rounds, duration_s = (1, 3.0) if options.quick else (3, 5.0)
-        reports = measure(conn, num_rounds=num_rounds, duration_s=duration_s)
+        with OthersWatch() as others:
+            reports = measure(conn, num_rounds=num_rounds, duration_s=duration_s)
     rates = {n: statistics.median(report.goodput for report in some) for n, some in reports.items()}
     ideal = BATCH_SIZE / BATCH_S
     for num_replicas, rate in rates.items():
@@ -73,6 +75,7 @@ def main() -> int:
     )
     num_defaults = sum(report.num_defaults for report in everything)
     verdicts.check("default outputs", "0", str(num_defaults), num_defaults == 0)
+    verdicts.note(f"cores used by everything else on this machine: {others.cores:.2f}")
     return verdicts.finish()
 
 

@@ -71,6 +71,37 @@ def pss_bytes(process: psutil.Process) -> int:
     return int(process.memory_full_info().pss)
 
 
+class OthersWatch:
+    """Measures the cores that processes other than the cluster's, this one and its clients use while a block runs: on a
+    machine that is shared, timings are theirs too."""
+
+    def __init__(self) -> None:
+        self.cores = 0.0
+
+    def __enter__(self) -> OthersWatch:
+        self._began_s = time.monotonic()
+        self._before = self._busy_s()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        busy_s, own_s = self._busy_s()
+        others_s = (busy_s - self._before[0]) - sum(used - self._before[1].get(pid, 0.0) for pid, used in own_s.items())
+        self.cores = max(0.0, others_s / (time.monotonic() - self._began_s))
+
+    def _busy_s(self) -> tuple[float, dict[int, float]]:
+        """Return the time that all cores have been busy, and what our processes had of it."""
+        times = psutil.cpu_times()
+        busy_s = times.user + times.nice + times.system + times.irq + times.softirq + times.steal
+        own_s = {}
+        this = psutil.Process()
+        for process in (this, *this.children(recursive=True)):
+            with contextlib.suppress(psutil.Error, OSError):
+                own_s[process.pid] = cpu_s(process)
+        return busy_s, own_s
+
+
 class MemoryWatch:
     """Samples the resident memory of a cluster's processes while a block runs, by role: the mean of the processes that
     have the role then, so that a restart is no step.

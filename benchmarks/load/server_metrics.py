@@ -12,7 +12,7 @@ LATENESS = "clipper_app_lateness_seconds"
 
 @dataclass(frozen=True)
 class Lateness:
-    """How many answers there were, by how much they missed the SLO at most."""
+    """How many answers there were, by how much they missed the SLO at most. Of two, the sum and the difference."""
 
     counts: dict[float, int]
     """Answers that were late by at most so many seconds; infinity has them all."""
@@ -37,7 +37,8 @@ class Lateness:
         return Lateness({bound: count - before.counts.get(bound, 0) for bound, count in self.counts.items()})
 
     def __add__(self, other: Lateness) -> Lateness:
-        return Lateness({bound: count + other.counts.get(bound, 0) for bound, count in self.counts.items()})
+        bounds = self.counts.keys() | other.counts.keys()
+        return Lateness({bound: self.counts.get(bound, 0) + other.counts.get(bound, 0) for bound in bounds})
 
 
 def read_lateness(address: str, application: str) -> Lateness:

@@ -1,9 +1,9 @@
 """Three times the queries that a model can answer: replies stay in time, predictions as many, memory bounded.
 
-The peak is measured in the same run: the most predictions per second that clients got at any load below. Then queries
-come at three times that rate, whatever the replies (an open loop), each with an input of its own, and every reply is
-checked. The models sleep, so it is they who are short of time and not the machine; one has a fixed batch size, the
-other an adaptive one.
+The peak is measured in the same run, before and after: the most predictions per second that clients got at any load up
+to the capacity, so that a moment in which the machine was busy does not lower it. Queries come at three times the peak,
+whatever the replies (an open loop), each with an input of its own, and every reply is checked. The models sleep, so it
+is they who are short of time and not the machine; one has a fixed batch size, the other an adaptive one.
 
 How late a reply left is the query frontend's own count (``clipper_app_lateness_seconds``), from the arrival of the
 request; what the clients saw is told beside it, and has their own delays in it.
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from load.processes import QUERY, REPLICA, MemoryWatch, OthersWatch, cluster_processes, cpu_s
-from load.server_metrics import read_lateness
+from load.server_metrics import Lateness, read_lateness
 from load.traffic import DEFAULT_OUTPUT, Report, Traffic, plus_version
 from load.verdicts import Verdicts, parse_options
 
@@ -51,18 +51,37 @@ WORKLOADS = (
 )
 
 
-def find_peak(traffic: Traffic, duration_s: float) -> float:
-    """Return the most predictions per second at any load up to the capacity."""
-    traffic.run_closed(num_clients=32, duration_s=2.0)  # so that the batch size settles and the cache fills
-    goodputs = [traffic.run_closed(num_clients=n, duration_s=duration_s).goodput for n in (32, 48)]
-    at_most = max(goodputs)
-    goodputs += [
-        traffic.run_open(rate=share * at_most, duration_s=duration_s).goodput for share in (0.7, 0.8, 0.9, 1.0)
-    ]
-    return max(goodputs)
+@dataclass
+class Measured:
+    """What was seen of one model."""
+
+    below: list[Report]
+    """At loads up to the capacity, before and after."""
+    over: Report
+    after: Report
+    """At half the peak, right after."""
+    late: Lateness
+    """Of the overload's replies."""
+    growth_bytes: int
+    """Of the query frontend's memory, at most, during the overload."""
+    frontend_cores: float
+    replica_cores: float
+    other_cores: float
+
+    @property
+    def peak(self) -> float:
+        """Most predictions per second without overload."""
+        return max(report.goodput for report in self.below)
 
 
-def measure(workload: Workload, verdicts: Verdicts, *, is_quick: bool) -> None:
+def run_below_capacity(traffic: Traffic, duration_s: float) -> list[Report]:
+    """Return what becomes of queries at several loads up to the capacity."""
+    reports = [traffic.run_closed(num_clients=n, duration_s=duration_s) for n in (32, 48)]
+    capacity = max(report.goodput for report in reports)
+    return reports + [traffic.run_open(rate=share * capacity, duration_s=duration_s) for share in (0.7, 0.8, 0.9, 1.0)]
+
+
+def measure(workload: Workload, *, is_quick: bool) -> Measured:
     """Overload one model."""
     name = f"overload-{os.getpid()}"
     manager = LocalContainerManager(name, clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0)
@@ -74,67 +93,81 @@ def measure(workload: Workload, verdicts: Verdicts, *, is_quick: bool) -> None:
             batch_size=workload.batch_size,
         )  # fmt: skip
         address = conn.get_query_addr()
-        with Traffic(address, "app", limits_ms=(SLO_MS, SLO_MS + MARGIN_MS)) as traffic:
-            peak = find_peak(traffic, 2.0 if is_quick else 4.0)
-            before = read_lateness(address, "app")
-            [frontend], [replica] = (cluster_processes(name)[role] for role in (QUERY, REPLICA))
-            memory_before_bytes = frontend.memory_info().rss
-            used_before_s, began_s = (cpu_s(frontend), cpu_s(replica)), time.monotonic()
-            duration_s = 6.0 if is_quick else 30.0
+        [frontend], [replica] = (cluster_processes(name)[role] for role in (QUERY, REPLICA))
+        with Traffic(address, "app", limits_ms=(SLO_MS + MARGIN_MS,)) as traffic:
+            below_s, over_s = (2.0, 6.0) if is_quick else (4.0, 30.0)
+            below = [traffic.run_closed(num_clients=32, duration_s=2.0)]  # the batch size settles, the cache fills
+            below += run_below_capacity(traffic, below_s)
+            rate = FACTOR * max(report.goodput for report in below)
+            late_before, size_before_bytes = read_lateness(address, "app"), frontend.memory_info().rss
+            used_s, began_s = (cpu_s(frontend), cpu_s(replica)), time.monotonic()
             with MemoryWatch(name) as memory, OthersWatch() as others:
-                report = traffic.run_open(rate=FACTOR * peak, duration_s=duration_s)
+                over = traffic.run_open(rate=rate, duration_s=over_s)
             took_s = time.monotonic() - began_s
-            shares = [
-                (cpu_s(p) - used_s) / took_s for p, used_s in zip((frontend, replica), used_before_s, strict=True)
-            ]
-            late = read_lateness(address, "app") - before
-            growth_mb = (memory.largest_bytes(QUERY) - memory_before_bytes) / 1e6
-            after = traffic.run_open(rate=0.5 * peak, duration_s=2.0)
-    verdicts.tell(f"{workload.name}: peak without overload", f"{peak:,.0f} predictions/s")
-    verdicts.tell(f"{workload.name}: queries sent", f"{report.num_sent / report.duration_s:,.0f}/s")
-    share_in_time = late.share_within(MARGIN_MS / 1000)
+            used_s = (cpu_s(frontend) - used_s[0], cpu_s(replica) - used_s[1])
+            late = read_lateness(address, "app") - late_before
+            after = traffic.run_open(rate=rate / FACTOR / 2, duration_s=2.0)
+            below += run_below_capacity(traffic, below_s)
+    growth_bytes = memory.largest_bytes(QUERY) - size_before_bytes
+    return Measured(below, over, after, late, growth_bytes, used_s[0] / took_s, used_s[1] / took_s, others.cores)
+
+
+def judge(name: str, measured: Measured, verdicts: Verdicts) -> None:
+    """Compare with what must be."""
+    peak, over, after = measured.peak, measured.over, measured.after
+    verdicts.tell(f"{name}: peak without overload", f"{peak:,.0f} predictions/s")
+    rate = over.num_sent / over.duration_s
+    verdicts.tell(f"{name}: queries sent in overload", f"{rate:,.0f}/s, {rate / peak:.1f} x the peak")
+    in_time = measured.late.share_within(MARGIN_MS / 1000)
     verdicts.check(
-        f"{workload.name}: replies within {SLO_MS} + {MARGIN_MS} ms, at the server", f">= {SHARE_IN_TIME:.1%}",
-        f"{share_in_time:.3%}", share_in_time >= SHARE_IN_TIME,
+        f"{name}: replies within {SLO_MS} + {MARGIN_MS} ms, at the server", f">= {SHARE_IN_TIME:.1%}",
+        f"{in_time:.3%}", in_time >= SHARE_IN_TIME,
     )  # fmt: skip
+    goodput = over.goodput / peak
     verdicts.check(
-        f"{workload.name}: goodput, as a share of the peak", f"> {GOODPUT_SHARE:.0%}",
-        f"{report.goodput / peak:.1%}", report.goodput > GOODPUT_SHARE * peak,
-    )  # fmt: skip
+        f"{name}: goodput, as a share of the peak", f"> {GOODPUT_SHARE:.0%}", f"{goodput:.1%}", goodput > GOODPUT_SHARE
+    )
+    growth_mb = measured.growth_bytes / 1e6
     verdicts.check(
-        f"{workload.name}: memory of the query frontend grows by", f"<= {MEMORY_GROWTH_MB} MB",
+        f"{name}: memory of the query frontend grows by", f"<= {MEMORY_GROWTH_MB} MB",
         f"{growth_mb:.1f} MB", growth_mb <= MEMORY_GROWTH_MB,
     )  # fmt: skip
-    check_replies(verdicts, workload.name, report)
-    verdicts.check(
-        f"{workload.name}: predictions at half the peak, right after", ">= 99.0%",
-        f"{after.num_predictions / after.num_sent:.1%}", after.num_predictions >= 0.99 * after.num_sent,
-    )  # fmt: skip
-    seen, limit_ms = report.latency, SLO_MS + MARGIN_MS
-    verdicts.note(
-        f"{workload.name}: clients saw p50 {seen['p50_ms']:.1f}, p99 {seen['p99_ms']:.1f}, "
-        f"p99.9 {seen['p999_ms']:.1f}, max {seen['max_ms']:.1f} ms, and "
-        f"{report.num_above_ms[str(limit_ms)] / report.num_answered:.3%} of the replies after {limit_ms} ms"
-    )
-    verdicts.note(
-        f"{workload.name}: the machine let them send {report.num_sent_late / report.num_sent:.3%} of the queries more "
-        f"than 5 ms late, and one {report.longest_lag_ms:.1f} ms"
-    )
-    verdicts.note(f"{workload.name}: default outputs by reason: {report.defaults}")
-    verdicts.note(
-        f"{workload.name}: cores used: query frontend {shares[0]:.2f}, replica {shares[1]:.2f}, clients "
-        f"{report.cpu_share:.2f}, everything else on this machine {others.cores:.2f}"
-    )
+    share = after.num_predictions / after.num_sent
+    verdicts.check(f"{name}: predictions at half the peak, right after", ">= 99.0%", f"{share:.1%}", share >= 0.99)
+    check_replies(name, [*measured.below, over, after], verdicts)
+    tell_circumstances(name, measured, verdicts)
 
 
-def check_replies(verdicts: Verdicts, name: str, report: Report) -> None:
+def check_replies(name: str, reports: list[Report], verdicts: Verdicts) -> None:
     """See that every query got the reply that is its own."""
+    num_failed, num_sent = sum(report.num_failed for report in reports), sum(report.num_sent for report in reports)
     verdicts.check(
         f"{name}: queries lost, refused or answered with another's reply", "0",
-        f"{report.num_failed} of {report.num_sent:,}", report.num_failed == 0,
+        f"{num_failed} of {num_sent:,}", num_failed == 0,
     )  # fmt: skip
-    for example in report.examples:
-        verdicts.note(f"{name}: {example}")
+    for report in reports:
+        for example in report.examples:
+            verdicts.note(f"{name}: {example}")
+
+
+def tell_circumstances(name: str, measured: Measured, verdicts: Verdicts) -> None:
+    """Say what else was seen in overload, for whoever asks why."""
+    over, limit_ms = measured.over, SLO_MS + MARGIN_MS
+    seen = over.latency
+    verdicts.note(
+        f"{name}: clients saw p50 {seen['p50_ms']:.1f}, p99 {seen['p99_ms']:.1f}, p99.9 {seen['p999_ms']:.1f}, "
+        f"max {seen['max_ms']:.1f} ms, and {over.num_above_ms[str(limit_ms)] / over.num_answered:.3%} of the "
+        f"replies after {limit_ms} ms"
+    )
+    verdicts.note(
+        f"{name}: the machine let them send {over.num_sent_late / over.num_sent:.3%} of the queries more than 5 ms "
+        f"late, and one {over.longest_lag_ms:.1f} ms"
+    )
+    verdicts.note(f"{name}: default outputs by reason: {over.defaults}")
+    verdicts.note(
+        f"{name}: cores used: query frontend {measured.frontend_cores:.2f}, replica {measured.replica_cores:.2f}, "
+        f"clients {over.cpu_share:.2f}, everything else on this machine {measured.other_cores:.2f}"
+    )
 
 
 def main() -> int:
@@ -142,7 +175,7 @@ def main() -> int:
     options = parse_options(__doc__)
     verdicts = Verdicts("overload", options)
     for workload in WORKLOADS:
-        measure(workload, verdicts, is_quick=options.quick)
+        judge(workload.name, measure(workload, is_quick=options.quick), verdicts)
     return verdicts.finish()
 
 

@@ -63,6 +63,8 @@ class Faults:
     num_kills: int = 0
     num_restarts: int = 0
     switches_s: list[float] = field(default_factory=list)
+    events: list[tuple[float, str]] = field(default_factory=list)
+    """What was done when."""
     lateness: Lateness = field(default_factory=lambda: Lateness({}))
     current: int = 2
 
@@ -93,7 +95,7 @@ class Faults:
         """Make the other version current; only that one may answer what is sent afterwards."""
         other = 3 - self.current
         self.traffic.expect(self.current, other)
-        began_s = time.monotonic()
+        began_s = self._note("a switch")
         self.conn.set_model_version("app", other)
         self.switches_s.append(time.monotonic() - began_s)
         self.traffic.expect(other)
@@ -107,6 +109,7 @@ class Faults:
             with contextlib.suppress(OSError), open(f"/proc/{process.pid}/environ", "rb") as environ:
                 if wanted in environ.read().split(b"\0"):
                     replicas.append(process)
+        self._note("a replica was killed")
         os.kill(random.choice(replicas).pid, signal.SIGKILL)
         self.num_kills += 1
 
@@ -114,6 +117,7 @@ class Faults:
         """End one process of the query frontend that is no parent of another."""
         frontends = cluster_processes(self.cluster_name)[QUERY]
         parents = {process.ppid() for process in frontends}
+        self._note("a query frontend was ended")
         os.kill(random.choice([one for one in frontends if one.pid not in parents]).pid, signal.SIGTERM)
         self.num_restarts += 1
 
@@ -121,6 +125,16 @@ class Faults:
         """Add what the query frontend has counted since it was read last."""
         now = read_lateness(self.conn.get_query_addr(), "app")
         self.lateness, self._last = self.lateness + (now - self._last), now
+
+    def last_event_before(self, at_s: float) -> str:
+        """Say what was done last before an instant."""
+        event_s, event = max((one for one in self.events if one[0] <= at_s), default=(at_s, "nothing"))
+        return f"{at_s - event_s:.1f} s after {event}"
+
+    def _note(self, event: str) -> float:
+        now_s = time.monotonic()
+        self.events.append((now_s, event))
+        return now_s
 
 
 def measure(options: argparse.Namespace, verdicts: Verdicts) -> None:
@@ -190,6 +204,7 @@ def judge(verdicts: Verdicts, report: Report, faults: Faults) -> None:
         f"{seen['max_ms']:.1f} ms; {report.num_above_ms[str(limit_ms)]} replies after {limit_ms} ms; "
         f"{report.num_tried_again} queries sent again, their longest {again['max_ms']:.1f} ms"
     )
+    verdicts.note(f"the slowest reply came {faults.last_event_before(report.slowest_at_s)}")
     verdicts.note(
         f"the machine let the clients send {report.num_sent_late / report.num_sent:.3%} of the queries more than 5 ms "
         f"late, and one {report.longest_lag_ms:.1f} ms; default outputs by reason: {report.defaults}"

@@ -54,12 +54,15 @@ class Latencies:
         self._counts = [0] * (2 * self._PER_S + 1)
         self._num = 0
         self._max_s = 0.0
+        self.max_at_s = 0.0
+        """The instant at which the longest ended."""
 
     def add(self, latency_s: float) -> None:
         """Count one."""
         self._counts[min(int(latency_s * self._PER_S), len(self._counts) - 1)] += 1
         self._num += 1
-        self._max_s = max(self._max_s, latency_s)
+        if latency_s > self._max_s:
+            self._max_s, self.max_at_s = latency_s, time.monotonic()
 
     def quantile_ms(self, share: float) -> float:
         """Return what that share of the latencies did not exceed."""
@@ -292,6 +295,7 @@ class Clients:
             "latency": tally.latencies.as_dict(),
             "latency_tried_again": tally.latencies_tried_again.as_dict(),
             "num_above_ms": {str(ms): tally.latencies.num_above(ms / 1000) for ms in self.limits_ms},
+            "slowest_at_s": tally.latencies.max_at_s,
             "longest_lag_ms": 1000 * tally.longest_lag_s,
             "num_sent_late": tally.num_sent_late,
             "cpu_share": cpu_s / issuing_s,

@@ -50,6 +50,8 @@ class Report:
     """``p50_ms``, ``p99_ms``, ``p999_ms`` and ``max_ms`` of the queries that were sent once."""
     latency_tried_again: dict[str, float]
     num_above_ms: dict[str, int]
+    slowest_at_s: float
+    """When the slowest of these replies came, on the monotonic clock that all processes share."""
     longest_lag_ms: float
     """How late the clients were in sending what was due: much of it means that they or the machine were too slow."""
     num_sent_late: int

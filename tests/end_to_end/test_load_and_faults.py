@@ -40,8 +40,9 @@ def assert_all_answered_right(report: Report) -> None:
 
 
 def test_three_times_the_capacity_costs_neither_time_nor_predictions_nor_memory():
-    with running_cluster() as conn:
-        deploy(conn, batch_s=0.01, batch_size=16, slo_ms=50)
+    with running_cluster(cache_size=0) as conn:
+        # Slow enough that three times its capacity is little work for a machine that others use too.
+        deploy(conn, batch_s=0.02, batch_size=16, slo_ms=100)
         address = conn.get_query_addr()
         with Traffic(address, "app") as traffic:
             peak = max(traffic.run_closed(num_clients=n, duration_s=1.5).goodput for n in (32, 48))
@@ -53,10 +54,10 @@ def test_three_times_the_capacity_costs_neither_time_nor_predictions_nor_memory(
     assert report.num_defaults > report.num_predictions  # so it was too much
     assert set(report.defaults) <= {"queued_too_long", "model_too_slow"}
     assert late.num_answers == report.num_sent
-    assert late.share_within(0.05) > 0.9
+    assert late.share_within(0.1) > 0.9
     assert report.goodput > 0.5 * peak
-    # Kept queries would be 12,000 of 2 kB or more; the cache may take what it was given.
-    assert size_bytes - size_before_bytes < 20 * MEGABYTE
+    # Kept queries would be more than 5,000 of about 2 kB.
+    assert size_bytes - size_before_bytes < 8 * MEGABYTE
 
 
 def test_two_replicas_answer_more_than_one():

@@ -117,7 +117,11 @@ def judge(name: str, measured: Measured, verdicts: Verdicts) -> None:
     peak, over, after = measured.peak, measured.over, measured.after
     verdicts.tell(f"{name}: peak without overload", f"{peak:,.0f} predictions/s")
     rate = over.num_sent / over.duration_s
-    verdicts.tell(f"{name}: queries sent in overload", f"{rate:,.0f}/s, {rate / peak:.1f} x the peak")
+    # Less when the machine was too busy to show the peak before, so that it only appeared after: then measure again.
+    verdicts.check(
+        f"{name}: queries sent in overload", f">= {0.9 * FACTOR:.1f} x the peak", f"{rate:,.0f}/s, {rate / peak:.1f} x",
+        rate >= 0.9 * FACTOR * peak,
+    )  # fmt: skip
     in_time = measured.late.share_within(MARGIN_MS / 1000)
     verdicts.check(
         f"{name}: replies within {SLO_MS} + {MARGIN_MS} ms, at the server", f">= {SHARE_IN_TIME:.1%}",

@@ -21,6 +21,7 @@ _LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
     1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
+_LATENESS_BUCKETS_S = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 _BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
@@ -48,18 +49,27 @@ class _Distribution:
 
 
 class ApplicationMetrics:
-    """The series of one application."""
+    """The series of one application.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    slo_s : float
+        What its answers are late against.
+    """
+
+    def __init__(self, slo_s: float) -> None:
+        self._slo_s = slo_s
         self.num_queries = 0
         self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
         self.num_bad_requests = 0
         self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
+        self.lateness_s = _Distribution(_LATENESS_BUCKETS_S)
 
     def query_answered(self, latency_s: float, reason: str | None) -> None:
         """Count an answer; *reason* is why it was the default output, or ``None``."""
         self.num_queries += 1
         self.latency_s.observe(latency_s)
+        self.lateness_s.observe(latency_s - self._slo_s if latency_s > self._slo_s else 0.0)
         if reason is not None:
             self.num_defaults[reason] += 1
 
@@ -100,9 +110,9 @@ class QueryFrontendMetrics(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
 
-    def application(self, name: str) -> ApplicationMetrics:
-        """Return the series of one application, which begin now."""
-        metrics = self._applications[name] = ApplicationMetrics()
+    def application(self, name: str, slo_s: float) -> ApplicationMetrics:
+        """Return the series of one application, which begin now; its answers are late after *slo_s*."""
+        metrics = self._applications[name] = ApplicationMetrics(slo_s)
         return metrics
 
     def forget_application(self, name: str) -> None:
@@ -132,13 +142,17 @@ class QueryFrontendMetrics(Collector):
         latency = HistogramMetricFamily(
             "clipper_app_latency_seconds", "From the arrival of a query to its answer", labels=["app"]
         )
+        lateness = HistogramMetricFamily(
+            "clipper_app_lateness_seconds", "By how much an answer missed the SLO; 0 when it met it", labels=["app"]
+        )
         for name, metrics in self._applications.items():
             queries.add_metric([name], metrics.num_queries)
             for reason, count in metrics.num_defaults.items():
                 defaults.add_metric([name, reason], count)
             bad_requests.add_metric([name], metrics.num_bad_requests)
             metrics.latency_s.add_to(latency, [name])
-        yield from (queries, defaults, bad_requests, latency)
+            metrics.lateness_s.add_to(lateness, [name])
+        yield from (queries, defaults, bad_requests, latency, lateness)
 
     def _collect_models(self) -> Iterator[Metric]:
         labels = ["model", "version"]

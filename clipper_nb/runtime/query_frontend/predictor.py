@@ -214,7 +214,7 @@ class Predictor:
 
         return ServedApplication(
             application,
-            self._metrics.application(application.name),
+            self._metrics.application(application.name, application.slo_micros / 1e6),
             lambda: DeadlineTimer(self._loop, on_deadline),
         )
 

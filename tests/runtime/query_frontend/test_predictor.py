@@ -421,6 +421,22 @@ def test_client_that_asks_again_on_its_answer_gets_it_from_the_cache():
     assert replica.batches == [[b"a"]]
 
 
+# --- metrics
+
+
+def test_lateness_tells_what_share_of_the_answers_met_the_slo():
+    bench = Bench()  # with an SLO of 100 ms
+    metrics = bench.predictor.find_application("digits").metrics
+    for latency_s, reason in ((0.01, None), (0.1, "model_too_slow"), (0.104, None), (0.14, None)):
+        metrics.query_answered(latency_s, reason)
+
+    def num_within(margin):
+        return bench.value("clipper_app_lateness_seconds_bucket", app="digits", le=margin)
+
+    assert [num_within(margin) for margin in ("0.0", "0.002", "0.005", "0.02", "0.05", "+Inf")] == [2, 2, 3, 3, 4, 4]
+    assert bench.value("clipper_app_lateness_seconds_sum", app="digits") == pytest.approx(0.044)
+
+
 # --- configuration
 
 

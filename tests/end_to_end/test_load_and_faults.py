@@ -1,0 +1,131 @@
+"""Overload, more replicas, faults under load, idleness: seconds of what the benchmarks of that name do for minutes.
+
+Every input is unique and every reply is checked. What depends on the machine's pace is compared within one run, with
+limits far from what a good machine shows; that nothing is lost, wrong or unbounded is asked for strictly.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from load.processes import MANAGEMENT, QUERY, cluster_processes, cpu_s, pss_bytes
+from load.server_metrics import read_lateness
+from load.traffic import DEFAULT_OUTPUT, Report, Traffic, plus_version
+
+from clipper_nb import ClipperConnection
+from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from tests.support.clusters import kill, running_cluster
+
+pytestmark = pytest.mark.cluster
+
+MEGABYTE = 1_000_000
+
+
+def deploy(
+    conn: ClipperConnection, *, batch_s: float, batch_size: int, slo_ms: int, num_replicas: int = 1
+) -> ClipperConnection:
+    """Deploy version 1 of a model that sleeps, behind the application ``app``."""
+    create_endpoint(
+        conn, "app", "doubles", plus_version(1, batch_s=batch_s), DEFAULT_OUTPUT, slo_micros=1000 * slo_ms,
+        num_replicas=num_replicas, batch_size=batch_size,
+    )  # fmt: skip
+    return conn
+
+
+def assert_all_answered_right(report: Report) -> None:
+    assert report.num_failed == 0, report
+    assert report.num_answered == report.num_sent > 0
+    assert report.num_predictions + report.num_defaults == report.num_sent
+
+
+def test_three_times_the_capacity_costs_neither_time_nor_predictions_nor_memory():
+    with running_cluster(cache_size=0) as conn:
+        # Slow enough that three times its capacity is little work for a machine that others use too.
+        deploy(conn, batch_s=0.02, batch_size=16, slo_ms=100)
+        address = conn.get_query_addr()
+        with Traffic(address, "app") as traffic:
+            peak = max(traffic.run_closed(num_clients=n, duration_s=1.5).goodput for n in (32, 48))
+            [frontend] = cluster_processes(conn.cm.cluster_name)[QUERY]
+            before, size_before_bytes = read_lateness(address, "app"), frontend.memory_info().rss
+            report = traffic.run_open(rate=3 * peak, duration_s=4.0)
+            late, size_bytes = read_lateness(address, "app") - before, frontend.memory_info().rss
+    assert_all_answered_right(report)
+    assert report.num_defaults > report.num_predictions  # so it was too much
+    assert set(report.defaults) <= {"queued_too_long", "model_too_slow"}
+    assert late.num_answers == report.num_sent
+    assert late.share_within(0.1) > 0.9
+    assert report.goodput > 0.5 * peak
+    # Kept queries would be more than 5,000 of about 2 kB.
+    assert size_bytes - size_before_bytes < 8 * MEGABYTE
+
+
+def test_two_replicas_answer_more_than_one():
+    with running_cluster() as conn:
+        deploy(conn, batch_s=0.01, batch_size=4, slo_ms=5000)
+        with Traffic(conn.get_query_addr(), "app") as traffic:
+            one = traffic.run_closed(num_clients=24, duration_s=2.0)
+            conn.set_num_replicas("app", 2)
+            two = traffic.run_closed(num_clients=24, duration_s=2.0)
+    for report in (one, two):
+        assert_all_answered_right(report)
+        assert report.num_defaults == 0
+    assert two.goodput > 1.5 * one.goodput
+
+
+def test_killed_replicas_and_switched_versions_lose_no_query_and_mix_no_versions():
+    with running_cluster() as conn:
+        deploy(conn, batch_s=0.005, batch_size=8, slo_ms=2000, num_replicas=2)
+        deploy_python_closure(conn, "app", 2, "doubles", plus_version(2, batch_s=0.005), num_replicas=2, batch_size=8)
+        with Traffic(conn.get_query_addr(), "app") as traffic:
+            traffic.expect(2)
+            traffic.start_open(rate=400, duration_s=6.0)
+            current = 2
+            for _ in range(4):
+                time.sleep(0.5)
+                kill(conn, "replica")
+                time.sleep(0.5)
+                traffic.expect(1, 2)
+                current = 3 - current
+                conn.set_model_version("app", current)
+                traffic.expect(current)  # the call has returned, so every query from now on is of this version
+            so_far = traffic.look()
+            report = traffic.finish()
+    assert so_far.num_sent > 0
+    assert_all_answered_right(report)
+    assert report.num_defaults == 0
+    assert report.num_tried_again == 0  # no query frontend has ended
+
+
+def test_an_idle_cluster_hardly_uses_a_core_and_its_frontends_are_small():
+    with running_cluster() as conn:
+        deploy(conn, batch_s=0.001, batch_size=-1, slo_ms=1000, num_replicas=2)
+        with Traffic(conn.get_query_addr(), "app") as traffic:
+            assert_all_answered_right(traffic.run_closed(num_clients=8, duration_s=1.0))
+        time.sleep(2.0)
+        processes = cluster_processes(conn.cm.cluster_name)
+        everything = [process for some in processes.values() for process in some]
+        used_before_s, began_s = sum(map(cpu_s, everything)), time.monotonic()
+        time.sleep(3.0)
+        share = (sum(map(cpu_s, everything)) - used_before_s) / (time.monotonic() - began_s)
+        frontends = processes[QUERY] + processes[MANAGEMENT]
+        assert sum(map(pss_bytes, frontends)) < 120 * MEGABYTE
+    assert len(everything) == 6  # supervisor, Redis, two frontends, two replicas
+    assert share < 0.05
+
+
+def test_the_clients_notice_replies_of_another_query_and_of_another_version():
+    def swap(inputs: list) -> list:
+        return [x[0] + 1 for x in reversed(inputs)]
+
+    with running_cluster() as conn:
+        create_endpoint(conn, "app", "doubles", swap, DEFAULT_OUTPUT, slo_micros=2_000_000, batch_size=8)
+        with Traffic(conn.get_query_addr(), "app") as traffic:
+            swapped = traffic.run_closed(num_clients=16, duration_s=0.5)
+            conn.deploy_model("app", 2, "doubles", conn.get_model_info("app", 1)["container_name"], batch_size=1)
+            right = traffic.run_closed(num_clients=4, duration_s=0.5)
+            traffic.expect(2)
+            old = traffic.run_closed(num_clients=4, duration_s=0.5)
+    assert swapped.num_wrong > 0
+    assert_all_answered_right(right)  # one at a time there is nothing to swap
+    assert old.num_wrong == old.num_sent > 0

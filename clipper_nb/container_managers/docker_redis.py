@@ -25,7 +25,7 @@ _COMMAND = (
     "sh",
     "-c",
     f'umask 077 && printf "requirepass %s\\n" "${_PASSWORD_VARIABLE}" > /tmp/redis.conf && exec redis-server '
-    "/tmp/redis.conf --dir /data --appendonly yes --appendfsync always --save '' --protected-mode no",
+    "/tmp/redis.conf --dir /data --appendonly yes --appendfsync always --save '' --hz 1 --protected-mode no",
 )
 
 

@@ -51,6 +51,7 @@ def write_redis_config(folder: ClusterFolder, password: str) -> Path:
                 "appendonly yes",
                 "appendfsync always",
                 'save ""',
+                "hz 1",  # it has nothing to do but wait for us
                 "daemonize no",
                 "",
             ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -27,6 +28,17 @@ def run_until_signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> No
     except ClipperException as exc:
         logger.error("%s", exc)
         raise SystemExit(1) from None
+
+
+def keep_garbage_collector_short() -> None:
+    """Let the garbage collector look at what is new, seldom at the rest; call it when everything has been made.
+
+    Looking at all objects took 30 ms at a time, longer than many an SLO, and found nearly nothing: only connections
+    that end leave cycles.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1000)
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

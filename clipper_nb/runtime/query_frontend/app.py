@@ -13,6 +13,7 @@ from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.http_wire import HttpServer
 from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
+from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
@@ -63,6 +64,7 @@ class QueryFrontend:
         await self._view.wait_until_current()
         listening = self._settings.http.open_socket()
         await self._http.start(listening)
+        keep_garbage_collector_short()
         logger.info("query frontend listens on %s:%s", *listening.getsockname()[:2])
 
     async def stop(self) -> None:

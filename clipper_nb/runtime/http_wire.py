@@ -66,6 +66,8 @@ class HttpLimits:
     body_timeout_s: float
     reply_timeout_s: float = 30.0
     """A client that takes nothing of a reply for this long is dropped."""
+    max_unfinished_size_bytes: int = 512 * 1024 * 1024
+    """Of all bodies together that have not come to their end."""
     max_connections: int | None = None
     """By default as many as the process may have files open, less some for everything else."""
 
@@ -96,6 +98,8 @@ class HttpServer:
         own_limit = limits.max_connections
         self._max_connections = max_http_connections() if own_limit is None else own_limit
         self.connections: set[HttpConnection] = set()
+        self.unfinished_size_bytes = 0
+        """Of the bodies that have not come to their end, where they come in pieces."""
         self.known_heads: dict[bytes, tuple[str, int]] = {}
         """Heads of predict requests as they were received, with the application and the size of the body that they
         announced. A client sends the same head again and again, and equal bytes need no second parsing."""
@@ -131,6 +135,10 @@ class HttpServer:
             connection.send_away()
         if self._sweep_timer is None and not self.is_stopping:
             self._sweep_timer = self.loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
+
+    def make_room(self) -> None:
+        """Refuse the largest of the bodies that are not finished."""
+        max(self.connections, key=lambda connection: connection.unfinished_size_bytes).refuse_unfinished()
 
     def _sweep(self) -> None:
         """End the connections that keep us waiting; one timer for all, and none when there are no connections."""
@@ -203,9 +211,13 @@ class HttpConnection(asyncio.Protocol):
         self._in_head = True
         self._has_begun = False
         self._whole = b""  # what was received, when it began with the request that is parsed now
+        self.unfinished_size_bytes = 0
         self._begin_request()
 
     def _begin_request(self) -> None:
+        if self.unfinished_size_bytes:
+            self._server.unfinished_size_bytes -= self.unfinished_size_bytes
+            self.unfinished_size_bytes = 0
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
@@ -223,6 +235,7 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_closing = True
         self._unparsed = None
+        self._begin_request()
         self._server.connections.discard(self)
         if self._linger_timer is not None:
             self._linger_timer.cancel()
@@ -362,6 +375,8 @@ class HttpConnection(asyncio.Protocol):
         if self._body_size_bytes > self._server.limits.max_body_size_bytes:
             self._refuse_body()
             raise _ParsingStopped
+        if self._body_size_bytes != self._content_length:
+            self._count_unfinished(len(body))
         self._body.append(body)
         if self._content_length == _CHUNKED:
             # Twice the data is let pass beside it, for clients that send few bytes a chunk.
@@ -425,7 +440,20 @@ class HttpConnection(asyncio.Protocol):
             known.clear()
         known[whole[:head_size_bytes]] = (application_name, body_size_bytes)
 
-    # --- checks of a head
+    # --- checks
+
+    def _count_unfinished(self, size_bytes: int) -> None:
+        server = self._server
+        self.unfinished_size_bytes += size_bytes
+        server.unfinished_size_bytes += size_bytes
+        if server.unfinished_size_bytes > server.limits.max_unfinished_size_bytes:
+            server.make_room()
+            if self._is_closing:
+                raise _ParsingStopped
+
+    def refuse_unfinished(self) -> None:
+        """Give up the request that is being received."""
+        self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded", "There are too many unfinished requests.")
 
     def _begin_chunks(self, transfer_encoding: bytes) -> None:
         self._content_length = _CHUNKED

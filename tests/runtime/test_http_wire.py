@@ -700,3 +700,27 @@ def test_too_many_connections_are_told_so_and_those_that_are_there_are_served() 
             writer.close()
 
     run(talk, HttpLimits(1000, 1.0, 1.0, max_connections=5))
+
+
+def test_the_largest_of_too_many_unfinished_bodies_is_refused() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        holding = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        for number, (_, writer) in enumerate(holding):
+            writer.write(post("/app/predict", b"x" * 1000)[: -900 + 100 * number])
+            await asyncio.sleep(0.05)
+        small_reader, small = await asyncio.open_connection("127.0.0.1", port)
+        small.write(post("/app/predict", b"x" * 200)[:-1])
+        for reader, writer in (holding[4], holding[3]):  # they made room for it
+            status, headers, _ = await read_reply(reader)
+            assert (status, headers["retry-after"]) == (503, "1")
+            writer.close()
+        small.write(b"x")
+        assert json.loads((await read_reply(small_reader))[2])["length"] == 200
+        small.close()
+        for number, (reader, writer) in enumerate(holding[:3]):
+            writer.write(b"x" * (900 - 100 * number))
+            assert json.loads((await read_reply(reader))[2])["length"] == 1000
+            writer.close()
+        assert server.unfinished_size_bytes == 0
+
+    run(talk, HttpLimits(1000, 5.0, 5.0, max_unfinished_size_bytes=1000))

@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-docker test test-fast check bench bench-quick engine clean
+.PHONY: demo demo-docker test test-fast fuzz check bench bench-quick engine clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -18,6 +18,9 @@ test: $(STAMP) check engine  ## everything
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
 	$(PY) -m pytest -q -m "not cluster and not redis and not docker and not slow"
+
+fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
+	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
 
 check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff check .

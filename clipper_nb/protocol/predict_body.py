@@ -63,6 +63,11 @@ _DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.STRINGS: msgspec.json.Decoder(_Strings),
 }
 
+MAX_BATCH_INPUTS = 16_384
+"""Of one request. Each input costs some work beside its bytes, and nobody else is answered meanwhile."""
+
+_TEXT_TYPES = (InputType.STRINGS, InputType.BYTES)  # JSON has them as text
+_LARGE_BODY_SIZE_BYTES = 256 * 1024
 _LITTLE_ENDIAN = sys.byteorder == "little"
 _simdjson = simdjson.Parser()
 _parse_any = msgspec.json.Decoder().decode
@@ -76,8 +81,11 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     ------
     InvalidInputError
         The body is not JSON, not an object, has both or neither of ``input`` and ``input_batch``, an unknown
-        key, or a value that does not fit; the sentence names the first bad position and what is expected.
+        key, a value that does not fit, or too many inputs; the sentence names the first bad position and what is
+        expected.
     """
+    if len(body) > _LARGE_BODY_SIZE_BYTES and input_type not in _TEXT_TYPES and body.count(b"[") > MAX_BATCH_INPUTS + 1:
+        raise _too_many_inputs(input_type)  # before a list is made for each
     if input_type is InputType.DOUBLES and _LITTLE_ENDIAN:
         payload = _parse_one_list_of_doubles(body)
         if payload is not None:
@@ -93,6 +101,8 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
         return PredictRequest([encode_input(input_type, parsed.input)], is_batch=False, version=version)
     if parsed.input_batch is UNSET:
         raise InvalidInputError(f"The body has neither 'input' nor 'input_batch'. {_expectation(input_type)}")
+    if len(parsed.input_batch) > MAX_BATCH_INPUTS:
+        raise _too_many_inputs(input_type)
     payloads = [encode_input(input_type, value) for value in parsed.input_batch]
     return PredictRequest(payloads, is_batch=True, version=version)
 
@@ -109,6 +119,10 @@ def _parse_one_list_of_doubles(body: bytes) -> bytes | None:
         return bytes(parsed["input"].as_buffer(of_type="d"))
     except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
         return None
+
+
+def _too_many_inputs(input_type: InputType) -> InvalidInputError:
+    return InvalidInputError(f"More than {MAX_BATCH_INPUTS} inputs - at `$.input_batch`. {_expectation(input_type)}")
 
 
 def _expectation(input_type: InputType) -> str:

@@ -50,6 +50,12 @@ class JsonHandler(tornado.web.RequestHandler):
     def set_default_headers(self) -> None:
         self.set_header("Content-Type", JSON_CONTENT_TYPE)
 
+    def options(self, *args: Any) -> None:
+        """Say which methods the path takes."""
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.set_header("Allow", ", ".join(self._allowed_methods()))
+        self.finish()
+
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer with ``{"error", "cause"}``."""
         exc = kwargs.get("exc_info", (None, None, None))[1]
@@ -59,11 +65,12 @@ class JsonHandler(tornado.web.RequestHandler):
             self.set_status(status)
         elif isinstance(exc, tornado.web.HTTPError) and status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
             phrase = HTTPStatus(status_code).phrase.capitalize()
-            cause = exc.log_message or phrase
+            cause = exc.log_message % exc.args if exc.log_message else phrase
             if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
                 allowed = self._allowed_methods()
                 self.set_header("Allow", ", ".join(allowed))
-                cause = f"{self.request.path} takes {' or '.join(allowed)}, not {self.request.method}."
+                takes = " or ".join(method for method in allowed if method != "OPTIONS")
+                cause = f"{self.request.path} takes {takes}, not {self.request.method}."
             body = rest.format_error(phrase, cause)
         else:
             body = describe_failure(RuntimeError())[1]
@@ -85,7 +92,9 @@ class UnknownPathHandler(JsonHandler):
     """Answers every path that no route takes."""
 
     def prepare(self) -> None:
-        """Answer before any method is looked at."""
+        """Answer before any method is looked at; ``OPTIONS *`` asks about the server, not about a path."""
+        if self.request.method == "OPTIONS" and self.request.path == "*":
+            return
         raise tornado.web.HTTPError(
             HTTPStatus.NOT_FOUND,
             self.application.settings["unknown_path"].replace("{path}", self.request.path),

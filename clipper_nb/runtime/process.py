@@ -1,4 +1,4 @@
-"""What every frontend process does the same: logging to standard error, uvloop, and a clean end on a signal."""
+"""What every frontend process does the same: logging, as many open files as it may, uvloop, a clean end on a signal."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from clipper_nb.errors import ClipperException
+from clipper_nb.runtime.open_files import raise_open_files_limit
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def run_until_signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> No
     Ends the process with status 1 and one line when the settings are wrong.
     """
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    raise_open_files_limit()  # every connection is an open file
     try:
         _runner()(_serve(serve))
     except ClipperException as exc:

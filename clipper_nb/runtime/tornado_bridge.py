@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from asyncio import Future, get_running_loop
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
+
+_FORM = re.compile(rb"\s*(?:application/x-www-form-urlencoded|multipart/form-data)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -86,12 +89,20 @@ def answer_with_tornado(
     keep_alive: bool,
     finish: Callable[[bytes], None],
 ) -> Callable[[], None]:
-    """Let *application* answer *request* through *finish*; what is returned tells it that the client has left."""
+    """Let *application* answer *request* through *finish*; what is returned tells it that the client has left.
+
+    Raises
+    ------
+    HTTPInputError
+        Tornado finds that the request's head is not HTTP.
+    """
     connection = _BridgedConnection(request, keep_alive=keep_alive, finish=finish)
     delegate = application.start_request(server_connection, connection)
     headers = HTTPHeaders()
     for name, value in request.headers:
-        headers.add(name.decode("latin-1"), value.decode("latin-1"))
+        # Tornado would parse a form at once, whoever wants it: a large one holds up everybody. No route takes forms.
+        if name.lower() != b"content-type" or not _FORM.match(value):
+            headers.add(name.decode("latin-1"), value.strip(b" \t").decode("latin-1"))
     delegate.headers_received(RequestStartLine(request.method, request.target, "HTTP/1.1"), headers)
     if request.body:
         delegate.data_received(request.body)

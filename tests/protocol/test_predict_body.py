@@ -16,6 +16,7 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input, format_input
 from clipper_nb.protocol.predict_body import (
+    MAX_BATCH_INPUTS,
     format_prediction,
     format_predictions,
     format_request,
@@ -281,6 +282,30 @@ def test_input_and_input_batch_together_are_refused(input_type, value):
     body = json.dumps({"input": value, "input_batch": [value]}).encode()
     with pytest.raises(InvalidInputError, match="both 'input' and 'input_batch'"):
         parse_predict(body, input_type)
+
+
+@pytest.mark.parametrize(
+    ("input_type", "one"),
+    [
+        (InputType.DOUBLES, b"[]"),
+        (InputType.INTEGERS, b"[1]"),
+        (InputType.FLOATS, b"[" + b"1," * 20 + b"1]"),
+        (InputType.STRINGS, b'"["'),
+        (InputType.BYTES, b'""'),
+    ],
+)
+def test_more_inputs_than_the_limit_are_refused(input_type, one):
+    def body(number):
+        return b'{"input_batch":[' + b",".join([one] * number) + b"]}"
+
+    assert len(parse_predict(body(MAX_BATCH_INPUTS), input_type).payloads) == MAX_BATCH_INPUTS
+    with pytest.raises(InvalidInputError, match=r"More than 16384 inputs - at `\$.input_batch`"):
+        parse_predict(body(MAX_BATCH_INPUTS + 1), input_type)
+
+
+def test_brackets_in_text_are_no_inputs():
+    text = "[" * 300_000
+    assert parse_predict(json.dumps({"input": text}).encode(), InputType.STRINGS).payloads == [text.encode()]
 
 
 # --- answers

@@ -14,6 +14,7 @@ from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
 from clipper_nb.runtime.http_wire import Cancel, HttpLimits, HttpServer, Respond
 
 LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
+HOST = b"Host: x\r\n"
 
 
 class Endpoint:
@@ -22,8 +23,13 @@ class Endpoint:
     def __init__(self) -> None:
         self.kept: list[tuple[bytes, Respond]] = []
         self.cancelled = 0
+        self.seen: list[str] = []
 
     def __call__(self, name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
+        self.seen.append(name)
+        if name == "large":
+            respond(200, b"x" * 2_000_000)
+            return None
         if name == "broken":
             raise RuntimeError("a bug")
         if name == "later":
@@ -46,10 +52,10 @@ class SlowHandler(JsonHandler):
         self.finish({"argument": self.get_query_argument("a", "none"), "header": self.request.headers.get("X-Header")})
 
     async def post(self) -> None:
-        self.finish({"length": len(self.request.body)})
+        self.finish({"length": len(self.request.body), "trailer": self.request.headers.get("X-Trailer")})
 
 
-def run(talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]]) -> None:
+def run(talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]], limits: HttpLimits = LIMITS) -> None:
     """Run *talk* against a server on a port of its own."""
 
     async def main() -> None:
@@ -58,7 +64,7 @@ def run(talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]]) -> None:
             [(r"/slow", SlowHandler)], default_handler_class=UnknownPathHandler, unknown_path="no {path}",
             log_function=lambda handler: None,
         )  # fmt: skip
-        server = HttpServer(endpoint, application, LIMITS)
+        server = HttpServer(endpoint, application, limits)
         listening = socket.create_server(("127.0.0.1", 0))
         await server.start(listening)
         try:
@@ -67,6 +73,15 @@ def run(talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]]) -> None:
             await server.stop(timeout_s=1.0)
 
     asyncio.run(main())
+
+
+async def ask(port: int, request: bytes) -> bytes:
+    """Return everything that is sent back until the server closes, which it is asked to do after this request."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    reply = await reader.read()
+    writer.close()
+    return reply
 
 
 async def read_reply(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
@@ -310,3 +325,402 @@ def test_unknown_paths_and_methods_go_to_tornado() -> None:
         writer.close()
 
     run(talk)
+
+
+# --- what could be read in two ways
+
+
+def chunked(*lines: bytes, target: bytes = b"/app/predict", version: bytes = b"1.1") -> bytes:
+    head = b"POST " + target + b" HTTP/" + version + b"\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+    return head + b"\r\n".join(lines) + b"\r\n"
+
+
+POST = b"POST /app/predict HTTP/1.1\r\n"
+SMUGGLED = post("/smuggled/predict", b"x")
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (POST + HOST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (POST + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
+        (POST + HOST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
+        (POST + HOST + b"Content-Length: 3, 3\r\n\r\nabc", 400),
+        (POST + HOST + b"Content-Length: +3\r\n\r\nabc", 400),
+        (POST + HOST + b"Content-Length: -3\r\n\r\nabc", 400),
+        (POST + HOST + b"Content-Length: 0x3\r\n\r\nabc", 400),
+        (POST + HOST + b"Content-Length:\r\n\r\nabc", 400),
+        (POST + HOST + b"Content-Length: 99999999999999999999999\r\n\r\nabc", 400),
+        (POST + HOST + b"Content-Length: 18446744073709551615\r\n\r\nabc", 413),
+        (POST + HOST + b"Content-Length: 1001 \r\n\r\n", 413),
+        (POST + HOST + b"Content-Length : 3\r\n\r\nabc", 400),
+        (POST + HOST + b" Content-Length: 3\r\n\r\nabc", 400),
+        (POST + HOST + b"X: a\r\n b\r\nContent-Length: 3\r\n\r\nabc", 400),
+        (POST + HOST + b"X: a\nContent-Length: 3\n\nabc", 400),
+        (POST + HOST + b"X: a\rContent-Length: 3\r\n\r\nabc", 400),
+        (POST + HOST + b"X: a\0b\r\n\r\n", 400),
+        (POST + HOST + b"X\0: b\r\n\r\n", 400),
+        (POST + HOST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+        (POST + HOST + b"Transfer-Encoding: identity\r\n\r\n", 501),
+        (POST + HOST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
+        (POST + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (POST + HOST + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
+        (POST + HOST + b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n", 400),
+        (chunked(b"0", b"", version=b"1.0"), 400),
+        (chunked(b"3;x=" + b"a" * 70_000), 400),
+        (chunked(b"3 ", b"abc", b"0", b""), 400),
+        (chunked(b"0x3", b"abc", b"0", b""), 400),
+        (chunked(b"-3", b"abc", b"0", b""), 400),
+        (chunked(b"f" * 17, b"abc"), 400),
+        (chunked(b"ffffffffffffffff", b"a" * 1001), 413),
+        (chunked(b"3", b"abcd", b"0", b""), 400),
+        (chunked(b"3\nabc\n0\n"), 400),
+        (chunked(b"3", b"abc", b"0", b"Content-Length: 3", b"", b""), 400),
+        (chunked(b"0", b"X-Trailer: " + b"t" * 70_000), 400),
+        (chunked(b"0", *[b"X: y"] * 20_000), 400),
+        (POST + b"\r\n", 400),
+        (POST + HOST + HOST + b"\r\n", 400),
+        (b"GET /slow HTTP/1.1\r\nHost: x y\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"GET /slow HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET /slow HTTP/0.9\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", 505),
+        (b"GET /slow HTTP/1.2\r\nHost: x\r\n\r\n", 400),
+        (b"GET /slow\0 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /s low HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"POST /" + b"a" * 9000 + b"/predict HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /slow HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 300 + b"\r\n", 431),
+        (b"\r\n" * 40_000, 431),
+    ],
+)
+def test_what_could_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_read(
+    request_bytes: bytes, status: int
+) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        endpoint.seen.clear()
+        reply = await ask(port, request_bytes + SMUGGLED)
+        head, _, body = reply.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        assert b"\r\nConnection: close" in head
+        assert set(json.loads(body)) == {"error", "cause"}  # one reply, and no second
+        assert endpoint.seen == []
+
+    run(talk)
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "body_size_bytes"),
+    [
+        (POST + HOST + b"Content-Length: 0000000000000000000000000000000003\r\nConnection: close\r\n\r\nabc", 3),
+        (POST + HOST + b"Content-Length: " + b"0" * 5000 + b"3\r\nConnection: close\r\n\r\nabc", 3),
+        (POST + HOST + b"Content-Length: 3 \r\nConnection: close\r\n\r\nabc", 3),
+        (POST + HOST + b"Connection: close\r\n\r\n", 0),
+        (b"POST http://other:80/app/predict?a=b HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", 0),
+        (b"POST HTTPS://[::1]/app/predict/ HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", 0),
+        (b"POST /%61pp/predict HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", 0),
+        (b"\r\n\r\n" + POST + HOST + b"Connection: close\r\n\r\n", 0),
+        (b"POST /app/predict HTTP/1.0\r\n\r\n", 0),
+        (b"POST /app/predict HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nab", 2),
+    ],
+)
+def test_what_is_odd_and_clear_is_answered(request_bytes: bytes, body_size_bytes: int) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reply = await ask(port, request_bytes)
+        assert reply.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert json.loads(reply.partition(b"\r\n\r\n")[2]) == {"app": "app", "length": body_size_bytes}
+
+    run(talk)
+
+
+def test_chunks_may_have_extensions_and_trailers_which_are_no_headers() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        lines = [b'3;a=b;c="d"', b"abc", b"01", b"d", b"0", b"X-Trailer: t", b"", b""]
+        for target in (b"/slow", b"/slow"):  # what came with the first must not show in the second either
+            writer.write(chunked(*lines, target=target)[:-2])
+            assert json.loads((await read_reply(reader))[2]) == {"length": 4, "trailer": None}
+        writer.write(chunked(*[b"1;extension=x", b"a"] * 900, b"0", b""))
+        assert json.loads((await read_reply(reader))[2])["length"] == 900
+        writer.close()
+
+    run(talk)
+
+
+def test_every_head_is_parsed_alone_when_heads_are_remembered() -> None:
+    """A head that came before with a body of the same size is not parsed again; nothing else may pass for it."""
+
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        known = post("/app/predict", b"abc")
+        for _ in range(3):
+            writer.write(known)
+            assert json.loads((await read_reply(reader))[2]) == {"app": "app", "length": 3}
+        for at in (1, 10, len(known) - 1):  # in two pieces
+            writer.write(known[:at])
+            await asyncio.sleep(0.05)
+            writer.write(known[at:])
+            assert json.loads((await read_reply(reader))[2]) == {"app": "app", "length": 3}
+        for at in (len(known) + 1, 2 * len(known) - 1):  # the second begins in the piece of the first
+            writer.write((known * 2)[:at])
+            await asyncio.sleep(0.05)
+            writer.write((known * 2)[at:])
+            for _ in range(2):
+                assert json.loads((await read_reply(reader))[2]) == {"app": "app", "length": 3}
+        # The bytes of a known request are data when they come as a body.
+        writer.write(post("/other/predict", known)[: -len(known)])
+        await asyncio.sleep(0.05)
+        writer.write(known)
+        assert json.loads((await read_reply(reader))[2]) == {"app": "other", "length": len(known)}
+        writer.close()
+
+    run(talk)
+
+
+# --- 100 Continue
+
+
+def test_expect_is_not_answered_before_the_replies_to_earlier_requests() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/later/predict", b"0") + post("/app/predict", b"body", "Expect: 100-continue")[:-4])
+        while not endpoint.kept:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        endpoint.release(0)
+        assert json.loads((await read_reply(reader))[2]) == {"body": "0"}
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"body")
+        assert json.loads((await read_reply(reader))[2])["length"] == 4
+        writer.close()
+
+    run(talk)
+
+
+@pytest.mark.parametrize("expect", ["Expect: 100-continue", "Expect: 100-Continue "])
+def test_expect_with_an_upgrade_is_answered_once(expect: str) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        request = post("/app/predict", b"abc", "Connection: Upgrade, close", "Upgrade: h2c", expect)
+        reply = await ask(port, request)  # the other option of Connection is kept
+        assert reply.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
+
+    run(talk)
+
+
+def test_expect_without_a_body_or_of_http_1_0_is_not_answered() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        assert (await ask(port, post("/app/predict", b"", "Expect: 100-continue", "Connection: close"))).startswith(
+            b"HTTP/1.1 200"
+        )
+        request = post("/app/predict", b"abc", "Expect: 100-continue", version="1.0")
+        assert (await ask(port, request)).startswith(b"HTTP/1.1 200")
+
+    run(talk)
+
+
+# --- other methods
+
+
+def test_options_says_what_a_path_takes() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for target, allowed in (("/slow", "GET, POST, OPTIONS"), ("*", "OPTIONS")):
+            writer.write(f"OPTIONS {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            status, headers, body = await read_reply(reader)
+            assert (status, headers["allow"], body) == (204, allowed, b"")
+        writer.write(b"OPTIONS /nowhere HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await read_reply(reader))[0] == 404
+        writer.close()
+
+    run(talk)
+
+
+def test_head_has_no_body_and_the_connection_goes_on() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for target, status in (("/nowhere", 404), ("/slow", 405)):
+            writer.write(f"HEAD {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+        writer.write(post("/app/predict", b"x"))
+        assert (await read_reply(reader))[0] == 200
+        writer.close()
+
+    run(talk)
+
+
+def test_a_form_is_not_parsed_and_a_percent_sign_stays_one() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        for content_type in ("application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x"):
+            request = post("/slow", b"a=%ff&" * 100, f"Content-Type: {content_type}", "Connection: close")
+            assert json.loads((await ask(port, request)).partition(b"\r\n\r\n")[2])["length"] == 600
+        reply = await ask(port, b"GET /50%25/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert json.loads(reply.partition(b"\r\n\r\n")[2])["cause"] == "no /50%25/x"
+
+    run(talk)
+
+
+# --- floods, and clients that do not take what they asked for
+
+
+def test_a_thousand_offers_of_another_protocol_in_one_piece_are_all_answered() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/app/predict", b"abc", "Connection: Upgrade", "Upgrade: h2c") * 1500)
+        for _ in range(1500):
+            assert json.loads((await read_reply(reader))[2])["length"] == 3
+        writer.close()
+
+    run(talk)
+
+
+def test_a_flood_is_answered_in_turns_with_others() -> None:
+    """Of pipelined requests that came at once, only some are looked at in one turn of the event loop."""
+
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        other_reader, other = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/flood/predict", b"") * 3000)
+        other.write(post("/other/predict", b""))
+        for _ in range(3000):
+            assert (await read_reply(reader))[0] == 200
+        assert (await read_reply(other_reader))[0] == 200
+        assert endpoint.seen.index("other") < 2000
+        writer.close()
+        other.close()
+
+    run(talk)
+
+
+def test_requests_that_tornado_answers_take_turns_on_a_connection() -> None:
+    running = most = 0
+
+    class Counting(JsonHandler):
+        async def get(self) -> None:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0.001)
+            running -= 1
+            self.finish({})
+
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        server.application.add_handlers(".*", [("/counting", Counting)])
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /counting HTTP/1.1\r\nHost: x\r\n\r\n" * 300)
+        for _ in range(300):
+            assert (await read_reply(reader))[0] == 200
+        assert most == 1
+        writer.close()
+
+    run(talk)
+
+
+def test_a_client_that_never_reads_is_not_read_from_and_dropped_in_the_end() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        sock = socket.create_connection(("127.0.0.1", port))
+        sock.setblocking(False)
+        requests = post("/app/predict", b"x") * 100
+        loop = asyncio.get_running_loop()
+        sent = 0
+        dropped = False
+        while not dropped:
+            try:
+                await asyncio.wait_for(loop.sock_sendall(sock, requests), 0.3)
+                sent += len(requests)
+            except asyncio.TimeoutError:
+                dropped = not server.connections
+            except OSError:
+                dropped = True
+            for connection in server.connections:
+                assert connection._transport.get_write_buffer_size() < 2**20
+                assert len(connection._exchanges) < 500
+            assert sent < 2**26
+        sock.close()
+        while server.connections:
+            await asyncio.sleep(0.05)
+
+    run(talk, HttpLimits(1000, 1.0, 1.0, reply_timeout_s=2.0))
+
+
+def test_a_client_that_reads_slowly_gets_everything() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1000)
+        writer.write(post("/large/predict", b"x") * 4)
+        for _ in range(4):
+            head = await reader.readuntil(b"\r\n\r\n")
+            size_bytes = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            while size_bytes:
+                size_bytes -= len(await reader.read(min(size_bytes, 400_000)))
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    run(talk, HttpLimits(1000, 1.0, 1.0, reply_timeout_s=1.0))
+
+
+def test_large_bodies_are_not_collected_while_others_wait_for_their_answer() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/later/predict", b"x" * 900_000) * 12)
+        for number in range(12):
+            while len(endpoint.kept) <= number:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.02)
+            assert len(endpoint.kept) <= number + 2
+            endpoint.release(number)
+            assert (await read_reply(reader))[0] == 200
+        writer.close()
+
+    run(talk, HttpLimits(10**6, 1.0, 5.0))
+
+
+def test_too_many_connections_are_told_so_and_those_that_are_there_are_served() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        for reader, writer in kept:
+            writer.write(post("/app/predict", b"x"))
+            assert (await read_reply(reader))[0] == 200
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            status, headers, _ = await read_reply(reader)
+            assert (status, headers["retry-after"], headers["connection"]) == (503, "1", "close")
+            assert await reader.read() == b""
+            writer.close()
+        for reader, writer in kept:
+            writer.write(post("/app/predict", b"x"))
+            assert (await read_reply(reader))[0] == 200
+        kept[0][1].close()
+        while len(server.connections) == 5:
+            await asyncio.sleep(0.01)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/app/predict", b"x"))
+        assert (await read_reply(reader))[0] == 200
+        writer.close()
+        for _, writer in kept:
+            writer.close()
+
+    run(talk, HttpLimits(1000, 1.0, 1.0, max_connections=5))
+
+
+def test_the_largest_of_too_many_unfinished_bodies_is_refused() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        holding = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+        for number, (_, writer) in enumerate(holding):
+            writer.write(post("/app/predict", b"x" * 1000)[: -900 + 100 * number])
+            await asyncio.sleep(0.05)
+        small_reader, small = await asyncio.open_connection("127.0.0.1", port)
+        small.write(post("/app/predict", b"x" * 200)[:-1])
+        for reader, writer in (holding[4], holding[3]):  # they made room for it
+            status, headers, _ = await read_reply(reader)
+            assert (status, headers["retry-after"]) == (503, "1")
+            writer.close()
+        small.write(b"x")
+        assert json.loads((await read_reply(small_reader))[2])["length"] == 200
+        small.close()
+        for number, (reader, writer) in enumerate(holding[:3]):
+            writer.write(b"x" * (900 - 100 * number))
+            assert json.loads((await read_reply(reader))[2])["length"] == 1000
+            writer.close()
+        assert server.unfinished_size_bytes == 0
+
+    run(talk, HttpLimits(1000, 5.0, 5.0, max_unfinished_size_bytes=1000))

@@ -1,0 +1,32 @@
+"""How many files this process may have open, of which every connection is one."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+
+if sys.platform != "win32":
+    import resource
+
+_MAX_CONNECTIONS = 20_000  # each costs some memory, also where the number of files has no limit
+_KEPT_FREE = 0.1  # replicas, Redis, the log, what a library opens
+_MIN_KEPT_FREE = 32
+
+
+def raise_open_files_limit() -> None:
+    """Let this process have as many files open as its hard limit says."""
+    if sys.platform == "win32":
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and does not mean it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def max_http_connections() -> int:
+    """Return how many HTTP connections leave enough files for everything else."""
+    if sys.platform == "win32":
+        return _MAX_CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MAX_CONNECTIONS
+    return max(1, min(_MAX_CONNECTIONS, soft - max(_MIN_KEPT_FREE, int(soft * _KEPT_FREE))))

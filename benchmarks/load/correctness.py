@@ -47,8 +47,8 @@ class Examiner:
             asked = [pool.submit(_ask, address, path, form, [bodies[i] for i in share]) for share in shares]
             for share, future in zip(shares, asked, strict=True):
                 for i, output in zip(share, future.result(), strict=True):
-                    if not math.isclose(float(output), float(answers[i]), rel_tol=1e-9):
-                        raise WrongAnswersError(f"{output!r} in place of {answers[i]!r}")
+                    if not math.isclose(output, float(answers[i]), rel_tol=1e-9):
+                        raise WrongAnswersError(f"{output:.17g} in place of {answers[i]}")
 
     def wait_until_ready(
         self, address: str, path: str, form: Form, *, timeout_s: float, runs: Callable[[], bool]
@@ -68,10 +68,10 @@ class Examiner:
                 time.sleep(READY_INTERVAL_S)
 
 
-def _ask(address: str, path: str, form: Form, bodies: list[bytes]) -> list[object]:
+def _ask(address: str, path: str, form: Form, bodies: list[bytes]) -> list[float]:
     """Return the outputs that one connection gets."""
     client = http.client.HTTPConnection(address, timeout=TIMEOUT_S)
-    outputs = []
+    outputs: list[float] = []
     try:
         for body in bodies:
             client.request("POST", path, body, {"Content-Type": "application/json"})
@@ -80,7 +80,7 @@ def _ask(address: str, path: str, form: Form, bodies: list[bytes]) -> list[objec
             if reply.status != http.client.OK:
                 raise WrongAnswersError(f"status {reply.status}: {text[:200]!r}")
             try:
-                outputs.append(form.read_output(json.loads(text)))
+                outputs.append(float(form.read_output(json.loads(text))))
             except (NotAPredictionError, LookupError, TypeError, ValueError) as exc:
                 raise WrongAnswersError(f"{text[:200]!r} is no prediction: {exc}") from exc
     finally:

@@ -27,7 +27,7 @@ class Load:
 
 
 _MIN_LATENCIES = 10
-_MAX_DURATION_S = 15
+_MAX_DURATION_S = 10
 
 
 def run_wrk(address: str, path: str, form: Form, *, num_connections: int, num_doubles: int, duration_s: int) -> Load:

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,7 @@ class Measurement:
         self._options = options
         self._folder = Path()
         self._connections = {workload.name: connections_of(workload, options) for workload in workloads}
-        self._failures: dict[str, dict[str, str]] = defaultdict(dict)  # by server and workload
+        self._failures: dict[str, dict[str, str]] = {}  # by server and workload
         self.results = Results(
             machine=describe_machine(),
             settings={
@@ -84,7 +83,7 @@ class Measurement:
         except InstallError as exc:
             packages = {}
             for workload in self._workloads:
-                self._failures[server.name][workload.name] = f"not installed: {exc}"
+                self._note_failure(server, workload, f"not installed: {exc}")
         package = server.environment or _OWN_PACKAGES[server.kind]
         return {
             "name": server.name, "kind": server.kind, "configuration": server.configuration,
@@ -120,10 +119,13 @@ class Measurement:
             with server.start(workload, examiner, self._make_folder(server, workload)) as running:
                 self._measure(server, workload, examiner, round_, running)
         except Exception as exc:
-            self._failures[server.name][workload.name] = f"{type(exc).__name__}: {anonymous(str(exc))[:300]}"
+            self._note_failure(server, workload, f"{type(exc).__name__}: {anonymous(str(exc))[:300]}")
         took_s = time.monotonic() - began_s
         failure = self._failures.get(server.name, {}).get(workload.name, "")
         print(f"{workload.name}, round {round_ + 1}, {server.name}: {took_s:.0f} s {failure}", flush=True)
+
+    def _note_failure(self, server: Server, workload: Workload, reason: str) -> None:
+        self._failures.setdefault(server.name, {})[workload.name] = reason
 
     def _make_folder(self, server: Server, workload: Workload) -> Path:
         """Return a folder of the server's own; its path is short, because Ray puts sockets below it."""
@@ -233,9 +235,9 @@ def main() -> None:
     workloads = [workload for workload in WORKLOADS if workload.name in options.workloads]
     measurement = Measurement(servers, workloads, options)
     measurement.run()
-    print(format_terminal(measurement.results), flush=True)
     if output := choose_output(options):
         write(measurement.results, output)
+    print(format_terminal(measurement.results))
 
 
 if __name__ == "__main__":

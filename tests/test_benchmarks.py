@@ -156,6 +156,17 @@ def test_targets_are_judged_by_medians():
     assert not [target for target in verdicts if "FastAPI" in target or "forest" in target]  # neither was measured
 
 
+def test_results_are_written_with_every_run(tmp_path):
+    """The raw numbers are what tables and plot are made of."""
+    results = make_results(echo=[100.0, 101.0], clipper_nb=[50.0])
+    results.write(tmp_path / "raw.json")
+    raw = json.loads((tmp_path / "raw.json").read_text())
+    assert [(run["server"], run["round"], run["load"]["requests_per_s"]) for run in raw["runs"]] == [
+        ("echo", 0, 100.0), ("echo", 1, 101.0), ("clipper_nb", 0, 50.0),
+    ]  # fmt: skip
+    assert raw["failures"] == {"MLServer": {"noop": "not installed: no such package"}}
+
+
 def test_a_peer_that_failed_is_in_the_table_with_the_reason():
     """It is never silently left out."""
     from report.tables import format_terminal

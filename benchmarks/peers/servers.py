@@ -171,7 +171,7 @@ SERVERS = (
         ECHO_NAME, REFERENCE, "httptools on uvloop, answers with the length of the request; no JSON, no model", _echo(),
     ),
     Server(
-        "echo, parsing", REFERENCE, "the same, and parses the JSON with msgspec", _echo("--json"), workloads=(SUM,),
+        "parsing echo", REFERENCE, "the same, and parses the JSON with msgspec", _echo("--json"), workloads=(SUM,),
     ),
     Server(
         OURS_NAME, OURS, "embedded cluster as by default: one replica, adaptive batch size, cache on", start_cluster,

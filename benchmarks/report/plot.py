@@ -33,7 +33,7 @@ def draw(results: dict[str, Any], path: str) -> None:
     figure, grid = plt.subplots(
         len(shown), num_columns, figsize=(4.3 * num_columns, 2.75 * len(shown) + 0.9), sharex=True, squeeze=False
     )
-    limit = 14 * max(run["load"]["requests_per_s"] for run in results["runs"])
+    limit = 40 * max(run["load"]["requests_per_s"] for run in results["runs"])
     for row, name in zip(grid, shown, strict=True):
         for column, axes in enumerate(row):
             if column < len(connections[name]):
@@ -44,9 +44,9 @@ def draw(results: dict[str, Any], path: str) -> None:
     for axes in grid[-1]:
         axes.set_xlabel("requests per second, logarithmic", fontsize=9)
     figure.suptitle(
-        "Requests per second, and median and 99th percentile of the latency, beside other servers\n"
+        "Bars: requests per second. Beside each: requests per second, then the latency's p50 | p99\n"
         f"one machine with {results['machine']['cores']} cores, load generator included; "
-        f"medians of {results['settings']['rounds']} rounds, {results['machine']['date']}",
+        f"medians over rounds, {results['settings']['rounds']} of them; {results['machine']['date']}",
         fontsize=12,
     )
     figure.tight_layout(rect=(0, 0, 1, 0.99))

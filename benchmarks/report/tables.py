@@ -38,7 +38,8 @@ def format_markdown(results: Results) -> str:
         "",
         f"{machine['date']}, revision {machine['revision']}. {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {machine['wrk']}.",
-        f"Medians of {settings['rounds']} rounds of {settings['duration_s']} s. Ratios are of requests per second.",
+        f"Medians over rounds, {settings['rounds']} of them, each of {settings['duration_s']} s or longer.",
+        "Ratios are of requests per second.",
         "",
         "## Targets",
         "",

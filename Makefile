@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-docker test test-fast fuzz check bench bench-quick engine clean
+.PHONY: demo demo-docker test test-fast fuzz check bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -28,19 +28,23 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-bench: $(STAMP) engine    ## start-up times against their targets, without Docker and with it
+bench: $(STAMP) wrk engine  ## everything that is measured, against its targets; the better part of an hour
+	$(PY) benchmarks/throughput.py
+	for part in overload scaling idle endurance; do $(PY) benchmarks/$$part.py --write || failed=1; done; exit $${failed:-0}
 	$(PY) benchmarks/startup.py
 	$(PY) benchmarks/docker_startup.py
 
-bench-quick: $(STAMP)     ## throughput and latency beside the fastest HTTP server that Python has
-	command -v wrk >/dev/null || scripts/install-packages wrk
-	$(PY) benchmarks/throughput.py
+bench-quick: $(STAMP) wrk  ## throughput and latency beside the fastest HTTP server that Python has, in a minute
+	$(PY) benchmarks/throughput.py --quick
 
 engine: $(STAMP)          ## a Docker engine that answers, with base images of the environment's Python
 	PYTHON_MINOR=$$($(PY) -c 'import sys; print(sys.version_info.minor)') scripts/engine-up
 
+wrk:                      ## the load generator
+	command -v wrk >/dev/null || scripts/install-packages wrk
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) benchmarks/.environments
 
 $(STAMP): pyproject.toml scripts/make-environment
 	scripts/make-environment $(VENV)

@@ -50,6 +50,9 @@ from clipper_nb.query_client import QueryClient
 __all__ = ["ClipperConnection"]
 
 
+_MAX_FRONTENDS = 64
+
+
 class ClipperConnection:
     """The handle to one cluster.
 
@@ -117,7 +120,9 @@ class ClipperConnection:
         qf_http_timeout_request, qf_http_timeout_content : int
             Seconds that a client may take to send a request's head, and its body.
         num_frontend_replicas : int
-            Number of query frontends.
+            Number of query frontends: processes that share one address, one cache size and all replicas, for more
+            queries than one processor core can take. Each wants a core of its own. Containers that were written for
+            Clipper connect to one alone, and are not taken for ready where there are several.
         max_body_size_bytes : int
             Larger request bodies are refused with 413.
 
@@ -135,7 +140,7 @@ class ClipperConnection:
             ("num_frontend_replicas", num_frontend_replicas, 1),
             ("max_body_size_bytes", max_body_size_bytes, 1),
         ):
-            check_whole(name, value, smallest)
+            check_whole(name, value, smallest, _MAX_FRONTENDS if name == "num_frontend_replicas" else None)
         options = ClusterOptions(
             query_frontend_image=query_frontend_image,
             management_frontend_image=mgmt_frontend_image,

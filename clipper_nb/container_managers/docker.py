@@ -164,11 +164,6 @@ class DockerContainerManager(ContainerManager):
     # --- the cluster
 
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
-        if options.num_frontend_replicas != 1:
-            raise InvalidRequestError(
-                f"One query frontend is possible on Docker; num_frontend_replicas={options.num_frontend_replicas} is "
-                "not."
-            )
         progress.step("Look for the Docker Engine")
         if self._containers.find():
             raise self._exists_error()

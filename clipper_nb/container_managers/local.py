@@ -105,11 +105,6 @@ class LocalContainerManager(ContainerManager):
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
         if options.query_frontend_image is not None or options.management_frontend_image is not None:
             raise InvalidRequestError("Frontend images are for Docker; the embedded cluster runs this package.")
-        if options.num_frontend_replicas != 1:
-            raise InvalidRequestError(
-                f"The embedded cluster runs one query frontend; num_frontend_replicas={options.num_frontend_replicas} "
-                "is not possible."
-            )
         redis_server = find_redis_server()
         with self._folder.lock(timeout_s=_START_TIMEOUT_S):
             self._wait_for_orphan()

@@ -74,6 +74,7 @@ def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str
             **redis,
             environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
             environment.FRONTEND_ID: "query_frontend-0",
+            environment.NUM_FRONTENDS: str(options.num_frontend_replicas),
             environment.CACHE_SIZE_BYTES: str(options.cache_size_bytes),
             environment.HEADER_TIMEOUT_S: str(options.header_timeout_s),
             environment.BODY_TIMEOUT_S: str(options.body_timeout_s),

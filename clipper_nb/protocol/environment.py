@@ -26,11 +26,22 @@ HTTP_SOCKET = "CLIPPER_HTTP_SOCKET"
 RPC_PORT = "CLIPPER_RPC_PORT"
 RPC_SOCKET = "CLIPPER_RPC_SOCKET"
 FRONTEND_ID = "CLIPPER_FRONTEND_ID"
+NUM_FRONTENDS = "CLIPPER_NUM_FRONTENDS"
+"""How many query frontends share the HTTP port, as processes of one parent."""
 CACHE_SIZE_BYTES = "CLIPPER_CACHE_SIZE_BYTES"
 MAX_BODY_SIZE_BYTES = "CLIPPER_MAX_BODY_SIZE_BYTES"
 HEADER_TIMEOUT_S = "CLIPPER_HEADER_TIMEOUT_S"
 BODY_TIMEOUT_S = "CLIPPER_BODY_TIMEOUT_S"
 ADMIN_TOKEN = "CLIPPER_ADMIN_TOKEN"
+
+# What the parent of several query frontends tells each of them.
+WORKER_INDEX = "CLIPPER_WORKER_INDEX"
+WORKERS_PARENT = "CLIPPER_WORKERS_PARENT"
+"""Process id of the parent."""
+WORKERS_FOLDER = "CLIPPER_WORKERS_FOLDER"
+"""Where they tell each other what they have counted."""
+WORKERS_RPC_PORTS = "CLIPPER_WORKERS_RPC_PORTS"
+"""The RPC ports of all, the first worker's first."""
 
 # Model containers; the first six are Clipper's.
 MODEL_NAME = "CLIPPER_MODEL_NAME"

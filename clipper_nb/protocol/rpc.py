@@ -24,6 +24,7 @@ _CONTAINER_CONTENT = 1
 _HEARTBEAT = 2
 _ERROR_RESPONSE = 3  # ours
 _GOODBYE = 4  # ours
+_PORTS = 5  # ours
 
 _KEEP_ALIVE = 0
 _REQUEST_METADATA = 1
@@ -31,7 +32,7 @@ _PREDICT = 0
 
 _U32 = struct.Struct("<I")
 _VERSION_FRAME = _U32.pack(RPC_VERSION)
-_TYPE_FRAMES = [_U32.pack(code) for code in range(5)]
+_TYPE_FRAMES = [_U32.pack(code) for code in range(6)]
 _PREDICT_FRAME = _U32.pack(_PREDICT)
 _DELIMITER = b""
 
@@ -105,7 +106,14 @@ class FrontendGoodbye:
     """Nothing is on its way any more: the replica that said goodbye may leave (ours)."""
 
 
-FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye]
+@dataclass(frozen=True)
+class FrontendPorts:
+    """Where the query frontends of this host listen, all of which want to be connected to (ours)."""
+
+    ports: tuple[int, ...]
+
+
+FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye, FrontendPorts]
 
 
 # --- what a container writes -------------------------------------------------------------------------------------
@@ -243,6 +251,11 @@ def encode_frontend_goodbye() -> list[Frame]:
     return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_GOODBYE]]
 
 
+def encode_frontend_ports(message: FrontendPorts) -> list[Frame]:
+    """Return the frames of :class:`FrontendPorts`."""
+    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_PORTS], *(_U32.pack(port) for port in message.ports)]
+
+
 # --- what a container reads --------------------------------------------------------------------------------------
 
 
@@ -260,6 +273,8 @@ def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
         return _decode_predict_request(frames)
     if message_type == _GOODBYE:
         return FrontendGoodbye()
+    if message_type == _PORTS:
+        return FrontendPorts(tuple(_u32(frame, "port") for frame in frames[3:]))
     raise ProtocolError(f"unknown message type {message_type}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -111,16 +112,30 @@ class LiveHandler(JsonHandler):
     head = get
 
 
+Exposition = Callable[[], Awaitable[bytes]]
+"""Gives metrics as Prometheus text."""
+
+
+def exposition_of(registry: CollectorRegistry) -> Exposition:
+    """Return what gives the text of one registry."""
+
+    async def exposition() -> bytes:
+        return generate_latest(registry)
+
+    return exposition
+
+
 class MetricsHandler(JsonHandler):
     """``GET /metrics`` in Prometheus text."""
 
-    def initialize(self, registry: CollectorRegistry) -> None:
-        """Take the registry."""
-        self._registry = registry
+    def initialize(self, exposition: Exposition) -> None:
+        """Take what gives the text."""
+        self._exposition = exposition
 
-    def get(self) -> None:
+    async def get(self) -> None:
         """Write all series."""
+        text = await self._exposition()
         self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-        self.finish(generate_latest(self._registry))
+        self.finish(text)
 
     head = get

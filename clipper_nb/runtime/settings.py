@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
@@ -48,12 +49,24 @@ class FrontendSettings:
 
 
 @dataclass(frozen=True)
+class WorkerSettings:
+    """What one of several query frontends is told by their parent."""
+
+    index: int
+    parent_pid: int
+    folder: Path
+    rpc_ports: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class QueryFrontendSettings(FrontendSettings):
     """What the query frontend is told."""
 
     frontend_id: str
     rpc: ListenSettings
     cache_size_bytes: int
+    num_frontends: int = 1
+    worker: WorkerSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +87,8 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
         frontend_id=variables.get(environment.FRONTEND_ID) or f"query-frontend-{socket.gethostname()}",
         rpc=_listen_settings(variables, environment.RPC_PORT, environment.RPC_SOCKET, environment.DEFAULT_RPC_PORT),
         cache_size_bytes=_whole(variables, environment.CACHE_SIZE_BYTES, environment.DEFAULT_CACHE_SIZE_BYTES),
+        num_frontends=max(1, _whole(variables, environment.NUM_FRONTENDS, 1)),
+        worker=_worker_settings(variables),
     )
 
 
@@ -86,6 +101,17 @@ def management_frontend_settings(variables: Mapping[str, str] = os.environ) -> M
         ),
         http_limits=_http_limits(variables),
         admin_token=_required(variables, environment.ADMIN_TOKEN),
+    )
+
+
+def _worker_settings(variables: Mapping[str, str]) -> WorkerSettings | None:
+    if not variables.get(environment.WORKER_INDEX):
+        return None
+    return WorkerSettings(
+        index=_whole(variables, environment.WORKER_INDEX, 0),
+        parent_pid=_whole(variables, environment.WORKERS_PARENT, 0),
+        folder=Path(_required(variables, environment.WORKERS_FOLDER)),
+        rpc_ports=tuple(int(port) for port in _required(variables, environment.WORKERS_RPC_PORTS).split(",")),
     )
 
 

@@ -166,7 +166,7 @@ def test_every_deployer_before_connect_says_what_to_do(kind: str, deploy: Callab
     ("options", "words"),
     [
         ({"cache_size": -1}, "cache_size"),
-        ({"num_frontend_replicas": 2}, "(?i)one query frontend"),
+        ({"num_frontend_replicas": 65}, "num_frontend_replicas.*from 1 to 64"),
         ({"num_frontend_replicas": 0}, "num_frontend_replicas"),
         ({"qf_http_timeout_request": 0}, "qf_http_timeout_request"),
         ({"max_body_size_bytes": 1.5}, "max_body_size_bytes"),

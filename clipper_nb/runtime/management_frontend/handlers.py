@@ -16,7 +16,7 @@ from clipper_nb.errors import ModelNotFoundError
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Configuration
-from clipper_nb.runtime.http import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
+from clipper_nb.runtime.http import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, exposition_of
 from clipper_nb.runtime.management_frontend.service import ManagementService
 
 logger = logging.getLogger(__name__)
@@ -222,7 +222,7 @@ def make_application(service: ManagementService, *, token: str, registry: Collec
         (r"/admin/ping", PingHandler),
         (r"/livez", LiveHandler),
         (r"/readyz", ReadyHandler, {"service": service}),
-        (r"/metrics", MetricsHandler, {"registry": registry}),
+        (r"/metrics", MetricsHandler, {"exposition": exposition_of(registry)}),
     ]
     return tornado.web.Application(
         routes,

@@ -8,6 +8,7 @@ never looks like a death.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import select
 import signal
@@ -15,7 +16,7 @@ import socket
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -66,7 +67,7 @@ class ModelContainerClient:
     model_id : ModelId
     input_type : InputType
     frontend_addresses : sequence of str
-        ``host:port`` of each query frontend's RPC port.
+        ``host:port`` of a query frontend's RPC port, or of several; they tell of others beside them.
     ready_file : Path, optional
         Exists while the model is registered with all query frontends.
     """
@@ -84,8 +85,9 @@ class ModelContainerClient:
         self._input_type = input_type
         self._ready_file = ready_file
         self._is_ready = False
-        metadata = rpc.encode_new_container(rpc.NewContainer(*model_id, input_type, _MAX_BATCHES_IN_FLIGHT))
-        self._connections = [FrontendConnection(address, metadata) for address in frontend_addresses]
+        self._metadata = rpc.encode_new_container(rpc.NewContainer(*model_id, input_type, _MAX_BATCHES_IN_FLIGHT))
+        self._given_addresses = tuple(frontend_addresses)
+        self._by_address = {address: FrontendConnection(address, self._metadata) for address in frontend_addresses}
         self._lock = threading.Lock()
         self._stopping_since_s: float | None = None
         self._is_stopping = False
@@ -113,12 +115,26 @@ class ModelContainerClient:
     def _keep_up(self) -> float:
         """Do what is due beside predicting; return the instant when something is again."""
         now_s = time.monotonic()
+        self._follow_frontends()
         wait_s = min(1.0, *(connection.keep_up(now_s=now_s) for connection in self._connections))
         if self._is_stopping:
             for connection in self._connections:
                 connection.say_goodbye()
         self._mark_ready(all(connection.session.is_registered for connection in self._connections))
         return now_s + wait_s
+
+    def _follow_frontends(self) -> None:
+        """Connect to all query frontends that were told of, and to none that is not there any more."""
+        told = [self._by_address[address].told_addresses for address in self._given_addresses]
+        wanted = dict.fromkeys([*self._given_addresses, *itertools.chain(*told)])
+        for address in wanted.keys() - self._by_address.keys():
+            self._by_address[address] = FrontendConnection(address, self._metadata)
+        for address in self._by_address.keys() - wanted.keys():
+            self._by_address.pop(address).close()
+
+    @property
+    def _connections(self) -> Collection[FrontendConnection]:
+        return self._by_address.values()
 
     def _serve(self, until_s: float, wake_fd: int | None) -> None:
         """Answer batches until *until_s*, or until something else than a batch has come."""

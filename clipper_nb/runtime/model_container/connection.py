@@ -37,6 +37,8 @@ class FrontendConnection:
 
     def __init__(self, address: str, metadata: list[rpc.Frame]) -> None:
         self._address = address
+        self.told_addresses: tuple[str, ...] = ()
+        """Where this frontend and the others beside it listen, when it has said so."""
         self._metadata = metadata
         self._socket: socket.socket | None = None
         self._peer = ZmtpPeer(DEALER)
@@ -136,6 +138,9 @@ class FrontendConnection:
         except ProtocolError as exc:
             logger.warning("dropped a message of the query frontend: %s", exc)
             return None
+        if isinstance(message, rpc.FrontendPorts):
+            host = self._address.rpartition(":")[0]
+            self.told_addresses = tuple(f"{host}:{port}" for port in message.ports)
         batch = self.session.receive(message, now_s=time.monotonic())
         if batch is None and self.session.wants_metadata(message):
             self.send(self._metadata)

@@ -1,4 +1,4 @@
-"""``python -m clipper_nb.runtime.query_frontend``: run a query frontend until SIGTERM."""
+"""``python -m clipper_nb.runtime.query_frontend``: run a query frontend, or several, until SIGTERM."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 from clipper_nb.runtime.process import run_until_signalled
 from clipper_nb.runtime.query_frontend.app import QueryFrontend
+from clipper_nb.runtime.query_frontend.workers import die_with_parent, serve_with_workers
 from clipper_nb.runtime.settings import query_frontend_settings
 from clipper_nb.runtime.state.redis_store import RedisStore
 
@@ -13,6 +14,11 @@ from clipper_nb.runtime.state.redis_store import RedisStore
 async def serve(stopping: asyncio.Event) -> None:
     """Serve until *stopping* is set."""
     settings = query_frontend_settings()
+    if settings.num_frontends > 1 and settings.worker is None:
+        await serve_with_workers(settings, stopping)
+        return
+    if settings.worker is not None:
+        die_with_parent(settings.worker.parent_pid)
     store = RedisStore(
         settings.redis.url, key_prefix=settings.redis.key_prefix, ca_certificates=settings.redis.ca_certificates
     )

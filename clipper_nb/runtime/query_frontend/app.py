@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections import Counter
 from functools import partial
 
+from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
+from clipper_nb.runtime.http import exposition_of
 from clipper_nb.runtime.http_wire import HttpServer
 from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
+from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics
 from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
 
 logger = logging.getLogger(__name__)
+
+_REPLICAS_TIMEOUT_S = 2.0
+_REPLICAS_LOOK_INTERVAL_S = 0.02
 
 
 class QueryFrontend:
@@ -37,6 +45,7 @@ class QueryFrontend:
 
     def __init__(self, settings: QueryFrontendSettings, store: StateStore) -> None:
         self._settings = settings
+        self._store = store
         self._loop = LoopClock(asyncio.get_running_loop())
         self._metrics = QueryFrontendMetrics()
         self._cache = PredictionCache(settings.cache_size_bytes)
@@ -50,10 +59,19 @@ class QueryFrontend:
             store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas
         )
         self._metrics.registry.register(LiveValues(self._model_values, self._cache_values))
-        self._rpc = RpcServer(settings.rpc.open_socket(), self._pool)
+        worker = settings.worker
+        self._shared_metrics: SharedMetrics | None = None
+        exposition = exposition_of(self._metrics.registry)
+        if worker is not None:
+            self._shared_metrics = SharedMetrics(
+                self._metrics.registry, worker.folder, worker.index, settings.num_frontends
+            )
+            exposition = self._shared_metrics.exposition
+        frontend_ports = () if worker is None else worker.rpc_ports
+        self._rpc = RpcServer(settings.rpc.open_socket(), self._pool, frontend_ports=frontend_ports)
         self._http = HttpServer(
             PredictEndpoint(self._predictor, self._loop.time),
-            make_application(self._predictor, self._metrics.registry),
+            make_application(self._predictor, exposition),
             settings.http_limits,
         )
 
@@ -62,6 +80,9 @@ class QueryFrontend:
         await self._rpc.start()
         self._view.start()
         await self._view.wait_until_current()
+        if self._shared_metrics is not None:
+            await self._shared_metrics.start()
+            await self._wait_for_replicas()
         listening = self._settings.http.open_socket()
         await self._http.start(listening)
         keep_garbage_collector_short()
@@ -71,7 +92,25 @@ class QueryFrontend:
         """Finish what is under way and end."""
         await self._http.stop()
         await self._view.stop()
+        if self._shared_metrics is not None:
+            await self._shared_metrics.stop()
         self._rpc.stop()
+
+    async def _wait_for_replicas(self) -> None:
+        """Let the replicas of the frontends beside this one connect here too, before queries come."""
+        deadline_s = self._loop.time() + _REPLICAS_TIMEOUT_S
+        while self._loop.time() < deadline_s:
+            with contextlib.suppress(StateUnavailableError):
+                ours = Counter(replica.model_id for replica in self._usable_replicas())
+                others = [
+                    Counter(replica.model_id for replica in frontend.replicas)
+                    for frontend in await self._store.read_presence()
+                    if frontend.frontend_id != self._settings.frontend_id
+                ]
+                if all(ours >= other for other in others):
+                    return
+            await asyncio.sleep(_REPLICAS_LOOK_INTERVAL_S)
+        logger.warning("serves without some replicas that other query frontends have")
 
     def _make_dispatcher(self, model_id: ModelId, batch_size: int) -> Dispatcher:
         return Dispatcher(

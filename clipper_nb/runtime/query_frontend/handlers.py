@@ -8,12 +8,18 @@ from http import HTTPStatus
 from typing import Any
 
 import tornado.web
-from prometheus_client import CollectorRegistry
 
 from clipper_nb.errors import ApplicationNotFoundError, InvalidInputError
 from clipper_nb.protocol import predict_body, rest
 from clipper_nb.runtime.batching.query import Query
-from clipper_nb.runtime.http import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, describe_failure
+from clipper_nb.runtime.http import (
+    Exposition,
+    JsonHandler,
+    LiveHandler,
+    MetricsHandler,
+    UnknownPathHandler,
+    describe_failure,
+)
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, UnknownVersionError
 
 Respond = Callable[[int, bytes], None]
@@ -127,12 +133,12 @@ class PredictMethodHandler(JsonHandler):
         raise AssertionError("predict requests do not come through Tornado")
 
 
-def make_application(predictor: Predictor, registry: CollectorRegistry) -> tornado.web.Application:
+def make_application(predictor: Predictor, exposition: Exposition) -> tornado.web.Application:
     """Return the Tornado application of everything but predict requests."""
     routes: list[Any] = [
         (r"/livez", LiveHandler),
         (r"/readyz", ReadyHandler, {"predictor": predictor}),
-        (r"/metrics", MetricsHandler, {"registry": registry}),
+        (r"/metrics", MetricsHandler, {"exposition": exposition}),
         (r"/[^/]+/predict/?", PredictMethodHandler),
     ]
     return tornado.web.Application(

@@ -79,9 +79,14 @@ class RpcServer:
         A listening TCP socket; the server takes it over.
     listener : ReplicaListener
         Told what happens.
+    frontend_ports : sequence of int
+        The RPC ports of all query frontends of this host, if they are several: containers are told.
     """
 
-    def __init__(self, listening: socket.socket, listener: ReplicaListener) -> None:
+    def __init__(
+        self, listening: socket.socket, listener: ReplicaListener, *, frontend_ports: Sequence[int] = ()
+    ) -> None:
+        self._frontend_ports = rpc.FrontendPorts(tuple(frontend_ports))
         self._listening = listening
         self._listener = listener
         self._sessions = Sessions()
@@ -173,6 +178,8 @@ class RpcServer:
         elif isinstance(event, ReplicaJoined):
             logger.info("replica %s of %s joined", event.session.replica.replica_id, event.session.replica.model_id)
             self._connections[event.session.identity].trust()
+            if len(self._frontend_ports.ports) > 1 and event.session.max_batches_in_flight > 1:  # none of Clipper's
+                self._send(event.session.identity, rpc.encode_frontend_ports(self._frontend_ports))
             self._listener.replica_joined(ConnectedReplica(self, event.session))
         elif isinstance(event, ReplicaDraining):
             self._listener.replica_draining(event.session.replica)
@@ -247,4 +254,6 @@ def _encode(message: rpc.FromFrontend) -> list[rpc.Frame]:
         return rpc.encode_frontend_heartbeat(message)
     if isinstance(message, rpc.FrontendGoodbye):
         return rpc.encode_frontend_goodbye()
+    if isinstance(message, rpc.FrontendPorts):
+        return rpc.encode_frontend_ports(message)
     return rpc.encode_predict_request(message)

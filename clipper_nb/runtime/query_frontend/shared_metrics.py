@@ -1,0 +1,104 @@
+"""What all query frontends of one parent have counted, whichever of them is asked.
+
+Each tells the others over a Unix socket, and writes whatever it tells into a file first: a frontend that is started
+again goes on from there, and while it is away the file speaks for it. So nothing that was ever shown is taken back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from clipper_nb.runtime import metrics_sum
+from clipper_nb.runtime.metrics_sum import Snapshot, SnapshotCollector
+
+logger = logging.getLogger(__name__)
+
+_ANSWER_TIMEOUT_S = 1.0
+
+
+class SharedMetrics:
+    """One frontend's part in the common metrics.
+
+    Parameters
+    ----------
+    registry : CollectorRegistry
+        What this frontend counts.
+    folder : Path
+        Common to all.
+    index, num_frontends : int
+        Which one this is, of how many.
+    """
+
+    def __init__(self, registry: CollectorRegistry, folder: Path, index: int, num_frontends: int) -> None:
+        self._registry = registry
+        self._folder = folder
+        self._index = index
+        self._others = [other for other in range(num_frontends) if other != index]
+        self._base = _read(self._path(index, "json")) or Snapshot([])
+        self._server: asyncio.AbstractServer | None = None
+
+    async def start(self) -> None:
+        """Tell the others from now on."""
+        socket_path = self._path(self._index, "sock")
+        socket_path.unlink(missing_ok=True)  # of the one that was here before
+        self._server = await asyncio.start_unix_server(self._answer, socket_path)
+
+    async def stop(self) -> None:
+        """Leave the last word in the file."""
+        if self._server is not None:
+            self._server.close()
+        self._report()
+
+    async def exposition(self) -> bytes:
+        """Return the sum over all frontends as Prometheus text."""
+        reports = [self._report(), *await asyncio.gather(*(self._ask(other) for other in self._others))]
+        registry = CollectorRegistry()
+        registry.register(SnapshotCollector(metrics_sum.add_up([report for report in reports if report is not None])))
+        return generate_latest(registry)
+
+    def _report(self) -> Snapshot:
+        """Return what this frontend has counted, in this life and before, and keep it for the next."""
+        live = metrics_sum.take_snapshot(self._registry.collect())
+        self._base = metrics_sum.only_what_counts(self._base, live)
+        report = metrics_sum.add_up([live, self._base])
+        path = self._path(self._index, "json")
+        try:
+            path.with_suffix(".new").write_bytes(metrics_sum.encode_snapshot(report))
+            os.replace(path.with_suffix(".new"), path)
+        except OSError as exc:
+            logger.warning("the metrics cannot be kept in %s: %s", path, exc)
+        return report
+
+    async def _answer(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            writer.write(metrics_sum.encode_snapshot(self._report()))
+            await writer.drain()
+
+    async def _ask(self, other: int) -> Snapshot | None:
+        try:
+            text = await asyncio.wait_for(_read_all(self._path(other, "sock")), _ANSWER_TIMEOUT_S)
+        except (OSError, asyncio.TimeoutError):
+            return _read(self._path(other, "json"))
+        return metrics_sum.decode_snapshot(text)
+
+    def _path(self, index: int, suffix: str) -> Path:
+        return self._folder / f"{index}.{suffix}"
+
+
+async def _read_all(path: Path) -> bytes:
+    reader, writer = await asyncio.open_unix_connection(path)
+    with contextlib.closing(writer):
+        return await reader.read()
+
+
+def _read(path: Path) -> Snapshot | None:
+    try:
+        return metrics_sum.decode_snapshot(path.read_bytes())
+    except OSError:
+        return None

@@ -1,0 +1,124 @@
+"""Several query frontends in one place: a parent that holds the sockets and keeps its worker processes running.
+
+All workers accept from the one HTTP socket, so that while one is away the others take its connections. For model
+containers each has a port of its own: the first the cluster's, the others free ones, which containers are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+from clipper_nb.errors import ClusterStartError
+from clipper_nb.protocol import environment
+from clipper_nb.runtime.settings import QueryFrontendSettings
+
+logger = logging.getLogger(__name__)
+
+_FIRST_RESTART_DELAY_S = 0.05
+_LONGEST_RESTART_DELAY_S = 10.0
+_STEADY_AFTER_S = 10.0
+_STOP_TIMEOUT_S = 8.0
+_WRONG_SETTINGS_STATUS = 1
+_PR_SET_PDEATHSIG = 1
+
+
+async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.Event) -> None:
+    """Keep ``settings.num_frontends`` workers running until *stopping* is set.
+
+    Raises
+    ------
+    ClusterStartError
+        A worker refuses its settings.
+    """
+    with contextlib.ExitStack() as stack:
+        http = stack.enter_context(settings.http.open_socket())
+        first_rpc = stack.enter_context(settings.rpc.open_socket())
+        host = first_rpc.getsockname()[0]
+        others = [
+            stack.enter_context(socket.create_server((host, 0), backlog=1024))
+            for _ in range(settings.num_frontends - 1)
+        ]
+        rpc = [first_rpc, *others]
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="clipper_nb-workers-"))
+        variables = {
+            **os.environ,
+            environment.NUM_FRONTENDS: str(settings.num_frontends),
+            environment.WORKERS_FOLDER: folder,
+            environment.WORKERS_PARENT: str(os.getpid()),
+            environment.WORKERS_RPC_PORTS: ",".join(str(bound.getsockname()[1]) for bound in rpc),
+            environment.HTTP_SOCKET: str(http.fileno()),
+            # What one frontend would keep is shared among them.
+            environment.CACHE_SIZE_BYTES: str(settings.cache_size_bytes // settings.num_frontends),
+        }
+        keepers = [
+            asyncio.create_task(
+                _keep_running(
+                    f"{settings.frontend_id}-worker-{index}",
+                    {**variables, environment.WORKER_INDEX: str(index), environment.RPC_SOCKET: str(bound.fileno())},
+                    (http.fileno(), bound.fileno()),
+                    stopping,
+                ),
+                name=f"worker {index}",
+            )
+            for index, bound in enumerate(rpc)
+        ]
+        done, pending = await asyncio.wait(keepers, return_when=asyncio.FIRST_EXCEPTION)
+        stopping.set()
+        if pending:
+            await asyncio.wait(pending)
+        for keeper in done:
+            keeper.result()
+
+
+async def _keep_running(name: str, variables: dict[str, str], fds: tuple[int, ...], stopping: asyncio.Event) -> None:
+    delay_s = _FIRST_RESTART_DELAY_S
+    while not stopping.is_set():
+        started_s = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", environment.QUERY_FRONTEND_MODULE,
+            env={**variables, environment.FRONTEND_ID: name}, pass_fds=fds,
+        )  # fmt: skip
+        status = await _run(process, stopping)
+        if stopping.is_set():
+            return
+        if status == _WRONG_SETTINGS_STATUS:
+            raise ClusterStartError(f"{name} ended with status {status}; its reason is above.")
+        if time.monotonic() - started_s >= _STEADY_AFTER_S:
+            delay_s = _FIRST_RESTART_DELAY_S
+        logger.warning("%s ended with status %s; starting it again in %.2f s", name, status, delay_s)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stopping.wait(), delay_s)
+        delay_s = min(_LONGEST_RESTART_DELAY_S, 2 * delay_s)
+
+
+async def _run(process: asyncio.subprocess.Process, stopping: asyncio.Event) -> int:
+    """Return the process's status when it has ended; end it when *stopping* is set."""
+    ending = asyncio.ensure_future(process.wait())
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({ending, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not ending.done():
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        done, _ = await asyncio.wait({ending}, timeout=_STOP_TIMEOUT_S)
+        if not done:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+    return await ending
+
+
+def die_with_parent(parent_pid: int) -> None:
+    """Let the kernel end this worker when its parent ends: nobody else would."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        raise SystemExit(0)

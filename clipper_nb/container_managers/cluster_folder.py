@@ -7,6 +7,7 @@ supervisor.log    what the supervisor wrote
 redis/            Redis's configuration file, socket and append-only file
 logs/             one log file per process
 images/           one folder per image
+workers/          what several query frontends have counted, and the sockets that they tell it on
 ================  ==============================================================================
 """
 

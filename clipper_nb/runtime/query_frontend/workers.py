@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
@@ -48,7 +49,7 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
             for _ in range(settings.num_frontends - 1)
         ]
         rpc = [first_rpc, *others]
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="clipper_nb-workers-"))
+        folder = stack.enter_context(_common_folder())
         variables = {
             **os.environ,
             environment.NUM_FRONTENDS: str(settings.num_frontends),
@@ -77,6 +78,19 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
             await asyncio.wait(pending)
         for keeper in done:
             keeper.result()
+
+
+@contextlib.contextmanager
+def _common_folder() -> Iterator[str]:
+    """Give a folder of the workers' own: the cluster's, which goes with it, or a temporary one."""
+    cluster_folder = os.environ.get(environment.CLUSTER_FOLDER)
+    if cluster_folder:
+        folder = os.path.join(cluster_folder, "workers")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(prefix="clipper_nb-") as folder:
+            yield folder
 
 
 async def _keep_running(name: str, variables: dict[str, str], fds: tuple[int, ...], stopping: asyncio.Event) -> None:

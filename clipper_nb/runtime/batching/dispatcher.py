@@ -13,6 +13,7 @@ saves, and only when both batches are likely to be done in the share of the SLO 
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG,
 
 MAX_ATTEMPTS = 2
 """A computation whose replica is lost is sent once more."""
+OVERLOAD_MEMORY_S = 1.0
+"""For how long after a query had to be given up the applications take turns."""
 
 
 class ReplicaConnection(Protocol):
@@ -133,6 +136,7 @@ class Dispatcher:
             None  # of the only replica: with several nobody knows who comes back to whom
         )
         self._is_waiting = False
+        self._overloaded_until_s = -math.inf
         self._num_replicas = 0
 
     @property
@@ -356,7 +360,11 @@ class Dispatcher:
         """Return the worker's next batch; what cannot make it in time any more is given up, now rather than later."""
         size = worker.policy.next_size(self._queue.tightest_slo_s())
         expected_s = worker.latency_model.predict_late_s(min(size, len(self._queue))) + worker.busy_s(self._clock())
-        batch, too_late = self._queue.take(size, done_by_s=self._clock() + expected_s)
+        now_s = self._clock()
+        in_turn = now_s < self._overloaded_until_s
+        batch, too_late = self._queue.take(size, done_by_s=now_s + expected_s, in_turn=in_turn)
+        if too_late:
+            self._overloaded_until_s = now_s + OVERLOAD_MEMORY_S
         for computation in too_late:
             computation.give_up(
                 QUEUED_TOO_LONG,

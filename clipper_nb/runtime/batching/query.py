@@ -68,6 +68,7 @@ class Computation:
     """One input that a model version is to predict, for one or more queries."""
 
     __slots__ = (
+        "application",
         "attempts",
         "cache_key",
         "deadline_s",
@@ -88,9 +89,12 @@ class Computation:
         *,
         deadline_s: float,
         slo_s: float,
+        application: str = "",
         on_output: Callable[[Computation, str | None], None] | None = None,
     ) -> None:
         self.model_id = model_id
+        self.application = application
+        """Whose query it was made for; others may have joined."""
         self.payload = payload
         self.deadline_s = deadline_s
         self.slo_s = slo_s

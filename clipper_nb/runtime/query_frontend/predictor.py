@@ -179,7 +179,9 @@ class Predictor:
         if dispatcher is None or dispatcher.num_replicas == 0:
             query.answer_default(reasons.NO_READY_REPLICA, _no_replica(model_id))
             return
-        computation = Computation(model_id, payload, deadline_s=query.deadline_s, slo_s=served.slo_s)
+        computation = Computation(
+            model_id, payload, deadline_s=query.deadline_s, slo_s=served.slo_s, application=served.application.name
+        )
         computation.join(query)
         self._cache.watch(key, computation)
         served.timer.add(query)

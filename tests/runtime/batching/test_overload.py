@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -32,14 +33,20 @@ class SimulatedModel(FakeReplica):
 
 
 class Simulation:
-    """Clients that send *rate* queries a second, whatever the answers, and a dispatcher with one replica."""
+    """Clients that send *rate* queries a second, whatever the answers, and a dispatcher with one replica.
 
-    def __init__(self, *, fixed_s: float, each_s: float, noise: float, slo_s: float, rate: float) -> None:
+    *rate* may be a dict: the rate of each application.
+    """
+
+    def __init__(
+        self, *, fixed_s: float, each_s: float, noise: float, slo_s: float, rate: float | dict[str, float]
+    ) -> None:
         self.rng = random.Random(0)
         self.loop = FakeLoop(0.0)
-        self.num_predictions = 0
-        self.num_queries = 0
-        self._rate, self._slo_s = rate, slo_s
+        self.num_predictions: Counter[str] = Counter()
+        self.num_queries: Counter[str] = Counter()
+        self._rates = rate if isinstance(rate, dict) else {"app": rate}
+        self._slo_s = slo_s
         self.dispatcher = Dispatcher(
             MODEL_ID,
             batch_size=-1,
@@ -49,7 +56,8 @@ class Simulation:
             call_at=self.loop.call_at,
         )
         self.dispatcher.add_replica(SimulatedModel(self, fixed_s, each_s, noise))
-        self._next_query()
+        for application in self._rates:
+            self._next_query(application)
         self.loop.advance(END_S)
 
     def after(self, seconds, action):
@@ -58,21 +66,25 @@ class Simulation:
     @property
     def goodput(self) -> float:
         """Predictions per second, once the batch size has settled."""
-        return self.num_predictions / (END_S - SETTLED_S)
+        return self.num_predictions.total() / (END_S - SETTLED_S)
 
-    def _next_query(self) -> None:
+    def share(self, application: str) -> float:
+        """Share of an application's queries that got a prediction."""
+        return self.num_predictions[application] / self.num_queries[application]
+
+    def _next_query(self, application: str) -> None:
         deadline_s = self.loop.time() + self._slo_s
-        query = Query(0, arrived_s=self.loop.time(), deadline_s=deadline_s, on_answered=self._count)
-        computation = Computation(MODEL_ID, b"", deadline_s=deadline_s, slo_s=self._slo_s)
+        query = Query(0, self.loop.time(), deadline_s, lambda query: self._count(application, query))
+        computation = Computation(MODEL_ID, b"", deadline_s=deadline_s, slo_s=self._slo_s, application=application)
         computation.join(query)
         self.dispatcher.submit(computation)
         self.after(self._slo_s, lambda: query.answer_default(MODEL_TOO_SLOW, "too late"))
-        self.after(self.rng.expovariate(self._rate), self._next_query)
+        self.after(self.rng.expovariate(self._rates[application]), lambda: self._next_query(application))
 
-    def _count(self, query):
+    def _count(self, application, query):
         if self.loop.time() > SETTLED_S:
-            self.num_queries += 1
-            self.num_predictions += query.reason is None
+            self.num_queries[application] += 1
+            self.num_predictions[application] += query.reason is None
 
 
 @pytest.mark.parametrize("slo_s", [0.02, 0.1])
@@ -97,4 +109,19 @@ def test_three_times_what_a_model_can_answer_costs_no_predictions(model, slo_s):
 
 def test_without_overload_every_query_is_answered():
     simulation = Simulation(fixed_s=0.004, each_s=0.0001, noise=0.2, slo_s=0.02, rate=500)
-    assert simulation.num_predictions == simulation.num_queries > 400
+    assert simulation.num_predictions.total() == simulation.num_queries.total() > 400
+
+
+@pytest.mark.parametrize("slo_s", [0.02, 0.1])
+def test_an_application_that_asks_too_much_takes_nothing_from_another(slo_s):
+    model = {"fixed_s": 0.001, "each_s": 0.0004, "noise": 0.1}  # about 2000 a second
+    simulation = Simulation(**model, slo_s=slo_s, rate={"greedy": 6000, "modest": 200})
+    assert simulation.share("modest") > 0.95
+    assert simulation.goodput > 0.85 * Simulation(**model, slo_s=slo_s, rate=2000).goodput
+
+
+def test_applications_that_all_ask_too_much_get_equal_shares():
+    rates = {"a": 2000, "b": 4000, "c": 6000}
+    simulation = Simulation(fixed_s=0.001, each_s=0.0004, noise=0.1, slo_s=0.05, rate=rates)
+    counts = simulation.num_predictions
+    assert max(counts.values()) < 1.2 * min(counts[name] for name in rates)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
@@ -22,6 +23,10 @@ from clipper_nb.protocol.names import ModelId
 _POLL_INTERVAL_S = 0.03
 _HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there."
 _HINT_MEMORY = "Give it more: limits=ResourceLimits(memory=...)."
+_HINT_FRONTENDS = (
+    "They are connected to {} of the {} query frontends. Containers that know only CLIPPER_IP and CLIPPER_PORT, as "
+    "those written for Clipper, need start_clipper(num_frontend_replicas=1)."
+)
 _HINT_KILLED = "It was killed; out of memory is the usual reason."
 
 
@@ -49,14 +54,14 @@ def wait_for_replicas(
     """
     known_exits = {container.name: container.num_exits for container in observed_before}
     while True:
-        connected = [replica for replica in management.get_replicas() if replica["model_id"] == str(model_id)]
-        for replica in connected:
+        connected = _connected_to_each(management, model_id)
+        for replica in (replica for replicas in connected for replica in replicas):
             if replica["input_type"] != input_type:
                 raise ReplicaStartError(
                     str(model_id), f"serves inputs of type {replica['input_type']}, and the version takes {input_type}"
                 )
-        num_ready = len(connected)
-        if num_ready == num_replicas:
+        counts = [len(replicas) for replicas in connected] or [0]
+        if all(count == num_replicas for count in counts):
             return
         observed = manager.observe_replicas(model_id)
         for container in observed:
@@ -64,8 +69,16 @@ def wait_for_replicas(
                 raise _start_error(model_id, container, manager.get_log_tail(container.name))
         waited_s = time.monotonic() - started_s
         if waited_s > timeout_s:
-            raise _timeout_error(manager, model_id, observed, num_ready, num_replicas, waited_s)
+            raise _timeout_error(manager, model_id, observed, connected, num_replicas, waited_s)
         time.sleep(_POLL_INTERVAL_S)
+
+
+def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[list[dict[str, Any]]]:
+    """Return the replicas of a version that are connected to each query frontend."""
+    return [
+        [replica for replica in frontend["replicas"] if replica["model_id"] == str(model_id)]
+        for frontend in management.get_query_frontends()
+    ]
 
 
 def _start_error(model_id: ModelId, container: ObservedContainer, log: str) -> ReplicaStartError:
@@ -108,15 +121,17 @@ def _timeout_error(
     manager: ContainerManager,
     model_id: ModelId,
     observed: Sequence[ObservedContainer],
-    num_ready: int,
+    connected: Sequence[Sequence[object]],
     num_replicas: int,
     waited_s: float,
 ) -> StartTimeoutError:
+    num_reached = sum(len(replicas) >= num_replicas for replicas in connected)
     logs = [manager.get_log_tail(container.name) for container in observed]
     return StartTimeoutError(
         str(model_id),
-        num_ready=num_ready,
+        num_ready=min(map(len, connected), default=0),
         num_replicas=num_replicas,
         waited_s=waited_s,
+        hint=_HINT_FRONTENDS.format(num_reached, len(connected)) if 0 < num_reached < len(connected) else "",
         log_tail=without_load_failure(logs[-1]) if logs else "",
     )

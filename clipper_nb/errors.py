@@ -231,11 +231,19 @@ class StartTimeoutError(DeploymentError):
     """Replicas were not ready by the deadline."""
 
     def __init__(
-        self, model_id: str, *, num_ready: int, num_replicas: int, waited_s: float, log_tail: str = ""
+        self,
+        model_id: str,
+        *,
+        num_ready: int,
+        num_replicas: int,
+        waited_s: float,
+        log_tail: str = "",
+        hint: str = "",
     ) -> None:
+        advice = hint or "If the model needs longer to load, pass timeout_s=."
         super().__init__(
-            f"{num_ready} of {num_replicas} replicas of {model_id} were ready after {waited_s:.1f} s. If the model "
-            f"needs longer to load, pass timeout_s=.{_log_end(log_tail)}"
+            f"{num_ready} of {num_replicas} replicas of {model_id} were ready after {waited_s:.1f} s. {advice}"
+            f"{_log_end(log_tail)}"
         )
         self.model_id, self.num_ready, self.num_replicas = model_id, num_ready, num_replicas
         self.waited_s, self.log_tail = waited_s, log_tail

@@ -114,6 +114,10 @@ class ManagementClient:
         """Return the connected replicas."""
         return cast("list[dict[str, Any]]", self._call("get_all_containers", rest.Listing(verbose=True)))
 
+    def get_query_frontends(self) -> list[dict[str, Any]]:
+        """Return the query frontends that live, each with the replicas that are connected to it."""
+        return cast("list[dict[str, Any]]", self._call("get_all_query_frontends", rest.Listing(verbose=True)))
+
     def get_replica(self, model_id: ModelId, replica_id: int) -> dict[str, Any] | None:
         """Return one connected replica, or ``None``."""
         return self._call("get_container", rest.ReplicaName(*model_id, replica_id)) or None

@@ -16,6 +16,7 @@ from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
     Application,
+    FrontendPresence,
     ModelVersion,
     Replica,
 )
@@ -87,7 +88,7 @@ class ReplicaName(Struct):
 
 
 class Listing(Struct):
-    """``/admin/get_all_applications``, ``/admin/get_all_models``, ``/admin/get_all_containers``"""
+    """``/admin/get_all_applications``, ``…/get_all_models``, ``…/get_all_containers``, ``…/get_all_query_frontends``"""
 
     verbose: bool = False
 
@@ -151,6 +152,14 @@ def describe_model_version(version: ModelVersion, *, is_current: bool) -> dict[s
         "limits": asdict(version.limits),
         "registered_at": version.registered_at,
         "is_current_version": is_current,
+    }
+
+
+def describe_query_frontend(frontend: FrontendPresence) -> dict[str, Any]:
+    """Return a query frontend as the REST interface shows it."""
+    return {
+        "query_frontend_id": frontend.frontend_id,
+        "replicas": [describe_replica(replica) for replica in frontend.replicas],
     }
 
 

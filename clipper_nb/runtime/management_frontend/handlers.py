@@ -169,6 +169,13 @@ async def _get_all_replicas(service: ManagementService, request: rest.Listing) -
     return [rest.describe_replica(replica) for replica in replicas]
 
 
+async def _get_query_frontends(service: ManagementService, request: rest.Listing) -> list[Any]:
+    frontends = await service.read_query_frontends()
+    if not request.verbose:
+        return [frontend.frontend_id for frontend in frontends]
+    return [rest.describe_query_frontend(frontend) for frontend in frontends]
+
+
 async def _get_replica(service: ManagementService, request: rest.ReplicaName) -> dict[str, Any]:
     for replica in await service.read_replicas():
         if (*replica.model_id, replica.replica_id) == (
@@ -204,6 +211,7 @@ _ADMIN_ROUTES: dict[str, tuple[Action, type[Struct]]] = {
     "get_model": (_get_model, rest.ModelVersionName),
     "get_current_model_version": (_get_current_version, rest.ModelName),
     "get_all_containers": (_get_all_replicas, rest.Listing),
+    "get_all_query_frontends": (_get_query_frontends, rest.Listing),
     "get_container": (_get_replica, rest.ReplicaName),
 }
 

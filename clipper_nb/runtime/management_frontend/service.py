@@ -150,6 +150,10 @@ class ManagementService:
         """
         return _replicas_known_to_all(await self._read_living())
 
+    async def read_query_frontends(self) -> list[FrontendPresence]:
+        """Return what each living query frontend says of itself."""
+        return sorted(await self._read_living(), key=lambda frontend: frontend.frontend_id)
+
     # --- confirmation
 
     async def _change(self, change: Change) -> None:

@@ -261,6 +261,16 @@ def test_replicas_are_counted_as_the_poorest_frontend_does():
     run(test)
 
 
+def test_every_living_frontend_tells_its_own_replicas():
+    async def test(service, store):
+        await announce(store, "two", 0, replica(5))
+        await announce(store, "one", 0, replica(0), replica(1))
+        frontends = await service.read_query_frontends()
+        assert [(one.frontend_id, len(one.replicas)) for one in frontends] == [("one", 2), ("two", 1)]
+
+    run(test)
+
+
 def test_stopped_service_has_no_tasks_left():
     async def main():
         service = ManagementService(MemoryStore())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from clipper_nb.errors import ClipperException
+from clipper_nb.protocol import environment
 from clipper_nb.runtime.open_files import raise_open_files_limit
 
 logger = logging.getLogger(__name__)
@@ -23,7 +25,9 @@ def run_until_signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> No
 
     Ends the process with status 1 and one line when the settings are wrong.
     """
-    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, stream=sys.stderr)
+    index = os.environ.get(environment.WORKER_INDEX)
+    log_format = LOG_FORMAT if index is None else LOG_FORMAT.replace("%(name)s", f"worker {index} %(name)s")
+    logging.basicConfig(level=logging.INFO, format=log_format, stream=sys.stderr)
     raise_open_files_limit()  # every connection is an open file
     try:
         _runner()(_serve(serve))

@@ -1,4 +1,4 @@
-"""Several query frontends behind one address: alike, added up, and there for each other."""
+"""Several query frontends on one address: all serve, all hear of changes, one can go while the others answer."""
 
 from __future__ import annotations
 
@@ -9,169 +9,323 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import psutil
 import pytest
 
-from clipper_nb import ClipperConnection
+from clipper_nb import ClipperConnection, StartTimeoutError
+from clipper_nb.deploy_wait import wait_for_replicas
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from clipper_nb.protocol.environment import WORKER_INDEX
-from tests.support.clusters import eventually, kill, pid_of, running_cluster
+from clipper_nb.protocol.names import ModelId
+from tests.end_to_end.test_rpc_conformance import ClipperContainer
+from tests.support.clusters import disconnect, eventually, http_request, observe, query, running_cluster, worker_pids
+from tests.support.load import Load
+
+pytestmark = pytest.mark.cluster
 
 NUM_FRONTENDS = 2
+_IDENTITY_SLO_MICROS = 5_000_000
 
 
 @pytest.fixture(scope="module")
-def cluster(kind: str) -> Iterator[ClipperConnection]:
-    """A cluster with two query frontends, whose application ``app`` adds the version's number to its input."""
+def conn(kind: str) -> Iterator[ClipperConnection]:
+    """One cluster for the whole file: whatever a test kills comes back."""
     with running_cluster(kind, num_frontend_replicas=NUM_FRONTENDS) as conn:
-        create_endpoint(conn, "app", "doubles", lambda inputs: [x[0] + 1 for x in inputs], slo_micros=20_000_000)
-        deploy_python_closure(conn, "app", 2, "doubles", lambda inputs: [x[0] + 2 for x in inputs])
-        conn.set_model_version("app", 1)
-        eventually(lambda: len(workers(conn)) == NUM_FRONTENDS, within_s=20, what="both frontends run")
         yield conn
 
 
-def workers(conn: ClipperConnection) -> list[psutil.Process]:
-    """Return the processes that answer queries."""
-    found = []
-    with contextlib.suppress(psutil.Error, StopIteration):
-        for process in psutil.Process(pid_of(conn, "query_frontend")).children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                if WORKER_INDEX in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-    return found
+@pytest.fixture(autouse=True)
+def _all_serve(conn: ClipperConnection) -> None:
+    _wait_until_all_serve(conn)
 
 
-def ask(conn: ClipperConnection, value: float) -> dict[str, Any]:
-    """Return the reply to a query on a connection of its own; one that ended before its reply is asked again."""
-    for _ in range(5):
-        connection = http.client.HTTPConnection(conn.get_query_addr(), timeout=30)
-        try:
-            connection.request("POST", "/app/predict", json.dumps({"input": [value]}))
-            response = connection.getresponse()
-            assert response.status == 200
-            reply: dict[str, Any] = json.loads(response.read())
-            return reply
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
-            continue
-        finally:
-            connection.close()
-    raise AssertionError("five connections ended before their reply")
+def _wait_until_all_serve(conn: ClipperConnection) -> None:
+    eventually(lambda: len(worker_pids(conn)) == NUM_FRONTENDS, within_s=30, what="all query frontends run")
+    eventually(lambda: _num_known(conn) == NUM_FRONTENDS, within_s=30, what="all query frontends have said so")
 
 
-def num_queries(conn: ClipperConnection) -> int:
-    """Return how many queries were answered, as the metrics have it."""
-    [series] = conn.inspect_instance()["clipper_app_queries_total"]
-    return int(series["value"])
+def _num_known(conn: ClipperConnection) -> int:
+    return len(conn._connected("a test").get_query_frontends())
 
 
-class Load:
-    """Clients that ask all the time, each time on a new connection, and remember what was wrong."""
+class Kept:
+    """Connections that stay open, so that each goes on asking the same query frontend."""
 
-    def __init__(self, conn: ClipperConnection, num_clients: int = 4) -> None:
-        self._conn = conn
-        self._is_over = threading.Event()
-        self.num_replies = 0
-        self.wrong: list[object] = []
-        self._threads = [threading.Thread(target=self._run, args=(1000 * n,)) for n in range(1, num_clients + 1)]
+    def __init__(self, conn: ClipperConnection, number: int = 16) -> None:
+        host, port = conn.get_query_addr().split(":")
+        self._connections = [http.client.HTTPConnection(host, int(port), timeout=30) for _ in range(number)]
 
-    def __enter__(self) -> Load:
-        for thread in self._threads:
-            thread.start()
+    def __enter__(self) -> Kept:
+        for connection in self._connections:
+            connection.connect()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        for thread in self._threads:
-            thread.join()
+    def __exit__(self, *exc: object) -> None:
+        for connection in self._connections:
+            connection.close()
 
-    def more(self, count: int) -> None:
-        """Return when so many more replies have come."""
-        wanted = self.num_replies + count
-        eventually(lambda: self.num_replies >= wanted or self.wrong, within_s=30, what=f"{count} more replies")
+    def ask(self, application: str, values: list[float]) -> list[dict[str, Any]]:
+        """Return the reply to one query on each connection."""
+        replies = []
+        for connection, value in zip(self._connections, values, strict=True):
+            connection.request("POST", f"/{application}/predict", json.dumps({"input": [value]}))
+            reply = connection.getresponse()
+            replies.append({"status": reply.status, **json.loads(reply.read())})
+        return replies
 
-    def _run(self, value: float) -> None:
-        while not self._is_over.is_set():
-            value += 0.001
+
+def _create_identity(conn: ClipperConnection, name: str, **options: Any) -> None:
+    create_endpoint(
+        conn, name, "doubles", lambda xs: [x[0] for x in xs], "default", slo_micros=_IDENTITY_SLO_MICROS, **options
+    )
+
+
+def _total(conn: ClipperConnection, name: str, **labels: str) -> float:
+    series = conn.inspect_instance()[name]
+    return sum(one.get("value", one.get("count")) for one in series if labels.items() <= one["labels"].items())
+
+
+def test_connections_are_spread_over_all_and_each_predicts(conn: ClipperConnection) -> None:
+    _create_identity(conn, "spread")
+    with Kept(conn, 40) as kept:
+        time.sleep(0.2)  # they are taken as they come, and the first queries count
+        replies = kept.ask("spread", [float(i) for i in range(40)])
+    assert [reply["output"] for reply in replies] == [float(i) for i in range(40)]
+    # Every query frontend numbers its queries: equal numbers are from different ones.
+    assert max(Counter(reply["query_id"] for reply in replies).values()) == NUM_FRONTENDS
+
+
+def test_every_replica_serves_all(conn: ClipperConnection) -> None:
+    _create_identity(conn, "shared", num_replicas=3)
+    frontends = conn._connected("a test").get_query_frontends()
+    ids = [frontend["query_frontend_id"] for frontend in frontends]
+    assert ids == ["query_frontend-0-worker-0", "query_frontend-0-worker-1"]
+    for frontend in frontends:
+        assert [replica["model_id"] for replica in frontend["replicas"]].count("shared:1") == 3
+    assert _total(conn, "clipper_model_replicas", model="shared") == 3
+
+
+def test_changes_are_seen_by_all_when_they_return(conn: ClipperConnection, kind: str) -> None:
+    for version in ("a", "b"):
+        deploy_python_closure(conn, "which", version, "doubles", lambda xs, version=version: [version for _ in xs])
+    with Kept(conn, 8) as kept:
+        for turn in range(40 if kind == "local" else 15):
+            values = [float(turn * 8 + i) for i in range(8)]
+            conn.register_application("turns", "doubles", f"default-{turn}", 2_000_000)
+            assert {(r["output"], r["default_reason"]) for r in kept.ask("turns", values)} == {
+                (f"default-{turn}", "not_linked")
+            }
+            conn.link_model_to_app("turns", "which")
+            for version in ("a", "b"):
+                conn.set_model_version("which", version)
+                assert {reply["output"] for reply in kept.ask("turns", values)} == {version}
+            conn.unlink_model_from_app("turns", "which")
+            assert {reply["default_reason"] for reply in kept.ask("turns", values)} == {"not_linked"}
+            conn.unregister_application("turns")
+            assert {reply["status"] for reply in kept.ask("turns", values)} == {404}
+
+
+def test_scaling_is_done_at_all_when_it_returns(conn: ClipperConnection) -> None:
+    _create_identity(conn, "scaled")
+    for wanted in (3, 1, 2, 0, 1):
+        conn.set_num_replicas("scaled", wanted)
+        for frontend in conn._connected("a test").get_query_frontends():
+            assert [replica["model_id"] for replica in frontend["replicas"]].count("scaled:1") == wanted
+        assert len([r for r in conn.get_all_model_replicas() if r.startswith("scaled:")]) == wanted
+    with Kept(conn) as kept:
+        assert {reply["default"] for reply in kept.ask("scaled", [float(i) for i in range(16)])} == {False}
+
+
+def test_scaling_down_under_load_loses_no_query(conn: ClipperConnection) -> None:
+    _create_identity(conn, "down", num_replicas=3)
+    with Load(conn.get_query_addr(), "down") as load:
+        load.wait_for(100)
+        conn.set_num_replicas("down", 1)
+        load.wait_for(100)
+    assert {(reply.status, reply.body["default"]) for reply in load.replies} == {(200, False)}
+    assert all(reply.body["output"] == reply.value for reply in load.replies)
+
+
+def test_metrics_add_up_exactly_whoever_is_asked(conn: ClipperConnection) -> None:
+    _create_identity(conn, "counted")
+    with Kept(conn) as kept:
+        for turn in range(5):
+            kept.ask("counted", [float(16 * turn + i) for i in range(16)])
+        for _ in range(10):  # each on a connection of its own
+            assert _total(conn, "clipper_app_queries_total", app="counted") == 80
+            assert _total(conn, "clipper_model_predictions_total", model="counted") == 80
+            assert _total(conn, "clipper_app_latency_seconds", app="counted") == 80
+        kept.ask("counted", [-1.0] * 16)
+        hits = _total(conn, "clipper_model_cache_hits_total", model="counted")
+        misses = _total(conn, "clipper_model_cache_misses_total", model="counted")
+        assert hits + misses == 96
+        assert misses == 80 + NUM_FRONTENDS  # each has a cache of its own
+    conn.unregister_application("counted")
+    assert not [s for s in conn.inspect_instance()["clipper_app_queries_total"] if s["labels"]["app"] == "counted"]
+
+
+class WatchedCounter:
+    """Reads one counter again and again, and keeps what it read."""
+
+    def __init__(self, conn: ClipperConnection, application: str) -> None:
+        self.values: list[float] = []
+        self._address = conn.get_query_addr()
+        self._begin = f'clipper_app_queries_total{{app="{application}"}} '
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> WatchedCounter:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.01):
+            with contextlib.suppress(OSError, http.client.HTTPException):  # asked of the one that was killed
+                text = http_request(self._address, "GET", "/metrics")[1]
+                self.values += [float(line.split()[1]) for line in text.splitlines() if line.startswith(self._begin)]
+
+
+def test_a_killed_one_takes_nothing_with_it_but_its_own_connections(conn: ClipperConnection) -> None:
+    num_clients = 8
+    _create_identity(conn, "killed", num_replicas=2)
+    with Load(conn.get_query_addr(), "killed", num_clients=num_clients) as load, WatchedCounter(conn, "killed") as seen:
+        load.wait_for(200)
+        for _ in range(3):
+            before = worker_pids(conn)
+            num_seen = len(seen.values)
+            os.kill(before[0], signal.SIGKILL)
+            eventually(
+                lambda before=before: len(set(worker_pids(conn)) - set(before)) == 1,
+                within_s=20, what="it is started again",
+            )  # fmt: skip
+            load.wait_for(200)
+            eventually(lambda: len(seen.values) > num_seen + 3, within_s=20, what="the counter was read")  # noqa: B023
+    answered = [reply for reply in load.replies if reply.status]
+    assert {(reply.status, reply.body["default"]) for reply in answered} == {(200, False)}
+    assert all(reply.body["output"] == reply.value for reply in answered)
+    # Connections are spread evenly, or nearly so: never does one have all.
+    assert len(load.replies) - len(answered) < 3 * num_clients
+    assert seen.values == sorted(seen.values)
+    assert seen.values[-1] <= len(load.replies)
+
+
+def test_the_other_connections_never_notice_a_kill(conn: ClipperConnection) -> None:
+    _create_identity(conn, "untouched")
+    with Kept(conn, 16) as kept:
+        time.sleep(0.2)
+        kept.ask("untouched", [float(i) for i in range(16)])
+        killed = worker_pids(conn)[0]
+        os.kill(killed, signal.SIGKILL)
+        num_broken = 0
+        for number, connection in enumerate(kept._connections):
             try:
-                reply = ask(self._conn, value)
-                if reply["default"] or reply["output"] != value + 1:
-                    self.wrong.append((value, reply))
-            except Exception as exc:
-                self.wrong.append(exc)
-            self.num_replies += 1
+                connection.request("POST", "/untouched/predict", json.dumps({"input": [100.0 + number]}))
+                reply = connection.getresponse()
+                assert reply.status == 200
+                assert json.loads(reply.read())["output"] == 100.0 + number
+            except (OSError, http.client.HTTPException):
+                num_broken += 1
+    assert 0 < num_broken < 16
 
 
-def test_both_answer_and_their_metrics_add_up(cluster: ClipperConnection) -> None:
-    before = num_queries(cluster)
-    connections = [http.client.HTTPConnection(cluster.get_query_addr(), timeout=30) for _ in range(40)]
-    ids = []
-    for number, connection in enumerate(connections):  # all are open at once, as keep-alive connections are
-        connection.request("POST", "/app/predict", json.dumps({"input": [number]}))
-        reply = json.loads(connection.getresponse().read())
-        assert reply["output"] == number + 1
-        ids.append(reply["query_id"])
-    for connection in connections:
-        connection.close()
-    assert len(set(ids)) < len(ids), "each frontend numbers its own queries, so two of them give some numbers twice"
-    assert num_queries(cluster) - before == 40
-    replicas = cluster.inspect_instance()["clipper_model_replicas"]
-    assert [series["value"] for series in replicas] == [1, 1], "each replica serves both, and counts once"
+def test_one_that_ends_by_request_loses_nothing(conn: ClipperConnection) -> None:
+    def predict(xs: list) -> list:
+        time.sleep(0.005)  # so that something is under way
+        return [x[0] for x in xs]
+
+    create_endpoint(conn, "ended", "doubles", predict, "default", slo_micros=_IDENTITY_SLO_MICROS, num_replicas=2)
+    with Load(conn.get_query_addr(), "ended", retries=True) as load, WatchedCounter(conn, "ended") as seen:
+        load.wait_for(200)
+        for _ in range(3):
+            before = worker_pids(conn)
+            os.kill(before[-1], signal.SIGTERM)
+            eventually(
+                lambda before=before: len(set(worker_pids(conn)) - set(before)) == 1,
+                within_s=20, what="it is started again",
+            )  # fmt: skip
+            load.wait_for(200)
+    assert {(reply.status, reply.body.get("default")) for reply in load.replies} == {(200, False)}
+    assert all(reply.body["output"] == reply.value for reply in load.replies)
+    assert seen.values == sorted(seen.values)
+    # None was killed, so every single query was counted.
+    assert _total(conn, "clipper_app_queries_total", app="ended") == len(load.replies)
 
 
-def test_all_act_on_a_change_when_the_call_returns(cluster: ClipperConnection) -> None:
-    for version in (2, 1, 2, 1):
-        cluster.set_model_version("app", version)
-        assert {ask(cluster, 0.5)["output"] for _ in range(20)} == {0.5 + version}
+def test_changes_while_one_is_away_are_acted_on_when_it_is_back(conn: ClipperConnection) -> None:
+    _create_identity(conn, "away")
+    for turn in range(3):
+        os.kill(worker_pids(conn)[turn % NUM_FRONTENDS], signal.SIGKILL)
+        conn.register_application(f"away-{turn}", "doubles", "0", 1_000_000)
+        with Kept(conn, 8) as kept:
+            replies = kept.ask(f"away-{turn}", [1.0] * 8)
+            assert {reply["status"] for reply in replies} == {200}
+            assert {reply["default"] for reply in kept.ask("away", [float(turn)] * 8)} == {False}
+        _wait_until_all_serve(conn)
 
 
-def test_replicas_are_ready_when_all_frontends_have_them(cluster: ClipperConnection) -> None:
-    for num_replicas in (3, 1):
-        cluster.set_num_replicas("app", num_replicas, version=1)
-        assert len([name for name in cluster.get_all_model_replicas() if name.startswith("app:1:")]) == num_replicas
-        assert not any(ask(cluster, 0.5)["default"] for _ in range(10))
+def test_all_come_back_when_the_parent_is_killed(conn: ClipperConnection) -> None:
+    _create_identity(conn, "parent")
+    before = worker_pids(conn)
+    os.kill(psutil.Process(before[0]).ppid(), signal.SIGKILL)
+    eventually(lambda: len(_worker_pids_or_none(conn) - set(before)) == NUM_FRONTENDS, within_s=30, what="all are back")
+    eventually(lambda: _predicts(conn, "parent"), within_s=20, what="there are predictions again")
+    eventually(lambda: _num_known(conn) == NUM_FRONTENDS, within_s=20, what="all have said so")
+    with Kept(conn) as kept:
+        assert {reply["default"] for reply in kept.ask("parent", [float(i) for i in range(16)])} == {False}
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
-def test_while_one_is_away_the_other_answers(cluster: ClipperConnection, end: signal.Signals) -> None:
-    eventually(lambda: len(workers(cluster)) == NUM_FRONTENDS, within_s=20, what="both frontends run")
-    with Load(cluster) as load:
-        load.more(20)
-        shown = num_queries(cluster)
-        victim, other = workers(cluster)
-        os.kill(victim.pid, end)
-        load.more(50)
-        assert num_queries(cluster) >= shown
-        eventually(
-            lambda: {process.pid for process in workers(cluster)} - {victim.pid, other.pid},
-            within_s=20, what="another is there",
-        )  # fmt: skip
-        load.more(50)
-        assert num_queries(cluster) >= shown
-    assert load.wrong == []
-    assert other.is_running()
-    if end is signal.SIGTERM:
-        time.sleep(0.1)
-        before = num_queries(cluster)
-        assert before >= shown
-        ask(cluster, 0.5)
-        assert num_queries(cluster) == before + 1
+def _worker_pids_or_none(conn: ClipperConnection) -> set[int]:
+    """Return the workers, none while what runs them is away."""
+    try:
+        return set(worker_pids(conn))
+    except (StopIteration, psutil.Error):
+        return set()
 
 
-def test_when_their_parent_is_killed_all_come_back(cluster: ClipperConnection) -> None:
-    processes = workers(cluster)
-    before = {process.pid for process in processes}
-    kill(cluster, "query_frontend")
-
-    def are_back() -> bool:
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            now = {process.pid for process in workers(cluster)}
-            return len(now) == NUM_FRONTENDS and not now & before and not ask(cluster, 0.5)["default"]
+def _predicts(conn: ClipperConnection, application: str) -> bool:
+    try:
+        return not query(conn, application, {"input": [-5.0]})[1]["default"]
+    except (OSError, http.client.HTTPException):
         return False
 
-    eventually(are_back, within_s=30, what="both frontends serve again")
-    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
-    assert {ask(cluster, 0.5)["output"] for _ in range(20)} == {1.5}
+
+def test_another_connection_scales_at_all_of_them(conn: ClipperConnection) -> None:
+    _create_identity(conn, "known")
+    other = ClipperConnection(type(conn.cm)(conn.cm.cluster_name))
+    other.connect()
+    try:
+        other.set_num_replicas("known", 2)
+        for frontend in other._connected("a test").get_query_frontends():
+            assert [replica["model_id"] for replica in frontend["replicas"]].count("known:1") == 2
+    finally:
+        disconnect(other.cm)
+
+
+def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: ClipperConnection) -> None:
+    """As Clipper's own know ``CLIPPER_IP`` and ``CLIPPER_PORT`` alone."""
+    with ClipperContainer(conn.cm.clipper_rpc_port, "old", "1", 3, lambda inputs: [b"1" for _ in inputs]):
+        frontends = conn._connected("a test").get_query_frontends
+        eventually(
+            lambda: any(replica["model_id"] == "old:1" for one in frontends() for replica in one["replicas"]),
+            within_s=20, what="one query frontend has it",
+        )  # fmt: skip
+        assert [replica for replica in conn.get_all_model_replicas() if replica.startswith("old:")] == []
+        with pytest.raises(StartTimeoutError, match=r"connected to 1 of the 2 query frontends.*replicas=1"):
+            wait_for_replicas(
+                conn.cm, conn._connected("a test"), ModelId("old", "1"), 1, input_type="doubles", observed_before=[],
+                started_s=time.monotonic(), timeout_s=1.0,
+            )  # fmt: skip
+
+
+def test_the_log_says_which_of_them_wrote(conn: ClipperConnection) -> None:
+    name = observe(conn, "query_frontend")[0].name
+    log = conn.cm.get_log_tail(name, max_lines=10_000)
+    assert "INFO worker 0 clipper_nb" in log
+    assert "INFO worker 1 clipper_nb" in log

@@ -67,6 +67,13 @@ def release(manager: ContainerManager) -> None:
     if isinstance(manager, DockerContainerManager):
         manager.remove_images()
         assert _images(manager) == []
+        disconnect(manager)
+
+
+def disconnect(manager: ContainerManager) -> None:
+    """Close what a manager has open, and leave its cluster alone."""
+    if isinstance(manager, DockerContainerManager):
+        manager._end_watch()
         manager.docker_client.close()
         manager._engine.stream_client.close()
 
@@ -132,6 +139,17 @@ def kill(conn: ClipperConnection, role: str) -> int:
     # A container's other processes go with its first one, though only in the moment after: until then they answer.
     eventually(lambda: not psutil.pid_exists(pid), within_s=5, what=f"process {pid} is gone")
     return pid
+
+
+def worker_pids(conn: ClipperConnection) -> list[int]:
+    """Return the processes that are query frontends, where one parent has several."""
+    first = psutil.Process(pid_of(conn, "query_frontend"))
+    found = []
+    for process in first.children(recursive=True):  # in a container there is another process above the parent
+        with contextlib.suppress(psutil.Error):
+            if not process.children() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process.pid)
+    return sorted(found)
 
 
 def freeze(conn: ClipperConnection, role: str) -> None:

@@ -21,6 +21,7 @@ from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
+from clipper_nb.runtime.query_frontend.shared_http import ConnectionCounts, SharedHttpServer, connection_counts_path
 from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics
 from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
@@ -69,11 +70,13 @@ class QueryFrontend:
             exposition = self._shared_metrics.exposition
         frontend_ports = () if worker is None else worker.rpc_ports
         self._rpc = RpcServer(settings.rpc.open_socket(), self._pool, frontend_ports=frontend_ports)
-        self._http = HttpServer(
-            PredictEndpoint(self._predictor, self._loop.time),
-            make_application(self._predictor, exposition),
-            settings.http_limits,
-        )
+        endpoint = PredictEndpoint(self._predictor, self._loop.time)
+        application = make_application(self._predictor, exposition)
+        if worker is None:
+            self._http = HttpServer(endpoint, application, settings.http_limits)
+        else:
+            counts = ConnectionCounts(connection_counts_path(worker.folder))
+            self._http = SharedHttpServer(endpoint, application, settings.http_limits, counts, worker.index)
 
     async def start(self) -> None:
         """Serve as soon as the configuration is known."""

@@ -39,7 +39,7 @@ class SharedMetrics:
         self._registry = registry
         self._folder = folder
         self._index = index
-        self._others = [other for other in range(num_frontends) if other != index]
+        self._num_frontends = num_frontends
         self._base = _read(self._path(index, "json")) or Snapshot([])
         self._server: asyncio.AbstractServer | None = None
 
@@ -57,7 +57,8 @@ class SharedMetrics:
 
     async def exposition(self) -> bytes:
         """Return the sum over all frontends as Prometheus text."""
-        reports = [self._report(), *await asyncio.gather(*(self._ask(other) for other in self._others))]
+        # Always in the same order: sums of fractions depend on it, and must not seem to fall.
+        reports = await asyncio.gather(*(self._ask(index) for index in range(self._num_frontends)))
         registry = CollectorRegistry()
         registry.register(SnapshotCollector(metrics_sum.add_up([report for report in reports if report is not None])))
         return generate_latest(registry)
@@ -81,11 +82,13 @@ class SharedMetrics:
             await writer.drain()
 
     async def _ask(self, other: int) -> Snapshot | None:
-        try:
+        if other == self._index:
+            return self._report()
+        told: Snapshot | None = None
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
             text = await asyncio.wait_for(_read_all(self._path(other, "sock")), _ANSWER_TIMEOUT_S)
-        except (OSError, asyncio.TimeoutError):
-            return _read(self._path(other, "json"))
-        return metrics_sum.decode_snapshot(text)
+            told = metrics_sum.decode_snapshot(text)  # of one that was killed meanwhile a part came, or nothing
+        return told or _read(self._path(other, "json"))
 
     def _path(self, index: int, suffix: str) -> Path:
         return self._folder / f"{index}.{suffix}"

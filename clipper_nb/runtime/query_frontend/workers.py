@@ -16,10 +16,13 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
+from clipper_nb.runtime.query_frontend.shared_http import connection_counts_path, make_connection_counts
 from clipper_nb.runtime.settings import QueryFrontendSettings
 
 logger = logging.getLogger(__name__)
@@ -50,10 +53,11 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
         ]
         rpc = [first_rpc, *others]
         folder = stack.enter_context(_common_folder())
+        counts = make_connection_counts(connection_counts_path(folder), settings.num_frontends)
         variables = {
             **os.environ,
             environment.NUM_FRONTENDS: str(settings.num_frontends),
-            environment.WORKERS_FOLDER: folder,
+            environment.WORKERS_FOLDER: str(folder),
             environment.WORKERS_PARENT: str(os.getpid()),
             environment.WORKERS_RPC_PORTS: ",".join(str(bound.getsockname()[1]) for bound in rpc),
             environment.HTTP_SOCKET: str(http.fileno()),
@@ -67,6 +71,7 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
                     {**variables, environment.WORKER_INDEX: str(index), environment.RPC_SOCKET: str(bound.fileno())},
                     (http.fileno(), bound.fileno()),
                     stopping,
+                    partial(counts.leave, index),
                 ),
                 name=f"worker {index}",
             )
@@ -81,19 +86,25 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
 
 
 @contextlib.contextmanager
-def _common_folder() -> Iterator[str]:
+def _common_folder() -> Iterator[Path]:
     """Give a folder of the workers' own: the cluster's, which goes with it, or a temporary one."""
     cluster_folder = os.environ.get(environment.CLUSTER_FOLDER)
     if cluster_folder:
-        folder = os.path.join(cluster_folder, "workers")
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        folder = Path(cluster_folder, "workers")
+        folder.mkdir(mode=0o700, exist_ok=True)
         yield folder
     else:
-        with tempfile.TemporaryDirectory(prefix="clipper_nb-") as folder:
-            yield folder
+        with tempfile.TemporaryDirectory(prefix="clipper_nb-") as temporary:
+            yield Path(temporary)
 
 
-async def _keep_running(name: str, variables: dict[str, str], fds: tuple[int, ...], stopping: asyncio.Event) -> None:
+async def _keep_running(
+    name: str,
+    variables: dict[str, str],
+    fds: tuple[int, ...],
+    stopping: asyncio.Event,
+    on_end: Callable[[], None],
+) -> None:
     delay_s = _FIRST_RESTART_DELAY_S
     while not stopping.is_set():
         started_s = time.monotonic()
@@ -102,6 +113,7 @@ async def _keep_running(name: str, variables: dict[str, str], fds: tuple[int, ..
             env={**variables, environment.FRONTEND_ID: name}, pass_fds=fds,
         )  # fmt: skip
         status = await _run(process, stopping)
+        on_end()
         if stopping.is_set():
             return
         if status == _WRONG_SETTINGS_STATUS:

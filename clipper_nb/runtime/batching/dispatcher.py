@@ -17,6 +17,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from clipper_nb.protocol.names import ModelId
@@ -357,7 +358,7 @@ class Dispatcher:
                         self._send(worker, batch)
 
     def _take_batch(self, worker: _Worker) -> list[Computation]:
-        """Return the worker's next batch; what cannot make it in time any more is given up, now rather than later."""
+        """Return the worker's next batch; what cannot make it in time any more is given up as soon as that is sent."""
         size = worker.policy.next_size(self._queue.tightest_slo_s())
         expected_s = worker.latency_model.predict_late_s(min(size, len(self._queue))) + worker.busy_s(self._clock())
         now_s = self._clock()
@@ -365,6 +366,10 @@ class Dispatcher:
         batch, too_late = self._queue.take(size, done_by_s=now_s + expected_s, in_turn=in_turn)
         if too_late:
             self._overloaded_until_s = now_s + OVERLOAD_MEMORY_S
+            self._call_soon(partial(self._give_up_late, too_late, expected_s))
+        return batch
+
+    def _give_up_late(self, too_late: list[Computation], expected_s: float) -> None:
         for computation in too_late:
             computation.give_up(
                 QUEUED_TOO_LONG,
@@ -372,7 +377,6 @@ class Dispatcher:
                 f"{1000 * computation.slo_s:g} ms: the queue of {self.model_id} is too long, and a batch takes about "
                 f"{1000 * expected_s:.1f} ms. A faster model, more replicas or a longer SLO would help.",
             )
-        return batch
 
     def _send(self, worker: _Worker, batch: list[Computation]) -> None:
         sent = _Batch(batch, self._clock())

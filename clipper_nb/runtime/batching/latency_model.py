@@ -39,8 +39,8 @@ class LatencyModel:
             self._slope_s = max(0.0, self._covariance / self._size_variance)  # a larger batch is never quicker
 
     def predict_late_s(self, size: int) -> float:
-        """Return how long a batch of *size* takes when it takes long: what is likely and twice the usual error."""
-        return self.predict_s(size) + 2.0 * self._mean_error_s
+        """Return how long a batch of *size* takes when it takes long: the likely time and three usual errors."""
+        return self.predict_s(size) + 3.0 * self._mean_error_s
 
     def predict_s(self, size: int) -> float:
         """Return how long a batch of *size* is likely to take; 0 before anything is known."""

@@ -110,3 +110,8 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """Make the magics known: ``%load_ext clipper_nb``."""
+    shell.register_magics(importlib.import_module("clipper_nb.magics").ClipperMagics)

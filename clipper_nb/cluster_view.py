@@ -1,9 +1,9 @@
-"""A cluster in one line and in HTML, for the ``repr`` of a connection. (pure)"""
+"""A cluster and what is in it, in one line and in HTML, for the ``repr`` of connections and handles. (pure)"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -36,30 +36,56 @@ def format_html(snapshot: ClusterSnapshot) -> str:
     return (
         f"<div><strong>Clipper cluster “{escape(snapshot.cluster_name)}”</strong> "
         f'<a href="{escape(address)}/metrics">{escape(address)}</a>'
-        f"{_applications_table(snapshot)}{_models_table(snapshot)}</div>"
+        f"{format_applications(snapshot.applications)}{format_models(snapshot.models, snapshot.replicas)}</div>"
     )
 
 
-def _applications_table(snapshot: ClusterSnapshot) -> str:
-    if not snapshot.applications:
+def describe_application(application: Mapping[str, Any]) -> str:
+    """Return one line about an application."""
+    linked = ", ".join(application["linked_models"])
+    return (
+        f"<Application {application['name']!r}: {application['input_type']}, SLO {_format_slo(application)}, "
+        f"default output {application['default_output']!r}, {f'linked to {linked}' if linked else 'not linked'}>"
+    )
+
+
+def describe_model(name: str, versions: Sequence[Mapping[str, Any]]) -> str:
+    """Return one line about a model, from the records of its versions."""
+    current = next((model["model_version"] for model in versions if model["is_current_version"]), "none")
+    return f"<Model {name!r}: {versions[0]['input_type']}, {_count(len(versions), 'version')}, current {current}>"
+
+
+def describe_version(model: Mapping[str, Any], num_replicas: int) -> str:
+    """Return one line about a version of a model."""
+    current = "current" if model["is_current_version"] else "not current"
+    return (
+        f"<Version {model['model_name']}:{model['model_version']}: {model['input_type']}, {current}, "
+        f"{_count(num_replicas, 'replica')}>"
+    )
+
+
+def format_applications(applications: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of applications, or a sentence where there are none."""
+    if not applications:
         return "<p>No applications yet: call <code>register_application()</code>.</p>"
     rows = [
         (
             application["name"],
             application["input_type"],
-            f"{application['latency_slo_micros'] / 1000:g} ms",
+            _format_slo(application),
             application["default_output"],
             ", ".join(application["linked_models"]) or "none",
         )
-        for application in snapshot.applications
+        for application in applications
     ]
     return _table(("application", "input type", "SLO", "default output", "linked model"), rows)
 
 
-def _models_table(snapshot: ClusterSnapshot) -> str:
-    if not snapshot.models:
+def format_models(models: Sequence[Mapping[str, Any]], connected: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of model versions with their numbers of *connected* replicas, or a sentence without any."""
+    if not models:
         return "<p>No models yet: call <code>deploy_python_closure()</code>.</p>"
-    replicas = Counter(replica["model_id"] for replica in snapshot.replicas)
+    replicas = Counter(replica["model_id"] for replica in connected)
     rows = [
         (
             model["model_name"],
@@ -68,7 +94,7 @@ def _models_table(snapshot: ClusterSnapshot) -> str:
             model["input_type"],
             str(replicas[f"{model['model_name']}:{model['model_version']}"]),
         )
-        for model in snapshot.models
+        for model in models
     ]
     return _table(("model", "version", "", "input type", "replicas"), rows)
 
@@ -82,6 +108,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         "<tr>" + "".join(f'<td style="{_CELL_STYLE}">{escape(value)}</td>' for value in row) + "</tr>" for row in rows
     )
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _format_slo(application: Mapping[str, Any]) -> str:
+    return f"{application['latency_slo_micros'] / 1000:g} ms"
 
 
 def _count(number: int, noun: str) -> str:

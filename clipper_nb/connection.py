@@ -34,6 +34,7 @@ from clipper_nb.errors import (
     UnconnectedException,
     VersionExistsError,
 )
+from clipper_nb.handles import Applications, Models
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.metrics_report import parse_metrics
@@ -281,6 +282,12 @@ class ClipperConnection:
         """Return the names of the application's linked models: none or one. Raises ``NotFoundError``."""
         return self._connected("get_linked_models()").get_linked_models(app_name)
 
+    @property
+    def apps(self) -> Applications:
+        """The applications by name: ``conn.apps["digits"].predict(x)``, ``list(conn.apps)``."""
+        self._connected("apps")
+        return Applications(self)
+
     # ------------------------------------------------------------------------------------------- models, deploying
 
     def build_model(
@@ -474,6 +481,12 @@ class ClipperConnection:
         return model_id, canonical
 
     # ---------------------------------------------------------------------------------- models, versions, replicas
+
+    @property
+    def models(self) -> Models:
+        """The models by name, and their versions: ``conn.models["digits-net"]["2"].make_current()``."""
+        self._connected("models")
+        return Models(self)
 
     def get_all_models(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version"`` of every registered version, or with *verbose* dicts (see ``get_model_info``)."""

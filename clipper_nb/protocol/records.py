@@ -122,5 +122,5 @@ class Prediction:
     default: bool
     reason: str | None
     explanation: str | None
-    query_id: int
-    latency_s: float
+    query_id: int = field(repr=False)  # with these two, the same answer would look different each time
+    latency_s: float = field(repr=False)

@@ -1,0 +1,297 @@
+"""``conn.apps`` and ``conn.models``: applications, models and versions by name, each with its own calls and repr.
+
+A handle holds a name and no state: it asks the cluster each time, so it is never out of date, and says so when what it
+names is gone. Its methods are those of the connection with the names filled in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from clipper_nb.cluster_view import (
+    describe_application,
+    describe_model,
+    describe_version,
+    format_applications,
+    format_models,
+)
+from clipper_nb.errors import (
+    ApplicationNotFoundError,
+    ClipperException,
+    InvalidNameError,
+    ModelNotFoundError,
+    NotFoundError,
+)
+from clipper_nb.protocol import names
+from clipper_nb.protocol.names import ModelId
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.records import Prediction
+
+_Handle = TypeVar("_Handle")
+_Default = TypeVar("_Default")
+
+
+class _ByName(Mapping[str, _Handle]):
+    """A live mapping whose keys complete in a notebook; an unknown key raises a ``NotFoundError``."""
+
+    @overload
+    def get(self, key: Any, /) -> _Handle | None: ...
+    @overload
+    def get(self, key: Any, /, default: _Default) -> _Handle | _Default: ...
+    def get(self, key: Any, /, default: Any = None) -> Any:
+        try:
+            return self[key]
+        except NotFoundError:
+            return default
+
+    def __contains__(self, key: object) -> bool:
+        try:
+            self[key]  # type: ignore[index]
+        except (NotFoundError, InvalidNameError):
+            return False
+        return True
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def _ipython_key_completions_(self) -> list[str]:
+        try:
+            return list(self)
+        except ClipperException:
+            return []  # completion shows no errors
+
+
+class Applications(_ByName["ApplicationHandle"]):
+    """The cluster's applications by name."""
+
+    def __init__(self, conn: ClipperConnection) -> None:
+        self._conn = conn
+
+    def __getitem__(self, name: str) -> ApplicationHandle:
+        if self._conn.get_app_info(names.check_application_name(name)) is None:
+            raise ApplicationNotFoundError(name, list(self))
+        return ApplicationHandle(self._conn, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._conn.get_all_apps()))
+
+    def __repr__(self) -> str:
+        return _live(lambda: f"<Applications: {', '.join(self) or 'none'}>", "<Applications: {}>")
+
+    def _repr_html_(self) -> str | None:
+        return _html(lambda: format_applications(self._conn.get_all_apps(verbose=True)))
+
+
+class ApplicationHandle:
+    """One application: ``conn.apps["digits"]``.
+
+    Attributes
+    ----------
+    name : str
+    """
+
+    def __init__(self, conn: ClipperConnection, name: str) -> None:
+        self._conn = conn
+        self.name = name
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """``{name, input_type, default_output, latency_slo_micros, linked_models}``."""
+        found = self._conn.get_app_info(self.name)
+        if found is None:
+            raise ApplicationNotFoundError(self.name)
+        return found
+
+    @property
+    def linked_model(self) -> ModelHandle | None:
+        """The model that it sends its queries to."""
+        linked = self.info["linked_models"]
+        return ModelHandle(self._conn, linked[0]) if linked else None
+
+    def predict(self, input: Any, *, version: int | str | None = None) -> Prediction:
+        """Query it; see ``ClipperConnection.predict``."""
+        return self._conn.predict(self.name, input, version=version)
+
+    def predict_batch(self, inputs: Sequence[Any], *, version: int | str | None = None) -> list[Prediction]:
+        """Query it with several inputs; see ``ClipperConnection.predict_batch``."""
+        return self._conn.predict_batch(self.name, inputs, version=version)
+
+    def link(self, model_name: str) -> None:
+        """Send its queries to a model's current version; see ``ClipperConnection.link_model_to_app``."""
+        self._conn.link_model_to_app(self.name, model_name)
+
+    def unlink(self) -> None:
+        """Remove its link, if it has one; it answers its default output then."""
+        for model_name in self.info["linked_models"]:
+            self._conn.unlink_model_from_app(self.name, model_name)
+
+    def unregister(self) -> None:
+        """Remove it; its URL answers 404 at once."""
+        self._conn.unregister_application(self.name)
+
+    def __repr__(self) -> str:
+        return _live(lambda: describe_application(self.info), f"<Application {self.name!r}: {{}}>")
+
+    def _repr_html_(self) -> str | None:
+        return _html(lambda: format_applications([self.info]))
+
+
+class Models(_ByName["ModelHandle"]):
+    """The cluster's models by name."""
+
+    def __init__(self, conn: ClipperConnection) -> None:
+        self._conn = conn
+
+    def __getitem__(self, name: str) -> ModelHandle:
+        known = list(self)
+        if names.check_model_name(name) not in known:
+            raise ModelNotFoundError(name, known=known)
+        return ModelHandle(self._conn, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({model["model_name"] for model in self._conn.get_all_models(verbose=True)}))
+
+    def __repr__(self) -> str:
+        return _live(lambda: f"<Models: {', '.join(self) or 'none'}>", "<Models: {}>")
+
+    def _repr_html_(self) -> str | None:
+        return _html(lambda: _models_html(self._conn, None))
+
+
+class ModelHandle(_ByName["VersionHandle"]):
+    """One model: ``conn.models["digits-net"]``, and its versions: ``conn.models["digits-net"]["2"]``.
+
+    Attributes
+    ----------
+    name : str
+    """
+
+    def __init__(self, conn: ClipperConnection, name: str) -> None:
+        self._conn = conn
+        self.name = name
+
+    def __getitem__(self, version: int | str) -> VersionHandle:
+        model_id, known = ModelId(self.name, names.check_version(version)), list(self)
+        if model_id.version not in known:
+            raise ModelNotFoundError(*model_id, known)
+        return VersionHandle(self._conn, model_id)
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the versions, in the order in which they were registered."""
+        versions = [model for model in self._conn.get_all_models(verbose=True) if model["model_name"] == self.name]
+        return iter([model["model_version"] for model in sorted(versions, key=lambda model: model["registered_at"])])
+
+    @property
+    def current_version(self) -> VersionHandle:
+        """The version that answers queries."""
+        return self[self._conn.get_current_model_version(self.name)]
+
+    def set_version(self, version: int | str, num_replicas: int | None = None) -> None:
+        """Make another version current: a roll-back, or a roll-forward; see ``ClipperConnection.set_model_version``."""
+        self._conn.set_model_version(self.name, version, num_replicas)
+
+    def set_num_replicas(self, num_replicas: int, *, timeout_s: float = 60.0) -> None:
+        """Start or stop replicas of the current version; see ``ClipperConnection.set_num_replicas``."""
+        self._conn.set_num_replicas(self.name, num_replicas, timeout_s=timeout_s)
+
+    def stop(self) -> None:
+        """Unregister all its versions and stop their replicas."""
+        self._conn.stop_models([self.name])
+
+    def stop_inactive_versions(self) -> None:
+        """Unregister and stop all its versions but the current one."""
+        self._conn.stop_inactive_model_versions([self.name])
+
+    def __repr__(self) -> str:
+        return _live(lambda: describe_model(self.name, self._records()), f"<Model {self.name!r}: {{}}>")
+
+    def _repr_html_(self) -> str | None:
+        return _html(lambda: _models_html(self._conn, self._records()))
+
+    def _records(self) -> list[dict[str, Any]]:
+        records = [model for model in self._conn.get_all_models(verbose=True) if model["model_name"] == self.name]
+        if not records:
+            raise ModelNotFoundError(self.name)
+        return records
+
+
+class VersionHandle:
+    """One version of a model.
+
+    Attributes
+    ----------
+    model_name, version : str
+    """
+
+    def __init__(self, conn: ClipperConnection, model_id: ModelId) -> None:
+        self._conn = conn
+        self.model_name, self.version = model_id
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Its record; see ``ClipperConnection.get_model_info``."""
+        found = self._conn.get_model_info(self.model_name, self.version)
+        if found is None:
+            raise ModelNotFoundError(self.model_name, self.version)
+        return found
+
+    @property
+    def is_current(self) -> bool:
+        """Whether queries go to it."""
+        return bool(self.info["is_current_version"])
+
+    @property
+    def replicas(self) -> list[dict[str, Any]]:
+        """Its connected replicas; see ``ClipperConnection.get_all_model_replicas``."""
+        mine = f"{self.model_name}:{self.version}"
+        return [found for found in self._conn.get_all_model_replicas(verbose=True) if found["model_id"] == mine]
+
+    def make_current(self, num_replicas: int | None = None) -> None:
+        """Let queries go to it; see ``ClipperConnection.set_model_version``."""
+        self._conn.set_model_version(self.model_name, self.version, num_replicas)
+
+    def set_num_replicas(self, num_replicas: int, *, timeout_s: float = 60.0) -> None:
+        """Start or stop replicas of it; see ``ClipperConnection.set_num_replicas``."""
+        self._conn.set_num_replicas(self.model_name, num_replicas, self.version, timeout_s=timeout_s)
+
+    def stop(self) -> None:
+        """Unregister it and stop its replicas."""
+        self._conn.stop_versioned_models({self.model_name: [self.version]})
+
+    def __repr__(self) -> str:
+        return _live(
+            lambda: describe_version(self.info, len(self.replicas)), f"<Version {self.model_name}:{self.version}: {{}}>"
+        )
+
+    def _repr_html_(self) -> str | None:
+        return _html(lambda: _models_html(self._conn, [self.info]))
+
+
+def _models_html(conn: ClipperConnection, records: list[dict[str, Any]] | None) -> str:
+    records = conn.get_all_models(verbose=True) if records is None else records
+    return format_models(records, conn.get_all_model_replicas(verbose=True))
+
+
+def _live(describe: Callable[[], str], otherwise: str) -> str:
+    """Return what *describe* does, or *otherwise* with the reason why there is nothing to describe."""
+    try:
+        return describe()
+    except NotFoundError:
+        return otherwise.format("not in the cluster")
+    except ClipperException:
+        return otherwise.format("out of reach")
+
+
+def _html(describe: Callable[[], str]) -> str | None:
+    try:
+        return describe()
+    except ClipperException:
+        return None  # the text says what is the matter

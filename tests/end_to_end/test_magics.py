@@ -1,0 +1,137 @@
+"""``%load_ext clipper_nb`` in IPython: cells that deploy, lines that ask, and refusals before anything runs."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+from collections.abc import Iterator
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
+
+from clipper_nb import (
+    ApplicationNotFoundError,
+    ClipperConnection,
+    InvalidRequestError,
+    LocalContainerManager,
+    VersionExistsError,
+)
+
+pytestmark = pytest.mark.cluster
+
+SLO_MICROS = 10_000_000
+SUM = "def total(inputs):\n    return [float(x.sum()) * factor for x in inputs]\n"
+
+
+@pytest.fixture(scope="module")
+def kind() -> str:
+    """Magics only call the connection, which behaves alike on both container managers."""
+    return "local"
+
+
+@pytest.fixture
+def shell(shared: ClipperConnection, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
+    """A notebook's shell whose variable ``conn`` is the cluster."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    shell.run_line_magic("load_ext", "clipper_nb")
+    shell.user_ns.update(conn=shared, factor=10)
+    yield shell
+    atexit.unregister(shell.atexit_operations)
+    shell.atexit_operations()
+
+
+def test_a_cell_becomes_a_version_that_is_linked_asked_and_replaced(
+    shell: InteractiveShell, shared: ClipperConnection
+) -> None:
+    shared.register_application("totals", "doubles", "-1", SLO_MICROS)
+    first = shell.run_cell_magic("deploy", "total -v 1 -t doubles --link totals", SUM)
+    assert repr(first) == "<Version total:1: doubles, current, 1 replica>"
+    shell.user_ns["x"] = [1.0, -2.0, 4.0]
+    assert shell.run_line_magic("predict", "totals x").output == 30.0
+    assert shell.run_line_magic("predict", "totals [1.0,   -0.5]").output == 5.0
+    assert shell.run_line_magic("predict", "--conn conn totals [v * 2 for v in x]").output == 60.0
+    # What a cell defines is there afterwards, as after any cell; captured variables have their value of now.
+    assert shell.user_ns["total"].__name__ == "total"
+    shell.user_ns["factor"] = 100
+    shell.run_cell_magic("deploy", "total -v v2 -t doubles --link totals --replicas 2", SUM)
+    assert shell.run_line_magic("predict", "totals x").output == 300.0
+    assert len(shared.models["total"]["v2"].replicas) == 2
+    assert shell.run_line_magic("clipper", "") is shared
+
+
+def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    cell = "def first(x):\n    return int(x[0])\nlast = lambda xs: [first(x) for x in xs]\nlimit = 3\n"
+    shell.run_cell_magic("deploy", "floors -v 1 -t doubles --batch-size 1 --packages 'numpy'", cell)
+    assert shared.models["floors"]["1"].info["batch_size"] == 1
+    shared.register_application("floors", "doubles", "-1", SLO_MICROS)
+    shared.apps["floors"].link("floors")
+    assert shared.apps["floors"].predict([2.5]).output == 2
+
+
+def test_what_cannot_be_deployed_is_refused_before_the_cell_runs(
+    shell: InteractiveShell, shared: ClipperConnection
+) -> None:
+    shared.register_application("texts", "strings", "", SLO_MICROS)
+    marking = "ran = True\n" + SUM
+    for line, error, match in (
+        ("never", UsageError, "version"),
+        ("never -v 1 -t doubles --frobnicate", UsageError, "frobnicate"),
+        ("never -v 1 -t doubles --replicas many", UsageError, "replicas"),
+        ("never -v 1 -t decimals", InvalidRequestError, "decimals"),
+        ("never -v 1 -t doubles --conn nothing", UsageError, "nothing"),
+        ("never -v 1 -t doubles --link texts", InvalidRequestError, "strings"),
+        ("never -v 1 -t doubles --link unknown", ApplicationNotFoundError, "unknown"),
+    ):
+        with pytest.raises(error, match=match):
+            shell.run_cell_magic("deploy", line, marking)
+    shell.run_cell_magic("deploy", "once -v 1 -t doubles", SUM)
+    with pytest.raises(VersionExistsError):
+        shell.run_cell_magic("deploy", "once -v 1 -t doubles", marking)
+    shared.register_application("taken", "doubles", "", SLO_MICROS)
+    shared.link_model_to_app("taken", "once")
+    with pytest.raises(InvalidRequestError, match="unlink"):
+        shell.run_cell_magic("deploy", "never -v 1 -t doubles --link taken", marking)
+    assert "ran" not in shell.user_ns
+    assert "never" not in shared.models
+
+
+def test_a_cell_that_fails_or_defines_nothing_deploys_nothing(
+    shell: InteractiveShell, shared: ClipperConnection
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        shell.run_cell_magic("deploy", "never -v 1 -t doubles", SUM + "1 / 0\n")
+    with pytest.raises(SyntaxError):
+        shell.run_cell_magic("deploy", "never -v 1 -t doubles", "def broken(:\n")
+    with pytest.raises(UsageError, match="defines no function"):
+        shell.run_cell_magic("deploy", "never -v 1 -t doubles", "class Only:\n    pass\n")
+    assert "never" not in shared.models
+
+
+def test_a_prediction_needs_an_application_and_an_expression(shell: InteractiveShell) -> None:
+    for line in ("", "totals", "--version 1 totals"):
+        with pytest.raises(UsageError, match="usage: %predict"):
+            shell.run_line_magic("predict", line)
+    with pytest.raises(UsageError, match="Python expression"):
+        shell.run_line_magic("predict", "totals good film")
+    with pytest.raises(ApplicationNotFoundError):
+        shell.run_line_magic("predict", "nowhere [1.0]")
+
+
+def test_which_connection_is_meant(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    shell.user_ns["unconnected"] = ClipperConnection(LocalContainerManager("never-started"))
+    shell.user_ns["same"] = shared
+    assert shell.run_line_magic("clipper", "") is shared
+    other = ClipperConnection(LocalContainerManager(shared.cm.cluster_name))
+    other.connect()
+    shell.user_ns["other"] = other
+    with pytest.raises(UsageError, match="conn, other, same"):
+        shell.run_line_magic("clipper", "")
+    assert shell.run_line_magic("clipper", "--conn other") is other
+    del shell.user_ns["conn"], shell.user_ns["same"], shell.user_ns["other"]
+    with pytest.raises(UsageError, match="start_clipper"):
+        shell.run_line_magic("clipper", "")

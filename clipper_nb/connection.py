@@ -68,6 +68,13 @@ class ClipperConnection:
     image_builder : ImageBuilder, optional
         What builds images; the container manager's own by default.
 
+    Attributes
+    ----------
+    apps : Applications
+        The applications by name: ``conn.apps["digits"].predict(x)``, ``list(conn.apps)``.
+    models : Models
+        The models by name, and their versions: ``conn.models["digits-net"]["2"].make_current()``.
+
     Examples
     --------
     >>> from clipper_nb import ClipperConnection, LocalContainerManager
@@ -86,6 +93,9 @@ class ClipperConnection:
     def __init__(self, container_manager: ContainerManager, image_builder: ImageBuilder | None = None) -> None:
         self.cm = container_manager
         self.connected = False
+        # Attributes, not properties: IPython completes no further than through these.
+        self.apps = Applications(self)
+        self.models = Models(self)
         self._image_builder = image_builder
         self._management: ManagementClient | None = None
         self._queries: QueryClient | None = None
@@ -282,12 +292,6 @@ class ClipperConnection:
         """Return the names of the application's linked models: none or one. Raises ``NotFoundError``."""
         return self._connected("get_linked_models()").get_linked_models(app_name)
 
-    @property
-    def apps(self) -> Applications:
-        """The applications by name: ``conn.apps["digits"].predict(x)``, ``list(conn.apps)``."""
-        self._connected("apps")
-        return Applications(self)
-
     # ------------------------------------------------------------------------------------------- models, deploying
 
     def build_model(
@@ -481,12 +485,6 @@ class ClipperConnection:
         return model_id, canonical
 
     # ---------------------------------------------------------------------------------- models, versions, replicas
-
-    @property
-    def models(self) -> Models:
-        """The models by name, and their versions: ``conn.models["digits-net"]["2"].make_current()``."""
-        self._connected("models")
-        return Models(self)
 
     def get_all_models(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version"`` of every registered version, or with *verbose* dicts (see ``get_model_info``)."""

@@ -22,6 +22,7 @@ from clipper_nb.errors import (
     InvalidNameError,
     ModelNotFoundError,
     NotFoundError,
+    UnconnectedException,
 )
 from clipper_nb.protocol import names
 from clipper_nb.protocol.names import ModelId
@@ -286,6 +287,8 @@ def _live(describe: Callable[[], str], otherwise: str) -> str:
         return describe()
     except NotFoundError:
         return otherwise.format("not in the cluster")
+    except UnconnectedException:
+        return otherwise.format("not connected")
     except ClipperException:
         return otherwise.format("out of reach")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from IPython.core.completer import IPCompleter, provisionalcompleter
 
 from clipper_nb import (
     ApplicationNotFoundError,
@@ -96,19 +97,32 @@ def test_names_that_are_not_there_are_refused_with_those_that_are(conn: ClipperC
 
 def test_without_a_cluster_they_say_so() -> None:
     conn = ClipperConnection(LocalContainerManager("never-started"))
-    with pytest.raises(UnconnectedException, match="apps"):
-        conn.apps  # noqa: B018
-    with pytest.raises(UnconnectedException, match="models"):
-        conn.models  # noqa: B018
+    assert (repr(conn.apps), repr(conn.models)) == ("<Applications: not connected>", "<Models: not connected>")
+    with pytest.raises(UnconnectedException):
+        conn.apps["any"]
+    with pytest.raises(UnconnectedException):
+        list(conn.models)
+    with pytest.raises(UnconnectedException):
+        "any" in conn.models  # noqa: B015
+
+
+@pytest.mark.parametrize("typed", ['conn.apps["', 'conn.apps["su', "conn.apps['", 'conn.models["', 'model["'])
+def test_ipython_completes_names(shared: ClipperConnection, typed: str) -> None:
+    """IPython evaluates only what cannot have side effects before it completes: attributes, but no properties."""
+    if "sums" not in shared.apps:
+        create_endpoint(shared, "sums", "doubles", lambda xs: [x.sum() for x in xs], version="sums-1")
+    completer = IPCompleter(namespace={"conn": shared, "model": shared.models["sums"]}, use_jedi=False)
+    with provisionalcompleter():
+        completions = [completion.text.strip("'\"]") for completion in completer.completions(typed, len(typed))]
+    assert completions == (["sums-1"] if typed.startswith("model") else ["sums"])
 
 
 def test_handles_of_a_cluster_that_is_gone_have_reprs(conn: ClipperConnection) -> None:
     conn.register_application("left", "ints", "0", SLO_MICROS)
-    application, models = conn.apps["left"], conn.models
+    other = ClipperConnection(LocalContainerManager(conn.cm.cluster_name))
+    other.connect()
+    application, others = conn.apps["left"], other.apps["left"]
     conn.stop_all()
-    assert repr(application) == "<Application 'left': out of reach>"
-    assert (repr(models), models._repr_html_(), models._ipython_key_completions_()) == (
-        "<Models: out of reach>",
-        None,
-        [],
-    )
+    assert (repr(application), repr(conn.models)) == ("<Application 'left': not connected>", "<Models: not connected>")
+    assert (repr(others), repr(other.models)) == ("<Application 'left': out of reach>", "<Models: out of reach>")
+    assert (other.models._repr_html_(), other.models._ipython_key_completions_()) == (None, [])

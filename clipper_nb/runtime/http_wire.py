@@ -18,24 +18,20 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
-from tornado.httputil import HTTPInputError, HTTPServerConnectionDelegate
+from tornado.httputil import HTTPInputError
 
 from clipper_nb.protocol import rest
 from clipper_nb.runtime.http_head import head_without_upgrade, path_and_query, predict_name
-from clipper_nb.runtime.open_files import max_http_connections
 from clipper_nb.runtime.tornado_bridge import Request, answer_with_tornado
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from clipper_nb.runtime.http_server import Cancel, HttpServer
 
-Respond = Callable[[int, bytes], None]
-Cancel = Callable[[], None]
-Endpoint = Callable[[str, bytes, float, Respond], "Cancel | None"]
-"""Takes the application's name, the body, the instant of arrival (``time.monotonic``), and how to respond."""
+logger = logging.getLogger(__name__)
 
 _WATCHED_HEADERS = frozenset({b"host", b"content-length", b"connection", b"transfer-encoding", b"expect"})
 _CHUNKED = -1
@@ -50,104 +46,14 @@ _LARGE_BODY_SIZE_BYTES = 64 * 1024
 _SLICE_SIZE_BYTES = 4096
 _KEEP_ALIVE_TIMEOUT_S = 300.0
 _LINGER_S = 1.0
-_SWEEP_INTERVAL_S = 1.0
 _MAX_KNOWN_HEADS = 1024
 _MAX_KNOWN_HEAD_SIZE_BYTES = 2048
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 
 
-@dataclass(frozen=True)
-class HttpLimits:
-    """What one client may cost, and how many there may be."""
-
-    max_body_size_bytes: int
-    header_timeout_s: float
-    body_timeout_s: float
-    reply_timeout_s: float = 30.0
-    """A client that takes nothing of a reply for this long is dropped."""
-    max_unfinished_size_bytes: int = 512 * 1024 * 1024
-    """Of all bodies together that have not come to their end."""
-    max_connections: int | None = None
-    """By default as many as the process may have files open, less some for everything else."""
-
-
 class _ParsingStopped(Exception):
     """Raised through the parser when nothing more is wanted of it."""
-
-
-class HttpServer:
-    """Serves one listening socket.
-
-    Parameters
-    ----------
-    endpoint : Endpoint or None
-        Answers predict requests, where there are any.
-    application : HTTPServerConnectionDelegate
-        The Tornado application that answers everything else.
-    limits : HttpLimits
-    """
-
-    def __init__(
-        self, endpoint: Endpoint | None, application: HTTPServerConnectionDelegate, limits: HttpLimits
-    ) -> None:
-        self.endpoint = endpoint
-        self.application = application
-        self.limits = limits
-        self.loop: asyncio.AbstractEventLoop
-        own_limit = limits.max_connections
-        self._max_connections = max_http_connections() if own_limit is None else own_limit
-        self.connections: set[HttpConnection] = set()
-        self.unfinished_size_bytes = 0
-        """Of the bodies that have not come to their end, where they come in pieces."""
-        self.known_heads: dict[bytes, tuple[str, int]] = {}
-        """Heads of predict requests as they were received, with the application and the size of the body that they
-        announced. A client sends the same head again and again, and equal bytes need no second parsing."""
-        self._server: asyncio.Server | None = None
-        self._sweep_timer: asyncio.TimerHandle | None = None
-        self.is_stopping = False
-
-    async def start(self, listening: socket.socket) -> None:
-        """Listen, on the running event loop."""
-        self.loop = asyncio.get_running_loop()
-        self._server = await self.loop.create_server(lambda: HttpConnection(self), sock=listening, backlog=1024)
-
-    async def stop(self, *, timeout_s: float = 5.0) -> None:
-        """Take no new request, finish those that are under way, at most for *timeout_s*."""
-        self.is_stopping = True
-        if self._server is None:
-            return
-        self._server.close()
-        if self._sweep_timer is not None:
-            self._sweep_timer.cancel()
-        deadline_s = self.loop.time() + timeout_s
-        while self.connections and self.loop.time() < deadline_s:
-            for connection in list(self.connections):
-                connection.close_when_idle()
-            await asyncio.sleep(0.01)
-        for connection in list(self.connections):
-            connection.abort()
-
-    def connection_made(self, connection: HttpConnection) -> None:
-        """Watch over a connection's time-outs; send it away when there are too many."""
-        self.connections.add(connection)
-        if len(self.connections) > self._max_connections:
-            connection.send_away()
-        if self._sweep_timer is None and not self.is_stopping:
-            self._sweep_timer = self.loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
-
-    def make_room(self) -> None:
-        """Refuse the largest of the bodies that are not finished."""
-        max(self.connections, key=lambda connection: connection.unfinished_size_bytes).refuse_unfinished()
-
-    def _sweep(self) -> None:
-        """End the connections that keep us waiting; one timer for all, and none when there are no connections."""
-        self._sweep_timer = None
-        now_s = self.loop.time()
-        for connection in list(self.connections):
-            connection.check_timeout(now_s)
-        if self.connections and not self.is_stopping:
-            self._sweep_timer = self.loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
 
 class Exchange:

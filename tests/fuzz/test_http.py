@@ -14,7 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
-from clipper_nb.runtime.http_wire import Cancel, HttpConnection, HttpLimits, HttpServer, Respond
+from clipper_nb.runtime.http_server import Cancel, HttpLimits, HttpServer, Respond
+from clipper_nb.runtime.http_wire import HttpConnection
 
 LIMITS = HttpLimits(max_body_size_bytes=300, header_timeout_s=5.0, body_timeout_s=5.0)
 HOST = b"Host: x\r\n"

@@ -15,7 +15,7 @@ from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.http import exposition_of
-from clipper_nb.runtime.http_wire import HttpServer
+from clipper_nb.runtime.http_server import HttpServer
 from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application

@@ -14,7 +14,8 @@ from typing import cast
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from clipper_nb.runtime.http_wire import Endpoint, HttpConnection, HttpLimits, HttpServer
+from clipper_nb.runtime.http_server import Endpoint, HttpLimits, HttpServer
+from clipper_nb.runtime.http_wire import HttpConnection
 
 logger = logging.getLogger(__name__)
 

@@ -42,7 +42,7 @@ def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", environment.SUPERVISOR_MODULE, str(folder.path)],
             cwd=folder.path,
-            env={**os.environ, **_import_path(), environment.CLUSTER_FOLDER: str(folder.path)},
+            env={**_own_environment(), **_import_path(), environment.CLUSTER_FOLDER: str(folder.path)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -106,6 +106,17 @@ def _psutil() -> ModuleType:
             "The embedded cluster needs the package psutil: pip install 'clipper-nb[notebook]'."
         ) from exc
     return psutil
+
+
+def _own_environment() -> dict[str, str]:
+    """Return this process's environment; libraries are found as it found its own.
+
+    R, once it runs in a notebook, has put its folders first, and another libpython may lie in them.
+    """
+    variables = dict(os.environ)
+    variables.pop("LD_LIBRARY_PATH", None)
+    at_start = _psutil().Process().environ().get("LD_LIBRARY_PATH")
+    return variables if at_start is None else {**variables, "LD_LIBRARY_PATH": at_start}
 
 
 def _import_path() -> dict[str, str]:

@@ -8,14 +8,18 @@ import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from clipper_nb.errors import DeploymentError
 
 
 @contextlib.contextmanager
-def bundle(*, kind: str, input_type: str) -> Iterator[Path]:
-    """Give a temporary folder that holds ``metadata.json``; it is gone after the ``with``, however that ends."""
-    metadata = {"kind": kind, "input_type": input_type, "python_version": platform.python_version()}
+def bundle(*, kind: str, input_type: str, **facts: Any) -> Iterator[Path]:
+    """Give a temporary folder that holds ``metadata.json``; it is gone after the ``with``, however that ends.
+
+    *facts* are what the kind's adapter wants to know besides.
+    """
+    metadata = {"kind": kind, "input_type": input_type, "python_version": platform.python_version(), **facts}
     try:
         temporary = tempfile.TemporaryDirectory(prefix="clipper_nb-")
     except OSError as exc:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipper_nb.errors import BaseImageError, DiskFullError, ImageBuildError, PackageInstallError
-from clipper_nb.images.templates import WRONG_PYTHON
+from clipper_nb.images.templates import R_PACKAGES_MODULE, WRONG_PYTHON
 
 _LOG_TAIL_LINES = 30
 _WRONG_PYTHON = re.compile(rf"^{re.escape(WRONG_PYTHON)} (\d+\.\d+)", re.MULTILINE)
@@ -50,6 +50,9 @@ def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
     if is_pip and not _NO_USABLE_PIP.search(failed.log):
         packages = ", ".join(failed.packages)
         return PackageInstallError(f"pip could not install the packages of '{failed.image}': {packages}.", tail)
+    if R_PACKAGES_MODULE in failed.step:
+        packages = ", ".join(failed.packages)
+        return PackageInstallError(f"The R packages of '{failed.image}' cannot be installed: {packages}.", tail)
     if failed.step.startswith(("FROM ", "RUN ")):  # all that we run is the base image's Python
         return BaseImageError(
             f"The base image '{failed.base_image}' cannot be built upon: {words} It must be a Linux image with "

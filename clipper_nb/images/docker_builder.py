@@ -73,19 +73,21 @@ class DockerBuilder(ImageBuilder):
         if not bundle.is_dir():
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
         self._refuse_other_models_tag(request)
-        base = self.build_base(_kind_of(bundle), request.base_image, progress)
+        base = self.build_base(_metadata(bundle)["kind"], request.base_image, progress)
+        r_packages = list(_metadata(bundle).get("r_packages", {}))
         requirements, package_files = _local_packages(request.packages)
         dockerfile = templates.render_model_image(
             base_image=base,
             requirements=requirements,
             labels=_image_labels(request),
             has_package_files=bool(package_files),
+            r_packages=r_packages,
         )
         progress.step(f"Build image {request.image}")
         before = self._engine.find_image(request.image)
         self._build(
             request.image, dockerfile, {**folder_files(bundle, prefix="bundle"), **package_files}, progress,
-            base_image=base, packages=request.packages,
+            base_image=base, packages=[*request.packages, *r_packages],
         )  # fmt: skip
         self._remove_replaced(before, request.image)
         if request.container_registry is not None:
@@ -133,7 +135,7 @@ class DockerBuilder(ImageBuilder):
         files: dict[str, bytes | Path] = dict(library.library_files())
         if ca_bundle is not None:
             files["ca-bundle.crt"] = ca_bundle
-        requirements = library.library_requirements()
+        requirements = library.library_requirements() + library.kind_requirements(kind)
         dockerfile = templates.render_library_image(
             kind,
             base_image=base_image,
@@ -274,13 +276,14 @@ class DockerBuilder(ImageBuilder):
             pass  # a container still runs from it, or somebody else removed it
 
 
-def _kind_of(bundle: Path) -> str:
-    """Return the kind of model; a folder without metadata holds a Python function."""
+def _metadata(bundle: Path) -> dict[str, Any]:
+    """Return what the deployer wrote; a folder without metadata holds a Python function."""
     path = bundle / "metadata.json"
     if not path.exists():
-        return "python_closure"
+        return {"kind": "python_closure"}
     try:
-        return str(json.loads(path.read_text())["kind"])
+        metadata: dict[str, Any] = json.loads(path.read_text())
+        return {**metadata, "kind": str(metadata["kind"])}
     except (OSError, ValueError, TypeError, KeyError) as exc:
         raise InvalidRequestError(f"{path.name} in the model's folder has no 'kind': {exc}.") from exc
 

@@ -50,6 +50,11 @@ def library_requirements() -> list[str]:
     return [_pin(requirement.name, str(requirement.specifier)) for requirement in wanted]
 
 
+def kind_requirements(kind: str) -> list[str]:
+    """Return what the adapter of a kind of model requires besides, pinned like the rest."""
+    return [_pin("rpy2-rinterface", ">=3.6,<3.6.7")] if kind == "r" else []
+
+
 def _pin(name: str, specifier: str) -> str:
     try:
         return f"{name}=={importlib.metadata.version(name)}"

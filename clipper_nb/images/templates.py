@@ -18,6 +18,8 @@ USER = "10001:10001"
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
 """Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
 _READY_FILE = "/tmp/clipper_nb_is_ready"
+R_PACKAGES_MODULE = "clipper_nb.runtime.model_container.r_packages"
+"""What installs R packages in a build."""
 WRONG_PYTHON = "clipper_nb.wrong_python"
 """What a build prints before the version when the base image has another Python than the notebook."""
 
@@ -72,7 +74,12 @@ def render_library_image(
 
 
 def render_model_image(
-    *, base_image: str, requirements: Sequence[str], labels: Mapping[str, str], has_package_files: bool
+    *,
+    base_image: str,
+    requirements: Sequence[str],
+    labels: Mapping[str, str],
+    has_package_files: bool,
+    r_packages: Sequence[str] = (),
 ) -> str:
     """Return the Dockerfile of one model version.
 
@@ -85,6 +92,8 @@ def render_model_image(
     labels : dict
     has_package_files : bool
         Whether the build context has a folder ``packages``.
+    r_packages : list of str
+        Names of R packages, for a base image with R.
     """
     return _render(
         "model",
@@ -92,6 +101,7 @@ def render_model_image(
         pip_install=_pip_install(sorted(requirements)) if requirements else None,
         labels=_format_labels(labels),
         has_package_files=has_package_files,
+        r_install=["python", "-m", R_PACKAGES_MODULE, *sorted(r_packages)] if r_packages else None,
     )
 
 

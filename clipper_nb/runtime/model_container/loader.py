@@ -9,11 +9,13 @@ from pathlib import Path
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.runtime.model_container.client import Model
 from clipper_nb.runtime.model_container.python_model import load_python_model
+from clipper_nb.runtime.model_container.r_model import load_r_model
 
 METADATA_FILE = "metadata.json"
 
 _LOADERS: dict[str, Callable[[Path], Model]] = {
     "python_closure": load_python_model,
+    "r": load_r_model,
 }
 
 

@@ -1,0 +1,165 @@
+"""Deploys an R function."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from clipper_nb.deployers.bundle import bundle
+from clipper_nb.deployers.function_capture import capture_function
+from clipper_nb.protocol.input_types import parse_input_type
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.resource_limits import ResourceLimits
+
+__all__ = ["create_endpoint", "deploy_r_model"]
+
+
+def deploy_r_model(
+    clipper_conn: ClipperConnection,
+    name: str,
+    version: int | str,
+    input_type: str,
+    func: Any,
+    base_image: str = "default",
+    labels: Sequence[str] | None = None,
+    registry: str | None = None,
+    num_replicas: int = 1,
+    batch_size: int = -1,
+    pkgs_to_install: Sequence[str] | None = None,
+    *,
+    timeout_s: float = 60.0,
+    limits: ResourceLimits | None = None,
+) -> None:
+    """Deploy an R function as a version of a model, and make that version current.
+
+    The function travels with the globals that it uses, directly or through other functions, and with the names of the
+    packages that are attached or that it uses. They are found by reading its code: a name that is made at run time is
+    not seen. When this returns, the replicas have loaded it and serve it.
+
+    Parameters
+    ----------
+    clipper_conn : ClipperConnection
+        A connected one.
+    name : str
+        The model's name.
+    version : str or int
+        Any text that is a valid Docker tag; versions are immutable.
+    input_type : str
+        ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
+    func : rpy2 function or str
+        An R function, as rpy2 holds it, or the name of one in R's global environment. It takes a list of inputs, which
+        are integer, double or raw vectors or character scalars, and returns a list or vector with one output per input,
+        or a matrix or data frame with one row per input. Outputs become text or JSON.
+    base_image : str
+        For Docker: an image to build upon that Debian's R of the notebook's minor version can be installed in,
+        ``python:3.X-slim-bookworm`` (R 4.2) by default. The embedded cluster runs the notebook's own R.
+    labels : list of str, optional
+        Kept with the version.
+    registry : str, optional
+        For Docker: where to push the image.
+    num_replicas : int
+        How many processes serve it.
+    batch_size : int
+        The most inputs that the function gets at once; -1 adapts to the SLO.
+    pkgs_to_install : list of str, optional
+        Names of R packages that it needs besides those that are found.
+    timeout_s : float
+        Seconds that the replicas may take to load the function.
+    limits : ResourceLimits, optional
+        For Docker: memory, cores and processes that each replica may use.
+
+    Raises
+    ------
+    SerializationError
+        The function uses a connection or an external pointer; the sentence names the variable.
+    DeploymentError
+        There is no R or no rpy2 here.
+    ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
+        A replica could not load it. Nothing is left of the deploy and the old version serves on.
+    ExistsError
+        The model has that version already.
+
+    Examples
+    --------
+    >>> total = rpy2.robjects.r("function(inputs) sapply(inputs, sum)")
+    >>> deploy_r_model(conn, "total", 1, "doubles", total)
+    """
+    clipper_conn.check_new_model_version(name, version, input_type)
+    captured = capture_function(func, pkgs_to_install or ())
+    facts = {
+        "r_version": captured.r_version,
+        "r_packages": captured.packages,
+        "r_attached": captured.attached,
+        "r_library_paths": captured.library_paths,
+    }
+    with bundle(kind="r", input_type=str(parse_input_type(input_type)), **facts) as folder:
+        (folder / "func.rds").write_bytes(captured.serialized)
+        clipper_conn.build_and_deploy_model(
+            name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
+            timeout_s=timeout_s, limits=limits,
+        )  # fmt: skip
+
+
+def create_endpoint(
+    clipper_conn: ClipperConnection,
+    name: str,
+    input_type: str,
+    func: Any,
+    default_output: str = "None",
+    version: int | str = 1,
+    slo_micros: int = 3000000,
+    labels: Sequence[str] | None = None,
+    registry: str | None = None,
+    base_image: str = "default",
+    num_replicas: int = 1,
+    batch_size: int = -1,
+    pkgs_to_install: Sequence[str] | None = None,
+    *,
+    timeout_s: float = 60.0,
+    limits: ResourceLimits | None = None,
+) -> None:
+    """Register an application, deploy a function as a model of the same name, and link the two.
+
+    When something fails nothing is left of it, so it can be tried again.
+
+    Parameters
+    ----------
+    clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
+pkgs_to_install, timeout_s, limits
+        As for :func:`deploy_r_model`; *name* is also the application's.
+    default_output : str
+        What the application answers when no prediction arrives within the SLO.
+    slo_micros : int
+        The application's latency SLO, in microseconds.
+
+    Raises
+    ------
+    ExistsError
+        The application, or that version of the model, exists.
+    DeploymentError
+        As for :func:`deploy_r_model`.
+
+    Examples
+    --------
+    >>> total = rpy2.robjects.r("function(inputs) sapply(inputs, sum)")
+    >>> create_endpoint(conn, "total", "doubles", total, slo_micros=100_000)
+    >>> conn.predict("total", [1.0, 2.0]).output
+    3.0
+    """
+    clipper_conn.check_new_model_version(name, version, input_type)
+    clipper_conn.register_application(name, input_type, default_output, slo_micros)
+    is_deployed = False
+    try:
+        deploy_r_model(
+            clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
+            pkgs_to_install, timeout_s=timeout_s, limits=limits,
+        )  # fmt: skip
+        is_deployed = True
+        clipper_conn.link_model_to_app(name, name)
+    except BaseException:
+        if is_deployed:
+            clipper_conn.stop_versioned_models({name: [str(version)]})
+        clipper_conn.unregister_application(name)
+        raise

@@ -1,0 +1,179 @@
+"""An R function as a model: R runs inside this process, in the thread that predicts.
+
+rpy2 releases Python's lock while R computes, so heartbeats go on during long calls.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clipper_nb.errors import InvalidRequestError, PredictionError
+
+logger = logging.getLogger(__name__)
+
+SERIALIZED_FILE = "func.rds"
+_RESTORE = """
+function(serialized) {
+  restored <- unserialize(serialized)
+  list2env(restored$globals, globalenv())
+  fn <- restored$fn
+  function(inputs) tryCatch(
+    list(fn(inputs)),
+    error = function(e) c(conditionMessage(e), paste(deparse(conditionCall(e)), collapse = "\n"))
+  )
+}
+"""
+_NA_REAL_LOW_WORD = 1954
+"""R's NA among the NaNs."""
+
+
+class RError(Exception):
+    """The R function stopped with an error; the text is R's own message."""
+
+
+class RModel:
+    """Calls an R function that was serialised by the deployer.
+
+    Parameters
+    ----------
+    serialized : bytes
+    """
+
+    def __init__(self, serialized: bytes) -> None:
+        import rpy2.rinterface as rinterface
+
+        self._r = rinterface
+        self._as_character = rinterface.baseenv["as.character"]
+        self._call = rinterface.evalr(_RESTORE)(rinterface.ByteSexpVector(serialized))
+
+    def predict(self, inputs: list[Any]) -> Any:
+        """Return what the function returns for an R list of the inputs: one output per element, or per row."""
+        returned = self._call(self._r.ListSexpVector([self._to_r(value) for value in inputs]))
+        if isinstance(returned, self._r.StrSexpVector):
+            message, call = returned
+            logger.warning("R error in %s: %s", call, message)
+            raise RError(message)
+        outputs = self._to_python(returned[0])
+        has_rows = _dimensions(returned[0]) is not None
+        return [_unbox(row) for row in outputs] if has_rows else outputs
+
+    def _to_r(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._r.StrSexpVector([value])
+        if value.dtype == np.int8:
+            return self._r.ByteSexpVector(value.tobytes())
+        if value.dtype == np.int32:
+            return self._r.IntSexpVector.from_memoryview(value.data)
+        return self._r.FloatSexpVector.from_memoryview(np.ascontiguousarray(value, dtype=np.float64).data)
+
+    def _to_python(self, value: Any) -> Any:
+        """Return a vector as a list, a matrix as a list of rows, a data frame as a list of dicts.
+
+        Doubles stay what they are, to the last bit. NA becomes ``None``; dates, times and factors become text.
+        """
+        classes = set(value.rclass)
+        if classes & {"factor", "Date", "POSIXt"}:
+            value = self._as_character(value)
+        if "data.frame" in classes:
+            columns = [self._to_python(column) for column in value]
+            return [dict(zip(value.names, row, strict=True)) for row in zip(*columns, strict=True)]
+        elements = self._elements(value)
+        dimensions = _dimensions(value)
+        if dimensions is not None:
+            return np.array(elements, dtype=object).reshape(dimensions, order="F").tolist()
+        return elements
+
+    def _elements(self, value: Any) -> Any:
+        r = self._r
+        if isinstance(value, r.FloatSexpVector):
+            return [None if _is_na(number) else number for number in value]
+        if isinstance(value, r.ByteSexpVector):
+            return list(bytes(value))
+        if isinstance(value, r.BoolSexpVector):
+            return [None if element is r.NA_Logical else bool(element) for element in value]
+        if isinstance(value, r.IntSexpVector):
+            return [None if element is r.NA_Integer else int(element) for element in value]
+        if isinstance(value, r.StrSexpVector):
+            return [None if element is r.NA_Character else str(element) for element in value]
+        if isinstance(value, r.ListSexpVector):
+            return [self._output(element) for element in value]
+        raise PredictionError(f"The R function returned a value of type {value.typeof.name}, which has no JSON.")
+
+    def _output(self, value: Any) -> Any:
+        """Return what an element of a list becomes: a vector of one element is that element."""
+        if value.typeof == self._r.RTYPES.NILSXP:
+            return None
+        converted = self._to_python(value)
+        if isinstance(value, self._r.ListSexpVector):
+            has_names = (
+                "names" in value.list_attrs() and _dimensions(value) is None and "data.frame" not in value.rclass
+            )
+            return dict(zip(value.names, converted, strict=True)) if has_names else converted
+        return converted if _dimensions(value) is not None else _unbox(converted)
+
+
+def load_r_model(folder: Path) -> RModel:
+    """Return the R function in *folder*, with its packages loaded.
+
+    Raises
+    ------
+    InvalidRequestError
+        This R has another minor version than the notebook's.
+    ImportError
+        A package is missing, or rpy2 is.
+    """
+    import rpy2.rinterface as rinterface
+
+    metadata = json.loads((folder / "metadata.json").read_text())
+    rinterface.initr()
+    rinterface.evalr("options(warn = 1)")  # a warning is logged when it happens
+    here = rinterface.evalr('paste(R.version$major, R.version$minor, sep = ".")')[0]
+    if here.split(".")[:2] != metadata["r_version"].split(".")[:2]:
+        raise InvalidRequestError(
+            f"The notebook has R {metadata['r_version']} and the replica R {here}; both must have one minor "
+            "version. Use a base_image with the notebook's."
+        )
+    rinterface.evalr("function(paths) .libPaths(c(paths, .libPaths()))")(
+        rinterface.StrSexpVector(metadata["r_library_paths"])
+    )
+    for package, version in metadata["r_packages"].items():
+        _load_package(rinterface, package, version, is_attached=package in metadata["r_attached"])
+    return RModel((folder / SERIALIZED_FILE).read_bytes())
+
+
+def _load_package(rinterface: Any, name: str, version: str, *, is_attached: bool) -> None:
+    load = rinterface.baseenv["library" if is_attached else "loadNamespace"]
+    options = {"character.only": True} if is_attached else {}
+    try:
+        load(rinterface.StrSexpVector([name]), **options)
+    except rinterface.embedded.RRuntimeError as exc:
+        raise ImportError(f"The R package '{name}' cannot be loaded: {str(exc).strip()}", name=name) from exc
+    here = rinterface.evalr("function(name) as.character(packageVersion(name))")(rinterface.StrSexpVector([name]))[0]
+    if here != version:
+        logger.warning("the R package %s is %s here and %s in the notebook", name, here, version)
+
+
+def _dimensions(value: Any) -> tuple[int, ...] | None:
+    """Return the shape of a matrix or data frame; ``None`` for what has one dimension."""
+    if "data.frame" in value.rclass:
+        return (-1, len(value))
+    attributes = value.list_attrs()
+    if "dim" not in attributes:
+        return None
+    shape = tuple(value.do_slot("dim"))
+    return shape if len(shape) > 1 else None
+
+
+def _unbox(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _is_na(number: float) -> bool:
+    return math.isnan(number) and struct.unpack("<Q", struct.pack("<d", number))[0] & 0xFFFFFFFF == _NA_REAL_LOW_WORD

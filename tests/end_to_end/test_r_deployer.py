@@ -1,0 +1,105 @@
+"""R functions, as a notebook holds them through rpy2: deployed, and compared with what R answers in the notebook."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from clipper_nb import ClipperConnection
+from clipper_nb.deployers.python import deploy_python_closure
+from clipper_nb.deployers.r import create_endpoint, deploy_r_model
+from clipper_nb.errors import InvalidRequestError, SerializationError
+from tests.support.clusters import running_cluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.timeout(600)]
+
+SLO_MICROS = 20_000_000
+ROWS = np.random.default_rng(1).uniform(1, 6, size=(30, 2))
+
+
+@pytest.fixture(scope="module")
+def r() -> Iterator[Any]:
+    """R, as in a notebook; afterwards the environment is what it was before R started."""
+    before = dict(os.environ)
+    from rpy2.robjects import r
+
+    yield r
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def shared(kind: str, r: Any) -> Iterator[ClipperConnection]:
+    """A cluster that is started after R: its processes must not be disturbed by what R put into the environment."""
+    with running_cluster(kind) as conn:
+        yield conn
+
+
+def _in_r(r: Any, function: str, rows: np.ndarray = ROWS) -> list:
+    from rpy2.robjects import FloatVector
+
+    return list(r[function](r["list"](*map(FloatVector, rows))))
+
+
+def _served(conn: ClipperConnection, application: str, rows: np.ndarray = ROWS) -> list:
+    return [prediction.output for prediction in conn.predict_batch(application, rows)]
+
+
+def test_a_fitted_lm_answers_as_in_the_notebook_also_after_errors(shared: ClipperConnection, r: Any) -> None:
+    r("""
+    countdown <- function(n) if (n > 0) countdown(n - 1) else 0
+    weight_model <- (function() { fit <- lm(mpg ~ wt + cyl, mtcars); function(d) predict(fit, d) })()
+    as_frame <- function(rows) setNames(as.data.frame(do.call(rbind, rows)), c("wt", "cyl"))
+    fuel <- function(inputs) {
+      print("printed"); warning("warned")
+      if (inputs[[1]][1] < 0) stop("weights are positive")
+      if (inputs[[1]][1] == 0) return(list())
+      weight_model(as_frame(inputs)) + countdown(3)
+    }
+    """)
+    create_endpoint(shared, "fuel", "doubles", "fuel", slo_micros=SLO_MICROS)
+    assert _served(shared, "fuel") == _in_r(r, "fuel")
+    failed = shared.predict("fuel", [-1.0, 2.0])
+    assert (failed.default, failed.reason) == (True, "model_error")
+    assert "weights are positive" in str(failed.explanation)
+    wrong = shared.predict("fuel", [0.0, 2.0])
+    assert (wrong.default, wrong.reason) == (True, "model_error")
+    assert "0 outputs for 1 inputs" in str(wrong.explanation)
+    (replica,) = [x for x in shared.get_all_model_replicas() if x.startswith("fuel:")]
+    assert _served(shared, "fuel") == _in_r(r, "fuel")
+    assert replica in shared.get_all_model_replicas()
+
+
+def test_a_random_forest_travels_with_its_package(shared: ClipperConnection, r: Any) -> None:
+    r("""
+    forest <- randomForest::randomForest(iris[3:4], iris$Species, ntree = 20)
+    species <- function(inputs) predict(forest, setNames(as.data.frame(do.call(rbind, inputs)), names(iris)[3:4]))
+    """)
+    create_endpoint(shared, "species", "doubles", "species", slo_micros=SLO_MICROS)
+    levels = list(r("levels(iris$Species)"))
+    assert _served(shared, "species") == [levels[code - 1] for code in _in_r(r, "species")]
+
+
+def test_a_python_and_an_r_version_behind_one_application(shared: ClipperConnection, r: Any) -> None:
+    total = r("function(inputs) lapply(inputs, function(x) list(language = 'R', total = sum(x)))")
+    create_endpoint(shared, "mixed", "doubles", total, slo_micros=SLO_MICROS)
+    assert shared.predict("mixed", [1.0, 2.0]).output == {"language": "R", "total": 3.0}
+    deploy_python_closure(shared, "mixed", 2, "doubles", lambda xs: [{"language": "Python"} for _ in xs])
+    assert shared.predict("mixed", [1.0, 2.0]).output == {"language": "Python"}
+    shared.set_model_version("mixed", 1)
+    assert shared.predict("mixed", [1.0, 2.0]).output == {"language": "R", "total": 3.0}
+
+
+def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, r: Any) -> None:
+    r("settings <- list(log = stdout()); chatty <- function(inputs) { cat('x', file = settings$log); inputs }")
+    with pytest.raises(SerializationError, match=r"'settings\$log' \(a connection\)"):
+        deploy_r_model(shared, "chatty", 1, "doubles", "chatty")
+    with pytest.raises(InvalidRequestError, match="neither"):
+        deploy_r_model(shared, "chatty", 1, "doubles", "no_such_function")
+    with pytest.raises(InvalidRequestError, match="not installed here: nosuchpackage"):
+        deploy_r_model(shared, "chatty", 1, "doubles", r("function(x) nosuchpackage::f(x)"))
+    assert not [model for model in shared.get_all_models() if model.startswith("chatty:")]

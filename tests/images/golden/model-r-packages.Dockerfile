@@ -1,0 +1,6 @@
+FROM clipper_nb-python_closure:0.1.0-py3.11-0123456789ab
+USER root
+RUN ["python", "-m", "clipper_nb.runtime.model_container.r_packages", "jsonlite", "randomForest"]
+USER 10001:10001
+COPY bundle /model
+LABEL "ai.clipper.model.name"="digits" "ai.clipper.model.version"="1"

@@ -1,0 +1,80 @@
+"""What goes into an R function and what comes out of it; R runs in a process of its own, which it changes for good."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.r
+
+_PROGRAM = """
+import json, sys
+import numpy as np
+import rpy2.rinterface as rinterface
+from clipper_nb.protocol.outputs import encode_outputs
+from clipper_nb.runtime.model_container.r_model import RError, RModel
+
+rinterface.initr()
+serialize = rinterface.evalr("function(f) serialize(list(fn = f, globals = list()), NULL)")
+code, inputs, dtype = json.load(sys.stdin)
+model = RModel(bytes(serialize(rinterface.evalr(code))))
+values = inputs if dtype == "str" else [np.array(value, dtype=dtype) for value in inputs]
+try:
+    outputs = [output.decode() for output in encode_outputs(model.predict(values), num_inputs=len(values))]
+except RError as exc:
+    outputs = f"RError: {exc}"
+sys.__stdout__.write("\\n" + json.dumps(outputs))
+"""
+
+
+def _predict(code: str, inputs: list, dtype: str = "float64") -> list | str:
+    finished = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], input=json.dumps([code, inputs, dtype]), capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "typeof"),
+    [("int32", [1, -2], "integer"), ("float32", [0.5], "double"), ("float64", [0.1], "double"),
+     ("int8", [1, -1], "raw"), ("str", "naïve", "character")],
+)  # fmt: skip
+def test_inputs_are_vectors_of_the_type(dtype: str, value: object, typeof: str) -> None:
+    assert _predict("function(inputs) lapply(inputs, typeof)", [value], dtype) == [typeof]
+
+
+def test_outputs_of_every_kind() -> None:
+    code = """function(inputs) list(
+        "text", 1.5, 3L, TRUE, NULL, NA, NA_real_, NaN, c(1, 2), c(a = 1, b = 2), list(label = "a", scores = c(1, NA)),
+        data.frame(x = 1:2, y = factor(c("a", "b"))), matrix(1:4, 2), as.Date("2024-02-29"), list(1), numeric(), -Inf
+    )"""
+    expected = [
+        "text", "1.5", "3", "true", "null", "null", "null", "NaN", "[1.0, 2.0]", "[1.0, 2.0]",
+        '{"label": "a", "scores": [1.0, null]}', '[{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]', "[[1, 3], [2, 4]]",
+        "2024-02-29", "[1.0]", "[]", "-Infinity",
+    ]  # fmt: skip
+    assert _predict(code, [[0.0]] * len(expected)) == expected
+
+
+def test_doubles_stay_the_same_to_the_last_bit() -> None:
+    values = [0.1 + 0.2, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0]
+    assert [float(text) for text in _predict("function(inputs) unlist(inputs)", [[v] for v in values])] == values
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ('function(inputs) factor(c("b", "a"))', ["b", "a"]),
+        ("function(inputs) matrix(1:4, 2)", ["[1, 3]", "[2, 4]"]),
+        ("function(inputs) matrix(1:2, 2)", ["1", "2"]),
+        ("function(inputs) data.frame(x = 1:2)", ['{"x": 1}', '{"x": 2}']),
+        ('function(inputs) stop("not today")', "RError: not today"),
+    ],
+)
+def test_what_a_function_may_return_as_a_whole(code: str, expected: list | str) -> None:
+    assert _predict(code, [[0.0], [0.0]]) == expected

@@ -12,12 +12,12 @@ demo-docker: $(STAMP) engine  ## the same, with every process in a container
 	$(PY) notebooks/demo.py --docker
 
 test: $(STAMP) check engine  ## everything
-	scripts/test-tools
+	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(PY) -m pytest -q
 	$(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "not cluster and not redis and not docker and not slow"
+	$(PY) -m pytest -q -m "not cluster and not redis and not docker and not r and not slow"
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done

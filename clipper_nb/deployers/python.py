@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.deployers.bundle import bundle
+from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
 from clipper_nb.protocol.input_types import parse_input_type
 
@@ -141,18 +142,8 @@ pkgs_to_install, timeout_s, limits
     >>> conn.predict("total", [1.0, 2.0]).output
     3.0
     """
-    clipper_conn.check_new_model_version(name, version, input_type)
-    clipper_conn.register_application(name, input_type, default_output, slo_micros)
-    is_deployed = False
-    try:
+    with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
         deploy_python_closure(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
             pkgs_to_install, timeout_s=timeout_s, limits=limits,
         )  # fmt: skip
-        is_deployed = True
-        clipper_conn.link_model_to_app(name, name)
-    except BaseException:
-        if is_deployed:
-            clipper_conn.stop_versioned_models({name: [str(version)]})
-        clipper_conn.unregister_application(name)
-        raise

@@ -1,0 +1,37 @@
+"""What ``create_endpoint`` of every deployer has around the deploy: all of an endpoint or nothing of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+
+
+@contextmanager
+def new_endpoint(
+    clipper_conn: ClipperConnection,
+    name: str,
+    version: int | str,
+    input_type: str,
+    default_output: str,
+    slo_micros: int,
+) -> Iterator[None]:
+    """Register an application, let the caller deploy a model of the same name, and link the two.
+
+    When a step fails the steps before it are undone, so that the same call can be tried again.
+    """
+    clipper_conn.check_new_model_version(name, version, input_type)
+    clipper_conn.register_application(name, input_type, default_output, slo_micros)
+    is_deployed = False
+    try:
+        yield
+        is_deployed = True
+        clipper_conn.link_model_to_app(name, name)
+    except BaseException:
+        if is_deployed:
+            clipper_conn.stop_versioned_models({name: [str(version)]})
+        clipper_conn.unregister_application(name)
+        raise

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipper_nb.argument_checks import (
     check_batch_size,
@@ -38,6 +38,7 @@ from clipper_nb.handles import Applications, Models
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.metrics_report import parse_metrics
+from clipper_nb.panel_opener import Panels
 from clipper_nb.progress import Progress, show_progress
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import DEFAULT_CACHE_SIZE_BYTES, DEFAULT_MAX_BODY_SIZE_BYTES
@@ -47,6 +48,9 @@ from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
 from clipper_nb.query_client import QueryClient
+
+if TYPE_CHECKING:
+    from clipper_nb.panels.frame import Frame
 
 __all__ = ["ClipperConnection"]
 
@@ -74,6 +78,8 @@ class ClipperConnection:
         The applications by name: ``conn.apps["digits"].predict(x)``, ``list(conn.apps)``.
     models : Models
         The models by name, and their versions: ``conn.models["digits-net"]["2"].make_current()``.
+    panels : Panels
+        Panels that show the cluster live and act on it: ``conn.panels.models()``; ``dashboard()`` has all of them.
 
     Examples
     --------
@@ -96,6 +102,7 @@ class ClipperConnection:
         # Attributes, not properties: IPython completes no further than through these.
         self.apps = Applications(self)
         self.models = Models(self)
+        self.panels = Panels(self)
         self._image_builder = image_builder
         self._management: ManagementClient | None = None
         self._queries: QueryClient | None = None
@@ -643,6 +650,18 @@ class ClipperConnection:
         """
         self._connected("inspect_instance()")
         return parse_metrics(self._query_client().get_metrics())
+
+    def dashboard(self) -> Frame:
+        """Show the cluster live: applications, models, metrics, a query to try, and events, in tabs.
+
+        It is shown when it is the last line of a cell, goes on while other cells run, and acts on the cluster.
+
+        Raises
+        ------
+        DeploymentError
+            A package that it needs is not installed.
+        """
+        return self.panels.all()
 
     def __repr__(self) -> str:
         """Return one line: address, numbers of applications, models, versions and replicas."""

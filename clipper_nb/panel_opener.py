@@ -1,0 +1,62 @@
+"""``conn.panels``: opens panels; what draws them is imported only then."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from clipper_nb.errors import DeploymentError, UnconnectedException
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.panels.frame import Frame
+
+
+class Panels:
+    """The panels of one cluster, each to stand alone in a cell; ``conn.dashboard()`` has all in tabs.
+
+    They are live while they are on the page, also while a cell runs, and cost nothing while nobody sees them.
+    ``close()`` of what is returned stops one.
+    """
+
+    def __init__(self, conn: ClipperConnection) -> None:
+        self._conn = conn
+
+    def applications(self) -> Frame:
+        """Applications: their SLO and how they keep it; link, unlink, unregister."""
+        return self._open("ApplicationsPanel")
+
+    def models(self) -> Frame:
+        """Models, versions and replicas: roll back, set replicas, stop, logs."""
+        return self._open("ModelsPanel")
+
+    def metrics(self) -> Frame:
+        """Latency beside the SLO, throughput, batch size, queue and cache hits, of the last two minutes."""
+        return self._open("MetricsPanel")
+
+    def try_a_query(self) -> Frame:
+        """Send a query; see the answer, its time, and the lines that do the same elsewhere."""
+        return self._open("TryAQueryPanel")
+
+    def events(self) -> Frame:
+        """What changed when, as far as a panel was there to see it."""
+        return self._open("EventsPanel")
+
+    def all(self) -> Frame:
+        """Return the dashboard: all panels in tabs."""
+        return self._open()
+
+    def __repr__(self) -> str:
+        return "<Panels: applications(), models(), metrics(), try_a_query(), events(), all()>"
+
+    def _open(self, *names: str) -> Frame:
+        if not self._conn.connected:
+            raise UnconnectedException("dashboard()" if not names else f"panels.{names[0]}")
+        try:
+            panels: Any = importlib.import_module("clipper_nb.panels")
+        except ImportError as exc:
+            raise DeploymentError(
+                f"Panels need the package '{exc.name}': pip install 'clipper-nb[notebook]', then restart the kernel."
+            ) from exc
+        frame: Frame = panels.show(self._conn, *(getattr(panels, name) for name in names))
+        return frame

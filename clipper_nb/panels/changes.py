@@ -1,0 +1,101 @@
+"""What changed between two looks at a cluster. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Level, VersionState
+
+
+@dataclass(frozen=True)
+class Event:
+    """One change.
+
+    Attributes
+    ----------
+    at : float
+        When it was seen, or happened where that is known; seconds since the epoch.
+    """
+
+    at: float
+    level: Level
+    text: str
+
+
+def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Event]:
+    """Return what changed until a look at *at*, seconds since the epoch; the first tells the deploys that it finds."""
+    if now.problem:
+        return [] if before.problem else [Event(at, "bad", now.problem)]
+    if not before.seen_at:
+        deploys = [Event(found.registered_at, "ok", f"version {found.model_id} was deployed") for found in now.versions]
+        return sorted(deploys, key=lambda event: event.at)
+    back: list[_Change] = [("ok", "the cluster answers again")] if before.problem else []
+    changes = [*back, *_application_events(before, now), *_version_events(before, now), *_current_events(before, now)]
+    return [Event(at, level, text) for level, text in changes]
+
+
+_Change = tuple[Level, str]
+
+
+def _application_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:
+    old = {found.name: found for found in before.applications}
+    new = {found.name: found for found in now.applications}
+    for name in _gone(old, new):
+        yield "warning", f"application {name} was unregistered"
+    for name, found in new.items():
+        if name not in old:
+            yield "ok", f"application {name} was registered"
+        yield from _link_events(old.get(name), found)
+        if name in old and old[name].status.level != found.status.level and found.status.level in ("warning", "bad"):
+            yield found.status.level, f"application {name}: {found.status.text}"
+        elif name in old and old[name].status.level in ("warning", "bad") and found.status.level == "ok":
+            yield "ok", f"application {name}: {found.status.text} again"
+
+
+def _link_events(before: ApplicationState | None, now: ApplicationState) -> Iterator[_Change]:
+    linked_before = before.linked_model if before else None
+    if now.linked_model == linked_before:
+        return
+    if now.linked_model is None:
+        yield "warning", f"application {now.name} was unlinked from {linked_before}"
+    else:
+        yield "ok", f"application {now.name} was linked to {now.linked_model}"
+
+
+def _version_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:
+    old = {found.model_id: found for found in before.versions}
+    new = {found.model_id: found for found in now.versions}
+    for model_id in _gone(old, new):
+        yield "warning", f"version {model_id} was stopped"
+    for model_id, found in new.items():
+        if model_id not in old:
+            yield "ok", f"version {model_id} was deployed"
+        else:
+            yield from _replica_events(old[model_id], found)
+
+
+def _replica_events(before: VersionState, now: VersionState) -> Iterator[_Change]:
+    exits = sum(container.num_exits for container in now.containers)
+    if exits > sum(container.num_exits for container in before.containers):
+        yield "bad", f"a replica of {now.model_id} ended and is started again"
+    if now.num_connected != before.num_connected:
+        fell = now.num_connected < min(before.num_connected, now.num_wanted)
+        yield (
+            "warning" if fell else "ok",
+            f"{now.model_id} has {now.num_connected} of {now.num_wanted} replicas ready, had {before.num_connected}",
+        )
+
+
+def _current_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:
+    for name in now.model_names:
+        old, new = before.current_version(name), now.current_version(name)
+        if old is not None and new is not None and old.version != new.version:
+            is_back = new.registered_at < old.registered_at
+            how = "was rolled back" if is_back else "was switched"
+            yield "ok", f"model {name} {how} from version {old.version} to {new.version}"
+
+
+def _gone(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [name for name in old if name not in new]

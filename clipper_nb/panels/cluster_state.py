@@ -1,0 +1,193 @@
+"""What the panels show: a cluster as it was seen at one moment. (pure)"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from clipper_nb.panels.history import History, Traffic
+from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
+
+if TYPE_CHECKING:
+    from clipper_nb.container_managers.specs import ObservedContainer
+
+Level = Literal["ok", "warning", "bad", "idle"]
+
+_DEFAULTS_TO_WARN_OF = 0.01
+_SPARKLINE_LENGTH = 40
+
+
+@dataclass(frozen=True)
+class Status:
+    """How something does, in a word or two."""
+
+    level: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class ApplicationState:
+    """One application with its latest traffic."""
+
+    name: str
+    input_type: str
+    default_output: str
+    slo_s: float
+    linked_model: str | None
+    traffic: Traffic = Traffic()
+    recent_rates: Sequence[float] = ()
+
+    @property
+    def status(self) -> Status:
+        """Whether it answers predictions within its SLO."""
+        if self.linked_model is None:
+            return Status("warning", "not linked")
+        if self.traffic.p99_s is None:
+            return Status("idle", "no queries")
+        share = self.traffic.default_share
+        if share >= 0.5:
+            return Status("bad", f"{share:.0%} defaults")
+        if share >= _DEFAULTS_TO_WARN_OF:
+            return Status("warning", f"{share:.0%} defaults")
+        if self.traffic.p99_s > self.slo_s:
+            return Status("warning", "p99 over SLO")
+        return Status("ok", "SLO met")
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """One version of a model with its replicas and latest traffic."""
+
+    model_name: str
+    version: str
+    input_type: str
+    registered_at: float
+    is_current: bool
+    is_containerless: bool
+    num_connected: int
+    containers: Sequence[ObservedContainer] = ()
+    traffic: Traffic = Traffic()
+
+    @property
+    def model_id(self) -> str:
+        """``name:version``"""
+        return f"{self.model_name}:{self.version}"
+
+    @property
+    def num_wanted(self) -> int:
+        """How many replicas there should be; those that are started again and again count too."""
+        return self.num_connected if self.is_containerless else len(self.containers)
+
+    @property
+    def status(self) -> Status:
+        """Whether its replicas are there."""
+        if self.num_connected < self.num_wanted:
+            if any(container.num_exits for container in self.containers):
+                return Status("bad", f"{self.num_connected} of {self.num_wanted}, restarting")
+            return Status("warning", f"{self.num_connected} of {self.num_wanted} ready")
+        if self.num_wanted == 0:
+            return Status("bad", "no replica") if self.is_current else Status("idle", "stopped")
+        if self.traffic.errors_per_s > 0:
+            return Status("warning", "model errors")
+        return Status("ok", "ready")
+
+
+@dataclass(frozen=True)
+class ClusterState:
+    """A cluster as it was seen.
+
+    Attributes
+    ----------
+    seen_at : float
+        Seconds since the epoch; 0 before the first look.
+    problem : str
+        Why it could not be seen since then; empty when it was.
+    """
+
+    cluster_name: str
+    query_address: str = ""
+    seen_at: float = 0.0
+    applications: Sequence[ApplicationState] = ()
+    versions: Sequence[VersionState] = ()
+    problem: str = ""
+
+    @property
+    def model_names(self) -> list[str]:
+        """The models, in order."""
+        return sorted({version.model_name for version in self.versions})
+
+    def application(self, name: str | None) -> ApplicationState | None:
+        """Return an application by name."""
+        return next((found for found in self.applications if found.name == name), None)
+
+    def versions_of(self, model_name: str | None) -> list[VersionState]:
+        """Return a model's versions, the latest registered first."""
+        return [version for version in self.versions if version.model_name == model_name]
+
+    def current_version(self, model_name: str | None) -> VersionState | None:
+        """Return the version of a model that answers queries."""
+        return next((version for version in self.versions_of(model_name) if version.is_current), None)
+
+    @property
+    def worst(self) -> Mapping[Level, int]:
+        """How many applications and versions do how."""
+        levels = [found.status.level for found in self.applications] + [found.status.level for found in self.versions]
+        return Counter(levels)
+
+
+def make_cluster_state(
+    cluster_name: str,
+    query_address: str,
+    *,
+    seen_at: float,
+    applications: Sequence[Mapping[str, Any]],
+    models: Sequence[Mapping[str, Any]],
+    connected: Sequence[Mapping[str, Any]],
+    containers: Sequence[ObservedContainer],
+    history: History,
+) -> ClusterState:
+    """Return the state from what the management frontend, the container manager and the metrics tell."""
+    num_connected = Counter(replica["model_id"] for replica in connected)
+    return ClusterState(
+        cluster_name=cluster_name,
+        query_address=query_address,
+        seen_at=seen_at,
+        applications=[
+            ApplicationState(
+                name=record["name"],
+                input_type=record["input_type"],
+                default_output=record["default_output"],
+                slo_s=record["latency_slo_micros"] / 1e6,
+                linked_model=next(iter(record["linked_models"]), None),
+                traffic=history.application(record["name"]),
+                recent_rates=history.application_rates(record["name"], _SPARKLINE_LENGTH),
+            )
+            for record in sorted(applications, key=lambda record: record["name"])
+        ],
+        versions=[
+            _version_state(record, num_connected, containers, history)
+            for record in sorted(models, key=lambda record: (record["model_name"], -record["registered_at"]))
+        ],
+    )
+
+
+def _version_state(
+    record: Mapping[str, Any],
+    num_connected: Mapping[str, int],
+    containers: Sequence[ObservedContainer],
+    history: History,
+) -> VersionState:
+    model_id = f"{record['model_name']}:{record['model_version']}"
+    return VersionState(
+        model_name=record["model_name"],
+        version=record["model_version"],
+        input_type=record["input_type"],
+        registered_at=record["registered_at"],
+        is_current=record["is_current_version"],
+        is_containerless=record["container_name"] == CONTAINERLESS_IMAGE,
+        num_connected=num_connected.get(model_id, 0),
+        containers=[container for container in containers if container.model == model_id],
+        traffic=history.version(model_id),
+    )

@@ -1,0 +1,28 @@
+"""The panel of events: what changed when, as far as the panels looked."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from clipper_nb.panels.cluster_state import Status
+from clipper_nb.panels.markup import Html, badge, format_time, paragraph, table
+from clipper_nb.panels.panel import Panel
+
+_MAX_ROWS = 40
+_WORDS = {"ok": "change", "warning": "warning", "bad": "problem", "idle": "note"}
+
+
+class EventsPanel(Panel):
+    """Shows the latest events, newest first."""
+
+    title: ClassVar[str] = "Events"
+
+    def render(self) -> Html:
+        """Return a table of events."""
+        events = list(self._poller.events)[::-1][:_MAX_ROWS]
+        if not events:
+            return paragraph("Nothing has happened yet. Changes are seen while a panel is on the page.")
+        rows = [
+            [format_time(event.at), badge(Status(event.level, _WORDS[event.level])), event.text] for event in events
+        ]
+        return table(("Time", "", "What"), rows, caption="Events")

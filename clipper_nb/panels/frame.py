@@ -1,0 +1,176 @@
+"""What a cell shows: one panel, or several in tabs, below a line that sums up the cluster."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets
+
+from clipper_nb.addresses import browser_url
+from clipper_nb.panels.cluster_state import ClusterState, Level, Status
+from clipper_nb.panels.markup import Html, as_html, badge, format_clock, format_time
+from clipper_nb.panels.panel import Panel
+from clipper_nb.panels.poller import Poller
+from clipper_nb.panels.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FIRST_LOOK_TIMEOUT_S = 3.0
+_SNAPSHOT_INTERVAL_S = 10.0
+
+
+class Frame:
+    """Panels of one cluster, live while they are on the page; show it by making it the last line of a cell.
+
+    A saved notebook shows what they showed last as plain HTML, and a terminal one line.
+
+    Parameters
+    ----------
+    poller : Poller
+    panels : list of Panel
+        Several are shown in tabs.
+    """
+
+    def __init__(self, poller: Poller, panels: Sequence[Panel]) -> None:
+        self._poller = poller
+        self._panels = list(panels)
+        self._id = f"cl-snapshot-{uuid.uuid4().hex}"
+        self._header = ipywidgets.HTML()
+        self._watchdog = Watchdog(self._id, poller.seen)
+        self._tabs: ipywidgets.Tab | None = None
+        if len(self._panels) > 1:
+            self._tabs = ipywidgets.Tab(
+                [panel.widget for panel in self._panels], titles=[panel.title for panel in self._panels]
+            )
+            self._tabs.observe(lambda _change: poller.call_soon(self._paint_panels), "selected_index")
+        body = self._tabs or self._panels[0].widget
+        self.widget = ipywidgets.VBox([self._header, self._watchdog, body])
+        self.widget.add_class("cl-panel")
+        self._is_closed = False
+        self._is_displayed = False
+        self._next_snapshot_s = 0.0
+        self._update_snapshot: Callable[[dict[str, str]], None] | None = None
+        poller.watch(self._paint)
+
+    def close(self) -> None:
+        """Stop; what it showed last stays on the page."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._poller.unwatch(self._paint)
+        self._watchdog.is_closed = True
+        self._keep_snapshot()
+
+    def __enter__(self) -> Frame:
+        return self
+
+    def __exit__(self, *_exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = self._poller.state
+        names = ", ".join(panel.title for panel in self._panels)
+        return f"<{names} of cluster {state.cluster_name!r}: {_sum_up(state)}>"
+
+    def _repr_html_(self) -> str:
+        state = self._poller.state
+        panels = "".join(f"<h4 style='margin:8px 0 2px'>{panel.title}</h4>{panel.render()}" for panel in self._panels)
+        seen = f"as of {format_time(state.seen_at)}" if state.seen_at else "not seen yet"
+        return (
+            f'<div id="{self._id}"><strong>Cluster “{as_html(state.cluster_name)}”</strong>, {seen}: '
+            f"{_sum_up(state)}.{_problem(state)}{panels}</div>"
+        )
+
+    def _ipython_display_(self) -> None:
+        self._wait_for_first_look()
+        get_ipython = _ipython()
+        if getattr(get_ipython, "kernel", None) is None:
+            print(repr(self))  # noqa: T201 - a terminal
+            return
+        from IPython.display import display
+
+        # Two outputs: the live one, and what is in its place when the notebook is opened without its kernel.
+        # Only the second is brought up to date, since a new first one would take the focus from whoever types in it.
+        live = self.widget._repr_mimebundle_()
+        view = {key: value for key, value in live.items() if "widget-view" in key}
+        display({**view, "text/plain": repr(self)}, raw=True)
+        if self._update_snapshot is None:
+            handle = display(self._snapshot(), raw=True, display_id=self._id)
+            self._update_snapshot = lambda bundle: handle.update(bundle, raw=True)
+        else:
+            display(self._snapshot(), raw=True)
+
+    def _wait_for_first_look(self) -> None:
+        deadline_s = time.monotonic() + _FIRST_LOOK_TIMEOUT_S
+        while not self._poller.num_looks and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+
+    def _paint(self, poller: Poller) -> None:
+        if self._is_closed:
+            return
+        self._header.value = _header(poller.state)
+        self._paint_panels()
+        self._watchdog.beat(format_clock(time.time()))
+        if time.monotonic() >= self._next_snapshot_s:
+            self._keep_snapshot()
+
+    def _paint_panels(self) -> None:
+        if self._tabs is None:
+            self._panels[0].paint()
+        elif self._tabs.selected_index is not None:
+            self._panels[self._tabs.selected_index].paint()
+
+    def _snapshot(self) -> dict[str, str]:
+        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+
+    def _keep_snapshot(self) -> None:
+        self._next_snapshot_s = time.monotonic() + _SNAPSHOT_INTERVAL_S
+        if self._update_snapshot is not None:
+            with contextlib.suppress(Exception):  # the notebook's output is not ours
+                self._update_snapshot(self._snapshot())
+
+
+def _ipython() -> Any:
+    import IPython
+
+    return IPython.get_ipython()
+
+
+def _sum_up(state: ClusterState) -> str:
+    num_replicas = sum(version.num_connected for version in state.versions)
+    counts = (
+        (len(state.applications), "application"),
+        (len(state.model_names), "model"),
+        (len(state.versions), "version"),
+        (num_replicas, "replica"),
+    )
+    return ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counts)
+
+
+def _header(state: ClusterState) -> Html:
+    words: dict[Level, str] = {"bad": "failing", "warning": "to look at"}
+    worst = state.worst
+    badges = "".join(
+        badge(Status(level, f"{worst[level]} {word}")) for level, word in words.items() if worst.get(level)
+    )
+    if state.seen_at and not badges and not state.problem:
+        badges = badge(Status("ok", "all well"))
+    url = browser_url(state.query_address) if state.query_address else ""
+    address = f'<span class="cl-small">{as_html(url)}</span>' if url else ""
+    clock = format_clock(state.seen_at) if state.seen_at else "not seen yet"
+    return Html(
+        f'<div class="cl-head"><span><span class="cl-name">clipper</span> {as_html(state.cluster_name)}</span>'
+        f'{badges}<span class="cl-small">{_sum_up(state)}</span>{address}<span class="cl-clock">{clock}</span></div>'
+        f"{_problem(state)}"
+    )
+
+
+def _problem(state: ClusterState) -> str:
+    if not state.problem:
+        return ""
+    return f'<div class="cl-outcome"><div class="cl-failed" role="alert">✖ {as_html(state.problem)}</div></div>'

@@ -1,0 +1,167 @@
+"""The last two minutes of a cluster's traffic, from what was counted each second. (pure)"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from clipper_nb.metrics_report import bucket_quantile
+from clipper_nb.panels.counts import Counts, Series
+
+_Formula = Callable[["Series | None", Series, float], "Traffic"]
+
+LENGTH_S = 120.0
+WINDOW_S = 10.0
+"""What the tables' figures are of."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What happened to one application or one model version within a span of time.
+
+    Attributes
+    ----------
+    rate_per_s : float
+        Queries of an application; predictions of a version.
+    p50_s, p99_s : float or None
+        Latency of an application's answers, or of a version's batches; ``None`` without any.
+    defaults : dict
+        Share of the answers that were the default output, by reason; only reasons that occurred.
+    errors_per_s : float
+        Inputs that a version failed on.
+    batch_size : float or None
+        Mean number of inputs per batch.
+    queue_length : float
+        Inputs that waited at the end of the span.
+    cache_hit_share : float or None
+        Of the inputs that were looked up; ``None`` without any.
+    """
+
+    rate_per_s: float = 0.0
+    p50_s: float | None = None
+    p99_s: float | None = None
+    defaults: dict[str, float] | None = None
+    errors_per_s: float = 0.0
+    batch_size: float | None = None
+    queue_length: float = 0.0
+    cache_hit_share: float | None = None
+
+    @property
+    def default_share(self) -> float:
+        """Share of the answers that were the default output."""
+        return sum((self.defaults or {}).values())
+
+
+class History:
+    """Keeps what was counted, one entry per look."""
+
+    def __init__(self) -> None:
+        self._entries: deque[tuple[float, Counts]] = deque()
+
+    def add(self, at_s: float, counts: Counts) -> None:
+        """Keep what had been counted at *at_s*, on a clock that only grows; series that stood still are shared."""
+        if self._entries:
+            _share_unchanged(self._entries[-1][1].applications, counts.applications)
+            _share_unchanged(self._entries[-1][1].versions, counts.versions)
+        self._entries.append((at_s, counts))
+        while self._entries[0][0] < at_s - LENGTH_S:
+            self._entries.popleft()
+
+    @property
+    def ages_s(self) -> list[float]:
+        """How long before the last entry the others were, without the first: the times of :meth:`points`."""
+        entries = list(self._entries)
+        return [at_s - entries[-1][0] for at_s, _ in entries[1:]]
+
+    def application(self, name: str, window_s: float = WINDOW_S) -> Traffic:
+        """Return an application's traffic within the last seconds."""
+        return _between(*self._window(window_s, "applications", name), _application_traffic)
+
+    def version(self, model_id: str, window_s: float = WINDOW_S) -> Traffic:
+        """Return the traffic of a version, ``name:version``, within the last seconds."""
+        return _between(*self._window(window_s, "versions", model_id), _version_traffic)
+
+    def application_points(self, name: str) -> list[Traffic]:
+        """Return an application's traffic between each two entries."""
+        return self._points("applications", name, _application_traffic)
+
+    def version_points(self, model_id: str) -> list[Traffic]:
+        """Return a version's traffic between each two entries."""
+        return self._points("versions", model_id, _version_traffic)
+
+    def application_rates(self, name: str, length: int) -> list[float]:
+        """Return an application's latest queries per second, oldest first."""
+        return [traffic.rate_per_s for traffic in self._points("applications", name, _rate_alone, length)]
+
+    def _window(self, window_s: float, kind: str, key: str) -> tuple[Series | None, Series | None, float]:
+        if not self._entries:
+            return None, None, 0.0
+        now_s, newest = self._entries[-1]
+        then_s, oldest = next(entry for entry in self._entries if entry[0] >= now_s - window_s - 0.5)
+        return getattr(oldest, kind).get(key), getattr(newest, kind).get(key), now_s - then_s
+
+    def _points(self, kind: str, key: str, traffic: _Formula, length: int | None = None) -> list[Traffic]:
+        entries = list(self._entries)[-(length or len(self._entries)) - 1 :]
+        return [
+            _between(getattr(older, kind).get(key), getattr(newer, kind).get(key), newer_s - older_s, traffic)
+            for (older_s, older), (newer_s, newer) in zip(entries, entries[1:], strict=False)
+        ]
+
+
+def _application_traffic(older: Series | None, newer: Series, span_s: float) -> Traffic:
+    answered = _increase("queries_total", older, newer)
+    latencies = _new_observations("latency_seconds", older, newer)
+    before = older.defaults if older else {}
+    defaults = {reason: count - before.get(reason, 0.0) for reason, count in newer.defaults.items()}
+    return Traffic(
+        rate_per_s=answered / span_s,
+        p50_s=bucket_quantile(latencies, 0.5),
+        p99_s=bucket_quantile(latencies, 0.99),
+        defaults={reason: count / answered for reason, count in defaults.items() if count > 0 and answered},
+    )
+
+
+def _rate_alone(older: Series | None, newer: Series, span_s: float) -> Traffic:
+    return Traffic(rate_per_s=_increase("queries_total", older, newer) / span_s)
+
+
+def _version_traffic(older: Series | None, newer: Series, span_s: float) -> Traffic:
+    latencies = _new_observations("batch_latency_seconds", older, newer)
+    num_batches = _increase("batch_size_count", older, newer)
+    hits, misses = (_increase(f"cache_{name}_total", older, newer) for name in ("hits", "misses"))
+    return Traffic(
+        rate_per_s=_increase("predictions_total", older, newer) / span_s,
+        p50_s=bucket_quantile(latencies, 0.5),
+        p99_s=bucket_quantile(latencies, 0.99),
+        errors_per_s=_increase("errors_total", older, newer) / span_s,
+        batch_size=_increase("batch_size_sum", older, newer) / num_batches if num_batches else None,
+        queue_length=newer.values.get("queue_length", 0.0),
+        cache_hit_share=hits / (hits + misses) if hits + misses else None,
+    )
+
+
+def _between(older: Series | None, newer: Series | None, span_s: float, traffic: _Formula) -> Traffic:
+    if newer is None or span_s <= 0:
+        return Traffic()
+    return traffic(None if older is None or _began_anew(older, newer) else older, newer, span_s)
+
+
+def _began_anew(older: Series, newer: Series) -> bool:
+    """Return whether a counter fell: the application or the version was registered again."""
+    return any(newer.values.get(name, 0.0) < value for name, value in older.values.items() if name != "queue_length")
+
+
+def _increase(name: str, older: Series | None, newer: Series) -> float:
+    return newer.values.get(name, 0.0) - (older.values.get(name, 0.0) if older else 0.0)
+
+
+def _new_observations(name: str, older: Series | None, newer: Series) -> list[tuple[float, float]]:
+    before = dict(older.buckets.get(name, ())) if older else {}
+    return [(bound, count - before.get(bound, 0.0)) for bound, count in newer.buckets.get(name, ())]
+
+
+def _share_unchanged(before: dict[str, Series], now: dict[str, Series]) -> None:
+    for key, series in now.items():
+        if before.get(key) == series:
+            now[key] = before[key]

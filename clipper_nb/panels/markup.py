@@ -1,0 +1,124 @@
+"""Pieces of HTML for panels: they look plain where no style sheet is, as in a saved notebook. (pure)"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from html import escape
+
+from clipper_nb.panels.cluster_state import Level, Status
+
+_SYMBOLS: dict[Level, str] = {"ok": "●", "warning": "▲", "bad": "✖", "idle": "○"}
+_SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 90, 20
+
+
+class Html(str):
+    """Text that is HTML already; any other is escaped in a table."""
+
+    __slots__ = ()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, numbers: Sequence[int] = ()) -> Html:
+    """Return a table; *numbers* are the columns that are aligned right, and *caption* is for those who hear it."""
+    # Attributes of old, not styles: they are short, and stay in a notebook that is not trusted.
+    aligned = [' align="right"' if index in numbers else ' align="left"' for index in range(len(head))]
+    names = "".join(f'<th scope="col"{how}>{escape(name)}</th>' for name, how in zip(head, aligned, strict=True))
+    lines = "".join(
+        "<tr>" + "".join(f"<td{how}>{as_html(cell)}</td>" for cell, how in zip(row, aligned, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return Html(
+        f'<table class="cl-table" cellpadding="4" aria-label="{escape(caption)}">'
+        f"<thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>"
+    )
+
+
+def facts(rows: Sequence[tuple[str, str]], *, caption: str) -> Html:
+    """Return a table of names and what they are."""
+    lines = "".join(
+        f'<tr><th scope="row" align="left">{escape(name)}</th><td align="left">{as_html(value)}</td></tr>'
+        for name, value in rows
+    )
+    return Html(
+        f'<table class="cl-facts" cellpadding="4" aria-label="{escape(caption)}"><tbody>{lines}</tbody></table>'
+    )
+
+
+def badge(status: Status) -> Html:
+    """Return a status as symbol, word and colour."""
+    return Html(
+        f'<span class="cl-badge cl-{status.level}"><span aria-hidden="true">'
+        f"{_SYMBOLS[status.level]}</span> {escape(status.text)}</span>"
+    )
+
+
+def two_lines(first: str, second: str) -> Html:
+    """Return a name with something smaller below it."""
+    return Html(f'<strong>{escape(first)}</strong><br><span class="cl-small">{escape(second)}</span>')
+
+
+def code(text: str) -> Html:
+    """Return a name of something in the cluster, or nothing."""
+    return Html(f'<code class="cl-chip">{escape(text)}</code>') if text else Html("")
+
+
+def paragraph(text: str) -> Html:
+    """Return a sentence."""
+    return Html(f"<p>{as_html(text)}</p>")
+
+
+def preformatted(text: str, *, label: str) -> Html:
+    """Return text as it is, such as a log; it can be scrolled with the keyboard."""
+    return Html(f'<pre class="cl-pre" tabindex="0" role="region" aria-label="{escape(label)}">{escape(text)}</pre>')
+
+
+def sparkline(values: Sequence[float], *, label: str) -> Html:
+    """Return a small line of the values, from zero to their maximum."""
+    width, height = _SPARKLINE_WIDTH, _SPARKLINE_HEIGHT
+    if len(values) < 2:
+        return Html("")
+    top = max(max(values), 1e-9)
+    step = width / (len(values) - 1)
+    points = " ".join(
+        f"{index * step:.1f},{height - 2 - (height - 4) * max(value, 0.0) / top:.1f}"
+        for index, value in enumerate(values)
+    )
+    return Html(
+        f'<svg class="cl-spark" role="img" aria-label="{escape(label)}" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}"><polyline points="{points}" fill="none" stroke="currentColor" '
+        'stroke-width="1.5"/></svg>'
+    )
+
+
+def as_html(text: str) -> str:
+    """Return text escaped, and HTML as it is."""
+    return text if isinstance(text, Html) else escape(text)
+
+
+def format_rate(per_s: float) -> str:
+    """Return a rate: ``"0"``, ``"0.4"``, ``"12"``, ``"1,250"``."""
+    return f"{per_s:.1f}" if 0 < per_s < 9.95 else f"{per_s:,.0f}"
+
+
+def format_ms(seconds: float | None) -> str:
+    """Return a latency in milliseconds, or a dash without one."""
+    if seconds is None:
+        return "-"
+    return f"{seconds * 1e3:.1f}" if seconds < 0.00995 else f"{seconds * 1e3:,.0f}"
+
+
+def format_share(share: float | None) -> str:
+    """Return a share in percent, or a dash without one."""
+    if share is None:
+        return "-"
+    return "0 %" if share == 0 else f"{share * 100:.1f} %" if share < 0.0995 else f"{share:.0%}".replace("%", " %")
+
+
+def format_clock(at: float) -> str:
+    """Return the local time of day."""
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def format_time(at: float) -> str:
+    """Return the local date and time."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -1,0 +1,191 @@
+"""The panel of models: their versions and replicas, with roll-back."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import ipywidgets
+
+from clipper_nb.panels.cluster_state import ClusterState, VersionState
+from clipper_nb.panels.markup import (
+    Html,
+    badge,
+    format_ms,
+    format_rate,
+    format_time,
+    paragraph,
+    preformatted,
+    table,
+)
+from clipper_nb.panels.panel import Panel, Question, dropdown, offer, row
+
+_HEAD = ("Model", "Version", "", "Status", "Replicas", "Deployed", "Predictions/s", "Batch p99 ms")
+_MAX_LOG_LINES = 60
+_MAX_REPLICAS = 64
+
+
+class ModelsPanel(Panel):
+    """Shows versions; makes another one current, sets replicas, stops versions, and shows their logs."""
+
+    title: ClassVar[str] = "Models"
+
+    def render(self) -> Html:
+        """Return a table of versions."""
+        versions = self._poller.state.versions
+        if not versions:
+            return paragraph("No models yet: call deploy_python_closure(), or use %%deploy.")
+        return table(_HEAD, [_row(version) for version in versions], caption="Model versions", numbers=(4, 6, 7))
+
+    def _make_controls(self) -> list[ipywidgets.Widget]:
+        self._model = dropdown("Model", name="model")
+        self._version = dropdown("Version", name="version")
+        self._num_replicas = ipywidgets.BoundedIntText(
+            description="Replicas", min=0, max=_MAX_REPLICAS, layout={"width": "130px"},
+            style={"description_width": "initial"},
+        )  # fmt: skip
+        self._num_replicas.add_class("cl-replicas")
+        self._log = ipywidgets.HTML()
+        self._log.add_class("cl-log")
+        self._question = Question(self._poller)
+        self._roll_back_button = self._button(
+            "Roll back", self._roll_back, name="rollback", tooltip="Make the version before the current one current"
+        )
+        self._shown: tuple[str, str] | None = None
+        self._model.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        self._version.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        return [
+            row(self._model, self._roll_back_button),
+            row(
+                self._version,
+                self._button(
+                    "Make current", self._make_current, name="make-current", tooltip="Send all queries to this version"
+                ),
+                self._num_replicas,
+                self._button(
+                    "Set replicas", self._set_replicas, name="set-replicas", tooltip="Have as many of this version"
+                ),
+                self._button("Logs", self._show_logs, name="logs", tooltip="Show what its replicas wrote last"),
+                self._button("Stop version", self._stop, name="stop-version", tooltip="Unregister and stop it"),
+            ),
+            self._question.widget,
+            self._log,
+        ]
+
+    def _offer(self, state: ClusterState) -> None:
+        offer(self._model, [(name, name) for name in state.model_names])
+        versions = state.versions_of(self._model.value)
+        labels = [(f"{v.version} (current)" if v.is_current else v.version, v.version) for v in versions]
+        current = state.current_version(self._model.value)
+        offer(self._version, labels, current.version if current else None)
+        chosen = self._chosen()
+        if chosen is not None and self._shown != (chosen.model_name, chosen.version):
+            self._shown = (chosen.model_name, chosen.version)
+            self._num_replicas.value = chosen.num_wanted
+        earlier = self._earlier()
+        self._roll_back_button.description = f"Roll back to {earlier.version}" if earlier else "Roll back"
+
+    def _is_possible(self, button: ipywidgets.Button) -> bool:
+        chosen = self._chosen()
+        if button is self._roll_back_button:
+            return self._earlier() is not None
+        if chosen is None:
+            return False
+        if button.description == "Make current":
+            return not chosen.is_current
+        return button.description in ("Stop version",) or not chosen.is_containerless
+
+    def _chosen(self) -> VersionState | None:
+        versions = self._poller.state.versions_of(self._model.value)
+        return next((version for version in versions if version.version == self._version.value), None)
+
+    def _earlier(self) -> VersionState | None:
+        """Return the version that was registered before the current one."""
+        current = self._poller.state.current_version(self._model.value)
+        if current is None:
+            return None
+        versions = self._poller.state.versions_of(self._model.value)
+        return next((version for version in versions if version.registered_at < current.registered_at), None)
+
+    def _roll_back(self) -> None:
+        earlier = self._earlier()
+        if earlier is not None:
+            self._switch_to(earlier)
+
+    def _make_current(self) -> None:
+        chosen = self._chosen()
+        if chosen is not None:
+            self._switch_to(chosen)
+
+    def _switch_to(self, target: VersionState) -> None:
+        current = self._poller.state.current_version(target.model_name)
+        # A version whose replicas were all stopped gets as many as the one that it takes over from.
+        num_replicas = max(current.num_wanted if current else 1, 1)
+        is_stopped = not target.is_containerless and target.num_wanted == 0
+
+        def switch() -> str:
+            self._conn.set_model_version(target.model_name, target.version, num_replicas if is_stopped else None)
+            return f"Version {target.version} of {target.model_name} is current."
+
+        self._act(f"Making {target.model_id} current", switch)
+
+    def _set_replicas(self) -> None:
+        chosen, number = self._chosen(), self._num_replicas.value
+        if chosen is None:
+            return
+
+        def scale() -> str:
+            self._conn.set_num_replicas(chosen.model_name, number, chosen.version)
+            return f"{chosen.model_id} has {number} replica{'' if number == 1 else 's'}."
+
+        if number == 0 and chosen.is_current:
+            self._question.ask(
+                f"Stop all replicas of {chosen.model_id}? It is current: its applications answer defaults then.",
+                lambda: self._act(f"Stopping the replicas of {chosen.model_id}", scale),
+            )
+        else:
+            self._act(f"Setting {chosen.model_id} to {number} replicas", scale)
+
+    def _stop(self) -> None:
+        chosen = self._chosen()
+        if chosen is None:
+            return
+
+        def stop() -> str:
+            self._conn.stop_versioned_models({chosen.model_name: [chosen.version]})
+            return f"{chosen.model_id} is stopped and unregistered."
+
+        warning = " It is current: its applications answer defaults then." if chosen.is_current else ""
+        self._question.ask(
+            f"Stop and unregister {chosen.model_id}?{warning}",
+            lambda: self._act(f"Stopping {chosen.model_id}", stop),
+        )
+
+    def _show_logs(self) -> None:
+        chosen = self._chosen()
+        if chosen is None:
+            return
+
+        def read() -> str:
+            tails = {
+                container.name: self._conn.cm.get_log_tail(container.name, max_lines=_MAX_LOG_LINES)
+                for container in chosen.containers
+            }
+            text = "\n".join(f"{name}:\n{tail.rstrip() or '(nothing)'}\n" for name, tail in tails.items())
+            html = preformatted(text or "There is no replica.", label=f"Logs of {chosen.model_id}")
+            self._poller.call_soon(lambda: setattr(self._log, "value", html))
+            return f"The last lines of {len(tails)} replica{'' if len(tails) == 1 else 's'} of {chosen.model_id}."
+
+        self._act(f"Reading the logs of {chosen.model_id}", read)
+
+
+def _row(version: VersionState) -> list[str]:
+    return [
+        version.model_name,
+        version.version,
+        "★ current" if version.is_current else "",
+        badge(version.status),
+        f"{version.num_connected} / {version.num_wanted}",
+        format_time(version.registered_at),
+        format_rate(version.traffic.rate_per_s),
+        format_ms(version.traffic.p99_s),
+    ]

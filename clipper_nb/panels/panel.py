@@ -1,0 +1,166 @@
+"""What every panel is made of: a picture of the cluster, controls, and a line that says how the last action went."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import ipywidgets
+
+from clipper_nb.errors import ClipperException
+from clipper_nb.panels.markup import Html
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.panels.cluster_state import ClusterState
+    from clipper_nb.panels.poller import Poller
+
+
+class Panel(ABC):
+    """One panel, alone in a cell or in a tab of the dashboard.
+
+    Callbacks of controls come in the kernel's main thread or another; they only begin an action, which has a thread of
+    its own, and whatever changes a widget then runs in the poller's.
+
+    Parameters
+    ----------
+    conn : ClipperConnection
+    poller : Poller
+    """
+
+    title: ClassVar[str]
+
+    def __init__(self, conn: ClipperConnection, poller: Poller) -> None:
+        self._conn = conn
+        self._poller = poller
+        self._picture = ipywidgets.HTML()
+        self._outcome = ipywidgets.HTML()
+        self._outcome.add_class("cl-outcome")
+        self._buttons: list[ipywidgets.Button] = []
+        self._is_acting = False
+        self.widget = ipywidgets.VBox([self._picture, *self._make_controls(), self._outcome])
+        self.widget.add_class(f"cl-{self.title.lower().replace(' ', '-')}")
+
+    @abstractmethod
+    def render(self) -> Html:
+        """Return what it shows besides its controls; a saved notebook shows just this."""
+
+    def _make_controls(self) -> Sequence[ipywidgets.Widget]:
+        """Return the controls; called once."""
+        return ()
+
+    def _offer(self, state: ClusterState) -> None:  # noqa: B027 - a panel without choices offers nothing
+        """Bring what the controls offer up to date."""
+
+    def paint(self) -> None:
+        """Show the latest state; called in the poller's thread."""
+        self._picture.value = self.render()
+        self._offer(self._poller.state)
+        for button in self._buttons:
+            button.disabled = self._is_acting or not self._is_possible(button)
+
+    def _is_possible(self, button: ipywidgets.Button) -> bool:
+        """Return whether a button makes sense as things are."""
+        return True
+
+    def _button(
+        self, label: str, on_click: Callable[[], None], *, name: str, tooltip: str, style: str = "", width: str = "auto"
+    ) -> ipywidgets.Button:
+        """Return a button that is greyed out while an action runs; *name* is its CSS class."""
+        button = ipywidgets.Button(
+            description=label, tooltip=tooltip, button_style=style, disabled=True, layout={"width": width}
+        )
+        button.add_class(f"cl-{name}")
+        button.on_click(lambda _button: on_click())
+        self._buttons.append(button)
+        return button
+
+    def _act(self, doing: str, call: Callable[[], str]) -> None:
+        """Run *call* without holding up anybody, and show the sentence that it returns, or its error."""
+        if self._is_acting:  # a second click came before the button was grey
+            return
+        self._is_acting = True
+        self._tell(f"{doing} …", "busy")
+        threading.Thread(target=self._run_action, args=(call,), name="clipper-action", daemon=True).start()
+
+    def _run_action(self, call: Callable[[], str]) -> None:
+        try:
+            outcome = call(), "done"
+        except ClipperException as exc:
+            outcome = f"{type(exc).__name__}: {exc}", "failed"
+        except Exception as exc:  # shown as well: in a thread nobody else would see it
+            outcome = f"{type(exc).__name__}: {exc}", "failed"
+        self._is_acting = False
+        self._tell(*outcome)
+        self._poller.look_soon()
+
+    def _tell(self, text: str, kind: str) -> None:
+        symbol = {"busy": "●", "done": "✓", "failed": "✖"}[kind]
+        role = "alert" if kind == "failed" else "status"
+        html = f'<div role="{role}" class="cl-{kind}"><span aria-hidden="true">{symbol}</span> {escape(text)}</div>'
+        self._poller.call_soon(lambda: self._show_outcome(html))
+
+    def _show_outcome(self, html: str) -> None:
+        self._outcome.value = html
+        self.paint()
+
+
+class Question:
+    """Asks before something is done that cannot be undone."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+        self._on_yes: Callable[[], None] = lambda: None
+        self._text = ipywidgets.HTML()
+        yes = ipywidgets.Button(description="Yes", button_style="danger", layout={"width": "auto"})
+        no = ipywidgets.Button(description="No", layout={"width": "auto"})
+        yes.add_class("cl-yes")
+        no.add_class("cl-no")
+        yes.on_click(lambda _button: self._answer(is_yes=True))
+        no.on_click(lambda _button: self._answer(is_yes=False))
+        self.widget = ipywidgets.HBox([self._text, yes, no], layout={"display": "none"})
+        self.widget.add_class("cl-question")
+
+    def ask(self, text: str, on_yes: Callable[[], None]) -> None:
+        """Show the question; *on_yes* is called when the answer is yes."""
+        self._on_yes = on_yes
+        self._poller.call_soon(lambda: self._show(f'<span role="alert">{escape(text)}</span>', "flex"))
+
+    def _answer(self, *, is_yes: bool) -> None:
+        self._poller.call_soon(lambda: self._show("", "none"))
+        if is_yes:
+            self._on_yes()
+
+    def _show(self, html: str, display: str) -> None:
+        self._text.value = html
+        self.widget.layout.display = display
+
+
+def offer(choice: ipywidgets.Dropdown, options: Sequence[tuple[str, Any]], preferred: Any = None) -> None:
+    """Let *choice* offer the options, (label, value), and keep what is chosen while it is among them."""
+    if tuple(choice.options) == tuple(options):
+        return
+    values = [value for _, value in options]
+    chosen = choice.value if choice.value in values else preferred if preferred in values else None
+    choice.options = tuple(options)
+    if values:
+        choice.value = chosen if chosen is not None else values[0]
+
+
+def dropdown(label: str, *, name: str, width: str = "200px") -> ipywidgets.Dropdown:
+    """Return an empty dropdown with a label; *name* is its CSS class."""
+    made = ipywidgets.Dropdown(
+        description=label, options=(), layout={"width": width}, style={"description_width": "initial"}
+    )
+    made.add_class(f"cl-{name}")
+    return made
+
+
+def row(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Return controls side by side; they go on below where there is little room."""
+    made = ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap", "align_items": "center"})
+    made.add_class("cl-row")
+    return made

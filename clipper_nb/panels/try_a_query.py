@@ -1,0 +1,161 @@
+"""The panel that asks an application: an input, the answer with its time, and lines to do the same elsewhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import sys
+from typing import Any, ClassVar
+
+import ipywidgets
+
+from clipper_nb.errors import InvalidInputError
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status
+from clipper_nb.panels.markup import Html, as_html, badge, facts, format_ms, paragraph
+from clipper_nb.panels.panel import Panel, dropdown, offer, row
+from clipper_nb.protocol import predict_body
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.inputs import format_input
+from clipper_nb.protocol.records import Prediction
+
+_PLACEHOLDERS = {
+    "ints": "[1, 2, 3], or a variable of this notebook: X[0]",
+    "floats": "[0.1, 0.2], or a variable of this notebook: X[0]",
+    "doubles": "[0.1, 0.2], or a variable of this notebook: X[0]",
+    "strings": "text, as it is",
+    "bytes": "an expression of this notebook, such as image_bytes; or upload a file",
+}
+_MAX_SHOWN = 4000
+_CURRENT = ""
+
+
+class TryAQueryPanel(Panel):
+    """Sends one query as any client would."""
+
+    title: ClassVar[str] = "Try a query"
+
+    def render(self) -> Html:
+        """Return the last answer."""
+        return self._answer
+
+    def _make_controls(self) -> list[ipywidgets.Widget]:
+        self._answer = paragraph("No query sent yet.")
+        self._application = dropdown("Application", name="try-application", width="260px")
+        self._version = dropdown("Version", name="try-version")
+        self._input = ipywidgets.Textarea(
+            description="Input", rows=2, layout={"width": "100%"}, style={"description_width": "initial"}
+        )
+        self._input.add_class("cl-input")
+        self._file = ipywidgets.FileUpload(description="Upload a file", layout={"width": "auto", "display": "none"})
+        self._file.add_class("cl-file")
+        self._application.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        return [
+            row(self._application, self._version),
+            self._input,
+            row(
+                self._button("Send", self._send, name="send", tooltip="Send the query", style="primary"),
+                self._file,
+            ),
+        ]
+
+    def _offer(self, state: ClusterState) -> None:
+        offer(self._application, [(found.name, found.name) for found in state.applications])
+        application = state.application(self._application.value)
+        versions = state.versions_of(application.linked_model) if application else []
+        options = [("the current one", _CURRENT), *((found.version, found.version) for found in versions)]
+        offer(self._version, options)
+        input_type = application.input_type if application else "doubles"
+        self._input.placeholder = _PLACEHOLDERS[input_type]
+        self._file.layout.display = "flex" if input_type == "bytes" else "none"
+
+    def _is_possible(self, button: ipywidgets.Button) -> bool:
+        return self._application.value is not None
+
+    def _send(self) -> None:
+        application = self._poller.state.application(self._application.value)
+        if application is None:
+            return
+        text, version = self._input.value, self._version.value or None
+        files = [bytes(file["content"]) for file in self._file.value]
+
+        def ask() -> str:
+            value = _read_input(application.input_type, text, files)
+            prediction = self._conn.predict(application.name, value, version=version)
+            self._answer = _format_answer(application, value, version, prediction, self._conn.get_query_addr())
+            return f"{application.name} answered in {format_ms(prediction.latency_s)} ms."
+
+        self._act(f"Asking {application.name}", ask)
+
+
+def _read_input(input_type: str, text: str, files: list[bytes]) -> Any:
+    """Return the input that somebody means: text, JSON, an expression of the notebook, or a file.
+
+    Raises
+    ------
+    InvalidInputError
+        It is none of these.
+    """
+    if input_type == "strings":
+        return text
+    if input_type == "bytes" and files and not text.strip():
+        return files[-1]
+    if not text.strip():
+        raise InvalidInputError(f"There is no input. Type {_PLACEHOLDERS[input_type]}.")
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        code = compile(text.strip(), "<input>", "eval")
+    except SyntaxError as exc:
+        raise InvalidInputError(f"The input is neither JSON nor a Python expression: {exc.msg}.") from exc
+    try:
+        return eval(code, _notebook_variables())  # whoever types here may type in a cell as well
+    except Exception as exc:
+        raise InvalidInputError(f"The input {text.strip()!r} raises {type(exc).__name__}: {exc}.") from exc
+
+
+def _notebook_variables() -> dict[str, Any]:
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = get_ipython() if get_ipython else None
+    return {} if shell is None else shell.user_ns
+
+
+def _format_answer(
+    application: ApplicationState, value: Any, version: str | None, prediction: Prediction, address: str
+) -> Html:
+    status = Status("warning", f"default output: {prediction.reason}") if prediction.default else Status("ok", "model")
+    rows = [
+        ("Output", Html(f'<code class="cl-output">{as_html(_shortened(json.dumps(prediction.output)))}</code>')),
+        ("From", badge(status)),
+        ("Time", f"{format_ms(prediction.latency_s)} ms of {application.slo_s * 1e3:,g} ms"),
+        ("Query", str(prediction.query_id)),
+    ]
+    if prediction.explanation:
+        rows.insert(2, ("Why", prediction.explanation))
+    sent = format_input(InputType(application.input_type), value)
+    body = predict_body.format_request(sent, is_batch=False, version=version).decode()
+    url = f"http://{address}/{application.name}/predict"
+    curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {url}"
+    of_version = f", version={version!r}" if version else ""
+    python = f"conn.predict({application.name!r}, {_as_python(application.input_type, sent)}{of_version})"
+    return Html(facts(rows, caption="Answer") + _to_copy("curl", curl) + _to_copy("Python", python))
+
+
+def _as_python(input_type: str, sent: Any) -> str:
+    return repr(base64.b64decode(sent)) if input_type == "bytes" else repr(sent)
+
+
+def _to_copy(label: str, text: str) -> str:
+    if len(text) > _MAX_SHOWN:
+        return f'<p class="cl-small">{label}: the input is too long to be shown as a line.</p>'
+    return (
+        f'<div class="cl-copied"><span class="cl-small">{label}</span>'
+        f'<pre class="cl-pre" tabindex="0" role="region" aria-label="The same query with {label}">{as_html(text)}</pre>'
+        '<button type="button" class="cl-copy">Copy</button></div>'
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from clipper_nb.panels.history import History, Traffic
+from clipper_nb.panels.history import NO_TRAFFIC, History, Traffic
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class ApplicationState:
     default_output: str
     slo_s: float
     linked_model: str | None
-    traffic: Traffic = Traffic()
+    traffic: Traffic = NO_TRAFFIC
     recent_rates: Sequence[float] = ()
 
     @property
@@ -68,7 +68,7 @@ class VersionState:
     is_containerless: bool
     num_connected: int
     containers: Sequence[ObservedContainer] = ()
-    traffic: Traffic = Traffic()
+    traffic: Traffic = NO_TRAFFIC
 
     @property
     def model_id(self) -> str:

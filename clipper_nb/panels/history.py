@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from clipper_nb.metrics_report import bucket_quantile
 from clipper_nb.panels.counts import Counts, Series
@@ -51,6 +52,9 @@ class Traffic:
     def default_share(self) -> float:
         """Share of the answers that were the default output."""
         return sum((self.defaults or {}).values())
+
+
+NO_TRAFFIC = Traffic()
 
 
 class History:
@@ -105,7 +109,7 @@ class History:
         entries = list(self._entries)[-(length or len(self._entries)) - 1 :]
         return [
             _between(getattr(older, kind).get(key), getattr(newer, kind).get(key), newer_s - older_s, traffic)
-            for (older_s, older), (newer_s, newer) in zip(entries, entries[1:], strict=False)
+            for (older_s, older), (newer_s, newer) in pairwise(entries)
         ]
 
 

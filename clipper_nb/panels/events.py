@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from clipper_nb.panels.cluster_state import Status
-from clipper_nb.panels.markup import Html, badge, format_time, paragraph, table
+from clipper_nb.panels.markup import Html, badge, format_time, paragraph, table, unbroken
 from clipper_nb.panels.panel import Panel
 
 _MAX_ROWS = 40
@@ -23,6 +23,7 @@ class EventsPanel(Panel):
         if not events:
             return paragraph("Nothing has happened yet. Changes are seen while a panel is on the page.")
         rows = [
-            [format_time(event.at), badge(Status(event.level, _WORDS[event.level])), event.text] for event in events
+            [unbroken(format_time(event.at)), badge(Status(event.level, _WORDS[event.level])), event.text]
+            for event in events
         ]
         return table(("Time", "", "What"), rows, caption="Events")

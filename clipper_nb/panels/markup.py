@@ -57,6 +57,11 @@ def two_lines(first: str, second: str) -> Html:
     return Html(f'<strong>{escape(first)}</strong><br><span class="cl-small">{escape(second)}</span>')
 
 
+def unbroken(text: str) -> Html:
+    """Return text that stays on one line."""
+    return Html(f'<span class="cl-unbroken">{escape(text)}</span>')
+
+
 def code(text: str) -> Html:
     """Return a name of something in the cluster, or nothing."""
     return Html(f'<code class="cl-chip">{escape(text)}</code>') if text else Html("")
@@ -122,3 +127,9 @@ def format_clock(at: float) -> str:
 def format_time(at: float) -> str:
     """Return the local date and time."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def format_day_time(at: float, now: float) -> str:
+    """Return the local time, with the date when that is not today's."""
+    is_today = time.localtime(at)[:3] == time.localtime(now)[:3]
+    return format_clock(at) if is_today else time.strftime("%b %d %H:%M", time.localtime(at))

@@ -10,12 +10,13 @@ from clipper_nb.panels.cluster_state import ClusterState, VersionState
 from clipper_nb.panels.markup import (
     Html,
     badge,
+    format_day_time,
     format_ms,
     format_rate,
-    format_time,
     paragraph,
     preformatted,
     table,
+    unbroken,
 )
 from clipper_nb.panels.panel import Panel, Question, dropdown, offer, row
 
@@ -31,10 +32,13 @@ class ModelsPanel(Panel):
 
     def render(self) -> Html:
         """Return a table of versions."""
-        versions = self._poller.state.versions
+        state = self._poller.state
+        versions = state.versions
         if not versions:
             return paragraph("No models yet: call deploy_python_closure(), or use %%deploy.")
-        return table(_HEAD, [_row(version) for version in versions], caption="Model versions", numbers=(4, 6, 7))
+        return table(
+            _HEAD, [_row(version, state.seen_at) for version in versions], caption="Model versions", numbers=(4, 6, 7)
+        )
 
     def _make_controls(self) -> list[ipywidgets.Widget]:
         self._model = dropdown("Model", name="model")
@@ -178,14 +182,14 @@ class ModelsPanel(Panel):
         self._act(f"Reading the logs of {chosen.model_id}", read)
 
 
-def _row(version: VersionState) -> list[str]:
+def _row(version: VersionState, now: float) -> list[str]:
     return [
         version.model_name,
         version.version,
-        "★ current" if version.is_current else "",
+        unbroken("★ current") if version.is_current else "",
         badge(version.status),
         f"{version.num_connected} / {version.num_wanted}",
-        format_time(version.registered_at),
+        unbroken(format_day_time(version.registered_at, now)),
         format_rate(version.traffic.rate_per_s),
         format_ms(version.traffic.p99_s),
     ]

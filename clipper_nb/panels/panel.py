@@ -41,12 +41,18 @@ class Panel(ABC):
         self._outcome.add_class("cl-outcome")
         self._buttons: list[ipywidgets.Button] = []
         self._is_acting = False
-        self.widget = ipywidgets.VBox([self._picture, *self._make_controls(), self._outcome])
+        self.widget = ipywidgets.VBox(self._arrange(self._picture, self._make_controls(), self._outcome))
         self.widget.add_class(f"cl-{self.title.lower().replace(' ', '-')}")
 
     @abstractmethod
     def render(self) -> Html:
         """Return what it shows besides its controls; a saved notebook shows just this."""
+
+    def _arrange(
+        self, picture: ipywidgets.Widget, controls: Sequence[ipywidgets.Widget], outcome: ipywidgets.Widget
+    ) -> Sequence[ipywidgets.Widget]:
+        """Return all in the order from top to bottom."""
+        return [picture, *controls, outcome]
 
     def _make_controls(self) -> Sequence[ipywidgets.Widget]:
         """Return the controls; called once."""

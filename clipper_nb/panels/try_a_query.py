@@ -6,6 +6,7 @@ import base64
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import ipywidgets
@@ -38,6 +39,12 @@ class TryAQueryPanel(Panel):
     def render(self) -> Html:
         """Return the last answer."""
         return self._answer
+
+    def _arrange(
+        self, picture: ipywidgets.Widget, controls: Sequence[ipywidgets.Widget], outcome: ipywidgets.Widget
+    ) -> Sequence[ipywidgets.Widget]:
+        """Return the question above the answer."""
+        return [*controls, outcome, picture]
 
     def _make_controls(self) -> list[ipywidgets.Widget]:
         self._answer = paragraph("No query sent yet.")

@@ -62,9 +62,7 @@ class JupyterServer:
 
     def evaluate(self, notebook: str, expression: str) -> Any:
         """Evaluate an expression in the notebook's kernel, behind the page's back; it must give JSON."""
-        client = BlockingKernelClient(
-            connection_file=str(self._runtime / f"kernel-{self.kernel_id(notebook)}.json")
-        )
+        client = BlockingKernelClient(connection_file=str(self._runtime / f"kernel-{self.kernel_id(notebook)}.json"))
         client.load_connection_file()
         client.start_channels()
         try:

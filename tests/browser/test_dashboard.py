@@ -1,0 +1,221 @@
+"""The dashboard's tutorial in JupyterLab and Notebook 7: what is clicked happens in the cluster and on the page."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Locator, expect
+
+from tests.support.jupyter import Interface, NotebookPage, open_notebook, running_jupyter, wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.browser, pytest.mark.timeout(400)]
+
+TUTORIAL = Path(__file__).parents[2] / "notebooks" / "08_dashboard.ipynb"
+NAME = "dashboard.ipynb"
+TABS = ("Applications", "Models", "Metrics", "Try a query", "Events")
+WAIT_MS = 30_000
+LONG_CELL = "import time; time.sleep(12)"
+
+
+def write_tutorial(folder: Path, *, more: str = "") -> None:
+    """Write the tutorial without its last cell, which ends what is to be clicked on, on ports of its own."""
+    notebook = json.loads(TUTORIAL.read_text())
+    cells = [cell for cell in notebook["cells"] if "stop_all" not in "".join(cell["source"])]
+    for cell in cells:
+        source = "".join(cell["source"])
+        ports = "clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0"
+        cell["source"] = source.replace(
+            'LocalContainerManager("dashboard")', f'LocalContainerManager("browser-tests", {ports})'
+        )
+    if more:
+        cells.append({**cells[-1], "cell_type": "code", "id": "more", "source": more, "outputs": [],
+                      "execution_count": None, "metadata": {}})  # fmt: skip
+    (folder / NAME).write_text(json.dumps({**notebook, "cells": cells}))
+
+
+@pytest.fixture(scope="module", params=["lab", "notebook"])
+def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotebookPage]:
+    """The tutorial after all its cells have run, in one interface; its cluster is stopped afterwards."""
+    interface: Interface = request.param
+    folder = tmp_path_factory.mktemp(interface)
+    write_tutorial(folder)
+    with running_jupyter(folder, interface) as server, open_notebook(server, NAME) as page:
+        page.run_all()
+        yield page
+        page.evaluate("str(conn.stop_all())")
+
+
+def panel(page: NotebookPage) -> Locator:
+    return page.page.locator(".cl-panel").first
+
+
+def show(page: NotebookPage, tab: str) -> Locator:
+    """Open a tab, and return the panel in it."""
+    panel(page).get_by_role("tab", name=tab, exact=True).click()
+    return panel(page).locator(f".cl-{tab.lower().replace(' ', '-')}").first
+
+
+def choose(where: Locator, name: str, label: str) -> None:
+    where.locator(f".{name} select").select_option(label=label)
+
+
+def test_applications_are_shown_and_linked(tutorial: NotebookPage) -> None:
+    applications = show(tutorial, "Applications")
+    row = applications.locator("tr", has_text="handwriting")
+    expect(row).to_contain_text("not linked", timeout=WAIT_MS)
+    choose(applications, "cl-application", "handwriting")
+    choose(applications, "cl-link-model", "digits")
+    applications.locator("button.cl-link").click()
+    expect(row).to_contain_text("digits:2", timeout=WAIT_MS)
+    assert tutorial.evaluate("conn.get_linked_models('handwriting')") == ["digits"]
+    # What takes something away asks first.
+    choose(applications, "cl-application", "handwriting")
+    applications.locator("button.cl-unlink").click()
+    applications.locator("button.cl-no").click()
+    assert tutorial.evaluate("conn.get_linked_models('handwriting')") == ["digits"]
+    applications.locator("button.cl-unlink").click()
+    applications.locator("button.cl-yes").click()
+    expect(row).to_contain_text("not linked", timeout=WAIT_MS)
+    assert tutorial.evaluate("conn.get_linked_models('handwriting')") == []
+
+
+def test_a_model_is_rolled_back_and_gets_replicas(tutorial: NotebookPage) -> None:
+    models = show(tutorial, "Models")
+    models.locator("button.cl-rollback").click(timeout=WAIT_MS)
+    expect(models.locator("tr", has_text="current")).to_contain_text("1", timeout=WAIT_MS)
+    expect(models.locator(".cl-outcome")).to_contain_text("Version 1 of digits is current", timeout=WAIT_MS)
+    assert tutorial.evaluate("conn.get_current_model_version('digits')") == "1"
+    choose(models, "cl-version", "1 (current)")
+    models.locator(".cl-replicas input").fill("2")
+    models.locator(".cl-replicas input").press("Tab")
+    models.locator("button.cl-set-replicas").click()
+    expect(models.locator("tr", has_text="current")).to_contain_text("2 / 2", timeout=WAIT_MS)
+    assert tutorial.evaluate("conn.get_num_replicas('digits', 1)") == 2
+    models.locator("button.cl-logs").click()
+    expect(models.locator(".cl-log pre")).to_contain_text("digits_1", timeout=WAIT_MS)
+
+
+def test_a_stop_asks_first(tutorial: NotebookPage) -> None:
+    models = show(tutorial, "Models")
+    choose(models, "cl-version", "2")
+    models.locator("button.cl-stop-version").click(timeout=WAIT_MS)
+    expect(models.locator(".cl-question")).to_contain_text("Stop and unregister digits:2?")
+    models.locator("button.cl-yes").click()
+    expect(models.locator(".cl-outcome")).to_contain_text("digits:2 is stopped", timeout=WAIT_MS)
+    expect(models.locator("table tbody tr")).to_have_count(1, timeout=WAIT_MS)
+    assert tutorial.evaluate("conn.get_all_models()") == ["digits:1"]
+
+
+def test_a_query_is_sent(tutorial: NotebookPage) -> None:
+    query = show(tutorial, "Try a query")
+    choose(query, "cl-try-application", "digits")
+    query.locator(".cl-input textarea").fill("X[1500]")
+    query.locator("button.cl-send").click()
+    expected = tutorial.evaluate("str(conn.predict('digits', X[1500]).output)")
+    expect(query.locator(".cl-output")).to_have_text(expected, timeout=WAIT_MS)
+    expect(query.locator("pre").first).to_contain_text("curl")
+    # A bad input is refused by name.
+    query.locator(".cl-input textarea").fill("[1, 'two']")
+    query.locator("button.cl-send").click()
+    expect(query.locator(".cl-outcome [role=alert]")).to_contain_text("InvalidInputError", timeout=WAIT_MS)
+
+
+def test_metrics_are_drawn_and_events_listed(tutorial: NotebookPage) -> None:
+    metrics = show(tutorial, "Metrics")
+    expect(metrics.locator("canvas").first).to_be_visible(timeout=WAIT_MS)
+    expect(metrics.locator(".cl-chart-head").first).to_contain_text("SLO 100")
+    events = show(tutorial, "Events")
+    expect(events).to_contain_text("model digits was rolled back from version 2 to 1", timeout=WAIT_MS)
+    expect(events).to_contain_text("version digits:2 was stopped")
+
+
+def test_updates_go_on_while_a_cell_runs(tutorial: NotebookPage) -> None:
+    clock = panel(tutorial).locator(".cl-clock")
+    tutorial.page.evaluate(
+        """(code) => { window.clipperDone = false;
+            window.jupyterapp.shell.currentWidget.sessionContext.session.kernel
+                .requestExecute({ code }).done.then(() => { window.clipperDone = true; }); }""",
+        LONG_CELL,
+    )
+    seen = set()
+    wait_until(lambda: seen.add(clock.inner_text()) or len(seen) >= 5, 30, "the panel is painted five times")
+    assert tutorial.page.evaluate("window.clipperDone") is False
+    expect(panel(tutorial).locator(".cl-stale-banner")).to_be_hidden()
+    tutorial.page.wait_for_function("window.clipperDone")
+
+
+def test_no_request_leaves_the_machine_and_no_script_fails(tutorial: NotebookPage) -> None:
+    assert tutorial.requests_elsewhere == []
+    assert tutorial.errors == []
+
+
+def test_a_saved_notebook_shows_the_last_state(tutorial: NotebookPage, tmp_path: Path) -> None:
+    show(tutorial, "Models")
+    wait_until(lambda: "version digits:2 was stopped" in _snapshot(tutorial), 40, "the snapshot is brought up to date")
+    saved = tutorial.server.folder / NAME
+    exported = tmp_path / "exported.html"
+    subprocess.run(
+        [sys.executable, "-m", "jupyter", "nbconvert", "--to", "html", f"--output={exported}", str(saved)],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    text = exported.read_text()
+    assert "Cluster “browser-tests”, as of" in text.replace("</strong>", "").replace("<strong>", "")
+    assert "not linked" in text
+    assert "Error displaying widget" not in text
+    # Opened again, with a kernel that knows nothing of it.
+    cold = "cold.ipynb"
+    (tutorial.server.folder / cold).write_text(saved.read_text())
+    with_page = NotebookPage(tutorial.page.context.new_page(), tutorial.server, cold)
+    with_page.open()
+    expect(with_page.page.locator("[id^=cl-snapshot]")).to_contain_text("as of")
+    assert "Error displaying widget" not in with_page.page.content()
+    with_page.page.close()
+
+
+def _snapshot(page: NotebookPage) -> str:
+    page.save()
+    cells: list[dict[str, Any]] = json.loads((page.server.folder / NAME).read_text())["cells"]
+    html = [
+        "".join(output["data"].get("text/html", ""))
+        for cell in cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    ]
+    return next(text for text in html if "cl-snapshot" in text)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_panel_is_accessible(theme: str, tmp_path: Path) -> None:
+    write_tutorial(tmp_path)
+    with running_jupyter(tmp_path, "lab", theme) as server, open_notebook(server, NAME, width=1100) as page:
+        page.run_all()
+        try:
+            for tab in TABS:
+                show(page, tab)
+                page.page.wait_for_timeout(1500)
+                found = Axe().run(
+                    page.page, context=".cl-panel", options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}
+                )
+                assert found.violations_count == 0, f"{tab}: {found.generate_report()}"
+                assert page.page.evaluate("document.querySelector('.cl-panel').scrollWidth <= 800"), tab
+        finally:
+            page.evaluate("str(conn.stop_all())")
+
+
+def test_after_a_restart_of_the_kernel_it_says_that_it_is_stale(tmp_path: Path) -> None:
+    write_tutorial(tmp_path)
+    with running_jupyter(tmp_path, "lab") as server, open_notebook(server, NAME) as page:
+        page.run_all()
+        panel(page).scroll_into_view_if_needed()
+        expect(panel(page).locator(".cl-stale-banner")).to_be_hidden()
+        page.evaluate("str(conn.stop_all())")
+        page.restart_kernel()
+        expect(panel(page).locator(".cl-stale-banner")).to_contain_text("Stale", timeout=WAIT_MS)
+        assert "cl-stale" in str(panel(page).get_attribute("class"))

@@ -1,0 +1,1 @@
+"""The panels, apart from the page."""

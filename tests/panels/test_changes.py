@@ -1,0 +1,58 @@
+"""What is told of two looks at a cluster."""
+
+from __future__ import annotations
+
+import pytest
+
+from clipper_nb.panels.changes import Event, find_events
+from clipper_nb.panels.cluster_state import ClusterState
+from clipper_nb.panels.history import Traffic
+from tests.panels.states import application, cluster, version
+
+GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
+LATE = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.03, defaults={})
+
+
+def test_the_first_look_tells_of_the_deploys_before_it() -> None:
+    now = cluster(application(), version("2", at=20.0), version("1", at=10.0, is_current=False))
+    assert find_events(ClusterState("tests"), now, 100.0) == [
+        Event(10.0, "ok", "version net:1 was deployed"),
+        Event(20.0, "ok", "version net:2 was deployed"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (cluster(application()), cluster(application()), []),
+        (cluster(), cluster(application()),
+         [("ok", "application digits was registered"), ("ok", "application digits was linked to net")]),
+        (cluster(application()), cluster(), [("warning", "application digits was unregistered")]),
+        (cluster(application()), cluster(application(linked_model=None)),
+         [("warning", "application digits was unlinked from net"), ("warning", "application digits: not linked")]),
+        (cluster(application(traffic=GOOD)), cluster(application(traffic=LATE)),
+         [("warning", "application digits: p99 over SLO")]),
+        (cluster(application(traffic=LATE)), cluster(application(traffic=GOOD)),
+         [("ok", "application digits: SLO met again")]),
+        (cluster(version("1")), cluster(version("1", is_current=False), version("2", at=2.0)),
+         [("ok", "version net:2 was deployed"), ("ok", "model net was switched from version 1 to 2")]),
+        (cluster(version("1", is_current=False), version("2", at=2.0)),
+         cluster(version("1"), version("2", at=2.0, is_current=False)),
+         [("ok", "model net was rolled back from version 2 to 1")]),
+        (cluster(version("1")), cluster(), [("warning", "version net:1 was stopped")]),
+        (cluster(version(wanted=2)), cluster(version(wanted=2, num_connected=1)),
+         [("warning", "net:1 has 1 of 2 replicas ready, had 2")]),
+        (cluster(version(wanted=1)), cluster(version(wanted=3)), [("ok", "net:1 has 3 of 3 replicas ready, had 1")]),
+        (cluster(version(wanted=3)), cluster(version(wanted=1)), [("ok", "net:1 has 1 of 1 replicas ready, had 3")]),
+        (cluster(version()), cluster(version(num_exits=1)), [("bad", "a replica of net:1 ended and is started again")]),
+    ],
+)  # fmt: skip
+def test_what_changed(before: ClusterState, now: ClusterState, expected: list[tuple[str, str]]) -> None:
+    assert find_events(before, now, 7.0) == [Event(7.0, level, text) for level, text in expected]  # type: ignore[arg-type]
+
+
+def test_a_cluster_out_of_reach_is_told_once_and_its_return() -> None:
+    well, away = cluster(version()), cluster(version(), problem="it is away")
+    assert find_events(well, away, 1.0) == [Event(1.0, "bad", "it is away")]
+    assert find_events(away, away, 2.0) == []
+    assert find_events(away, well, 3.0) == [Event(3.0, "ok", "the cluster answers again")]

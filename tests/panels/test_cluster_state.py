@@ -1,0 +1,55 @@
+"""How applications and versions are said to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from clipper_nb.panels.cluster_state import ApplicationState, VersionState
+from clipper_nb.panels.history import Traffic
+from tests.panels.states import application, cluster, version
+
+GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
+
+
+@pytest.mark.parametrize(
+    ("state", "level", "text"),
+    [
+        (application(linked_model=None, traffic=GOOD), "warning", "not linked"),
+        (application(), "idle", "no queries"),
+        (application(traffic=GOOD), "ok", "SLO met"),
+        (application(traffic=Traffic(10, 0.001, 0.03, {})), "warning", "p99 over SLO"),
+        (application(traffic=Traffic(10, 0.001, 0.01, {"model_error": 0.02})), "warning", "2% defaults"),
+        (application(traffic=Traffic(10, 0.001, 0.01, {"model_error": 0.4, "not_linked": 0.2})), "bad", "60% defaults"),
+    ],
+)
+def test_an_application(state: ApplicationState, level: str, text: str) -> None:
+    assert (state.status.level, state.status.text) == (level, text)
+
+
+@pytest.mark.parametrize(
+    ("state", "level", "text"),
+    [
+        (version(), "ok", "ready"),
+        (version(wanted=3, num_connected=2), "warning", "2 of 3 ready"),
+        (version(wanted=2, num_connected=1, num_exits=4), "bad", "1 of 2, restarting"),
+        (version(num_exits=4), "ok", "ready"),
+        (version(wanted=0), "bad", "no replica"),
+        (version(wanted=0, is_current=False), "idle", "stopped"),
+        (version(wanted=0, num_connected=2, is_containerless=True), "ok", "ready"),
+        (version(traffic=Traffic(errors_per_s=1.0)), "warning", "model errors"),
+    ],
+)
+def test_a_version(state: VersionState, level: str, text: str) -> None:
+    assert (state.status.level, state.status.text) == (level, text)
+
+
+def test_a_cluster_finds_what_belongs_together() -> None:
+    state = cluster(application(), version("2", at=2.0), version("1", at=1.0, is_current=False, wanted=0))
+    assert state.model_names == ["net"]
+    assert [found.version for found in state.versions_of("net")] == ["2", "1"]
+    current = state.current_version("net")
+    assert current is not None
+    assert current.model_id == "net:2"
+    assert state.current_version("other") is None
+    assert state.application("digits") is not None
+    assert state.worst == {"idle": 2, "ok": 1}

@@ -1,0 +1,57 @@
+"""What the panels read of the query frontend's metrics is what Prometheus' own parser reads."""
+
+from __future__ import annotations
+
+from prometheus_client import generate_latest
+
+from clipper_nb.metrics_report import parse_metrics
+from clipper_nb.panels.counts import parse_counts
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
+
+
+def _metrics() -> QueryFrontendMetrics:
+    metrics = QueryFrontendMetrics()
+    application = metrics.application("digits", slo_s=0.02)
+    metrics.application("quiet", slo_s=0.1)
+    application.query_answered(0.004, None)
+    application.query_answered(0.021, "model_too_slow")
+    version = metrics.model(ModelId("net", "1.0-rc"))
+    version.batch_answered(3, 0.002)
+    version.batch_answered(5, 0.008)
+    version.batch_failed(2)
+    version.num_cache_hits, version.num_cache_misses = 7, 8
+    metrics.registry.register(LiveValues(lambda: [(ModelId("net", "1.0-rc"), 4, 2)], lambda: (0, 0, 0)))
+    return metrics
+
+
+def test_every_series_that_is_shown_is_read() -> None:
+    counts = parse_counts(generate_latest(_metrics().registry).decode())
+    assert list(counts.applications) == ["digits", "quiet"]
+    digits, net = counts.applications["digits"], counts.versions["net:1.0-rc"]
+    assert digits.values == {"queries_total": 2}
+    assert digits.defaults["model_too_slow"] == 1
+    assert sum(digits.defaults.values()) == 1
+    assert net.values == {
+        "predictions_total": 8, "errors_total": 2, "cache_hits_total": 7, "cache_misses_total": 8, "batch_size_sum": 8,
+        "batch_size_count": 2, "queue_length": 4,
+    }  # fmt: skip
+    assert digits.buckets["latency_seconds"][-1] == (float("inf"), 2)
+    assert [bound for bound, _ in net.buckets["batch_latency_seconds"]] == sorted(
+        bound for bound, _ in net.buckets["batch_latency_seconds"]
+    )
+
+
+def test_it_agrees_with_the_parser_of_prometheus() -> None:
+    text = generate_latest(_metrics().registry).decode()
+    report, counts = parse_metrics(text), parse_counts(text)
+    for series in report["clipper_app_queries_total"]:
+        assert counts.applications[series["labels"]["app"]].values["queries_total"] == series["value"]
+    for series in report["clipper_model_batch_latency_seconds"]:
+        labels = series["labels"]
+        buckets = counts.versions[f"{labels['model']}:{labels['version']}"].buckets["batch_latency_seconds"]
+        assert buckets[-1][1] == series["count"]
+
+
+def test_no_text_is_no_series() -> None:
+    assert parse_counts("").applications == {}

@@ -1,21 +1,18 @@
 """Every metric of the query frontend, defined once; base units, and series that go away with what they name.
 
-Counted in plain numbers, on the event loop's one thread: counting must cost nothing beside a query. Prometheus' own
-classes only write them down when somebody asks.
+Counted in plain numbers, on the event loop's one thread: counting must cost nothing beside a query. They become text
+only when somebody asks.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS
+from clipper_nb.runtime.exposition import Family, format_bound, format_labels
 
 _LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
@@ -28,24 +25,27 @@ _BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 class _Distribution:
     """How many observations fell into each bucket, and their sum."""
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    __slots__ = ("_bounds", "_bucket_labels", "_counts", "_labels", "_sum")
 
-    def __init__(self, bounds: Sequence[float]) -> None:
+    def __init__(self, bounds: Sequence[float], labels: str) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
+        self._labels = labels
+        self._bucket_labels = [f'{labels},le="{format_bound(bound)}"' for bound in (*bounds, float("inf"))]
 
     def observe(self, value: float) -> None:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
-    def add_to(self, family: HistogramMetricFamily, labels: Sequence[str]) -> None:
-        buckets: list[tuple[str, float]] = []
-        total = 0
-        for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
-            total += count
-            buckets.append((floatToGoString(bound), total))  # type: ignore[no-untyped-call]
-        family.add_metric(labels, buckets, sum_value=self._sum)
+    def add_to(self, family: Family) -> None:
+        counts = list(accumulate(self._counts))
+        bucket = f"{family.name}_bucket"
+        family.samples += [
+            (bucket, labels, float(count)) for labels, count in zip(self._bucket_labels, counts, strict=True)
+        ]
+        family.samples.append((f"{family.name}_count", self._labels, float(counts[-1])))
+        family.samples.append((f"{family.name}_sum", self._labels, self._sum))
 
 
 class ApplicationMetrics:
@@ -53,17 +53,20 @@ class ApplicationMetrics:
 
     Parameters
     ----------
+    name : str
     slo_s : float
         What its answers are late against.
     """
 
-    def __init__(self, slo_s: float) -> None:
+    def __init__(self, name: str, slo_s: float) -> None:
         self._slo_s = slo_s
+        self.labels = format_labels({"app": name})
+        self.default_labels = {reason: format_labels({"app": name, "reason": reason}) for reason in DEFAULT_REASONS}
         self.num_queries = 0
         self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
         self.num_bad_requests = 0
-        self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
-        self.lateness_s = _Distribution(_LATENESS_BUCKETS_S)
+        self.latency_s = _Distribution(_LATENCY_BUCKETS_S, self.labels)
+        self.lateness_s = _Distribution(_LATENESS_BUCKETS_S, self.labels)
 
     def query_answered(self, latency_s: float, reason: str | None) -> None:
         """Count an answer; *reason* is why it was the default output, or ``None``."""
@@ -77,14 +80,15 @@ class ApplicationMetrics:
 class ModelMetrics:
     """The series of one model version; a ``BatchObserver``."""
 
-    def __init__(self) -> None:
+    def __init__(self, model_id: ModelId) -> None:
+        self.labels = _model_labels(model_id)
         self.num_predictions = 0
         self.num_errors = 0
         self.num_lost = 0
         self.num_cache_hits = 0
         self.num_cache_misses = 0
-        self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS)
-        self.batch_latency_s = _Distribution(_LATENCY_BUCKETS_S)
+        self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS, self.labels)
+        self.batch_latency_s = _Distribution(_LATENCY_BUCKETS_S, self.labels)
 
     def batch_answered(self, size: int, latency_s: float) -> None:
         """Count a batch that was answered."""
@@ -101,18 +105,17 @@ class ModelMetrics:
         self.num_lost += size
 
 
-class QueryFrontendMetrics(Collector):
+class QueryFrontendMetrics:
     """The query frontend's metrics: the series of each application and model version that it serves."""
 
     def __init__(self) -> None:
         self._applications: dict[str, ApplicationMetrics] = {}
         self._models: dict[ModelId, ModelMetrics] = {}
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
+        self._gauges: list[Callable[[], list[Family]]] = []
 
     def application(self, name: str, slo_s: float) -> ApplicationMetrics:
         """Return the series of one application, which begin now; its answers are late after *slo_s*."""
-        metrics = self._applications[name] = ApplicationMetrics(slo_s)
+        metrics = self._applications[name] = ApplicationMetrics(name, slo_s)
         return metrics
 
     def forget_application(self, name: str) -> None:
@@ -121,86 +124,91 @@ class QueryFrontendMetrics(Collector):
 
     def model(self, model_id: ModelId) -> ModelMetrics:
         """Return the series of one model version, which begin now."""
-        metrics = self._models[model_id] = ModelMetrics()
+        metrics = self._models[model_id] = ModelMetrics(model_id)
         return metrics
 
     def forget_model(self, model_id: ModelId) -> None:
         """Remove a model version's series."""
         del self._models[model_id]
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield every counter and histogram as it stands."""
-        yield from self._collect_applications()
-        yield from self._collect_models()
+    def show_gauges(self, read: Callable[[], list[Family]]) -> None:
+        """Show also what *read* finds when somebody asks."""
+        self._gauges.append(read)
 
-    def _collect_applications(self) -> Iterator[Metric]:
-        queries = CounterMetricFamily("clipper_app_queries", "Queries answered", labels=["app"])
-        defaults = CounterMetricFamily(
-            "clipper_app_default_outputs", "Queries answered with the default output", labels=["app", "reason"]
+    def families(self) -> list[Family]:
+        """Return every metric as it stands."""
+        return [
+            *self._application_families(),
+            *self._model_families(),
+            *(family for read in self._gauges for family in read()),
+        ]
+
+    def _application_families(self) -> list[Family]:
+        queries = Family("clipper_app_queries_total", "Queries answered", "counter", [])
+        defaults = Family(
+            "clipper_app_default_outputs_total", "Queries answered with the default output", "counter", []
         )
-        bad_requests = CounterMetricFamily("clipper_app_bad_requests", "Requests refused", labels=["app"])
-        latency = HistogramMetricFamily(
-            "clipper_app_latency_seconds", "From the arrival of a query to its answer", labels=["app"]
+        bad_requests = Family("clipper_app_bad_requests_total", "Requests refused", "counter", [])
+        latency = Family("clipper_app_latency_seconds", "From the arrival of a query to its answer", "histogram", [])
+        lateness = Family(
+            "clipper_app_lateness_seconds", "By how much an answer missed the SLO; 0 when it met it", "histogram", []
         )
-        lateness = HistogramMetricFamily(
-            "clipper_app_lateness_seconds", "By how much an answer missed the SLO; 0 when it met it", labels=["app"]
-        )
-        for name, metrics in self._applications.items():
-            queries.add_metric([name], metrics.num_queries)
+        for metrics in self._applications.values():
+            _add(queries, metrics.labels, metrics.num_queries)
             for reason, count in metrics.num_defaults.items():
-                defaults.add_metric([name, reason], count)
-            bad_requests.add_metric([name], metrics.num_bad_requests)
-            metrics.latency_s.add_to(latency, [name])
-            metrics.lateness_s.add_to(lateness, [name])
-        yield from (queries, defaults, bad_requests, latency, lateness)
+                _add(defaults, metrics.default_labels[reason], count)
+            _add(bad_requests, metrics.labels, metrics.num_bad_requests)
+            metrics.latency_s.add_to(latency)
+            metrics.lateness_s.add_to(lateness)
+        return [queries, defaults, bad_requests, latency, lateness]
 
-    def _collect_models(self) -> Iterator[Metric]:
-        labels = ["model", "version"]
-        predictions = CounterMetricFamily("clipper_model_predictions", "Inputs predicted", labels=labels)
-        errors = CounterMetricFamily("clipper_model_errors", "Inputs the model failed on", labels=labels)
-        lost = CounterMetricFamily("clipper_model_lost", "Inputs lost with their replica", labels=labels)
-        hits = CounterMetricFamily("clipper_model_cache_hits", "Inputs found in the cache", labels=labels)
-        misses = CounterMetricFamily("clipper_model_cache_misses", "Inputs not found there", labels=labels)
-        sizes = HistogramMetricFamily("clipper_model_batch_size", "Inputs per batch", labels=labels)
-        latency = HistogramMetricFamily(
-            "clipper_model_batch_latency_seconds", "From sending a batch to its answer", labels=labels
-        )
-        for model_id, metrics in self._models.items():
-            for family, count in (
-                (predictions, metrics.num_predictions),
-                (errors, metrics.num_errors),
-                (lost, metrics.num_lost),
-                (hits, metrics.num_cache_hits),
-                (misses, metrics.num_cache_misses),
-            ):
-                family.add_metric(list(model_id), count)
-            metrics.batch_size.add_to(sizes, list(model_id))
-            metrics.batch_latency_s.add_to(latency, list(model_id))
-        yield from (predictions, errors, lost, hits, misses, sizes, latency)
+    def _model_families(self) -> list[Family]:
+        predictions = Family("clipper_model_predictions_total", "Inputs predicted", "counter", [])
+        errors = Family("clipper_model_errors_total", "Inputs the model failed on", "counter", [])
+        lost = Family("clipper_model_lost_total", "Inputs lost with their replica", "counter", [])
+        hits = Family("clipper_model_cache_hits_total", "Inputs found in the cache", "counter", [])
+        misses = Family("clipper_model_cache_misses_total", "Inputs not found there", "counter", [])
+        sizes = Family("clipper_model_batch_size", "Inputs per batch", "histogram", [])
+        latency = Family("clipper_model_batch_latency_seconds", "From sending a batch to its answer", "histogram", [])
+        for metrics in self._models.values():
+            _add(predictions, metrics.labels, metrics.num_predictions)
+            _add(errors, metrics.labels, metrics.num_errors)
+            _add(lost, metrics.labels, metrics.num_lost)
+            _add(hits, metrics.labels, metrics.num_cache_hits)
+            _add(misses, metrics.labels, metrics.num_cache_misses)
+            metrics.batch_size.add_to(sizes)
+            metrics.batch_latency_s.add_to(latency)
+        return [predictions, errors, lost, hits, misses, sizes, latency]
 
 
-class LiveValues(Collector):
-    """Gauges that are read when somebody asks: queue lengths, replicas, the cache."""
+def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, int, int]) -> list[Family]:
+    """Return what is read when somebody asks.
 
-    def __init__(
-        self,
-        models: Callable[[], Iterable[tuple[ModelId, int, int]]],
-        cache: Callable[[], tuple[int, int, int]],
-    ) -> None:
-        self._models = models
-        self._cache = cache
+    Parameters
+    ----------
+    models : iterable of (ModelId, int, int)
+        Each version's queue length and number of connected replicas.
+    cache : (int, int, int)
+        The cache's size in bytes, its entries, and how many made room for others.
+    """
+    queue_length = Family("clipper_model_queue_length", "Inputs that wait for a replica", "gauge", [])
+    replicas = Family("clipper_model_replicas", "Connected replicas", "gauge", [])
+    for model_id, length, num_replicas in models:
+        labels = _model_labels(model_id)
+        _add(queue_length, labels, length)
+        _add(replicas, labels, num_replicas)
+    size_bytes = Family("clipper_cache_size_bytes", "Inputs and outputs in the cache", "gauge", [])
+    entries = Family("clipper_cache_entries", "Outputs in the cache", "gauge", [])
+    evictions = Family("clipper_cache_evictions_total", "Outputs that made room for others", "counter", [])
+    families = [size_bytes, entries, evictions]
+    for family, value in zip(families, cache, strict=True):
+        _add(family, "", value)
+    return [queue_length, replicas, *families]
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield the gauges as they stand."""
-        labels = ["model", "version"]
-        queue_length = GaugeMetricFamily("clipper_model_queue_length", "Inputs that wait for a replica", labels=labels)
-        replicas = GaugeMetricFamily("clipper_model_replicas", "Connected replicas", labels=labels)
-        for model_id, length, num_replicas in self._models():
-            queue_length.add_metric(list(model_id), length)
-            replicas.add_metric(list(model_id), num_replicas)
-        yield queue_length
-        yield replicas
-        size_bytes, entries, evictions = self._cache()
-        yield GaugeMetricFamily("clipper_cache_size_bytes", "Inputs and outputs in the cache", value=size_bytes)
-        yield GaugeMetricFamily("clipper_cache_entries", "Outputs in the cache", value=entries)
-        yield CounterMetricFamily("clipper_cache_evictions", "Outputs that made room for others", value=evictions)
+
+def _model_labels(model_id: ModelId) -> str:
+    return format_labels({"model": model_id.name, "version": model_id.version})
+
+
+def _add(family: Family, labels: str, value: float) -> None:
+    family.samples.append((family.name, labels, float(value)))

@@ -6,25 +6,14 @@ again is a further part of the sum, so that no counter ever goes back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
-from prometheus_client.core import Metric
-from prometheus_client.registry import Collector
+
+from clipper_nb.runtime.exposition import Family
 
 _NOT_ADDED = frozenset({"clipper_model_replicas"})
 """Every replica serves all frontends, so the fewest that one of them has is how many there are."""
-
-_Labels = dict[str, str]
-
-
-class Family(msgspec.Struct, array_like=True):
-    """One metric: its samples as name, labels and value."""
-
-    name: str
-    documentation: str
-    type: str
-    samples: list[tuple[str, _Labels, float]]
 
 
 class Snapshot(msgspec.Struct, array_like=True):
@@ -49,19 +38,12 @@ def decode_snapshot(text: bytes) -> Snapshot | None:
         return None
 
 
-def take_snapshot(metrics: Iterable[Metric]) -> Snapshot:
-    """Return metrics as they stand."""
-    return Snapshot(
-        [Family(m.name, m.documentation, m.type, [(s.name, s.labels, s.value) for s in m.samples]) for m in metrics]
-    )
-
-
 def only_what_counts(base: Snapshot, live: Snapshot) -> Snapshot:
     """Return the counters and histograms of *base* whose series *live* has too: others went with what they name."""
-    known = {_key(name, labels) for family in live.families for name, labels, _ in family.samples}
+    known = {(name, labels) for family in live.families for name, labels, _ in family.samples}
     return Snapshot(
         [
-            Family(f.name, f.documentation, f.type, [s for s in f.samples if _key(s[0], s[1]) in known])
+            Family(f.name, f.documentation, f.type, [s for s in f.samples if s[:2] in known])
             for f in base.families
             if f.type in ("counter", "histogram")
         ]
@@ -71,12 +53,12 @@ def only_what_counts(base: Snapshot, live: Snapshot) -> Snapshot:
 def add_up(snapshots: Sequence[Snapshot]) -> Snapshot:
     """Return the sum of what several frontends have counted; the order is that of the first that has a series."""
     families: dict[str, Family] = {}
-    values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = {}
+    values: dict[tuple[str, str], float] = {}
     for snapshot in snapshots:
         for family in snapshot.families:
             total = families.setdefault(family.name, Family(family.name, family.documentation, family.type, []))
             for name, labels, value in family.samples:
-                key = _key(name, labels)
+                key = name, labels
                 if key not in values:
                     values[key] = value
                     total.samples.append((name, labels, 0.0))
@@ -85,24 +67,5 @@ def add_up(snapshots: Sequence[Snapshot]) -> Snapshot:
                 else:
                     values[key] += value
     for family in families.values():
-        family.samples = [(name, labels, values[_key(name, labels)]) for name, labels, _ in family.samples]
+        family.samples = [(name, labels, values[name, labels]) for name, labels, _ in family.samples]
     return Snapshot(list(families.values()))
-
-
-def _key(name: str, labels: _Labels) -> tuple[str, tuple[tuple[str, str], ...]]:
-    return name, tuple(sorted(labels.items()))
-
-
-class SnapshotCollector(Collector):
-    """Shows a snapshot as Prometheus' own metrics."""
-
-    def __init__(self, snapshot: Snapshot) -> None:
-        self._snapshot = snapshot
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the metrics."""
-        for family in self._snapshot.families:
-            metric = Metric(family.name, family.documentation, family.type)
-            for name, labels, value in family.samples:
-                metric.add_sample(name, labels, value)
-            yield metric

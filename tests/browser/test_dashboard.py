@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.support.jupyter import Interface, NotebookPage, open_notebook, running_jupyter, wait_until
 
@@ -41,12 +41,14 @@ def write_tutorial(folder: Path, *, more: str = "") -> None:
 
 
 @pytest.fixture(scope="module", params=["lab", "notebook"])
-def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotebookPage]:
+def tutorial(
+    request: pytest.FixtureRequest, chromium: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NotebookPage]:
     """The tutorial after all its cells have run, in one interface; its cluster is stopped afterwards."""
     interface: Interface = request.param
     folder = tmp_path_factory.mktemp(interface)
     write_tutorial(folder)
-    with running_jupyter(folder, interface) as server, open_notebook(server, NAME) as page:
+    with running_jupyter(folder, interface) as server, open_notebook(chromium, server, NAME) as page:
         page.run_all()
         yield page
         page.evaluate("str(conn.stop_all())")
@@ -192,9 +194,9 @@ def _snapshot(page: NotebookPage) -> str:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_panel_is_accessible(theme: str, tmp_path: Path) -> None:
+def test_every_panel_is_accessible(theme: str, chromium: Browser, tmp_path: Path) -> None:
     write_tutorial(tmp_path)
-    with running_jupyter(tmp_path, "lab", theme) as server, open_notebook(server, NAME, width=1100) as page:
+    with running_jupyter(tmp_path, "lab", theme) as server, open_notebook(chromium, server, NAME, width=1100) as page:
         page.run_all()
         try:
             for tab in TABS:
@@ -209,9 +211,9 @@ def test_every_panel_is_accessible(theme: str, tmp_path: Path) -> None:
             page.evaluate("str(conn.stop_all())")
 
 
-def test_after_a_restart_of_the_kernel_it_says_that_it_is_stale(tmp_path: Path) -> None:
+def test_after_a_restart_of_the_kernel_it_says_that_it_is_stale(chromium: Browser, tmp_path: Path) -> None:
     write_tutorial(tmp_path)
-    with running_jupyter(tmp_path, "lab") as server, open_notebook(server, NAME) as page:
+    with running_jupyter(tmp_path, "lab") as server, open_notebook(chromium, server, NAME) as page:
         page.run_all()
         panel(page).scroll_into_view_if_needed()
         expect(panel(page).locator(".cl-stale-banner")).to_be_hidden()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import generate_latest
-
 from clipper_nb.metrics_report import parse_metrics
 from clipper_nb.panels.counts import parse_counts
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
+from clipper_nb.runtime.exposition import format_families
+from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 
 
 def _metrics() -> QueryFrontendMetrics:
@@ -21,12 +20,12 @@ def _metrics() -> QueryFrontendMetrics:
     version.batch_answered(5, 0.008)
     version.batch_failed(2)
     version.num_cache_hits, version.num_cache_misses = 7, 8
-    metrics.registry.register(LiveValues(lambda: [(ModelId("net", "1.0-rc"), 4, 2)], lambda: (0, 0, 0)))
+    metrics.show_gauges(lambda: make_gauges([(ModelId("net", "1.0-rc"), 4, 2)], (0, 0, 0)))
     return metrics
 
 
 def test_every_series_that_is_shown_is_read() -> None:
-    counts = parse_counts(generate_latest(_metrics().registry).decode())
+    counts = parse_counts(format_families(_metrics().families()).decode())
     assert list(counts.applications) == ["digits", "quiet"]
     digits, net = counts.applications["digits"], counts.versions["net:1.0-rc"]
     assert digits.values == {"queries_total": 2}
@@ -43,7 +42,7 @@ def test_every_series_that_is_shown_is_read() -> None:
 
 
 def test_it_agrees_with_the_parser_of_prometheus() -> None:
-    text = generate_latest(_metrics().registry).decode()
+    text = format_families(_metrics().families()).decode()
     report, counts = parse_metrics(text), parse_counts(text)
     for series in report["clipper_app_queries_total"]:
         assert counts.applications[series["labels"]["app"]].values["queries_total"] == series["value"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jupyter_client import BlockingKernelClient
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 Interface = Literal["lab", "notebook"]
 
@@ -76,7 +77,7 @@ class JupyterServer:
             client.stop_channels()
         result = message["content"]["user_expressions"]["result"]
         assert result["status"] == "ok", result
-        return json.loads(_literal(result["data"]["text/plain"]))
+        return json.loads(ast.literal_eval(result["data"]["text/plain"]))
 
     def command(self) -> list[str]:
         """Return what starts it."""
@@ -193,17 +194,28 @@ class NotebookPage:
 
 
 @contextlib.contextmanager
-def open_notebook(server: JupyterServer, notebook: str, *, width: int = 1280) -> Iterator[NotebookPage]:
-    """Give a notebook that is open in Chromium."""
+def running_chromium() -> Iterator[Browser]:
+    """Give a browser; there can be one at a time."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=_find_chromium(), headless=True, args=_CHROMIUM)
         try:
-            context = browser.new_context(viewport={"width": width, "height": 1000}, reduced_motion="reduce")
-            page = NotebookPage(context.new_page(), server, notebook)
-            page.open()
-            yield page
+            yield browser
         finally:
             browser.close()
+
+
+@contextlib.contextmanager
+def open_notebook(
+    browser: Browser, server: JupyterServer, notebook: str, *, width: int = 1280
+) -> Iterator[NotebookPage]:
+    """Give a notebook that is open in the browser."""
+    context = browser.new_context(viewport={"width": width, "height": 1000}, reduced_motion="reduce")
+    try:
+        page = NotebookPage(context.new_page(), server, notebook)
+        page.open()
+        yield page
+    finally:
+        context.close()
 
 
 def wait_until(is_true: Callable[[], bool], timeout_s: float, what: str) -> None:
@@ -238,10 +250,3 @@ def _free_port() -> int:
         listening.bind(("127.0.0.1", 0))
         port: int = listening.getsockname()[1]
     return port
-
-
-def _literal(text: str) -> str:
-    import ast
-
-    value: str = ast.literal_eval(text)
-    return value

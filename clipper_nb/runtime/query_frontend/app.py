@@ -14,9 +14,9 @@ from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
-from clipper_nb.runtime.http import exposition_of
+from clipper_nb.runtime.exposition import format_families
 from clipper_nb.runtime.http_server import HttpServer
-from clipper_nb.runtime.metrics import LiveValues, QueryFrontendMetrics
+from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
@@ -59,14 +59,12 @@ class QueryFrontend:
         self._view = ConfigurationView(
             store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas
         )
-        self._metrics.registry.register(LiveValues(self._model_values, self._cache_values))
+        self._metrics.show_gauges(lambda: make_gauges(self._model_values(), self._cache_values()))
         worker = settings.worker
         self._shared_metrics: SharedMetrics | None = None
-        exposition = exposition_of(self._metrics.registry)
+        exposition = self._exposition
         if worker is not None:
-            self._shared_metrics = SharedMetrics(
-                self._metrics.registry, worker.folder, worker.index, settings.num_frontends
-            )
+            self._shared_metrics = SharedMetrics(self._metrics, worker.folder, worker.index, settings.num_frontends)
             exposition = self._shared_metrics.exposition
         frontend_ports = () if worker is None else worker.rpc_ports
         self._rpc = RpcServer(settings.rpc.open_socket(), self._pool, frontend_ports=frontend_ports)
@@ -114,6 +112,9 @@ class QueryFrontend:
                     return
             await asyncio.sleep(_REPLICAS_LOOK_INTERVAL_S)
         logger.warning("serves without some replicas that other query frontends have")
+
+    async def _exposition(self) -> bytes:
+        return format_families(self._metrics.families())
 
     def _make_dispatcher(self, model_id: ModelId, batch_size: int) -> Dispatcher:
         return Dispatcher(

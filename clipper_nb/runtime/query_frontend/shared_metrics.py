@@ -12,10 +12,10 @@ import logging
 import os
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, generate_latest
-
 from clipper_nb.runtime import metrics_sum
-from clipper_nb.runtime.metrics_sum import Snapshot, SnapshotCollector
+from clipper_nb.runtime.exposition import format_families
+from clipper_nb.runtime.metrics import QueryFrontendMetrics
+from clipper_nb.runtime.metrics_sum import Snapshot
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class SharedMetrics:
 
     Parameters
     ----------
-    registry : CollectorRegistry
+    metrics : QueryFrontendMetrics
         What this frontend counts.
     folder : Path
         Common to all.
@@ -35,8 +35,8 @@ class SharedMetrics:
         Which one this is, of how many.
     """
 
-    def __init__(self, registry: CollectorRegistry, folder: Path, index: int, num_frontends: int) -> None:
-        self._registry = registry
+    def __init__(self, metrics: QueryFrontendMetrics, folder: Path, index: int, num_frontends: int) -> None:
+        self._metrics = metrics
         self._folder = folder
         self._index = index
         self._num_frontends = num_frontends
@@ -59,13 +59,12 @@ class SharedMetrics:
         """Return the sum over all frontends as Prometheus text."""
         # Always in the same order: sums of fractions depend on it, and must not seem to fall.
         reports = await asyncio.gather(*(self._ask(index) for index in range(self._num_frontends)))
-        registry = CollectorRegistry()
-        registry.register(SnapshotCollector(metrics_sum.add_up([report for report in reports if report is not None])))
-        return generate_latest(registry)
+        total = metrics_sum.add_up([report for report in reports if report is not None])
+        return format_families(total.families)
 
     def _report(self) -> Snapshot:
         """Return what this frontend has counted, in this life and before, and keep it for the next."""
-        live = metrics_sum.take_snapshot(self._registry.collect())
+        live = Snapshot(self._metrics.families())
         self._base = metrics_sum.only_what_counts(self._base, live)
         report = metrics_sum.add_up([live, self._base])
         path = self._path(self._index, "json")

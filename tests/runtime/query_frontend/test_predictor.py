@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
@@ -14,6 +15,7 @@ from clipper_nb.protocol.records import Configuration
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
+from clipper_nb.runtime.exposition import format_families
 from clipper_nb.runtime.metrics import QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor, UnknownVersionError
@@ -75,7 +77,9 @@ class Bench:
 
     def value(self, name, **labels):
         """Return a metric's value, or ``None`` when there is no such series."""
-        return self.metrics.registry.get_sample_value(name, labels)
+        text = format_families(self.metrics.families()).decode()
+        samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
 
     def _make_dispatcher(self, model_id, batch_size):
         return Dispatcher(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from clipper_nb.addresses import browser_url
+from clipper_nb.errors import InvalidRequestError
 from clipper_nb.panels.cluster_state import ClusterState, Level, Status
 from clipper_nb.panels.markup import Html, as_html, badge, format_clock, format_time
 from clipper_nb.panels.panel import Panel
@@ -56,6 +57,20 @@ class Frame:
         self._next_snapshot_s = 0.0
         self._update_snapshot: Callable[[dict[str, str]], None] | None = None
         poller.watch(self._paint)
+
+    def select(self, title: str) -> None:
+        """Show one of several panels: ``dashboard.select("Models")``.
+
+        Raises
+        ------
+        InvalidRequestError
+            There is none of that title.
+        """
+        titles = [panel.title for panel in self._panels]
+        if title not in titles:
+            raise InvalidRequestError(f"There is no panel {title!r}; there are {', '.join(titles)}.")
+        if self._tabs is not None:
+            self._tabs.selected_index = titles.index(title)
 
     def close(self) -> None:
         """Stop; what it showed last stays on the page."""

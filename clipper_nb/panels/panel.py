@@ -36,7 +36,8 @@ class Panel(ABC):
     def __init__(self, conn: ClipperConnection, poller: Poller) -> None:
         self._conn = conn
         self._poller = poller
-        self._picture = ipywidgets.HTML()
+        self._picture = ipywidgets.HTML(tabbable=True)  # it can be wider than the page, and is scrolled by keys then
+        self._picture.add_class("cl-picture")
         self._outcome = ipywidgets.HTML()
         self._outcome.add_class("cl-outcome")
         self._buttons: list[ipywidgets.Button] = []

@@ -46,6 +46,8 @@ class Poller:
     Parameters
     ----------
     conn : ClipperConnection
+    seen_lasts_s : float
+        How long it looks after somebody was last known to see a panel.
 
     Attributes
     ----------
@@ -57,8 +59,9 @@ class Poller:
     num_looks : int
     """
 
-    def __init__(self, conn: ClipperConnection) -> None:
+    def __init__(self, conn: ClipperConnection, *, seen_lasts_s: float = _SEEN_LASTS_S) -> None:
         self._conn = weakref.ref(conn)
+        self._seen_lasts_s = seen_lasts_s
         self.state = ClusterState(conn.cm.cluster_name)
         self.history = History()
         self.events: deque[Event] = deque(maxlen=_MAX_EVENTS)
@@ -93,7 +96,7 @@ class Poller:
     def seen(self) -> None:
         """Take note that somebody has a panel before their eyes."""
         was_seen = self._is_seen()
-        self._is_seen_until_s = time.monotonic() + _SEEN_LASTS_S
+        self._is_seen_until_s = time.monotonic() + self._seen_lasts_s
         if not was_seen:
             self.look_soon()
 

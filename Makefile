@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-docker test test-fast fuzz check bench bench-quick engine wrk clean
+.PHONY: demo demo-docker test test-fast fuzz check screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -28,9 +28,14 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+screenshots: $(STAMP)     ## pictures of every panel in both themes, in docs/screenshots
+	VENV=$(abspath $(VENV)) scripts/test-tools
+	$(PY) -m tests.browser.screenshots
+
 bench: $(STAMP) wrk engine  ## everything that is measured, against its targets; the better part of an hour
 	$(PY) benchmarks/throughput.py
 	failed=0; for part in overload.py scaling.py idle.py "endurance.py --frontends 2"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
+	$(PY) benchmarks/dashboard.py --write
 	$(PY) benchmarks/startup.py
 	$(PY) benchmarks/docker_startup.py
 

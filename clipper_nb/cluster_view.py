@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from clipper_nb.addresses import browser_url
+
 
 @dataclass(frozen=True)
 class ClusterSnapshot:
@@ -32,7 +34,7 @@ def format_text(snapshot: ClusterSnapshot) -> str:
 
 def format_html(snapshot: ClusterSnapshot) -> str:
     """Return a small page: the address, a table of applications and one of model versions."""
-    address = f"http://{snapshot.query_address}"
+    address = browser_url(snapshot.query_address)
     return (
         f"<div><strong>Clipper cluster “{escape(snapshot.cluster_name)}”</strong> "
         f'<a href="{escape(address)}/metrics">{escape(address)}</a>'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import shlex
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -18,6 +18,9 @@ from clipper_nb.errors import ApplicationNotFoundError, InvalidRequestError
 from clipper_nb.handles import VersionHandle
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.records import Prediction
+
+if TYPE_CHECKING:
+    from clipper_nb.panels.frame import Frame
 
 
 @magics_class
@@ -78,9 +81,9 @@ class ClipperMagics(Magics):
     @magic_arguments()
     @argument("--conn", help="the variable that holds the connection")
     @line_magic
-    def clipper(self, line: str) -> ClipperConnection:
-        """Show the cluster: its applications, and its models with their versions and replicas."""
-        return self._connection(parse_argstring(self.clipper, line).conn)
+    def clipper(self, line: str) -> Frame:
+        """Show the dashboard: applications, models, metrics, a query to try, and events."""
+        return self._connection(parse_argstring(self.clipper, line).conn).dashboard()
 
     def _connection(self, variable: str | None) -> ClipperConnection:
         names = self.shell.user_ns

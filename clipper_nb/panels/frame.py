@@ -176,7 +176,7 @@ def _header(state: ClusterState) -> Html:
     if state.seen_at and not badges and not state.problem:
         badges = badge(Status("ok", "all well"))
     url = browser_url(state.query_address) if state.query_address else ""
-    address = f'<span class="cl-small">{as_html(url)}</span>' if url else ""
+    address = f'<a class="cl-small" href="{as_html(url)}/metrics" target="_blank">{as_html(url)}</a>' if url else ""
     clock = format_clock(state.seen_at) if state.seen_at else "not seen yet"
     return Html(
         f'<div class="cl-head"><span><span class="cl-name">clipper</span> {as_html(state.cluster_name)}</span>'

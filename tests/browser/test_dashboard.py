@@ -24,7 +24,7 @@ WAIT_MS = 30_000
 LONG_CELL = "import time; time.sleep(12)"
 
 
-def write_tutorial(folder: Path, *, more: str = "") -> None:
+def write_tutorial(folder: Path, *, more: str = "", cluster: str = "browser-tests") -> None:
     """Write the tutorial without its last cell, which ends what is to be clicked on, on ports of its own."""
     notebook = json.loads(TUTORIAL.read_text())
     cells = [cell for cell in notebook["cells"] if "stop_all" not in "".join(cell["source"])]
@@ -32,7 +32,7 @@ def write_tutorial(folder: Path, *, more: str = "") -> None:
         source = "".join(cell["source"])
         ports = "clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0"
         cell["source"] = source.replace(
-            'LocalContainerManager("dashboard")', f'LocalContainerManager("browser-tests", {ports})'
+            'LocalContainerManager("dashboard")', f'LocalContainerManager("{cluster}", {ports})'
         )
     if more:
         cells.append({**cells[-1], "cell_type": "code", "id": "more", "source": more, "outputs": [],
@@ -209,6 +209,22 @@ def test_every_panel_is_accessible(theme: str, chromium: Browser, tmp_path: Path
                 assert page.page.evaluate("document.querySelector('.cl-panel').scrollWidth <= 800"), tab
         finally:
             page.evaluate("str(conn.stop_all())")
+
+
+def test_links_go_through_the_proxy_of_a_hub(chromium: Browser, tmp_path: Path) -> None:
+    write_tutorial(tmp_path)
+    with (
+        running_jupyter(tmp_path, "lab", prefix="/user/somebody/") as server,
+        open_notebook(chromium, server, NAME) as page,
+    ):
+        page.run_all()
+        link = panel(page).locator(".cl-head a")
+        address = page.evaluate("conn.get_query_addr()")
+        expect(link).to_have_attribute("href", f"/user/somebody/proxy/{address.split(':')[1]}/metrics")
+        with page.page.expect_popup() as popup:
+            link.click()
+        expect(popup.value.locator("body")).to_contain_text("clipper_app_queries_total")
+        page.evaluate("str(conn.stop_all())")
 
 
 def test_after_a_restart_of_the_kernel_it_says_that_it_is_stale(chromium: Browser, tmp_path: Path) -> None:

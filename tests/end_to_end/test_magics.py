@@ -18,6 +18,8 @@ from clipper_nb import (
     LocalContainerManager,
     VersionExistsError,
 )
+from clipper_nb.panels import Frame
+from clipper_nb.panels.poller import poller_of
 
 pytestmark = pytest.mark.cluster
 
@@ -45,6 +47,12 @@ def shell(shared: ClipperConnection, monkeypatch: pytest.MonkeyPatch) -> Iterato
     shell.atexit_operations()
 
 
+def shows(dashboard: Frame, conn: ClipperConnection) -> bool:
+    """Return whether a dashboard is of this cluster, and close it."""
+    with dashboard:
+        return dashboard._poller is poller_of(conn)
+
+
 def test_a_cell_becomes_a_version_that_is_linked_asked_and_replaced(
     shell: InteractiveShell, shared: ClipperConnection
 ) -> None:
@@ -61,7 +69,7 @@ def test_a_cell_becomes_a_version_that_is_linked_asked_and_replaced(
     shell.run_cell_magic("deploy", "total -v v2 -t doubles --link totals --replicas 2", SUM)
     assert shell.run_line_magic("predict", "totals x").output == 300.0
     assert len(shared.models["total"]["v2"].replicas) == 2
-    assert shell.run_line_magic("clipper", "") is shared
+    assert shows(shell.run_line_magic("clipper", ""), shared)
 
 
 def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared: ClipperConnection) -> None:
@@ -125,13 +133,13 @@ def test_a_prediction_needs_an_application_and_an_expression(shell: InteractiveS
 def test_which_connection_is_meant(shell: InteractiveShell, shared: ClipperConnection) -> None:
     shell.user_ns["unconnected"] = ClipperConnection(LocalContainerManager("never-started"))
     shell.user_ns["same"] = shared
-    assert shell.run_line_magic("clipper", "") is shared
+    assert shows(shell.run_line_magic("clipper", ""), shared)
     other = ClipperConnection(LocalContainerManager(shared.cm.cluster_name))
     other.connect()
     shell.user_ns["other"] = other
     with pytest.raises(UsageError, match="conn, other, same"):
         shell.run_line_magic("clipper", "")
-    assert shell.run_line_magic("clipper", "--conn other") is other
+    assert shows(shell.run_line_magic("clipper", "--conn other"), other)
     del shell.user_ns["conn"], shell.user_ns["same"], shell.user_ns["other"]
     with pytest.raises(UsageError, match="start_clipper"):
         shell.run_line_magic("clipper", "")

@@ -32,10 +32,11 @@ _HARMLESS = ("Cannot read properties of undefined (reading 'schema')",)
 
 
 class JupyterServer:
-    """One server; *folder* has its notebooks and all its settings."""
+    """One server; *folder* has its notebooks and all its settings, and *prefix* is what its paths begin with."""
 
-    def __init__(self, folder: Path, interface: Interface) -> None:
+    def __init__(self, folder: Path, interface: Interface, prefix: str = "/") -> None:
         self.folder = folder
+        self.prefix = prefix
         self.interface = interface
         self.port = _free_port()
         self._runtime = folder / ".runtime"
@@ -43,7 +44,7 @@ class JupyterServer:
     def api(self, path: str, method: str = "GET", body: Any = None) -> Any:
         """Call the server's REST interface."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/api/{path}",
+            f"http://127.0.0.1:{self.port}{self.prefix}api/{path}",
             method=method,
             data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"token {_TOKEN}", "Content-Type": "application/json"},
@@ -55,7 +56,7 @@ class JupyterServer:
     def url(self, notebook: str) -> str:
         """Return the page of a notebook."""
         path = {"lab": "lab/tree/{}?reset&", "notebook": "notebooks/{}?"}[self.interface].format(notebook)
-        return f"http://127.0.0.1:{self.port}/{path}token={_TOKEN}"
+        return f"http://127.0.0.1:{self.port}{self.prefix}{path}token={_TOKEN}"
 
     def kernel_id(self, notebook: str) -> str:
         """Return the kernel of an open notebook."""
@@ -86,7 +87,7 @@ class JupyterServer:
             sys.executable, "-m", "jupyter", self.interface, "--no-browser", "--ip=127.0.0.1", f"--port={self.port}",
             "--ServerApp.port_retries=0", f"--IdentityProvider.token={_TOKEN}", "--allow-root",
             f"--ServerApp.root_dir={self.folder}", f"--{application}.expose_app_in_browser=True",
-            "--LabApp.extension_manager=readonly",
+            "--LabApp.extension_manager=readonly", f"--ServerApp.base_url={self.prefix}",
         ]  # fmt: skip
 
     def environment(self, theme: str) -> dict[str, str]:
@@ -104,13 +105,18 @@ class JupyterServer:
             "JUPYTERLAB_WORKSPACES_DIR": ".workspaces",
             "IPYTHONDIR": ".ipython",
         }
-        return {**os.environ, **{name: str(self.folder / folder) for name, folder in folders.items()}}
+        variables = {name: str(self.folder / folder) for name, folder in folders.items()}
+        if self.prefix != "/":
+            variables["JUPYTERHUB_SERVICE_PREFIX"] = self.prefix  # as JupyterHub has it
+        return {**os.environ, **variables}
 
 
 @contextlib.contextmanager
-def running_jupyter(folder: Path, interface: Interface, theme: str = "light") -> Iterator[JupyterServer]:
+def running_jupyter(
+    folder: Path, interface: Interface, theme: str = "light", *, prefix: str = "/"
+) -> Iterator[JupyterServer]:
     """Give a server that answers; afterwards it and its kernels are gone."""
-    server = JupyterServer(folder, interface)
+    server = JupyterServer(folder, interface, prefix)
     environment = server.environment(theme)
     with (folder / "jupyter.log").open("wb") as log:
         process = subprocess.Popen(server.command(), env=environment, stdout=log, stderr=subprocess.STDOUT, cwd=folder)

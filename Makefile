@@ -14,7 +14,9 @@ demo-docker: $(STAMP) engine  ## the same, with every process in a container
 test: $(STAMP) check engine  ## everything
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(PY) -m pytest -q
-	$(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks
+	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
+	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done
+	$(PY) -m tests.support.leftovers
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
 	$(PY) -m pytest -q -m "not cluster and not redis and not docker and not r and not browser and not slow"

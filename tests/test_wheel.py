@@ -30,7 +30,10 @@ manager = DockerContainerManager(name, clipper_query_port=0, clipper_management_
 with ClipperConnection(manager) as conn:
     create_endpoint(conn, "total", "doubles", lambda inputs: [x.sum() for x in inputs], slo_micros=5_000_000)
     prediction = conn.predict("total", [1.0, 2.0])
+    with conn.dashboard() as dashboard:
+        panels = repr(dashboard)
     print(json.dumps({
+        "panels": panels,
         "output": prediction.output, "default": prediction.default, "package": clipper_nb.__file__,
         "templates": str(templates_folder()), "library": sorted(map(str, library_files().values())),
     }))
@@ -68,6 +71,7 @@ def test_installed_wheel_deploys_on_docker(python: str, tmp_path: Path) -> None:
         release(manager)
     told = json.loads(printed)
     assert (told["output"], told["default"]) == (3.0, False)
+    assert told["panels"].startswith("<Dashboard of cluster")
     installed = str(tmp_path / "environment")
     assert [
         path for path in (told["package"], told["templates"], *told["library"]) if not path.startswith(installed)

@@ -89,8 +89,8 @@ class Frame:
 
     def __repr__(self) -> str:
         state = self._poller.state
-        names = ", ".join(panel.title for panel in self._panels)
-        return f"<{names} of cluster {state.cluster_name!r}: {_sum_up(state)}>"
+        what = self._panels[0].title if len(self._panels) == 1 else "Dashboard"
+        return f"<{what} of cluster {state.cluster_name!r}: {_sum_up(state)}>"
 
     def _repr_html_(self) -> str:
         state = self._poller.state

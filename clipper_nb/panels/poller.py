@@ -112,7 +112,6 @@ class Poller:
     def look(self) -> None:
         """Look at the cluster once."""
         now = time.time()
-        self.num_looks += 1
         try:
             state = self._observe(now)
         except ClipperException as exc:
@@ -122,6 +121,7 @@ class Poller:
             state = replace(self.state, problem=f"{type(exc).__name__}: {exc}")
         self.events.extend(find_events(self.state, state, now))
         self.state = state
+        self.num_looks += 1
 
     def _observe(self, now: float) -> ClusterState:
         conn = self._conn()

@@ -227,9 +227,12 @@ def test_links_go_through_the_proxy_of_a_hub(chromium: Browser, tmp_path: Path) 
         page.evaluate("str(conn.stop_all())")
 
 
-def test_after_a_restart_of_the_kernel_it_says_that_it_is_stale(chromium: Browser, tmp_path: Path) -> None:
+@pytest.mark.parametrize("interface", ["lab", "notebook"])
+def test_after_a_restart_of_the_kernel_it_says_that_it_is_stale(
+    interface: Interface, chromium: Browser, tmp_path: Path
+) -> None:
     write_tutorial(tmp_path)
-    with running_jupyter(tmp_path, "lab") as server, open_notebook(chromium, server, NAME) as page:
+    with running_jupyter(tmp_path, interface) as server, open_notebook(chromium, server, NAME) as page:
         page.run_all()
         panel(page).scroll_into_view_if_needed()
         expect(panel(page).locator(".cl-stale-banner")).to_be_hidden()

@@ -156,7 +156,7 @@ def test_what_is_saved_is_plain_html(shared: ClipperConnection) -> None:
         assert "<script" not in html
         assert "<style" not in html
         assert "as of 20" in html
-        assert repr(dashboard).startswith("<Applications, Models, Metrics, Try a query, Events of cluster")
+        assert repr(dashboard).startswith("<Dashboard of cluster")
 
 
 def test_a_terminal_shows_a_line(shared: ClipperConnection, capsys: pytest.CaptureFixture[str]) -> None:

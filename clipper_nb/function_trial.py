@@ -25,7 +25,7 @@ def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
         raise InvalidInputError(f"The query cannot be written as JSON: {exc}.") from exc
     inputs = [decode_input(canonical, payload) for payload in parse_predict(body, canonical).payloads]
     try:
-        func = cloudpickle.loads(pickle_function(func))
+        func = cloudpickle.loads(pickle_function(func)[0])
     except ClipperException:
         raise
     except Exception as exc:

@@ -1,99 +1,39 @@
-"""Pickles a function of the notebook with everything that another process will not have.
-
-What is defined in cells travels by value anyway. So does what lies in modules of the user's own, which are not
-installed: the other process could not import them. Installed packages travel by name.
-"""
+"""Pickles a function of the notebook, or says what of it cannot travel."""
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
-import site
-import sys
-import sysconfig
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
-import cloudpickle
-
+from clipper_nb.deployers.closure_report import ClosureReport, format_size, pickle_with_report
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
+LARGE_BYTES = 100_000_000
 
-def pickle_function(func: Callable[..., Any]) -> bytes:
-    """Return *func* pickled.
+
+def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tuple[bytes, ClosureReport]:
+    """Return *func* pickled with everything that another process will not have, and what that is.
 
     Raises
     ------
     InvalidRequestError
-        It is not callable.
+        It is not callable, or it is larger than 100 MB and *allow_large* is false.
     SerializationError
         Something that it captured cannot be pickled; the sentence says what.
     """
-    if not callable(func):
-        raise InvalidRequestError(f"func must be a function that takes a list of inputs, not {type(func).__name__}.")
-    with _user_modules_by_value():
-        try:
-            pickled: bytes = cloudpickle.dumps(func)
-        except Exception as exc:  # whatever the objects' own __reduce__ raise
-            name = getattr(func, "__name__", type(func).__name__)
-            raise SerializationError(
-                f"Function '{name}' cannot be pickled: {type(exc).__name__}: {exc}. It, or something that it uses from "
-                f"the notebook, cannot leave this process{_culprits(func)}. Open files, connections, locks and threads "
-                "must be made inside the function."
-            ) from exc
-    return pickled
-
-
-@contextlib.contextmanager
-def _user_modules_by_value() -> Iterator[None]:
-    registered: list[ModuleType] = []
-    already = cloudpickle.list_registry_pickle_by_value()
-    for name, module in list(sys.modules.items()):
-        if name not in already and is_user_module(name, module):
-            with contextlib.suppress(ValueError):
-                cloudpickle.register_pickle_by_value(module)
-                registered.append(module)
-    try:
-        yield
-    finally:
-        for module in registered:
-            with contextlib.suppress(ValueError):
-                cloudpickle.unregister_pickle_by_value(module)
-
-
-def is_user_module(name: str, module: object) -> bool:
-    """Whether a loaded module is a file of the user's own: neither installed, nor Python's, nor ours."""
-    if not isinstance(module, ModuleType) or name == "__main__" or name.partition(".")[0] == "clipper_nb":
-        return False
-    path = getattr(module, "__file__", None)
-    if not isinstance(path, str) or not path.endswith(".py"):
-        return False
-    return not os.path.realpath(path).startswith(_installed_folders())
-
-
-@functools.cache
-def _installed_folders() -> tuple[str, ...]:
-    folders = {*site.getsitepackages(), site.getusersitepackages()}
-    folders.update(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-    return tuple(os.path.realpath(folder) + os.sep for folder in folders)
-
-
-def _culprits(func: Callable[..., Any]) -> str:
-    """Return the names of captured variables that cannot be pickled, as part of a sentence."""
-    captured: dict[str, Any] = {}
-    code = getattr(func, "__code__", None)
-    if code is not None:
-        captured.update({name: func.__globals__[name] for name in code.co_names if name in func.__globals__})
-        cells = getattr(func, "__closure__", None) or ()
-        for name, cell in zip(code.co_freevars, cells, strict=False):
-            with contextlib.suppress(ValueError):
-                captured[name] = cell.cell_contents
-    culprits = []
-    for name, value in captured.items():
-        try:
-            cloudpickle.dumps(value)
-        except Exception:
-            culprits.append(f"'{name}' ({type(value).__name__})")
-    return f"; look at {', '.join(sorted(culprits))}" if culprits else ""
+    pickled, report = pickle_with_report(func)
+    if report.cause:
+        culprits = ", ".join(f"'{found.name}' ({found.type}), used in {found.used_at}" for found in report.refused)
+        raise SerializationError(
+            f"Function '{report.function}' cannot be pickled: {report.cause}. It, or something that it uses from the "
+            f"notebook, cannot leave this process{f'; look at {culprits}' if culprits else ''}. Open files, "
+            "connections, locks and threads must be made inside the function."
+        )
+    if report.size_bytes > LARGE_BYTES and not allow_large:
+        largest = ", ".join(f"'{found.name}' ({format_size(found.size_bytes)})" for found in report.captured[:3])
+        raise InvalidRequestError(
+            f"Function '{report.function}' takes along {format_size(report.size_bytes)}, more than "
+            f"{format_size(LARGE_BYTES)}: {largest}. Pass allow_large=True if that is meant; else let it read what "
+            "it needs from a file when it is first called."
+        )
+    return pickled, report

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.deployers.bundle import bundle
+from clipper_nb.deployers.closure_report import closure_report, show_in_cell
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
 from clipper_nb.protocol.input_types import parse_input_type
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
-__all__ = ["create_endpoint", "deploy_python_closure"]
+__all__ = ["closure_report", "create_endpoint", "deploy_python_closure"]
 
 
 def deploy_python_closure(
@@ -32,6 +33,8 @@ def deploy_python_closure(
     *,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    capture_packages: bool = True,
+    allow_large: bool = False,
 ) -> None:
     """Deploy a Python function as a version of a model, and make that version current.
 
@@ -64,17 +67,23 @@ def deploy_python_closure(
     batch_size : int
         The most inputs that the function gets at once; -1 adapts to the SLO.
     pkgs_to_install : list of str, optional
-        pip requirements, installed for this version alone: in Docker all that the function needs besides NumPy, in
-        the embedded cluster what it needs beyond the notebook's packages.
+        pip requirements, installed for this version alone, besides or instead of those that are found.
     timeout_s : float
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
+    capture_packages : bool
+        For Docker: whether to install what the function uses, in the notebook's versions; see :func:`closure_report`.
+        The embedded cluster has the notebook's packages anyway.
+    allow_large : bool
+        Whether the function may take along more than 100 MB.
 
     Raises
     ------
     SerializationError
-        The function cannot be pickled.
+        The function cannot be pickled; the sentence names the variable and the line.
+    InvalidRequestError
+        It takes along too much, or an argument is wrong.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
         A replica could not load it; carries the replica's traceback and log. Nothing is left of the deploy and the
         old version serves on.
@@ -88,8 +97,13 @@ def deploy_python_closure(
     >>> deploy_python_closure(conn, "total", 1, "doubles", total)
     """
     clipper_conn.check_new_model_version(name, version, input_type)
-    pickled = pickle_function(func)
-    with bundle(kind="python_closure", input_type=str(parse_input_type(input_type))) as folder:
+    pickled, report = pickle_function(func, allow_large=allow_large)
+    show_in_cell(report)
+    facts: dict[str, Any] = {"report": report.to_dict()}
+    if capture_packages:
+        facts["requirements"] = list(report.requirements.pinned)
+        facts["unpinnable"] = dict(report.requirements.unpinnable)
+    with bundle(kind="python_closure", input_type=str(parse_input_type(input_type)), **facts) as folder:
         (folder / "func.pkl").write_bytes(pickled)
         clipper_conn.build_and_deploy_model(
             name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
@@ -114,6 +128,8 @@ def create_endpoint(
     *,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    capture_packages: bool = True,
+    allow_large: bool = False,
 ) -> None:
     """Register an application, deploy a function as a model of the same name, and link the two.
 
@@ -122,7 +138,7 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, timeout_s, limits
+pkgs_to_install, timeout_s, limits, capture_packages, allow_large
         As for :func:`deploy_python_closure`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -145,5 +161,6 @@ pkgs_to_install, timeout_s, limits
     with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
         deploy_python_closure(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s, limits=limits,
+            pkgs_to_install, timeout_s=timeout_s, limits=limits, capture_packages=capture_packages,
+            allow_large=allow_large,
         )  # fmt: skip

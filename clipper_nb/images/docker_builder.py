@@ -18,6 +18,7 @@ from clipper_nb.images import library, templates
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
 from clipper_nb.images.build_log import BuildLog
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
+from clipper_nb.images.captured_packages import choose_packages
 from clipper_nb.images.context import Files, digest_context, folder_files, pack_context
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, explain, follow_transfer, split_tag, translated
 from clipper_nb.progress import QUIET, Progress
@@ -73,9 +74,16 @@ class DockerBuilder(ImageBuilder):
         if not bundle.is_dir():
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
         self._refuse_other_models_tag(request)
-        base = self.build_base(_metadata(bundle)["kind"], request.base_image, progress)
-        r_packages = list(_metadata(bundle).get("r_packages", {}))
-        requirements, package_files = _local_packages(request.packages)
+        metadata = _metadata(bundle)
+        packages = choose_packages(
+            request.packages,
+            metadata.get("requirements", ()),
+            metadata.get("unpinnable", {}),
+            _in_base(metadata["kind"]),
+        )
+        base = self.build_base(metadata["kind"], request.base_image, progress)
+        r_packages = list(metadata.get("r_packages", {}))
+        requirements, package_files = _local_packages(packages)
         dockerfile = templates.render_model_image(
             base_image=base,
             requirements=requirements,
@@ -87,7 +95,7 @@ class DockerBuilder(ImageBuilder):
         before = self._engine.find_image(request.image)
         self._build(
             request.image, dockerfile, {**folder_files(bundle, prefix="bundle"), **package_files}, progress,
-            base_image=base, packages=[*request.packages, *r_packages],
+            base_image=base, packages=[*packages, *r_packages],
         )  # fmt: skip
         self._remove_replaced(before, request.image)
         if request.container_registry is not None:
@@ -135,7 +143,7 @@ class DockerBuilder(ImageBuilder):
         files: dict[str, bytes | Path] = dict(library.library_files())
         if ca_bundle is not None:
             files["ca-bundle.crt"] = ca_bundle
-        requirements = library.library_requirements() + library.kind_requirements(kind)
+        requirements = _in_base(kind)
         dockerfile = templates.render_library_image(
             kind,
             base_image=base_image,
@@ -274,6 +282,11 @@ class DockerBuilder(ImageBuilder):
                 self._engine.client.images.remove(before.id)
         except docker_module().errors.APIError:
             pass  # a container still runs from it, or somebody else removed it
+
+
+def _in_base(kind: str) -> list[str]:
+    """Return what the base image of a kind of model has besides its upstream image."""
+    return library.library_requirements() + library.kind_requirements(kind)
 
 
 def _metadata(bundle: Path) -> dict[str, Any]:

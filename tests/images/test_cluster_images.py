@@ -26,7 +26,7 @@ def conn() -> Iterator[ClipperConnection]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A model's folder."""
-    (tmp_path / "func.pkl").write_bytes(pickle_function(lambda inputs: [1 for _ in inputs]))
+    (tmp_path / "func.pkl").write_bytes(pickle_function(lambda inputs: [1 for _ in inputs])[0])
     return tmp_path
 
 
@@ -34,7 +34,7 @@ def test_registered_version_is_never_rebuilt(conn: ClipperConnection, client: An
     image = conn.build_model("fixed", 1, str(folder))
     conn.deploy_model("fixed", 1, "doubles", image)
     before = client.images.get(image).id
-    (folder / "func.pkl").write_bytes(pickle_function(lambda inputs: [2 for _ in inputs]))
+    (folder / "func.pkl").write_bytes(pickle_function(lambda inputs: [2 for _ in inputs])[0])
     with pytest.raises(VersionExistsError, match="already has a version '1'"):
         conn.build_model("fixed", 1, str(folder))
     with pytest.raises(VersionExistsError):

@@ -112,4 +112,4 @@ def _check_nothing_of(conn: ClipperConnection, name: str, images_before: set[str
 
 
 def _pickled_constant(output: str) -> bytes:
-    return pickle_function(lambda inputs: [output for _ in inputs])
+    return pickle_function(lambda inputs: [output for _ in inputs])[0]

@@ -1,0 +1,222 @@
+"""What a function takes along, what it needs where it goes, and what cannot go with it."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import cloudpickle
+
+from clipper_nb.deployers.closure_walk import NotingPickler, travels_by_name, used_names
+from clipper_nb.deployers.requirements import NO_REQUIREMENTS, Requirements, find_requirements
+from clipper_nb.deployers.user_modules import is_user_module, user_modules_by_value
+from clipper_nb.errors import InvalidRequestError
+
+__all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A variable that travels with the function.
+
+    Attributes
+    ----------
+    size_bytes : int
+        Pickled alone; variables that share something are each counted with it.
+    used_at : str
+        Function and line that uses it first.
+    """
+
+    name: str
+    type: str
+    size_bytes: int
+    used_at: str
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A variable that cannot leave this process, and why."""
+
+    name: str
+    type: str
+    used_at: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class ClosureReport:
+    """What a deploy of a function amounts to; show it by making it the last line of a cell.
+
+    Attributes
+    ----------
+    function : str
+    size_bytes : int
+        Of the function with all that it takes along, pickled; 0 when it cannot be.
+    captured : list of Captured
+        Variables from outside that it, or a function that it uses, reads; largest first.
+    user_modules : list of str
+        Modules of the user's own, which travel too.
+    requirements : Requirements
+        Installed distributions that it needs.
+    refused : list of Refused
+        What cannot travel; a deploy raises ``SerializationError`` then.
+    cause : str
+        Why it cannot be pickled; empty when it can.
+    """
+
+    function: str
+    size_bytes: int
+    captured: Sequence[Captured] = ()
+    user_modules: Sequence[str] = ()
+    requirements: Requirements = NO_REQUIREMENTS
+    refused: Sequence[Refused] = ()
+    cause: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, which are JSON."""
+        plain = asdict(self)
+        plain["requirements"]["pinned"] = list(self.requirements.pinned)
+        return {**plain, "captured": list(plain["captured"]), "refused": list(plain["refused"])}
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        needs = ", ".join(f"{name} {version}" for name, version in self.requirements.direct.items())
+        parts = [f"{format_size(self.size_bytes)}" if self.size_bytes else "cannot travel"]
+        parts.append(f"takes along {', '.join(found.name for found in self.captured) or 'nothing'}")
+        parts.append(f"needs {needs or 'nothing'}")
+        if self.refused:
+            parts.append(f"refused: {', '.join(found.name for found in self.refused)}")
+        return f"<ClosureReport of {self.function}: {'; '.join(parts)}>"
+
+    def _repr_html_(self) -> str:
+        requirements = self.requirements
+        rows = [("✖ cannot travel", f"{r.name} ({r.type})", f"{r.cause}, used in {r.used_at}") for r in self.refused]
+        rows += [
+            ("takes along", f"{c.name} ({c.type})", f"{format_size(c.size_bytes)}, used in {c.used_at}")
+            for c in self.captured
+        ]
+        rows += [("takes along", module, "module of your own") for module in self.user_modules]
+        rows += [
+            ("needs", name, requirements.unpinnable.get(name, version)) for name, version in requirements.direct.items()
+        ]
+        lines = "".join(
+            "<tr>" + "".join(f'<td align="left">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
+        )
+        size = format_size(self.size_bytes) if self.size_bytes else "cannot travel"
+        return (
+            f"<details{' open' if self.refused else ''}><summary>What <code>{escape(self.function)}</code> takes "
+            f'along: {escape(size)}</summary><table cellpadding="4"><tbody>{lines}</tbody></table></details>'
+        )
+
+
+def closure_report(func: Callable[..., Any]) -> ClosureReport:
+    """Return what a deploy of *func* would take along and need, without deploying it.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is not callable.
+
+    Examples
+    --------
+    >>> closure_report(lambda inputs: [scale * x.sum() for x in inputs])
+    <ClosureReport of <lambda>: 1 kB; takes along scale; needs nothing>
+    """
+    return pickle_with_report(func)[1]
+
+
+def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
+    """Return the function pickled, empty when it cannot be, and what was found on the way."""
+    if not callable(func):
+        raise InvalidRequestError(f"func must be a function that takes a list of inputs, not {type(func).__name__}.")
+    name = str(getattr(func, "__name__", type(func).__name__))
+    with user_modules_by_value():
+        file = io.BytesIO()
+        pickler = NotingPickler(file)
+        cause = ""
+        try:
+            pickler.dump(func)
+        except Exception as exc:  # whatever the objects' own __reduce__ raise
+            cause = f"{type(exc).__name__}: {exc}"
+        captured, refused = _weigh(_variables(pickler.functions, func))
+    modules = {module for module in pickler.modules if module and module.partition(".")[0] != "cloudpickle"}
+    own = sorted(module for module in modules if is_user_module(module, sys.modules.get(module)))
+    pickled = b"" if cause else file.getvalue()
+    return pickled, ClosureReport(
+        function=name,
+        size_bytes=len(pickled),
+        captured=captured,
+        user_modules=own,
+        requirements=find_requirements(modules - set(own) - {module for module in modules if _is_below(module, own)}),
+        refused=refused,
+        cause=cause,
+    )
+
+
+def format_size(size_bytes: int) -> str:
+    """Return a size: ``"812 bytes"``, ``"12 kB"``, ``"3.4 MB"``."""
+    if size_bytes < 1000:
+        return f"{size_bytes} bytes"
+    if size_bytes < 999_500:
+        return f"{size_bytes / 1e3:.0f} kB"
+    return f"{size_bytes / 1e6:,.1f} MB"
+
+
+def show_in_cell(report: ClosureReport) -> None:
+    """Show the report in the running cell of a notebook; elsewhere nothing is shown."""
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    if get_ipython is not None and getattr(get_ipython(), "kernel", None) is not None:
+        from IPython.display import display
+
+        display(report)  # type: ignore[no-untyped-call]
+
+
+def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> dict[str, tuple[Any, str]]:
+    """Return value and place of what functions use from outside, but for modules, classes and other functions."""
+    found: dict[str, tuple[Any, str]] = {}
+    todo = [*([func] if isinstance(func, FunctionType) else []), *functions]
+    seen: set[int] = set()
+    while todo:
+        function = todo.pop(0)
+        if id(function) in seen:
+            continue
+        seen.add(id(function))
+        for name, value, line in used_names(function):
+            if isinstance(value, FunctionType):
+                todo += [] if travels_by_name(value) else [value]
+            elif not isinstance(value, (ModuleType, type, BuiltinFunctionType)):
+                found.setdefault(name, (value, f"{function.__name__}, {_place(function, line)}"))
+    return found
+
+
+def _weigh(variables: dict[str, tuple[Any, str]]) -> tuple[list[Captured], list[Refused]]:
+    captured, refused = [], []
+    for name, (value, used_at) in variables.items():
+        type_name = type(value).__name__
+        try:
+            captured.append(Captured(name, type_name, len(cloudpickle.dumps(value)), used_at))
+        except Exception as exc:  # whatever the object's own __reduce__ raises
+            refused.append(Refused(name, type_name, used_at, f"{type(exc).__name__}: {exc}"))
+    return sorted(captured, key=lambda found: -found.size_bytes), refused
+
+
+def _place(function: FunctionType, line: int) -> str:
+    """Return file or cell, and line."""
+    filename = function.__code__.co_filename
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = get_ipython() if get_ipython else None
+    with contextlib.suppress(Exception):  # IPython's names of cells are a help, not more
+        told = shell.compile.format_code_name(filename)  # type: ignore[union-attr]
+        if told:
+            return f"{' '.join(told)}, line {line}"
+    return f"{filename}, line {line}"
+
+
+def _is_below(module: str, packages: Sequence[str]) -> bool:
+    return any(module.startswith(f"{package}.") for package in packages)

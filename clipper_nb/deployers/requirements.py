@@ -1,0 +1,112 @@
+"""Which distributions a set of modules comes from, pinned to the versions that are installed here."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_OURS = "clipper-nb"
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """What has to be installed where a function is to run.
+
+    Attributes
+    ----------
+    direct : dict
+        Version by name of each distribution that it uses itself.
+    pinned : list of str
+        These and all that they require, as pip requirements.
+    unpinnable : dict
+        Why, by name, a distribution that it uses has no version that pip could find elsewhere.
+    """
+
+    direct: Mapping[str, str] = field(default_factory=dict)
+    pinned: tuple[str, ...] = ()
+    unpinnable: Mapping[str, str] = field(default_factory=dict)
+
+
+NO_REQUIREMENTS = Requirements()
+
+
+def find_requirements(modules: Iterable[str]) -> Requirements:
+    """Return what *modules*, full names of imported ones, need to be installed; Python's own need nothing."""
+    tops = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"__main__"}
+    direct: dict[str, str] = {}
+    for top in sorted(tops):
+        for name in _distributions_of(top, modules):
+            if canonical_name(name) != _OURS:
+                direct[canonical_name(name)] = importlib.metadata.version(name)
+    everything: dict[str, str] = {}
+    for name in direct:
+        _add_with_requirements(name, everything)
+    unpinnable = {name: why for name in everything if (why := _why_unpinnable(name))}
+    pinned = tuple(f"{name}=={version}" for name, version in sorted(everything.items()) if name not in unpinnable)
+    return Requirements(direct, pinned, unpinnable)
+
+
+def canonical_name(name: str) -> str:
+    """Return a distribution's name as all its spellings have it."""
+    from packaging.utils import canonicalize_name
+
+    return str(canonicalize_name(name))
+
+
+def _distributions_of(top: str, modules: Iterable[str]) -> list[str]:
+    """Return the distributions of a top-level module; of a namespace that many share, those that were used."""
+    found = list(dict.fromkeys(_packages_distributions().get(top, ())))
+    if len(found) < 2:
+        return found
+    files = {path for name in modules if name.partition(".")[0] == top and (path := _file_of(name))}
+    owners = [name for name in found if any(str(file.locate()) in files for file in _files_of(name))]
+    return owners or found
+
+
+@functools.lru_cache(maxsize=1)
+def _packages_distributions() -> Mapping[str, list[str]]:
+    return importlib.metadata.packages_distributions()
+
+
+def _files_of(name: str) -> list[importlib.metadata.PackagePath]:
+    return importlib.metadata.files(name) or []
+
+
+def _file_of(module: str) -> str | None:
+    return getattr(sys.modules.get(module), "__file__", None)
+
+
+def _add_with_requirements(name: str, found: dict[str, str]) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if name in found:
+        return
+    try:
+        distribution = importlib.metadata.distribution(name)
+    except importlib.metadata.PackageNotFoundError:
+        return  # wanted on another platform, or optional
+    found[name] = distribution.version
+    for text in distribution.requires or ():
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            _add_with_requirements(canonical_name(requirement.name), found)
+
+
+def _why_unpinnable(name: str) -> str | None:
+    """Return why pip could not get the same elsewhere: it was installed from a place of its own (PEP 610)."""
+    text = importlib.metadata.distribution(name).read_text("direct_url.json")
+    if text is None:
+        return None
+    origin = json.loads(text)
+    if "vcs_info" in origin:
+        return f"installed from {origin['vcs_info'].get('vcs', 'version control')}, {origin['url']}"
+    if origin.get("dir_info", {}).get("editable"):
+        return f"installed as editable, from {origin['url']}"
+    return f"installed from {origin['url']}"

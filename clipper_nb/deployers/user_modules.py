@@ -1,0 +1,49 @@
+"""Modules of the user's own, which are not installed: no other process could import them, so they travel by value."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator
+from types import ModuleType
+
+import cloudpickle
+
+
+@contextlib.contextmanager
+def user_modules_by_value() -> Iterator[None]:
+    """Let modules of the user's own travel within the ``with``."""
+    registered: list[ModuleType] = []
+    already = cloudpickle.list_registry_pickle_by_value()
+    for name, module in list(sys.modules.items()):
+        if name not in already and is_user_module(name, module):
+            with contextlib.suppress(ValueError):
+                cloudpickle.register_pickle_by_value(module)
+                registered.append(module)
+    try:
+        yield
+    finally:
+        for module in registered:
+            with contextlib.suppress(ValueError):
+                cloudpickle.unregister_pickle_by_value(module)
+
+
+def is_user_module(name: str, module: object) -> bool:
+    """Whether a loaded module is a file of the user's own: neither installed, nor Python's, nor ours."""
+    if not isinstance(module, ModuleType) or name == "__main__" or name.partition(".")[0] == "clipper_nb":
+        return False
+    path = getattr(module, "__file__", None)
+    if not isinstance(path, str) or not path.endswith(".py"):
+        return False
+    return not os.path.realpath(path).startswith(_installed_folders())
+
+
+@functools.cache
+def _installed_folders() -> tuple[str, ...]:
+    folders = {*site.getsitepackages(), site.getusersitepackages()}
+    folders.update(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+    return tuple(os.path.realpath(folder) + os.sep for folder in folders)

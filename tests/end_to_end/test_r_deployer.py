@@ -75,13 +75,16 @@ def test_a_fitted_lm_answers_as_in_the_notebook_also_after_errors(shared: Clippe
 
 
 def test_a_random_forest_travels_with_its_package(shared: ClipperConnection, r: Any) -> None:
+    """Its votes are compared: among classes with as many votes it chooses at random."""
     r("""
     forest <- randomForest::randomForest(iris[3:4], iris$Species, ntree = 20)
-    species <- function(inputs) predict(forest, setNames(as.data.frame(do.call(rbind, inputs)), names(iris)[3:4]))
+    as_petals <- function(inputs) setNames(as.data.frame(do.call(rbind, inputs)), names(iris)[3:4])
+    votes <- function(inputs) unclass(predict(forest, as_petals(inputs), type = "vote", norm.votes = FALSE))
     """)
-    create_endpoint(shared, "species", "doubles", "species", slo_micros=SLO_MICROS)
-    levels = list(r("levels(iris$Species)"))
-    assert _served(shared, "species") == [levels[code - 1] for code in _in_r(r, "species")]
+    create_endpoint(shared, "votes", "doubles", "votes", slo_micros=SLO_MICROS)
+    by_class = np.reshape(_in_r(r, "votes"), (len(ROWS), 3), order="F")
+    assert _served(shared, "votes") == by_class.tolist()
+    assert by_class.sum(axis=1).tolist() == [20] * len(ROWS)
 
 
 def test_a_python_and_an_r_version_behind_one_application(shared: ClipperConnection, r: Any) -> None:

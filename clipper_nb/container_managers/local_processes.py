@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from clipper_nb.child_environment import child_environment
 from clipper_nb.container_managers.cluster_folder import ClusterFolder
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
@@ -42,7 +43,7 @@ def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             [sys.executable, "-m", environment.SUPERVISOR_MODULE, str(folder.path)],
             cwd=folder.path,
-            env={**_own_environment(), **_import_path(), environment.CLUSTER_FOLDER: str(folder.path)},
+            env={**child_environment(), **_import_path(), environment.CLUSTER_FOLDER: str(folder.path)},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -106,17 +107,6 @@ def _psutil() -> ModuleType:
             "The embedded cluster needs the package psutil: pip install 'clipper-nb[notebook]'."
         ) from exc
     return psutil
-
-
-def _own_environment() -> dict[str, str]:
-    """Return this process's environment; libraries are found as it found its own.
-
-    R, once it runs in a notebook, has put its folders first, and another libpython may lie in them.
-    """
-    variables = dict(os.environ)
-    variables.pop("LD_LIBRARY_PATH", None)
-    at_start = _psutil().Process().environ().get("LD_LIBRARY_PATH")
-    return variables if at_start is None else {**variables, "LD_LIBRARY_PATH": at_start}
 
 
 def _import_path() -> dict[str, str]:

@@ -13,6 +13,7 @@ import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from clipper_nb.child_environment import child_environment
 from clipper_nb.errors import ImageBuildError, InvalidRequestError, PackageInstallError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.progress import QUIET, Progress
@@ -94,7 +95,7 @@ def _install(python: Path, packages: Sequence[str], what: str) -> None:
     try:
         finished = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", timeout=_INSTALL_TIMEOUT_S, check=False,
+            errors="replace", timeout=_INSTALL_TIMEOUT_S, check=False, env=child_environment(),
         )  # fmt: skip
     except subprocess.TimeoutExpired as exc:
         raise ImageBuildError(f"Installing {what} took longer than {_INSTALL_TIMEOUT_S} s.") from exc

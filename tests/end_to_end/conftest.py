@@ -6,7 +6,9 @@ A file about one kind alone overrides ``kind``.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -32,3 +34,19 @@ def conn(kind: str) -> Iterator[ClipperConnection]:
     """A cluster of the test's own."""
     with running_cluster(kind) as conn:
         yield conn
+
+
+_R_VARIABLES: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def r() -> Iterator[Any]:
+    """R in this process, as in a notebook; what it puts into the environment at its start is there for its tests only."""
+    before = dict(os.environ)
+    from rpy2.robjects import r
+
+    _R_VARIABLES.update({name: value for name, value in os.environ.items() if before.get(name) != value})
+    os.environ.update(_R_VARIABLES)
+    yield r
+    os.environ.clear()
+    os.environ.update(before)

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
-from clipper_nb import ClipperConnection
+from clipper_nb import ClipperConnection, LocalContainerManager
+from clipper_nb.deployers.python import create_endpoint as create_python_endpoint
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.deployers.r import create_endpoint, deploy_r_model
 from clipper_nb.errors import InvalidRequestError, SerializationError
-from tests.support.clusters import running_cluster
+from tests.support.clusters import observe, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.timeout(600)]
 
 SLO_MICROS = 20_000_000
 ROWS = np.random.default_rng(1).uniform(1, 6, size=(30, 2))
-
-
-@pytest.fixture(scope="module")
-def r() -> Iterator[Any]:
-    """R, as in a notebook; afterwards the environment is what it was before R started."""
-    before = dict(os.environ)
-    from rpy2.robjects import r
-
-    yield r
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +88,32 @@ def test_a_python_and_an_r_version_behind_one_application(shared: ClipperConnect
     assert shared.predict("mixed", [1.0, 2.0]).output == {"language": "Python"}
     shared.set_model_version("mixed", 1)
     assert shared.predict("mixed", [1.0, 2.0]).output == {"language": "R", "total": 3.0}
+
+
+def test_processes_find_their_libraries_as_this_one_did(shared: ClipperConnection) -> None:
+    """R has put folders with another libpython before all others, in this process alone."""
+    own = psutil.Process().environ().get("LD_LIBRARY_PATH")
+    assert os.environ["LD_LIBRARY_PATH"] != own
+    started = [psutil.Process(container.pid) for container in observe(shared) if container.pid]
+    assert len(started) >= 3
+    expected = own if isinstance(shared.cm, LocalContainerManager) else None
+    assert {process.environ().get("LD_LIBRARY_PATH") for process in started} == {expected}
+
+
+def test_pip_runs_with_the_notebooks_python_after_r_has_started(shared: ClipperConnection) -> None:
+    def versions(inputs: list) -> list:
+        import sys
+
+        import packaging
+
+        return [{"packaging": packaging.__version__, "python": sys.version} for _ in inputs]
+
+    deploy = partial(create_python_endpoint, slo_micros=SLO_MICROS, pkgs_to_install=["packaging==24.0"], timeout_s=120)
+    deploy(shared, "packed-after-r", "doubles", versions)
+    answer = shared.predict("packed-after-r", [1.0]).output
+    assert answer["packaging"] == "24.0"
+    if isinstance(shared.cm, LocalContainerManager):
+        assert answer["python"] == sys.version
 
 
 def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, r: Any) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.resources
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clipper_nb.errors import DeploymentError, InvalidRequestError, SerializationError
+from clipper_nb.deployers.r_session import r_source, start_r, undisturbed_r
+from clipper_nb.errors import InvalidRequestError, SerializationError
 
 
 @dataclass(frozen=True)
@@ -38,10 +36,8 @@ def capture_function(func: Any, packages: Sequence[str] = ()) -> CapturedFunctio
     SerializationError
         Something that it uses cannot leave this process.
     """
-    rinterface = _start_r()
-    from rpy2.rinterface_lib import openrlib
-
-    with openrlib.rlock, _quiet_console():
+    rinterface = start_r()
+    with undisturbed_r():
         if isinstance(func, str):
             func = rinterface.globalenv.find(func) if func in rinterface.globalenv else func
         if not isinstance(func, rinterface.SexpClosure):
@@ -49,57 +45,39 @@ def capture_function(func: Any, packages: Sequence[str] = ()) -> CapturedFunctio
                 f"func must be an R function, held through rpy2, or the name of one in R's global environment; "
                 f"{func!r} is neither."
             )
-        source = importlib.resources.files("clipper_nb.deployers").joinpath("capture.R").read_text()
         try:
-            capture = rinterface.evalr(source)
+            capture = rinterface.evalr(r_source("capture.R"))
             found = capture(func, rinterface.StrSexpVector(list(packages)))
         except rinterface.embedded.RRuntimeError as exc:
             raise SerializationError(f"The R function cannot be read or serialised: {str(exc).strip()}") from exc
         parts = dict(zip(found.names, found, strict=True))
         texts = {name: list(part) for name, part in parts.items() if isinstance(part, rinterface.StrSexpVector)}
-        if texts["refused"]:
-            raise SerializationError(
-                f"The R function cannot leave this process with what it uses: {', '.join(texts['refused'])}. "
-                "Connections and pointers must be made inside the function."
-            )
-        if texts["missing"]:
-            raise InvalidRequestError(
-                f"The R function needs packages that are not installed here: {', '.join(texts['missing'])}."
-            )
-        return CapturedFunction(
-            serialized=bytes(parts["serialized"]),
-            r_version=texts["r_version"][0],
-            packages=dict(zip(texts["packages"], texts["versions"], strict=True)),
-            attached=texts["attached"],
-            library_paths=texts["library_paths"],
+        return captured_from_parts(texts, bytes(parts["serialized"]) if not texts["refused"] else b"")
+
+
+def captured_from_parts(texts: Mapping[str, Sequence[str]], serialized: bytes) -> CapturedFunction:
+    """Return what ``capture.R`` has found: *texts* are its character vectors.
+
+    Raises
+    ------
+    InvalidRequestError
+        A package that the function needs is not installed.
+    SerializationError
+        The function uses what cannot leave R's process.
+    """
+    if texts["refused"]:
+        raise SerializationError(
+            f"The R function cannot leave this process with what it uses: {', '.join(texts['refused'])}. "
+            "Connections and pointers must be made inside the function."
         )
-
-
-def _start_r() -> Any:
-    """Return ``rpy2.rinterface`` with R running; it may have started long ago, for the notebook's own cells."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            import rpy2.rinterface as rinterface
-
-            rinterface.initr()
-            rinterface.evalr('loadNamespace("codetools")')
-    except Exception as exc:  # without R rpy2 raises errors of many types
-        raise DeploymentError(
-            "Deploying R functions needs R with its package codetools (on Debian: apt install r-base-core "
-            f"r-cran-codetools), and then pip install 'clipper-nb[r]'. {type(exc).__name__}: {str(exc).strip()}"
-        ) from exc
-    return rinterface
-
-
-@contextlib.contextmanager
-def _quiet_console() -> Iterator[None]:
-    """Keep what R says meanwhile, as of packages that are loaded, out of the notebook."""
-    from rpy2.rinterface_lib import callbacks
-
-    before = callbacks.consolewrite_print, callbacks.consolewrite_warnerror
-    callbacks.consolewrite_print = callbacks.consolewrite_warnerror = lambda _text: None
-    try:
-        yield
-    finally:
-        callbacks.consolewrite_print, callbacks.consolewrite_warnerror = before
+    if texts["missing"]:
+        raise InvalidRequestError(
+            f"The R function needs packages that are not installed here: {', '.join(texts['missing'])}."
+        )
+    return CapturedFunction(
+        serialized=serialized,
+        r_version=texts["r_version"][0],
+        packages=dict(zip(texts["packages"], texts["versions"], strict=True)),
+        attached=list(texts["attached"]),
+        library_paths=list(texts["library_paths"]),
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
-from clipper_nb.deployers.function_capture import capture_function
+from clipper_nb.deployers.function_capture import CapturedFunction, capture_function
+from clipper_nb.deployers.sample_columns import sample_columns
+from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.input_types import parse_input_type
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ def deploy_r_model(
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
+    sample_input: Any = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
 ) -> None:
@@ -66,6 +70,14 @@ def deploy_r_model(
         The most inputs that the function gets at once; -1 adapts to the SLO.
     pkgs_to_install : list of str, optional
         Names of R packages that it needs besides those that are found.
+    sample_input : data frame, optional
+        With it the function takes one data frame, with a row per input, and inputs are JSON objects as text
+        (*input_type* ``"strings"``): ``'{"wt": 2.6, "gear": "four"}'``. Columns have the names and types of the
+        sample's: integer, double, logical, character, factor with its levels, Date (``"2024-02-29"``), POSIXct
+        (``"2024-02-29T12:00:00Z"``; without an offset in the sample's time zone). ``null`` is NA. Names besides the
+        sample's are left out. A missing column, an unknown level or a value of another type is an error answer for the
+        batch. The sample is a data frame of R, held through rpy2, the name of a global one, or one of pandas; it may
+        have no rows.
     timeout_s : float
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
@@ -77,6 +89,8 @@ def deploy_r_model(
         The function uses a connection or an external pointer; the sentence names the variable.
     DeploymentError
         There is no R or no rpy2 here.
+    InvalidRequestError
+        *func* is no R function, *sample_input* no data frame, or a column of it has no form in JSON.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
         A replica could not load it. Nothing is left of the deploy and the old version serves on.
     ExistsError
@@ -86,14 +100,53 @@ def deploy_r_model(
     --------
     >>> total = rpy2.robjects.r("function(inputs) sapply(inputs, sum)")
     >>> deploy_r_model(conn, "total", 1, "doubles", total)
+
+    With a data frame:
+
+    >>> r("fit <- lm(mpg ~ wt, mtcars); fuel <- function(cars) predict(fit, cars)")
+    >>> deploy_r_model(conn, "fuel", 1, "strings", "fuel", sample_input="mtcars")
     """
     clipper_conn.check_new_model_version(name, version, input_type)
+    columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     captured = capture_function(func, pkgs_to_install or ())
+    deploy_captured_function(
+        clipper_conn, name, version, input_type, captured, columns, base_image, labels, registry, num_replicas,
+        batch_size, timeout_s=timeout_s, limits=limits,
+    )  # fmt: skip
+
+
+def deploy_captured_function(
+    clipper_conn: ClipperConnection,
+    name: str,
+    version: int | str,
+    input_type: str,
+    captured: CapturedFunction,
+    columns: Sequence[Column] = (),
+    base_image: str = "default",
+    labels: Sequence[str] | None = None,
+    registry: str | None = None,
+    num_replicas: int = 1,
+    batch_size: int = -1,
+    *,
+    timeout_s: float = 60.0,
+    limits: ResourceLimits | None = None,
+) -> None:
+    """Deploy an R function that was captured before, in this process or in another R; rpy2 is not needed for it.
+
+    Parameters
+    ----------
+    clipper_conn, name, version, input_type, base_image, labels, registry, num_replicas, batch_size, timeout_s, limits
+        As for :func:`deploy_r_model`.
+    captured : CapturedFunction
+    columns : list of Column
+        Those of the data frame that the function takes; none when it takes a list.
+    """
     facts = {
         "r_version": captured.r_version,
         "r_packages": captured.packages,
         "r_attached": captured.attached,
         "r_library_paths": captured.library_paths,
+        "r_columns": [asdict(column) for column in columns],
     }
     with bundle(kind="r", input_type=str(parse_input_type(input_type)), **facts) as folder:
         (folder / "func.rds").write_bytes(captured.serialized)
@@ -118,6 +171,7 @@ def create_endpoint(
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
+    sample_input: Any = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
 ) -> None:
@@ -128,7 +182,7 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, timeout_s, limits
+pkgs_to_install, sample_input, timeout_s, limits
         As for :func:`deploy_r_model`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -152,5 +206,5 @@ pkgs_to_install, timeout_s, limits
     with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
         deploy_r_model(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s, limits=limits,
+            pkgs_to_install, sample_input=sample_input, timeout_s=timeout_s, limits=limits,
         )  # fmt: skip

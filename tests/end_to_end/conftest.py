@@ -41,7 +41,7 @@ _R_VARIABLES: dict[str, str] = {}
 
 @pytest.fixture(scope="module")
 def r() -> Iterator[Any]:
-    """R in this process, as in a notebook; what it puts into the environment at its start is there for its tests only."""
+    """R in this process, as in a notebook; its tests alone see what it puts into the environment when it starts."""
     before = dict(os.environ)
     from rpy2.robjects import r
 

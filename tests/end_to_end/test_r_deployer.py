@@ -125,3 +125,73 @@ def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, r: Any
     with pytest.raises(InvalidRequestError, match="not installed here: nosuchpackage"):
         deploy_r_model(shared, "chatty", 1, "doubles", r("function(x) nosuchpackage::f(x)"))
     assert not [model for model in shared.get_all_models() if model.startswith("chatty:")]
+
+
+def _rows(r: Any, frame: str, columns: str) -> list[str]:
+    """Return the rows of a data frame of R's as it writes them itself, NA too."""
+    as_json = r("function(d) vapply(seq_len(nrow(d)), function(i) as.character(jsonlite::toJSON(as.list(d[i, ]), "
+                "auto_unbox = TRUE, digits = NA, na = 'null')), '')")  # fmt: skip
+    return list(as_json(r(f"{frame}[{columns}]")))
+
+
+def test_a_data_frame_arrives_with_the_samples_types(shared: ClipperConnection, r: Any) -> None:
+    r("""
+    flights <- data.frame(
+        delay = c(5, NA, 12, 3, 40, 7), day = as.Date("2024-03-01") + 0:5, crew = c(4L, 6L, NA, 5L, 4L, 6L),
+        kind = factor(c("cargo", "jet", "jet", NA, "cargo", "jet"), levels = c("cargo", "glider", "jet")),
+        at = as.POSIXct("2024-03-01 12:00:00", tz = "UTC") + 3600 * 0:5, late = c(TRUE, FALSE, NA, TRUE, TRUE, FALSE),
+        code = c("A1", "B2", NA, "ü", "", "C3")
+    )
+    describe <- function(rows) data.frame(
+        types = paste(sapply(rows, function(x) class(x)[1]), collapse = " "), level = as.integer(rows$kind),
+        levels = nlevels(rows$kind), delay = rows$delay, crew = rows$crew, month = months(rows$day),
+        hour = format(rows$at, "%H"), late = rows$late, code = rows$code
+    )
+    as_rows <- function(d) lapply(seq_len(nrow(d)), function(i) as.list(d[i, ]))
+    """)
+    create_endpoint(shared, "flights", "strings", "describe", slo_micros=SLO_MICROS, sample_input="flights")
+    rows = _rows(r, "transform(flights, at = format(at, '%Y-%m-%dT%H:%M:%SZ'))", "TRUE")
+    answers = [prediction.output for prediction in shared.predict_batch("flights", rows)]
+    assert {answer["types"] for answer in answers} == {"numeric Date integer factor POSIXct logical character"}
+    expected = r("as_rows(describe(flights))")
+    assert answers == [
+        {name: None if is_na else value[0] for name, value, is_na in zip(row.names, row, r["is.na"](row), strict=True)}
+        for row in expected
+    ]
+    assert {answer["levels"] for answer in answers} == {3}
+
+
+def test_a_model_with_factors_predicts_rows_as_in_the_notebook(shared: ClipperConnection, r: Any) -> None:
+    r("growth <- local({fit <- lm(len ~ supp * dose, ToothGrowth); function(rows) unname(predict(fit, rows))})")
+    deploy = partial(create_endpoint, slo_micros=SLO_MICROS, sample_input=r("ToothGrowth[0, c('supp', 'dose')]"))
+    deploy(shared, "growth", "strings", "growth")
+    answers = shared.predict_batch("growth", _rows(r, "ToothGrowth", "c('dose', 'supp')"))
+    assert [answer.output for answer in answers] == list(r("growth(ToothGrowth)"))
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ('{"dose": 1}', "Row 1 has no column 'supp'"),
+        ('{"dose": 1, "supp": "XX"}', "column 'supp' must be one of the levels OJ, VC or null, not \"XX\""),
+        ('{"dose": "1", "supp": "OJ"}', "column 'dose' must be a number or null, not \"1\""),
+    ],
+)
+def test_a_row_that_does_not_fit_is_an_error_answer(shared: ClipperConnection, row: str, sentence: str) -> None:
+    answer = shared.predict("growth", row)
+    assert (answer.default, answer.reason) == (True, "model_error")
+    assert sentence in str(answer.explanation)
+
+
+def test_samples_that_are_none_are_refused(shared: ClipperConnection, r: Any) -> None:
+    def deploy(sample: Any, input_type: str = "strings") -> None:
+        deploy_r_model(shared, "refused", 1, input_type, r("function(rows) rows"), sample_input=sample)
+
+    with pytest.raises(InvalidRequestError, match=r"'b' \(list\)"):
+        deploy(r("data.frame(a = 1:2, b = I(list(1, 2)))[2:1]"))
+    with pytest.raises(InvalidRequestError, match="is none"):
+        deploy("no_such_frame")
+    with pytest.raises(InvalidRequestError, match="no columns"):
+        deploy(r("data.frame()"))
+    with pytest.raises(InvalidRequestError, match="must be 'strings'"):
+        deploy(r("mtcars"), "doubles")

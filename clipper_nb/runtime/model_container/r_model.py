@@ -9,12 +9,15 @@ import json
 import logging
 import math
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clipper_nb.errors import InvalidRequestError, PredictionError
+from clipper_nb.protocol.columns import Column
+from clipper_nb.runtime.model_container.r_data_frame import DataFrameMaker
 
 logger = logging.getLogger(__name__)
 
@@ -44,18 +47,25 @@ class RModel:
     Parameters
     ----------
     serialized : bytes
+    columns : list of Column, optional
+        The function takes one data frame with these instead of a list of inputs, which are JSON rows then.
     """
 
-    def __init__(self, serialized: bytes) -> None:
+    def __init__(self, serialized: bytes, columns: Sequence[Column] = ()) -> None:
         import rpy2.rinterface as rinterface
 
         self._r = rinterface
         self._as_character = rinterface.baseenv["as.character"]
         self._call = rinterface.evalr(_RESTORE)(rinterface.ByteSexpVector(serialized))
+        self._frames = DataFrameMaker(rinterface, columns) if columns else None
 
     def predict(self, inputs: list[Any]) -> Any:
         """Return what the function returns for an R list of the inputs: one output per element, or per row."""
-        returned = self._call(self._r.ListSexpVector([self._to_r(value) for value in inputs]))
+        if self._frames is not None:
+            argument = self._frames.make(inputs)
+        else:
+            argument = self._r.ListSexpVector([self._to_r(value) for value in inputs])
+        returned = self._call(argument)
         if isinstance(returned, self._r.StrSexpVector):
             message, call = returned
             logger.warning("R error in %s: %s", call, message)
@@ -145,7 +155,7 @@ def load_r_model(folder: Path) -> RModel:
     )
     for package, version in metadata["r_packages"].items():
         _load_package(rinterface, package, version, is_attached=package in metadata["r_attached"])
-    return RModel((folder / SERIALIZED_FILE).read_bytes())
+    return RModel((folder / SERIALIZED_FILE).read_bytes(), [Column(**facts) for facts in metadata["r_columns"]])
 
 
 def _load_package(rinterface: Any, name: str, version: str, *, is_attached: bool) -> None:

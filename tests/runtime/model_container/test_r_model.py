@@ -14,26 +14,28 @@ _PROGRAM = """
 import json, sys
 import numpy as np
 import rpy2.rinterface as rinterface
+from clipper_nb.errors import InvalidInputError
+from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.runtime.model_container.r_model import RError, RModel
 
 rinterface.initr()
 serialize = rinterface.evalr("function(f) serialize(list(fn = f, globals = list()), NULL)")
-code, inputs, dtype = json.load(sys.stdin)
-model = RModel(bytes(serialize(rinterface.evalr(code))))
+code, inputs, dtype, columns = json.load(sys.stdin)
+model = RModel(bytes(serialize(rinterface.evalr(code))), [Column(**column) for column in columns])
 values = inputs if dtype == "str" else [np.array(value, dtype=dtype) for value in inputs]
 try:
     outputs = [output.decode() for output in encode_outputs(model.predict(values), num_inputs=len(values))]
-except RError as exc:
-    outputs = f"RError: {exc}"
+except (RError, InvalidInputError) as exc:
+    outputs = f"{type(exc).__name__}: {exc}"
 sys.__stdout__.write("\\n" + json.dumps(outputs))
 """
 
 
-def _predict(code: str, inputs: list, dtype: str = "float64") -> list | str:
+def _predict(code: str, inputs: list, dtype: str = "float64", columns: list[dict] | None = None) -> list | str:
     finished = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], input=json.dumps([code, inputs, dtype]), capture_output=True, text=True,
-        check=False, timeout=60,
+        [sys.executable, "-c", _PROGRAM], input=json.dumps([code, inputs, dtype, columns or []]), capture_output=True,
+        text=True, check=False, timeout=60,
     )  # fmt: skip
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout.splitlines()[-1])
@@ -78,3 +80,38 @@ def test_doubles_stay_the_same_to_the_last_bit() -> None:
 )
 def test_what_a_function_may_return_as_a_whole(code: str, expected: list | str) -> None:
     assert _predict(code, [[0.0], [0.0]]) == expected
+
+
+_COLUMNS = [
+    {"name": "i", "type": "integer"}, {"name": "d", "type": "double"}, {"name": "l", "type": "logical"},
+    {"name": "c", "type": "character"}, {"name": "f", "type": "factor", "levels": ["low", "high"], "is_ordered": True},
+    {"name": "day", "type": "Date"}, {"name": "t", "type": "POSIXct", "time_zone": "Europe/Berlin"},
+]  # fmt: skip
+_ROW = {"i": 3, "d": 0.1, "l": True, "c": "naïve", "f": "high", "day": "2024-02-29", "t": "2024-07-01T12:00:00.5"}
+
+
+def test_rows_become_a_data_frame_as_r_itself_makes_it() -> None:
+    """Local times are those of the sample's zone; winter and summer, and an offset of the row's own."""
+    code = """function(rows) {
+        expected <- data.frame(
+            i = c(3L, NA, 1L), d = c(0.1, NA, Inf), l = c(TRUE, NA, FALSE), c = c("naïve", NA, ""),
+            f = factor(c("high", NA, "low"), levels = c("low", "high"), ordered = TRUE),
+            day = as.Date(c("2024-02-29", NA, "1969-12-31")),
+            t = as.POSIXct(c("2024-07-01 12:00:00.5", NA, "2024-01-01 12:00:00"), tz = "Europe/Berlin")
+        )
+        rep(if (identical(rows, expected)) "identical" else paste(all.equal(rows, expected), collapse = "; "), 3)
+    }"""
+    other = {"i": 1, "d": "Inf", "l": False, "c": "", "f": "low", "day": "1969-12-31", "t": "2024-01-01T13:00:00+02:00"}
+    rows = [json.dumps(row) for row in (_ROW, dict.fromkeys(_ROW), other)]
+    assert _predict(code, rows, "str", _COLUMNS) == ["identical"] * 3
+
+
+def test_a_local_time_that_was_skipped_is_an_error() -> None:
+    told = _predict("function(rows) rows$t", [json.dumps({**_ROW, "t": "2024-03-31T02:30:00"})], "str", _COLUMNS)
+    assert told.startswith("InvalidInputError: Column 't': ")
+    assert "in the time zone Europe/Berlin there is no 2024-03-31 02:30:00" in told
+
+
+def test_columns_of_a_data_frame_are_checked_before_r_sees_them() -> None:
+    told = _predict("function(rows) rows$i", [json.dumps(_ROW), json.dumps({**_ROW, "f": "middle"})], "str", _COLUMNS)
+    assert told == "InvalidInputError: Row 2: column 'f' must be one of the levels low, high or null, not \"middle\"."

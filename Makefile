@@ -3,7 +3,7 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-docker test test-fast fuzz check screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker test test-r-package test-fast fuzz check screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -14,9 +14,14 @@ demo-docker: $(STAMP) engine  ## the same, with every process in a container
 test: $(STAMP) check engine  ## everything
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(PY) -m pytest -q
+	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
 	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done
 	$(PY) -m tests.support.leftovers
+
+test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
+	VENV=$(abspath $(VENV)) scripts/test-tools
+	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
 	$(PY) -m pytest -q -m "not cluster and not redis and not docker and not r and not browser and not slow"

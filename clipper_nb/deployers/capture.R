@@ -79,10 +79,10 @@ function(fn, extra) {
   }
   with_r <- c("base", "compiler", "datasets", "graphics", "grDevices", "grid", "methods", "parallel", "splines", "stats",
               "stats4", "tcltk", "tools", "utils")
-  attached <- setdiff(attached, with_r)
+  attached <- setdiff(attached, c(with_r, "clippernb"))  # which deploys from R, and has no use in a replica
   packages <- union(attached, setdiff(used, with_r))
   is_here <- vapply(packages, requireNamespace, NA, quietly = TRUE)
-  versions <- vapply(packages[is_here], function(name) as.character(packageVersion(name)), "")
+  versions <- vapply(packages[is_here], function(name) as.character(utils::packageVersion(name)), "")
   list(
     refused = refused, missing = packages[!is_here], attached = attached,
     packages = packages[is_here], versions = unname(versions),

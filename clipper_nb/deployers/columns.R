@@ -1,10 +1,10 @@
 # columns(sample): name and type of each column of a data frame, and of those that have none in JSON why not.
 function(sample) {
-  local_zone <- Sys.timezone()
   zone_of <- function(x) {
     zone <- attr(x, "tzone")[1L]
-    # A replica may be in another zone than the notebook.
-    if (is.null(zone) || is.na(zone) || !nzchar(zone)) if (is.na(local_zone)) "UTC" else local_zone else zone
+    if (!is.null(zone) && !is.na(zone) && nzchar(zone)) return(zone)
+    here <- suppressWarnings(Sys.timezone())  # a replica may be in another zone than the notebook
+    if (is.na(here)) "UTC" else here
   }
   type_of <- function(x) {
     if (!is.null(dim(x))) return("")

@@ -1,0 +1,178 @@
+"""``python -m clipper_nb.r_commands``: one connection for one R process, which has the package ``clippernb``.
+
+R writes a request per line, ``{"id": 1, "call": "get_all_apps", "arguments": {…}}``, and reads lines: ``{"log": text}``
+while a call is under way, then ``{"id": 1, "result": …}`` or ``{"id": 1, "error": text, "classes": [names…]}``. The
+first line says who is there, and has the R code that captures functions. The process ends with its input, and with it
+an embedded cluster that it has started.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+import clipper_nb
+from clipper_nb.connection import ClipperConnection
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers.function_capture import captured_from_parts
+from clipper_nb.deployers.r import deploy_captured_function
+from clipper_nb.deployers.r_session import r_source
+from clipper_nb.deployers.sample_columns import columns_from_parts
+from clipper_nb.errors import ClipperException, InvalidRequestError
+from clipper_nb.protocol.resource_limits import ResourceLimits
+
+_SAME_AS_CONNECTION = (
+    "get_all_apps", "get_all_models", "get_app_info", "get_clipper_logs", "get_current_model_version",
+    "get_linked_models", "get_model_info", "get_num_replicas", "get_query_addr", "link_model_to_app",
+    "register_application", "set_model_version", "set_num_replicas", "stop_all", "stop_inactive_model_versions",
+    "stop_models", "unlink_model_from_app", "unregister_application",
+)  # fmt: skip
+
+
+class RCommands:
+    """What R may call, by name; arguments and results are JSON values."""
+
+    def __init__(self) -> None:
+        self._connection: ClipperConnection | None = None
+        self._calls: Mapping[str, Callable[..., Any]] = {
+            "start_clipper": self._start_clipper,
+            "connect": self._connect,
+            "deploy": self._deploy,
+            "create_endpoint": self._create_endpoint,
+            "predict": self._predict,
+            "describe": self._describe,
+        }
+
+    def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
+        """Return the result; raises what the call raises."""
+        if name in _SAME_AS_CONNECTION:
+            return getattr(self._conn, name)(**arguments)
+        if name not in self._calls:
+            raise InvalidRequestError(f"There is no call {name!r}.")
+        return self._calls[name](**arguments)
+
+    @property
+    def _conn(self) -> ClipperConnection:
+        if self._connection is None:
+            raise InvalidRequestError("There is no cluster: call start_clipper() or connect() first.")
+        return self._connection
+
+    def _start_clipper(
+        self, manager: str, cluster_name: str, options: Mapping[str, Any], start: Mapping[str, Any]
+    ) -> str:
+        conn = ClipperConnection(_container_manager(manager, cluster_name, options))
+        conn.start_clipper(**start)
+        self._connection = conn
+        return repr(conn)
+
+    def _connect(self, manager: str, cluster_name: str, options: Mapping[str, Any]) -> str:
+        conn = ClipperConnection(_container_manager(manager, cluster_name, options))
+        conn.connect()
+        self._connection = conn
+        return repr(conn)
+
+    def _describe(self) -> str:
+        return repr(self._conn)
+
+    def _deploy(
+        self,
+        name: str,
+        version: str,
+        input_type: str,
+        texts: Mapping[str, Sequence[str]],
+        serialized_path: str | None,
+        columns: Mapping[str, Sequence[Any]] | None,
+        limits: Mapping[str, Any] | None,
+        **options: Any,
+    ) -> None:
+        self._conn.check_new_model_version(name, version, input_type)
+        captured = captured_from_parts(texts, Path(serialized_path).read_bytes() if serialized_path else b"")
+        deploy_captured_function(
+            self._conn, name, version, input_type, captured, columns_from_parts(columns) if columns else (),
+            limits=ResourceLimits(**limits) if limits else None, **options,
+        )  # fmt: skip
+
+    def _create_endpoint(
+        self, name: str, version: str, input_type: str, default_output: str, slo_micros: int, **deploy: Any
+    ) -> None:
+        with new_endpoint(self._conn, name, version, input_type, default_output, slo_micros):
+            self._deploy(name, version, input_type, **deploy)
+
+    def _predict(self, app_name: str, inputs: Sequence[Any], version: str | None) -> list[dict[str, Any]]:
+        """Return the answers; raw vectors come as ``{"base64": text}``."""
+        values = [base64.b64decode(value["base64"]) if isinstance(value, dict) else value for value in inputs]
+        return [asdict(prediction) for prediction in self._conn.predict_batch(app_name, values, version=version)]
+
+
+def _container_manager(kind: str, cluster_name: str, options: Mapping[str, Any]) -> ContainerManager:
+    if kind == "docker":
+        return clipper_nb.DockerContainerManager(cluster_name, **options)
+    return clipper_nb.LocalContainerManager(cluster_name, **options)
+
+
+class _ToR(logging.Handler):
+    """Tells R the steps of a long call as they end."""
+
+    def __init__(self, write: Callable[[Mapping[str, Any]], None]) -> None:
+        super().__init__(logging.INFO)
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write({"log": record.getMessage()})
+
+
+def serve(requests: TextIO, write: Callable[[Mapping[str, Any]], None]) -> None:
+    """Answer each line of *requests*; an interrupt ends the call that is under way, and only that."""
+    commands = RCommands()
+    write(
+        {
+            "version": clipper_nb.__version__,
+            "python": sys.executable,
+            "capture": r_source("capture.R"),
+            "columns": r_source("columns.R"),
+        }
+    )
+    for line in requests:
+        request = json.loads(line)
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            try:
+                answer = {"result": commands.call(request["call"], request["arguments"])}
+            finally:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+        except (Exception, KeyboardInterrupt) as exc:
+            if not isinstance(exc, (ClipperException, KeyboardInterrupt)):
+                traceback.print_exc()
+            classes = [kind.__name__ for kind in type(exc).__mro__ if issubclass(kind, (ClipperException, type(exc)))]
+            answer = {"error": str(exc) or type(exc).__name__, "classes": classes}
+        write({"id": request["id"], **answer})
+
+
+def main() -> None:
+    """Serve the R process that holds both ends of this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    to_r = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a library prints is no answer
+
+    def write(message: Mapping[str, Any]) -> None:
+        to_r.write(json.dumps(message) + "\n")
+        to_r.flush()
+
+    progress = logging.getLogger("clipper_nb.progress")
+    progress.setLevel(logging.INFO)
+    progress.addHandler(_ToR(write))
+    serve(sys.stdin, write)
+
+
+if __name__ == "__main__":
+    main()

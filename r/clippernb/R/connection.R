@@ -1,0 +1,43 @@
+start_clipper <- function(cluster_name = "default-cluster", manager = c("local", "docker"), ...,
+                          cache_size = NULL, num_frontend_replicas = NULL) {
+  start <- list(cache_size = whole_or_null(cache_size), num_frontend_replicas = whole_or_null(num_frontend_replicas))
+  open_connection("start_clipper", match.arg(manager), cluster_name, list(...), start = Filter(Negate(is.null), start))
+}
+
+connect <- function(cluster_name = "default-cluster", manager = c("local", "docker"), ...) {
+  open_connection("connect", match.arg(manager), cluster_name, list(...))
+}
+
+open_connection <- function(call, manager, cluster_name, options, ...) {
+  conn <- structure(list(session = start_session(), cluster_name = cluster_name), class = "clipper_connection")
+  more <- lapply(list(...), keep_names)
+  arguments <- c(list(manager = manager, cluster_name = cluster_name, options = keep_names(options)), more)
+  tryCatch(request(conn, call, arguments = arguments), error = function(e) {
+    end_session(conn$session)
+    stop(e)
+  })
+  conn
+}
+
+stop_clipper <- function(conn, graceful = TRUE) {
+  if (!conn$session$process$is_alive()) return(invisible())
+  request(conn, "stop_all", graceful = graceful)
+  end_session(conn$session)
+  invisible()
+}
+
+format.clipper_connection <- function(x, ...) {
+  if (!x$session$process$is_alive()) return(paste0("<", x$cluster_name, ": the connection has ended>"))
+  request(x, "describe")
+}
+
+print.clipper_connection <- function(x, ...) {
+  cat(format(x), "\n", sep = "")
+  invisible(x)
+}
+
+get_query_addr <- function(conn) request(conn, "get_query_addr")
+
+get_clipper_logs <- function(conn, logging_dir = "clipper_logs") {
+  as.character(unlist(request(conn, "get_clipper_logs", logging_dir = normalizePath(logging_dir, mustWork = FALSE))))
+}

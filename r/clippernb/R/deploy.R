@@ -1,0 +1,74 @@
+build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_image = "default", labels = NULL,
+                                   registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
+                                   timeout_s = 60, limits = NULL) {
+  deploy(
+    conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
+    num_replicas, batch_size, pkgs_to_install, timeout_s, limits
+  )
+}
+
+create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = 1, slo_micros = 3000000,
+                            base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
+                            pkgs_to_install = NULL, timeout_s = 60, limits = NULL) {
+  what <- list(
+    name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
+  )
+  deploy(
+    conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
+    pkgs_to_install, timeout_s, limits
+  )
+}
+
+deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
+                   pkgs_to_install, timeout_s, limits) {
+  if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
+  input_type <- input_type_of(sample_input)
+  try_function(fn, sample_input)
+  captured <- conn$session$capture(fn, as.character(pkgs_to_install))
+  path <- tempfile("clippernb-", fileext = ".rds")
+  on.exit(unlink(path))
+  if (!is.null(captured$serialized)) writeBin(captured$serialized, path)
+  texts <- captured[c("refused", "missing", "packages", "versions", "attached", "r_version", "library_paths")]
+  columns <- if (is.data.frame(sample_input)) as_arrays(conn$session$columns(sample_input))
+  arguments <- c(what, list(
+    input_type = input_type, texts = as_arrays(texts), serialized_path = if (!is.null(captured$serialized)) path,
+    columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
+    num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
+    limits = limits
+  ))
+  invisible(request(conn, call, arguments = arguments))
+}
+
+as_arrays <- function(parts) lapply(parts, function(part) I(if (is.list(part)) lapply(part, I) else unname(part)))
+
+input_type_of <- function(sample_input) {
+  if (is.data.frame(sample_input)) "strings"
+  else if (is.raw(sample_input)) "bytes"
+  else if (!is.null(dim(sample_input)) || is.object(sample_input)) {
+    stop("sample_input is a ", class(sample_input)[1L], "; rows of a table come as a data frame", call. = FALSE)
+  }
+  else if (is.integer(sample_input)) "ints"
+  else if (is.double(sample_input)) "doubles"
+  else if (is.character(sample_input) && length(sample_input) == 1L) "strings"
+  else stop("sample_input must be a raw, integer or double vector, one text, or a data frame, not ",
+            class(sample_input)[1L], call. = FALSE)
+}
+
+# A function that fails on the sample fails here, where it can be mended.
+try_function <- function(fn, sample_input) {
+  if (is.data.frame(sample_input)) {
+    sample_input <- utils::head(sample_input, 10L)
+    expected <- nrow(sample_input)
+    if (expected == 0L) return(invisible())
+    outputs <- fn(sample_input)
+  } else {
+    expected <- 1L
+    outputs <- fn(list(sample_input))
+  }
+  returned <- if (is.null(dim(outputs))) length(outputs) else nrow(outputs)
+  if (returned != expected) {
+    stop("fn returned ", returned, " outputs for ", expected, " inputs of the sample; it must return one for each",
+         call. = FALSE)
+  }
+  invisible()
+}

@@ -1,0 +1,4 @@
+library(testthat)
+library(clippernb)
+
+test_check("clippernb")

@@ -1,0 +1,21 @@
+slo_micros <- 20e6
+
+new_cluster <- function(name) {
+  start_clipper(paste0("test-", name, "-", Sys.getpid()), clipper_query_port = 0, clipper_management_port = 0,
+                clipper_rpc_port = 0)
+}
+
+# A function as a user's session has it: what it uses is global.
+globally <- function(code) eval(substitute(code), globalenv())
+
+pids_named <- function(cluster_name) {
+  commands <- suppressWarnings(system2("ps", c("-eo", "pid,args"), stdout = TRUE))
+  grep(cluster_name, commands, value = TRUE, fixed = TRUE)
+}
+
+# Whether it becomes true within some seconds.
+eventually <- function(is_true, within_s = 20) {
+  until <- Sys.time() + within_s
+  while (!is_true() && Sys.time() < until) Sys.sleep(0.05)
+  is_true()
+}

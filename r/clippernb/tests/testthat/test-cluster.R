@@ -1,0 +1,95 @@
+conn <- new_cluster("all")
+on.exit(stop_clipper(conn))
+
+test_that("a model with factors, dates and NA answers data frames as in the session", {
+  globally({
+    cars <- transform(mtcars, gear = factor(gear, labels = c("three", "four", "five")),
+                      day = as.Date("2024-02-27") + seq_len(32) - 1L)
+    cars$qsec[2] <- NA
+    fit <- lm(mpg ~ wt * gear + qsec + as.numeric(day), cars)
+  })
+  fuel <- globally(function(rows) unname(predict(fit, rows)))
+  create_endpoint(conn, "fuel", fuel, cars, slo_micros = slo_micros)
+  expect_identical(predict(conn, "fuel", cars), fuel(cars))
+  expect_true(is.na(predict(conn, "fuel", cars)[2]))
+  expect_identical(predict(conn, "fuel", cars[5, ]), fuel(cars)[5])
+})
+
+test_that("helpers and a package travel; doubles stay the same to the last bit", {
+  globally(half <- function(x) if (x > 2) half(x / 2) else x)
+  entropy <- globally(function(inputs) lapply(inputs, function(x) stats::sd(x) + half(sum(x))))
+  values <- list(c(0.1 + 0.2, 1 / 3), c(1e-300, 5e-324), c(1, 1e10))
+  create_endpoint(conn, "entropy", entropy, c(1, 2), slo_micros = slo_micros)
+  expect_identical(predict(conn, "entropy", values), unlist(entropy(values)))
+})
+
+test_that("every type of input and of output", {
+  samples <- list(integers = 1:3, doubles = c(0.5, -1), strings = "naïve \"text\"", bytes = as.raw(c(0, 255)))
+  describe <- globally(function(inputs) lapply(inputs, function(x) list(type = typeof(x), n = length(x))))
+  for (kind in names(samples)) {
+    create_endpoint(conn, kind, describe, samples[[kind]], slo_micros = slo_micros)
+    expect_identical(get_app_info(conn, kind)$input_type, kind)
+    expect_equal(predict(conn, kind, samples[[kind]]), describe(samples[kind])[[1]])
+  }
+  expect_error(predict(conn, "doubles", c(1, NA)), "finite numbers")
+  echo <- globally(function(rows) rows)
+  sample <- data.frame(x = c(1.5, NA, 1e-300), s = c("a", NA, ""), l = c(TRUE, NA, FALSE))
+  create_endpoint(conn, "echo", echo, sample, slo_micros = slo_micros)
+  expect_equal(predict(conn, "echo", sample), sample)
+})
+
+test_that("versions are switched and rolled back", {
+  register_application(conn, "app", "doubles", default_output = "-1", slo_micros = slo_micros)
+  build_and_deploy_model(conn, "model", 1, globally(function(inputs) sapply(inputs, sum)), c(1, 2), num_replicas = 2)
+  link_model_to_app(conn, "app", "model")
+  expect_identical(get_linked_models(conn, "app"), "model")
+  expect_equal(predict(conn, "app", c(3, 4)), 7)
+  build_and_deploy_model(conn, "model", "2-max", globally(function(inputs) sapply(inputs, max)), c(1, 2))
+  expect_equal(predict(conn, "app", c(3, 4)), 4)
+  expect_equal(predict(conn, "app", c(3, 4), version = 1), 7)
+  set_model_version(conn, "model", 1)
+  expect_equal(predict(conn, "app", c(3, 4)), 7)
+  expect_identical(get_current_model_version(conn, "model"), "1")
+  expect_setequal(get_all_models(conn)[startsWith(get_all_models(conn), "model:")], c("model:1", "model:2-max"))
+  set_num_replicas(conn, "model", 1)
+  expect_equal(get_num_replicas(conn, "model"), 1)
+  stop_inactive_model_versions(conn, "model")
+  unlink_model_from_app(conn, "app", "model")
+  expect_warning(expect_equal(predict(conn, "app", c(3, 4)), -1), "default output (not_linked)", fixed = TRUE)
+  unregister_application(conn, "app")
+  expect_false("app" %in% get_all_apps(conn))
+})
+
+test_that("errors of the function and of the caller are told", {
+  expect_error(build_and_deploy_model(conn, "bad", 1, function(x) stop("not today"), 1), "not today")
+  expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1:3, 1), "3 outputs for 1 inputs")
+  expect_error(build_and_deploy_model(conn, "bad", 1.5, function(x) 1, 1), "whole number")
+  expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1, matrix(1)), "data frame")
+  expect_error(build_and_deploy_model(conn, "Bad Name", 1, function(x) 1, 1), class = "InvalidNameError")
+  assign("log_file", stdout(), globalenv())
+  chatty <- globally(function(inputs) { cat("", file = log_file); inputs })
+  expect_error(build_and_deploy_model(conn, "bad", 1, chatty, 1), "'log_file' (a connection)", fixed = TRUE,
+               class = "SerializationError")
+  create_endpoint(conn, "picky", globally(function(rows) if (rows$n[1] > 0) rows$n else stop("too small")),
+                  data.frame(n = 1L), slo_micros = slo_micros)
+  expect_warning(predict(conn, "picky", data.frame(n = -1L)), "too small")
+  told <- predictions(conn, "picky", data.frame(n = "one"))
+  expect_identical(told$reason, "model_error")
+  expect_match(told$explanation, "column 'n' must be a whole number of 32 bits or null, not \"one\"", fixed = TRUE)
+  expect_error(predict(conn, "nothing", 1), class = "ApplicationNotFoundError")
+})
+
+test_that("another connection joins the cluster", {
+  other <- connect(conn$cluster_name)
+  expect_identical(get_query_addr(other), get_query_addr(conn))
+  expect_match(format(other), "applications")
+  create_endpoint(other, "joined", globally(function(inputs) lapply(inputs, rev)), c(1, 2), slo_micros = slo_micros)
+  expect_equal(predict(conn, "joined", c(1, 2, 3)), c(3, 2, 1))
+})
+
+test_that("many rows at once, and a text longer than a pipe holds", {
+  create_endpoint(conn, "long", globally(function(inputs) lapply(inputs, nchar)), "a", slo_micros = slo_micros)
+  expect_equal(predict(conn, "long", strrep("ab", 500000)), 1e6)
+  expect_equal(predict(conn, "long", as.list(strrep("x", 1:2000))), 1:2000)
+  expect_identical(predict(conn, "entropy", list()), list())
+})

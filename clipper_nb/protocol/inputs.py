@@ -83,7 +83,7 @@ def format_input(input_type: InputType, value: Any) -> Any:
     """
     if input_type is InputType.STRINGS:
         if isinstance(value, str):
-            return value
+            return str(value)  # elements of NumPy's arrays of text are of a type of their own
     elif input_type is InputType.BYTES:
         if hasattr(value, "tobytes"):
             value = value.tobytes()

@@ -186,3 +186,8 @@ def test_input_with_more_dimensions_is_refused_with_the_way_out(value):
 @given(st.binary())
 def test_bytes_are_written_as_base64(value):
     assert base64.b64decode(format_input(InputType.BYTES, value), validate=True) == value
+
+
+def test_text_of_an_array_is_text() -> None:
+    (value,) = np.array(["naïve"])
+    assert type(format_input(InputType.STRINGS, value)) is str

@@ -120,6 +120,9 @@ class RModel:
         """Return what an element of a list becomes: a vector of one element is that element."""
         if value.typeof == self._r.RTYPES.NILSXP:
             return None
+        if not len(value.list_attrs()):  # most outputs; asking for their class would take longer than all else
+            elements = self._elements(value)
+            return elements if isinstance(value, self._r.ListSexpVector) else _unbox(elements)
         converted = self._to_python(value)
         if isinstance(value, self._r.ListSexpVector):
             has_names = (

@@ -61,7 +61,7 @@ class FrontendConnection:
         """Connect when that is due, and send the heartbeat that is due; return the seconds until something is again."""
         if self._socket is None and now_s >= self._retry_s:
             self._connect(now_s)
-        elif self._socket is not None and self.session.is_lost(now_s=now_s):
+        elif self._socket is not None and self.session.is_lost(now_s=now_s) and not _has_unread(self._socket):
             self._lose("has been silent for too long")
         self.beat(now_s=now_s)
         if self._socket is None:
@@ -176,3 +176,10 @@ def _wait_until_writable(connected: socket.socket, deadline_s: float) -> bool:
     poller = select.poll()
     poller.register(connected, select.POLLOUT)
     return bool(poller.poll(max(0.0, 1000 * (deadline_s - time.monotonic()))))
+
+
+def _has_unread(connected: socket.socket) -> bool:
+    """Whether somebody spoke while nobody listened, as during a long prediction."""
+    poller = select.poll()
+    poller.register(connected, select.POLLIN)
+    return bool(poller.poll(0))

@@ -1,0 +1,43 @@
+"""When a container takes a query frontend for lost."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+
+from clipper_nb.runtime.model_container.connection import FrontendConnection
+from clipper_nb.runtime.model_container.session import SILENCE_TIMEOUT_S
+
+
+def test_frontend_that_spoke_while_nobody_listened_is_not_lost() -> None:
+    """A prediction may take longer than a frontend may be silent; what it said meanwhile is still unread then."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", [])
+        with contextlib.closing(connection):
+            connection.keep_up(now_s=time.monotonic())
+            frontend, _ = listening.accept()
+            with frontend:
+                much_later_s = time.monotonic() + 2 * SILENCE_TIMEOUT_S
+                frontend.sendall(b"x")
+                _wait_until_readable(connection)
+                connection.keep_up(now_s=much_later_s)
+                assert connection.fileno is not None
+
+
+def test_frontend_that_said_nothing_is_lost() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", [])
+        with contextlib.closing(connection):
+            connection.keep_up(now_s=time.monotonic())
+            connection.keep_up(now_s=time.monotonic() + 2 * SILENCE_TIMEOUT_S)
+            assert connection.fileno is None
+
+
+def _wait_until_readable(connection: FrontendConnection) -> None:
+    fd = connection.fileno
+    assert fd is not None
+    copy = socket.socket(fileno=socket.dup(fd))
+    with copy:
+        copy.settimeout(10)
+        assert copy.recv(1, socket.MSG_PEEK) == b"x"

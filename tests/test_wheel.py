@@ -22,6 +22,7 @@ import json, sys
 import clipper_nb
 from clipper_nb import ClipperConnection, DockerContainerManager
 from clipper_nb.deployers.python import create_endpoint
+from clipper_nb.deployers.r_session import r_source
 from clipper_nb.images.library import library_files
 from clipper_nb.images.templates import templates_folder
 
@@ -36,6 +37,7 @@ with ClipperConnection(manager) as conn:
         "panels": panels,
         "output": prediction.output, "default": prediction.default, "package": clipper_nb.__file__,
         "templates": str(templates_folder()), "library": sorted(map(str, library_files().values())),
+        "r": [r_source("capture.R"), r_source("columns.R")],
     }))
 """
 
@@ -72,6 +74,7 @@ def test_installed_wheel_deploys_on_docker(python: str, tmp_path: Path) -> None:
     told = json.loads(printed)
     assert (told["output"], told["default"]) == (3.0, False)
     assert told["panels"].startswith("<Dashboard of cluster")
+    assert ["function(" in text for text in told["r"]] == [True, True]
     installed = str(tmp_path / "environment")
     assert [
         path for path in (told["package"], told["templates"], *told["library"]) if not path.startswith(installed)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from clipper_nb.errors import InvalidRequestError, PredictionError
+from clipper_nb.errors import DeploymentError, InvalidRequestError, PredictionError
 from clipper_nb.protocol.columns import Column
 from clipper_nb.runtime.model_container.r_data_frame import DataFrameMaker
 
@@ -139,13 +139,21 @@ def load_r_model(folder: Path) -> RModel:
     ------
     InvalidRequestError
         This R has another minor version than the notebook's.
+    DeploymentError
+        There is no rpy2 or no R here.
     ImportError
-        A package is missing, or rpy2 is.
+        An R package is missing.
     """
-    import rpy2.rinterface as rinterface
+    try:
+        import rpy2.rinterface as rinterface
 
+        rinterface.initr()
+    except Exception as exc:  # without R rpy2 raises errors of many types
+        raise DeploymentError(
+            "R functions run through rpy2, which the replica's Python cannot use. Install R, and then pip install "
+            f"'clipper-nb[r]'. {type(exc).__name__}: {str(exc).strip()}"
+        ) from exc
     metadata = json.loads((folder / "metadata.json").read_text())
-    rinterface.initr()
     rinterface.evalr("options(warn = 1)")  # a warning is logged when it happens
     here = rinterface.evalr('paste(R.version$major, R.version$minor, sep = ".")')[0]
     if here.split(".")[:2] != metadata["r_version"].split(".")[:2]:

@@ -106,7 +106,7 @@ read_answer <- function(session, id) {
   repeat {
     message <- read_message(session)
     if (!is.null(message$log)) {
-      if (isTRUE(getOption("clippernb.verbose", interactive()))) message(message$log)
+      if (isTRUE(getOption("clippernb.verbose", interactive() || isTRUE(getOption("jupyter.in_kernel"))))) message(message$log)
     } else if (identical(as.numeric(message$id), as.numeric(id))) {
       return(message)
     }

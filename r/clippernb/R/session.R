@@ -106,11 +106,15 @@ read_answer <- function(session, id) {
   repeat {
     message <- read_message(session)
     if (!is.null(message$log)) {
-      if (isTRUE(getOption("clippernb.verbose", interactive() || isTRUE(getOption("jupyter.in_kernel"))))) message(message$log)
+      if (is_verbose()) message(message$log)
     } else if (identical(as.numeric(message$id), as.numeric(id))) {
       return(message)
     }
   }
+}
+
+is_verbose <- function() {
+  isTRUE(getOption("clippernb.verbose", interactive() || isTRUE(getOption("jupyter.in_kernel"))))
 }
 
 read_message <- function(session) {

@@ -8,8 +8,12 @@ new_cluster <- function(name) {
 # A function as a user's session has it: what it uses is global.
 globally <- function(code) eval(substitute(code), globalenv())
 
-pids_named <- function(cluster_name) {
-  commands <- suppressWarnings(system2("ps", c("-eo", "pid,args"), stdout = TRUE))
+# The command lines of processes that have the name in theirs.
+commands_with <- function(cluster_name) {
+  commands <- vapply(list.files("/proc", "^[0-9]+$", full.names = TRUE), function(process) {
+    bytes <- tryCatch(suppressWarnings(readBin(file.path(process, "cmdline"), "raw", 1e5)), error = function(e) raw())
+    rawToChar(replace(bytes, bytes == 0, charToRaw(" ")))
+  }, "", USE.NAMES = FALSE)
   grep(cluster_name, commands, value = TRUE, fixed = TRUE)
 }
 

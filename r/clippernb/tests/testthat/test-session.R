@@ -2,17 +2,17 @@ test_that("nothing is left of a cluster that is stopped, and its connection says
   conn <- new_cluster("stopped")
   stop_clipper(conn)
   stop_clipper(conn)
-  expect_identical(pids_named(conn$cluster_name), character())
+  expect_identical(commands_with(conn$cluster_name), character())
   expect_match(format(conn), "has ended")
   expect_error(get_all_apps(conn), "has ended")
 })
 
 test_that("a cluster ends with the R that started it", {
   name <- paste0("test-orphan-", Sys.getpid())
-  code <- sprintf("clippernb::start_clipper('%s', clipper_query_port = 0, clipper_management_port = 0, clipper_rpc_port = 0); cat('up')", name)
-  said <- system2(file.path(R.home("bin"), "Rscript"), c("-e", shQuote(code)), stdout = TRUE)
+  start <- "clippernb::start_clipper('%s', clipper_query_port = 0, clipper_management_port = 0); cat('up')"
+  said <- system2(file.path(R.home("bin"), "Rscript"), c("-e", shQuote(sprintf(start, name))), stdout = TRUE)
   expect_match(paste(said, collapse = ""), "up$")
-  expect_true(eventually(function() length(pids_named(name)) == 0L))
+  expect_true(eventually(function() length(commands_with(name)) == 0L))
 })
 
 test_that("a Python without clipper_nb, or none, is told with what to install", {
@@ -23,7 +23,7 @@ test_that("a Python without clipper_nb, or none, is told with what to install", 
 
 test_that("a cluster that does not run is not joined, and no process is left", {
   expect_error(connect("no-such-cluster"), class = "ClusterNotFoundError")
-  expect_identical(pids_named("r_commands no"), character())
+  expect_identical(commands_with("r_commands no"), character())
 })
 
 test_that("Python finds its libraries as before R put its own first", {
@@ -49,8 +49,9 @@ test_that("an interrupt ends the call that is under way, and only that", {
   on.exit(unlink(program))
   writeLines(c(
     "library(clippernb)",
-    "conn <- start_clipper(commandArgs(TRUE), clipper_query_port = 0, clipper_management_port = 0, clipper_rpc_port = 0)",
-    "create_endpoint(conn, 'slow', function(x) { Sys.sleep(if (x[[1]] > 0) x[[1]] else 0); 1 }, -1, slo_micros = 100e6)",
+    "conn <- start_clipper(commandArgs(TRUE), clipper_query_port = 0, clipper_management_port = 0)",
+    "slow <- function(x) { Sys.sleep(if (x[[1]] > 0) x[[1]] else 0); 1 }",
+    "create_endpoint(conn, 'slow', slow, -1, slo_micros = 100e6)",
     "cat('ready\n')",
     "cat('told:', tryCatch(predict(conn, 'slow', 60), error = conditionMessage), '\n')",
     "cat('then:', get_all_apps(conn), '\n')",
@@ -72,5 +73,5 @@ test_that("an interrupt ends the call that is under way, and only that", {
   hear("told: interrupted")
   hear("then: slow")
   expect_true(eventually(function() !rscript$is_alive()))
-  expect_identical(pids_named(name), character())
+  expect_identical(commands_with(name), character())
 })

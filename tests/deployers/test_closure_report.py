@@ -1,0 +1,118 @@
+"""What a function takes along, what it needs, and what cannot travel."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.linear_model import LogisticRegression
+
+from clipper_nb.deployers.closure_report import closure_report
+from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.errors import InvalidRequestError, SerializationError
+
+SKLEARN = {"numpy": np.__version__, "scikit-learn": sklearn.__version__}
+
+
+def notebook(code: str, **variables: Any) -> Callable[[list[Any]], Any]:
+    """Return ``predict`` as cells of a notebook define it."""
+    names: dict[str, Any] = {"__name__": "__main__", **variables}
+    exec(compile(code, "cell.py", "exec"), names)
+    return names["predict"]  # type: ignore[no-any-return]
+
+
+def test_captured_variables_have_sizes_and_places() -> None:
+    predict = notebook(
+        "def helper(x):\n    return x @ weights\n\n"
+        "def predict(inputs):\n    return [scale * helper(x) for x in inputs]\n",
+        weights=np.zeros(1000),
+        scale=2.0,
+    )
+    report = closure_report(predict)
+    assert [(found.name, found.type, found.used_at) for found in report.captured] == [
+        ("weights", "ndarray", "helper, cell.py, line 2"),
+        ("scale", "float", "predict, cell.py, line 5"),
+    ]
+    assert report.captured[0].size_bytes > 8000
+    assert report.size_bytes > 8000
+    assert repr(report).startswith("<ClosureReport of predict: ")
+    assert "takes along weights, scale; needs numpy" in repr(report)
+    assert json.loads(json.dumps(report.to_dict()))["captured"][0]["name"] == "weights"
+    assert "weights (ndarray)" in report._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("code", "variables", "expected"),
+    [
+        ("def predict(inputs):\n    return [1 for _ in inputs]", {}, {}),
+        ("def predict(inputs):\n    import json, os.path\n    return [json.dumps(1) for _ in inputs]", {}, {}),
+        ("def predict(inputs):\n    return model.predict(inputs)",
+         {"model": LogisticRegression().fit([[0], [1]], [0, 1])}, SKLEARN),
+        ("def predict(inputs):\n    from sklearn.svm import SVC\n    return inputs", {},
+         {"scikit-learn": sklearn.__version__}),
+        ("import sklearn.metrics as m\ndef predict(inputs):\n    return [m.accuracy_score([1], [1])]", {},
+         {"scikit-learn": sklearn.__version__}),
+        ("def predict(inputs):\n    def inner():\n        import sklearn\n    return inputs", {},
+         {"scikit-learn": sklearn.__version__}),
+        ("class Net:\n    def ask(self, x):\n        import sklearn\n        return x\n"
+         "net = Net()\ndef predict(inputs):\n    return net.ask(inputs)", {}, {"scikit-learn": sklearn.__version__}),
+    ],
+    ids=["nothing", "standard-library", "captured-object", "import-inside", "module", "nested-function", "own-class"],
+)  # fmt: skip
+def test_what_it_needs_is_found(code: str, variables: dict[str, Any], expected: dict[str, str]) -> None:
+    requirements = closure_report(notebook(code, **variables)).requirements
+    assert requirements.direct == expected
+    assert requirements.unpinnable == {}
+    if "scikit-learn" in expected:  # with what it requires itself
+        assert {pin.partition("==")[0] for pin in requirements.pinned} >= {"scikit-learn", "numpy", "scipy", "joblib"}
+
+
+@pytest.mark.parametrize(
+    ("name", "thing"),
+    [
+        ("lock", threading.Lock()),
+        ("database", sqlite3.connect(":memory:")),
+        ("numbers", (n for n in range(3))),
+        ("log", sys.stderr),
+        ("thread", threading.current_thread()),
+    ],
+)
+def test_what_cannot_travel_is_named_with_its_line(name: str, thing: Any) -> None:
+    predict = notebook(f"def predict(inputs):\n    x = 1\n    return [{name} for _ in inputs]", **{name: thing})
+    (refused,) = closure_report(predict).refused
+    assert (refused.name, refused.type) == (name, type(thing).__name__)
+    assert refused.used_at == "predict, cell.py, line 3"
+    with pytest.raises(SerializationError, match=rf"'{name}' .*line 3"):
+        pickle_function(predict)
+
+
+def test_a_module_of_the_users_own_travels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_weights.py").write_text("import sklearn\nSCALE = 3\n\ndef scaled(x):\n    return SCALE * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module: ModuleType = importlib.import_module("my_weights")
+    report = closure_report(notebook("def predict(inputs):\n    return [w.scaled(x) for x in inputs]", w=module))
+    assert report.user_modules == ["my_weights"]
+    assert [found.name for found in report.captured] == ["SCALE"]
+
+
+def test_what_is_large_is_refused_unless_it_is_meant() -> None:
+    predict = notebook("def predict(inputs):\n    return [big[0] for _ in inputs]", big=np.zeros(13_000_000))
+    with pytest.raises(InvalidRequestError, match=r"104\.0 MB, more than 100\.0 MB: 'big' \(104\.0 MB\).*allow_large"):
+        pickle_function(predict, allow_large=False)
+    pickled, _report = pickle_function(predict, allow_large=True)
+    assert len(pickled) > 100_000_000
+
+
+def test_what_is_no_function_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="not int"):
+        closure_report(3)  # type: ignore[arg-type]

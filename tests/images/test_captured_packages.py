@@ -1,0 +1,40 @@
+"""Which packages an image gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.images.captured_packages import choose_packages
+
+FOUND = ["numpy==2.1.0", "scikit-learn==1.6.0"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ([], ["scikit-learn==1.6.0"]),
+        (["scikit_learn==1.5"], ["scikit_learn==1.5"]),
+        (["Scikit-Learn[extra] >= 1"], ["Scikit-Learn[extra] >= 1"]),
+        (["pandas"], ["pandas", "scikit-learn==1.6.0"]),
+        (["/home/me/scikit_learn-1.4-py3-none-any.whl"], ["/home/me/scikit_learn-1.4-py3-none-any.whl"]),
+        (["git+https://host/repo.git"], ["git+https://host/repo.git", "scikit-learn==1.6.0"]),
+    ],
+)
+def test_what_the_user_asks_for_takes_the_place_of_what_was_found(asked: Sequence[str], expected: list[str]) -> None:
+    assert choose_packages(asked, FOUND, {}, in_base=["numpy==2.1.0", "tornado==6.5"]) == expected
+
+
+def test_another_version_than_that_of_the_base_is_installed() -> None:
+    assert choose_packages([], ["numpy==2.1.0"], {}, in_base=["numpy==2.0.0"]) == ["numpy==2.1.0"]
+
+
+def test_what_cannot_be_installed_is_refused_by_name_unless_the_user_has_it() -> None:
+    unpinnable = {"homemade": "installed from git, ssh://host/repo"}
+    with pytest.raises(
+        InvalidRequestError, match=r"'homemade' \(installed from git, ssh://host/repo\).*pkgs_to_install"
+    ):
+        choose_packages([], FOUND, unpinnable, in_base=[])
+    assert choose_packages(["./homemade"], [], unpinnable, in_base=[]) == ["./homemade"]

@@ -11,17 +11,22 @@ from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import (
     ModelImportError,
     ModelLoadError,
+    ParityError,
     RemoteTraceback,
     ReplicaMemoryError,
     ReplicaStartError,
     StartTimeoutError,
 )
 from clipper_nb.management_client import ManagementClient
-from clipper_nb.protocol.load_report import LoadFailure, parse_load_failure, without_load_failure
+from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
 from clipper_nb.protocol.names import ModelId
 
 _POLL_INTERVAL_S = 0.03
 _HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there."
+_HINT_PARITY = (
+    "Other packages there than here are the usual reason. A function whose answers change from call to call has no "
+    "samples: leave sample_inputs out."
+)
 _HINT_MEMORY = "Give it more: limits=ResourceLimits(memory=...)."
 _HINT_FRONTENDS = (
     "They are connected to {} of the {} query frontends. Containers that know only CLIPPER_IP and CLIPPER_PORT, as "
@@ -107,6 +112,11 @@ def _load_error(
         error: ReplicaStartError = ModelImportError(
             str(model_id), f"cannot import '{failure.missing_module}'", exit_status=container.exit_status,
             log_tail=log_tail, hint=_HINT_PACKAGES,
+        )  # fmt: skip
+    elif failure.exception_type == SAMPLE_MISMATCH:
+        error = ParityError(
+            str(model_id), f"answers otherwise than the notebook, {failure.message}",
+            exit_status=container.exit_status, log_tail=log_tail, hint=_HINT_PARITY,
         )  # fmt: skip
     else:
         error = ModelLoadError(

@@ -223,6 +223,10 @@ class ModelLoadError(ReplicaStartError):
     """The replica's load of the model raised."""
 
 
+class ParityError(ReplicaStartError):
+    """A replica answers the samples otherwise than the notebook."""
+
+
 class ReplicaMemoryError(ReplicaStartError):
     """The replica was killed because it used more memory than it may."""
 

@@ -38,6 +38,9 @@ class ClipperMagics(Magics):
     @argument("--replicas", type=int, default=1, help="how many processes serve it (1)")
     @argument("--batch-size", type=int, default=-1, help="the most inputs at once; -1 adapts to the SLO")
     @argument("--packages", metavar="'A B'", default="", help="pip requirements of this version alone, in quotes")
+    @argument(
+        "--samples", metavar="EXPRESSION", help="inputs that it must answer alike here and in each replica: X[:5]"
+    )
     @argument("--conn", help="the variable that holds the connection")
     @cell_magic
     def deploy(self, line: str, cell: str) -> VersionHandle:
@@ -49,9 +52,11 @@ class ClipperMagics(Magics):
             conn, arguments.link, arguments.name, str(parse_input_type(arguments.input_type))
         )
         func = self._run_and_find_function(cell)
+        samples = None if arguments.samples is None else self._evaluate("--samples", _unquoted(arguments.samples))
         deploy_python_closure(
             conn, arguments.name, arguments.version, arguments.input_type, func, num_replicas=arguments.replicas,
             batch_size=arguments.batch_size, pkgs_to_install=shlex.split(_unquoted(arguments.packages)) or None,
+            sample_inputs=samples,
         )  # fmt: skip
         if must_link:
             conn.link_model_to_app(arguments.link, arguments.name)
@@ -70,13 +75,7 @@ class ClipperMagics(Magics):
         if len(words) != 2 or words[0].startswith("-"):
             raise UsageError("usage: %predict [--conn VARIABLE] APP INPUT, for example: %predict digits X_test[0]")
         name, expression = words
-        try:
-            code = compile(expression, "<%predict>", "eval")
-        except SyntaxError as exc:
-            raise UsageError(
-                f"INPUT must be a Python expression (text in quotes), not {expression}: {exc.msg}"
-            ) from None
-        return self._connection(variable).predict(name, eval(code, self.shell.user_ns))
+        return self._connection(variable).predict(name, self._evaluate("INPUT", expression))
 
     @magic_arguments()
     @argument("--conn", help="the variable that holds the connection")
@@ -84,6 +83,15 @@ class ClipperMagics(Magics):
     def clipper(self, line: str) -> Frame:
         """Show the dashboard: applications, models, metrics, a query to try, and events."""
         return self._connection(parse_argstring(self.clipper, line).conn).dashboard()
+
+    def _evaluate(self, what: str, expression: str) -> Any:
+        try:
+            code = compile(expression, f"<{what}>", "eval")
+        except SyntaxError as exc:
+            raise UsageError(
+                f"{what} must be a Python expression (text in quotes), not {expression}: {exc.msg}"
+            ) from None
+        return eval(code, self.shell.user_ns)
 
     def _connection(self, variable: str | None) -> ClipperConnection:
         names = self.shell.user_ns

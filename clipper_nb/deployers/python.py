@@ -9,6 +9,7 @@ from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.closure_report import closure_report, show_in_cell
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.deployers.sample_outputs import answer_samples, write_samples
 from clipper_nb.protocol.input_types import parse_input_type
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def deploy_python_closure(
     *,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    sample_inputs: Sequence[Any] | None = None,
     capture_packages: bool = True,
     allow_large: bool = False,
 ) -> None:
@@ -72,6 +74,9 @@ def deploy_python_closure(
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
+    sample_inputs : list, optional
+        Inputs that the function is asked here, and each replica before it serves. A replica that answers otherwise is
+        refused; numbers may differ by a millionth.
     capture_packages : bool
         For Docker: whether to install what the function uses, in the notebook's versions; see :func:`closure_report`.
         The embedded cluster has the notebook's packages anyway.
@@ -84,6 +89,10 @@ def deploy_python_closure(
         The function cannot be pickled; the sentence names the variable and the line.
     InvalidRequestError
         It takes along too much, or an argument is wrong.
+    PredictionError
+        It raises on the samples already here.
+    ParityError
+        A replica answers the samples otherwise; the sentence says where.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
         A replica could not load it; carries the replica's traceback and log. Nothing is left of the deploy and the
         old version serves on.
@@ -98,6 +107,7 @@ def deploy_python_closure(
     """
     clipper_conn.check_new_model_version(name, version, input_type)
     pickled, report = pickle_function(func, allow_large=allow_large)
+    samples = None if sample_inputs is None else answer_samples(func, input_type, sample_inputs)
     show_in_cell(report)
     facts: dict[str, Any] = {"report": report.to_dict()}
     if capture_packages:
@@ -105,6 +115,8 @@ def deploy_python_closure(
         facts["unpinnable"] = dict(report.requirements.unpinnable)
     with bundle(kind="python_closure", input_type=str(parse_input_type(input_type)), **facts) as folder:
         (folder / "func.pkl").write_bytes(pickled)
+        if samples is not None:
+            write_samples(samples, folder)
         clipper_conn.build_and_deploy_model(
             name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
             pkgs_to_install, timeout_s=timeout_s, limits=limits,
@@ -128,6 +140,7 @@ def create_endpoint(
     *,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    sample_inputs: Sequence[Any] | None = None,
     capture_packages: bool = True,
     allow_large: bool = False,
 ) -> None:
@@ -138,7 +151,7 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, timeout_s, limits, capture_packages, allow_large
+pkgs_to_install, timeout_s, limits, sample_inputs, capture_packages, allow_large
         As for :func:`deploy_python_closure`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -161,6 +174,6 @@ pkgs_to_install, timeout_s, limits, capture_packages, allow_large
     with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
         deploy_python_closure(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s, limits=limits, capture_packages=capture_packages,
-            allow_large=allow_large,
+            pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
+            capture_packages=capture_packages, allow_large=allow_large,
         )  # fmt: skip

@@ -9,6 +9,9 @@ import json
 import traceback
 from dataclasses import asdict, dataclass
 
+SAMPLE_MISMATCH = "SampleMismatch"
+"""``exception_type`` of a model that answers its samples otherwise than the notebook."""
+
 _MARK = "clipper_nb.load_failure "
 
 

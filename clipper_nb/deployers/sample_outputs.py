@@ -1,0 +1,44 @@
+"""What a function answers in the notebook, for its replicas to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError
+from clipper_nb.function_trial import try_function
+from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.inputs import format_input
+from clipper_nb.protocol.outputs import encode_outputs
+from clipper_nb.protocol.samples import SAMPLES_FILE, Samples, format_samples
+
+
+def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inputs: Sequence[Any]) -> Samples:
+    """Return the samples with what *func* answers here, after a round trip through pickle.
+
+    Raises
+    ------
+    InvalidInputError
+        There is no sample, or one is not of the input type.
+    PredictionError
+        The function raises, or does not return one output per input.
+    """
+    if isinstance(sample_inputs, (str, bytes)) or not hasattr(sample_inputs, "__len__") or not len(sample_inputs):
+        raise InvalidInputError(f"sample_inputs must be a list of inputs; it is {sample_inputs!r}.")
+    canonical = parse_input_type(input_type)
+    inputs = [format_input(canonical, value) for value in sample_inputs]
+    try:
+        outputs = try_function({"input_batch": inputs}, func, input_type)
+    except ClipperException:
+        raise
+    except Exception as exc:
+        raise PredictionError(
+            f"The function raises on sample_inputs already here: {type(exc).__name__}: {exc}", type(exc).__name__
+        ) from exc
+    return Samples(inputs, [output.decode() for output in encode_outputs(outputs, num_inputs=len(inputs))])
+
+
+def write_samples(samples: Samples, folder: Path) -> None:
+    """Put the samples into a bundle; each replica answers them before it serves."""
+    (folder / SAMPLES_FILE).write_text(format_samples(samples))

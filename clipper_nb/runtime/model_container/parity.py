@@ -1,0 +1,36 @@
+"""Asks a model that was just loaded for its samples: it must answer as it did in the notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.inputs import decode_input
+from clipper_nb.protocol.outputs import encode_outputs
+from clipper_nb.protocol.predict_body import format_request, parse_predict
+from clipper_nb.protocol.samples import SAMPLES_FILE, find_difference, parse_samples
+from clipper_nb.runtime.model_container.client import Model
+
+
+class SampleMismatch(Exception):
+    """The model answers otherwise here than in the notebook."""
+
+
+def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
+    """Return when the model in *folder* answers its samples, if it has any, as the notebook did.
+
+    Raises
+    ------
+    SampleMismatch
+        It does not; the text says where they differ.
+    """
+    path = folder / SAMPLES_FILE
+    if not path.exists():
+        return
+    samples = parse_samples(path.read_text())
+    body = format_request(list(samples.inputs), is_batch=True, version=None)
+    inputs = [decode_input(input_type, payload) for payload in parse_predict(body, input_type).payloads]
+    outputs = [output.decode() for output in encode_outputs(model.predict(inputs), num_inputs=len(inputs))]
+    difference = find_difference(samples.outputs, outputs)
+    if difference is not None:
+        raise SampleMismatch(difference)

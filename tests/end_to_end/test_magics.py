@@ -16,6 +16,7 @@ from clipper_nb import (
     ClipperConnection,
     InvalidRequestError,
     LocalContainerManager,
+    ParityError,
     VersionExistsError,
 )
 from clipper_nb.panels import Frame
@@ -51,6 +52,18 @@ def shows(dashboard: Frame, conn: ClipperConnection) -> bool:
     """Return whether a dashboard is of this cluster, and close it."""
     with dashboard:
         return dashboard._poller is poller_of(conn)
+
+
+def test_samples_are_an_expression_of_the_notebook(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    shell.user_ns["rows"] = [[1.0], [2.0]]
+    shell.run_cell_magic("deploy", "sampled -v 1 -t doubles --samples rows[:1]", SUM)
+    assert shared.get_current_model_version("sampled") == "1"
+    changing = "import os\ndef pid(inputs):\n    return [os.getpid() for _ in inputs]\n"
+    with pytest.raises(ParityError, match="sample 0"):
+        shell.run_cell_magic("deploy", "sampled -v 2 -t doubles --samples rows", changing)
+    with pytest.raises(UsageError, match="--samples must be a Python expression"):
+        shell.run_cell_magic("deploy", "sampled -v 3 -t doubles --samples rows[", SUM)
+    assert "sampled:3" not in shared.get_all_models()
 
 
 def test_a_cell_becomes_a_version_that_is_linked_asked_and_replaced(

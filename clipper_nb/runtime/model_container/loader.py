@@ -8,6 +8,7 @@ from pathlib import Path
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.runtime.model_container.client import Model
+from clipper_nb.runtime.model_container.pyspark_model import load_pyspark_model
 from clipper_nb.runtime.model_container.python_model import load_python_model
 from clipper_nb.runtime.model_container.r_model import load_r_model
 
@@ -15,6 +16,7 @@ METADATA_FILE = "metadata.json"
 
 _LOADERS: dict[str, Callable[[Path], Model]] = {
     "python_closure": load_python_model,
+    "pyspark": load_pyspark_model,
     "r": load_r_model,
 }
 

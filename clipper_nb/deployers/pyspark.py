@@ -1,0 +1,218 @@
+"""Deploys a PySpark model."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import pickle
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clipper_nb.deployers.bundle import bundle
+from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.deployers.spark_closure import refuse_spark_objects
+from clipper_nb.deployers.spark_model_files import (
+    describe_spark_model,
+    find_session,
+    result_settings,
+    save_spark_model,
+)
+from clipper_nb.errors import InvalidInputError
+from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.inputs import encode_input, format_input
+from clipper_nb.protocol.resource_limits import NO_LIMITS
+from clipper_nb.spark_vectors import predict_vector
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.resource_limits import ResourceLimits
+
+__all__ = ["create_endpoint", "deploy_pyspark_model", "predict_vector"]
+
+_DEFAULT_DRIVER_MEMORY_BYTES = 1024**3
+_DRIVER_SHARE = 0.6
+"""Of a replica's memory; Python, Java's own needs and Arrow's buffers have the rest."""
+
+
+def deploy_pyspark_model(
+    clipper_conn: ClipperConnection,
+    name: str,
+    version: int | str,
+    input_type: str,
+    func: Callable[[Any, Any, list[Any]], Any],
+    pyspark_model: Any,
+    sc: Any,
+    base_image: str = "default",
+    labels: Sequence[str] | None = None,
+    registry: str | None = None,
+    num_replicas: int = 1,
+    batch_size: int = -1,
+    pkgs_to_install: Sequence[str] | None = None,
+    *,
+    timeout_s: float = 180.0,
+    limits: ResourceLimits | None = None,
+    sample_inputs: Sequence[Any] | None = None,
+) -> None:
+    """Deploy a PySpark model with a function around it as a version of a model, and make that version current.
+
+    Spark saves the model here and loads it in each replica, which has a local Spark of its own with one core. When this
+    returns, the replicas have loaded it, have run a Spark job, and serve it.
+
+    Parameters
+    ----------
+    clipper_conn : ClipperConnection
+        A connected one.
+    name : str
+        The model's name.
+    version : str or int
+        Any text that is a valid Docker tag; versions are immutable.
+    input_type : str
+        ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
+    func : callable
+        ``func(spark, model, inputs)`` takes the replica's ``SparkSession``, the model as Spark loaded it, and a list of
+        inputs, and returns one output per input, in order. It must not use the notebook's own session, context or data
+        frames.
+    pyspark_model : model of pyspark.ml or pyspark.mllib, or None
+        A fitted model, such as a ``PipelineModel``; ``None`` for a function that needs Spark alone.
+    sc : SparkContext or SparkSession
+        The notebook's, which saves the model.
+    base_image : str
+        For Docker: an image of Debian 12 with the notebook's Python minor version to build upon,
+        ``python:3.X-slim-bookworm`` by default. The embedded cluster runs the notebook's own Python, PySpark and Java.
+    labels : list of str, optional
+        Kept with the version.
+    registry : str, optional
+        For Docker: where to push the image.
+    num_replicas : int
+        How many processes serve it; each has a JVM.
+    batch_size : int
+        The most inputs that the function gets at once; -1 adapts to the SLO.
+    pkgs_to_install : list of str, optional
+        pip requirements besides PySpark, NumPy, pandas and PyArrow.
+    timeout_s : float
+        Seconds that the replicas may take to start Spark and load the model.
+    limits : ResourceLimits, optional
+        For Docker: memory, cores and processes that each replica may use. Java's heap gets 0.6 of the memory, or 1 GiB
+        without limits.
+    sample_inputs : list, optional
+        Inputs that each replica predicts before it serves, so that the first query finds all warm. An error with them
+        fails the deploy.
+
+    Raises
+    ------
+    SerializationError
+        The function uses an object of the notebook's Spark, or Spark cannot save the model; the sentence names it.
+    DeploymentError
+        There is no PySpark here, or Spark saved the model on other machines.
+    ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
+        A replica could not load it. Nothing is left of the deploy and the old version serves on.
+    ExistsError
+        The model has that version already.
+
+    Examples
+    --------
+    >>> def classify(spark, model, inputs):
+    ...     rows = spark.createDataFrame([(text,) for text in inputs], "text string")
+    ...     return [row.prediction for row in model.transform(rows).collect()]
+    >>> deploy_pyspark_model(conn, "topics", 1, "strings", classify, pipeline_model, spark)
+    """
+    clipper_conn.check_new_model_version(name, version, input_type)
+    canonical = parse_input_type(input_type)
+    session = find_session(sc)
+    refuse_spark_objects(func)
+    pickled = pickle_function(func)
+    samples = None if sample_inputs is None else _encode_samples(canonical, sample_inputs)
+    facts = {
+        **describe_spark_model(pyspark_model),
+        "pyspark_version": importlib.metadata.version("pyspark"),
+        "session_settings": result_settings(session),
+        "driver_memory_bytes": _driver_memory_bytes(limits),
+    }
+    with bundle(kind="pyspark", input_type=str(canonical), **facts) as folder:
+        (folder / "func.pkl").write_bytes(pickled)
+        if pyspark_model is not None:
+            save_spark_model(pyspark_model, session, folder / "pyspark_model_data")
+        if samples is not None:
+            (folder / "sample_inputs.pkl").write_bytes(pickle.dumps(samples))
+        clipper_conn.build_and_deploy_model(
+            name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
+            pkgs_to_install, timeout_s=timeout_s, limits=limits,
+        )  # fmt: skip
+
+
+def create_endpoint(
+    clipper_conn: ClipperConnection,
+    name: str,
+    input_type: str,
+    func: Callable[[Any, Any, list[Any]], Any],
+    pyspark_model: Any,
+    sc: Any,
+    default_output: str = "None",
+    version: int | str = 1,
+    slo_micros: int = 3000000,
+    labels: Sequence[str] | None = None,
+    registry: str | None = None,
+    base_image: str = "default",
+    num_replicas: int = 1,
+    batch_size: int = -1,
+    pkgs_to_install: Sequence[str] | None = None,
+    *,
+    timeout_s: float = 180.0,
+    limits: ResourceLimits | None = None,
+    sample_inputs: Sequence[Any] | None = None,
+) -> None:
+    """Register an application, deploy a PySpark model of the same name, and link the two.
+
+    When something fails nothing is left of it, so it can be tried again.
+
+    Parameters
+    ----------
+    clipper_conn, name, input_type, func, pyspark_model, sc, version, labels, registry, base_image, num_replicas, \
+batch_size, pkgs_to_install, timeout_s, limits, sample_inputs
+        As for :func:`deploy_pyspark_model`; *name* is also the application's.
+    default_output : str
+        What the application answers when no prediction arrives within the SLO.
+    slo_micros : int
+        The application's latency SLO, in microseconds.
+
+    Raises
+    ------
+    ExistsError
+        The application, or that version of the model, exists.
+    DeploymentError
+        As for :func:`deploy_pyspark_model`.
+
+    Examples
+    --------
+    >>> def classify(spark, model, inputs):
+    ...     return [predict_vector(model, x) for x in inputs]
+    >>> create_endpoint(conn, "species", "doubles", classify, forest, spark, slo_micros=500_000)
+    >>> conn.predict("species", [5.1, 3.5, 1.4, 0.2]).output
+    0.0
+    """
+    with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
+        deploy_pyspark_model(
+            clipper_conn, name, version, input_type, func, pyspark_model, sc, base_image, labels, registry,
+            num_replicas, batch_size, pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
+        )  # fmt: skip
+
+
+def _driver_memory_bytes(limits: ResourceLimits | None) -> int:
+    memory_bytes = (limits or NO_LIMITS).memory_bytes
+    return _DEFAULT_DRIVER_MEMORY_BYTES if memory_bytes is None else int(_DRIVER_SHARE * memory_bytes)
+
+
+def _encode_samples(input_type: InputType, sample_inputs: Sequence[Any]) -> list[bytes]:
+    """Return the sample inputs as queries with them travel."""
+    if isinstance(sample_inputs, (str, bytes)) or not len(sample_inputs):
+        raise InvalidInputError("sample_inputs must be a list of inputs, at least one.")
+    try:
+        return [encode_input(input_type, _as_sent(input_type, value)) for value in sample_inputs]
+    except (TypeError, ValueError, OverflowError) as exc:
+        raise InvalidInputError(f"A sample input is not of type {input_type}: {exc}") from exc
+
+
+def _as_sent(input_type: InputType, value: Any) -> Any:
+    if input_type is InputType.BYTES:
+        return value.tobytes() if hasattr(value, "tobytes") else bytes(value)
+    return format_input(input_type, value)

@@ -1,0 +1,146 @@
+"""Writes a PySpark model in Spark's own format, on this machine, and says what reads it again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from clipper_nb.deployers.function_pickle import is_user_module
+from clipper_nb.errors import DeploymentError, InvalidRequestError, SerializationError
+
+_RESULT_SETTINGS = (
+    "spark.sql.session.timeZone",
+    "spark.sql.ansi.enabled",
+    "spark.sql.caseSensitive",
+    "spark.sql.legacy.timeParserPolicy",
+)
+"""Settings of a session that change results; a replica gets the notebook's."""
+
+
+def find_session(sc: Any) -> Any:
+    """Return the session of what the caller gave as *sc*, a ``SparkContext`` or a ``SparkSession``.
+
+    Raises
+    ------
+    DeploymentError
+        There is no PySpark here.
+    InvalidRequestError
+        It is neither, it is a session of Spark Connect, or it has been stopped.
+    """
+    try:
+        from pyspark import SparkContext
+        from pyspark.sql import SparkSession
+    except ImportError as exc:
+        raise DeploymentError(
+            "Deploying PySpark models needs PySpark, and for it Java 17 (on Debian: apt install "
+            f"openjdk-17-jre-headless): pip install 'clipper-nb[pyspark]'. {type(exc).__name__}: {exc}"
+        ) from exc
+    if type(sc).__module__.startswith("pyspark.sql.connect."):
+        raise InvalidRequestError(
+            "This session is a remote one of Spark Connect, which cannot write a model on this machine; use a session "
+            "with master local[*]."
+        )
+    if not isinstance(sc, (SparkContext, SparkSession)):
+        raise InvalidRequestError(f"sc must be a SparkContext or a SparkSession, not {type(sc).__name__}.")
+    context = sc.sparkContext if isinstance(sc, SparkSession) else sc
+    if context._jsc is None or context._jsc.sc().isStopped():
+        raise InvalidRequestError("This SparkContext has been stopped; make a new session and load the model with it.")
+    return sc if isinstance(sc, SparkSession) else SparkSession(sc)
+
+
+def result_settings(session: Any) -> dict[str, str]:
+    """Return the session's settings that change results."""
+    return {name: value for name in _RESULT_SETTINGS if (value := session.conf.get(name, None)) is not None}
+
+
+def describe_spark_model(model: Any) -> dict[str, Any]:
+    """Return what a replica must know to load *model*: its class, and a threshold that Spark does not save.
+
+    Raises
+    ------
+    InvalidRequestError
+        It is no fitted model of Spark.
+    SerializationError
+        Spark cannot save it, or could not load it; the sentence names the class.
+    """
+    if model is None:
+        return {"model_class": None}
+    is_mllib = _check_is_model(model)
+    for part in _parts(model):
+        module = type(part).__module__
+        if module == "__main__" or is_user_module(module, sys.modules.get(module)):
+            raise SerializationError(
+                f"The model has a part of class {type(part).__name__}, which is defined in the notebook or in a file "
+                "that is not installed, and Spark can load only classes that it can import. Put the class into a "
+                "package, and give that as pkgs_to_install."
+            )
+    facts: dict[str, Any] = {"model_class": f"{type(model).__module__}:{type(model).__qualname__}"}
+    if is_mllib and hasattr(model, "clearThreshold"):
+        facts["threshold"] = model.threshold
+    return facts
+
+
+def save_spark_model(model: Any, session: Any, folder: Path) -> None:
+    """Let Spark write *model* into *folder*.
+
+    Raises
+    ------
+    SerializationError
+        It cannot be saved; the sentence names the class.
+    DeploymentError
+        Spark's files are not on this machine.
+    """
+    address = folder.resolve().as_uri()  # the default file system may be another
+    try:
+        if hasattr(model, "write"):
+            model.write().overwrite().save(address)
+        else:
+            model.save(session.sparkContext, address)
+    except Exception as exc:
+        raise SerializationError(
+            f"Spark cannot save this {type(model).__name__}: {type(exc).__name__}: {_first_line(exc)}"
+        ) from exc
+    check_files_are_here(folder, master=session.sparkContext.master)
+
+
+def check_files_are_here(folder: Path, *, master: str) -> None:
+    """Raise ``DeploymentError`` when Spark's executors have written the files on other machines."""
+    finished = [marker.parent for marker in folder.rglob("_SUCCESS")]
+    if not finished or not all(any(part.glob("**/part-*")) for part in finished):
+        raise DeploymentError(
+            f"Spark (master {master}) has saved the model, but its files are not on this machine: the executors wrote "
+            "them to their own disks. Save it to storage that both share, load it in a session with master local[*], "
+            "and deploy from there."
+        )
+
+
+def _check_is_model(model: Any) -> bool:
+    """Return whether *model* is one of ``pyspark.mllib``; raise unless it is a fitted model that Spark can save."""
+    from pyspark.ml import Estimator
+    from pyspark.ml.util import MLWritable
+    from pyspark.mllib.util import Loader, Saveable
+
+    name = type(model).__name__
+    if isinstance(model, Estimator):
+        raise InvalidRequestError(f"pyspark_model is a {name}, which is not fitted; give what its fit() returns.")
+    if isinstance(model, MLWritable) and hasattr(model, "load"):
+        return False
+    if isinstance(model, Saveable) and isinstance(model, Loader):
+        return True
+    if type(model).__module__.startswith("pyspark."):
+        raise SerializationError(f"Spark has no format for a {name}: it cannot be saved, so it cannot be deployed.")
+    raise InvalidRequestError(f"pyspark_model must be a model of pyspark.ml or pyspark.mllib, or None, not a {name}.")
+
+
+def _parts(model: Any) -> Iterator[Any]:
+    """Yield the model and the stages of pipelines in it."""
+    yield model
+    for inner in [*getattr(model, "stages", ()), getattr(model, "bestModel", None)]:
+        if inner is not None:
+            yield from _parts(inner)
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip().splitlines() or [""])[0]

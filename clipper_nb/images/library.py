@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from clipper_nb.errors import ImageBuildError
 from clipper_nb.images.context import folder_files
 
 _DISTRIBUTION = "clipper-nb"
-_SERVING_CODE = ("__init__.py", "errors.py")
+_SERVING_CODE = ("__init__.py", "errors.py", "spark_vectors.py")
 _SERVING_PACKAGES = ("protocol", "runtime")
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
@@ -52,7 +53,12 @@ def library_requirements() -> list[str]:
 
 def kind_requirements(kind: str) -> list[str]:
     """Return what the adapter of a kind of model requires besides, pinned like the rest."""
-    return [_pin("rpy2-rinterface", ">=3.6,<3.6.7")] if kind == "r" else []
+    if kind == "r":
+        return [_pin("rpy2-rinterface", ">=3.6,<3.6.7")]
+    if kind == "pyspark":
+        beside_spark = [name for name in ("pandas", "pyarrow") if importlib.util.find_spec(name) is not None]
+        return [_pin(name, "") for name in ("pyspark", *beside_spark)]
+    return []
 
 
 def _pin(name: str, specifier: str) -> str:

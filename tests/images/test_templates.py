@@ -40,6 +40,7 @@ RENDERED: dict[str, Callable[[], str]] = {
     "frontend-ca-bundle": partial(_library, "frontend", has_ca_bundle=True),
     "python_closure": partial(_library, "python_closure"),
     "python_closure-ca-bundle": partial(_library, "python_closure", has_ca_bundle=True),
+    "pyspark": partial(_library, "pyspark", requirements=["numpy==1.26.4", "pyspark==4.0.5"]),
     "r": partial(_library, "r", requirements=["numpy==1.26.4", "rpy2-rinterface==3.6.4"]),
     "model": _model,
     "model-r-packages": partial(_model, r_packages=["randomForest", "jsonlite"]),

@@ -1,0 +1,17 @@
+FROM python:3.11-slim-bookworm
+USER root
+RUN ["sh", "-c", "mkdir -p /usr/share/man/man1 && apt-get update -q && apt-get install -y -q --no-install-recommends openjdk-17-jre-headless procps && rm -rf /var/lib/apt/lists/*"]
+USER root
+RUN ["python", "-c", "import sys; v = sys.version_info; v[:2] == (3, 11) or sys.exit('clipper_nb.wrong_python %d.%d' % v[:2])"]
+RUN ["python", "-c", "import os, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); ':10001:10001:' in users.read() or users.write('clipper:x:10001:10001:clipper:/tmp:/bin/sh\\n'); open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('/opt/clipper_nb/library\\n')"]
+ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES
+RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--", "numpy==1.26.4", "pyspark==4.0.5"]
+COPY library /opt/clipper_nb/library
+RUN ["python", "-m", "compileall", "-q", "/opt/clipper_nb/library"]
+ENV HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+
+ENV CLIPPER_READY_FILE=/tmp/clipper_nb_is_ready
+HEALTHCHECK --interval=30s --timeout=5s --start-period=120s CMD ["test", "-e", "/tmp/clipper_nb_is_ready"]
+LABEL "ai.clipper.image.kind"="a kind" "org.opencontainers.image.version"="0.1.0"
+USER 10001:10001
+CMD ["python", "-m", "clipper_nb.runtime.model_container"]

@@ -45,7 +45,7 @@ bench: $(STAMP) wrk engine  ## everything that is measured, against its targets;
 	$(PY) benchmarks/dashboard.py --write
 	$(PY) benchmarks/startup.py
 	$(PY) benchmarks/docker_startup.py
-	VENV=$(abspath $(VENV)) scripts/test-tools && $(PY) benchmarks/languages_r.py
+	VENV=$(abspath $(VENV)) scripts/test-tools && $(PY) benchmarks/languages.py --write
 
 bench-quick: $(STAMP) wrk  ## throughput and latency beside the fastest HTTP server that Python has, in a minute
 	$(PY) benchmarks/throughput.py --quick

@@ -721,6 +721,50 @@ class ClipperConnection:
             raise InvalidInputError(f"inputs must be a sequence of inputs, not {type(inputs).__name__}.")
         return self._predict(app_name, inputs, is_batch=True, version=version)
 
+    def predict_dataframe(
+        self, name: str, df: Any, input_col: str, output_col: str, *, version: int | str | None = None
+    ) -> Any:
+        """Score a Spark DataFrame with what is deployed: the same function in the same replicas, so the same numbers.
+
+        The rows pass through this process, 64 at a time, and queries of applications go before them. The result is
+        computed when this returns, and is held by this process.
+
+        Parameters
+        ----------
+        name : str
+            An application, whose linked model predicts; or a model.
+        df : pyspark.sql.DataFrame
+        input_col : str
+            Its column of inputs: vectors, arrays or numbers, text or binary.
+        output_col : str
+            The column to add. Whole numbers become ``bigint``, others ``double``, lists of them ``array<double>``,
+            booleans ``boolean``, text ``string``; what is none of these for all rows becomes JSON text.
+        version : str, optional
+            A version of the model instead of the current one.
+
+        Returns
+        -------
+        pyspark.sql.DataFrame
+            The rows of *df* with one more column.
+
+        Raises
+        ------
+        PredictionError
+            The model failed on a row, or has no replica; says which row and why.
+        NotFoundError
+            There is no such application or model.
+        InvalidRequestError
+            There is no such column, or an input is null or does not fit.
+
+        Examples
+        --------
+        >>> conn.predict_dataframe("species", flowers, "features", "predicted").show()
+        """
+        from clipper_nb.dataframe_scoring import score_dataframe
+
+        self._connected("predict_dataframe()")
+        return score_dataframe(self, name, df, input_col, output_col, version)
+
     def test_predict_function(self, query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
         """Run *func* here as a replica would, on the inputs of a request body, and return what it returns.
 

@@ -120,13 +120,16 @@ def deploy_pyspark_model(
     canonical = parse_input_type(input_type)
     session = find_session(sc)
     refuse_spark_objects(func)
-    pickled = pickle_function(func)
+    pickled, report = pickle_function(func)
     samples = None if sample_inputs is None else _encode_samples(canonical, sample_inputs)
     facts = {
         **describe_spark_model(pyspark_model),
         "pyspark_version": importlib.metadata.version("pyspark"),
         "session_settings": result_settings(session),
         "driver_memory_bytes": _driver_memory_bytes(limits),
+        "report": report.to_dict(),
+        "requirements": list(report.requirements.pinned),
+        "unpinnable": dict(report.requirements.unpinnable),
     }
     with bundle(kind="pyspark", input_type=str(canonical), **facts) as folder:
         (folder / "func.pkl").write_bytes(pickled)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from clipper_nb.deployers.function_pickle import is_user_module
+from clipper_nb.deployers.user_modules import is_user_module
 from clipper_nb.errors import SerializationError
 
 _MAX_ELEMENTS = 10_000

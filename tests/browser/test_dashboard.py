@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, expect
 
+from tests.support.clusters import new_cluster_name
 from tests.support.jupyter import Interface, NotebookPage, open_notebook, running_jupyter, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.browser, pytest.mark.timeout(400)]
@@ -24,8 +25,9 @@ WAIT_MS = 30_000
 LONG_CELL = "import time; time.sleep(12)"
 
 
-def write_tutorial(folder: Path, *, more: str = "", cluster: str = "browser-tests") -> None:
+def write_tutorial(folder: Path, *, more: str = "", cluster: str = "") -> None:
     """Write the tutorial without its last cell, which ends what is to be clicked on, on ports of its own."""
+    cluster = cluster or new_cluster_name()
     notebook = json.loads(TUTORIAL.read_text())
     cells = [cell for cell in notebook["cells"] if "stop_all" not in "".join(cell["source"])]
     for cell in cells:
@@ -168,7 +170,8 @@ def test_a_saved_notebook_shows_the_last_state(tutorial: NotebookPage, tmp_path:
         check=True, capture_output=True, timeout=120,
     )  # fmt: skip
     text = exported.read_text()
-    assert "Cluster “browser-tests”, as of" in text.replace("</strong>", "").replace("<strong>", "")
+    name = tutorial.evaluate("conn.cm.cluster_name")
+    assert f"Cluster “{name}”</strong>, as of" in text
     assert "not linked" in text
     assert "Error displaying widget" not in text
     # Opened again, with a kernel that knows nothing of it.

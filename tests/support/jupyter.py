@@ -165,12 +165,15 @@ class NotebookPage:
         )
 
     def run_all(self) -> None:
-        """Run all cells, and wait for the last."""
+        """Run all cells, and wait for the last; a cell that raises fails the test."""
         self.page.evaluate("async () => { await window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
         self.page.wait_for_function(
-            """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')]
-                .every((prompt) => /\\[\\d+\\]/.test(prompt.textContent))"""
+            """() => document.querySelector('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
+                || [...document.querySelectorAll('.jp-CodeCell .jp-InputArea-prompt')]
+                    .every((prompt) => /\\[\\d+\\]/.test(prompt.textContent))"""
         )
+        errors = self.page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
+        assert errors.count() == 0, errors.first.inner_text()
 
     def restart_kernel(self) -> None:
         """Restart the kernel, as the menu does."""

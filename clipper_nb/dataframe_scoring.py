@@ -1,0 +1,125 @@
+"""Scores a Spark DataFrame with what is deployed: the same function in the same replicas, so the same numbers.
+
+Rows go through an application of the scoring's own, which lives as long as it takes. Its SLO is long, so no row gets a
+default output; and because queues serve the earliest deadline first, the queries of other applications go before.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from clipper_nb.errors import InvalidRequestError, NotFoundError, PredictionError
+
+if TYPE_CHECKING:
+    from clipper_nb.connection import ClipperConnection
+
+_BATCH_ROWS = 64
+"""Of one request: a replica that computes them is busy for the queries of others."""
+_SLO_MICROS = 600_000_000
+_NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+"""JSON has no such numbers, so they come as text."""
+
+
+def score_dataframe(
+    conn: ClipperConnection, name: str, df: Any, input_col: str, output_col: str, version: int | str | None
+) -> Any:
+    """Return *df* with the column *output_col*; *name* is an application, else a model."""
+    if input_col not in df.columns:
+        raise InvalidRequestError(f"The DataFrame has no column '{input_col}'; it has {', '.join(df.columns)}.")
+    if output_col in df.columns:
+        raise InvalidRequestError(f"The DataFrame has a column '{output_col}' already; choose another output_col.")
+    rows: list[Any] = []
+    outputs: list[Any] = []
+    with _patient_application(conn, name) as (application, input_type):
+        iterator = iter(df.toLocalIterator())
+        while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
+            inputs = [_as_input(row[input_col], input_type, len(rows) + n) for n, row in enumerate(batch)]
+            for prediction in conn.predict_batch(application, inputs, version=version):
+                if prediction.default:
+                    raise PredictionError(f"Row {len(outputs)} has no prediction: {prediction.explanation}")
+                outputs.append(prediction.output)
+            rows.extend(batch)
+    return _with_column(df, rows, output_col, outputs)
+
+
+@contextlib.contextmanager
+def _patient_application(conn: ClipperConnection, name: str) -> Iterator[tuple[str, str]]:
+    """Give name and input type of an application that is linked to the same model and waits long."""
+    model_name = _find_model(conn, name)
+    version = conn.get_current_model_version(model_name)
+    input_type = next(
+        model["input_type"]
+        for model in conn.get_all_models(verbose=True)
+        if (model["model_name"], model["model_version"]) == (model_name, version)
+    )
+    application = f"predict-dataframe-{uuid.uuid4().hex[:8]}"
+    conn.register_application(application, input_type, "", _SLO_MICROS)
+    try:
+        conn.link_model_to_app(application, model_name)
+        yield application, input_type
+    finally:
+        conn.unregister_application(application)
+
+
+def _find_model(conn: ClipperConnection, name: str) -> str:
+    if conn.get_app_info(name) is not None:
+        linked = conn.get_linked_models(name)
+        if not linked:
+            raise InvalidRequestError(f"Application '{name}' has no model; link one.")
+        return linked[0]
+    if not any(model.rpartition(":")[0] == name for model in conn.get_all_models()):
+        raise NotFoundError(f"There is no application and no model with name '{name}'.")
+    return name
+
+
+def _as_input(value: Any, input_type: str, row: int) -> Any:
+    """Return a cell as one input: vectors as arrays, a lone number as a list of one."""
+    if value is None:
+        raise InvalidRequestError(f"Row {row} has no input: it is null. Fill or drop such rows before.")
+    if hasattr(value, "toArray"):
+        return value.toArray()
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return [value] if is_number and input_type not in ("strings", "bytes") else value
+
+
+def _with_column(df: Any, rows: Sequence[Any], output_col: str, outputs: Sequence[Any]) -> Any:
+    from pyspark.sql.types import StructField, StructType
+
+    values, data_type = _column(outputs)
+    schema = StructType([*df.schema.fields, StructField(output_col, data_type)])
+    return df.sparkSession.createDataFrame(
+        [(*row, value) for row, value in zip(rows, values, strict=True)], schema, verifySchema=False
+    )
+
+
+def _column(outputs: Sequence[Any]) -> tuple[list[Any], Any]:
+    """Return the outputs as values of one column, and its type: the narrowest that has all of them, else JSON text."""
+    from pyspark.sql import types
+
+    kinds = {type(output) for output in outputs if output is not None}
+    if kinds == {bool}:
+        return list(outputs), types.BooleanType()
+    if kinds == {int}:
+        return list(outputs), types.LongType()
+    if kinds & {int, float} and all(map(_is_number, outputs)):
+        return [_to_float(output) for output in outputs], types.DoubleType()
+    if kinds == {list} and all(_is_number(item) for output in outputs for item in output or ()):
+        numbers = [None if output is None else [_to_float(item) for item in output] for output in outputs]
+        return numbers, types.ArrayType(types.DoubleType())
+    if kinds <= {str}:
+        return list(outputs), types.StringType()
+    texts = [output if isinstance(output, str) else json.dumps(output, ensure_ascii=False) for output in outputs]
+    return texts, types.StringType()
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or type(value) in (int, float) or (isinstance(value, str) and value in _NOT_FINITE)
+
+
+def _to_float(value: Any) -> float | None:
+    return None if value is None else float(_NOT_FINITE.get(value, value))

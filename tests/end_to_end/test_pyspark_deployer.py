@@ -1,0 +1,316 @@
+"""PySpark models: deployed with the notebook's own session, and compared with what they predict in the notebook."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+from sklearn.datasets import load_iris
+
+from clipper_nb import ClipperConnection
+from clipper_nb.deployers.pyspark import create_endpoint, deploy_pyspark_model
+from clipper_nb.deployers.python import deploy_python_closure
+from clipper_nb.errors import (
+    InvalidRequestError,
+    ModelLoadError,
+    NotFoundError,
+    PredictionError,
+    SerializationError,
+)
+from clipper_nb.spark_vectors import predict_vector
+from tests.support.clusters import eventually, observe
+from tests.support.spark import QUIET, notebook_session
+
+pytestmark = [pytest.mark.cluster, pytest.mark.spark, pytest.mark.timeout(600), *QUIET]
+
+SLO_MICROS = 60_000_000
+FLOWERS, SPECIES = load_iris(return_X_y=True)
+ASKED = FLOWERS[::10]
+TEXTS = ["a star is born", "the tax form is late", "the star of the film", "no tax on films", ""]
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    with notebook_session() as session:
+        yield session
+
+
+def _flowers(spark: Any) -> Any:
+    from pyspark.ml.linalg import Vectors
+
+    rows = [(Vectors.dense(flower), float(label)) for flower, label in zip(FLOWERS, SPECIES, strict=True)]
+    return spark.createDataFrame(rows, ["features", "label"])
+
+
+@pytest.fixture(scope="module")
+def forest(spark: Any) -> Any:
+    from pyspark.ml.classification import RandomForestClassifier
+
+    return RandomForestClassifier(numTrees=5, seed=1).fit(_flowers(spark))
+
+
+def _labeled_points(spark: Any) -> Any:
+    """The first species against the second."""
+    from pyspark.mllib.regression import LabeledPoint
+
+    return spark.sparkContext.parallelize(
+        [LabeledPoint(label, flower) for flower, label in zip(FLOWERS[:100], SPECIES[:100], strict=True)], 2
+    )
+
+
+def _served(conn: ClipperConnection, application: str, inputs: Any) -> list:
+    return [prediction.output for prediction in conn.predict_batch(application, inputs)]
+
+
+def _as_sent(outputs: Any) -> list:
+    """What outputs are after they have travelled as JSON."""
+    plain = [output.toArray().tolist() if hasattr(output, "toArray") else output for output in outputs]
+    return json.loads(json.dumps(plain))
+
+
+def predict_each(spark: Any, model: Any, inputs: list) -> list:
+    return [model.predict(x) for x in inputs]
+
+
+def test_mllib_logistic_regression_with_a_threshold_of_its_own(shared: ClipperConnection, spark: Any) -> None:
+    """Spark itself would load it with the threshold 0.5."""
+    from pyspark.mllib.classification import LogisticRegressionWithLBFGS
+
+    model = LogisticRegressionWithLBFGS.train(_labeled_points(spark), iterations=10)
+    model.setThreshold(1 - 1e-9)
+    create_endpoint(shared, "logistic", "doubles", predict_each, model, spark.sparkContext, slo_micros=SLO_MICROS)
+    expected = predict_each(spark, model, list(FLOWERS[:100]))
+    assert set(expected) == {0, 1}
+    assert _served(shared, "logistic", FLOWERS[:100]) == expected
+
+
+def test_mllib_svm_that_gives_margins(shared: ClipperConnection, spark: Any) -> None:
+    from pyspark.mllib.classification import SVMWithSGD
+
+    model = SVMWithSGD.train(_labeled_points(spark), iterations=10)
+    model.clearThreshold()
+    create_endpoint(shared, "svm", "doubles", predict_each, model, spark, slo_micros=SLO_MICROS)
+    expected = [float(margin) for margin in predict_each(spark, model, list(ASKED))]
+    assert len(set(expected)) > 2
+    assert _served(shared, "svm", ASKED) == expected
+
+
+def classify_texts(spark: Any, model: Any, inputs: list) -> list:
+    rows = [(json.loads(text)["text"],) for text in inputs]
+    return [row.probability for row in model.transform(spark.createDataFrame(rows, "text string")).collect()]
+
+
+def test_a_pipeline_on_json_strings(shared: ClipperConnection, spark: Any) -> None:
+    from pyspark.ml import Pipeline
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.feature import HashingTF, Tokenizer
+
+    stages = [
+        Tokenizer(inputCol="text", outputCol="words"),
+        HashingTF(inputCol="words", outputCol="features", numFeatures=64),
+        LogisticRegression(maxIter=5, regParam=0.01),
+    ]
+    labeled = [(text, float("tax" in text)) for text in TEXTS]
+    model = Pipeline(stages=stages).fit(spark.createDataFrame(labeled, ["text", "label"]))
+    inputs = [json.dumps({"text": text}) for text in TEXTS]
+    create_endpoint(
+        shared, "texts", "strings", classify_texts, model, spark, slo_micros=SLO_MICROS, sample_inputs=inputs
+    )
+    assert _served(shared, "texts", inputs) == _as_sent(classify_texts(spark, model, inputs))
+    broken = shared.predict("texts", "no JSON")
+    assert (broken.default, broken.reason) == (True, "model_error")
+    assert "JSONDecodeError" in str(broken.explanation)
+
+
+def ask_forest(spark: Any, model: Any, inputs: list) -> list:
+    if inputs[0][0] == -1:
+        return []
+    if inputs[0][0] == -2:
+        return spark.sql("select raise_error('petals are\npositive')").collect()
+    if inputs[0][0] == -3:
+        return spark.sparkContext.parallelize(inputs).map(lambda x: 1 // int(x[1])).collect()
+    if inputs[0][0] == -4:
+        return spark.sql("select current_timezone() as zone").collect()
+    from pyspark.ml.linalg import Vectors
+
+    rows = spark.createDataFrame([(Vectors.dense(x),) for x in inputs], ["features"])
+    predictions = [row.prediction for row in model.transform(rows).collect()]
+    assert [predict_vector(model, x) for x in inputs] == predictions
+    return predictions
+
+
+@pytest.fixture(scope="module")
+def species(shared: ClipperConnection, spark: Any, forest: Any) -> str:
+    """An application with a random forest of pyspark.ml."""
+    create_endpoint(
+        shared, "species", "doubles", ask_forest, forest, spark, slo_micros=SLO_MICROS, sample_inputs=ASKED[:2]
+    )
+    return "species"
+
+
+def test_a_random_forest_also_after_errors(shared: ClipperConnection, spark: Any, forest: Any, species: str) -> None:
+    expected = ask_forest(spark, forest, list(ASKED))
+    assert set(expected) == {0.0, 1.0, 2.0}
+    assert _served(shared, species, ASKED) == expected
+    (replica,) = [name for name in shared.get_all_model_replicas() if name.startswith("species:")]
+    for first, told in [
+        (-1.0, "0 outputs for 1 inputs"),
+        (-2.0, "SparkRuntimeException: [USER_RAISED_EXCEPTION] petals are"),
+        (-3.0, "SparkError: ZeroDivisionError: integer division or modulo by zero"),
+    ]:
+        failed = shared.predict(species, [first, 0.0])
+        assert (failed.default, failed.reason) == (True, "model_error")
+        assert told in str(failed.explanation)
+    assert _served(shared, species, ASKED) == expected
+    assert replica in shared.get_all_model_replicas()
+
+
+def test_rows_are_answered_with_their_names_and_settings_are_the_notebooks(
+    shared: ClipperConnection, species: str
+) -> None:
+    assert shared.predict(species, [-4.0]).output == {"zone": "Pacific/Auckland"}
+
+
+def test_a_data_frame_is_scored_with_the_same_numbers(
+    shared: ClipperConnection, spark: Any, forest: Any, species: str
+) -> None:
+    flowers = _flowers(spark).repartition(3)
+    scored = shared.predict_dataframe(species, flowers, "features", "predicted")
+    assert scored.schema["predicted"].dataType.simpleString() == "double"
+    expected = {(row.features, row.label, row.prediction) for row in forest.transform(flowers).collect()}
+    assert {(row.features, row.label, row.predicted) for row in scored.collect()} == expected
+    assert scored.count() == len(FLOWERS)
+    assert not [name for name in shared.get_all_apps() if name.startswith("predict-dataframe")]
+
+
+def test_a_data_frame_that_cannot_be_scored(shared: ClipperConnection, spark: Any, species: str) -> None:
+    wrong = spark.createDataFrame([([5.0, 3.0, 1.0, 0.2],), ([-1.0],)], "measures array<double>")
+    with pytest.raises(PredictionError, match=r"Row \d has no prediction: .*PredictionError"):
+        shared.predict_dataframe(species, wrong, "measures", "predicted")
+    with pytest.raises(InvalidRequestError, match="no column 'features'; it has measures"):
+        shared.predict_dataframe(species, wrong, "features", "predicted")
+    nothing = spark.createDataFrame([(None,)], "measures array<double>")
+    with pytest.raises(InvalidRequestError, match="Row 0 has no input"):
+        shared.predict_dataframe(species, nothing, "measures", "predicted")
+    with pytest.raises(NotFoundError, match="no application and no model"):
+        shared.predict_dataframe("nobody", wrong, "measures", "predicted")
+    assert not [name for name in shared.get_all_apps() if name.startswith("predict-dataframe")]
+
+
+def add_in_sql(spark: Any, model: Any, inputs: list) -> list:
+    return [{"language": "Spark", "sum": spark.sql(f"select {x[0]}d + {x[1]}d as sum").first().sum} for x in inputs]
+
+
+@pytest.fixture(scope="module")
+def mixed(shared: ClipperConnection, spark: Any) -> str:
+    """An application whose first version is Spark without a model."""
+    create_endpoint(shared, "mixed", "doubles", add_in_sql, None, spark, slo_micros=SLO_MICROS)
+    return "mixed"
+
+
+def test_a_python_and_a_spark_version_behind_one_application(shared: ClipperConnection, mixed: str) -> None:
+    spark_answer = {"language": "Spark", "sum": 3.5}
+    assert shared.predict(mixed, [1.0, 2.5]).output == spark_answer
+    deploy_python_closure(shared, mixed, 2, "doubles", lambda xs: [{"language": "Python"} for _ in xs])
+    assert shared.predict(mixed, [1.0, 2.5]).output == {"language": "Python"}
+    shared.set_model_version(mixed, 1)
+    assert shared.predict(mixed, [1.0, 2.5]).output == spark_answer
+
+
+def _mixed_replica(conn: ClipperConnection) -> psutil.Process:
+    first = next(container.pid for container in observe(conn, "replica") if container.model == "mixed:1")
+    return psutil.Process(first)
+
+
+def _java_of(replica: psutil.Process) -> psutil.Process | None:
+    with contextlib.suppress(psutil.Error):
+        return next((child for child in replica.children(recursive=True) if child.name() == "java"), None)
+    return None
+
+
+def _is_gone(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() == psutil.STATUS_ZOMBIE
+    return True
+
+
+def test_replica_and_jvm_live_and_die_together(shared: ClipperConnection, mixed: str) -> None:
+    """A replica without its JVM is started again, and a killed replica leaves no JVM."""
+    java = _java_of(_mixed_replica(shared))
+    assert java is not None
+    addresses = {connection.laddr.ip for connection in java.net_connections("inet") if connection.status == "LISTEN"}
+    assert {address.removeprefix("::ffff:") for address in addresses} <= {"127.0.0.1"}
+    java.kill()
+    eventually(lambda: shared.predict(mixed, [2.0, 2.0]).output == {"language": "Spark", "sum": 4.0}, within_s=120,
+               what="the replica is back")  # fmt: skip
+    replica = _mixed_replica(shared)
+    java = _java_of(replica)
+    assert java is not None
+    replica.kill()
+    eventually(lambda: _is_gone(java), within_s=30, what="the JVM is gone")
+
+
+def test_a_sample_that_fails_fails_the_deploy(shared: ClipperConnection, spark: Any) -> None:
+    with pytest.raises(ModelLoadError, match=r"SparkError: .*no_such_column"):
+        deploy_pyspark_model(
+            shared, "fails", 1, "doubles", lambda spark, model, xs: spark.sql("select no_such_column").collect(), None,
+            spark, sample_inputs=[[1.0]],
+        )  # fmt: skip
+    assert not [model for model in shared.get_all_models() if model.startswith("fails:")]
+
+
+def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, spark: Any, forest: Any) -> None:
+    def deploy(func: Any, model: Any = None, sc: Any = spark) -> None:
+        deploy_pyspark_model(shared, "refused", 1, "doubles", func, model, sc)
+
+    frame = spark.range(3)
+    config = {"frames": [frame]}
+    with pytest.raises(SerializationError, match=r"holds 'spark', a SparkSession, .* first argument of func"):
+        deploy(lambda session, model, inputs: spark.sql("select 1").collect())
+    with pytest.raises(SerializationError, match=r"holds 'config\['frames'\]\[0\]', a DataFrame, .*collect\(\)"):
+        deploy(lambda session, model, inputs: config["frames"][0].collect())
+    with pytest.raises(SerializationError, match=r"holds 'forest', a RandomForestClassificationModel, .*pyspark_model"):
+        deploy(lambda session, model, inputs: [forest.predict(x) for x in inputs])
+
+    from pyspark.ml import PipelineModel, Transformer
+    from pyspark.ml.classification import LogisticRegression
+    from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
+    from pyspark.mllib.feature import StandardScaler
+
+    class Mine(Transformer, DefaultParamsReadable, DefaultParamsWritable):
+        def _transform(self, dataset: Any) -> Any:
+            return dataset
+
+    scaler = StandardScaler().fit(spark.sparkContext.parallelize([[1.0], [2.0]]))
+    with pytest.raises(SerializationError, match="no format for a StandardScalerModel"):
+        deploy(predict_each, scaler)
+    with pytest.raises(SerializationError, match="a part of class Mine"):
+        deploy(predict_each, PipelineModel([Mine()]))
+    with pytest.raises(InvalidRequestError, match="a LogisticRegression, which is not fitted"):
+        deploy(predict_each, LogisticRegression())
+    with pytest.raises(InvalidRequestError, match="or None, not a dict"):
+        deploy(predict_each, {})
+    with pytest.raises(InvalidRequestError, match="sc must be a SparkContext or a SparkSession, not str"):
+        deploy(predict_each, forest, "local[*]")
+    assert not [model for model in shared.get_all_models() if model.startswith("refused:")]
+
+
+def test_a_vector_is_predicted_as_transform_does_or_not_at_all(spark: Any) -> None:
+    from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression, OneVsRest
+    from pyspark.ml.clustering import KMeans
+    from pyspark.ml.regression import LinearRegression
+
+    flowers = _flowers(spark)
+    for estimator in (LogisticRegression(maxIter=3), LinearRegression(), KMeans(k=3, seed=1)):
+        model = estimator.fit(flowers)
+        expected = [row.prediction for row in model.transform(flowers).collect()]
+        assert [predict_vector(model, flower) for flower in FLOWERS] == expected
+    tree = DecisionTreeClassifier(maxDepth=2).setThresholds([0.9, 0.05, 0.05]).fit(flowers)
+    with pytest.raises(InvalidRequestError, match="does not look at its thresholds"):
+        predict_vector(tree, FLOWERS[0])
+    with pytest.raises(InvalidRequestError, match="OneVsRestModel cannot predict a single vector"):
+        predict_vector(OneVsRest(classifier=LogisticRegression(maxIter=1)).fit(flowers), FLOWERS[0])

@@ -120,14 +120,14 @@ def _check_is_model(model: Any) -> bool:
     """Return whether *model* is one of ``pyspark.mllib``; raise unless it is a fitted model that Spark can save."""
     from pyspark.ml import Estimator
     from pyspark.ml.util import MLWritable
-    from pyspark.mllib.util import Loader, Saveable
 
     name = type(model).__name__
     if isinstance(model, Estimator):
         raise InvalidRequestError(f"pyspark_model is a {name}, which is not fitted; give what its fit() returns.")
     if isinstance(model, MLWritable) and hasattr(model, "load"):
         return False
-    if isinstance(model, Saveable) and isinstance(model, Loader):
+    # Not all that can be saved says so by its base class.
+    if type(model).__module__.startswith("pyspark.mllib.") and hasattr(model, "save") and hasattr(model, "load"):
         return True
     if type(model).__module__.startswith("pyspark."):
         raise SerializationError(f"Spark has no format for a {name}: it cannot be saved, so it cannot be deployed.")

@@ -161,8 +161,8 @@ def test_no_request_leaves_the_machine_and_no_script_fails(tutorial: NotebookPag
 
 
 def test_a_saved_notebook_shows_the_last_state(tutorial: NotebookPage, tmp_path: Path) -> None:
-    show(tutorial, "Models")
-    wait_until(lambda: "version digits:2 was stopped" in _snapshot(tutorial), 40, "the snapshot is brought up to date")
+    tutorial.evaluate("str(conn.register_application('seen-late', 'doubles', '-1', 100_000))")
+    wait_until(lambda: "seen-late" in _snapshot(tutorial), 60, "the snapshot is brought up to date")
     saved = tutorial.server.folder / NAME
     exported = tmp_path / "exported.html"
     subprocess.run(

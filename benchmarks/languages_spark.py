@@ -18,7 +18,7 @@ from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.pyspark import create_endpoint, predict_vector
 
 NUM_STARTS = 3
-NUM_REQUESTS = 150
+NUM_REQUESTS = 100
 SLO_MICROS = 20_000_000
 START = "Spark: deploy until the replica is ready"
 
@@ -64,10 +64,9 @@ def measure_spark(samples: Samples) -> dict[str, float]:
                 measure_requests(
                     samples, f"{kind}, {batch_size} at once", conn.get_query_addr(), "run-0",
                     lambda i: [value + i * 1e-6 for value in flowers[i % len(flowers)].tolist()], batch_size,
-                    num_requests=NUM_REQUESTS,
+                    num_warm_ups=20, num_requests=NUM_REQUESTS,
                 )  # fmt: skip
-            (replica,) = cluster_processes(name)[REPLICA]
-            memory_mb[kind] = sum(pss_bytes(process) for process in [replica, *replica.children(recursive=True)]) / 1e6
+            memory_mb[kind] = sum(map(pss_bytes, cluster_processes(name)[REPLICA])) / 1e6  # the process and its JVM
             conn.stop_models(["run-0"])
             conn.unregister_application("run-0")
     session.stop()

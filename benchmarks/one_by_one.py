@@ -24,15 +24,16 @@ def measure_requests(
     make_input: Callable[[int], object],
     batch_size: int,
     *,
+    num_warm_ups: int = NUM_WARM_UPS,
     num_requests: int = NUM_REQUESTS,
 ) -> None:
     """Send requests over one connection, each with inputs of its own, and add the milliseconds of each."""
     warm_ups: Samples = defaultdict(list)
     with contextlib.closing(http.client.HTTPConnection(address, timeout=30)) as client:
-        for number in range(NUM_WARM_UPS + num_requests):
+        for number in range(num_warm_ups + num_requests):
             inputs = [make_input(number * batch_size + i) for i in range(batch_size)]
             body = json.dumps({"input_batch": inputs})
-            with timed(samples if number >= NUM_WARM_UPS else warm_ups, name):
+            with timed(samples if number >= num_warm_ups else warm_ups, name):
                 client.request("POST", f"/{app}/predict", body)
                 answers = json.loads(client.getresponse().read())["batch_predictions"]
             if any(answer["default"] for answer in answers):

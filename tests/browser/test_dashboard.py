@@ -184,6 +184,18 @@ def test_a_saved_notebook_shows_the_last_state(tutorial: NotebookPage, tmp_path:
     with_page.page.close()
 
 
+def test_nobody_looks_at_the_cluster_when_no_panel_is_on_the_page(tutorial: NotebookPage) -> None:
+    num_looks = "__import__('clipper_nb.panels.poller').panels.poller.poller_of(conn).num_looks"
+    before = tutorial.evaluate(num_looks)
+    wait_until(lambda: tutorial.evaluate(num_looks) > before, 30, "somebody looks while the panel is on the page")
+    tutorial.page.evaluate("async () => { await window.jupyterapp.commands.execute('editmenu:clear-all'); }")
+    tutorial.page.wait_for_selector(".cl-panel", state="detached")
+    tutorial.page.wait_for_timeout(15_000)
+    before = tutorial.evaluate(num_looks)
+    tutorial.page.wait_for_timeout(4_000)
+    assert tutorial.evaluate(num_looks) == before
+
+
 def _snapshot(page: NotebookPage) -> str:
     page.save()
     cells: list[dict[str, Any]] = json.loads((page.server.folder / NAME).read_text())["cells"]

@@ -1,0 +1,35 @@
+"""The column that outputs become when a Spark DataFrame is scored."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from clipper_nb.dataframe_scoring import _column
+from tests.support.spark import QUIET
+
+pytestmark = [pytest.mark.spark, *QUIET]
+
+
+@pytest.mark.parametrize(
+    ("outputs", "values", "data_type"),
+    [
+        ([1, 2], [1, 2], "bigint"),
+        ([1, None], [1, None], "bigint"),
+        ([1, 2.5], [1.0, 2.5], "double"),
+        ([0.5, "Infinity"], [0.5, math.inf], "double"),
+        ([True, None], [True, None], "boolean"),
+        ([[1, 2.5], None, []], [[1.0, 2.5], None, []], "array<double>"),
+        (["a", "b"], ["a", "b"], "string"),
+        ([None], [None], "string"),
+        (["a", 1], ["a", "1"], "string"),
+        ([True, 1], ["true", "1"], "string"),
+        ([{"p": 0.5}, "none"], ['{"p": 0.5}', "none"], "string"),
+    ],
+)
+def test_the_narrowest_type_that_has_all(outputs: list[Any], values: list[Any], data_type: str) -> None:
+    found, found_type = _column(outputs)
+    assert found == values
+    assert found_type.simpleString() == data_type

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,7 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
+from clipper_nb.provenance_files import FileReader, read_folder, read_provenance
 from clipper_nb.query_client import QueryClient
 
 if TYPE_CHECKING:
@@ -384,6 +386,25 @@ class ClipperConnection:
         ExistsError
             The version is registered.
         """
+        self._start_and_register(
+            name, version, input_type, image, labels, num_replicas, batch_size, timeout_s, limits,
+            partial(self._builder().read_model_files, image),
+        )  # fmt: skip
+
+    def _start_and_register(
+        self,
+        name: str,
+        version: int | str,
+        input_type: str,
+        image: str,
+        labels: Sequence[str] | None,
+        num_replicas: int,
+        batch_size: int,
+        timeout_s: float,
+        limits: ResourceLimits | None,
+        read_files: FileReader,
+    ) -> None:
+        """Do what ``deploy_model`` says; *read_files* gives files of the model's folder."""
         management = self._connected("deploy_model()")
         model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_whole("num_replicas", num_replicas, 0)
@@ -401,7 +422,10 @@ class ClipperConnection:
             with show_progress(f"Deploy {model_id}") as progress:
                 self._scale(model_id, canonical, image, num_replicas, timeout_s, checked_limits, progress)
                 progress.step(f"Make {model_id.version} the current version")
-                management.register_model(model_id, str(canonical), image, checked_labels, batch_size, checked_limits)
+                management.register_model(
+                    model_id, str(canonical), image, checked_labels, batch_size, checked_limits,
+                    read_provenance(read_files),
+                )  # fmt: skip
         except BaseException:
             # Also when the user interrupts the cell: what was started must not stay.
             with contextlib.suppress(ClipperException):
@@ -435,9 +459,9 @@ class ClipperConnection:
         with show_progress(f"Deploy {name}:{version}"):
             image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
             try:
-                self.deploy_model(
-                    name, version, input_type, image, labels, num_replicas, batch_size, timeout_s=timeout_s,
-                    limits=limits,
+                self._start_and_register(
+                    name, version, input_type, image, labels, num_replicas, batch_size, timeout_s, limits,
+                    partial(read_folder, Path(model_data_path).expanduser()),
                 )  # fmt: skip
             except ExistsError:
                 raise  # somebody else deploys that version now, from the same image

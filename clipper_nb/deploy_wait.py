@@ -9,6 +9,7 @@ from typing import Any
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import (
+    IncompatibleEnvironmentError,
     ModelImportError,
     ModelLoadError,
     ParityError,
@@ -26,6 +27,10 @@ _HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or im
 _HINT_PARITY = (
     "Other packages there than here are the usual reason. A function whose answers change from call to call has no "
     "samples: leave sample_inputs out."
+)
+_HINT_ENVIRONMENT = (
+    "Have the notebook's versions in the image (a base_image with its Python, its packages in pkgs_to_install), or the "
+    "image's in the notebook, and deploy again."
 )
 _HINT_MEMORY = "Give it more: limits=ResourceLimits(memory=...)."
 _HINT_FRONTENDS = (
@@ -52,7 +57,7 @@ def wait_for_replicas(
 
     Raises
     ------
-    ModelImportError, ModelLoadError, ReplicaStartError
+    ModelImportError, ModelLoadError, ReplicaStartError, IncompatibleEnvironmentError
         A replica ended before it was connected, or serves another input type than *input_type*.
     StartTimeoutError
         They are not connected *timeout_s* after *started_s*.
@@ -86,7 +91,9 @@ def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[
     ]
 
 
-def _start_error(model_id: ModelId, container: ObservedContainer, log: str) -> ReplicaStartError:
+def _start_error(
+    model_id: ModelId, container: ObservedContainer, log: str
+) -> ReplicaStartError | IncompatibleEnvironmentError:
     if container.was_out_of_memory:
         return ReplicaMemoryError(
             str(model_id), "was killed at its memory limit before it was ready", exit_status=container.exit_status,
@@ -107,9 +114,15 @@ def _start_error(model_id: ModelId, container: ObservedContainer, log: str) -> R
 
 def _load_error(
     model_id: ModelId, container: ObservedContainer, failure: LoadFailure, log_tail: str
-) -> ReplicaStartError:
-    if failure.missing_module is not None:
-        error: ReplicaStartError = ModelImportError(
+) -> ReplicaStartError | IncompatibleEnvironmentError:
+    error: ReplicaStartError | IncompatibleEnvironmentError
+    if failure.conflicts:
+        error = IncompatibleEnvironmentError(
+            str(model_id), failure.conflicts, exit_status=container.exit_status, log_tail=log_tail,
+            hint=_HINT_ENVIRONMENT,
+        )  # fmt: skip
+    elif failure.missing_module is not None:
+        error = ModelImportError(
             str(model_id), f"cannot import '{failure.missing_module}'", exit_status=container.exit_status,
             log_tail=log_tail, hint=_HINT_PACKAGES,
         )  # fmt: skip

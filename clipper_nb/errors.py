@@ -15,6 +15,7 @@ ClipperException                       catch this for everything of ours
 │  └─ EngineUnreachableError           no Docker Engine answers
 ├─ DeploymentError
 │  ├─ SerializationError               the function cannot leave the notebook
+│  ├─ IncompatibleEnvironmentError     what one side pickles the other cannot read; both are named
 │  ├─ ImageBuildError                  packages or files could not be put into the image
 │  │  ├─ PackageInstallError           pip could not install what was asked for
 │  │  ├─ BaseImageError                the base image cannot be had, or cannot be built upon
@@ -23,6 +24,7 @@ ClipperException                       catch this for everything of ours
 │  ├─ ReplicaStartError                a replica ended while it was loading the model
 │  │  ├─ ModelImportError              a module is missing there
 │  │  ├─ ModelLoadError                loading the model raised
+│  │  ├─ ParityError                   it answers the samples otherwise than the notebook
 │  │  └─ ReplicaMemoryError            it was killed at its memory limit
 │  └─ StartTimeoutError                replicas did not become ready in time
 ├─ ManagementError                     the management frontend gave an unexpected answer
@@ -35,7 +37,7 @@ The two ``…Exception`` names are Clipper's. Exceptions take facts and make the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class ClipperException(Exception):
@@ -164,6 +166,42 @@ class DeploymentError(ClipperException):
 
 class SerializationError(DeploymentError):
     """The function, or something it captured, cannot be pickled."""
+
+
+class IncompatibleEnvironmentError(DeploymentError):
+    """What was pickled on one side cannot be read on the other.
+
+    Attributes
+    ----------
+    conflicts : dict
+        By name, the version of either side.
+    exit_status : int or None
+        The replica's, when it was one that refused.
+    log_tail : str
+        The last lines that it wrote.
+    """
+
+    def __init__(
+        self,
+        model_id: str,
+        conflicts: Mapping[str, Sequence[str]],
+        *,
+        sides: tuple[str, str] = ("notebook", "replica"),
+        hint: str = "",
+        exit_status: int | None = None,
+        log_tail: str = "",
+    ) -> None:
+        rows = [("", *sides), *((name, *versions) for name, versions in conflicts.items())]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+        table = "\n".join(f"    {line}" for line in lines)
+        advice = f"\n{hint}" if hint else ""
+        super().__init__(
+            f"{model_id} was pickled by versions that {sides[1]} does not have; their minor versions must be the "
+            f"same:\n{table}{advice}{_log_end(log_tail)}"
+        )
+        self.model_id, self.conflicts = model_id, {name: tuple(found) for name, found in conflicts.items()}
+        self.exit_status, self.log_tail = exit_status, log_tail
 
 
 class ImageBuildError(DeploymentError):

@@ -16,6 +16,7 @@ from clipper_nb.errors import (
 from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
 _TIMEOUT_S = 20.0
@@ -74,9 +75,10 @@ class ManagementClient:
         labels: list[str],
         batch_size: int,
         limits: ResourceLimits,
+        provenance: Provenance = NO_PROVENANCE,
     ) -> None:
         """Add a model version and make it current."""
-        self._call("add_model", rest.AddModel(*model_id, input_type, labels, image, batch_size, limits))
+        self._call("add_model", rest.AddModel(*model_id, input_type, labels, image, batch_size, limits, provenance))
 
     def unregister_model(self, model_id: ModelId) -> None:
         """Remove a model version."""

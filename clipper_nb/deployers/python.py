@@ -9,6 +9,7 @@ from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.closure_report import closure_report, show_in_cell
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.deployers.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.deployers.sample_outputs import answer_samples, write_samples
 from clipper_nb.protocol.input_types import parse_input_type
 
@@ -91,6 +92,8 @@ def deploy_python_closure(
         It takes along too much, or an argument is wrong.
     PredictionError
         It raises on the samples already here.
+    IncompatibleEnvironmentError
+        Another minor version of Python, or of a package that the pickle needs, is there than here.
     ParityError
         A replica answers the samples otherwise; the sentence says where.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
@@ -109,7 +112,9 @@ def deploy_python_closure(
     pickled, report = pickle_function(func, allow_large=allow_large)
     samples = None if sample_inputs is None else answer_samples(func, input_type, sample_inputs)
     show_in_cell(report)
-    facts: dict[str, Any] = {"report": report.to_dict()}
+    environment = notebook_environment(report.requirements.direct)
+    refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
+    facts: dict[str, Any] = {"report": report.to_dict(), "environment": environment}
     if capture_packages:
         facts["requirements"] = list(report.requirements.pinned)
         facts["unpinnable"] = dict(report.requirements.unpinnable)

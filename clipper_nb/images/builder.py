@@ -42,6 +42,13 @@ class ImageBuilder(ABC):
         Raises ``ImageBuildError`` with the end of the log, and leaves what was there, when it cannot.
         """
 
+    def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
+        """Return those of the named files that are in an image's model folder; raises ``ImageNotFoundError``.
+
+        Where a builder cannot tell, ``fetch_model()`` and ``get_model_source()`` cannot either.
+        """
+        return {}
+
     @abstractmethod
     def remove(self, image: str) -> None:
         """Remove an image that no replica runs; an unknown one is fine."""

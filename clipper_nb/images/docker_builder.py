@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
+import tarfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb import __version__
-from clipper_nb.errors import BaseImageError, ClipperException, ImageBuildError, InvalidRequestError, RegistryError
+from clipper_nb.errors import (
+    BaseImageError,
+    ClipperException,
+    ImageBuildError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    RegistryError,
+)
 from clipper_nb.images import library, templates
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
 from clipper_nb.images.build_log import BuildLog
@@ -25,6 +34,8 @@ from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol import environment as names
 
 _BASE_PREFIX = "clipper_nb-"
+_MODEL_FOLDER = "/model"
+"""Where the bundle lies in an image; ``model.Dockerfile.j2`` puts it there."""
 _CANCEL_TIMEOUT_S = 5.0
 """The engine ends the step of an interrupted build within about a second."""
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
@@ -106,6 +117,18 @@ class DockerBuilder(ImageBuilder):
                     self.remove(request.image)
                 raise
         return request.image
+
+    def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
+        if self._engine.find_image(image) is None:
+            raise ImageNotFoundError(image, "The engine does not have it any more.")
+        with translated(f"reading files of image '{image}'"):
+            # A container that never starts: it is the engine's only way to read an image's files.
+            container = self._engine.client.containers.create(image, command=["python"], network_mode="none")
+            try:
+                found = {name: _read_file(container, f"{_MODEL_FOLDER}/{name}") for name in names}
+            finally:
+                container.remove(force=True)
+        return {name: content for name, content in found.items() if content is not None}
 
     def remove(self, image: str) -> None:
         docker = docker_module()
@@ -282,6 +305,19 @@ class DockerBuilder(ImageBuilder):
                 self._engine.client.images.remove(before.id)
         except docker_module().errors.APIError:
             pass  # a container still runs from it, or somebody else removed it
+
+
+def _read_file(container: Any, path: str) -> bytes | None:
+    """Return a container's file, or ``None`` when there is none."""
+    try:
+        stream, _ = container.get_archive(path)
+        packed = io.BytesIO(b"".join(stream))
+    except docker_module().errors.NotFound:
+        return None
+    with tarfile.open(fileobj=packed) as tar:
+        member = tar.next()
+        file = None if member is None else tar.extractfile(member)
+        return None if file is None else file.read()
 
 
 def _in_base(kind: str) -> list[str]:

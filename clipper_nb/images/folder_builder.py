@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clipper_nb.child_environment import child_environment
-from clipper_nb.errors import ImageBuildError, InvalidRequestError, PackageInstallError
+from clipper_nb.errors import ImageBuildError, ImageNotFoundError, InvalidRequestError, PackageInstallError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.progress import QUIET, Progress
+from clipper_nb.provenance_files import read_folder
 
 _ENVIRONMENT_FOLDER = "environment"
 _INSTALL_TIMEOUT_S = 1800
@@ -59,6 +60,12 @@ class FolderBuilder(ImageBuilder):
         except OSError as exc:
             raise ImageBuildError(f"The image of {request.model_id} cannot be written: {exc}.") from exc
         return request.image
+
+    def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
+        folder = self._image_path(image)
+        if not folder.is_dir():
+            raise ImageNotFoundError(image, "The embedded cluster's images are made by build_model().")
+        return read_folder(folder, names)
 
     def remove(self, image: str) -> None:
         shutil.rmtree(self._image_path(image), ignore_errors=True)

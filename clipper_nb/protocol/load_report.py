@@ -7,12 +7,30 @@ from __future__ import annotations
 
 import json
 import traceback
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from clipper_nb.protocol.model_environment import Conflicts
 
 SAMPLE_MISMATCH = "SampleMismatch"
 """``exception_type`` of a model that answers its samples otherwise than the notebook."""
 
 _MARK = "clipper_nb.load_failure "
+
+
+class UnreadableHere(Exception):
+    """A model was pickled by versions that differ from those here.
+
+    Attributes
+    ----------
+    conflicts : dict
+        By name, the version of the notebook and the one here.
+    """
+
+    def __init__(self, conflicts: Conflicts) -> None:
+        told = ", ".join(f"{name} {there} in the notebook and {here} here" for name, (there, here) in conflicts.items())
+        super().__init__(told)
+        self.conflicts = conflicts
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,8 @@ class LoadFailure:
     traceback_text: str
     missing_module: str | None = None
     """Name of the module that could not be imported, when that was the reason."""
+    conflicts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Versions of the notebook and of the replica, when that was the reason."""
 
 
 def describe_load_failure(exc: BaseException) -> LoadFailure:
@@ -36,6 +56,7 @@ def describe_load_failure(exc: BaseException) -> LoadFailure:
         message=str(exc),
         traceback_text="".join(traceback.format_exception(exc)),
         missing_module=missing,
+        conflicts=exc.conflicts if isinstance(exc, UnreadableHere) else {},
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 CONTAINERLESS_IMAGE = "NO_CONTAINER"
@@ -44,6 +45,7 @@ class ModelVersion:
     batch_size: int
     registered_at: float
     limits: ResourceLimits = NO_LIMITS
+    provenance: Provenance = NO_PROVENANCE
 
     @property
     def model_id(self) -> ModelId:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
@@ -64,6 +65,7 @@ class AddModel(Struct):
     container_name: str = CONTAINERLESS_IMAGE
     batch_size: int = ADAPTIVE_BATCH_SIZE
     limits: ResourceLimits = NO_LIMITS
+    provenance: Provenance = NO_PROVENANCE
 
 
 class ModelVersionName(Struct):
@@ -150,6 +152,7 @@ def describe_model_version(version: ModelVersion, *, is_current: bool) -> dict[s
         "container_name": version.image,
         "batch_size": version.batch_size,
         "limits": asdict(version.limits),
+        **asdict(version.provenance),
         "registered_at": version.registered_at,
         "is_current_version": is_current,
     }

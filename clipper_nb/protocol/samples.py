@@ -38,7 +38,7 @@ def parse_samples(text: str) -> Samples:
 def find_difference(expected: Sequence[str], got: Sequence[str]) -> str | None:
     """Return where two sequences of outputs differ first, as a sentence, or ``None`` when they agree."""
     for position, (there, here) in enumerate(zip(expected, got, strict=True)):
-        difference = _difference(_parse(there), _parse(here), "")
+        difference = _difference(parse_output(there), parse_output(here), "")
         if difference is not None:
             return f"sample {position}: {difference}"
     return None
@@ -69,7 +69,8 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _parse(text: str) -> Any:
+def parse_output(text: str) -> Any:
+    """Return an output as a reply has it: JSON when it is JSON, else text."""
     try:
         return json.loads(text)
     except ValueError:

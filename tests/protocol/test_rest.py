@@ -158,6 +158,9 @@ def test_model_version_is_described_in_clippers_words():
         "container_name": "image:1",
         "batch_size": 8,
         "limits": {"memory": None, "cpus": None, "processes": None},
+        "environment": {},
+        "num_samples": 0,
+        "example": None,
         "registered_at": 3.5,
         "is_current_version": True,
     }

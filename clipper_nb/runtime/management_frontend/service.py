@@ -123,6 +123,7 @@ class ManagementService:
             labels=tuple(request.labels),
             batch_size=_check_batch_size(request.batch_size),
             limits=request.limits,
+            provenance=request.provenance,
             registered_at=self._wall_clock(),
         )
         await self._change(lambda configuration: rules.register_version(configuration, version))

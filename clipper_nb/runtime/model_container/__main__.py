@@ -14,6 +14,7 @@ from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.environment import IMPORT_FAILED_EXIT_STATUS, LOAD_FAILED_EXIT_STATUS
 from clipper_nb.protocol.load_report import describe_load_failure, format_load_failure
 from clipper_nb.runtime.model_container.client import Model, serve
+from clipper_nb.runtime.model_container.environment_check import check_environment
 from clipper_nb.runtime.model_container.loader import load_model
 from clipper_nb.runtime.model_container.parity import check_samples
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings, model_container_settings
@@ -45,6 +46,7 @@ def _load(settings: ModelContainerSettings) -> Model:
         # Shortly before whoever started us gives up, the log shows where the load hangs.
         faulthandler.dump_traceback_later(0.8 * settings.load_timeout_s, exit=False)
     try:
+        check_environment(settings.model_path)
         model = load_model(settings.model_path)
         check_samples(model, settings.model_path, settings.input_type)
         return model

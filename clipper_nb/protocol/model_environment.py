@@ -1,0 +1,41 @@
+"""Versions that what was pickled in the notebook depends on, compared with those of where it is to be read."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+from collections.abc import Iterable, Mapping
+
+PYTHON = "Python"
+CHECKED_PACKAGES = ("cloudpickle", "numpy", "pandas", "scikit-learn", "torch")
+"""Distributions whose objects another minor version may not be able to read, or reads and then answers otherwise."""
+
+Conflicts = Mapping[str, tuple[str, str]]
+"""By name, the version of the notebook and the other one."""
+
+
+def describe_environment(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of this Python and of those of the named distributions that are installed here."""
+    found = {PYTHON: platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue  # whoever needs it says so when it is imported
+    return found
+
+
+def find_conflicts(notebook: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return what both have in different minor versions. (pure)"""
+    return {
+        name: (version, other[name])
+        for name, version in notebook.items()
+        if name in other and _differ(version, other[name])
+    }
+
+
+def _differ(version: str, other: str) -> bool:
+    """Return whether two versions differ in their first two numbers, as far as both have them: 2 and 2.5.0 do not."""
+    pairs = zip(re.findall(r"\d+", version)[:2], re.findall(r"\d+", other)[:2], strict=False)
+    return any(int(number) != int(other_number) for number, other_number in pairs)

@@ -1,0 +1,40 @@
+"""What a replica says of a model that other versions pickled."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clipper_nb.protocol.load_report import (
+    UnreadableHere,
+    describe_load_failure,
+    format_load_failure,
+    parse_load_failure,
+)
+from clipper_nb.runtime.model_container.environment_check import check_environment
+
+
+def write_metadata(folder: Path, **facts: object) -> Path:
+    (folder / "metadata.json").write_text(json.dumps({"kind": "python_closure", **facts}))
+    return folder
+
+
+def test_what_fits_passes(tmp_path: Path) -> None:
+    check_environment(write_metadata(tmp_path, environment={"Python": platform.python_version()}))
+
+
+def test_a_folder_that_says_nothing_passes(tmp_path: Path) -> None:
+    check_environment(tmp_path)
+    check_environment(write_metadata(tmp_path))
+
+
+def test_what_does_not_fit_is_named_in_the_log(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableHere, match=r"numpy 0\.9\.1 in the notebook and .* here") as raised:
+        check_environment(write_metadata(tmp_path, environment={"numpy": "0.9.1", "Python": platform.python_version()}))
+    failure = parse_load_failure(format_load_failure(describe_load_failure(raised.value)))
+    assert failure is not None
+    assert {name: tuple(found) for name, found in failure.conflicts.items()} == {"numpy": ("0.9.1", np.__version__)}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from html import escape
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import cloudpickle
-
 from clipper_nb.deployers.closure_walk import NotingPickler, travels_by_name, used_names
+from clipper_nb.deployers.imported_files import NO_FILES, ImportedFiles, find_imported_files
 from clipper_nb.deployers.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.deployers.user_modules import is_user_module, user_modules_by_value
 from clipper_nb.errors import InvalidRequestError
@@ -68,6 +68,8 @@ class ClosureReport:
         What cannot travel; a deploy raises ``SerializationError`` then.
     cause : str
         Why it cannot be pickled; empty when it can.
+    files : ImportedFiles
+        Those of the user's own modules that are not in the pickle, since they are imported when the function is called.
     """
 
     function: str
@@ -77,10 +79,12 @@ class ClosureReport:
     requirements: Requirements = NO_REQUIREMENTS
     refused: Sequence[Refused] = ()
     cause: str = ""
+    files: ImportedFiles = NO_FILES
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, which are JSON."""
-        plain = asdict(self)
+        plain = asdict(replace(self, files=NO_FILES))
+        del plain["files"]
         plain["requirements"]["pinned"] = list(self.requirements.pinned)
         return {**plain, "captured": list(plain["captured"]), "refused": list(plain["refused"])}
 
@@ -145,17 +149,20 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
         except Exception as exc:  # whatever the objects' own __reduce__ raise
             cause = f"{type(exc).__name__}: {exc}"
         captured, refused = _weigh(_variables(pickler.functions, func))
-    modules = {module for module in pickler.modules if module and module.partition(".")[0] != "cloudpickle"}
-    own = sorted(module for module in modules if is_user_module(module, sys.modules.get(module)))
+    files = find_imported_files(pickler.imported)
+    modules = pickler.modules | files.modules
+    modules = {module for module in modules if module and module.partition(".")[0] != "cloudpickle"}
+    own = sorted({*files.places, *(module for module in modules if is_user_module(module, sys.modules.get(module)))})
     pickled = b"" if cause else file.getvalue()
     return pickled, ClosureReport(
         function=name,
-        size_bytes=len(pickled),
+        size_bytes=len(pickled) + files.size_bytes() if pickled else 0,
         captured=captured,
         user_modules=own,
         requirements=find_requirements(modules - set(own) - {module for module in modules if _is_below(module, own)}),
         refused=refused,
         cause=cause,
+        files=files,
     )
 
 
@@ -179,7 +186,7 @@ def show_in_cell(report: ClosureReport) -> None:
 
 def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> dict[str, tuple[Any, str]]:
     """Return value and place of what functions use from outside, but for modules, classes and other functions."""
-    found: dict[str, tuple[Any, str]] = {}
+    found = {name: (value, "the call itself") for name, value in _bound(func).items()}
     todo = [*([func] if isinstance(func, FunctionType) else []), *functions]
     seen: set[int] = set()
     while todo:
@@ -187,6 +194,9 @@ def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> d
         if id(function) in seen:
             continue
         seen.add(id(function))
+        for name, value in _defaults(function):
+            place = _place(function, function.__code__.co_firstlineno)
+            found.setdefault(name, (value, f"{function.__name__}, {place}"))
         for name, value, line in used_names(function):
             if isinstance(value, FunctionType):
                 todo += [] if travels_by_name(value) else [value]
@@ -195,12 +205,31 @@ def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> d
     return found
 
 
+def _bound(func: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a callable that is no plain function has tied to it: an object, or arguments given in advance."""
+    if isinstance(func, functools.partial):
+        arguments = {f"argument {position}": value for position, value in enumerate(func.args)}
+        return {**_bound(func.func), **arguments, **func.keywords}
+    return {"self": func.__self__} if isinstance(func, MethodType) else {}
+
+
+def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Give the parameters of a function that have values."""
+    code = function.__code__
+    values = function.__defaults__ or ()
+    names = code.co_varnames[: code.co_argcount]
+    yield from zip(names[len(names) - len(values) :], values, strict=True)
+    yield from (function.__kwdefaults__ or {}).items()
+
+
 def _weigh(variables: dict[str, tuple[Any, str]]) -> tuple[list[Captured], list[Refused]]:
     captured, refused = [], []
     for name, (value, used_at) in variables.items():
         type_name = type(value).__name__
         try:
-            captured.append(Captured(name, type_name, len(cloudpickle.dumps(value)), used_at))
+            file = io.BytesIO()
+            NotingPickler(file).dump(value)
+            captured.append(Captured(name, type_name, file.tell(), used_at))
         except Exception as exc:  # whatever the object's own __reduce__ raises
             refused.append(Refused(name, type_name, used_at, f"{type(exc).__name__}: {exc}"))
     return sorted(captured, key=lambda found: -found.size_bytes), refused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import io
+import pickle
 import sys
 from collections.abc import Iterator
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
@@ -19,6 +20,8 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     ----------
     modules : set of str
         Modules that whatever is pickled comes from, by their full names.
+    imported : set of str
+        Those of them that functions import when they are called.
     functions : list of FunctionType
         Functions that travel by value, in the order in which they were met.
     """
@@ -26,6 +29,7 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
+        self.imported: set[str] = set()
         self.functions: list[FunctionType] = []
 
     def reducer_override(self, obj: Any) -> Any:
@@ -34,7 +38,11 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.modules.add(obj.__name__)
         elif isinstance(obj, FunctionType) and not travels_by_name(obj):
             self.functions.append(obj)
-            self.modules.update(imported_modules(obj.__code__))
+            self.imported.update(imported_modules(obj))
+            self.modules |= self.imported
+        elif isinstance(obj, io.TextIOWrapper) and obj not in (sys.stdin, sys.stdout, sys.stderr):
+            # cloudpickle would make a text of one that is read.
+            raise pickle.PicklingError(f"cannot pickle an open file, {obj.name!r}")
         else:
             owner = obj if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else type(obj)
             self.modules.add(str(getattr(owner, "__module__", None) or ""))
@@ -56,14 +64,26 @@ def travels_by_name(func: FunctionType) -> bool:
     return found is func
 
 
-def imported_modules(code: CodeType) -> Iterator[str]:
+def imported_modules(func: FunctionType) -> Iterator[str]:
     """Give the modules that a function's own ``import`` statements name, also those of functions within it."""
+    parents = str(func.__globals__.get("__package__") or "").split(".")
+    for name, level in _imports(func.__code__):
+        above = parents[: len(parents) - level + 1] if level else []
+        found = ".".join(filter(None, [*above, name]))
+        if found:
+            yield found
+
+
+def _imports(code: CodeType) -> Iterator[tuple[str, int]]:
+    """Give the name in each ``import`` statement, and how many dots are before it."""
+    before: list[Any] = [0, 0]
     for instruction in dis.get_instructions(code):
-        if instruction.opname == "IMPORT_NAME" and instruction.argval:
-            yield str(instruction.argval)
+        if instruction.opname == "IMPORT_NAME":
+            yield str(instruction.argval or ""), int(before[-2] or 0)  # the level, the names, and then this
+        before.append(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from imported_modules(constant)
+            yield from _imports(constant)
 
 
 def used_names(func: FunctionType) -> Iterator[tuple[str, Any, int]]:

@@ -30,7 +30,11 @@ def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tu
             "connections, locks and threads must be made inside the function."
         )
     if report.size_bytes > LARGE_BYTES and not allow_large:
-        largest = ", ".join(f"'{found.name}' ({format_size(found.size_bytes)})" for found in report.captured[:3])
+        sizes = {found.name: found.size_bytes for found in report.captured}
+        sizes.update({name: report.files.size_bytes() for name in ["files of modules"] if report.files.places})
+        largest = ", ".join(
+            f"'{name}' ({format_size(sizes[name])})" for name in sorted(sizes, key=lambda name: -sizes[name])[:3]
+        )
         raise InvalidRequestError(
             f"Function '{report.function}' takes along {format_size(report.size_bytes)}, more than "
             f"{format_size(LARGE_BYTES)}: {largest}. Pass allow_large=True if that is meant; else let it read what "

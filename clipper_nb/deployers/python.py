@@ -120,6 +120,7 @@ def deploy_python_closure(
         facts["unpinnable"] = dict(report.requirements.unpinnable)
     with bundle(kind="python_closure", input_type=str(parse_input_type(input_type)), **facts) as folder:
         (folder / "func.pkl").write_bytes(pickled)
+        report.files.write(folder)
         if samples is not None:
             write_samples(samples, folder)
         clipper_conn.build_and_deploy_model(

@@ -36,7 +36,11 @@ def is_user_module(name: str, module: object) -> bool:
     """Whether a loaded module is a file of the user's own: neither installed, nor Python's, nor ours."""
     if not isinstance(module, ModuleType) or name == "__main__" or name.partition(".")[0] == "clipper_nb":
         return False
-    path = getattr(module, "__file__", None)
+    return is_user_file(getattr(module, "__file__", None))
+
+
+def is_user_file(path: object) -> bool:
+    """Whether a file with Python code lies where nothing is installed."""
     if not isinstance(path, str) or not path.endswith(".py"):
         return False
     return not os.path.realpath(path).startswith(_installed_folders())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import sqlite3
@@ -18,6 +19,7 @@ import sklearn
 from sklearn.linear_model import LogisticRegression
 
 from clipper_nb.deployers.closure_report import closure_report
+from clipper_nb.deployers.closure_walk import imported_modules
 from clipper_nb.deployers.function_pickle import pickle_function
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
@@ -94,6 +96,59 @@ def test_what_cannot_travel_is_named_with_its_line(name: str, thing: Any) -> Non
     assert refused.used_at == "predict, cell.py, line 3"
     with pytest.raises(SerializationError, match=rf"'{name}' .*line 3"):
         pickle_function(predict)
+
+
+def test_an_open_file_is_refused_also_one_that_could_be_read_as_text(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("words")
+    with open(tmp_path / "words.txt") as words:
+        predict = notebook("def predict(inputs):\n    return [words.read() for _ in inputs]", words=words)
+        (refused,) = closure_report(predict).refused
+        assert (refused.name, refused.type) == ("words", "TextIOWrapper")
+        with pytest.raises(SerializationError, match=r"cannot pickle an open file, .*words\.txt.*look at 'words'"):
+            pickle_function(predict)
+
+
+class Model:
+    """What a user may keep a lock in."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def predict(self, inputs: list[Any]) -> list[Any]:
+        return inputs
+
+
+@pytest.mark.parametrize(
+    ("func", "name"),
+    [
+        (notebook("def predict(inputs, lock=lock):\n    return inputs", lock=threading.Lock()), "lock"),
+        (notebook("def predict(inputs, *, lock=lock):\n    return inputs", lock=threading.Lock()), "lock"),
+        (Model().predict, "self"),
+        (functools.partial(lambda lock, inputs: inputs, threading.Lock()), "argument 0"),
+        (functools.partial(lambda inputs, lock: inputs, lock=threading.Lock()), "lock"),
+    ],
+    ids=["default", "keyword-default", "method", "partial", "keyword-partial"],
+)
+def test_what_a_callable_holds_itself_is_named_too(func: Callable[[list[Any]], Any], name: str) -> None:
+    (refused,) = closure_report(func).refused
+    assert refused.name == name
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("import json", ["json"]),
+        ("import os.path as p, sys", ["os.path", "sys"]),
+        ("from json.decoder import JSONDecoder", ["json.decoder"]),
+        ("from . import near", ["mine.inner"]),
+        ("from .near import x", ["mine.inner.near"]),
+        ("from ..far import x", ["mine.far"]),
+    ],
+)
+def test_imports_within_a_function_are_full_names(statement: str, found: list[str]) -> None:
+    names: dict[str, Any] = {"__name__": "mine.inner.here", "__package__": "mine.inner"}
+    exec(f"def predict(inputs):\n    {statement}\n    return inputs", names)
+    assert list(imported_modules(names["predict"])) == found
 
 
 def test_a_module_of_the_users_own_travels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

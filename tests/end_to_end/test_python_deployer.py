@@ -54,6 +54,22 @@ def test_modules_of_the_users_own_travel(shared: ClipperConnection) -> None:
     assert shared.predict("own", [1.0, 2.0]).output == 30.5
 
 
+def test_modules_of_the_users_own_travel_when_they_are_imported_only_in_a_call(
+    shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "imported_late.py").write_text("import imported_later as i\n\ndef twice(x):\n    return i.K * x\n")
+    (tmp_path / "imported_later.py").write_text("K = 2.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def predict(inputs: list) -> list:
+        from imported_late import twice  # type: ignore[import-not-found]
+
+        return [twice(x.sum()) for x in inputs]
+
+    create_endpoint(shared, "late", "doubles", predict, slo_micros=SLO_MICROS)
+    assert shared.predict("late", [1.0, 2.0]).output == 6.0
+
+
 def test_functions_and_classes_of_cells_travel(shared: ClipperConnection, tmp_path: Path) -> None:
     """Run as a notebook's cells are: in ``__main__``, with a module beside it that was imported from the folder."""
     (tmp_path / "beside_the_notebook.py").write_text("def double(x):\n    return 2 * x\n")

@@ -39,6 +39,7 @@ from clipper_nb.handles import Applications, Models
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.metrics_report import parse_metrics
+from clipper_nb.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.panel_opener import Panels
 from clipper_nb.progress import Progress, show_progress
 from clipper_nb.protocol import names
@@ -530,6 +531,38 @@ class ClipperConnection:
         """
         return self._connected("get_model_info()").get_model(_model_id(name, version))
 
+    def fetch_model(self, name: str, version: int | str | None = None) -> Callable[[list[Any]], Any]:
+        """Return a deployed Python function, to be called here; from any notebook that is connected.
+
+        Parameters
+        ----------
+        name : str
+        version : str, optional
+            The current one without it.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such version, or its image is gone.
+        InvalidRequestError
+            It is no Python function.
+        IncompatibleEnvironmentError, SerializationError
+            It cannot be loaded here.
+
+        Examples
+        --------
+        >>> conn.fetch_model("sums", 1)([numpy.array([1.0, 2.0])])
+        [3.0]
+        """
+        return fetch_function(*self._files_of("fetch_model()", name, version))
+
+    def get_model_source(self, name: str, version: int | str | None = None) -> ModelSource:
+        """Return source text, requirements, Python version and closure report of a deployed Python function.
+
+        Parameters and errors are those of ``fetch_model``; nothing of it is loaded.
+        """
+        return read_source(*self._files_of("get_model_source()", name, version))
+
     def get_current_model_version(self, name: str) -> str:
         """Return the model's current version. Raises ``NotFoundError`` when it has none."""
         return self._connected("get_current_model_version()").get_current_model_version(names.check_model_name(name))
@@ -872,6 +905,16 @@ class ClipperConnection:
             self.cm, self._connected("set_num_replicas()"), model_id, num_replicas, input_type=str(input_type),
             observed_before=before, started_s=started_s, timeout_s=timeout_s,
         )  # fmt: skip
+
+    def _files_of(self, method: str, name: str, version: int | str | None) -> tuple[str, FileReader]:
+        management = self._connected(method)
+        model_id = self._version_or_current(management, name, version)
+        record = management.get_model(model_id)
+        if record is None:
+            raise ModelNotFoundError(*model_id)
+        if record["container_name"] == CONTAINERLESS_IMAGE:
+            raise InvalidRequestError(f"{model_id} is a containerless model: it has no image to be read.")
+        return str(model_id), partial(self._builder().read_model_files, record["container_name"])
 
     def _version_or_current(self, management: ManagementClient, name: str, version: int | str | None) -> ModelId:
         if version is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -114,7 +115,7 @@ def deploy_python_closure(
     show_in_cell(report)
     environment = notebook_environment(report.requirements.direct)
     refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
-    facts: dict[str, Any] = {"report": report.to_dict(), "environment": environment}
+    facts: dict[str, Any] = {"report": report.to_dict(), "environment": environment, "source": _source_of(func)}
     if capture_packages:
         facts["requirements"] = list(report.requirements.pinned)
         facts["unpinnable"] = dict(report.requirements.unpinnable)
@@ -183,3 +184,10 @@ pkgs_to_install, timeout_s, limits, sample_inputs, capture_packages, allow_large
             pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
             capture_packages=capture_packages, allow_large=allow_large,
         )  # fmt: skip
+
+
+def _source_of(func: Callable[..., Any]) -> str | None:
+    try:
+        return inspect.getsource(func)
+    except (OSError, TypeError):  # made by exec, or an object that can be called
+        return None

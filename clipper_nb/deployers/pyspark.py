@@ -133,6 +133,7 @@ def deploy_pyspark_model(
     }
     with bundle(kind="pyspark", input_type=str(canonical), **facts) as folder:
         (folder / "func.pkl").write_bytes(pickled)
+        report.files.write(folder)
         if pyspark_model is not None:
             save_spark_model(pyspark_model, session, folder / "pyspark_model_data")
         if samples is not None:

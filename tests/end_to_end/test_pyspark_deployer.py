@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -99,6 +100,22 @@ def test_mllib_svm_that_gives_margins(shared: ClipperConnection, spark: Any) -> 
     expected = [float(margin) for margin in predict_each(spark, model, list(ASKED))]
     assert len(set(expected)) > 2
     assert _served(shared, "svm", ASKED) == expected
+
+
+def test_a_module_of_the_users_own_is_imported_in_a_call(
+    shared: ClipperConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "spark_helpers.py").write_text("def doubled(x):\n    return float(2 * x[0])\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def predict(session: Any, model: Any, inputs: list) -> list:
+        from spark_helpers import doubled  # type: ignore[import-not-found]
+
+        return [doubled(x) for x in inputs]
+
+    create_endpoint(shared, "helped", "doubles", predict, None, spark, slo_micros=SLO_MICROS)
+    assert _served(shared, "helped", [[1.0], [2.5]]) == [2.0, 5.0]
+    shared.stop_models(["helped"])
 
 
 def classify_texts(spark: Any, model: Any, inputs: list) -> list:

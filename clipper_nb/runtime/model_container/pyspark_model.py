@@ -12,16 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input
 from clipper_nb.protocol.outputs import encode_outputs
+from clipper_nb.runtime.model_container.python_model import load_function
 from clipper_nb.runtime.model_container.spark_errors import short_spark_errors
 from clipper_nb.runtime.model_container.spark_session import start_session
 
-FUNCTION_FILE = "func.pkl"
 SPARK_MODEL_FOLDER = "pyspark_model_data"
 SAMPLE_INPUTS_FILE = "sample_inputs.pkl"
 
@@ -74,8 +72,7 @@ def load_pyspark_model(folder: Path) -> PySparkModel:
         model = _load_spark_model(spark, metadata["model_class"], folder / SPARK_MODEL_FOLDER)
     if "threshold" in metadata:  # of a classifier of mllib: Spark saves its default in place of what was set
         model.clearThreshold() if metadata["threshold"] is None else model.setThreshold(metadata["threshold"])
-    with open(folder / FUNCTION_FILE, "rb") as file:
-        loaded = PySparkModel(cloudpickle.load(file), spark, model)
+    loaded = PySparkModel(load_function(folder), spark, model)
     samples = folder / SAMPLE_INPUTS_FILE
     if samples.exists():
         _predict_samples(loaded, InputType(metadata["input_type"]), pickle.loads(samples.read_bytes()))

@@ -26,8 +26,14 @@ class PythonModel:
 
 def load_python_model(folder: Path) -> PythonModel:
     """Return the function pickled in *folder*; whatever unpickling raises passes through."""
+    return PythonModel(load_function(folder))
+
+
+def load_function(folder: Path) -> Callable[..., Any]:
+    """Return what was pickled in *folder*; modules that lie beside it can be imported from then on."""
     modules = folder / MODULES_FOLDER
     if modules.is_dir():
         sys.path.insert(0, str(modules))
     with open(folder / FUNCTION_FILE, "rb") as file:
-        return PythonModel(cloudpickle.load(file))
+        function: Callable[..., Any] = cloudpickle.load(file)
+    return function

@@ -19,7 +19,7 @@ def predict_vector(model: Any, vector: Any) -> float | int:
     """Return what a Spark model predicts for one vector, computed on the driver.
 
     It is what ``model.transform`` gives in the column ``prediction``, without planning and running a job, which takes
-    some tens of milliseconds. A pipeline wants its earlier stages done first, in Python; ``pipeline.stages[-1]`` is
+    a tenth of a second or two. A pipeline wants its earlier stages done first, in Python; ``pipeline.stages[-1]`` is
     the model.
 
     Parameters

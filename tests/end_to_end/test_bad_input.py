@@ -134,7 +134,8 @@ def test_a_careless_call_gets_a_clear_error_and_changes_nothing(
 ARGUMENTS = {
     "name": "m", "version": 1, "input_type": "doubles", "default_output": "", "slo_micros": 1, "app_name": "a",
     "model_name": "m", "model_data_path": ".", "image": "i", "num_replicas": 1, "replica_id": 0, "model_names": ["m"],
-    "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]],
+    "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]], "df": None, "input_col": "x",
+    "output_col": "y",
 }  # fmt: skip
 NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function"}
 METHODS = [

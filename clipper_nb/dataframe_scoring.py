@@ -29,6 +29,10 @@ def score_dataframe(
     conn: ClipperConnection, name: str, df: Any, input_col: str, output_col: str, version: int | str | None
 ) -> Any:
     """Return *df* with the column *output_col*; *name* is an application, else a model."""
+    if not hasattr(df, "toLocalIterator"):
+        raise InvalidRequestError(
+            f"df must be a Spark DataFrame, not {type(df).__name__}; for other rows there is predict_batch()."
+        )
     if input_col not in df.columns:
         raise InvalidRequestError(f"The DataFrame has no column '{input_col}'; it has {', '.join(df.columns)}.")
     if output_col in df.columns:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from clipper_nb.dataframe_scoring import _column
+from clipper_nb import ClipperConnection, InvalidRequestError, LocalContainerManager
+from clipper_nb.dataframe_scoring import _column, score_dataframe
 from tests.support.spark import QUIET
 
 pytestmark = [pytest.mark.spark, *QUIET]
@@ -33,3 +34,10 @@ def test_the_narrowest_type_that_has_all(outputs: list[Any], values: list[Any], 
     found, found_type = _column(outputs)
     assert found == values
     assert found_type.simpleString() == data_type
+
+
+@pytest.mark.parametrize("df", [None, [[1.0]], {"x": [1.0]}])
+def test_what_is_no_data_frame_of_spark_is_refused(df: Any) -> None:
+    conn = ClipperConnection(LocalContainerManager("nowhere"))
+    with pytest.raises(InvalidRequestError, match=r"must be a Spark DataFrame, not .*predict_batch"):
+        score_dataframe(conn, "model", df, "x", "y", None)

@@ -10,8 +10,9 @@ from playwright.sync_api import Browser
 from tests.support.jupyter import running_chromium
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Chromium without a window."""
+    """Chromium without a window. While it is open its event loop counts as running in this thread, and nothing else
+    may run one: it is closed when the tests of panels are done."""
     with running_chromium() as browser:
         yield browser

@@ -210,7 +210,8 @@ def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: C
 
 
 def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection) -> None:
-    """The best of what a client sees, less what it sees when the answer is there at once: its own way here and back."""
+    """The best of what a client sees, less its own way here and back, which it sees when the answer is there at once,
+    and a millisecond: after a wait both sides begin with cold caches."""
 
     def sleep(inputs: list) -> list:
         time.sleep(0.5)
@@ -221,4 +222,4 @@ def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection)
         create_endpoint(conn, f"slo-{slo_ms}", "doubles", sleep, slo_micros=slo_ms * 1000)
         best_ms = min(1000 * conn.predict(f"slo-{slo_ms}", [float(i)]).latency_s for i in range(21))
         round_trip_ms = min(1000 * conn.predict("unlinked", [float(i)]).latency_s for i in range(21))
-        assert 0.7 * slo_ms < best_ms < slo_ms + round_trip_ms
+        assert 0.7 * slo_ms < best_ms < slo_ms + round_trip_ms + 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.container_managers.docker import DockerContainerManager
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         ExistsError,
         ImageBuildError,
         ImageNotFoundError,
+        IncompatibleClusterError,
         IncompatibleEnvironmentError,
         InputTypeConflictError,
         InvalidInputError,
@@ -49,8 +52,6 @@ if TYPE_CHECKING:
     from clipper_nb.protocol.records import Prediction
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
-__version__ = "0.1.0"
-
 __all__ = [
     "ApplicationNotFoundError",
     "BaseImageError",
@@ -67,6 +68,7 @@ __all__ = [
     "ExistsError",
     "ImageBuildError",
     "ImageNotFoundError",
+    "IncompatibleClusterError",
     "IncompatibleEnvironmentError",
     "InputTypeConflictError",
     "InvalidInputError",

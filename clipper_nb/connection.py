@@ -19,10 +19,13 @@ from clipper_nb.argument_checks import (
     check_timeout,
     check_whole,
 )
+from clipper_nb.cluster_version import check_versions, read_version
 from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.deploy_wait import wait_for_replicas
+from clipper_nb.diagnosis import Diagnosis
+from clipper_nb.doctor import examine
 from clipper_nb.errors import (
     ClipperException,
     DeploymentError,
@@ -507,9 +510,12 @@ class ClipperConnection:
             The name, version or input type is not valid, or a linked application takes another input type.
         ExistsError
             The version is registered.
+        IncompatibleClusterError
+            The cluster runs another release of clipper_nb.
         """
         management = self._connected("deploy_model()")
         model_id, canonical = _model_id(name, version), parse_input_type(input_type)
+        self._check_cluster_version()
         _refuse_registered(management, model_id)
         for application in management.get_applications():
             if name in application["linked_models"] and application["input_type"] != canonical:
@@ -694,6 +700,26 @@ class ClipperConnection:
 
     # --------------------------------------------------------------------------------------------------- inspecting
 
+    def doctor(self) -> Diagnosis:
+        """Look over the machine and the cluster, and say what to do; takes seconds, also without a cluster.
+
+        Returns
+        -------
+        Diagnosis
+            A table when it is the last line of a cell or is printed, ``to_dict()`` in code: Docker Engine, clock, disk,
+            base images, ports, or redis-server and supervisor; versions of notebook and cluster, both frontends,
+            Redis, replicas, applications.
+
+        Examples
+        --------
+        >>> conn.doctor()
+        ✔ Notebook             clipper_nb 0.1.0, Python 3.11.7.
+        ✔ redis-server         Version 7.0.15 in /usr/bin/redis-server.
+        ...
+        All is well.
+        """
+        return examine(self.cm, self._management if self.connected else None)
+
     def get_clipper_logs(self, logging_dir: str = "clipper_logs/") -> list[str]:
         """Copy the log of every process into a folder, made if need be, and return the files' paths."""
         self._connected("get_clipper_logs()")
@@ -847,6 +873,10 @@ class ClipperConnection:
         return try_function(query, func, input_type)
 
     # ----------------------------------------------------------------------------------------------------- internal
+
+    def _check_cluster_version(self) -> None:
+        frontends = {"management frontend": self.cm.get_admin_addr(), "query frontend": self.cm.get_query_addr()}
+        check_versions(self.cm.cluster_name, [read_version(address, what) for what, address in frontends.items()])
 
     def _connected(self, method: str) -> ManagementClient:
         if not self.connected or self._management is None:

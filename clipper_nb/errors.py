@@ -16,6 +16,7 @@ ClipperException                       catch this for everything of ours
 ├─ DeploymentError
 │  ├─ SerializationError               the function cannot leave the notebook
 │  ├─ IncompatibleEnvironmentError     what one side pickles the other cannot read; both are named
+│  ├─ IncompatibleClusterError         the cluster runs another release of clipper_nb than the notebook
 │  ├─ ImageBuildError                  packages or files could not be put into the image
 │  │  ├─ PackageInstallError           pip could not install what was asked for
 │  │  ├─ BaseImageError                the base image cannot be had, or cannot be built upon
@@ -202,6 +203,19 @@ class IncompatibleEnvironmentError(DeploymentError):
         )
         self.model_id, self.conflicts = model_id, {name: tuple(found) for name, found in conflicts.items()}
         self.exit_status, self.log_tail = exit_status, log_tail
+
+
+class IncompatibleClusterError(DeploymentError):
+    """The cluster runs another release of clipper_nb than the notebook has."""
+
+    def __init__(self, cluster_name: str, cluster_version: str, notebook_version: str) -> None:
+        super().__init__(
+            f"Cluster '{cluster_name}' runs clipper_nb {cluster_version} and this notebook {notebook_version}; what "
+            "one deploys the other may not serve. Deploy from a notebook that has the cluster's version, or start the "
+            "cluster anew with stop_all() and start_clipper(), and deploy its models again."
+        )
+        self.cluster_name, self.cluster_version = cluster_name, cluster_version
+        self.notebook_version = notebook_version
 
 
 class ImageBuildError(DeploymentError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
+from clipper_nb.diagnosis import Finding
 from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
@@ -98,6 +99,10 @@ class ContainerManager(ABC):
     @abstractmethod
     def stop_all(self, *, graceful: bool = True) -> None:
         """Stop the cluster and remove what it left: processes, sockets, files. No cluster is fine too."""
+
+    def check_machine(self) -> list[Finding]:
+        """Look over what a cluster of this manager stands on, for ``conn.doctor()``; raises nothing, takes seconds."""
+        return []
 
     def get_num_replicas(self, model_id: ModelId) -> int:
         """Return how many replicas of a version are there."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from clipper_nb.container_managers import docker_redis, docker_specs, specs
 from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.docker_checks import check_engine
 from clipper_nb.container_managers.docker_containers import DockerContainers, in_parallel, to_its_end
 from clipper_nb.container_managers.docker_core import CorePorts, CoreSettings, DockerCore
 from clipper_nb.container_managers.docker_networks import make_network, make_volume, remove_networks, remove_volumes
 from clipper_nb.container_managers.docker_watch import DockerWatch
+from clipper_nb.container_managers.machine_checks import check_ports
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
+from clipper_nb.diagnosis import Finding
 from clipper_nb.errors import (
     ClipperException,
     ClusterError,
@@ -131,6 +135,7 @@ class DockerContainerManager(ContainerManager):
         self.redis_ip, self.redis_port = redis_ip, redis_port
         self.external_redis = redis_ip is not None
         self.docker_network = docker_network
+        self._redis_image = redis_image
         extra = docker_specs.check_extra_arguments(extra_container_kwargs)
         self._model_extra = {**extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
         self._default_limits = default_limits
@@ -234,6 +239,10 @@ class DockerContainerManager(ContainerManager):
         self._containers.stop(core, timeout_s=10 if graceful else 0)
         remove_networks(self._engine, self.cluster_name)
         remove_volumes(self._engine, self.cluster_name)  # last: with it goes the name
+
+    def check_machine(self) -> list[Finding]:
+        found = check_engine(self._engine, None if self.external_redis else self._redis_image)
+        return found if self._admin_token is not None else [*found, check_ports(asdict(self._ports()), "127.0.0.1")]
 
     # --- replicas
 

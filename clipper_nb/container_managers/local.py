@@ -28,10 +28,12 @@ from clipper_nb.container_managers.local_processes import (
     this_process,
     wait_for_end,
 )
-from clipper_nb.container_managers.local_redis import find_redis_server, write_redis_config
+from clipper_nb.container_managers.local_redis import check_redis_server, find_redis_server, write_redis_config
+from clipper_nb.container_managers.machine_checks import check_disk, check_ports
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
 from clipper_nb.container_managers.supervisor.control import SupervisorClient
+from clipper_nb.diagnosis import Finding
 from clipper_nb.errors import (
     ClusterNotFoundError,
     ClusterStartError,
@@ -155,6 +157,18 @@ class LocalContainerManager(ContainerManager):
                 wait_for_end(record.supervisor_pid, timeout_s=_STOP_TIMEOUT_S)
         self._remove_leftovers()
         self._record = None
+
+    def check_machine(self) -> list[Finding]:
+        disk = check_disk(
+            self._folder.path, "images and logs", "stop_all() of clusters that you need no more frees some."
+        )
+        ports = {"query": self.clipper_query_port, "management": self.clipper_management_port,
+                 "rpc": self.clipper_rpc_port}  # fmt: skip
+        return [
+            check_redis_server(),
+            disk,
+            check_ports(ports, HOST) if self._record is None else self._check_supervisor(),
+        ]
 
     # --- replicas
 
@@ -306,6 +320,14 @@ class LocalContainerManager(ContainerManager):
     def _stop_containers(self, names: Sequence[str]) -> None:
         if names:
             self._supervisor.call("stop", names=list(names), timeout_s=_STOP_TIMEOUT_S)
+
+    def _check_supervisor(self) -> Finding:
+        if self._is_running():
+            return Finding("Supervisor", "ok", "It answers, and starts again what ends.")
+        return Finding(
+            "Supervisor", "problem", f"It does not answer: the cluster '{self.cluster_name}' has ended, or hangs.",
+            "stop_all() removes what is left of it; start_clipper() starts it anew.",
+        )  # fmt: skip
 
     def _is_running(self) -> bool:
         try:

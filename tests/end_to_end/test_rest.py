@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clipper_nb import ClipperConnection
+from clipper_nb import ClipperConnection, __version__
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import http_request, query, running_cluster
 
@@ -162,7 +162,7 @@ def test_wrong_paths_and_methods_get_json(conn: ClipperConnection, method: str, 
 
 def test_health_and_metrics(conn: ClipperConnection) -> None:
     query(conn, "doubles", {"input": [123]})
-    assert http_request(conn.get_query_addr(), "GET", "/livez") == (200, {"live": True})
+    assert http_request(conn.get_query_addr(), "GET", "/livez") == (200, {"live": True, "version": __version__})
     assert http_request(conn.get_query_addr(), "GET", "/readyz") == (200, {"ready": True, "not_ready": {}})
     status, text = http_request(conn.get_metric_addr(), "GET", "/metrics")
     assert status == 200

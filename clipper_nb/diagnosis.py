@@ -1,0 +1,99 @@
+"""What was found by looking over a machine and a cluster, as a table. (pure)"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from html import escape
+from typing import Any, Literal
+
+State = Literal["ok", "warning", "problem"]
+
+_SIGNS: dict[State, str] = {"ok": "✔", "warning": "!", "problem": "✖"}
+_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    subject : str
+    state : str
+        ``"ok"``, ``"warning"`` (it works, for now) or ``"problem"``.
+    found : str
+    advice : str
+        What to do; empty where there is nothing to do.
+    """
+
+    subject: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What ``conn.doctor()`` found; it shows itself as a table.
+
+    Attributes
+    ----------
+    findings : list of Finding
+        In the order in which one thing stands on another.
+    """
+
+    findings: Sequence[Finding]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether there is no problem; warnings are none."""
+        return not self.problems
+
+    @property
+    def problems(self) -> list[Finding]:
+        """The findings that keep something from working."""
+        return [finding for finding in self.findings if finding.state == "problem"]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """The findings that work for now."""
+        return [finding for finding in self.findings if finding.state == "warning"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, which are JSON."""
+        return {"is_well": self.is_well, "findings": [asdict(finding) for finding in self.findings]}
+
+    def __repr__(self) -> str:
+        """Return the table as text, and what to do below each line that asks for something."""
+        width = max((len(finding.subject) for finding in self.findings), default=0)
+        margin = " " * (width + 4)
+        lines = []
+        for finding in self.findings:
+            head = f"{_SIGNS[finding.state]} {finding.subject:<{width}}  "
+            lines += textwrap.wrap(finding.found, _WIDTH, initial_indent=head, subsequent_indent=margin)
+            lines += textwrap.wrap(
+                finding.advice, _WIDTH, initial_indent=f"{margin}→ ", subsequent_indent=f"{margin}  "
+            )
+        return "\n".join([*lines, self._summary()])
+
+    def _repr_html_(self) -> str:
+        cell = 'style="text-align:left;vertical-align:top"'
+        rows = "".join(
+            f"<tr><td {cell} title='{finding.state}'>{_SIGNS[finding.state]}</td><td {cell}>{escape(finding.subject)}"
+            f"</td><td {cell}>{escape(finding.found)}</td><td {cell}>{escape(finding.advice)}</td></tr>"
+            for finding in self.findings
+        )
+        head = f"<tr><th></th><th {cell}>Looked at</th><th {cell}>Found</th><th {cell}>What to do</th></tr>"
+        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table><p>{escape(self._summary())}</p>"
+
+    def _summary(self) -> str:
+        if not self.problems and not self.warnings:
+            return "All is well."
+        counted = [_count(len(self.problems), "problem"), _count(len(self.warnings), "warning")]
+        return f"{' and '.join(filter(None, counted))}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""

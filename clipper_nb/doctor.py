@@ -1,0 +1,152 @@
+"""Looks over the machine and the cluster of a connection, and says what to do: ``conn.doctor()``."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clipper_nb.cluster_version import is_compatible, read_version
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.diagnosis import Diagnosis, Finding
+from clipper_nb.errors import ClipperException
+from clipper_nb.http_client import HttpClient
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.version import __version__
+
+_TIMEOUT_S = 5.0
+_RESTART = "start_clipper() after stop_all() starts it anew; get_clipper_logs() has what it wrote."
+
+
+def examine(manager: ContainerManager, management: ManagementClient | None) -> Diagnosis:
+    """Return what was found; *management* is ``None`` for a connection without a cluster. Raises nothing."""
+    findings = [Finding("Notebook", "ok", f"clipper_nb {__version__}, Python {platform.python_version()}.")]
+    findings += manager.check_machine()
+    if management is None:
+        findings.append(
+            Finding(
+                "Cluster", "warning", f"This connection has none; the name is '{manager.cluster_name}'.",
+                "start_clipper() starts one, connect() finds one that runs.",
+            )
+        )  # fmt: skip
+        return Diagnosis(findings)
+    answers = []
+    addresses = {"Management frontend": manager.get_admin_addr(), "Query frontend": manager.get_query_addr()}
+    for what, address in addresses.items():
+        found = _check_frontend(what, address)
+        answers.append(found.state != "problem")
+        findings.append(found)
+    if answers[0]:
+        redis = _check_redis(manager.get_admin_addr())
+        findings.append(redis)
+        if redis.state == "ok":
+            findings += _check_models(manager, management)
+    return Diagnosis(findings)
+
+
+def _check_frontend(what: str, address: str) -> Finding:
+    try:
+        version = read_version(address, what.lower())
+    except ClipperException as exc:
+        return Finding(what, "problem", exc.msg, _RESTART)
+    if not is_compatible(version):
+        return Finding(
+            what, "problem", f"Answers at {address}; clipper_nb {version}, and the notebook has {__version__}.",
+            "Deploys are refused. Take a notebook with that version, or start the cluster anew and deploy again.",
+        )  # fmt: skip
+    return Finding(what, "ok", f"Answers at {address}; clipper_nb {version}.")
+
+
+def _check_redis(admin_address: str) -> Finding:
+    """Ask the management frontend, which alone can reach Redis."""
+    http = HttpClient(admin_address, "management frontend")
+    try:
+        status, body = http.request("GET", "/readyz", timeout_s=_TIMEOUT_S, is_repeatable=True)
+    except ClipperException as exc:
+        return Finding("Redis", "problem", exc.msg, _RESTART)
+    finally:
+        http.close()
+    if status == 200:
+        return Finding("Redis", "ok", "Answers the management frontend; the configuration can be read.")
+    return Finding(
+        "Redis", "problem", f"Does not answer the management frontend: {_cause(body)}",
+        "Queries are answered by what was known last, and nothing can be changed until it is back.",
+    )  # fmt: skip
+
+
+def _cause(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["cause"])
+    except (ValueError, KeyError, TypeError):
+        return body.decode("utf-8", "replace")[:200]
+
+
+def _check_models(manager: ContainerManager, management: ManagementClient) -> list[Finding]:
+    try:
+        models, applications = management.get_models(), management.get_applications()
+        connected = Counter(str(replica["model_id"]) for replica in management.get_replicas())
+        running = manager.observe_replicas()
+    except ClipperException as exc:
+        return [Finding("Replicas", "problem", exc.msg, _RESTART)]
+    return [_check_replicas(models, connected, running), _check_applications(applications, models, connected)]
+
+
+def _check_replicas(
+    models: Sequence[Mapping[str, Any]], connected: Counter[str], running: Sequence[ObservedContainer]
+) -> Finding:
+    """Compare, by version, replicas that should run with those that serve."""
+    wanted = Counter(str(container.model) for container in running)
+    faults = [
+        f"{model_id}: {connected[model_id]} of {number} serve"
+        for model_id, number in wanted.items()
+        if connected[model_id] < number
+    ]
+    faults += [
+        f"{container.name} ended {_count(container.num_exits, 'time')}{_why(container)}"
+        for container in running
+        if container.num_exits
+    ]
+    if faults:
+        return Finding(
+            "Replicas", "warning", f"{'; '.join(faults)}.",
+            "They are started again by themselves; get_clipper_logs() has what they wrote.",
+        )  # fmt: skip
+    num_models = len({model["model_name"] for model in models})
+    if not num_models:
+        return Finding("Replicas", "ok", "No model is deployed yet.")
+    found = f"{_count(sum(connected.values()), 'replica')} of {_count(num_models, 'model')} ready."
+    return Finding("Replicas", "ok", found)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _why(container: ObservedContainer) -> str:
+    if container.was_out_of_memory:
+        return ", last at its memory limit"
+    return "" if container.exit_status is None else f", last with status {container.exit_status}"
+
+
+def _check_applications(
+    applications: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]], connected: Counter[str]
+) -> Finding:
+    """Tell which applications answer nothing but their default output."""
+    current = {m["model_name"]: f"{m['model_name']}:{m['model_version']}" for m in models if m["is_current_version"]}
+    faults, advice = [], []
+    for application in applications:
+        name, linked = application["name"], application["linked_models"]
+        if not linked:
+            faults.append(f"'{name}' is not linked to a model")
+            advice.append(f"link_model_to_app({name!r}, …)")
+        elif not connected[current.get(linked[0], "")]:
+            faults.append(f"'{name}' is linked to '{linked[0]}', whose current version has no replica that serves")
+            advice.append(f"set_num_replicas({linked[0]!r}, 1)")
+    if faults:
+        return Finding("Applications", "warning", f"{'; '.join(faults)}: only default outputs.", "; ".join(advice))
+    if not applications:
+        return Finding("Applications", "ok", "None is registered yet.")
+    return Finding("Applications", "ok", f"{len(applications)} registered, each with a model that is ready.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import platform
 import tempfile
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.errors import DeploymentError
+from clipper_nb.errors import DeploymentError, DiskFullError
 
 
 @contextlib.contextmanager
@@ -21,10 +22,13 @@ def bundle(*, kind: str, input_type: str, **facts: Any) -> Iterator[Path]:
     """
     metadata = {"kind": kind, "input_type": input_type, "python_version": platform.python_version(), **facts}
     try:
-        temporary = tempfile.TemporaryDirectory(prefix="clipper_nb-")
-    except OSError as exc:
-        raise DeploymentError(f"The model's files cannot be written: {exc.strerror}.") from exc
-    with temporary as folder:
-        path = Path(folder)
-        (path / "metadata.json").write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
-        yield path
+        with tempfile.TemporaryDirectory(prefix="clipper_nb-") as folder:
+            path = Path(folder)
+            (path / "metadata.json").write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
+            yield path
+    except OSError as exc:  # of the files that are written: everything else raises errors of ours
+        kind_of_error = DiskFullError if exc.errno == errno.ENOSPC else DeploymentError
+        raise kind_of_error(
+            f"The model's files cannot be written into {tempfile.gettempdir()}: {exc.strerror}. TMPDIR can name "
+            "another folder."
+        ) from exc

@@ -14,12 +14,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from clipper_nb.child_environment import child_environment
-from clipper_nb.errors import ImageBuildError, ImageNotFoundError, InvalidRequestError, PackageInstallError
+from clipper_nb.errors import (
+    DiskFullError,
+    ImageBuildError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    PackageInstallError,
+)
+from clipper_nb.images.build_failures import NO_SPACE
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.progress import QUIET, Progress
 from clipper_nb.provenance_files import read_folder
 
 _ENVIRONMENT_FOLDER = "environment"
+_HOW_TO_FREE = "stop_all() of clusters that you need no more frees some; root_folder= can name a larger disk."
 _INSTALL_TIMEOUT_S = 1800
 
 
@@ -58,6 +66,10 @@ class FolderBuilder(ImageBuilder):
                     final.rename(Path(temporary, "replaced"))
                 building.rename(final)
         except OSError as exc:
+            if NO_SPACE in str(exc).lower():
+                raise DiskFullError(
+                    f"No space is left in {final.parent}, where the images of the embedded cluster lie. {_HOW_TO_FREE}"
+                ) from exc
             raise ImageBuildError(f"The image of {request.model_id} cannot be written: {exc}.") from exc
         return request.image
 
@@ -107,6 +119,7 @@ def _install(python: Path, packages: Sequence[str], what: str) -> None:
     except subprocess.TimeoutExpired as exc:
         raise ImageBuildError(f"Installing {what} took longer than {_INSTALL_TIMEOUT_S} s.") from exc
     if finished.returncode != 0:
-        raise PackageInstallError(
-            f"pip could not install {what} ({', '.join(packages)}).", "\n".join(finished.stdout.splitlines()[-30:])
-        )
+        log_tail = "\n".join(finished.stdout.splitlines()[-30:])
+        if NO_SPACE in log_tail.lower():
+            raise DiskFullError(f"No space is left, installing {what}. {_HOW_TO_FREE}", log_tail)
+        raise PackageInstallError(f"pip could not install {what} ({', '.join(packages)}).", log_tail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input
 from clipper_nb.protocol.outputs import encode_outputs
@@ -30,7 +31,11 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
     samples = parse_samples(path.read_text())
     body = format_request(list(samples.inputs), is_batch=True, version=None)
     inputs = [decode_input(input_type, payload) for payload in parse_predict(body, input_type).payloads]
-    outputs = [output.decode() for output in encode_outputs(model.predict(inputs), num_inputs=len(inputs))]
+    predicted = model.predict(inputs)
+    try:
+        outputs = [output.decode() for output in encode_outputs(predicted, num_inputs=len(inputs))]
+    except PredictionError as exc:
+        raise SampleMismatch(f"whose outputs could be read: {str(exc).rstrip('.')}") from exc
     difference = find_difference(samples.outputs, outputs)
     if difference is not None:
         raise SampleMismatch(difference)

@@ -17,7 +17,8 @@ from clipper_nb.http_client import HttpClient
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.version import __version__
 
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 15.0
+"""The management frontend itself waits for Redis before it says that it is away."""
 _RESTART = "start_clipper() after stop_all() starts it anew; get_clipper_logs() has what it wrote."
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 import numpy as np
+import packaging
 import pytest
 
 from clipper_nb import ClipperConnection, InvalidInputError, ParityError, PredictionError
@@ -71,3 +73,17 @@ def test_samples_of_every_type(shared: ClipperConnection, input_type: str, value
         shared, name, input_type, lambda inputs: [len(x) for x in inputs], slo_micros=SLO_MICROS, sample_inputs=[value]
     )
     assert str(shared.predict(name, value).output) == expected
+
+
+def test_another_version_of_a_library_is_refused_with_what_it_answers(shared: ClipperConnection) -> None:
+    def release(inputs: list) -> list:
+        import packaging
+
+        return [{"release": packaging.__version__} for _ in inputs]
+
+    here = packaging.__version__
+    with pytest.raises(ParityError, match=rf"sample 0: the notebook has .{re.escape(here)}. at \['release'\].*23\.2"):
+        deploy_python_closure(
+            shared, "released", 1, "doubles", release, pkgs_to_install=["packaging==23.2"], sample_inputs=[[1.0]]
+        )
+    assert "released:1" not in shared.get_all_models()

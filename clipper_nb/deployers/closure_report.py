@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -12,13 +13,17 @@ from html import escape
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from clipper_nb.deployers.assignments import find_assignment
 from clipper_nb.deployers.closure_walk import NotingPickler, travels_by_name, used_names
+from clipper_nb.deployers.immovable_objects import describe_immovable
 from clipper_nb.deployers.imported_files import NO_FILES, ImportedFiles, find_imported_files
 from clipper_nb.deployers.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.deployers.user_modules import is_user_module, user_modules_by_value
 from clipper_nb.errors import InvalidRequestError
 
 __all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]
+
+_MAX_DEPTH = 3
 
 
 @dataclass(frozen=True)
@@ -31,22 +36,26 @@ class Captured:
         Pickled alone; variables that share something are each counted with it.
     used_at : str
         Function and line that uses it first.
+    made_at : str
+        Cell, or file, and line that assigned it; empty when that is not known.
     """
 
     name: str
     type: str
     size_bytes: int
     used_at: str
+    made_at: str = ""
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A variable that cannot leave this process, and why."""
+    """A variable, or a part of it such as ``config['lock']``, that cannot leave this process, and why."""
 
     name: str
     type: str
     used_at: str
     cause: str
+    made_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,9 +109,9 @@ class ClosureReport:
 
     def _repr_html_(self) -> str:
         requirements = self.requirements
-        rows = [("✖ cannot travel", f"{r.name} ({r.type})", f"{r.cause}, used in {r.used_at}") for r in self.refused]
+        rows = [("✖ cannot travel", f"{r.name} ({r.type})", f"{r.cause}, {format_places(r)}") for r in self.refused]
         rows += [
-            ("takes along", f"{c.name} ({c.type})", f"{format_size(c.size_bytes)}, used in {c.used_at}")
+            ("takes along", f"{c.name} ({c.type})", f"{format_size(c.size_bytes)}, {format_places(c)}")
             for c in self.captured
         ]
         rows += [("takes along", module, "module of your own") for module in self.user_modules]
@@ -147,7 +156,7 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
         try:
             pickler.dump(func)
         except Exception as exc:  # whatever the objects' own __reduce__ raise
-            cause = f"{type(exc).__name__}: {exc}"
+            cause = _words(exc)
         captured, refused = _weigh(_variables(pickler.functions, func))
     files = find_imported_files(pickler.imported)
     modules = pickler.modules | files.modules
@@ -175,6 +184,11 @@ def format_size(size_bytes: int) -> str:
     return f"{size_bytes / 1e6:,.1f} MB"
 
 
+def format_places(found: Captured | Refused) -> str:
+    """Return where a variable was made, if that is known, and where it is used."""
+    return f"made in {found.made_at}, used in {found.used_at}" if found.made_at else f"used in {found.used_at}"
+
+
 def show_in_cell(report: ClosureReport) -> None:
     """Show the report in the running cell of a notebook; elsewhere nothing is shown."""
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
@@ -184,9 +198,9 @@ def show_in_cell(report: ClosureReport) -> None:
         display(report)  # type: ignore[no-untyped-call]
 
 
-def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> dict[str, tuple[Any, str]]:
-    """Return value and place of what functions use from outside, but for modules, classes and other functions."""
-    found = {name: (value, "the call itself") for name, value in _bound(func).items()}
+def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> dict[str, tuple[Any, str, str]]:
+    """Return value, place of use and place of assignment of all but modules, classes and other functions."""
+    found = {name: (value, "the call itself", "") for name, value in _bound(func).items()}
     todo = [*([func] if isinstance(func, FunctionType) else []), *functions]
     seen: set[int] = set()
     while todo:
@@ -196,12 +210,13 @@ def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> d
         seen.add(id(function))
         for name, value in _defaults(function):
             place = _place(function, function.__code__.co_firstlineno)
-            found.setdefault(name, (value, f"{function.__name__}, {place}"))
+            found.setdefault(name, (value, f"{function.__name__}, {place}", ""))
         for name, value, line in used_names(function):
             if isinstance(value, FunctionType):
                 todo += [] if travels_by_name(value) else [value]
             elif not isinstance(value, (ModuleType, type, BuiltinFunctionType)):
-                found.setdefault(name, (value, f"{function.__name__}, {_place(function, line)}"))
+                used_at = f"{function.__name__}, {_place(function, line)}"
+                found.setdefault(name, (value, used_at, find_assignment(function, name)))
     return found
 
 
@@ -222,17 +237,45 @@ def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
     yield from (function.__kwdefaults__ or {}).items()
 
 
-def _weigh(variables: dict[str, tuple[Any, str]]) -> tuple[list[Captured], list[Refused]]:
+def _weigh(variables: dict[str, tuple[Any, str, str]]) -> tuple[list[Captured], list[Refused]]:
     captured, refused = [], []
-    for name, (value, used_at) in variables.items():
-        type_name = type(value).__name__
+    for name, (value, used_at, made_at) in variables.items():
         try:
-            file = io.BytesIO()
-            NotingPickler(file).dump(value)
-            captured.append(Captured(name, type_name, file.tell(), used_at))
+            captured.append(Captured(name, type(value).__name__, _pickled_size_bytes(value), used_at, made_at))
         except Exception as exc:  # whatever the object's own __reduce__ raises
-            refused.append(Refused(name, type_name, used_at, f"{type(exc).__name__}: {exc}"))
+            part, culprit = _culprit(name, value, _MAX_DEPTH)
+            refused.append(Refused(part, type(culprit).__name__, used_at, _words(exc), made_at))
     return sorted(captured, key=lambda found: -found.size_bytes), refused
+
+
+def _pickled_size_bytes(value: Any) -> int:
+    file = io.BytesIO()
+    NotingPickler(file).dump(value)
+    return file.tell()
+
+
+def _culprit(name: str, value: Any, depth: int) -> tuple[str, Any]:
+    """Return name and value of the part of a variable that cannot be pickled, the variable itself where none is."""
+    for label, part in _parts(value) if depth else ():
+        try:
+            _pickled_size_bytes(part)
+        except Exception:  # whatever the object's own __reduce__ raises
+            return _culprit(f"{name}{label}", part, depth - 1)
+    return name, value
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """Give attributes and items with what is written after the variable's name to have them."""
+    if isinstance(value, dict):
+        yield from ((f"[{key!r}]", item) for key, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        yield from ((f"[{position}]", item) for position, item in enumerate(value))
+    elif not isinstance(value, (type, ModuleType, FunctionType)) and describe_immovable(value) is None:
+        yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items())
+
+
+def _words(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, pickle.PicklingError) else f"{type(exc).__name__}: {exc}"
 
 
 def _place(function: FunctionType, line: int) -> str:

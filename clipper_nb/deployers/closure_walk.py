@@ -12,6 +12,8 @@ from typing import Any
 
 import cloudpickle
 
+from clipper_nb.deployers.immovable_objects import describe_immovable
+
 
 class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     """A pickler that notes what it meets.
@@ -40,13 +42,18 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.functions.append(obj)
             self.imported.update(imported_modules(obj))
             self.modules |= self.imported
-        elif isinstance(obj, io.TextIOWrapper) and obj not in (sys.stdin, sys.stdout, sys.stderr):
-            # cloudpickle would make a text of one that is read.
-            raise pickle.PicklingError(f"cannot pickle an open file, {obj.name!r}")
+        elif (immovable := describe_immovable(obj)) is not None and not _is_standard_stream(obj):
+            # Also what could be pickled: cloudpickle would make a text of a file that is read.
+            raise pickle.PicklingError(f"cannot take along {immovable}")
         else:
             owner = obj if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else type(obj)
             self.modules.add(str(getattr(owner, "__module__", None) or ""))
         return super().reducer_override(obj)
+
+
+def _is_standard_stream(obj: Any) -> bool:
+    """Return whether it is one that cloudpickle takes along by name."""
+    return any(obj is stream for stream in (sys.stdout, sys.stderr))
 
 
 def travels_by_name(func: FunctionType) -> bool:

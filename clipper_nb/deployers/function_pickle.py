@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clipper_nb.deployers.closure_report import ClosureReport, format_size, pickle_with_report
+from clipper_nb.deployers.closure_report import ClosureReport, format_places, format_size, pickle_with_report
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
 LARGE_BYTES = 100_000_000
@@ -23,11 +23,10 @@ def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tu
     """
     pickled, report = pickle_with_report(func)
     if report.cause:
-        culprits = ", ".join(f"'{found.name}' ({found.type}), used in {found.used_at}" for found in report.refused)
+        culprits = ", ".join(f"'{found.name}' ({found.type}), {format_places(found)}" for found in report.refused)
         raise SerializationError(
             f"Function '{report.function}' cannot be pickled: {report.cause}. It, or something that it uses from the "
-            f"notebook, cannot leave this process{f'; look at {culprits}' if culprits else ''}. Open files, "
-            "connections, locks and threads must be made inside the function."
+            f"notebook, cannot leave this process{f'; look at {culprits}' if culprits else ''}."
         )
     if report.size_bytes > LARGE_BYTES and not allow_large:
         sizes = {found.name: found.size_bytes for found in report.captured}

@@ -104,7 +104,7 @@ def test_an_open_file_is_refused_also_one_that_could_be_read_as_text(tmp_path: P
         predict = notebook("def predict(inputs):\n    return [words.read() for _ in inputs]", words=words)
         (refused,) = closure_report(predict).refused
         assert (refused.name, refused.type) == ("words", "TextIOWrapper")
-        with pytest.raises(SerializationError, match=r"cannot pickle an open file, .*words\.txt.*look at 'words'"):
+        with pytest.raises(SerializationError, match=r"cannot take along an open file, .*words\.txt.*look at 'words'"):
             pickle_function(predict)
 
 
@@ -123,7 +123,7 @@ class Model:
     [
         (notebook("def predict(inputs, lock=lock):\n    return inputs", lock=threading.Lock()), "lock"),
         (notebook("def predict(inputs, *, lock=lock):\n    return inputs", lock=threading.Lock()), "lock"),
-        (Model().predict, "self"),
+        (Model().predict, "self.lock"),
         (functools.partial(lambda lock, inputs: inputs, threading.Lock()), "argument 0"),
         (functools.partial(lambda inputs, lock: inputs, lock=threading.Lock()), "lock"),
     ],

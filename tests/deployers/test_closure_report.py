@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn
+import torch
 from sklearn.linear_model import LogisticRegression
 
+from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.closure_report import closure_report
 from clipper_nb.deployers.closure_walk import imported_modules
 from clipper_nb.deployers.function_pickle import pickle_function
@@ -79,6 +82,12 @@ def test_what_it_needs_is_found(code: str, variables: dict[str, Any], expected: 
         assert {pin.partition("==")[0] for pin in requirements.pinned} >= {"scikit-learn", "numpy", "scipy", "joblib"}
 
 
+class OnCuda(torch.Tensor):
+    """A tensor that says it is on a CUDA device, as one does where there is one."""
+
+    is_cuda = True
+
+
 @pytest.mark.parametrize(
     ("name", "thing"),
     [
@@ -87,6 +96,9 @@ def test_what_it_needs_is_found(code: str, variables: dict[str, Any], expected: 
         ("numbers", (n for n in range(3))),
         ("log", sys.stderr),
         ("thread", threading.current_thread()),
+        ("pool", ThreadPoolExecutor()),
+        ("conn", ClipperConnection(LocalContainerManager())),
+        ("tensor", torch.ones(2).as_subclass(OnCuda)),
     ],
 )
 def test_what_cannot_travel_is_named_with_its_line(name: str, thing: Any) -> None:

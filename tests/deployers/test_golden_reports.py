@@ -10,6 +10,7 @@ import atexit
 import importlib.metadata
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path

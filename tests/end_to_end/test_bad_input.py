@@ -137,7 +137,7 @@ ARGUMENTS = {
     "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]], "df": None, "input_col": "x",
     "output_col": "y",
 }  # fmt: skip
-NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function"}
+NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function", "doctor"}
 METHODS = [
     name
     for name, method in inspect.getmembers(ClipperConnection, inspect.isfunction)

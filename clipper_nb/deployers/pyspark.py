@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import pickle
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.deployers.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.deployers.spark_closure import refuse_spark_objects
 from clipper_nb.deployers.spark_model_files import (
     describe_spark_model,
@@ -102,6 +102,8 @@ def deploy_pyspark_model(
     ------
     SerializationError
         The function uses an object of the notebook's Spark, or Spark cannot save the model; the sentence names it.
+    IncompatibleEnvironmentError
+        A replica, or *pkgs_to_install*, has another minor version of what the notebook pickled or saved with.
     DeploymentError
         There is no PySpark here, or Spark saved the model on other machines.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
@@ -121,10 +123,12 @@ def deploy_pyspark_model(
     session = find_session(sc)
     refuse_spark_objects(func)
     pickled, report = pickle_function(func)
+    environment = notebook_environment({*report.requirements.direct, "pyspark"})
+    refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
     samples = None if sample_inputs is None else _encode_samples(canonical, sample_inputs)
     facts = {
         **describe_spark_model(pyspark_model),
-        "pyspark_version": importlib.metadata.version("pyspark"),
+        "environment": environment,
         "session_settings": result_settings(session),
         "driver_memory_bytes": _driver_memory_bytes(limits),
         "report": report.to_dict(),

@@ -143,6 +143,7 @@ def deploy_captured_function(
     """
     facts = {
         "r_version": captured.r_version,
+        "environment": {"R": captured.r_version},
         "r_packages": captured.packages,
         "r_attached": captured.attached,
         "r_library_paths": captured.library_paths,

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 PYTHON = "Python"
-CHECKED_PACKAGES = ("cloudpickle", "numpy", "pandas", "scikit-learn", "torch")
+CHECKED_PACKAGES = ("cloudpickle", "numpy", "pandas", "scikit-learn", "torch", "pyspark")
 """Distributions whose objects another minor version may not be able to read, or reads and then answers otherwise."""
 
 Conflicts = Mapping[str, tuple[str, str]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from clipper_nb import ClipperConnection
 from clipper_nb.deployers.pyspark import create_endpoint, deploy_pyspark_model
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import (
+    IncompatibleEnvironmentError,
     InvalidRequestError,
     ModelLoadError,
     NotFoundError,
@@ -333,3 +335,17 @@ def test_a_vector_is_predicted_as_transform_does_or_not_at_all(spark: Any) -> No
         predict_vector(tree, FLOWERS[0])
     with pytest.raises(InvalidRequestError, match="OneVsRestModel cannot predict a single vector"):
         predict_vector(OneVsRest(classifier=LogisticRegression(maxIter=1)).fit(flowers), FLOWERS[0])
+
+
+def test_another_version_of_spark_is_refused_with_both_sides(shared: ClipperConnection, spark: Any) -> None:
+    def deploy(packages: list[str]) -> None:
+        deploy_pyspark_model(
+            shared, "other", 1, "doubles", lambda spark, model, xs: xs, None, spark, pkgs_to_install=packages
+        )
+
+    with pytest.raises(IncompatibleEnvironmentError, match=rf"pyspark +{re.escape(spark.version)} +3\.5\.1"):
+        deploy(["pyspark==3.5.1"])
+    assert "other:1" not in shared.get_all_models()
+    deploy([])
+    assert shared.get_model_info("other", 1)["environment"]["pyspark"] == spark.version
+    shared.stop_models(["other"])

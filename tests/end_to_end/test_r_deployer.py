@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,10 +14,11 @@ import psutil
 import pytest
 
 from clipper_nb import ClipperConnection, LocalContainerManager
+from clipper_nb.deployers.function_capture import capture_function
 from clipper_nb.deployers.python import create_endpoint as create_python_endpoint
 from clipper_nb.deployers.python import deploy_python_closure
-from clipper_nb.deployers.r import create_endpoint, deploy_r_model
-from clipper_nb.errors import InvalidRequestError, SerializationError
+from clipper_nb.deployers.r import create_endpoint, deploy_captured_function, deploy_r_model
+from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError, SerializationError
 from tests.support.clusters import observe, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.timeout(600)]
@@ -195,3 +197,12 @@ def test_samples_that_are_none_are_refused(shared: ClipperConnection, r: Any) ->
         deploy(r("data.frame()"))
     with pytest.raises(InvalidRequestError, match="must be 'strings'"):
         deploy(r("mtcars"), "doubles")
+
+
+def test_what_another_r_serialised_is_refused_with_both_versions(shared: ClipperConnection, r: Any) -> None:
+    captured = capture_function(r("function(inputs) lapply(inputs, sum)"), ())
+    older = replace(captured, r_version="3.6.1")
+    with pytest.raises(IncompatibleEnvironmentError, match=r"R +3\.6\.1 +\d+\.") as caught:
+        deploy_captured_function(shared, "older", 1, "doubles", older, ())
+    assert caught.value.conflicts["R"] == ("3.6.1", captured.r_version)
+    assert "older:1" not in shared.get_all_models()

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input
 from clipper_nb.protocol.outputs import encode_outputs
@@ -50,19 +49,10 @@ def load_pyspark_model(folder: Path) -> PySparkModel:
 
     Raises
     ------
-    InvalidRequestError
-        This PySpark has another minor version than the notebook's.
     ImportError
         PySpark is missing, or the module of the model's class.
     """
-    import pyspark
-
     metadata = json.loads((folder / "metadata.json").read_text())
-    if pyspark.__version__.split(".")[:2] != metadata["pyspark_version"].split(".")[:2]:
-        raise InvalidRequestError(
-            f"The notebook has PySpark {metadata['pyspark_version']} and the replica {pyspark.__version__}; both must "
-            "have one minor version."
-        )
     spark = start_session(
         "clipper_nb",
         driver_memory_bytes=metadata["driver_memory_bytes"],

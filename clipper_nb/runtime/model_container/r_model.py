@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from clipper_nb.errors import DeploymentError, InvalidRequestError, PredictionError
+from clipper_nb.errors import DeploymentError, PredictionError
 from clipper_nb.protocol.columns import Column
+from clipper_nb.protocol.load_report import UnreadableHere
 from clipper_nb.runtime.model_container.r_data_frame import DataFrameMaker
 
 logger = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def load_r_model(folder: Path) -> RModel:
 
     Raises
     ------
-    InvalidRequestError
+    UnreadableHere
         This R has another minor version than the notebook's.
     DeploymentError
         There is no rpy2 or no R here.
@@ -157,10 +158,7 @@ def load_r_model(folder: Path) -> RModel:
     rinterface.evalr("options(warn = 1)")  # a warning is logged when it happens
     here = rinterface.evalr('paste(R.version$major, R.version$minor, sep = ".")')[0]
     if here.split(".")[:2] != metadata["r_version"].split(".")[:2]:
-        raise InvalidRequestError(
-            f"The notebook has R {metadata['r_version']} and the replica R {here}; both must have one minor "
-            "version. Use a base_image with the notebook's."
-        )
+        raise UnreadableHere({"R": (metadata["r_version"], here)})
     rinterface.evalr("function(paths) .libPaths(c(paths, .libPaths()))")(
         rinterface.StrSexpVector(metadata["r_library_paths"])
     )

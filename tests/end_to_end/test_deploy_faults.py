@@ -209,6 +209,14 @@ FAULTS = {
 }  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder for temporary files that nobody else uses, so that what is left in it is ours."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("tmp"))
+    yield
+    tempfile.tempdir = before
+
+
 @pytest.fixture(scope="module")
 def served(kind: str) -> Iterator[ClipperConnection]:
     """A cluster whose model 'm' has a version that serves."""

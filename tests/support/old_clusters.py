@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ OLD_VERSION = "0.0.9"
 
 _START = """
 import sys
+import tempfile
 from functools import partial
 import clipper_nb
 from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
@@ -48,7 +50,7 @@ def old_cluster(kind: str, folder: Path) -> Iterator[ClipperConnection]:
     try:
         subprocess.run(
             [sys.executable, "-c", _START, kind, manager.cluster_name],
-            check=True, timeout=300, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)},
+            check=True, timeout=300, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "TMPDIR": tempfile.gettempdir()},
         )  # fmt: skip
         conn.connect()
         yield conn

@@ -19,7 +19,6 @@ OLD_VERSION = "0.0.9"
 
 _START = """
 import sys
-import tempfile
 from functools import partial
 import clipper_nb
 from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
@@ -50,7 +49,8 @@ def old_cluster(kind: str, folder: Path) -> Iterator[ClipperConnection]:
     try:
         subprocess.run(
             [sys.executable, "-c", _START, kind, manager.cluster_name],
-            check=True, timeout=300, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder), "TMPDIR": tempfile.gettempdir()},
+            check=True, timeout=300, cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(folder), "TMPDIR": tempfile.gettempdir()},
         )  # fmt: skip
         conn.connect()
         yield conn

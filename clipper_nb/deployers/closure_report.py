@@ -225,7 +225,9 @@ def _bound(func: Callable[..., Any]) -> dict[str, Any]:
     if isinstance(func, functools.partial):
         arguments = {f"argument {position}": value for position, value in enumerate(func.args)}
         return {**_bound(func.func), **arguments, **func.keywords}
-    return {"self": func.__self__} if isinstance(func, MethodType) else {}
+    if isinstance(func, MethodType):
+        return {"self": func.__self__}
+    return {} if isinstance(func, (FunctionType, BuiltinFunctionType, type)) else {"self": func}
 
 
 def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:

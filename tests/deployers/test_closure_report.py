@@ -129,6 +129,8 @@ class Model:
     def predict(self, inputs: list[Any]) -> list[Any]:
         return inputs
 
+    __call__ = predict
+
 
 @pytest.mark.parametrize(
     ("func", "name"),
@@ -136,10 +138,11 @@ class Model:
         (notebook("def predict(inputs, lock=lock):\n    return inputs", lock=threading.Lock()), "lock"),
         (notebook("def predict(inputs, *, lock=lock):\n    return inputs", lock=threading.Lock()), "lock"),
         (Model().predict, "self.lock"),
+        (Model(), "self.lock"),
         (functools.partial(lambda lock, inputs: inputs, threading.Lock()), "argument 0"),
         (functools.partial(lambda inputs, lock: inputs, lock=threading.Lock()), "lock"),
     ],
-    ids=["default", "keyword-default", "method", "partial", "keyword-partial"],
+    ids=["default", "keyword-default", "method", "callable", "partial", "keyword-partial"],
 )
 def test_what_a_callable_holds_itself_is_named_too(func: Callable[[list[Any]], Any], name: str) -> None:
     (refused,) = closure_report(func).refused

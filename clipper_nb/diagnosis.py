@@ -79,9 +79,10 @@ class Diagnosis:
         return "\n".join([*lines, self._summary()])
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align:left;vertical-align:top"'
+        cell = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0"'
+        subject = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:nowrap"'
         rows = "".join(
-            f"<tr><td {cell} title='{finding.state}'>{_SIGNS[finding.state]}</td><td {cell}>{escape(finding.subject)}"
+            f"<tr><td {cell} title='{finding.state}'>{_SIGNS[finding.state]}</td><td {subject}>{escape(finding.subject)}"
             f"</td><td {cell}>{escape(finding.found)}</td><td {cell}>{escape(finding.advice)}</td></tr>"
             for finding in self.findings
         )

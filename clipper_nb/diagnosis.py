@@ -82,8 +82,9 @@ class Diagnosis:
         cell = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0"'
         subject = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:nowrap"'
         rows = "".join(
-            f"<tr><td {cell} title='{finding.state}'>{_SIGNS[finding.state]}</td><td {subject}>{escape(finding.subject)}"
-            f"</td><td {cell}>{escape(finding.found)}</td><td {cell}>{escape(finding.advice)}</td></tr>"
+            f"<tr><td {cell} title='{finding.state}'>{_SIGNS[finding.state]}</td>"
+            f"<td {subject}>{escape(finding.subject)}</td>"
+            f"<td {cell}>{escape(finding.found)}</td><td {cell}>{escape(finding.advice)}</td></tr>"
             for finding in self.findings
         )
         head = f"<tr><th></th><th {cell}>Looked at</th><th {cell}>Found</th><th {cell}>What to do</th></tr>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import io
 import pickle
@@ -13,10 +12,10 @@ from html import escape
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from clipper_nb.deployers.assignments import find_assignment
 from clipper_nb.deployers.closure_walk import NotingPickler, travels_by_name, used_names
 from clipper_nb.deployers.immovable_objects import describe_immovable
 from clipper_nb.deployers.imported_files import NO_FILES, ImportedFiles, find_imported_files
+from clipper_nb.deployers.places import find_assignment, format_place
 from clipper_nb.deployers.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.deployers.user_modules import is_user_module, user_modules_by_value
 from clipper_nb.errors import InvalidRequestError
@@ -209,13 +208,13 @@ def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> d
             continue
         seen.add(id(function))
         for name, value in _defaults(function):
-            place = _place(function, function.__code__.co_firstlineno)
+            place = format_place(function.__code__.co_filename, function.__code__.co_firstlineno)
             found.setdefault(name, (value, f"{function.__name__}, {place}", ""))
         for name, value, line in used_names(function):
             if isinstance(value, FunctionType):
                 todo += [] if travels_by_name(value) else [value]
             elif not isinstance(value, (ModuleType, type, BuiltinFunctionType)):
-                used_at = f"{function.__name__}, {_place(function, line)}"
+                used_at = f"{function.__name__}, {format_place(function.__code__.co_filename, line)}"
                 found.setdefault(name, (value, used_at, find_assignment(function, name)))
     return found
 
@@ -278,18 +277,6 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 def _words(exc: Exception) -> str:
     return str(exc) if isinstance(exc, pickle.PicklingError) else f"{type(exc).__name__}: {exc}"
-
-
-def _place(function: FunctionType, line: int) -> str:
-    """Return file or cell, and line."""
-    filename = function.__code__.co_filename
-    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    shell = get_ipython() if get_ipython else None
-    with contextlib.suppress(Exception):  # IPython's names of cells are a help, not more
-        told = shell.compile.format_code_name(filename)  # type: ignore[union-attr]
-        if told:
-            return f"{' '.join(told)}, line {line}"
-    return f"{filename}, line {line}"
 
 
 def _is_below(module: str, packages: Sequence[str]) -> bool:

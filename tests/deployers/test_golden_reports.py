@@ -64,7 +64,7 @@ CLOSURES: dict[str, list[str]] = {
         "    return [pictures.new('1', (1, 1)) for _ in inputs]"
     ],
     "own_module": [
-        "import my_golden_table",
+        "import my_golden_table\nTABLE = 'another'",
         "def predict(inputs):\n    return [my_golden_table.lookup(x[0]) for x in inputs]",
     ],
     "alias": ["import scipy.special as sp", "def predict(inputs):\n    return [sp.expit(x) for x in inputs]"],

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 import sklearn
-import torch
 from sklearn.linear_model import LogisticRegression
 
 from clipper_nb import ClipperConnection, LocalContainerManager
@@ -82,12 +81,6 @@ def test_what_it_needs_is_found(code: str, variables: dict[str, Any], expected: 
         assert {pin.partition("==")[0] for pin in requirements.pinned} >= {"scikit-learn", "numpy", "scipy", "joblib"}
 
 
-class OnCuda(torch.Tensor):
-    """A tensor that says it is on a CUDA device, as one does where there is one."""
-
-    is_cuda = True
-
-
 @pytest.mark.parametrize(
     ("name", "thing"),
     [
@@ -98,7 +91,6 @@ class OnCuda(torch.Tensor):
         ("thread", threading.current_thread()),
         ("pool", ThreadPoolExecutor()),
         ("conn", ClipperConnection(LocalContainerManager())),
-        ("tensor", torch.ones(2).as_subclass(OnCuda)),
     ],
 )
 def test_what_cannot_travel_is_named_with_its_line(name: str, thing: Any) -> None:
@@ -108,6 +100,23 @@ def test_what_cannot_travel_is_named_with_its_line(name: str, thing: Any) -> Non
     assert refused.used_at == "predict, cell.py, line 3"
     with pytest.raises(SerializationError, match=rf"'{name}' .*line 3"):
         pickle_function(predict)
+
+
+@pytest.mark.slow
+def test_a_tensor_of_a_cuda_device_is_refused() -> None:
+    import torch
+
+    class OnCuda(torch.Tensor):
+        """Says that it is on such a device, as a tensor does where there is one."""
+
+        is_cuda = True
+
+    names = {"here": torch.ones(2), "there": torch.ones(2).as_subclass(OnCuda)}
+    report = closure_report(notebook("def predict(inputs):\n    return [here, there]", **names))
+    assert [found.name for found in report.captured] == ["here"]
+    assert [(found.name, found.cause) for found in report.refused] == [
+        ("there", "cannot take along a tensor on a CUDA device; take it along as .cpu()")
+    ]
 
 
 def test_an_open_file_is_refused_also_one_that_could_be_read_as_text(tmp_path: Path) -> None:

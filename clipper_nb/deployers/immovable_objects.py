@@ -49,7 +49,7 @@ _BY_NAME = {name: (what, instead) for what, instead, names in _KINDS for name in
 def describe_immovable(value: Any) -> str | None:
     """Return what an object is that cannot leave its process, and what to do; ``None`` for all others."""
     known = _kind_of(type(value))
-    if known is None and getattr(type(value), "is_cuda", None) is not None and value.is_cuda is True:
+    if known is None and "torch.Tensor" in _class_names(type(value)) and value.is_cuda:
         known = "a tensor on a CUDA device", "take it along as .cpu()"
     if known is None and "connection" in _r_classes(value):
         known = "an R connection", "open it inside the function"
@@ -62,8 +62,11 @@ def describe_immovable(value: Any) -> str | None:
 def _kind_of(cls: type) -> tuple[str, str] | None:
     if cls.__module__ == "_io" and cls.__name__ in ("BytesIO", "StringIO"):  # they have all that they read
         return None
-    names = (f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__)
-    return next((_BY_NAME[name] for name in names if name in _BY_NAME), None)
+    return next((_BY_NAME[name] for name in _class_names(cls) if name in _BY_NAME), None)
+
+
+def _class_names(cls: type) -> list[str]:
+    return [f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__]
 
 
 def _r_classes(value: Any) -> tuple[str, ...]:

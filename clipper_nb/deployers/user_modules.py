@@ -36,7 +36,10 @@ def is_user_module(name: str, module: object) -> bool:
     """Whether a loaded module is a file of the user's own: neither installed, nor Python's, nor ours."""
     if not isinstance(module, ModuleType) or name == "__main__" or name.partition(".")[0] == "clipper_nb":
         return False
-    return is_user_file(getattr(module, "__file__", None))
+    # An installed package may have modules that are no files, and call them by any name: torch.ops is "_ops.py".
+    package_file = getattr(sys.modules.get(name.partition(".")[0]), "__file__", None)
+    is_in_installed = package_file is not None and not is_user_file(package_file)
+    return not is_in_installed and is_user_file(getattr(module, "__file__", None))
 
 
 def is_user_file(path: object) -> bool:

@@ -23,6 +23,7 @@ from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.closure_report import closure_report
 from clipper_nb.deployers.closure_walk import imported_modules
 from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.deployers.user_modules import is_user_module
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
 SKLEARN = {"numpy": np.__version__, "scikit-learn": sklearn.__version__}
@@ -182,6 +183,13 @@ def test_a_module_of_the_users_own_travels(tmp_path: Path, monkeypatch: pytest.M
     report = closure_report(notebook("def predict(inputs):\n    return [w.scaled(x) for x in inputs]", w=module))
     assert report.user_modules == ["my_weights"]
     assert [found.name for found in report.captured] == ["SCALE"]
+
+
+def test_a_module_of_an_installed_package_is_nobodys_own_wherever_it_says_that_it_lies() -> None:
+    made = ModuleType("sklearn.made_up")
+    made.__file__ = "made_up.py"
+    assert not is_user_module("sklearn.made_up", made)
+    assert is_user_module("made_up", made)
 
 
 def test_what_is_large_is_refused_unless_it_is_meant() -> None:

@@ -38,6 +38,7 @@ class Server(http.server.ThreadingHTTPServer):
     """Answers with the first number of each input, but for one reply that *spoil* changes."""
 
     daemon_threads = True
+    request_queue_size = 64  # sixteen connect at once, and the usual five have lost one
 
     def __init__(self, spoil):
         super().__init__(("127.0.0.1", 0), Handler)

@@ -8,7 +8,7 @@ from typing import Any
 import cloudpickle
 
 from clipper_nb.deployers.function_pickle import pickle_function
-from clipper_nb.errors import ClipperException, InvalidInputError, SerializationError
+from clipper_nb.errors import InvalidInputError, SerializationError
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import decode_input
 from clipper_nb.protocol.outputs import encode_outputs
@@ -18,18 +18,26 @@ from clipper_nb.protocol.rest import format_body
 
 def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
     """Run *func*, after a round trip through pickle, on the inputs of a predict request, and return what it returns."""
+    return answer_query(query, unpickle_function(pickle_function(func)[0]), input_type)
+
+
+def unpickle_function(pickled: bytes) -> Callable[[list[Any]], Any]:
+    """Return the function as a replica gets it."""
+    try:
+        func: Callable[[list[Any]], Any] = cloudpickle.loads(pickled)
+    except Exception as exc:
+        raise SerializationError(f"The function cannot be unpickled: {type(exc).__name__}: {exc}") from exc
+    return func
+
+
+def answer_query(query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
+    """Run *func* on the inputs of a predict request, and return what it returns."""
     canonical = parse_input_type(input_type)
     try:
         body = format_body(dict(query))
     except TypeError as exc:
         raise InvalidInputError(f"The query cannot be written as JSON: {exc}.") from exc
     inputs = [decode_input(canonical, payload) for payload in parse_predict(body, canonical).payloads]
-    try:
-        func = cloudpickle.loads(pickle_function(func)[0])
-    except ClipperException:
-        raise
-    except Exception as exc:
-        raise SerializationError(f"The function cannot be unpickled: {type(exc).__name__}: {exc}") from exc
     outputs = func(inputs)
     if isinstance(outputs, Iterator):
         outputs = list(outputs)

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-import io
-import pickle
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from html import escape
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from clipper_nb.deployers.closure_walk import NotingPickler, travels_by_name, used_names
-from clipper_nb.deployers.immovable_objects import describe_immovable
+from clipper_nb.deployers.closure_variables import Variable, find_variables
+from clipper_nb.deployers.closure_walk import pickle_noting
 from clipper_nb.deployers.imported_files import NO_FILES, ImportedFiles, find_imported_files
-from clipper_nb.deployers.places import find_assignment, format_place
 from clipper_nb.deployers.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.deployers.user_modules import is_user_module, user_modules_by_value
+from clipper_nb.deployers.variable_parts import find_parts
 from clipper_nb.errors import InvalidRequestError
 
 __all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]
-
-_MAX_DEPTH = 3
 
 
 @dataclass(frozen=True)
@@ -149,19 +143,13 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
         raise InvalidRequestError(f"func must be a function that takes a list of inputs, not {type(func).__name__}.")
     name = str(getattr(func, "__name__", type(func).__name__))
     with user_modules_by_value():
-        file = io.BytesIO()
-        pickler = NotingPickler(file)
-        cause = ""
-        try:
-            pickler.dump(func)
-        except Exception as exc:  # whatever the objects' own __reduce__ raise
-            cause = _words(exc)
-        captured, refused = _weigh(_variables(pickler.functions, func))
+        pickled, pickler = pickle_noting(func)
+        variables = find_variables(func, pickler.functions)
+        captured, refused = _weigh([found for found in variables if pickler.refused or not found.is_code])
     files = find_imported_files(pickler.imported)
     modules = pickler.modules | files.modules
     modules = {module for module in modules if module and module.partition(".")[0] != "cloudpickle"}
     own = sorted({*files.places, *(module for module in modules if is_user_module(module, sys.modules.get(module)))})
-    pickled = b"" if cause else file.getvalue()
     return pickled, ClosureReport(
         function=name,
         size_bytes=len(pickled) + files.size_bytes() if pickled else 0,
@@ -169,7 +157,7 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
         user_modules=own,
         requirements=find_requirements(modules - set(own) - {module for module in modules if _is_below(module, own)}),
         refused=refused,
-        cause=cause,
+        cause="; ".join(dict.fromkeys(cause for _, cause in pickler.refused)),
         files=files,
     )
 
@@ -197,86 +185,29 @@ def show_in_cell(report: ClosureReport) -> None:
         display(report)  # type: ignore[no-untyped-call]
 
 
-def _variables(functions: Sequence[FunctionType], func: Callable[..., Any]) -> dict[str, tuple[Any, str, str]]:
-    """Return value, place of use and place of assignment of all but modules, classes and other functions."""
-    found = {name: (value, "the call itself", "") for name, value in _bound(func).items()}
-    todo = [*([func] if isinstance(func, FunctionType) else []), *functions]
-    seen: set[int] = set()
-    while todo:
-        function = todo.pop(0)
-        if id(function) in seen:
-            continue
-        seen.add(id(function))
-        for name, value in _defaults(function):
-            place = format_place(function.__code__.co_filename, function.__code__.co_firstlineno)
-            found.setdefault(name, (value, f"{function.__name__}, {place}", ""))
-        for name, value, line in used_names(function):
-            if isinstance(value, FunctionType):
-                todo += [] if travels_by_name(value) else [value]
-            elif not isinstance(value, (ModuleType, type, BuiltinFunctionType)):
-                used_at = f"{function.__name__}, {format_place(function.__code__.co_filename, line)}"
-                found.setdefault(name, (value, used_at, find_assignment(function, name)))
-    return found
+def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused]]:
+    """Return what can travel, largest first, and all parts of the rest that cannot."""
+    captured: list[Captured] = []
+    refused: dict[tuple[str, int], Refused] = {}
+    for variable in variables:
+        pickled, pickler = pickle_noting(variable.value)
+        for path, part, cause in _culprits(variable, pickler.refused):
+            name = f"{variable.name}{path}"
+            found = Refused(name, type(part).__name__, variable.used_at, cause, variable.made_at)
+            refused.setdefault((name, id(part)), found)
+        if not variable.is_code and not pickler.refused:
+            names = variable.name, type(variable.value).__name__
+            captured.append(Captured(*names, len(pickled), variable.used_at, variable.made_at))
+    return sorted(captured, key=lambda found: -found.size_bytes), list(refused.values())
 
 
-def _bound(func: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a callable that is no plain function has tied to it: an object, or arguments given in advance."""
-    if isinstance(func, functools.partial):
-        arguments = {f"argument {position}": value for position, value in enumerate(func.args)}
-        return {**_bound(func.func), **arguments, **func.keywords}
-    if isinstance(func, MethodType):
-        return {"self": func.__self__}
-    return {} if isinstance(func, (FunctionType, BuiltinFunctionType, type)) else {"self": func}
-
-
-def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Give the parameters of a function that have values."""
-    code = function.__code__
-    values = function.__defaults__ or ()
-    names = code.co_varnames[: code.co_argcount]
-    yield from zip(names[len(names) - len(values) :], values, strict=True)
-    yield from (function.__kwdefaults__ or {}).items()
-
-
-def _weigh(variables: dict[str, tuple[Any, str, str]]) -> tuple[list[Captured], list[Refused]]:
-    captured, refused = [], []
-    for name, (value, used_at, made_at) in variables.items():
-        try:
-            captured.append(Captured(name, type(value).__name__, _pickled_size_bytes(value), used_at, made_at))
-        except Exception as exc:  # whatever the object's own __reduce__ raises
-            part, culprit = _culprit(name, value, _MAX_DEPTH)
-            refused.append(Refused(part, type(culprit).__name__, used_at, _words(exc), made_at))
-    return sorted(captured, key=lambda found: -found.size_bytes), refused
-
-
-def _pickled_size_bytes(value: Any) -> int:
-    file = io.BytesIO()
-    NotingPickler(file).dump(value)
-    return file.tell()
-
-
-def _culprit(name: str, value: Any, depth: int) -> tuple[str, Any]:
-    """Return name and value of the part of a variable that cannot be pickled, the variable itself where none is."""
-    for label, part in _parts(value) if depth else ():
-        try:
-            _pickled_size_bytes(part)
-        except Exception:  # whatever the object's own __reduce__ raises
-            return _culprit(f"{name}{label}", part, depth - 1)
-    return name, value
-
-
-def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Give attributes and items with what is written after the variable's name to have them."""
-    if isinstance(value, dict):
-        yield from ((f"[{key!r}]", item) for key, item in value.items())
-    elif isinstance(value, (list, tuple)):
-        yield from ((f"[{position}]", item) for position, item in enumerate(value))
-    elif not isinstance(value, (type, ModuleType, FunctionType)) and describe_immovable(value) is None:
-        yield from ((f".{name}", part) for name, part in getattr(value, "__dict__", {}).items())
-
-
-def _words(exc: Exception) -> str:
-    return str(exc) if isinstance(exc, pickle.PicklingError) else f"{type(exc).__name__}: {exc}"
+def _culprits(variable: Variable, refused: Sequence[tuple[Any, str]]) -> Iterator[tuple[str, Any, str]]:
+    """Give path, value and cause of what of a variable cannot travel; itself where that comes up in pickling alone."""
+    causes = {id(culprit): cause for culprit, cause in refused}
+    found = [(path, part, causes[id(part)]) for path, part in find_parts(variable.value, set(causes))]
+    if refused and not found and not variable.is_code:
+        found = [("", variable.value, refused[0][1])]
+    yield from found
 
 
 def _is_below(module: str, packages: Sequence[str]) -> bool:

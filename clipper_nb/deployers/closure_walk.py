@@ -6,17 +6,27 @@ import dis
 import io
 import pickle
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
 
 from clipper_nb.deployers.immovable_objects import describe_immovable
+from clipper_nb.deployers.object_reducers import is_ufunc, reduce_object
+
+_MAX_TRIES = 10
 
 
 class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """A pickler that notes what it meets.
+    """A pickler that notes what it meets, and goes on after what cannot travel.
+
+    Parameters
+    ----------
+    file : io.BytesIO
+    left_out : dict
+        Why, by object, others that cannot be pickled, as was seen before; by their ids, which are theirs while they are
+        in here.
 
     Attributes
     ----------
@@ -26,29 +36,71 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         Those of them that functions import when they are called.
     functions : list of FunctionType
         Functions that travel by value, in the order in which they were met.
+    refused : list of tuple
+        What cannot travel, each with the reason. The pickle is of no use then.
+    last : object
+        Met last, so the culprit when pickling raises.
     """
 
-    def __init__(self, file: io.BytesIO) -> None:
+    def __init__(self, file: io.BytesIO, left_out: Mapping[int, tuple[Any, str]]) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
         self.imported: set[str] = set()
         self.functions: list[FunctionType] = []
+        self.refused: list[tuple[Any, str]] = []
+        self.last: Any = None
+        self._left_out = left_out
 
     def reducer_override(self, obj: Any) -> Any:
-        """Note *obj*, and let cloudpickle go on with it."""
+        """Note *obj*, and let cloudpickle go on with it, or leave it out."""
+        self.last = obj
+        cause = self._cause(obj)
+        if cause is not None:
+            self.refused.append((obj, cause))
+            return object, ()
+        self._note(obj)
+        reduced = reduce_object(obj)
+        return super().reducer_override(obj) if reduced is None else reduced
+
+    def _cause(self, obj: Any) -> str | None:
+        if id(obj) in self._left_out:
+            return self._left_out[id(obj)][1]
+        immovable = describe_immovable(obj)
+        # Also what could be pickled is refused: cloudpickle would make a text of a file that is read.
+        return None if immovable is None or _is_standard_stream(obj) else f"cannot take along {immovable}"
+
+    def _note(self, obj: Any) -> None:
         if isinstance(obj, ModuleType):
             self.modules.add(obj.__name__)
         elif isinstance(obj, FunctionType) and not travels_by_name(obj):
             self.functions.append(obj)
             self.imported.update(imported_modules(obj))
             self.modules |= self.imported
-        elif (immovable := describe_immovable(obj)) is not None and not _is_standard_stream(obj):
-            # Also what could be pickled: cloudpickle would make a text of a file that is read.
-            raise pickle.PicklingError(f"cannot take along {immovable}")
-        else:
+        elif not is_ufunc(obj):  # its module is met of its own
             owner = obj if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else type(obj)
             self.modules.add(str(getattr(owner, "__module__", None) or ""))
-        return super().reducer_override(obj)
+
+
+def pickle_noting(obj: Any) -> tuple[bytes, NotingPickler]:
+    """Return an object pickled, empty when it cannot be, and the pickler with what it noted.
+
+    Where something raises, all is pickled anew without it, so that whatever else cannot travel is noted too.
+    """
+    left_out: dict[int, tuple[Any, str]] = {}
+    while True:
+        file = io.BytesIO()
+        pickler = NotingPickler(file, left_out)
+        try:
+            pickler.dump(obj)
+        except Exception as exc:  # whatever the objects' own __reduce__ raise
+            cause = str(exc) if isinstance(exc, pickle.PicklingError) else f"{type(exc).__name__}: {exc}"
+            is_too_deep = isinstance(exc.__cause__ or exc, RecursionError)
+            if is_too_deep or len(left_out) == _MAX_TRIES or pickler.last is obj:
+                pickler.refused.append((obj, cause))
+                return b"", pickler
+            left_out[id(pickler.last)] = pickler.last, cause
+        else:
+            return b"" if pickler.refused else file.getvalue(), pickler
 
 
 def _is_standard_stream(obj: Any) -> bool:
@@ -56,19 +108,19 @@ def _is_standard_stream(obj: Any) -> bool:
     return any(obj is stream for stream in (sys.stdout, sys.stderr))
 
 
-def travels_by_name(func: FunctionType) -> bool:
-    """Return whether a function is pickled as the name of an installed module's attribute."""
-    module = sys.modules.get(func.__module__ or "")
-    if module is None or func.__module__ == "__main__":
+def travels_by_name(thing: Any) -> bool:
+    """Return whether a function or class is pickled as the name of an installed module's attribute."""
+    module = sys.modules.get(thing.__module__ or "")
+    if module is None or thing.__module__ == "__main__":
         return False
-    if func.__module__.partition(".")[0] in {
+    if thing.__module__.partition(".")[0] in {
         name.partition(".")[0] for name in cloudpickle.list_registry_pickle_by_value()
     }:
         return False
     found: Any = module
-    for part in func.__qualname__.split("."):
+    for part in thing.__qualname__.split("."):
         found = getattr(found, part, None)
-    return found is func
+    return found is thing
 
 
 def imported_modules(func: FunctionType) -> Iterator[str]:
@@ -91,33 +143,3 @@ def _imports(code: CodeType) -> Iterator[tuple[str, int]]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _imports(constant)
-
-
-def used_names(func: FunctionType) -> Iterator[tuple[str, Any, int]]:
-    """Give the variables from outside that a function uses: name, value, and the line that uses it first."""
-    lines = dict(_lines_of_names(func.__code__))
-    cells = dict(zip(func.__code__.co_freevars, func.__closure__ or (), strict=False))
-    for name, line in lines.items():
-        if name in cells:
-            try:
-                yield name, cells[name].cell_contents, line
-            except ValueError:  # not set yet
-                continue
-        elif name in func.__globals__:
-            yield name, func.__globals__[name], line
-
-
-def _lines_of_names(code: CodeType) -> Iterator[tuple[str, int]]:
-    """Give names from outside with their lines, last first, so that a dict keeps the first."""
-    found: list[tuple[str, int]] = []
-    line = code.co_firstlineno
-    for instruction in dis.get_instructions(code):
-        # From Python 3.13 on starts_line says whether a line begins here, and line_number which one it is.
-        number = getattr(instruction, "line_number", instruction.starts_line)
-        line = line if number is None else int(number)
-        if instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"):
-            found.append((str(instruction.argval), line))
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            found += _lines_of_names(constant)
-    yield from reversed(found)

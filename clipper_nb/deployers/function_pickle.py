@@ -23,10 +23,12 @@ def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tu
     """
     pickled, report = pickle_with_report(func)
     if report.cause:
-        culprits = ", ".join(f"'{found.name}' ({found.type}), {format_places(found)}" for found in report.refused)
+        found = " ".join(
+            f"Look at '{r.name}' ({r.type}), {format_places(r)}: {r.cause.rstrip('.')}." for r in report.refused
+        )
         raise SerializationError(
-            f"Function '{report.function}' cannot be pickled: {report.cause}. It, or something that it uses from the "
-            f"notebook, cannot leave this process{f'; look at {culprits}' if culprits else ''}."
+            f"Function '{report.function}' cannot be pickled: it, or something that it uses from the notebook, cannot "
+            f"leave this process. {found or report.cause}"
         )
     if report.size_bytes > LARGE_BYTES and not allow_large:
         sizes = {found.name: found.size_bytes for found in report.captured}

@@ -5,20 +5,43 @@ They are known by module and class name, so that nothing is imported to look for
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 _INSIDE = "make it inside the function"
 _READ = "read it into a variable before, or open it inside the function"
+_SPARK = (
+    "; of Spark only the arguments spark and model of a function for clipper_nb.deployers.pyspark are the replica's"
+)
 _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("a lock", _INSIDE, ("_thread.lock", "_thread.RLock", "threading.Condition", "threading.Semaphore",
-     "threading.Event")),
+    ("a lock", _INSIDE, (
+        "_thread.lock", "_thread.RLock", "threading.Condition", "threading.Semaphore", "threading.Event",
+        "threading.Barrier", "multiprocessing.synchronize.SemLock", "multiprocessing.synchronize.Event",
+        "multiprocessing.synchronize.Condition",
+    )),
+    ("a queue between threads or processes", _INSIDE, (
+        "queue.Queue", "_queue.SimpleQueue", "multiprocessing.queues.Queue", "multiprocessing.queues.SimpleQueue",
+    )),
+    ("a pipe between processes", _INSIDE, ("multiprocessing.connection._ConnectionBase",)),
     ("a thread", _INSIDE, ("threading.Thread", "_thread._local")),
     ("a pool of workers", _INSIDE, ("concurrent.futures._base.Executor", "multiprocessing.pool.Pool")),
     ("a process", _INSIDE, ("subprocess.Popen", "multiprocessing.process.BaseProcess")),
     ("an event loop", _INSIDE, ("asyncio.events.AbstractEventLoop",)),
-    ("a socket", _INSIDE, ("_socket.socket",)),
-    ("an open file", _READ, ("_io._IOBase", "io.IOBase", "tempfile._TemporaryFileWrapper", "mmap.mmap")),
+    ("a task of an event loop", "take along its result", (
+        "_asyncio.Future", "_asyncio.Task", "concurrent.futures._base.Future",
+    )),
+    ("a socket", _INSIDE, ("_socket.socket", "zmq.sugar.socket.Socket", "zmq.sugar.context.Context")),
+    ("a temporary folder", _INSIDE, ("tempfile.TemporaryDirectory",)),
+    ("an open file", _READ, (
+        "_io._IOBase", "io.IOBase", "tempfile._TemporaryFileWrapper", "mmap.mmap", "zipfile.ZipFile",
+        "tarfile.TarFile",
+    )),
     ("a generator", "make a list of it", ("builtins.generator", "builtins.async_generator", "builtins.coroutine")),
+    ("a weak reference", "take along what it refers to", (
+        "weakref.ReferenceType", "weakref.WeakKeyDictionary", "weakref.WeakValueDictionary", "weakref.ProxyType",
+        "weakref.CallableProxyType",
+    )),
+    ("a frame or traceback", "take along what it says", ("builtins.frame", "builtins.traceback")),
     (
         "a database connection", "connect inside the function, once, and keep it in a global variable of a module",
         (
@@ -28,19 +51,30 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
             "psycopg._connection_base.BaseConnection", "pymysql.connections.Connection",
             "mysql.connector.abstracts.MySQLConnectionAbstract", "_duckdb.DuckDBPyConnection",
             "pymongo.mongo_client.MongoClient", "pymongo.synchronous.mongo_client.MongoClient", "redis.client.Redis",
+            "redis.asyncio.client.Redis",
         ),
     ),
-    (
-        "an object of a Spark session", "deploy it with clipper_nb.deployers.pyspark, whose function gets a session",
-        (
-            "pyspark.sql.session.SparkSession", "pyspark.context.SparkContext", "pyspark.core.context.SparkContext",
-            "pyspark.sql.dataframe.DataFrame", "pyspark.rdd.RDD", "pyspark.core.rdd.RDD",
-            "py4j.java_gateway.JavaObject", "py4j.java_gateway.JavaGateway",
-        ),
-    ),
-    ("a handle of a CUDA device", "make it inside the function",
-     ("torch.cuda.streams.Stream", "torch.cuda.streams.Event", "cupy._core.core.ndarray", "cupy.cuda.stream.Stream",
-      "pycuda._driver.Context")),
+    ("a Spark session", f"the session of a replica is another one{_SPARK}", (
+        "pyspark.sql.session.SparkSession", "pyspark.context.SparkContext", "pyspark.core.context.SparkContext",
+    )),
+    ("a DataFrame or RDD of Spark", f"make it inside the function, or collect() it before{_SPARK}", (
+        "pyspark.sql.dataframe.DataFrame", "pyspark.rdd.RDD", "pyspark.core.rdd.RDD", "pyspark.sql.column.Column",
+    )),
+    ("a broadcast or accumulator of Spark", f"take along its value{_SPARK}", (
+        "pyspark.broadcast.Broadcast", "pyspark.core.broadcast.Broadcast", "pyspark.accumulators.Accumulator",
+    )),
+    ("a model or another object of Spark", f"pass a model as pyspark_model{_SPARK}", (
+        "pyspark.ml.wrapper.JavaWrapper", "pyspark.mllib.common.JavaModelWrapper", "py4j.java_gateway.JavaObject",
+        "py4j.java_gateway.JavaGateway",
+    )),
+    ("a handle of a CUDA device", _INSIDE, (
+        "torch.cuda.streams.Stream", "torch.cuda.streams.Event", "cupy._core.core.ndarray", "cupy.cuda.stream.Stream",
+        "pycuda._driver.Context",
+    )),
+    ("a widget", "read its value into a variable before", ("ipywidgets.widgets.widget.Widget",)),
+    ("the notebook's shell", "what it does is of use in the notebook alone", (
+        "IPython.core.interactiveshell.InteractiveShell",
+    )),
     ("a clipper_nb connection", "connect() inside the function", ("clipper_nb.connection.ClipperConnection",)),
 )  # fmt: skip
 _BY_NAME = {name: (what, instead) for what, instead, names in _KINDS for name in names}
@@ -51,8 +85,8 @@ def describe_immovable(value: Any) -> str | None:
     known = _kind_of(type(value))
     if known is None and "torch.Tensor" in _class_names(type(value)) and value.is_cuda:
         known = "a tensor on a CUDA device", "take it along as .cpu()"
-    if known is None and "connection" in _r_classes(value):
-        known = "an R connection", "open it inside the function"
+    if known is None and type(value).__module__.partition(".")[0] == "rpy2":
+        known = _kind_in_r(value)
     if known is None:
         return None
     name = getattr(value, "name", None) if known[1] is _READ else None
@@ -69,8 +103,14 @@ def _class_names(cls: type) -> list[str]:
     return [f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__]
 
 
-def _r_classes(value: Any) -> tuple[str, ...]:
-    """Return the classes that an object of R has there."""
-    if type(value).__module__.partition(".")[0] != "rpy2":
-        return ()
-    return tuple(map(str, getattr(value, "rclass", ())))
+def _kind_in_r(value: Any) -> tuple[str, str] | None:
+    """Return the same of an object of R, which rpy2 would serialise as R does: a pointer as one to nothing."""
+    if "connection" in map(str, getattr(value, "rclass", ())):
+        return "an R connection", "open it inside the function"
+    names = _class_names(type(value))
+    if "rpy2.rinterface.SexpExtPtr" in names:
+        return "an external pointer of R", _INSIDE
+    globalenv = getattr(sys.modules.get("rpy2.rinterface"), "globalenv", None)
+    if "rpy2.rinterface_lib.sexp.SexpEnvironment" in names and value.rid == getattr(globalenv, "rid", None):
+        return "R's global environment", "take along the variables of it that you need"
+    return None

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import linecache
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FunctionType
 from typing import Any
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def find_assignment(function: FunctionType, name: str) -> str:
@@ -17,10 +20,10 @@ def find_assignment(function: FunctionType, name: str) -> str:
     is_global = name not in code.co_freevars
     if is_global and function.__globals__.get("__name__") == "__main__":
         for number, cell in reversed(list(enumerate(_cells()))):
-            lines = list(_assigned_lines(cell, name, is_global=True))
+            lines = _assigned_lines(cell, is_global=True).get(name)
             if lines:
                 return f"Cell In[{number}], line {lines[-1]}"
-    lines = list(_assigned_lines("".join(linecache.getlines(code.co_filename)), name, is_global=is_global))
+    lines = _assigned_lines("".join(linecache.getlines(code.co_filename)), is_global=is_global).get(name)
     if not lines:
         return ""
     before = [line for line in lines if line < code.co_firstlineno]
@@ -49,21 +52,41 @@ def _shell() -> Any:
     return get_ipython() if get_ipython else None
 
 
-def _assigned_lines(text: str, name: str, *, is_global: bool) -> Iterator[int]:
-    """Give the lines that assign *name*; of a global one those outside functions and classes alone."""
+@functools.lru_cache(maxsize=1000)
+def _assigned_lines(text: str, *, is_global: bool) -> Mapping[str, Sequence[int]]:
+    """Return the lines that assign each name, in order; those of globals outside functions and classes alone."""
+    found: dict[str, list[int]] = {}
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return
-    todo: list[ast.AST] = [tree]
+    except (SyntaxError, ValueError, RecursionError):
+        return found
+    todo: list[tuple[ast.AST, int]] = [(tree, 0)]
     while todo:
-        node = todo.pop(0)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name == name:
-            yield node.lineno
-        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store):
-            yield node.lineno
-        if isinstance(node, ast.arg) and node.arg == name:
-            yield node.lineno
-        is_scope = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda))
-        if not (is_global and is_scope):
-            todo += ast.iter_child_nodes(node)
+        node, lines_before = todo.pop(0)
+        for name, line in _assigned_by(node):
+            found.setdefault(name, []).append(line + lines_before)
+        if body := _body_of_cell_magic(node):
+            todo.append((body, lines_before + 1))
+        if not (is_global and isinstance(node, _SCOPES)):
+            todo += ((inner, lines_before) for inner in ast.iter_child_nodes(node))
+    return {name: sorted(lines) for name, lines in found.items()}
+
+
+def _assigned_by(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Give the names that a node of the syntax assigns itself, with the line."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        yield node.name, node.lineno
+    elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+        yield node.id, node.lineno
+    elif isinstance(node, ast.arg):
+        yield node.arg, node.lineno
+    elif isinstance(node, ast.alias):
+        yield node.asname or node.name.partition(".")[0], node.lineno
+
+
+def _body_of_cell_magic(node: ast.AST) -> ast.AST | None:
+    """Return the code below the line ``%%time``, if that is what a node calls; the body of another language is none."""
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "run_cell_magic" and len(node.args) == 3:
+        with contextlib.suppress(SyntaxError, ValueError):
+            return ast.parse(str(ast.literal_eval(node.args[2])))
+    return None

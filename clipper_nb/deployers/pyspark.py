@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +9,16 @@ from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
 from clipper_nb.deployers.notebook_environment import notebook_environment, refuse_other_versions
-from clipper_nb.deployers.spark_closure import refuse_spark_objects
+from clipper_nb.deployers.sample_outputs import answer_samples, write_samples
 from clipper_nb.deployers.spark_model_files import (
     describe_spark_model,
     find_session,
     result_settings,
     save_spark_model,
 )
-from clipper_nb.errors import InvalidInputError
-from clipper_nb.protocol.input_types import InputType, parse_input_type
-from clipper_nb.protocol.inputs import encode_input, format_input
+from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.resource_limits import NO_LIMITS
+from clipper_nb.spark_function import SparkFunction
 from clipper_nb.spark_vectors import predict_vector
 
 if TYPE_CHECKING:
@@ -95,8 +93,8 @@ def deploy_pyspark_model(
         For Docker: memory, cores and processes that each replica may use. Java's heap gets 0.6 of the memory, or 1 GiB
         without limits.
     sample_inputs : list, optional
-        Inputs that each replica predicts before it serves, so that the first query finds all warm. An error with them
-        fails the deploy.
+        Inputs that the function is asked here, and each replica before it serves, so that the first query finds all
+        warm. A replica that answers otherwise is refused; numbers may differ by a millionth.
 
     Raises
     ------
@@ -104,6 +102,10 @@ def deploy_pyspark_model(
         The function uses an object of the notebook's Spark, or Spark cannot save the model; the sentence names it.
     IncompatibleEnvironmentError
         A replica, or *pkgs_to_install*, has another minor version of what the notebook pickled or saved with.
+    PredictionError
+        It raises on the samples already here.
+    ParityError
+        A replica answers the samples otherwise; the sentence says where.
     DeploymentError
         There is no PySpark here, or Spark saved the model on other machines.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
@@ -121,11 +123,12 @@ def deploy_pyspark_model(
     clipper_conn.check_new_model_version(name, version, input_type)
     canonical = parse_input_type(input_type)
     session = find_session(sc)
-    refuse_spark_objects(func)
     pickled, report = pickle_function(func)
     environment = notebook_environment({*report.requirements.direct, "pyspark"})
     refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
-    samples = None if sample_inputs is None else _encode_samples(canonical, sample_inputs)
+    samples = None
+    if sample_inputs is not None:
+        samples = answer_samples(SparkFunction(func, session, pyspark_model), input_type, sample_inputs)
     facts = {
         **describe_spark_model(pyspark_model),
         "environment": environment,
@@ -141,7 +144,7 @@ def deploy_pyspark_model(
         if pyspark_model is not None:
             save_spark_model(pyspark_model, session, folder / "pyspark_model_data")
         if samples is not None:
-            (folder / "sample_inputs.pkl").write_bytes(pickle.dumps(samples))
+            write_samples(samples, folder)
         clipper_conn.build_and_deploy_model(
             name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
             pkgs_to_install, timeout_s=timeout_s, limits=limits,
@@ -208,19 +211,3 @@ batch_size, pkgs_to_install, timeout_s, limits, sample_inputs
 def _driver_memory_bytes(limits: ResourceLimits | None) -> int:
     memory_bytes = (limits or NO_LIMITS).memory_bytes
     return _DEFAULT_DRIVER_MEMORY_BYTES if memory_bytes is None else int(_DRIVER_SHARE * memory_bytes)
-
-
-def _encode_samples(input_type: InputType, sample_inputs: Sequence[Any]) -> list[bytes]:
-    """Return the sample inputs as queries with them travel."""
-    if isinstance(sample_inputs, (str, bytes)) or not len(sample_inputs):
-        raise InvalidInputError("sample_inputs must be a list of inputs, at least one.")
-    try:
-        return [encode_input(input_type, _as_sent(input_type, value)) for value in sample_inputs]
-    except (TypeError, ValueError, OverflowError) as exc:
-        raise InvalidInputError(f"A sample input is not of type {input_type}: {exc}") from exc
-
-
-def _as_sent(input_type: InputType, value: Any) -> Any:
-    if input_type is InputType.BYTES:
-        return value.tobytes() if hasattr(value, "tobytes") else bytes(value)
-    return format_input(input_type, value)

@@ -12,6 +12,7 @@ from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
 from clipper_nb.deployers.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.deployers.sample_outputs import answer_samples, write_samples
+from clipper_nb.function_trial import unpickle_function
 from clipper_nb.protocol.input_types import parse_input_type
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def deploy_python_closure(
     """
     clipper_conn.check_new_model_version(name, version, input_type)
     pickled, report = pickle_function(func, allow_large=allow_large)
-    samples = None if sample_inputs is None else answer_samples(func, input_type, sample_inputs)
+    samples = None if sample_inputs is None else answer_samples(unpickle_function(pickled), input_type, sample_inputs)
     show_in_cell(report)
     environment = notebook_environment(report.requirements.direct)
     refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)

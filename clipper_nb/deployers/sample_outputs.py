@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError
-from clipper_nb.function_trial import try_function
+from clipper_nb.function_trial import answer_query
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.outputs import encode_outputs
@@ -15,7 +15,7 @@ from clipper_nb.protocol.samples import SAMPLES_FILE, Samples, format_samples
 
 
 def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inputs: Sequence[Any]) -> Samples:
-    """Return the samples with what *func* answers here, after a round trip through pickle.
+    """Return the samples with what *func* answers here.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inp
     canonical = parse_input_type(input_type)
     inputs = [format_input(canonical, value) for value in sample_inputs]
     try:
-        outputs = try_function({"input_batch": inputs}, func, input_type)
+        outputs = answer_query({"input_batch": inputs}, func, input_type)
     except ClipperException:
         raise
     except Exception as exc:

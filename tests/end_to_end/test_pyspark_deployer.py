@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,8 @@ from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import (
     IncompatibleEnvironmentError,
     InvalidRequestError,
-    ModelLoadError,
     NotFoundError,
+    ParityError,
     PredictionError,
     SerializationError,
 )
@@ -275,13 +276,27 @@ def test_replica_and_jvm_live_and_die_together(shared: ClipperConnection, mixed:
     eventually(lambda: _is_gone(java), within_s=30, what="the JVM is gone")
 
 
-def test_a_sample_that_fails_fails_the_deploy(shared: ClipperConnection, spark: Any) -> None:
-    with pytest.raises(ModelLoadError, match=r"SparkError: .*no_such_column"):
+def test_a_sample_that_fails_here_fails_the_deploy(shared: ClipperConnection, spark: Any) -> None:
+    with pytest.raises(PredictionError, match=r"already here: SparkError: .*no_such_column"):
         deploy_pyspark_model(
             shared, "fails", 1, "doubles", lambda spark, model, xs: spark.sql("select no_such_column").collect(), None,
             spark, sample_inputs=[[1.0]],
         )  # fmt: skip
     assert not [model for model in shared.get_all_models() if model.startswith("fails:")]
+
+
+def test_a_replica_that_answers_otherwise_is_refused(shared: ClipperConnection, spark: Any) -> None:
+    here = os.getpid()
+
+    def shifted(spark: Any, model: Any, inputs: list[Any]) -> list[Any]:
+        shift = 1 if os.getpid() == here else 0
+        return [spark.sql(f"select {int(x[0]) * shift} as product").head() for x in inputs]
+
+    with pytest.raises(ParityError, match=r"sample 1: the notebook has 2 at \['product'\], the replica 0"):
+        deploy_pyspark_model(
+            shared, "differs", 1, "doubles", shifted, None, spark, sample_inputs=[[0.0], [2.0]]
+        )  # fmt: skip
+    assert not [model for model in shared.get_all_models() if model.startswith("differs:")]
 
 
 def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, spark: Any, forest: Any) -> None:
@@ -290,11 +305,13 @@ def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, spark:
 
     frame = spark.range(3)
     config = {"frames": [frame]}
-    with pytest.raises(SerializationError, match=r"holds 'spark', a SparkSession, .* first argument of func"):
+    with pytest.raises(
+        SerializationError, match=r"'spark' \(SparkSession\), .* arguments spark and model of a function"
+    ):
         deploy(lambda session, model, inputs: spark.sql("select 1").collect())
-    with pytest.raises(SerializationError, match=r"holds 'config\['frames'\]\[0\]', a DataFrame, .*collect\(\)"):
+    with pytest.raises(SerializationError, match=r"'config\['frames'\]\[0\]' \(DataFrame\), .*collect\(\)"):
         deploy(lambda session, model, inputs: config["frames"][0].collect())
-    with pytest.raises(SerializationError, match=r"holds 'forest', a RandomForestClassificationModel, .*pyspark_model"):
+    with pytest.raises(SerializationError, match=r"'forest' \(RandomForestClassificationModel\), .*pyspark_model"):
         deploy(lambda session, model, inputs: [forest.predict(x) for x in inputs])
 
     from pyspark.ml import PipelineModel, Transformer

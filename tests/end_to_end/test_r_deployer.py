@@ -15,9 +15,11 @@ import pytest
 
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.function_capture import capture_function
+from clipper_nb.deployers.immovable_objects import describe_immovable
 from clipper_nb.deployers.python import create_endpoint as create_python_endpoint
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.deployers.r import create_endpoint, deploy_captured_function, deploy_r_model
+from clipper_nb.deployers.r_session import start_r, undisturbed_r
 from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError, SerializationError
 from tests.support.clusters import observe, running_cluster
 
@@ -206,3 +208,16 @@ def test_what_another_r_serialised_is_refused_with_both_versions(shared: Clipper
         deploy_captured_function(shared, "older", 1, "doubles", older, ())
     assert caught.value.conflicts["R"] == ("3.6.1", captured.r_version)
     assert "older:1" not in shared.get_all_models()
+
+
+def test_what_r_could_only_serialise_as_something_else_is_known() -> None:
+    rinterface = start_r()
+    with undisturbed_r():
+        pointer = rinterface.evalr("methods::new('externalptr')")
+        connection = rinterface.evalr("textConnection('a')")
+        table, environment = rinterface.evalr("data.frame(x = 1)"), rinterface.evalr("new.env()")
+        found = [describe_immovable(thing) for thing in (pointer, connection, rinterface.globalenv)]
+        rinterface.evalr("closeAllConnections()")
+    kinds = [str(each).partition(";")[0] for each in found]
+    assert kinds == ["an external pointer of R", "an R connection", "R's global environment"]
+    assert [describe_immovable(thing) for thing in (table, environment)] == [None, None]

@@ -1,0 +1,74 @@
+"""How objects travel that pickle loses: by a name that only this process has, or with a lock that they make themselves.
+
+Each reduction is what ``__reduce__`` would return; all that it names is Python's or NumPy's own, so no other process
+needs this package to load it.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import FunctionType, ModuleType
+from typing import Any
+
+from clipper_nb.deployers.user_modules import is_user_module
+
+CachedFunction = type(functools.lru_cache(len))
+"""What ``functools.cache`` and ``functools.lru_cache`` make of a function."""
+_DISPATCHER_CODE = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
+
+
+def reduce_object(obj: Any) -> tuple[Any, ...] | None:
+    """Return what makes *obj* again elsewhere; ``None`` when pickle can be left to it."""
+    if isinstance(obj, CachedFunction):
+        return _reduce_cached(obj)
+    if isinstance(obj, functools.cached_property):
+        return functools.cached_property, (obj.func,), {"attrname": obj.attrname}
+    if isinstance(obj, FunctionType) and obj.__code__ is _DISPATCHER_CODE:
+        return _reduce_dispatcher(obj)
+    if is_ufunc(obj) and (module := _module_of_ufunc(obj)) is not None:
+        return getattr, (module, obj.__name__)
+    return None
+
+
+def is_ufunc(obj: Any) -> bool:
+    """Return whether it is a compiled function of NumPy, SciPy or another library that works on whole arrays."""
+    return any(f"{cls.__module__}.{cls.__qualname__}" == "numpy.ufunc" for cls in type(obj).__mro__)
+
+
+def _reduce_cached(cached: Any) -> tuple[Any, ...]:
+    """With its function and its size, but with nothing in the cache."""
+    size = cached.cache_parameters()
+    new = functools._lru_cache_wrapper, (cached.__wrapped__, size["maxsize"], size["typed"], functools._CacheInfo)
+    return *new, dict(vars(cached))
+
+
+def _reduce_dispatcher(dispatch: Any) -> tuple[Any, ...]:
+    """With its functions, but without its weak table of what was found for a class."""
+    functions = dict(dispatch.registry)
+    return functools.singledispatch, (functions.pop(object),), functions, None, None, _make_register()
+
+
+def _make_register() -> Callable[[Any, dict[type, Any]], None]:
+    def register(dispatch: Any, functions: dict[type, Any]) -> None:  # within a function, so that it travels itself
+        for cls, function in functions.items():
+            dispatch.register(cls, function)
+
+    return register
+
+
+def _module_of_ufunc(ufunc: Any) -> ModuleType | None:
+    """Return an installed module that has it, a public one if there is one.
+
+    A ufunc knows its name alone; pickle would take the first module that has it, which may be the user's own.
+    """
+    found = [
+        (name.count("._"), name.count("."), name, module)
+        for name, module in list(sys.modules.items())
+        if isinstance(module, ModuleType)
+        and vars(module).get(ufunc.__name__) is ufunc
+        and name != "__main__"
+        and not is_user_module(name, module)
+    ]
+    return min(found, key=lambda each: each[:3])[3] if found else None

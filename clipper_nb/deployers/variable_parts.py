@@ -1,0 +1,76 @@
+"""Finds parts of a variable, and what is written after its name to have them: ``['lock']``, ``.options[0]``."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import Iterator
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+from clipper_nb.deployers.closure_walk import travels_by_name
+
+_MAX_PARTS = 100_000
+_MAX_KEY_LENGTH = 40
+
+
+def find_parts(value: Any, wanted: set[int]) -> Iterator[tuple[str, Any]]:
+    """Give those parts of a variable, the nearest first, whose ids are *wanted*, with what leads to them."""
+    waiting = deque([("", value)])
+    seen: dict[int, Any] = {}  # an id is of use only while its object lives
+    while waiting and len(seen) < _MAX_PARTS:
+        path, part = waiting.popleft()
+        if id(part) in seen:
+            continue
+        seen[id(part)] = part
+        if id(part) in wanted:
+            yield path, part
+        else:
+            waiting.extend((f"{path}{label}", inner) for label, inner in _parts(part))
+
+
+def _parts(value: Any) -> Iterator[tuple[str, Any]]:
+    """Give items and attributes; of functions only attributes, since their variables are variables of their own."""
+    if isinstance(value, (str, bytes, int, float, ModuleType)):
+        return
+    if isinstance(value, dict):
+        yield from ((f"[{_format_key(key)}]", item) for key, item in value.items())
+    elif isinstance(value, (list, tuple, deque)):
+        names = getattr(value, "_fields", ())
+        labels = (f".{names[position]}" if names else f"[{position}]" for position in range(len(value)))
+        yield from zip(labels, value, strict=True)
+    elif isinstance(value, (set, frozenset)):
+        yield from ((" (an element)", item) for item in value)
+    elif isinstance(value, functools.partial):
+        yield from ((".args", value.args), (".keywords", value.keywords), (".func", value.func))
+    elif isinstance(value, MethodType):
+        yield ".__self__", value.__self__
+    yield from _attributes(value)
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, type) and travels_by_name(value):
+        return
+    for name, part in _dict_of(value).items():
+        if name != "__wrapped__" or not isinstance(value, FunctionType):
+            yield f".{name}", part
+    cls = type(value)
+    for base in value.__mro__[1:] if isinstance(value, type) else cls.__mro__:
+        if travels_by_name(base):
+            continue
+        for name, part in vars(base).items():
+            if type(part).__name__ == "member_descriptor":  # of __slots__
+                part = getattr(value, name, None)
+            yield f".{name}", part
+
+
+def _dict_of(value: Any) -> dict[str, Any]:
+    try:
+        return dict(value.__dict__)
+    except Exception:  # it has none, or stands for another object that is not there now
+        return {}
+
+
+def _format_key(key: Any) -> str:
+    text = repr(key)
+    return text if len(text) <= _MAX_KEY_LENGTH else f"{text[:_MAX_KEY_LENGTH]}…"

@@ -1,0 +1,35 @@
+"""A function of Spark as a function of inputs: in the notebook, for its samples, as in the replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from clipper_nb.spark_errors import short_spark_errors
+
+
+class SparkFunction:
+    """Calls ``func(spark, model, inputs)``.
+
+    Parameters
+    ----------
+    func : callable
+    spark : SparkSession
+    model : object
+        A model of Spark, or ``None``.
+    """
+
+    def __init__(self, func: Callable[[Any, Any, list[Any]], Any], spark: Any, model: Any) -> None:
+        self._func, self._spark, self._model = func, spark, model
+
+    def __call__(self, inputs: list[Any]) -> Any:
+        """Return what the function returns; rows become dicts and vectors lists."""
+        with short_spark_errors():
+            outputs = self._func(self._spark, self._model, inputs)
+            return [_plain(output) for output in outputs] if isinstance(outputs, list) else outputs
+
+
+def _plain(output: Any) -> Any:
+    if hasattr(output, "asDict"):  # a Row, which is a tuple too and would lose its names
+        return output.asDict(recursive=True)
+    return output.toArray() if hasattr(output, "toArray") else output

@@ -1,0 +1,97 @@
+"""What cannot leave its process is known by its kind; what only looks like it travels."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import io
+import multiprocessing
+import queue
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import weakref
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from clipper_nb.deployers.immovable_objects import describe_immovable
+from clipper_nb.deployers.variable_parts import find_parts
+
+
+@pytest.fixture
+def closing() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def _kinds(closing: ExitStack) -> list[tuple[Any, str]]:
+    ends = multiprocessing.Pipe()
+    sock = closing.enter_context(socket.socket())
+    loop = asyncio.new_event_loop()
+    closing.callback(loop.close)
+    for end in ends:
+        closing.callback(end.close)
+    database = sqlite3.connect(":memory:")
+    closing.callback(database.close)
+    process = closing.enter_context(subprocess.Popen([sys.executable, "-c", ""]))
+    pool = closing.enter_context(ThreadPoolExecutor())
+    archive = closing.enter_context(zipfile.ZipFile(io.BytesIO(), "w"))
+    folder = tempfile.TemporaryDirectory()
+    closing.callback(folder.cleanup)
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
+
+    return [
+        (threading.RLock(), "a lock"), (threading.Condition(), "a lock"), (threading.Barrier(2), "a lock"),
+        (multiprocessing.Lock(), "a lock"), (queue.LifoQueue(), "a queue"), (queue.SimpleQueue(), "a queue"),
+        (ends[0], "a pipe"), (threading.local(), "a thread"), (pool, "a pool of workers"), (process, "a process"),
+        (loop, "an event loop"), (Future(), "a task"), (loop.create_future(), "a task"), (sock, "a socket"),
+        (closing.enter_context(tempfile.TemporaryFile()), "an open file"), (archive, "an open file"),
+        (folder, "a temporary folder"), ((n for n in ()), "a generator"),
+        (weakref.ref(pool), "a weak reference"), (weakref.WeakValueDictionary(), "a weak reference"),
+        (sys._getframe(), "a frame"), (database, "a database connection"), (Redis(), "a database connection"),
+        (AsyncRedis(), "a database connection"),
+    ]  # fmt: skip
+
+
+def test_each_kind_is_known(closing: ExitStack) -> None:
+    for thing, kind in _kinds(closing):
+        assert (describe_immovable(thing) or "").startswith(kind), type(thing)
+
+
+def test_what_travels_is_none_of_them() -> None:
+    things: list[Any] = [
+        1, "a", None, io.BytesIO(b"a"), io.StringIO("a"), ValueError("a"), range(3), len, dict, collections.deque([1]),
+        weakref.WeakSet(), type, describe_immovable, sys,
+    ]  # fmt: skip
+    assert [describe_immovable(thing) for thing in things] == [None] * len(things)
+
+
+def test_parts_are_found_wherever_they_are_kept() -> None:
+    wanted = threading.Lock()
+    # Not of an installed module, as a class of a cell.
+    cls = type("Cell", (), {"__module__": "__main__", "shared": wanted})
+    for value, path in [
+        ({"a": [0, wanted]}, "['a'][1]"),
+        ({("k" * 100, 1): wanted}, f"[('{'k' * 38}…]"),
+        (collections.deque([wanted]), "[0]"),
+        (collections.namedtuple("Pair", "one two")(1, wanted), ".two"),
+        ({1, wanted}, " (an element)"),
+        (cls, ".shared"),
+        (cls(), ".shared"),
+    ]:  # fmt: skip
+        assert list(find_parts(value, {id(wanted)})) == [(path, wanted)]
+
+
+def test_parts_that_hold_each_other_end() -> None:
+    ring: list[Any] = []
+    ring.append({"ring": ring})
+    assert list(find_parts(ring, {0})) == []

@@ -86,8 +86,8 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     """
     if len(body) > _LARGE_BODY_SIZE_BYTES and input_type not in _TEXT_TYPES and body.count(b"[") > MAX_BATCH_INPUTS + 1:
         raise _too_many_inputs(input_type)  # before a list is made for each
-    if input_type is InputType.DOUBLES and _LITTLE_ENDIAN:
-        payload = _parse_one_list_of_doubles(body)
+    if input_type is InputType.DOUBLES:
+        payload = parse_one_list_of_doubles(body)
         if payload is not None:
             return PredictRequest([payload], is_batch=False, version=None)
     try:
@@ -107,12 +107,12 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     return PredictRequest(payloads, is_batch=True, version=version)
 
 
-def _parse_one_list_of_doubles(body: bytes) -> bytes | None:
+def parse_one_list_of_doubles(body: bytes) -> bytes | None:
     """Return the payload of ``{"input": [numbers]}``, the usual body, without making Python numbers of it.
 
-    ``None`` means that the body is something else, or wrong: the slower way tells.
+    ``None`` means that the body is something else, or wrong: ``parse_predict`` tells.
     """
-    if body[:1] != b"{" or body.count(b'"') != 2 or body.count(b"[") != 1:
+    if body[:1] != b"{" or body.count(b'"') != 2 or body.count(b"[") != 1 or not _LITTLE_ENDIAN:
         return None
     try:
         parsed: Any = _simdjson.parse(body)

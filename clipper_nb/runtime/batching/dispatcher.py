@@ -138,12 +138,8 @@ class Dispatcher:
         )
         self._is_waiting = False
         self._overloaded_until_s = -math.inf
-        self._num_replicas = 0
-
-    @property
-    def num_replicas(self) -> int:
+        self.num_replicas = 0
         """Replicas that can be given a batch, now or when theirs is done."""
-        return self._num_replicas
 
     @property
     def queue_length(self) -> int:
@@ -170,7 +166,7 @@ class Dispatcher:
             gathering.num_missing -= 1
             if not gathering.num_missing:
                 gathering.all_have_come(now_s=self._clock())
-        if self._idle or self._can_send_ahead:
+        if not self._sending_is_due and (self._idle or self._can_send_ahead):
             self._send_later()
 
     def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
@@ -181,7 +177,7 @@ class Dispatcher:
         """Use a replica that is ready; one that was draining is used again."""
         known = self._workers.get(connection.replica_id)
         if known is not None:
-            self._num_replicas += known.is_draining
+            self.num_replicas += known.is_draining
             known.is_draining = False
             known.may_finish_queue = True
             return
@@ -190,7 +186,7 @@ class Dispatcher:
         worker = _Worker(connection, policy, latency_model, Gathering(latency_model))
         self._workers[connection.replica_id] = worker
         self._count_workers()
-        self._num_replicas += 1
+        self.num_replicas += 1
         self._idle.append(worker)
         self._send_later()
 
@@ -203,7 +199,7 @@ class Dispatcher:
         if worker.is_draining:
             return
         worker.is_draining = True
-        self._num_replicas -= 1
+        self.num_replicas -= 1
         if not worker.batches:
             self._idle.remove(worker)
             self._finish_queue_or_forget(worker)
@@ -214,7 +210,7 @@ class Dispatcher:
         if worker is None:
             return
         self._count_workers()
-        self._num_replicas -= not worker.is_draining
+        self.num_replicas -= not worker.is_draining
         if worker in self._idle:
             self._idle.remove(worker)
         for position, batch in enumerate(worker.batches):

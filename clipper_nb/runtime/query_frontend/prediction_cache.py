@@ -25,13 +25,10 @@ class PredictionCache:
         self._limit_bytes = size_bytes
         self._outputs: OrderedDict[bytes, str] = OrderedDict()
         self._in_flight: dict[bytes, Computation] = {}
+        self.is_on = size_bytes > 0
+        """Whether anything is kept."""
         self.size_bytes = 0
         self.evictions = 0
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is kept."""
-        return self._limit_bytes > 0
 
     def __len__(self) -> int:
         return len(self._outputs)
@@ -73,7 +70,7 @@ class PredictionCache:
         if size_bytes > self._limit_bytes:
             return
         while self.size_bytes + size_bytes > self._limit_bytes:
-            self._drop(next(iter(self._outputs)))
+            self.size_bytes -= _entry_size_bytes(*self._outputs.popitem(last=False))
             self.evictions += 1
         self._outputs[key] = output
         self.size_bytes += size_bytes

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Union
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.batching import query as reasons
@@ -34,6 +35,7 @@ class ServedApplication:
     ) -> None:
         self.application = application
         self.metrics = metrics
+        self.takes_doubles = application.input_type is InputType.DOUBLES
         self.slo_s = application.slo_micros / 1e6
         # The reply has to leave by the SLO, so the decision is made a little before.
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
@@ -168,8 +170,8 @@ class Predictor:
         return ModelId(model_name, version)
 
     def _ask(self, served: ServedApplication, model_id: ModelId, payload: bytes, query: Query) -> None:
-        key = b""
-        if self._cache.is_on:
+        cache = self._cache
+        if cache.is_on:
             key = cache_key(model_id, payload)
             if self._ask_cache(model_id, key, query, served.slo_s):
                 if not query.is_answered:
@@ -183,7 +185,8 @@ class Predictor:
             model_id, payload, deadline_s=query.deadline_s, slo_s=served.slo_s, application=served.application.name
         )
         computation.join(query)
-        self._cache.watch(key, computation)
+        if cache.is_on:
+            cache.watch(key, computation)
         served.timer.add(query)
         dispatcher.submit(computation)
 

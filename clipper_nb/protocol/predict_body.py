@@ -134,13 +134,11 @@ def _expectation(input_type: InputType) -> str:
 
 def format_prediction(query_id: int, output: str, reason: str | None, explanation: str | None) -> bytes:
     """Return the JSON of one answer; *output* is put in as JSON when it is JSON, else as text."""
-    head = b'{"query_id":%d,"output":%b,"default":' % (query_id, _output_as_json(output))
     if reason is None:
-        return head + b"false}"
-    return head + b'true,"default_explanation":%b,"default_reason":"%b"}' % (
-        _encode(explanation),
-        reason.encode(),
-    )
+        return b'{"query_id":%d,"output":%b,"default":false}' % (query_id, _output_as_json(output))
+    return b'{"query_id":%d,"output":%b,"default":true,"default_explanation":%b,"default_reason":"%b"}' % (
+        query_id, _output_as_json(output), _encode(explanation), reason.encode(),
+    )  # fmt: skip
 
 
 def format_predictions(predictions: list[bytes]) -> bytes:

@@ -29,7 +29,7 @@ class DeadlineQueue:
         line = self._lines.get(computation.application)
         if line is None:
             line = self._lines[computation.application] = deque()
-        else:
+        elif line and not line[0][1].is_wanted:
             self._drop_unwanted_head(line)
         computation.is_queued = True
         self._num_queued += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 
 from clipper_nb.protocol.names import ModelId
@@ -52,7 +51,7 @@ class PredictionCache:
 
     def forget_version(self, model_id: ModelId) -> None:
         """Drop everything of a version."""
-        prefix = cache_key(model_id, b"")
+        prefix = key_prefix(model_id)
         for key in [key for key in self._outputs if key.startswith(prefix)]:
             self._drop(key)
         for key in [key for key in self._in_flight if key.startswith(prefix)]:
@@ -85,11 +84,11 @@ def cache_key(model_id: ModelId, payload: bytes) -> bytes:
     One object of bytes, unlike a tuple, is none of the garbage collector's business, which would look at every entry
     again and again.
     """
-    return _key_prefix(model_id) + payload
+    return key_prefix(model_id) + payload
 
 
-@functools.lru_cache(maxsize=1024)
-def _key_prefix(model_id: ModelId) -> bytes:
+def key_prefix(model_id: ModelId) -> bytes:
+    """Return what the keys of a version begin with."""
     return f"{model_id}\0".encode()
 
 

@@ -22,7 +22,8 @@ class DeadlineQueue:
 
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}  # of applications with something queued; whose turn it is comes first
-        self._num_queued = 0
+        self.num_queued = 0
+        """Computations that wait."""
 
     def put(self, computation: Computation) -> None:
         """Add a computation; those at the head that nobody wants any more go, so that no backlog of them builds up."""
@@ -32,7 +33,7 @@ class DeadlineQueue:
         elif line and not line[0][1].is_wanted:
             self._drop_unwanted_head(line)
         computation.is_queued = True
-        self._num_queued += 1
+        self.num_queued += 1
         _stand_in_line(line, computation)
 
     def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
@@ -92,20 +93,23 @@ class DeadlineQueue:
 
     def drain(self) -> list[Computation]:
         """Remove and return everything that is wanted."""
-        return self.take(self._num_queued)[0]
+        return self.take(self.num_queued)[0]
 
     def __len__(self) -> int:
-        return self._num_queued
+        return self.num_queued
 
     def _leave(self, computation: Computation) -> None:
         computation.is_queued = False
-        self._num_queued -= 1
+        self.num_queued -= 1
 
     def _next_application(self, *, in_turn: bool) -> tuple[str | None, float]:
         """Return whose computation goes next, and until which deadline others of it go before all the rest.
 
         It is the first in turn, or the one with the earliest deadline.
         """
+        if self.num_queued == 0:
+            self._lines.clear()
+            return None, math.inf
         found: str | None = None
         earliest_s = next_s = math.inf
         for application in list(self._lines):

@@ -84,7 +84,6 @@ class Computation:
         self,
         model_id: ModelId,
         payload: bytes,
-        *,
         deadline_s: float,
         slo_s: float,
         application: str = "",

@@ -86,6 +86,7 @@ class Predictor:
         self._metrics = metrics
         self._configuration = Configuration()
         self._applications: dict[str, ServedApplication] = {}
+        self.find_application = self._applications.get
         self._versions: dict[ModelId, ServedVersion] = {}
         self._next_query_id = 0
 
@@ -125,10 +126,6 @@ class Predictor:
         """Remove the series of a model version."""
         if self._versions.pop(model_id, None) is not None:
             self._metrics.forget_model(model_id)
-
-    def find_application(self, name: str) -> ServedApplication | None:
-        """Return the application with that name."""
-        return self._applications.get(name)
 
     def unready_applications(self) -> dict[str, str]:
         """Return the linked applications that no replica can answer for, with the reason."""
@@ -208,9 +205,7 @@ class Predictor:
         if dispatcher is None or dispatcher.num_replicas == 0:
             query.answer_default(reasons.NO_READY_REPLICA, _no_replica(model_id))
             return
-        computation = Computation(
-            model_id, payload, deadline_s=query.deadline_s, slo_s=served.slo_s, application=served.application.name
-        )
+        computation = Computation(model_id, payload, query.deadline_s, served.slo_s, served.application.name)
         computation.join(query)
         if cache.is_on:
             cache.watch(key, computation)

@@ -10,7 +10,7 @@ import cloudpickle
 from clipper_nb.deployers.function_pickle import pickle_function
 from clipper_nb.errors import InvalidInputError, SerializationError
 from clipper_nb.protocol.input_types import parse_input_type
-from clipper_nb.protocol.inputs import decode_input
+from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.predict_body import parse_predict
 from clipper_nb.protocol.rest import format_body
@@ -37,7 +37,7 @@ def answer_query(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
         body = format_body(dict(query))
     except TypeError as exc:
         raise InvalidInputError(f"The query cannot be written as JSON: {exc}.") from exc
-    inputs = [decode_input(canonical, payload) for payload in parse_predict(body, canonical).payloads]
+    inputs = decode_inputs(canonical, parse_predict(body, canonical).payloads)
     outputs = func(inputs)
     if isinstance(outputs, Iterator):
         outputs = list(outputs)

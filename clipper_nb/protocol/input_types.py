@@ -38,10 +38,10 @@ class InputType(str, Enum):
     @classmethod
     def from_code(cls, code: int) -> InputType:
         """Return the type with that number on the wire; raises ``ValueError`` for an unknown one."""
-        for input_type, known in _CODES.items():
-            if known == code:
-                return input_type
-        raise ValueError(f"unknown input type code {code}")
+        input_type = _BY_CODE.get(code)
+        if input_type is None:
+            raise ValueError(f"unknown input type code {code}")
+        return input_type
 
 
 _CODES = {
@@ -51,6 +51,7 @@ _CODES = {
     InputType.DOUBLES: 3,
     InputType.STRINGS: 4,
 }
+_BY_CODE = {code: input_type for input_type, code in _CODES.items()}
 _ITEM_SIZES_BYTES = {
     InputType.BYTES: 1,
     InputType.INTEGERS: 4,

@@ -42,27 +42,40 @@ def encode_input(input_type: InputType, value: Any) -> bytes:
 
 
 def decode_input(input_type: InputType, payload: bytes | memoryview) -> ModelInput:
-    """Return what the model's function gets for one payload: a read-only 1-D array, or text.
+    """Return what the model's function gets for one payload, as :func:`decode_inputs` does for several."""
+    return decode_inputs(input_type, (payload,))[0]
+
+
+def decode_inputs(input_type: InputType, payloads: Sequence[bytes | memoryview]) -> list[ModelInput]:
+    """Return what the model's function gets for each payload: a read-only 1-D array, or text.
 
     Raises
     ------
     ProtocolError
-        When the payload is not a whole number of elements, or not UTF-8.
+        When a payload is not a whole number of elements, or not UTF-8.
     """
     if input_type is InputType.STRINGS:
-        try:
-            return str(payload, "utf-8")
-        except UnicodeDecodeError as exc:
-            raise ProtocolError(f"A text input is not UTF-8: {exc}") from exc
+        return [_decode_text(payload) for payload in payloads]
     dtype, from_buffer = _numpy_for(input_type)
-    if len(payload) % input_type.item_size_bytes:
-        raise ProtocolError(
-            f"An input of type {input_type} has {len(payload)} bytes, not a multiple of {input_type.item_size_bytes}"
-        )
-    decoded: np.ndarray[Any, Any] = from_buffer(payload, dtype)
-    if not isinstance(payload, bytes):
-        decoded.flags.writeable = False
-    return decoded
+    item_size_bytes = input_type.item_size_bytes
+    inputs: list[ModelInput] = []
+    for payload in payloads:
+        if len(payload) % item_size_bytes:
+            raise ProtocolError(
+                f"An input of type {input_type} has {len(payload)} bytes, not a multiple of {item_size_bytes}"
+            )
+        decoded: np.ndarray[Any, Any] = from_buffer(payload, dtype)
+        if not isinstance(payload, bytes):
+            decoded.flags.writeable = False
+        inputs.append(decoded)
+    return inputs
+
+
+def _decode_text(payload: bytes | memoryview) -> str:
+    try:
+        return str(payload, "utf-8")
+    except UnicodeDecodeError as exc:
+        raise ProtocolError(f"A text input is not UTF-8: {exc}") from exc
 
 
 @functools.cache

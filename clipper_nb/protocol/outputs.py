@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sized
 from typing import Any
 
@@ -26,7 +27,9 @@ def encode_outputs(outputs: Any, *, num_inputs: int) -> list[bytes]:
         raise PredictionError(
             f"The model returned {type(outputs).__name__}; it must return a list with one output per input."
         )
-    if not isinstance(outputs, Sized):
+    if getattr(outputs, "ndim", 0) == 1 and hasattr(outputs, "tolist"):
+        outputs = outputs.tolist()  # of an array's own numbers each would need an encoder
+    elif not isinstance(outputs, Sized):
         outputs = list(outputs)
     if len(outputs) != num_inputs:
         raise PredictionError(
@@ -43,6 +46,10 @@ def _encode_output(output: Any, position: int) -> bytes:
         if isinstance(output, bytes):
             output.decode()
             return output
+        if isinstance(output, float) and math.isfinite(output):
+            return float.__repr__(output).encode()  # what JSON writes, without an encoder made for it
+        if type(output) is int:
+            return int.__repr__(output).encode()
         return _as_json(output).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise PredictionError(

@@ -31,6 +31,7 @@ _REQUEST_METADATA = 1
 _PREDICT = 0
 
 _U32 = struct.Struct("<I")
+_U64 = struct.Struct("<Q")
 _VERSION_FRAME = _U32.pack(RPC_VERSION)
 _TYPE_FRAMES = [_U32.pack(code) for code in range(6)]
 _PREDICT_FRAME = _U32.pack(_PREDICT)
@@ -141,12 +142,12 @@ def encode_new_container(message: NewContainer) -> list[Frame]:
 
 def encode_predict_response(message: PredictResponse) -> list[Frame]:
     """Return the frames of :class:`PredictResponse`."""
-    header = _u64s(len(message.outputs), *(len(output) for output in message.outputs))
+    header = _u64s(len(message.outputs), *map(len, message.outputs))
     return [
         _DELIMITER,
         _TYPE_FRAMES[_CONTAINER_CONTENT],
         _U32.pack(message.message_id),
-        _u64s(len(header)),
+        _U64.pack(len(header)),
         header,
         *message.outputs,
     ]
@@ -233,14 +234,14 @@ def encode_frontend_heartbeat(message: FrontendHeartbeat) -> list[Frame]:
 def encode_predict_request(message: PredictRequest) -> list[Frame]:
     """Return the frames of :class:`PredictRequest`; the payloads are not copied."""
     payloads = message.payloads
-    header = _u64s(message.input_type.code, len(payloads), *(len(payload) for payload in payloads))
+    header = _u64s(message.input_type.code, len(payloads), *map(len, payloads))
     return [
         _DELIMITER,
         _VERSION_FRAME,
         _TYPE_FRAMES[_CONTAINER_CONTENT],
         _U32.pack(message.message_id),
         _PREDICT_FRAME,
-        _u64s(len(header)),
+        _U64.pack(len(header)),
         header,
         *payloads,
     ]
@@ -312,7 +313,7 @@ def _u32(frame: Frame, what: str) -> int:
 def _u64(frame: Frame, what: str) -> int:
     if len(frame) < 8:
         raise ProtocolError(f"the {what} frame has {len(frame)} bytes, expected 8")
-    value: int = struct.unpack_from("<Q", frame)[0]
+    value: int = _U64.unpack_from(frame)[0]
     return value
 
 
@@ -351,6 +352,6 @@ def _header_sizes(header: Frame, *, declared_size: int, first_fields: int) -> tu
 def _check_sizes(frames: Sequence[Frame], sizes: tuple[int, ...], what: str) -> None:
     if len(frames) != len(sizes):
         raise ProtocolError(f"{len(sizes)} {what}s were announced, {len(frames)} came")
-    for frame, size in zip(frames, sizes, strict=True):
-        if len(frame) != size:
-            raise ProtocolError(f"an {what} has {len(frame)} bytes, {size} were announced")
+    if tuple(map(len, frames)) != sizes:
+        seen, size = next((len(frame), size) for frame, size in zip(frames, sizes, strict=True) if len(frame) != size)
+        raise ProtocolError(f"an {what} has {seen} bytes, {size} were announced")

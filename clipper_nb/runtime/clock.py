@@ -24,10 +24,7 @@ class LoopClock:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.call_soon = loop.call_soon
-
-    def time(self) -> float:
-        """Now, in monotonic seconds."""
-        return time.monotonic()
+        self.time = time.monotonic
 
     def call_at(self, when_s: float, callback: Callable[[], Any]) -> asyncio.TimerHandle:
         """Call *callback* at about *when_s*."""

@@ -50,6 +50,7 @@ _MAX_KNOWN_HEADS = 1024
 _MAX_KNOWN_HEAD_SIZE_BYTES = 2048
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_OK_HEADS = [_OK_HEAD % size for size in range(256)]
 
 
 class _ParsingStopped(Exception):
@@ -73,7 +74,8 @@ class Exchange:
     def respond(self, status: int, body: bytes) -> None:
         """Reply with a JSON body."""
         if status == 200 and self.keep_alive:  # not HTTPStatus.OK: comparing with an enumeration's member costs more
-            self.finish(_OK_HEAD % len(body) + body)
+            size = len(body)
+            self.finish((_OK_HEADS[size] if size < 256 else _OK_HEAD % size) + body)
         else:
             head = f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
             head += f"Content-Length: {len(body)}\r\n"
@@ -433,7 +435,7 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.write(reply)
             if not self._is_reading:
                 self._read_or_pause()
-            self._wait_for(self._present_limit_s())
+            self._wait_for(self._present_limit_s() if self._has_begun else _KEEP_ALIVE_TIMEOUT_S)
             return
         replies = []
         while exchanges and exchanges[0].reply is not None:

@@ -38,8 +38,9 @@ class _Distribution:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
-    def add_to(self, family: Family) -> None:
-        counts = list(accumulate(self._counts))
+    def add_to(self, family: Family, *, num_lowest: int = 0) -> None:
+        """Add the series; *num_lowest* observations of 0 have not been told."""
+        counts = list(accumulate(self._counts, initial=num_lowest))[1:]
         bucket = f"{family.name}_bucket"
         family.samples += [
             (bucket, labels, float(count)) for labels, count in zip(self._bucket_labels, counts, strict=True)
@@ -67,12 +68,16 @@ class ApplicationMetrics:
         self.num_bad_requests = 0
         self.latency_s = _Distribution(_LATENCY_BUCKETS_S, self.labels)
         self.lateness_s = _Distribution(_LATENESS_BUCKETS_S, self.labels)
+        """Of answers that were late."""
+        self.num_late = 0
 
     def query_answered(self, latency_s: float, reason: str | None) -> None:
         """Count an answer; *reason* is why it was the default output, or ``None``."""
         self.num_queries += 1
         self.latency_s.observe(latency_s)
-        self.lateness_s.observe(latency_s - self._slo_s if latency_s > self._slo_s else 0.0)
+        if latency_s > self._slo_s:
+            self.num_late += 1
+            self.lateness_s.observe(latency_s - self._slo_s)
         if reason is not None:
             self.num_defaults[reason] += 1
 
@@ -159,7 +164,7 @@ class QueryFrontendMetrics:
                 _add(defaults, metrics.default_labels[reason], count)
             _add(bad_requests, metrics.labels, metrics.num_bad_requests)
             metrics.latency_s.add_to(latency)
-            metrics.lateness_s.add_to(lateness)
+            metrics.lateness_s.add_to(lateness, num_lowest=metrics.num_queries - metrics.num_late)
         return [queries, defaults, bad_requests, latency, lateness]
 
     def _model_families(self) -> list[Family]:

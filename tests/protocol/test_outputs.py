@@ -66,6 +66,28 @@ def test_any_sequence_of_outputs_keeps_its_order(outputs):
     assert encode_outputs(outputs, num_inputs=3) == [b"1", b"2", b"3"]
 
 
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        np.array([0.1, -0.0, 1e300, float("nan"), float("-inf")]),
+        np.array([0.1, 1e30], dtype=np.float32),
+        np.array([2**63 - 1, -(2**63)]),
+        np.array([True, False]),
+        np.array(["text", "é"]),
+        np.array(["a", None, 0.5, [1]], dtype=object),
+    ],
+    ids=lambda outputs: str(outputs.dtype),
+)
+def test_array_of_outputs_travels_as_its_elements_do(outputs):
+    one_by_one = [encode_outputs([output], num_inputs=1)[0] for output in outputs]
+    assert encode_outputs(outputs, num_inputs=len(outputs)) == one_by_one
+
+
+@given(st.one_of(st.floats(), st.integers(), st.booleans()))
+def test_number_is_written_as_json_writes_it(number):
+    assert encode_outputs([number], num_inputs=1) == [json.dumps(number).encode()]
+
+
 def test_rows_of_a_matrix_are_outputs():
     assert encode_outputs(np.array([[1, 2], [3, 4]]), num_inputs=2) == [b"[1, 2]", b"[3, 4]"]
 

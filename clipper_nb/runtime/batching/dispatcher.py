@@ -138,17 +138,13 @@ class Dispatcher:
         )
         self._is_waiting = False
         self._overloaded_until_s = -math.inf
-        self._num_replicas = 0
-
-    @property
-    def num_replicas(self) -> int:
+        self.num_replicas = 0
         """Replicas that can be given a batch, now or when theirs is done."""
-        return self._num_replicas
 
     @property
     def queue_length(self) -> int:
         """Computations that wait for a replica."""
-        return len(self._queue)
+        return self._queue.num_queued
 
     def has_replica(self, replica_id: int) -> bool:
         """Whether that replica is given batches."""
@@ -170,7 +166,7 @@ class Dispatcher:
             gathering.num_missing -= 1
             if not gathering.num_missing:
                 gathering.all_have_come(now_s=self._clock())
-        if self._idle or self._can_send_ahead:
+        if not self._sending_is_due and (self._idle or self._can_send_ahead):
             self._send_later()
 
     def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
@@ -181,7 +177,7 @@ class Dispatcher:
         """Use a replica that is ready; one that was draining is used again."""
         known = self._workers.get(connection.replica_id)
         if known is not None:
-            self._num_replicas += known.is_draining
+            self.num_replicas += known.is_draining
             known.is_draining = False
             known.may_finish_queue = True
             return
@@ -190,7 +186,7 @@ class Dispatcher:
         worker = _Worker(connection, policy, latency_model, Gathering(latency_model))
         self._workers[connection.replica_id] = worker
         self._count_workers()
-        self._num_replicas += 1
+        self.num_replicas += 1
         self._idle.append(worker)
         self._send_later()
 
@@ -203,7 +199,7 @@ class Dispatcher:
         if worker.is_draining:
             return
         worker.is_draining = True
-        self._num_replicas -= 1
+        self.num_replicas -= 1
         if not worker.batches:
             self._idle.remove(worker)
             self._finish_queue_or_forget(worker)
@@ -214,7 +210,7 @@ class Dispatcher:
         if worker is None:
             return
         self._count_workers()
-        self._num_replicas -= not worker.is_draining
+        self.num_replicas -= not worker.is_draining
         if worker in self._idle:
             self._idle.remove(worker)
         for position, batch in enumerate(worker.batches):
@@ -241,7 +237,7 @@ class Dispatcher:
         self._observer().batch_answered(size, now_s - worker.batches[0].sent_s)
         if self._gathering is not None:
             slo_s = min(self._queue.tightest_slo_s(), worker.batches[0].computations[0].slo_s)
-            self._gathering.answered(size, len(self._queue), worker.policy.next_size(slo_s), slo_s, now_s=now_s)
+            self._gathering.answered(size, self._queue.num_queued, worker.policy.next_size(slo_s), slo_s, now_s=now_s)
         for computation, output in zip(self._free(worker, now_s), outputs, strict=True):
             computation.succeed(output)
 
@@ -270,7 +266,7 @@ class Dispatcher:
                 self._finish_queue_or_forget(worker)
             else:
                 self._idle.append(worker)
-        if len(self._queue):
+        if self._queue.num_queued:
             self._send_later()
         return done.computations
 
@@ -321,19 +317,21 @@ class Dispatcher:
         self._sending_is_due = False
         if self._should_wait():
             return
-        while self._idle and len(self._queue):
+        while self._idle and self._queue.num_queued:
             batch = self._take_batch(self._idle[0])
             if batch:
                 self._send(self._idle.popleft(), batch)
-        if len(self._queue) and self._can_send_ahead:
+        if self._queue.num_queued and self._can_send_ahead:
             self._send_ahead()
 
     def _should_wait(self) -> bool:
         """Whether more queries are on their way back that are worth waiting for; a timer ends the wait."""
         gathering = self._gathering
-        if gathering is None or not self._idle or not gathering.should_wait(len(self._queue), now_s=self._clock()):
+        if gathering is None or not gathering.target or not self._idle:
             return False
-        if not self._is_waiting and len(self._queue):
+        if not gathering.should_wait(self._queue.num_queued, now_s=self._clock()):
+            return False
+        if not self._is_waiting and self._queue.num_queued:
             self._is_waiting = True
             self._call_at(gathering.until_s, self._stop_waiting)
         return True
@@ -348,7 +346,7 @@ class Dispatcher:
         for worker in sorted(self._workers.values(), key=lambda worker: worker.busy_s(now_s)):
             can_take_it = len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1
             if can_take_it and worker.latency_model.is_settled and not worker.is_draining:
-                size = min(len(self._queue), worker.policy.next_size(self._queue.tightest_slo_s()))
+                size = min(self._queue.num_queued, worker.policy.next_size(self._queue.tightest_slo_s()))
                 done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
                 num_ahead = len(worker.batches[0].computations)
                 is_worth_it = size >= num_ahead and not (self._gathering and self._gathering.pays(num_ahead))
@@ -359,9 +357,9 @@ class Dispatcher:
 
     def _take_batch(self, worker: _Worker) -> list[Computation]:
         """Return the worker's next batch; what cannot make it in time any more is given up as soon as that is sent."""
-        size = worker.policy.next_size(self._queue.tightest_slo_s())
-        expected_s = worker.latency_model.predict_late_s(min(size, len(self._queue))) + worker.busy_s(self._clock())
         now_s = self._clock()
+        size = worker.policy.next_size(self._queue.tightest_slo_s())
+        expected_s = worker.latency_model.predict_late_s(min(size, self._queue.num_queued)) + worker.busy_s(now_s)
         in_turn = now_s < self._overloaded_until_s
         batch, too_late = self._queue.take(size, done_by_s=now_s + expected_s, in_turn=in_turn)
         if too_late:

@@ -27,16 +27,16 @@ class LatencyModel:
     def observe(self, size: int, latency_s: float) -> None:
         """Learn that a batch of *size* took *latency_s*."""
         error_s = abs(latency_s - self.predict_s(size)) if self._weight else 0.0
-        self._weight = _MEMORY * self._weight + 1.0
-        self._mean_error_s += (error_s - self._mean_error_s) / self._weight
+        self._weight = weight = _MEMORY * self._weight + 1.0
+        self._mean_error_s += (error_s - self._mean_error_s) / weight
         size_deviation = size - self._mean_size
-        self._mean_size += size_deviation / self._weight
-        self._mean_latency_s += (latency_s - self._mean_latency_s) / self._weight
-        self._size_variance = _MEMORY * self._size_variance + size_deviation * (size - self._mean_size)
+        self._mean_size = mean_size = self._mean_size + size_deviation / weight
+        self._mean_latency_s += (latency_s - self._mean_latency_s) / weight
+        self._size_variance = variance = _MEMORY * self._size_variance + size_deviation * (size - mean_size)
         self._covariance = _MEMORY * self._covariance + size_deviation * (latency_s - self._mean_latency_s)
         # Sizes that hardly differ say nothing of the slope, so what is known of it stays.
-        if self._size_variance > 0.01 * self._weight * self._mean_size**2:
-            self._slope_s = max(0.0, self._covariance / self._size_variance)  # a larger batch is never quicker
+        if variance > 0.01 * weight * mean_size * mean_size:
+            self._slope_s = max(0.0, self._covariance / variance)  # a larger batch is never quicker
 
     def predict_late_s(self, size: int) -> float:
         """Return how long a batch of *size* takes when it takes long: the likely time and three usual errors."""
@@ -44,4 +44,5 @@ class LatencyModel:
 
     def predict_s(self, size: int) -> float:
         """Return how long a batch of *size* is likely to take; 0 before anything is known."""
-        return max(0.0, self._mean_latency_s + self._slope_s * (size - self._mean_size))
+        latency_s = self._mean_latency_s + self._slope_s * (size - self._mean_size)
+        return latency_s if latency_s > 0.0 else 0.0

@@ -37,20 +37,18 @@ class Query:
         self.reason: str | None = None
         self.explanation: str | None = None
 
-    def answer(self, output: str) -> None:
-        """Answer with the model's output; does nothing when the query has been answered or was cancelled."""
-        if not self.is_answered:
-            self.output = output
-            self._finish()
-
     def answer_default(self, reason: str, explanation: str) -> None:
         """Answer with the application's default output; does nothing when the query has been answered."""
         if not self.is_answered:
             self.reason, self.explanation = reason, explanation
-            self._finish()
+            self.answer("")
 
-    def _finish(self) -> None:
+    def answer(self, output: str) -> None:
+        """Answer with the model's output; does nothing when the query has been answered or was cancelled."""
+        if self.is_answered:
+            return
         self.is_answered = True
+        self.output = output
         on_answered = self._on_answered
         # Without these two the query is part of no cycle, and is gone at once: at thousands a second, what only the
         # garbage collector can free makes it pause the event loop.
@@ -86,7 +84,6 @@ class Computation:
         self,
         model_id: ModelId,
         payload: bytes,
-        *,
         deadline_s: float,
         slo_s: float,
         application: str = "",

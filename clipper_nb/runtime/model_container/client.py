@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from clipper_nb.errors import PredictionError, ProtocolError
 from clipper_nb.protocol import rpc
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.inputs import decode_input
+from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.runtime.model_container.connection import FrontendConnection
@@ -50,7 +50,7 @@ class Model(Protocol):
 
 def serve(model: Model, settings: ModelContainerSettings) -> None:
     """Serve *model* until SIGTERM; call it from the main thread."""
-    decode_input(settings.input_type, b"")  # the first batch must not wait for an import of NumPy
+    decode_inputs(settings.input_type, [b""])  # the first batch must not wait for an import of NumPy
     client = ModelContainerClient(
         model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file
     )
@@ -157,7 +157,7 @@ class ModelContainerClient:
         try:
             if batch.input_type is not self._input_type:
                 raise ProtocolError(f"The batch is of type {batch.input_type}, the model takes {self._input_type}.")
-            inputs = [decode_input(batch.input_type, payload) for payload in batch.payloads]
+            inputs = decode_inputs(batch.input_type, batch.payloads)
             outputs = encode_outputs(self._model.predict(inputs), num_inputs=len(inputs))
             return rpc.encode_predict_response(rpc.PredictResponse(batch.message_id, outputs))
         except (Exception, SystemExit) as exc:

@@ -41,6 +41,8 @@ class FrontendConnection:
         """Where this frontend and the others beside it listen, when it has said so."""
         self._metadata = metadata
         self._socket: socket.socket | None = None
+        # Kept, because a new one would be mapped, touched and unmapped for every batch.
+        self._received = memoryview(bytearray(_RECEIVE_SIZE_BYTES))
         self._peer = ZmtpPeer(DEALER)
         self._retry_delay_s = _MIN_RETRY_DELAY_S
         self._retry_s = 0.0
@@ -84,8 +86,8 @@ class FrontendConnection:
         if self._socket is None:
             return []
         try:
-            data = self._socket.recv(_RECEIVE_SIZE_BYTES)
-            messages = self._peer.receive(data) if data else None
+            size_bytes = self._socket.recv_into(self._received)
+            messages = self._peer.receive(bytes(self._received[:size_bytes])) if size_bytes else None
         except BlockingIOError:
             return []
         except (OSError, ProtocolError) as exc:

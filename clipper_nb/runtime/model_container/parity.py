@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.inputs import decode_input
+from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.predict_body import format_request, parse_predict
 from clipper_nb.protocol.samples import SAMPLES_FILE, find_difference, parse_samples
@@ -30,7 +30,7 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
         return
     samples = parse_samples(path.read_text())
     body = format_request(list(samples.inputs), is_batch=True, version=None)
-    inputs = [decode_input(input_type, payload) for payload in parse_predict(body, input_type).payloads]
+    inputs = decode_inputs(input_type, parse_predict(body, input_type).payloads)
     predicted = model.predict(inputs)
     try:
         outputs = [output.decode() for output in encode_outputs(predicted, num_inputs=len(inputs))]

@@ -20,7 +20,7 @@ from clipper_nb.runtime.http import (
     UnknownPathHandler,
     describe_failure,
 )
-from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, UnknownVersionError
+from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
 
 Respond = Callable[[int, bytes], None]
 """Takes the status and the JSON body of the one reply."""
@@ -41,6 +41,10 @@ class PredictEndpoint:
         if served is None:
             respond(*describe_failure(ApplicationNotFoundError(application_name)))
             return None
+        if served.takes_doubles:
+            payload = predict_body.parse_one_list_of_doubles(body)
+            if payload is not None:
+                return self._predict_one(served, served.default_target, payload, arrived_s, respond)
         try:
             payloads, is_batch, version = predict_body.parse_predict(body, served.application.input_type)
             target = self._predictor.find_target(served, version)
@@ -52,16 +56,21 @@ class PredictEndpoint:
             served.metrics.num_bad_requests += 1
             respond(HTTPStatus.BAD_REQUEST, rest.format_error("Query processing error", str(exc)))
             return None
-        predict = self._predictor.predict
         if not is_batch:
-            return predict(
-                served, target, payloads[0], arrived_s=arrived_s,
-                on_answered=lambda query: respond(200, self.format(served, query)),
-            ).cancel  # fmt: skip
+            return self._predict_one(served, target, payloads[0], arrived_s, respond)
+        predict = self._predictor.predict
         reply = _BatchReply(self, served, len(payloads), respond)
         queries = [predict(served, target, payload, arrived_s=arrived_s, on_answered=reply.add) for payload in payloads]
         reply.start(queries)
         return partial(_cancel, queries)
+
+    def _predict_one(
+        self, served: ServedApplication, target: Target, payload: bytes, arrived_s: float, respond: Respond
+    ) -> Cancel:
+        def on_answered(query: Query) -> None:
+            respond(200, self.format(served, query))
+
+        return self._predictor.predict(served, target, payload, arrived_s=arrived_s, on_answered=on_answered).cancel
 
     def format(self, served: ServedApplication, query: Query) -> bytes:
         """Return the JSON of an answered query, and count it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 
 from clipper_nb.protocol.names import ModelId
@@ -25,13 +24,10 @@ class PredictionCache:
         self._limit_bytes = size_bytes
         self._outputs: OrderedDict[bytes, str] = OrderedDict()
         self._in_flight: dict[bytes, Computation] = {}
+        self.is_on = size_bytes > 0
+        """Whether anything is kept."""
         self.size_bytes = 0
         self.evictions = 0
-
-    @property
-    def is_on(self) -> bool:
-        """Whether anything is kept."""
-        return self._limit_bytes > 0
 
     def __len__(self) -> int:
         return len(self._outputs)
@@ -55,7 +51,7 @@ class PredictionCache:
 
     def forget_version(self, model_id: ModelId) -> None:
         """Drop everything of a version."""
-        prefix = cache_key(model_id, b"")
+        prefix = key_prefix(model_id)
         for key in [key for key in self._outputs if key.startswith(prefix)]:
             self._drop(key)
         for key in [key for key in self._in_flight if key.startswith(prefix)]:
@@ -73,7 +69,7 @@ class PredictionCache:
         if size_bytes > self._limit_bytes:
             return
         while self.size_bytes + size_bytes > self._limit_bytes:
-            self._drop(next(iter(self._outputs)))
+            self.size_bytes -= _entry_size_bytes(*self._outputs.popitem(last=False))
             self.evictions += 1
         self._outputs[key] = output
         self.size_bytes += size_bytes
@@ -88,11 +84,11 @@ def cache_key(model_id: ModelId, payload: bytes) -> bytes:
     One object of bytes, unlike a tuple, is none of the garbage collector's business, which would look at every entry
     again and again.
     """
-    return _key_prefix(model_id) + payload
+    return key_prefix(model_id) + payload
 
 
-@functools.lru_cache(maxsize=1024)
-def _key_prefix(model_id: ModelId) -> bytes:
+def key_prefix(model_id: ModelId) -> bytes:
+    """Return what the keys of a version begin with."""
     return f"{model_id}\0".encode()
 
 

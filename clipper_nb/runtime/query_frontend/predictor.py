@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Union
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.batching import query as reasons
@@ -15,11 +16,21 @@ from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
-from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key
+from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, key_prefix
 
 OnAnswered = Callable[[Query], None]
 
-Target = Union[ModelId, tuple[str, str]]
+
+class ServedVersion:
+    """A model version as this frontend serves it."""
+
+    def __init__(self, model_id: ModelId, metrics: ModelMetrics) -> None:
+        self.model_id = model_id
+        self.metrics = metrics
+        self.key_prefix = key_prefix(model_id)
+
+
+Target = Union[ServedVersion, tuple[str, str]]
 """The version that answers a query, or the reason and the explanation why there is none."""
 
 _REPLY_MARGIN_S = 0.0015
@@ -34,6 +45,7 @@ class ServedApplication:
     ) -> None:
         self.application = application
         self.metrics = metrics
+        self.takes_doubles = application.input_type is InputType.DOUBLES
         self.slo_s = application.slo_micros / 1e6
         # The reply has to leave by the SLO, so the decision is made a little before.
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
@@ -74,7 +86,8 @@ class Predictor:
         self._metrics = metrics
         self._configuration = Configuration()
         self._applications: dict[str, ServedApplication] = {}
-        self._model_metrics: dict[ModelId, ModelMetrics] = {}
+        self.find_application = self._applications.get
+        self._versions: dict[ModelId, ServedVersion] = {}
         self._next_query_id = 0
 
     # --- configuration
@@ -89,30 +102,30 @@ class Predictor:
         for name, application in configuration.applications.items():
             if name not in self._applications:
                 self._applications[name] = self._serve(application)
-            self._applications[name].default_target = self._current_version(name)
         for model_id, version in before.versions.items():
             if configuration.versions.get(model_id) != version:
                 self._cache.forget_version(model_id)
                 self.forget_model(model_id)
         for model_id in configuration.versions:
-            self.model_metrics(model_id)
+            self._version(model_id)
+        for name, served in self._applications.items():
+            served.default_target = self._current_version(name)
         self._pool.apply(configuration)
 
     def model_metrics(self, model_id: ModelId) -> ModelMetrics:
         """Return the series of a model version."""
-        metrics = self._model_metrics.get(model_id)
-        if metrics is None:
-            metrics = self._model_metrics[model_id] = self._metrics.model(model_id)
-        return metrics
+        return self._version(model_id).metrics
+
+    def _version(self, model_id: ModelId) -> ServedVersion:
+        version = self._versions.get(model_id)
+        if version is None:
+            version = self._versions[model_id] = ServedVersion(model_id, self._metrics.model(model_id))
+        return version
 
     def forget_model(self, model_id: ModelId) -> None:
         """Remove the series of a model version."""
-        if self._model_metrics.pop(model_id, None) is not None:
+        if self._versions.pop(model_id, None) is not None:
             self._metrics.forget_model(model_id)
-
-    def find_application(self, name: str) -> ServedApplication | None:
-        """Return the application with that name."""
-        return self._applications.get(name)
 
     def unready_applications(self) -> dict[str, str]:
         """Return the linked applications that no replica can answer for, with the reason."""
@@ -140,7 +153,7 @@ class Predictor:
             return served.default_target
         if ModelId(model_name, version) not in self._configuration.versions:
             raise UnknownVersionError(version, model_name)
-        return ModelId(model_name, version)
+        return self._version(ModelId(model_name, version))
 
     def predict(
         self, served: ServedApplication, target: Target, payload: bytes, *, arrived_s: float, on_answered: OnAnswered
@@ -148,7 +161,7 @@ class Predictor:
         """Answer one query by calling *on_answered* once, now or later, never after its SLO."""
         query = Query(self._next_query_id, arrived_s, arrived_s + served.wait_s, on_answered)
         self._next_query_id += 1
-        if isinstance(target, ModelId):
+        if isinstance(target, ServedVersion):
             self._ask(served, target, payload, query)
         else:
             query.answer_default(*target)
@@ -165,48 +178,39 @@ class Predictor:
             return reasons.NO_READY_REPLICA, (
                 f"No connected models found for query: model '{model_name}' has no current version."
             )
-        return ModelId(model_name, version)
+        return self._version(ModelId(model_name, version))
 
-    def _ask(self, served: ServedApplication, model_id: ModelId, payload: bytes, query: Query) -> None:
-        key = b""
-        if self._cache.is_on:
-            key = cache_key(model_id, payload)
-            if self._ask_cache(model_id, key, query, served.slo_s):
-                if not query.is_answered:
-                    served.timer.add(query)
-                return
+    def _ask(self, served: ServedApplication, version: ServedVersion, payload: bytes, query: Query) -> None:
+        cache = self._cache
+        model_id = version.model_id
         dispatcher = self._pool.find(model_id)
+        if cache.is_on:
+            metrics = version.metrics
+            key = version.key_prefix + payload
+            output = cache.find_output(key)
+            if output is not None:
+                metrics.num_cache_hits += 1
+                query.answer(output)
+                return
+            known = cache.find_in_flight(key)
+            # One that waits while there is no replica is left alone: the query is told so at once.
+            if known is not None and dispatcher is not None and (known.sent_s or dispatcher.num_replicas):
+                metrics.num_cache_hits += 1
+                known.join(query)
+                served.timer.add(query)
+                if query.deadline_s < known.deadline_s:
+                    dispatcher.hasten(known, deadline_s=query.deadline_s, slo_s=served.slo_s)
+                return
+            metrics.num_cache_misses += 1
         if dispatcher is None or dispatcher.num_replicas == 0:
             query.answer_default(reasons.NO_READY_REPLICA, _no_replica(model_id))
             return
-        computation = Computation(
-            model_id, payload, deadline_s=query.deadline_s, slo_s=served.slo_s, application=served.application.name
-        )
+        computation = Computation(model_id, payload, query.deadline_s, served.slo_s, served.application.name)
         computation.join(query)
-        self._cache.watch(key, computation)
+        if cache.is_on:
+            cache.watch(key, computation)
         served.timer.add(query)
         dispatcher.submit(computation)
-
-    def _ask_cache(self, model_id: ModelId, key: bytes, query: Query, slo_s: float) -> bool:
-        """Answer from the cache or join a computation under way; return whether either was there."""
-        metrics = self._model_metrics[model_id]
-        output = self._cache.find_output(key)
-        if output is not None:
-            metrics.num_cache_hits += 1
-            query.answer(output)
-            return True
-        computation = self._cache.find_in_flight(key)
-        if computation is not None:
-            dispatcher = self._pool.find(model_id)
-            # One that waits while there is no replica is left alone: the query is told so at once.
-            if dispatcher is not None and (computation.sent_s or dispatcher.num_replicas):
-                metrics.num_cache_hits += 1
-                computation.join(query)
-                if query.deadline_s < computation.deadline_s:
-                    dispatcher.hasten(computation, deadline_s=query.deadline_s, slo_s=slo_s)
-                return True
-        metrics.num_cache_misses += 1
-        return False
 
     def _serve(self, application: Application) -> ServedApplication:
         slo_text = f"{application.slo_micros / 1000:g} ms"

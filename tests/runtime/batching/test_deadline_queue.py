@@ -146,3 +146,17 @@ def test_everything_wanted_comes_out_once_in_order(entries, sizes):
     # Python's sort is stable: the older of two stays first.
     wanted = [computation for computation in computations if computation.is_wanted]
     assert taken == sorted(wanted, key=lambda computation: computation.deadline_s)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc")), max_size=20), st.integers(1, 6))
+def test_applications_share_the_queue_by_deadline(entries, size):
+    queue = DeadlineQueue()
+    for deadline_s, application in entries:
+        computation = make_computation(deadline_s=float(deadline_s))
+        computation.application = application
+        queue.put(computation)
+    taken = []
+    while len(queue):
+        taken += queue.take(size)[0]
+    assert [computation.deadline_s for computation in taken] == sorted(float(deadline_s) for deadline_s, _ in entries)

@@ -24,6 +24,10 @@ from clipper_nb.protocol.names import ModelId
 
 _POLL_INTERVAL_S = 0.03
 _HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there."
+_HINT_LIBRARY = (
+    "No Python package has it. Deploy with base_image=, an image that is made FROM the default one with RUN apt-get "
+    "update && apt-get install -y and the system's package that has it (libgomp1 for libgomp.so.1)."
+)
 _HINT_PARITY = (
     "Other packages there than here are the usual reason. A function whose answers change from call to call has no "
     "samples: leave sample_inputs out."
@@ -120,6 +124,11 @@ def _load_error(
         error = IncompatibleEnvironmentError(
             str(model_id), failure.conflicts, exit_status=container.exit_status, log_tail=log_tail,
             hint=_HINT_ENVIRONMENT,
+        )  # fmt: skip
+    elif failure.missing_library is not None:
+        error = ModelImportError(
+            str(model_id), f"needs '{failure.missing_library}', a library of the operating system",
+            exit_status=container.exit_status, log_tail=log_tail, hint=_HINT_LIBRARY,
         )  # fmt: skip
     elif failure.missing_module is not None:
         error = ModelImportError(

@@ -6,6 +6,7 @@ The log is the one thing that every container manager can read from a process th
 from __future__ import annotations
 
 import json
+import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,6 +16,8 @@ from clipper_nb.protocol.model_environment import Conflicts
 SAMPLE_MISMATCH = "SampleMismatch"
 """``exception_type`` of a model that answers its samples otherwise than the notebook."""
 
+_NO_LIBRARY = re.compile(r"([\w.+-]+\.so[.\d]*): cannot open shared object file")
+"""How the dynamic linker says it, in an ImportError or an OSError."""
 _MARK = "clipper_nb.load_failure "
 
 
@@ -44,6 +47,12 @@ class LoadFailure:
     """Name of the module that could not be imported, when that was the reason."""
     conflicts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """Versions of the notebook and of the replica, when that was the reason."""
+
+    @property
+    def missing_library(self) -> str | None:
+        """Name of the operating system's library that was not there, as ``libgomp.so.1``, if that was the reason."""
+        found = _NO_LIBRARY.search(self.message)
+        return found[1] if found else None
 
 
 def describe_load_failure(exc: BaseException) -> LoadFailure:

@@ -6,6 +6,7 @@ The old version serves on, and no container, process, image or file of the attem
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import signal
@@ -151,6 +152,10 @@ FAULTS = {
         _deploy_what_imports_a_missing_module, ModelImportError,
         "cannot import 'no_such_package'(.|\n)*pkgs_to_install", "ModuleNotFoundError", attributes={"exit_status": 3},
     ),
+    "missing library of the operating system": Fault(
+        _deploying(OnLoad(lambda: ctypes.CDLL("libnowhere.so.3"))), ModelImportError,
+        "needs 'libnowhere.so.3', a library of the operating system(.|\n)*base_image=", "cannot open shared object",
+    ),
     "error while loading": Fault(
         _deploying(OnLoad(load_raises)), ModelLoadError, "RuntimeError: the weights are corrupt", "in load_raises",
         "reading the weights",
@@ -193,6 +198,10 @@ FAULTS = {
     ),
     "other answers than in the notebook": Fault(
         _deploying(_otherwise_in_a_replica(), sample_inputs=[[1.0]]), ParityError, r"1\.0(.|\n)*2\.0"
+    ),
+    "raises on the samples, in the replica": Fault(
+        _deploying(_wrong_in_a_replica(lambda inputs: [1 // 0]), sample_inputs=[[1.0]]), ParityError,
+        "where it raised nothing: ZeroDivisionError: integer", "integer division(.|\n)*SampleMismatch",
     ),
     "image missing": Fault(
         lambda conn: conn.deploy_model("m", 2, "doubles", "nowhere:1"), ImageNotFoundError, "no image 'nowhere:1'",

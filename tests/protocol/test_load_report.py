@@ -43,6 +43,18 @@ def test_missing_module_is_named(exc, module):
     assert describe_load_failure(raised(exc)).missing_module == module
 
 
+@pytest.mark.parametrize(
+    ("exc", "library"),
+    [
+        (OSError("libgomp.so.1: cannot open shared object file: No such file or directory"), "libgomp.so.1"),
+        (ImportError("libstdc++.so.6: cannot open shared object file: No such", name="x"), "libstdc++.so.6"),
+        (OSError("weights.so: No such file or directory"), None),
+    ],
+)
+def test_missing_library_of_the_system_is_named(exc, library):
+    assert describe_load_failure(raised(exc)).missing_library == library
+
+
 def test_end_of_the_process_is_described_too():
     assert describe_load_failure(raised(SystemExit(3))).exception_type == "SystemExit"
 

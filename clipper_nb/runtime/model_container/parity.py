@@ -31,7 +31,12 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
     samples = parse_samples(path.read_text())
     body = format_request(list(samples.inputs), is_batch=True, version=None)
     inputs = decode_inputs(input_type, parse_predict(body, input_type).payloads)
-    predicted = model.predict(inputs)
+    try:
+        predicted = model.predict(inputs)
+    except ImportError:  # told as what is missing
+        raise
+    except Exception as exc:
+        raise SampleMismatch(f"where it raised nothing: {type(exc).__name__}: {exc}") from exc
     try:
         outputs = [output.decode() for output in encode_outputs(predicted, num_inputs=len(inputs))]
     except PredictionError as exc:

@@ -298,7 +298,10 @@ class ClipperConnection:
         return applications if verbose else [application["name"] for application in applications]
 
     def get_app_info(self, name: str) -> dict[str, Any] | None:
-        """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown."""
+        """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown.
+
+        With ``example``, ``{"input", "output"}``, when the version that answers was deployed with ``sample_inputs``.
+        """
         return self._connected("get_app_info()").get_application(name)
 
     def get_linked_models(self, app_name: str) -> list[str]:

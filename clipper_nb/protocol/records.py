@@ -84,6 +84,12 @@ class Configuration:
         found = [version for version in self.versions.values() if version.name == model_name]
         return [version.version for version in sorted(found, key=lambda version: version.registered_at)]
 
+    def current_version_of(self, application_name: str) -> ModelVersion | None:
+        """Return the version that answers for an application, or ``None``."""
+        model_name = self.links.get(application_name)
+        version = self.current_versions.get(model_name) if model_name else None
+        return self.versions.get(ModelId(model_name, version)) if model_name and version else None
+
     def model_names(self) -> list[str]:
         """Return the names of all models that have a version."""
         return sorted({model_id.name for model_id in self.versions})

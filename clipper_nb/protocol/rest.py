@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Example, Provenance
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
@@ -131,15 +131,18 @@ def format_error(error: str, cause: str) -> bytes:
     return msgspec.json.encode({"error": error, "cause": cause})
 
 
-def describe_application(application: Application, linked_model: str | None) -> dict[str, Any]:
-    """Return an application as the REST interface shows it."""
-    return {
+def describe_application(
+    application: Application, linked_model: str | None, example: Example | None = None
+) -> dict[str, Any]:
+    """Return an application as the REST interface shows it, with an *example* of the version that answers for it."""
+    described = {
         "name": application.name,
         "input_type": str(application.input_type),
         "default_output": application.default_output,
         "latency_slo_micros": application.slo_micros,
         "linked_models": [] if linked_model is None else [linked_model],
     }
+    return described if example is None else {**described, "example": asdict(example)}
 
 
 def describe_model_version(version: ModelVersion, *, is_current: bool) -> dict[str, Any]:

@@ -69,6 +69,10 @@ def test_what_it_was_made_in_and_an_example_are_kept_with_the_version(shared: Cl
     assert known["environment"]["Python"] == platform.python_version()
     assert known["environment"]["numpy"] == np.__version__
     assert (known["num_samples"], known["example"]) == (2, {"input": [1.0, 1.0], "output": 3.0})
+    application = shared.get_app_info("weighed")
+    assert application is not None
+    assert application["example"] == known["example"]
+    assert shared.predict("weighed", application["example"]["input"]).output == application["example"]["output"]
     # The image says so too, to a deploy that has nothing else.
     image = known["container_name"]
     shared.deploy_model("weighed", 2, "doubles", image)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.provenance import Example
 from clipper_nb.protocol.records import Replica
 from tests.support.records import make_application, make_version
 
@@ -146,6 +147,11 @@ def test_application_is_described_in_clippers_words():
         "linked_models": [],
     }
     assert rest.describe_application(application, "digits-net")["linked_models"] == ["digits-net"]
+
+
+def test_application_has_the_example_of_the_version_that_answers():
+    described = rest.describe_application(make_application(), "digits-net", Example("a", {"digit": 3}))
+    assert described["example"] == {"input": "a", "output": {"digit": 3}}
 
 
 def test_model_version_is_described_in_clippers_words():

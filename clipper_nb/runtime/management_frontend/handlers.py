@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter
 from clipper_nb.errors import ModelNotFoundError
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Configuration
+from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.http import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, exposition_of
 from clipper_nb.runtime.management_frontend.service import ManagementService
 
@@ -122,10 +122,7 @@ async def _get_all_applications(service: ManagementService, request: rest.Listin
     applications = [configuration.applications[name] for name in sorted(configuration.applications)]
     if not request.verbose:
         return [application.name for application in applications]
-    return [
-        rest.describe_application(application, configuration.links.get(application.name))
-        for application in applications
-    ]
+    return [_describe_application(configuration, application) for application in applications]
 
 
 async def _get_application(service: ManagementService, request: rest.ApplicationName) -> dict[str, Any]:
@@ -133,7 +130,13 @@ async def _get_application(service: ManagementService, request: rest.Application
     application = configuration.applications.get(request.name)
     if application is None:
         return {}
-    return rest.describe_application(application, configuration.links.get(application.name))
+    return _describe_application(configuration, application)
+
+
+def _describe_application(configuration: Configuration, application: Application) -> dict[str, Any]:
+    answering = configuration.current_version_of(application.name)
+    example = answering.provenance.example if answering else None
+    return rest.describe_application(application, configuration.links.get(application.name), example)
 
 
 async def _get_linked_models(service: ManagementService, request: rest.LinkedModelsOf) -> list[str]:

@@ -17,7 +17,7 @@ from clipper_nb.deployers.spark_model_files import (
     save_spark_model,
 )
 from clipper_nb.protocol.input_types import parse_input_type
-from clipper_nb.protocol.resource_limits import NO_LIMITS
+from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, NO_LIMITS
 from clipper_nb.spark_function import SparkFunction
 from clipper_nb.spark_vectors import predict_vector
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["create_endpoint", "deploy_pyspark_model", "predict_vector"]
 
 _DEFAULT_DRIVER_MEMORY_BYTES = 1024**3
-_DRIVER_SHARE = 0.6
-"""Of a replica's memory; Python, Java's own needs and Arrow's buffers have the rest."""
 
 
 def deploy_pyspark_model(
@@ -210,4 +208,4 @@ batch_size, pkgs_to_install, timeout_s, limits, sample_inputs
 
 def _driver_memory_bytes(limits: ResourceLimits | None) -> int:
     memory_bytes = (limits or NO_LIMITS).memory_bytes
-    return _DEFAULT_DRIVER_MEMORY_BYTES if memory_bytes is None else int(_DRIVER_SHARE * memory_bytes)
+    return _DEFAULT_DRIVER_MEMORY_BYTES if memory_bytes is None else int(JAVA_HEAP_SHARE * memory_bytes)

@@ -11,6 +11,9 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\Z", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
 _SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker's
 
+JAVA_HEAP_SHARE = 0.6
+"""Of the memory of a replica with Spark; Python, Java's own needs and Arrow's buffers have the rest."""
+
 
 @dataclass(frozen=True)
 class ResourceLimits:

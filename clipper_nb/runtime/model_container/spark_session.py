@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.protocol.environment import CLUSTER_FOLDER, JVM_ENDED_EXIT_STATUS
+from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -43,8 +44,6 @@ _SETTINGS = {
     "spark.driver.bindAddress": _LOOPBACK,
 }
 _CONTAINER_MEMORY_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-HEAP_SHARE = 0.6
-"""Of a container's memory; Python, Java's own needs and Arrow's buffers have the rest."""
 _JVM_OPTIONS = (
     "-XX:+UseSerialGC",  # a collector with threads of its own would take turns with the one core that computes
     "-XX:+ExitOnOutOfMemoryError",  # what is left after one is not to be trusted; a new replica is
@@ -89,7 +88,7 @@ def start_session(
 def _heap_bytes(wanted_bytes: int) -> int:
     for file in _CONTAINER_MEMORY_FILES:
         with contextlib.suppress(OSError, ValueError):  # not in this version of control groups, or "max"
-            return min(wanted_bytes, int(HEAP_SHARE * int(file.read_text())))
+            return min(wanted_bytes, int(JAVA_HEAP_SHARE * int(file.read_text())))
     return wanted_bytes
 
 

@@ -66,8 +66,8 @@ def test_an_input_that_ends_replicas_is_given_up_after_two(conn: ClipperConnecti
     reply = query(conn, "app", {"input": [-1.0]})[1]
     assert reply["default_reason"] == "model_error"
     assert "Two replicas of app:1 were lost" in reply["default_explanation"]
-    eventually(lambda: len(conn.get_all_model_replicas()) == 1, within_s=10, what="the replica is back")
-    assert query(conn, "app", {"input": [1.0]})[1]["output"] == 1.0
+    # Not until a replica is listed: for some milliseconds the one that was lost still is.
+    eventually(lambda: query(conn, "app", {"input": [1.0]})[1]["output"] == 1.0, within_s=10, what="it answers again")
 
 
 def test_a_killed_query_frontend_is_back_with_its_configuration(conn: ClipperConnection, kind: str) -> None:

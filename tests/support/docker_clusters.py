@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from clipper_nb import ClipperConnection, DockerContainerManager
@@ -28,3 +29,12 @@ def container_of(conn: ClipperConnection, role: str) -> Any:
 def network_of(conn: ClipperConnection, purpose: str) -> Any:
     """Return one of the cluster's networks: ``private`` or ``models``."""
     return docker_client(conn).networks.get(f"{conn.cm.cluster_name}-{purpose}")
+
+
+def gateway_of(network: Any) -> str:
+    """Return the address of the engine's host in a network.
+
+    An engine that was started for the first time does not tell that of its own bridge, which is the first address.
+    """
+    settings = network.attrs["IPAM"]["Config"][0]
+    return str(settings.get("Gateway") or next(ipaddress.ip_network(settings["Subnet"]).hosts()))

@@ -24,7 +24,7 @@ from tests.support.clusters import (
     removed_afterwards,
     running_cluster,
 )
-from tests.support.docker_clusters import container_of, containers_of
+from tests.support.docker_clusters import container_of, containers_of, gateway_of
 
 pytestmark = pytest.mark.docker
 
@@ -41,7 +41,7 @@ def client() -> Iterator[Any]:
 @pytest.fixture(scope="module")
 def gateway(client: Any) -> str:
     """The address of the engine's host that every container reaches."""
-    return str(client.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"])
+    return gateway_of(client.networks.get("bridge"))
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import pytest
 from clipper_nb import ClipperConnection, ReplicaMemoryError, ResourceLimits
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import eventually, http_request, query, running_cluster
-from tests.support.docker_clusters import container_of, containers_of, docker_client, network_of
+from tests.support.docker_clusters import container_of, containers_of, docker_client, gateway_of, network_of
 from tests.support.load import Load
 
 pytestmark = pytest.mark.docker
@@ -263,13 +263,13 @@ def test_model_code_reaches_the_query_frontend_and_neither_redis_nor_the_managem
 def test_model_code_does_not_reach_what_is_published_through_any_gateway(cluster: ClipperConnection) -> None:
     networks = [network_of(cluster, "private"), network_of(cluster, "models")]
     networks.append(docker_client(cluster).networks.get("bridge"))
-    hosts = [network.attrs["IPAM"]["Config"][0]["Gateway"] for network in networks]
+    hosts = [gateway_of(network) for network in networks]
     hosts += ["127.0.0.1", "host.docker.internal"]
     manager = cluster.cm
     ports = [6379, 1338, manager.clipper_management_port, manager.clipper_query_port, manager.clipper_rpc_port]
     with socket.create_server(("0.0.0.0", 0)) as server:  # what is open to all is reached, so the probe is no cheat
         open_port = server.getsockname()[1]
-        gateway = network_of(cluster, "models").attrs["IPAM"]["Config"][0]["Gateway"]
+        gateway = gateway_of(network_of(cluster, "models"))
         addresses = [(gateway, open_port), *((host, port) for host in hosts for port in ports)]
         assert _reached_from_model(cluster, addresses) == [(gateway, open_port)]
 

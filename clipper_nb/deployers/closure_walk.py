@@ -53,6 +53,8 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def reducer_override(self, obj: Any) -> Any:
         """Note *obj*, and let cloudpickle go on with it, or leave it out."""
+        if obj is object:  # as what stands for whatever is left out
+            return NotImplemented
         self.last = obj
         cause = self._cause(obj)
         if cause is not None:
@@ -84,23 +86,35 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
 def pickle_noting(obj: Any) -> tuple[bytes, NotingPickler]:
     """Return an object pickled, empty when it cannot be, and the pickler with what it noted.
 
-    Where something raises, all is pickled anew without it, so that whatever else cannot travel is noted too.
+    Where something raises, all is pickled anew without it, so that whatever else cannot travel is noted too; and just
+    anew where another thread of the notebook changed something meanwhile.
     """
     left_out: dict[int, tuple[Any, str]] = {}
+    tries_left = _MAX_TRIES
     while True:
+        tries_left -= 1
         file = io.BytesIO()
         pickler = NotingPickler(file, left_out)
         try:
             pickler.dump(obj)
         except Exception as exc:  # whatever the objects' own __reduce__ raise
-            cause = str(exc) if isinstance(exc, pickle.PicklingError) else f"{type(exc).__name__}: {exc}"
+            culprit = pickler.last
+            was_changed = isinstance(exc, RuntimeError) and "during iteration" in str(exc)
+            can_be_left_out = culprit is not obj and id(culprit) not in left_out
             is_too_deep = isinstance(exc.__cause__ or exc, RecursionError)
-            if is_too_deep or len(left_out) == _MAX_TRIES or pickler.last is obj:
-                pickler.refused.append((obj, cause))
+            if tries_left == 0 or is_too_deep or not (was_changed or can_be_left_out):
+                pickler.refused.append((obj, _format_cause(exc, was_changed)))
                 return b"", pickler
-            left_out[id(pickler.last)] = pickler.last, cause
+            if not was_changed:
+                left_out[id(culprit)] = culprit, _format_cause(exc, was_changed)
         else:
             return b"" if pickler.refused else file.getvalue(), pickler
+
+
+def _format_cause(exc: Exception, was_changed: bool) -> str:
+    if was_changed:
+        return f"another thread changes it while it is pickled ({exc}); let that thread end, or use a copy"
+    return str(exc) if isinstance(exc, pickle.PicklingError) else f"{type(exc).__name__}: {exc}"
 
 
 def _is_standard_stream(obj: Any) -> bool:

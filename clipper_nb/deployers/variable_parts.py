@@ -16,7 +16,7 @@ _MAX_KEY_LENGTH = 40
 
 def find_parts(value: Any, wanted: set[int]) -> Iterator[tuple[str, Any]]:
     """Give those parts of a variable, the nearest first, whose ids are *wanted*, with what leads to them."""
-    waiting = deque([("", value)])
+    waiting = deque([("", value)] if wanted else [])
     seen: dict[int, Any] = {}  # an id is of use only while its object lives
     while waiting and len(seen) < _MAX_PARTS:
         path, part = waiting.popleft()
@@ -30,17 +30,19 @@ def find_parts(value: Any, wanted: set[int]) -> Iterator[tuple[str, Any]]:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Give items and attributes; of functions only attributes, since their variables are variables of their own."""
+    """Give items and attributes; of functions only attributes, since their variables are variables of their own.
+
+    What has items is copied first: the notebook's threads go on, and may add to it meanwhile.
+    """
     if isinstance(value, (str, bytes, int, float, ModuleType)):
         return
     if isinstance(value, dict):
-        yield from ((f"[{_format_key(key)}]", item) for key, item in value.items())
+        yield from ((f"[{_format_key(key)}]", item) for key, item in list(value.items()))
     elif isinstance(value, (list, tuple, deque)):
         names = getattr(value, "_fields", ())
-        labels = (f".{names[position]}" if names else f"[{position}]" for position in range(len(value)))
-        yield from zip(labels, value, strict=True)
+        yield from ((f".{names[i]}" if names else f"[{i}]", item) for i, item in enumerate(list(value)))
     elif isinstance(value, (set, frozenset)):
-        yield from ((" (an element)", item) for item in value)
+        yield from ((" (an element)", item) for item in list(value))
     elif isinstance(value, functools.partial):
         yield from ((".args", value.args), (".keywords", value.keywords), (".func", value.func))
     elif isinstance(value, MethodType):
@@ -56,12 +58,13 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
             yield f".{name}", part
     cls = type(value)
     for base in value.__mro__[1:] if isinstance(value, type) else cls.__mro__:
-        if travels_by_name(base):
-            continue
-        for name, part in vars(base).items():
-            if type(part).__name__ == "member_descriptor":  # of __slots__
-                part = getattr(value, name, None)
-            yield f".{name}", part
+        belongs_to_value = not travels_by_name(base) and base.__module__ != "builtins"
+        for name, part in list(vars(base).items()):
+            if type(part).__name__ == "member_descriptor":
+                if "__slots__" in vars(base):  # not those of Python itself, as __globals__ of a function
+                    yield f".{name}", getattr(value, name, None)
+            elif belongs_to_value:
+                yield f".{name}", part
 
 
 def _dict_of(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -128,6 +128,46 @@ def test_an_open_file_is_refused_also_one_that_could_be_read_as_text(tmp_path: P
         assert (refused.name, refused.type) == ("words", "TextIOWrapper")
         with pytest.raises(SerializationError, match=r"Look at 'words' .*cannot take along an open file, .*words\.txt"):
             pickle_function(predict)
+
+
+class Growing:
+    """Adds to the dictionary that it is kept in as often as *times* while that is pickled, as another thread may."""
+
+    def __init__(self, kept_in: dict[Any, Any], times: int) -> None:
+        self.kept_in, self.times = kept_in, times
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.times > 0:
+            self.times -= 1
+            self.kept_in[len(self.kept_in)] = 0
+        return int, ()
+
+
+def test_what_grows_for_a_moment_travels_and_what_grows_for_long_is_refused() -> None:
+    log: dict[Any, Any] = {}
+    log.update(a=Growing(log, 2), b=threading.Lock)
+    predict = notebook("def predict(inputs):\n    return [log for _ in inputs]", log=log)
+    assert [found.name for found in closure_report(predict).captured] == ["log"]
+    log["a"].times = 1_000
+    with pytest.raises(SerializationError, match=r"Look at 'log' \(dict\).*: another thread changes it while it is"):
+        pickle_function(predict)
+
+
+class Steps:
+    """Cannot be read to its end, as the state of an object may; what raises is not what was met last."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, (), None, self._read()
+
+    def _read(self) -> Iterator[Any]:
+        yield threading.Lock
+        raise OSError("no more steps")
+
+
+def test_what_raises_after_its_last_part_ends_with_its_name() -> None:
+    predict = notebook("def predict(inputs):\n    return [steps for _ in inputs]", steps=Steps())
+    with pytest.raises(SerializationError, match=r"Look at 'steps' \(Steps\).*: OSError: no more steps"):
+        pickle_function(predict)
 
 
 class Model:

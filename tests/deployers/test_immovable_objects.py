@@ -18,7 +18,9 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
+from fractions import Fraction
+from types import FunctionType
+from typing import Any, ClassVar
 
 import pytest
 
@@ -95,3 +97,32 @@ def test_parts_that_hold_each_other_end() -> None:
     ring: list[Any] = []
     ring.append({"ring": ring})
     assert list(find_parts(ring, {0})) == []
+
+
+def test_parts_of_functions_are_not_the_variables_of_their_notebook() -> None:
+    lock = threading.Lock()
+    func = FunctionType((lambda: None).__code__, {"lock": lock})
+    assert list(find_parts(func, {id(lock)})) == []
+
+
+def test_parts_in_slots_are_found_also_of_installed_classes() -> None:
+    half = Fraction(1, 2)
+    lock = threading.Lock()
+    setattr(half, "_numerator", lock)  # noqa: B010  # no type allows it
+    assert list(find_parts(half, {id(lock)})) == [("._numerator", lock)]
+
+
+class Key(str):
+    """Adds to a dictionary when that is read, as another thread of the notebook may."""
+
+    kept_in: ClassVar[dict[Any, Any]] = {}
+
+    def __repr__(self) -> str:
+        self.kept_in[len(self.kept_in)] = 0
+        return "key"
+
+
+def test_what_grows_during_the_walk_is_walked_to_its_end() -> None:
+    lock = threading.Lock()
+    Key.kept_in.update({Key("a"): 1, Key("b"): lock})
+    assert list(find_parts(Key.kept_in, {id(lock)})) == [("[key]", lock)]

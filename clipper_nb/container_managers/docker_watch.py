@@ -65,20 +65,21 @@ class DockerWatch:
 
     def _follow(self) -> None:
         with translated("following its events"):
-            self._stream = self._engine.stream_client.events(
+            stream = self._stream = self._engine.stream_client.events(
                 decode=True,
                 filters={"event": "die", "label": f"{environment.LABEL_CLUSTER}={self._cluster}"},
             )
             try:
-                self._restart_what_ends()
+                self._restart_what_ends(stream)
             finally:
                 self._close_stream()
+                stream._response.close()  # it has the socket, which docker's own close() only shuts down
 
-    def _restart_what_ends(self) -> None:
+    def _restart_what_ends(self, stream: Any) -> None:
         if self._stopping.is_set():
             return
         self._restart_ended()  # what ended while nobody watched
-        for _ in self._stream:
+        for _ in stream:
             if self._stopping.wait(_SETTLE_S):
                 return
             if not self._restart_ended():
@@ -91,7 +92,7 @@ class DockerWatch:
         return self._containers.restart_ended()
 
     def _close_stream(self) -> None:
-        stream = self._stream
+        stream, self._stream = self._stream, None  # what keeps it keeps its socket open
         if stream is not None:
             with contextlib.suppress(Exception):  # it may end by itself in this moment
                 stream.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterator
 from types import ModuleType
 from typing import Any, cast
 
@@ -108,13 +108,14 @@ def split_tag(image: str) -> tuple[str, str]:
     return image, "latest"
 
 
-def follow_transfer(events: Iterable[dict[str, Any]], failure: str, progress: Progress) -> None:
+def follow_transfer(events: Generator[dict[str, Any], None, None], failure: str, progress: Progress) -> None:
     """Read the stream of a pull or push to its end; an error in it is an error, though the reply's status was 200."""
-    for event in events:
-        if "error" in event:
-            raise RegistryError(f"{failure}: {event['error']}")
-        if event.get("status"):
-            progress.detail(" ".join(filter(None, [event.get("id"), event["status"], event.get("progress")])))
+    with contextlib.closing(events):
+        for event in events:
+            if "error" in event:
+                raise RegistryError(f"{failure}: {event['error']}")
+            if event.get("status"):
+                progress.detail(" ".join(filter(None, [event.get("id"), event["status"], event.get("progress")])))
 
 
 @contextlib.contextmanager

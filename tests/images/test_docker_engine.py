@@ -42,6 +42,12 @@ def test_what_no_image_can_be_called_is_refused(name):
 
 
 def test_error_in_the_stream_of_a_transfer_is_an_error():
-    events = [{"status": "Preparing", "id": "abc"}, {"errorDetail": {}, "error": "no basic auth credentials"}]
+    def events():
+        yield {"status": "Preparing", "id": "abc"}
+        yield {"errorDetail": {}, "error": "no basic auth credentials"}
+        yield {"status": "of which nothing is read"}
+
+    stream = events()
     with pytest.raises(RegistryError, match="it cannot be pushed: no basic auth credentials"):
-        follow_transfer(events, "it cannot be pushed", QUIET)
+        follow_transfer(stream, "it cannot be pushed", QUIET)
+    assert list(stream) == []

@@ -16,9 +16,9 @@ from clipper_nb.deployers.spark_model_files import (
     result_settings,
     save_spark_model,
 )
+from clipper_nb.model_functions.spark_function import SparkFunction
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, NO_LIMITS
-from clipper_nb.spark_function import SparkFunction
 from clipper_nb.spark_vectors import predict_vector
 
 if TYPE_CHECKING:

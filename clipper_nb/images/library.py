@@ -14,10 +14,8 @@ from clipper_nb.errors import ImageBuildError
 from clipper_nb.images.context import folder_files
 
 _DISTRIBUTION = "clipper-nb"
-_SERVING_CODE = (
-    "__init__.py", "errors.py", "spark_errors.py", "spark_function.py", "spark_vectors.py", "version.py",
-)  # fmt: skip
-_SERVING_PACKAGES = ("protocol", "runtime")
+_SERVING_CODE = ("__init__.py", "errors.py", "spark_vectors.py", "version.py")
+_SERVING_PACKAGES = ("model_functions", "protocol", "runtime")
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 

@@ -19,8 +19,7 @@ from clipper_nb.images.context import digest_context
 def test_only_serving_code_travels():
     modules = {name.removeprefix("library/clipper_nb/").split("/")[0] for name in library.library_files()}
     assert modules == {
-        "__init__.py", "errors.py", "spark_errors.py", "spark_function.py", "spark_vectors.py", "version.py",
-        "protocol", "runtime",
+        "__init__.py", "errors.py", "spark_vectors.py", "version.py", "model_functions", "protocol", "runtime",
     }  # fmt: skip
 
 
@@ -28,7 +27,7 @@ def test_every_file_of_the_serving_processes_travels():
     package = Path(clipper_nb.__file__).parent
     expected = {
         "library/" + path.relative_to(package.parent).as_posix()
-        for folder in ("protocol", "runtime")
+        for folder in ("model_functions", "protocol", "runtime")
         for path in (package / folder).rglob("*.py")
     }
     assert expected <= set(library.library_files())

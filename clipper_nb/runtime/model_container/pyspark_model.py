@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from clipper_nb.model_functions.spark_errors import short_spark_errors
+from clipper_nb.model_functions.spark_function import SparkFunction
 from clipper_nb.runtime.model_container.python_model import PythonModel, load_function
 from clipper_nb.runtime.model_container.spark_session import start_session
-from clipper_nb.spark_errors import short_spark_errors
-from clipper_nb.spark_function import SparkFunction
 
 SPARK_MODEL_FOLDER = "pyspark_model_data"
 

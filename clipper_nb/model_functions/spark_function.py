@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clipper_nb.spark_errors import short_spark_errors
+from clipper_nb.model_functions.spark_errors import short_spark_errors
 
 
 class SparkFunction:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from clipper_nb.errors import InvalidInputError
+from clipper_nb.model_functions.data_frame_rows import Instant, read_rows
 from clipper_nb.protocol.columns import Column
-from clipper_nb.runtime.model_container.data_frame_rows import Instant, read_rows
 
 
 def _read(kind: Any, *values: Any, levels: tuple[str, ...] = ()) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.spark_errors import SparkError, as_spark_error, short_spark_errors
+from clipper_nb.model_functions.spark_errors import SparkError, as_spark_error, short_spark_errors
 
 
 class Java:

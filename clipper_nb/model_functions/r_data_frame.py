@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from clipper_nb.errors import InvalidInputError, InvalidRequestError
+from clipper_nb.model_functions.data_frame_rows import read_rows
 from clipper_nb.protocol.columns import Column
-from clipper_nb.runtime.model_container.data_frame_rows import read_rows
 
 _MAKE_COLUMN = """
 function(values, is_local, type, levels, is_ordered, zone) {

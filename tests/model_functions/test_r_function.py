@@ -15,17 +15,16 @@ import json, sys
 import numpy as np
 import rpy2.rinterface as rinterface
 from clipper_nb.errors import InvalidInputError
+from clipper_nb.model_functions.r_function import RError, RFunction
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.runtime.model_container.r_model import RError, RModel
 
 rinterface.initr()
-serialize = rinterface.evalr("function(f) serialize(list(fn = f, globals = list()), NULL)")
 code, inputs, dtype, columns = json.load(sys.stdin)
-model = RModel(bytes(serialize(rinterface.evalr(code))), [Column(**column) for column in columns])
+function = RFunction(rinterface.evalr(code), [Column(**column) for column in columns])
 values = inputs if dtype == "str" else [np.array(value, dtype=dtype) for value in inputs]
 try:
-    outputs = [output.decode() for output in encode_outputs(model.predict(values), num_inputs=len(values))]
+    outputs = [output.decode() for output in encode_outputs(function(values), num_inputs=len(values))]
 except (RError, InvalidInputError) as exc:
     outputs = f"{type(exc).__name__}: {exc}"
 sys.__stdout__.write("\\n" + json.dumps(outputs))

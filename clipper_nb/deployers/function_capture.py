@@ -24,6 +24,28 @@ class CapturedFunction:
     """Where the notebook's R finds packages."""
 
 
+def find_function(func: Any) -> Any:
+    """Return *func*, an R function or the name of a global one, as the function.
+
+    Raises
+    ------
+    DeploymentError
+        There is no rpy2 or no R here.
+    InvalidRequestError
+        It is neither.
+    """
+    rinterface = start_r()
+    with undisturbed_r():
+        if isinstance(func, str) and func in rinterface.globalenv:
+            func = rinterface.globalenv.find(func)
+    if not isinstance(func, rinterface.SexpClosure):
+        raise InvalidRequestError(
+            f"func must be an R function, held through rpy2, or the name of one in R's global environment; "
+            f"{func!r} is neither."
+        )
+    return func
+
+
 def capture_function(func: Any, packages: Sequence[str] = ()) -> CapturedFunction:
     """Return *func*, an R function or the name of a global one, with all that it uses.
 
@@ -36,18 +58,12 @@ def capture_function(func: Any, packages: Sequence[str] = ()) -> CapturedFunctio
     SerializationError
         Something that it uses cannot leave this process.
     """
+    fn = find_function(func)
     rinterface = start_r()
     with undisturbed_r():
-        if isinstance(func, str):
-            func = rinterface.globalenv.find(func) if func in rinterface.globalenv else func
-        if not isinstance(func, rinterface.SexpClosure):
-            raise InvalidRequestError(
-                f"func must be an R function, held through rpy2, or the name of one in R's global environment; "
-                f"{func!r} is neither."
-            )
         try:
             capture = rinterface.evalr(r_source("capture.R"))
-            found = capture(func, rinterface.StrSexpVector(list(packages)))
+            found = capture(fn, rinterface.StrSexpVector(list(packages)))
         except rinterface.embedded.RRuntimeError as exc:
             raise SerializationError(f"The R function cannot be read or serialised: {str(exc).strip()}") from exc
         parts = dict(zip(found.names, found, strict=True))

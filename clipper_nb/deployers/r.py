@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
-from clipper_nb.deployers.function_capture import CapturedFunction, capture_function
+from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function
+from clipper_nb.deployers.r_session import undisturbed_r
 from clipper_nb.deployers.sample_columns import sample_columns
+from clipper_nb.deployers.sample_outputs import answer_samples, write_samples
+from clipper_nb.model_functions.r_function import RFunction
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.samples import Samples
 
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
@@ -36,6 +40,7 @@ def deploy_r_model(
     sample_input: Any = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    sample_inputs: Sequence[Any] | None = None,
 ) -> None:
     """Deploy an R function as a version of a model, and make that version current.
 
@@ -76,12 +81,15 @@ def deploy_r_model(
         sample's: integer, double, logical, character, factor with its levels, Date (``"2024-02-29"``), POSIXct
         (``"2024-02-29T12:00:00Z"``; without an offset in the sample's time zone). ``null`` is NA. Names besides the
         sample's are left out. A missing column, an unknown level or a value of another type is an error answer for the
-        batch. The sample is a data frame of R, held through rpy2, the name of a global one, or one of pandas; it may
-        have no rows.
+        batch. The sample is a data frame of R, held through rpy2, the name of one that R finds, or one of pandas; it
+        may have no rows.
     timeout_s : float
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
+    sample_inputs : list, optional
+        Inputs that the function is asked here, and each replica before it serves; rows as JSON text where it takes a
+        data frame. A replica that answers otherwise is refused; numbers may differ by a millionth.
 
     Raises
     ------
@@ -91,6 +99,10 @@ def deploy_r_model(
         There is no R or no rpy2 here.
     InvalidRequestError
         *func* is no R function, *sample_input* no data frame, or a column of it has no form in JSON.
+    PredictionError
+        It stops on the samples already here.
+    ParityError
+        A replica answers the samples otherwise; the sentence says where.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
         A replica could not load it. Nothing is left of the deploy and the old version serves on.
     ExistsError
@@ -108,10 +120,15 @@ def deploy_r_model(
     """
     clipper_conn.check_new_model_version(name, version, input_type)
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
-    captured = capture_function(func, pkgs_to_install or ())
+    fn = find_function(func)
+    captured = capture_function(fn, pkgs_to_install or ())
+    samples = None
+    if sample_inputs is not None:
+        with undisturbed_r():
+            samples = answer_samples(RFunction(fn, columns), input_type, sample_inputs)
     deploy_captured_function(
         clipper_conn, name, version, input_type, captured, columns, base_image, labels, registry, num_replicas,
-        batch_size, timeout_s=timeout_s, limits=limits,
+        batch_size, timeout_s=timeout_s, limits=limits, samples=samples,
     )  # fmt: skip
 
 
@@ -130,6 +147,7 @@ def deploy_captured_function(
     *,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    samples: Samples | None = None,
 ) -> None:
     """Deploy an R function that was captured before, in this process or in another R; rpy2 is not needed for it.
 
@@ -140,6 +158,8 @@ def deploy_captured_function(
     captured : CapturedFunction
     columns : list of Column
         Those of the data frame that the function takes; none when it takes a list.
+    samples : Samples, optional
+        What it answers where it was captured.
     """
     facts = {
         "r_version": captured.r_version,
@@ -151,6 +171,8 @@ def deploy_captured_function(
     }
     with bundle(kind="r", input_type=str(parse_input_type(input_type)), **facts) as folder:
         (folder / "func.rds").write_bytes(captured.serialized)
+        if samples is not None:
+            write_samples(samples, folder)
         clipper_conn.build_and_deploy_model(
             name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
             timeout_s=timeout_s, limits=limits,
@@ -175,6 +197,7 @@ def create_endpoint(
     sample_input: Any = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    sample_inputs: Sequence[Any] | None = None,
 ) -> None:
     """Register an application, deploy a function as a model of the same name, and link the two.
 
@@ -183,7 +206,7 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, sample_input, timeout_s, limits
+pkgs_to_install, sample_input, timeout_s, limits, sample_inputs
         As for :func:`deploy_r_model`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -208,4 +231,5 @@ pkgs_to_install, sample_input, timeout_s, limits
         deploy_r_model(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
             pkgs_to_install, sample_input=sample_input, timeout_s=timeout_s, limits=limits,
+            sample_inputs=sample_inputs,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,12 +55,13 @@ def columns_from_parts(parts: Mapping[str, Sequence[Any]]) -> list[Column]:
 def _r_columns(sample: Any) -> list[Column]:
     rinterface = start_r()
     with undisturbed_r():
-        if isinstance(sample, str) and sample in rinterface.globalenv:
-            sample = rinterface.globalenv.find(sample)
+        if isinstance(sample, str):
+            with contextlib.suppress(KeyError, ValueError):  # there is none, or the name is empty
+                sample = rinterface.globalenv.find(sample)  # also in the packages that are attached
         if not isinstance(sample, rinterface.ListSexpVector) or "data.frame" not in sample.rclass:
             raise InvalidRequestError(
-                "sample_input must be a data frame: of R, held through rpy2, the name of one in R's global "
-                f"environment, or of pandas; {sample!r} is none."
+                "sample_input must be a data frame: of R, held through rpy2, the name of one that R finds, or "
+                f"one of pandas; {sample!r} is none."
             )
         found = rinterface.evalr(r_source("columns.R"))(sample)
         parts = {name: list(part) for name, part in zip(found.names, found, strict=True)}

@@ -20,7 +20,14 @@ from clipper_nb.deployers.python import create_endpoint as create_python_endpoin
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.deployers.r import create_endpoint, deploy_captured_function, deploy_r_model
 from clipper_nb.deployers.r_session import start_r, undisturbed_r
-from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError, SerializationError
+from clipper_nb.errors import (
+    IncompatibleEnvironmentError,
+    InvalidInputError,
+    InvalidRequestError,
+    ParityError,
+    PredictionError,
+    SerializationError,
+)
 from tests.support.clusters import observe, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.timeout(600)]
@@ -92,6 +99,49 @@ def test_a_python_and_an_r_version_behind_one_application(shared: ClipperConnect
     assert shared.predict("mixed", [1.0, 2.0]).output == {"language": "Python"}
     shared.set_model_version("mixed", 1)
     assert shared.predict("mixed", [1.0, 2.0]).output == {"language": "R", "total": 3.0}
+
+
+def test_samples_are_answered_here_and_by_each_replica(shared: ClipperConnection, r: Any) -> None:
+    r("offset <- 1; shifted <- function(inputs) sapply(inputs, function(x) list(c(sum(x) / 3, NA, offset)))")
+    create_endpoint(shared, "shifted", "doubles", "shifted", slo_micros=SLO_MICROS, sample_inputs=ROWS[:3])
+    assert shared.get_app_info("shifted")["example"]["output"] == [ROWS[0].sum() / 3, None, 1.0]
+    r("""
+    here <- Sys.getpid()
+    elsewhere <- function(inputs) sapply(inputs, function(x) sum(x) + (Sys.getpid() != here))
+    """)
+    with pytest.raises(ParityError, match=r"sample 0: the notebook has 3\.0, the replica 4\.0"):
+        deploy_r_model(shared, "shifted", 2, "doubles", "elsewhere", sample_inputs=[[1.0, 2.0]])
+    assert shared.get_current_model_version("shifted") == "1"
+    assert list(r("offset")) == [1.0]
+
+
+def test_samples_of_a_data_frame_are_rows(shared: ClipperConnection, r: Any) -> None:
+    r("fit <- lm(weight ~ height, women); weigh <- function(people) predict(fit, people)")
+    row = '{"height": 60, "weight": null}'
+    create_endpoint(
+        shared, "weigh", "strings", "weigh", slo_micros=SLO_MICROS, sample_input="women", sample_inputs=[row]
+    )
+    example = shared.get_app_info("weigh")["example"]
+    assert example["input"] == row
+    (expected,) = r("predict(fit, data.frame(height = 60))")
+    assert shared.predict("weigh", row).output == example["output"] == expected
+
+
+@pytest.mark.parametrize(
+    ("samples", "error", "match"),
+    [
+        ([["a"]], InvalidInputError, "doubles"),
+        ([[-1.0]], PredictionError, "already here: RError: weights are positive"),
+        ([[1.0], [1.0]], PredictionError, "1 outputs for 2 inputs"),
+    ],
+)
+def test_bad_samples_are_refused_here(
+    shared: ClipperConnection, r: Any, samples: Any, error: type[Exception], match: str
+) -> None:
+    func = r("function(inputs) if (inputs[[1]][1] < 0) stop('weights are positive') else 1")
+    with pytest.raises(error, match=match):
+        create_endpoint(shared, "refused-here", "doubles", func, slo_micros=SLO_MICROS, sample_inputs=samples)
+    assert "refused-here" not in shared.get_all_apps()
 
 
 def test_processes_find_their_libraries_as_this_one_did(shared: ClipperConnection) -> None:
@@ -195,6 +245,8 @@ def test_samples_that_are_none_are_refused(shared: ClipperConnection, r: Any) ->
         deploy(r("data.frame(a = 1:2, b = I(list(1, 2)))[2:1]"))
     with pytest.raises(InvalidRequestError, match="is none"):
         deploy("no_such_frame")
+    with pytest.raises(InvalidRequestError, match="is none"):
+        deploy("")
     with pytest.raises(InvalidRequestError, match="no columns"):
         deploy(r("data.frame()"))
     with pytest.raises(InvalidRequestError, match="must be 'strings'"):

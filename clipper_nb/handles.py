@@ -105,7 +105,7 @@ class ApplicationHandle:
 
     @property
     def info(self) -> dict[str, Any]:
-        """``{name, input_type, default_output, latency_slo_micros, linked_models}``."""
+        """``{name, input_type, default_output, latency_slo_micros, linked_models}``, and perhaps ``example``."""
         found = self._conn.get_app_info(self.name)
         if found is None:
             raise ApplicationNotFoundError(self.name)

@@ -69,6 +69,8 @@ class VersionState:
     num_connected: int
     containers: Sequence[ObservedContainer] = ()
     traffic: Traffic = NO_TRAFFIC
+    example_input: Any = None
+    """Of the first sample that it was deployed with, as JSON has it."""
 
     @property
     def model_id(self) -> str:
@@ -190,4 +192,5 @@ def _version_state(
         num_connected=num_connected.get(model_id, 0),
         containers=[container for container in containers if container.model == model_id],
         traffic=history.version(model_id),
+        example_input=(record.get("example") or {}).get("input"),
     )

@@ -56,12 +56,18 @@ class TryAQueryPanel(Panel):
         self._input.add_class("cl-input")
         self._file = ipywidgets.FileUpload(description="Upload a file", layout={"width": "auto", "display": "none"})
         self._file.add_class("cl-file")
-        self._application.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        self._example_button = self._button(
+            "Use the example", self._use_example, name="use-example",
+            tooltip="The first of the sample_inputs that this version was deployed with",
+        )  # fmt: skip
+        for choice in (self._application, self._version):
+            choice.observe(lambda _change: self._poller.call_soon(self.paint), "value")
         return [
             row(self._application, self._version),
             self._input,
             row(
                 self._button("Send", self._send, name="send", tooltip="Send the query", style="primary"),
+                self._example_button,
                 self._file,
             ),
         ]
@@ -77,7 +83,24 @@ class TryAQueryPanel(Panel):
         self._file.layout.display = "flex" if input_type == "bytes" else "none"
 
     def _is_possible(self, button: ipywidgets.Button) -> bool:
-        return self._application.value is not None
+        return (self._example() if button is self._example_button else self._application.value) is not None
+
+    def _example(self) -> str | None:
+        """Return the input of the asked version's example as somebody would type it."""
+        application = self._poller.state.application(self._application.value)
+        if application is None:
+            return None
+        versions = self._poller.state.versions_of(application.linked_model)
+        asked = self._version.value
+        version = next((found for found in versions if (found.version == asked if asked else found.is_current)), None)
+        if version is None or version.example_input is None:
+            return None
+        return _as_typed(application.input_type, version.example_input)
+
+    def _use_example(self) -> None:
+        text = self._example()
+        if text is not None:
+            self._poller.call_soon(lambda: setattr(self._input, "value", text))
 
     def _send(self) -> None:
         application = self._poller.state.application(self._application.value)
@@ -121,6 +144,13 @@ def _read_input(input_type: str, text: str, files: list[bytes]) -> Any:
         return eval(code, _notebook_variables())  # whoever types here may type in a cell as well
     except Exception as exc:
         raise InvalidInputError(f"The input {text.strip()!r} raises {type(exc).__name__}: {exc}.") from exc
+
+
+def _as_typed(input_type: str, sent: Any) -> str:
+    """Return what :func:`_read_input` reads as the input that is *sent* in JSON."""
+    if input_type == "strings":
+        return str(sent)
+    return json.dumps(sent) if input_type != "bytes" else _as_python(input_type, sent)
 
 
 def _notebook_variables() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,6 +126,13 @@ def test_a_query_is_sent(tutorial: NotebookPage) -> None:
     expected = tutorial.evaluate("str(conn.predict('digits', X[1500]).output)")
     expect(query.locator(".cl-output")).to_have_text(expected, timeout=WAIT_MS)
     expect(query.locator("pre").first).to_contain_text("curl")
+    # The first of its samples is there to be sent.
+    query.locator("button.cl-use-example").click()
+    expected = tutorial.evaluate("str(conn.get_app_info('digits')['example']['output'])")
+    expect(query.locator(".cl-input textarea")).to_have_value(re.compile(r"\[0\.0, 0\.0, 5\.0, "), timeout=WAIT_MS)
+    query.locator("button.cl-send").click()
+    expect(query.locator("pre").first).to_contain_text("[0.0,0.0,5.0,", timeout=WAIT_MS)
+    expect(query.locator(".cl-output")).to_have_text(expected, timeout=WAIT_MS)
     # A bad input is refused by name.
     query.locator(".cl-input textarea").fill("[1, 'two']")
     query.locator("button.cl-send").click()

@@ -129,6 +129,29 @@ def test_inputs_as_somebody_types_them(shared: ClipperConnection, text: str, exp
         wait_until(lambda: expected in panel.render() + outcome(panel), f"{expected} is shown")
 
 
+@pytest.mark.parametrize(
+    ("input_type", "sample", "typed"),
+    [("doubles", [1.5, 2.0], "[1.5, 2.0]"), ("strings", "a b", "a b"), ("bytes", b"\x00ab", r"b'\x00ab'")],
+)
+def test_the_example_is_typed_and_answered(shared: ClipperConnection, input_type: str, sample: Any, typed: str) -> None:
+    name = f"sampled-{input_type}"
+    lengths = {"func": lambda inputs: [f"has {len(x)}" for x in inputs], "slo_micros": SLO_MICROS}
+    create_endpoint(shared, name, input_type, **lengths, sample_inputs=[sample])
+    deploy_python_closure(shared, name, 2, input_type, lengths["func"])
+    frame, panel = make(TryAQueryPanel, shared)
+    with frame:
+        wait_until(lambda: (name, name) in panel._application.options, "the application is offered")
+        panel._application.value = name
+        wait_until(lambda: ("1", "1") in panel._version.options, "its versions are offered")
+        assert panel._example_button.disabled, "version 2 has none"
+        panel._version.value = "1"
+        wait_until(lambda: not panel._example_button.disabled, "version 1 has one")
+        panel._example_button.click()
+        wait_until(lambda: panel._input.value == typed, "the example is typed")
+        panel._send()
+        wait_until(lambda: f"has {len(sample)}" in panel.render(), "it is answered")
+
+
 def test_a_stopped_cluster_is_said_and_a_new_one_is_shown() -> None:
     manager = new_manager("local")
     conn = ClipperConnection(manager)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+
+_DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
 
 
 def check_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
@@ -47,6 +50,16 @@ def check_limits(limits: ResourceLimits | None) -> ResourceLimits:
             f"limits must be ResourceLimits(memory=..., cpus=..., processes=...), not {limits!r}."
         )
     return limits or NO_LIMITS
+
+
+def check_system_packages(packages: Sequence[str] | None) -> list[str]:
+    checked = list(check_list("system_packages", [] if packages is None else packages))
+    for package in checked:
+        if not isinstance(package, str) or not _DEBIAN_PACKAGE.fullmatch(package):
+            raise InvalidRequestError(
+                f"system_packages must hold names of Debian packages, such as 'libgomp1'; {package!r} is none."
+            )
+    return checked
 
 
 def check_packages(packages: Sequence[str] | None) -> list[str]:

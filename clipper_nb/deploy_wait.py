@@ -25,8 +25,8 @@ from clipper_nb.protocol.names import ModelId
 _POLL_INTERVAL_S = 0.03
 _HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there."
 _HINT_LIBRARY = (
-    "No Python package has it. Deploy with base_image=, an image that is made FROM the default one with RUN apt-get "
-    "update && apt-get install -y and the system's package that has it (libgomp1 for libgomp.so.1)."
+    "No Python package has it. Pass system_packages=[...] with the package of Debian that has it ('libgomp1' for "
+    "libgomp.so.1), or a base_image= that has it."
 )
 _HINT_PARITY = (
     "Other packages there than here are the usual reason. A function whose answers change from call to call has no "

@@ -24,6 +24,8 @@ class ModelSource:
         Its text as it was in the notebook; ``None`` where it had none, as a function made by ``exec``.
     requirements : list of str
         Its pip requirements, pinned.
+    system_packages : list of str
+        The packages of Debian that it was deployed with.
     python_version : str
         The notebook's.
     report : dict
@@ -32,6 +34,7 @@ class ModelSource:
 
     source: str | None
     requirements: Sequence[str]
+    system_packages: Sequence[str]
     python_version: str
     report: dict[str, Any]
 
@@ -71,6 +74,7 @@ def read_source(model_id: str, read_files: FileReader) -> ModelSource:
     return ModelSource(
         source=metadata.get("source"),
         requirements=list(metadata.get("requirements", ())),
+        system_packages=list(metadata.get("system_packages", ())),
         python_version=str(metadata["python_version"]),
         report=dict(metadata.get("report", {})),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_pickle import pickle_function
@@ -48,6 +49,7 @@ def deploy_pyspark_model(
     timeout_s: float = 180.0,
     limits: ResourceLimits | None = None,
     sample_inputs: Sequence[Any] | None = None,
+    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Deploy a PySpark model with a function around it as a version of a model, and make that version current.
 
@@ -93,6 +95,8 @@ def deploy_pyspark_model(
     sample_inputs : list, optional
         Inputs that the function is asked here, and each replica before it serves, so that the first query finds all
         warm. A replica that answers otherwise is refused; numbers may differ by a millionth.
+    system_packages : list of str, optional
+        For Docker: packages of Debian that this version needs. The embedded cluster has the machine's.
 
     Raises
     ------
@@ -135,6 +139,7 @@ def deploy_pyspark_model(
         "report": report.to_dict(),
         "requirements": list(report.requirements.pinned),
         "unpinnable": dict(report.requirements.unpinnable),
+        "system_packages": check_system_packages(system_packages),
     }
     with bundle(kind="pyspark", input_type=str(canonical), **facts) as folder:
         (folder / "func.pkl").write_bytes(pickled)
@@ -169,6 +174,7 @@ def create_endpoint(
     timeout_s: float = 180.0,
     limits: ResourceLimits | None = None,
     sample_inputs: Sequence[Any] | None = None,
+    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Register an application, deploy a PySpark model of the same name, and link the two.
 
@@ -177,7 +183,7 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, pyspark_model, sc, version, labels, registry, base_image, num_replicas, \
-batch_size, pkgs_to_install, timeout_s, limits, sample_inputs
+batch_size, pkgs_to_install, timeout_s, limits, sample_inputs, system_packages
         As for :func:`deploy_pyspark_model`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -203,6 +209,7 @@ batch_size, pkgs_to_install, timeout_s, limits, sample_inputs
         deploy_pyspark_model(
             clipper_conn, name, version, input_type, func, pyspark_model, sc, base_image, labels, registry,
             num_replicas, batch_size, pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
+            system_packages=system_packages,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.closure_report import closure_report, show_in_cell
 from clipper_nb.deployers.endpoint import new_endpoint
@@ -40,6 +41,7 @@ def deploy_python_closure(
     sample_inputs: Sequence[Any] | None = None,
     capture_packages: bool = True,
     allow_large: bool = False,
+    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Deploy a Python function as a version of a model, and make that version current.
 
@@ -85,6 +87,9 @@ def deploy_python_closure(
         The embedded cluster has the notebook's packages anyway.
     allow_large : bool
         Whether the function may take along more than 100 MB.
+    system_packages : list of str, optional
+        For Docker: packages of Debian that this version needs, as ``"libgomp1"`` for lightgbm. The embedded cluster has
+        the machine's.
 
     Raises
     ------
@@ -116,7 +121,12 @@ def deploy_python_closure(
     show_in_cell(report)
     environment = notebook_environment(report.requirements.direct)
     refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
-    facts: dict[str, Any] = {"report": report.to_dict(), "environment": environment, "source": _source_of(func)}
+    facts: dict[str, Any] = {
+        "report": report.to_dict(),
+        "environment": environment,
+        "source": _source_of(func),
+        "system_packages": check_system_packages(system_packages),
+    }
     if capture_packages:
         facts["requirements"] = list(report.requirements.pinned)
         facts["unpinnable"] = dict(report.requirements.unpinnable)
@@ -151,6 +161,7 @@ def create_endpoint(
     sample_inputs: Sequence[Any] | None = None,
     capture_packages: bool = True,
     allow_large: bool = False,
+    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Register an application, deploy a function as a model of the same name, and link the two.
 
@@ -159,7 +170,8 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, timeout_s, limits, sample_inputs, capture_packages, allow_large
+pkgs_to_install, timeout_s, limits, sample_inputs, capture_packages, allow_large, \
+system_packages
         As for :func:`deploy_python_closure`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -183,7 +195,7 @@ pkgs_to_install, timeout_s, limits, sample_inputs, capture_packages, allow_large
         deploy_python_closure(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
             pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
-            capture_packages=capture_packages, allow_large=allow_large,
+            capture_packages=capture_packages, allow_large=allow_large, system_packages=system_packages,
         )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function
@@ -41,6 +42,7 @@ def deploy_r_model(
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
     sample_inputs: Sequence[Any] | None = None,
+    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Deploy an R function as a version of a model, and make that version current.
 
@@ -90,6 +92,9 @@ def deploy_r_model(
     sample_inputs : list, optional
         Inputs that the function is asked here, and each replica before it serves; rows as JSON text where it takes a
         data frame. A replica that answers otherwise is refused; numbers may differ by a millionth.
+    system_packages : list of str, optional
+        For Docker: packages of Debian that this version needs, as ``"libcurl4"``. The embedded cluster has the
+        machine's.
 
     Raises
     ------
@@ -129,6 +134,7 @@ def deploy_r_model(
     deploy_captured_function(
         clipper_conn, name, version, input_type, captured, columns, base_image, labels, registry, num_replicas,
         batch_size, timeout_s=timeout_s, limits=limits, samples=samples,
+        system_packages=system_packages,
     )  # fmt: skip
 
 
@@ -148,12 +154,14 @@ def deploy_captured_function(
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
     samples: Samples | None = None,
+    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Deploy an R function that was captured before, in this process or in another R; rpy2 is not needed for it.
 
     Parameters
     ----------
-    clipper_conn, name, version, input_type, base_image, labels, registry, num_replicas, batch_size, timeout_s, limits
+    clipper_conn, name, version, input_type, base_image, labels, registry, num_replicas, batch_size, timeout_s, \
+limits, system_packages
         As for :func:`deploy_r_model`.
     captured : CapturedFunction
     columns : list of Column
@@ -168,6 +176,7 @@ def deploy_captured_function(
         "r_attached": captured.attached,
         "r_library_paths": captured.library_paths,
         "r_columns": [asdict(column) for column in columns],
+        "system_packages": check_system_packages(system_packages),
     }
     with bundle(kind="r", input_type=str(parse_input_type(input_type)), **facts) as folder:
         (folder / "func.rds").write_bytes(captured.serialized)
@@ -198,6 +207,7 @@ def create_endpoint(
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
     sample_inputs: Sequence[Any] | None = None,
+    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Register an application, deploy a function as a model of the same name, and link the two.
 
@@ -206,7 +216,8 @@ def create_endpoint(
     Parameters
     ----------
     clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, sample_input, timeout_s, limits, sample_inputs
+pkgs_to_install, sample_input, timeout_s, limits, sample_inputs, \
+system_packages
         As for :func:`deploy_r_model`; *name* is also the application's.
     default_output : str
         What the application answers when no prediction arrives within the SLO.
@@ -231,5 +242,5 @@ pkgs_to_install, sample_input, timeout_s, limits, sample_inputs
         deploy_r_model(
             clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
             pkgs_to_install, sample_input=sample_input, timeout_s=timeout_s, limits=limits,
-            sample_inputs=sample_inputs,
+            sample_inputs=sample_inputs, system_packages=system_packages,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipper_nb.errors import BaseImageError, DiskFullError, ImageBuildError, PackageInstallError
-from clipper_nb.images.templates import R_PACKAGES_MODULE, WRONG_PYTHON
+from clipper_nb.images.templates import R_PACKAGES_MODULE, SYSTEM_PACKAGES_STEP, WRONG_PYTHON
 
 _LOG_TAIL_LINES = 30
 _WRONG_PYTHON = re.compile(rf"^{re.escape(WRONG_PYTHON)} (\d+\.\d+)", re.MULTILINE)
@@ -31,6 +31,7 @@ class FailedBuild:
     """What it wrote."""
     error: str
     """The engine's words."""
+    system_packages: Sequence[str] = ()
 
 
 def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
@@ -53,6 +54,13 @@ def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
     if R_PACKAGES_MODULE in failed.step:
         packages = ", ".join(failed.packages)
         return PackageInstallError(f"The R packages of '{failed.image}' cannot be installed: {packages}.", tail)
+    if SYSTEM_PACKAGES_STEP in failed.step:
+        packages = ", ".join(failed.system_packages)
+        return PackageInstallError(
+            f"apt could not install the system packages of '{failed.image}': {packages}. They are packages of Debian, "
+            "by its names.",
+            tail,
+        )
     if failed.step.startswith(("FROM ", "RUN ")):  # all that we run is the base image's Python
         return BaseImageError(
             f"The base image '{failed.base_image}' cannot be built upon: {words} It must be a Linux image with "

@@ -94,6 +94,7 @@ class DockerBuilder(ImageBuilder):
         )
         base = self.build_base(metadata["kind"], request.base_image, progress)
         r_packages = list(metadata.get("r_packages", {}))
+        system_packages = metadata.get("system_packages", [])
         requirements, package_files = _local_packages(packages)
         dockerfile = templates.render_model_image(
             base_image=base,
@@ -101,12 +102,13 @@ class DockerBuilder(ImageBuilder):
             labels=_image_labels(request),
             has_package_files=bool(package_files),
             r_packages=r_packages,
+            system_packages=system_packages,
         )
         progress.step(f"Build image {request.image}")
         before = self._engine.find_image(request.image)
         self._build(
             request.image, dockerfile, {**folder_files(bundle, prefix="bundle"), **package_files}, progress,
-            base_image=base, packages=[*packages, *r_packages],
+            base_image=base, packages=[*packages, *r_packages], system_packages=system_packages,
         )  # fmt: skip
         self._remove_replaced(before, request.image)
         if request.container_registry is not None:
@@ -200,8 +202,9 @@ class DockerBuilder(ImageBuilder):
         return str(found.id)
 
     def _build(
-        self, tag: str, dockerfile: str, files: Files, progress: Progress, *, base_image: str, packages: Sequence[str]
-    ) -> None:
+        self, tag: str, dockerfile: str, files: Files, progress: Progress, *, base_image: str, packages: Sequence[str],
+        system_packages: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         log = BuildLog()
         try:
             with pack_context(dockerfile, files) as context, translated(f"building '{tag}'"):
@@ -226,6 +229,7 @@ class DockerBuilder(ImageBuilder):
                                     base_image=base_image,
                                     python_minor=library.python_minor(),
                                     packages=packages,
+                                    system_packages=system_packages,
                                     step=log.step,
                                     log=log.of_step,
                                     error=str(event["error"]),

@@ -20,6 +20,8 @@ BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "
 _READY_FILE = "/tmp/clipper_nb_is_ready"
 R_PACKAGES_MODULE = "clipper_nb.runtime.model_container.r_packages"
 """What installs R packages in a build."""
+SYSTEM_PACKAGES_STEP = "clipper_nb.system_packages"
+"""Names the step of a build that installs Debian packages."""
 WRONG_PYTHON = "clipper_nb.wrong_python"
 """What a build prints before the version when the base image has another Python than the notebook."""
 
@@ -80,6 +82,7 @@ def render_model_image(
     labels: Mapping[str, str],
     has_package_files: bool,
     r_packages: Sequence[str] = (),
+    system_packages: Sequence[str] = (),
 ) -> str:
     """Return the Dockerfile of one model version.
 
@@ -94,6 +97,8 @@ def render_model_image(
         Whether the build context has a folder ``packages``.
     r_packages : list of str
         Names of R packages, for a base image with R.
+    system_packages : list of str
+        Names of Debian packages; they come first, since the others may need them.
     """
     return _render(
         "model",
@@ -101,6 +106,7 @@ def render_model_image(
         pip_install=_pip_install(sorted(requirements)) if requirements else None,
         labels=_format_labels(labels),
         has_package_files=has_package_files,
+        system_install=_system_install(sorted(system_packages)) if system_packages else None,
         r_install=["python", "-m", R_PACKAGES_MODULE, *sorted(r_packages)] if r_packages else None,
     )
 
@@ -134,6 +140,11 @@ def _pip_install(requirements: Sequence[str]) -> list[str]:
         "python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input",
         "--progress-bar", "off", "--", *requirements,
     ]  # fmt: skip
+
+
+def _system_install(system_packages: Sequence[str]) -> list[str]:
+    install = 'apt-get update -q && apt-get install -y -q --no-install-recommends -- "$@"'
+    return ["sh", "-c", f"{install} && rm -rf /var/lib/apt/lists/*", SYSTEM_PACKAGES_STEP, *system_packages]
 
 
 def _check_python(minor: tuple[int, int]) -> str:

@@ -329,6 +329,17 @@ def test_a_registry_that_refuses(kind: str, served: ClipperConnection, tmp_path:
 
 
 @pytest.mark.parametrize("kind", [pytest.param("docker", marks=pytest.mark.docker)], scope="module")
+def test_a_system_package_that_is_not_found(kind: str, served: ClipperConnection) -> None:
+    fault = Fault(
+        _deploying(_echo, system_packages=["clipper-nb-no-such-package"]), PackageInstallError,
+        "apt could not install .*clipper-nb-no-such-package", within_s=120,
+        log="Unable to locate package clipper-nb-no-such-package",
+    )  # fmt: skip
+    with _nothing_changes(served):
+        _expect(fault, served)
+
+
+@pytest.mark.parametrize("kind", [pytest.param("docker", marks=pytest.mark.docker)], scope="module")
 def test_an_engine_that_cannot_be_reached(
     kind: str, served: ClipperConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:

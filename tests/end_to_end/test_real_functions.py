@@ -56,6 +56,8 @@ class RealFunction:
         The container managers that it is tried on.
     needs : tuple of str
         Distributions that its report names, all of them: on the embedded cluster nobody would miss one.
+    system_packages : tuple of str
+        What no Python package brings.
     """
 
     cells: tuple[str, ...]
@@ -63,6 +65,7 @@ class RealFunction:
     inputs: str = "list(X[:8])"
     kinds: tuple[str, ...] = EMBEDDED
     needs: tuple[str, ...] = ()
+    system_packages: tuple[str, ...] = ()
 
 
 DATA = "import numpy as np\nfrom sklearn.datasets import load_diabetes\nX, y = load_diabetes(return_X_y=True)"
@@ -95,7 +98,9 @@ REAL_FUNCTIONS = {
             "booster = lgb.train({'verbose': -1, 'num_threads': 1}, lgb.Dataset(X, y), num_boost_round=20)",
             "def predict(inputs):\n    return list(booster.predict(np.stack(inputs)))",
         ),
+        kinds=BOTH,
         needs=("lightgbm", "numpy"),
+        system_packages=("libgomp1",),
     ),
     "statsmodels": RealFunction(
         (
@@ -242,10 +247,13 @@ def test_it_predicts_as_in_the_notebook(
     predict, inputs = shell.user_ns["predict"], shell.ev(function.inputs)
     assert sorted(closure_report(predict).requirements.direct) == list(function.needs)
     endpoint = "-".join(name.lower().split())
-    create_endpoint(shared, endpoint, function.input_type, predict, slo_micros=SLO_MICROS)
+    create_endpoint(
+        shared, endpoint, function.input_type, predict, slo_micros=SLO_MICROS, system_packages=function.system_packages
+    )
     answers = shared.predict_batch(endpoint, inputs)
     assert [answer.reason for answer in answers] == [None] * len(inputs)
     assert [answer.output for answer in answers] == _approximately(predict(_as_the_model_sees(function, inputs)))
+    assert shared.get_model_source(endpoint, 1).system_packages == list(function.system_packages)
     shared.stop_models([endpoint])
 
 

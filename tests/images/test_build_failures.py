@@ -22,6 +22,10 @@ EXPECTED = {
         PackageInstallError,
         r"packages of 'c-m:1': one, two==2\.(.|\n)*No matching distribution found for clipper-nb-no-such-package==0",
     ),
+    "no-such-system-package": (
+        PackageInstallError,
+        r"apt could not .* packages of 'c-m:1': libone\.(.|\n)*Unable to locate package clipper-nb-no-such-package$",
+    ),
     "disk-full": (DiskFullError, r"No space is left.*docker image prune(.|\n)*Errno 28"),
 }
 
@@ -30,7 +34,7 @@ def _explain(step: str, log: str, error: str) -> ImageBuildError:
     return explain_failed_build(
         FailedBuild(
             image="c-m:1", base_image="my-base:1", python_minor=(3, 11), packages=["one", "two==2"], step=step, log=log,
-            error=error,
+            error=error, system_packages=["libone"],
         )
     )  # fmt: skip
 

@@ -44,6 +44,7 @@ RENDERED: dict[str, Callable[[], str]] = {
     "r": partial(_library, "r", requirements=["numpy==1.26.4", "rpy2-rinterface==3.6.4"]),
     "model": _model,
     "model-r-packages": partial(_model, r_packages=["randomForest", "jsonlite"]),
+    "model-system-packages": partial(_model, system_packages=["libgomp1", "curl"], requirements=["lightgbm==4.6.0"]),
     "model-packages": partial(_model, requirements=["scipy>=1.10; python_version<'4'", "pandas[excel]==2.2"]),
     "model-package-files": partial(
         _model, requirements=[templates.package_path("0/mine-1.0-py3-none-any.whl")], has_package_files=True

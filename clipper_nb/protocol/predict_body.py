@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import simdjson
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET
 
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
+from clipper_nb.protocol.predict_schema import DECODERS
 from clipper_nb.protocol.records import Prediction
-
-_Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-_Float32 = Annotated[float, Meta(ge=-3.4028234663852886e38, le=3.4028234663852886e38)]
 
 
 class PredictRequest(NamedTuple):
@@ -25,43 +23,6 @@ class PredictRequest(NamedTuple):
     is_batch: bool
     version: str | None
 
-
-class _Body(Struct, forbid_unknown_fields=True):
-    version: str | int | UnsetType = UNSET
-
-
-class _Integers(_Body):
-    input: list[_Int32] | UnsetType = UNSET
-    input_batch: list[list[_Int32]] | UnsetType = UNSET
-
-
-class _Floats(_Body):
-    input: list[_Float32] | UnsetType = UNSET
-    input_batch: list[list[_Float32]] | UnsetType = UNSET
-
-
-class _Doubles(_Body):
-    input: list[float] | UnsetType = UNSET
-    input_batch: list[list[float]] | UnsetType = UNSET
-
-
-class _Bytes(_Body):
-    input: bytes | UnsetType = UNSET
-    input_batch: list[bytes] | UnsetType = UNSET
-
-
-class _Strings(_Body):
-    input: str | UnsetType = UNSET
-    input_batch: list[str] | UnsetType = UNSET
-
-
-_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
-    InputType.BYTES: msgspec.json.Decoder(_Bytes),
-    InputType.INTEGERS: msgspec.json.Decoder(_Integers),
-    InputType.FLOATS: msgspec.json.Decoder(_Floats),
-    InputType.DOUBLES: msgspec.json.Decoder(_Doubles),
-    InputType.STRINGS: msgspec.json.Decoder(_Strings),
-}
 
 MAX_BATCH_INPUTS = 16_384
 """Of one request. Each input costs some work beside its bytes, and nobody else is answered meanwhile."""
@@ -92,7 +53,7 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
         if payload is not None:
             return PredictRequest([payload], is_batch=False, version=None)
     try:
-        parsed = _DECODERS[input_type].decode(body)
+        parsed = DECODERS[input_type].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidInputError(f"{exc}. {_expectation(input_type)}") from exc
     version = None if parsed.version is UNSET else str(parsed.version)

@@ -18,7 +18,8 @@ from clipper_nb.runtime.exposition import format_families
 from clipper_nb.runtime.http_server import HttpServer
 from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.process import keep_garbage_collector_short
-from clipper_nb.runtime.query_frontend.handlers import PredictEndpoint, make_application
+from clipper_nb.runtime.query_frontend.handlers import make_application
+from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
 from clipper_nb.runtime.query_frontend.shared_http import ConnectionCounts, SharedHttpServer, connection_counts_path

@@ -1,115 +1,16 @@
-"""The query frontend's routes: predict requests come here straight from the wire, the rest through Tornado."""
+"""The query frontend's Tornado handlers: everything but predict requests, which have a way of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
 import tornado.web
 
-from clipper_nb.errors import ApplicationNotFoundError, InvalidInputError
-from clipper_nb.protocol import predict_body, rest
-from clipper_nb.runtime.batching.query import Query
-from clipper_nb.runtime.http import (
-    Exposition,
-    JsonHandler,
-    LiveHandler,
-    MetricsHandler,
-    UnknownPathHandler,
-    describe_failure,
-)
-from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
-
-Respond = Callable[[int, bytes], None]
-"""Takes the status and the JSON body of the one reply."""
-
-Cancel = Callable[[], None]
-
-
-class PredictEndpoint:
-    """``POST /<application>/predict``: parse, ask the predictor, format."""
-
-    def __init__(self, predictor: Predictor, clock: Callable[[], float]) -> None:
-        self._predictor = predictor
-        self._clock = clock
-
-    def __call__(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
-        """Answer one request through *respond*, now or later; what is returned tells that nobody waits any more."""
-        served = self._predictor.find_application(application_name)
-        if served is None:
-            respond(*describe_failure(ApplicationNotFoundError(application_name)))
-            return None
-        if served.takes_doubles:
-            payload = predict_body.parse_one_list_of_doubles(body)
-            if payload is not None:
-                return self._predict_one(served, served.default_target, payload, arrived_s, respond)
-        try:
-            payloads, is_batch, version = predict_body.parse_predict(body, served.application.input_type)
-            target = self._predictor.find_target(served, version)
-        except InvalidInputError as exc:
-            served.metrics.num_bad_requests += 1
-            respond(*describe_failure(exc))
-            return None
-        except UnknownVersionError as exc:
-            served.metrics.num_bad_requests += 1
-            respond(HTTPStatus.BAD_REQUEST, rest.format_error("Query processing error", str(exc)))
-            return None
-        if not is_batch:
-            return self._predict_one(served, target, payloads[0], arrived_s, respond)
-        predict = self._predictor.predict
-        reply = _BatchReply(self, served, len(payloads), respond)
-        queries = [predict(served, target, payload, arrived_s=arrived_s, on_answered=reply.add) for payload in payloads]
-        reply.start(queries)
-        return partial(_cancel, queries)
-
-    def _predict_one(
-        self, served: ServedApplication, target: Target, payload: bytes, arrived_s: float, respond: Respond
-    ) -> Cancel:
-        def on_answered(query: Query) -> None:
-            respond(200, self.format(served, query))
-
-        return self._predictor.predict(served, target, payload, arrived_s=arrived_s, on_answered=on_answered).cancel
-
-    def format(self, served: ServedApplication, query: Query) -> bytes:
-        """Return the JSON of an answered query, and count it."""
-        served.metrics.query_answered(self._clock() - query.arrived_s, query.reason)
-        output = query.output if query.reason is None else served.application.default_output
-        return predict_body.format_prediction(query.query_id, output, query.reason, query.explanation)
-
-
-class _BatchReply:
-    """Collects the answers of one ``input_batch`` and responds when all are there, in the order of the inputs."""
-
-    def __init__(self, endpoint: PredictEndpoint, served: ServedApplication, size: int, respond: Respond) -> None:
-        self._endpoint = endpoint
-        self._served = served
-        self._missing = size
-        self._respond = respond
-        self._answers: dict[int, bytes] = {}
-        self._queries: list[Query] | None = None
-
-    def start(self, queries: list[Query]) -> None:
-        """Take the queries, some of which may be answered already."""
-        self._queries = queries
-        self._respond_when_complete()
-
-    def add(self, query: Query) -> None:
-        """Take one answer."""
-        self._answers[query.query_id] = self._endpoint.format(self._served, query)
-        self._missing -= 1
-        self._respond_when_complete()
-
-    def _respond_when_complete(self) -> None:
-        if self._missing == 0 and self._queries is not None:
-            answers = [self._answers[query.query_id] for query in self._queries]
-            self._respond(HTTPStatus.OK, predict_body.format_predictions(answers))
-
-
-def _cancel(queries: list[Query]) -> None:
-    for query in queries:
-        query.cancel()
+from clipper_nb.errors import ApplicationNotFoundError
+from clipper_nb.protocol import rest
+from clipper_nb.runtime.http import Exposition, JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
+from clipper_nb.runtime.query_frontend.predictor import Predictor
 
 
 class ReadyHandler(JsonHandler):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import OrderedDict
+
+from xxhash import xxh3_128_digest
 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.query import Computation
 
-_ENTRY_OVERHEAD_BYTES = 250
-"""About what the key, the strings and the dictionary cost beside input and output."""
+_ENTRY_OVERHEAD_BYTES = 350
+"""About what the objects and the dictionary cost beside key, input and output."""
+_SEED = secrets.randbits(64)
+"""Nobody outside can make inputs whose digests are equal."""
 
 
 class PredictionCache:
     """Least recently used first out, bounded in bytes with inputs and overhead counted.
+
+    Inputs are found by their digest and compared whole: two with one digest are two. What comes second is not kept.
 
     Parameters
     ----------
@@ -22,7 +29,8 @@ class PredictionCache:
 
     def __init__(self, size_bytes: int) -> None:
         self._limit_bytes = size_bytes
-        self._outputs: OrderedDict[bytes, str] = OrderedDict()
+        # Two objects of no interest to the garbage collector: it soon forgets a tuple that holds nothing else.
+        self._entries: OrderedDict[bytes, tuple[bytes, str]] = OrderedDict()
         self._in_flight: dict[bytes, Computation] = {}
         self.is_on = size_bytes > 0
         """Whether anything is kept."""
@@ -30,18 +38,20 @@ class PredictionCache:
         self.evictions = 0
 
     def __len__(self) -> int:
-        return len(self._outputs)
+        return len(self._entries)
 
-    def find_output(self, key: bytes) -> str | None:
+    def find_output(self, key: bytes, payload: bytes) -> str | None:
         """Return the output of that version for exactly that input, if it is kept."""
-        output = self._outputs.get(key)
-        if output is not None:
-            self._outputs.move_to_end(key)
-        return output
+        entry = self._entries.get(key)
+        if entry is None or entry[0] != payload:
+            return None
+        self._entries.move_to_end(key)
+        return entry[1]
 
-    def find_in_flight(self, key: bytes) -> Computation | None:
+    def find_in_flight(self, key: bytes, payload: bytes) -> Computation | None:
         """Return the computation of that version for exactly that input that is under way, if any."""
-        return self._in_flight.get(key)
+        computation = self._in_flight.get(key)
+        return computation if computation is not None and computation.payload == payload else None
 
     def watch(self, key: bytes, computation: Computation) -> None:
         """Let others join *computation*, and keep its output."""
@@ -52,8 +62,8 @@ class PredictionCache:
     def forget_version(self, model_id: ModelId) -> None:
         """Drop everything of a version."""
         prefix = key_prefix(model_id)
-        for key in [key for key in self._outputs if key.startswith(prefix)]:
-            self._drop(key)
+        for key in [key for key in self._entries if key.startswith(prefix)]:
+            self.size_bytes -= _entry_size_bytes(key, *self._entries.pop(key))
         for key in [key for key in self._in_flight if key.startswith(prefix)]:
             self._in_flight.pop(key).on_output = None
 
@@ -61,37 +71,32 @@ class PredictionCache:
         key = computation.cache_key
         if self._in_flight.get(key) is computation:
             del self._in_flight[key]
-        if output is not None and key not in self._outputs:
-            self._keep(key, output)
+        if output is not None and key not in self._entries:
+            self._keep(key, computation.payload, output)
 
-    def _keep(self, key: bytes, output: str) -> None:
-        size_bytes = _entry_size_bytes(key, output)
+    def _keep(self, key: bytes, payload: bytes, output: str) -> None:
+        size_bytes = _entry_size_bytes(key, payload, output)
         if size_bytes > self._limit_bytes:
             return
         while self.size_bytes + size_bytes > self._limit_bytes:
-            self.size_bytes -= _entry_size_bytes(*self._outputs.popitem(last=False))
+            oldest_key, oldest = self._entries.popitem(last=False)
+            self.size_bytes -= _entry_size_bytes(oldest_key, *oldest)
             self.evictions += 1
-        self._outputs[key] = output
+        self._entries[key] = (payload, output)
         self.size_bytes += size_bytes
 
-    def _drop(self, key: bytes) -> None:
-        self.size_bytes -= _entry_size_bytes(key, self._outputs.pop(key))
 
-
-def cache_key(model_id: ModelId, payload: bytes) -> bytes:
-    """Return version and input as one key; neither name nor version can hold the byte between them.
-
-    One object of bytes, unlike a tuple, is none of the garbage collector's business, which would look at every entry
-    again and again.
-    """
-    return key_prefix(model_id) + payload
+def cache_key(prefix: bytes, payload: bytes) -> bytes:
+    """Return what stands for an input of the version with that prefix; hashing all of a long input costs more."""
+    return prefix + xxh3_128_digest(payload, _SEED)
 
 
 def key_prefix(model_id: ModelId) -> bytes:
-    """Return what the keys of a version begin with."""
+    """Return what the keys of a version begin with, and those of no other."""
     return f"{model_id}\0".encode()
 
 
-def _entry_size_bytes(key: bytes, output: str) -> int:
+def _entry_size_bytes(key: bytes, payload: bytes, output: str) -> int:
     # Text counts four bytes a character: the most that Python needs for one.
-    return len(key) + (len(output) if output.isascii() else 4 * len(output)) + _ENTRY_OVERHEAD_BYTES
+    text_size_bytes = len(output) if output.isascii() else 4 * len(output)
+    return len(key) + len(payload) + text_size_bytes + _ENTRY_OVERHEAD_BYTES

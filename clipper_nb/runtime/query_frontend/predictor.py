@@ -16,7 +16,7 @@ from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
-from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, key_prefix
+from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
 
 OnAnswered = Callable[[Query], None]
 
@@ -186,13 +186,13 @@ class Predictor:
         dispatcher = self._pool.find(model_id)
         if cache.is_on:
             metrics = version.metrics
-            key = version.key_prefix + payload
-            output = cache.find_output(key)
+            key = cache_key(version.key_prefix, payload)
+            output = cache.find_output(key, payload)
             if output is not None:
                 metrics.num_cache_hits += 1
                 query.answer(output)
                 return
-            known = cache.find_in_flight(key)
+            known = cache.find_in_flight(key, payload)
             # One that waits while there is no replica is left alone: the query is told so at once.
             if known is not None and dispatcher is not None and (known.sent_s or dispatcher.num_replicas):
                 metrics.num_cache_hits += 1

@@ -8,6 +8,7 @@ Congestion Avoidance in Computer Networks", 1989.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
 from clipper_nb.runtime.batching.latency_model import LatencyModel
@@ -47,9 +48,9 @@ class FixedBatchSize(BatchSizePolicy):
 class AdaptiveBatchSize(BatchSizePolicy):
     """Grows by a fixed step while full batches fit the SLO, shrinks by a tenth when one does not."""
 
-    INCREASE = 2
-    DECREASE_FACTOR = 0.9
-    LARGEST = 4096
+    INCREASE: ClassVar[int] = 2
+    DECREASE_FACTOR: ClassVar[float] = 0.9
+    LARGEST: ClassVar[int] = 4096
 
     def __init__(self, latency_model: LatencyModel) -> None:
         self._latency_model = latency_model

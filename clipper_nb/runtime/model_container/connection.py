@@ -157,7 +157,8 @@ class FrontendConnection:
         deadline_s = 0.0
         while view:
             try:
-                view = view[self._socket.send(view) :]
+                num_sent = self._socket.send(view)  # not in the slice: compiled, it would be sent twice
+                view = view[num_sent:]
             except BlockingIOError:
                 deadline_s = deadline_s or time.monotonic() + _SEND_TIMEOUT_S
                 if not _wait_until_writable(self._socket, deadline_s):

@@ -2,8 +2,10 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+COMPILED := $(VENV)/.compiled
+FAST := "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
 
-.PHONY: demo demo-docker test test-r-package test-fast fuzz check screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-r-package test-fast fuzz check screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -11,8 +13,17 @@ demo: $(STAMP)            ## the main job on real data, in about a minute
 demo-docker: $(STAMP) engine  ## the same, with every process in a container
 	$(PY) notebooks/demo.py --docker
 
-test: $(STAMP) check engine  ## everything
+compile: $(COMPILED)      ## what a query passes through, to C: about twice as fast; needs a compiler and a minute
+
+interpreted:              ## back to plain Python
+	find . -name '*.so' -not -path './$(VENV)/*' -delete
+	rm -f $(COMPILED)
+
+test: $(STAMP) check engine  ## everything: the units interpreted first, then all of it compiled
 	VENV=$(abspath $(VENV)) scripts/test-tools
+	$(MAKE) interpreted
+	$(PY) -m pytest -q -m $(FAST) tests/runtime tests/protocol
+	$(MAKE) compile
 	$(PY) -m pytest -q
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
@@ -24,7 +35,7 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
+	$(PY) -m pytest -q -m $(FAST)
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
@@ -39,7 +50,7 @@ screenshots: $(STAMP)     ## pictures of every panel in both themes, in docs/scr
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(PY) -m tests.browser.screenshots
 
-bench: $(STAMP) wrk engine  ## everything that is measured, against its targets; the better part of an hour
+bench: $(COMPILED) wrk engine  ## everything that is measured, against its targets; the better part of an hour
 	$(PY) benchmarks/throughput.py
 	failed=0; for part in overload.py scaling.py idle.py "endurance.py --frontends 2"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
 	$(PY) benchmarks/dashboard.py --write
@@ -47,7 +58,7 @@ bench: $(STAMP) wrk engine  ## everything that is measured, against its targets;
 	$(PY) benchmarks/docker_startup.py
 	VENV=$(abspath $(VENV)) scripts/test-tools && $(PY) benchmarks/languages.py --write
 
-bench-quick: $(STAMP) wrk  ## throughput and latency beside the fastest HTTP server that Python has, in a minute
+bench-quick: $(COMPILED) wrk  ## throughput and latency beside the fastest HTTP server that Python has, in a minute
 	$(PY) benchmarks/throughput.py --quick
 
 engine: $(STAMP)          ## a Docker engine that answers, with base images of the environment's Python
@@ -56,9 +67,13 @@ engine: $(STAMP)          ## a Docker engine that answers, with base images of t
 wrk:                      ## the load generator
 	command -v wrk >/dev/null || scripts/install-packages wrk
 
-clean:
+clean: interpreted
 	rm -rf $(VENV) benchmarks/.environments
 
 $(STAMP): pyproject.toml scripts/make-environment
 	scripts/make-environment $(VENV)
+	touch $@
+
+$(COMPILED): $(STAMP) scripts/compile $(shell find clipper_nb -name '*.py')
+	VENV=$(abspath $(VENV)) scripts/compile
 	touch $@

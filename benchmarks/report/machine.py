@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 
+from clipper_nb.runtime.query_frontend import predictor
+
 
 def describe_machine() -> dict[str, Any]:
     """Return processor, memory, versions, date and revision."""
@@ -21,10 +23,16 @@ def describe_machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "system": f"{platform.system()} {platform.release().split('-')[0]} {platform.machine()}",
         "python": platform.python_version(),
+        "compiled": is_compiled(),
         "wrk": _wrk_version(),
         "date": datetime.date.today().isoformat(),
         "revision": _revision(),
     }
+
+
+def is_compiled() -> bool:
+    """Return whether what a query passes through runs as C, or is read by Python."""
+    return not str(predictor.__file__).endswith(".py")
 
 
 def _processor() -> str:

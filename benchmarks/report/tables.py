@@ -38,6 +38,7 @@ def format_markdown(results: Results) -> str:
         "",
         f"{machine['date']}, revision {machine['revision']}. {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}, {machine['wrk']}.",
+        f"clipper_nb was {'compiled' if machine['compiled'] else 'interpreted'}.",
         f"Medians over rounds, {settings['rounds']} of them, each of {settings['duration_s']} s or longer.",
         "Ratios are of requests per second.",
         "",

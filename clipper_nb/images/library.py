@@ -16,6 +16,7 @@ from clipper_nb.images.context import folder_files
 _DISTRIBUTION = "clipper-nb"
 _SERVING_CODE = ("__init__.py", "errors.py", "spark_vectors.py", "version.py")
 _SERVING_PACKAGES = ("model_functions", "protocol", "runtime")
+_COMPILED_SUFFIXES = (".so", ".pyd")
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -25,7 +26,8 @@ def library_files() -> dict[str, Path]:
     files = {f"library/clipper_nb/{name}": package / name for name in _SERVING_CODE}
     for name in _SERVING_PACKAGES:
         files.update(folder_files(package / name, prefix=f"library/clipper_nb/{name}"))
-    return files
+    # What is compiled here (decision 0026) is for this machine; in an image Python reads the sources.
+    return {name: path for name, path in files.items() if path.suffix not in _COMPILED_SUFFIXES}
 
 
 def library_requirements() -> list[str]:

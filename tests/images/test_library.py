@@ -33,6 +33,17 @@ def test_every_file_of_the_serving_processes_travels():
     assert expected <= set(library.library_files())
 
 
+def test_what_is_compiled_for_this_machine_stays_here(tmp_path, monkeypatch):
+    copied = tmp_path / "clipper_nb"
+    shutil.copytree(Path(clipper_nb.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(clipper_nb, "__file__", str(copied / "__init__.py"))
+    (copied / "runtime" / "metrics.cpython-311-x86_64-linux-gnu.so").write_bytes(b"\x7fELF")
+    (copied / "protocol" / "rpc.cp311-win_amd64.pyd").write_bytes(b"MZ")
+    names = library.library_files()
+    assert "library/clipper_nb/runtime/metrics.py" in names
+    assert not [name for name in names if name.endswith((".so", ".pyd"))]
+
+
 def test_serving_processes_start_from_what_travels(tmp_path):
     """With the installed package out of reach, every entry point can be imported."""
     for name, path in library.library_files().items():

@@ -107,6 +107,7 @@ def test_scaling_up_that_fails_keeps_the_replicas_there_are(served: ClipperConne
     _check_nothing_changed(served)
 
 
+@pytest.mark.filterwarnings("ignore:.*unclosed <socket")  # which was about to connect when the interrupt came
 def test_an_interrupted_deploy_leaves_nothing(served: ClipperConnection) -> None:
     """The user presses stop while the cell waits."""
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))

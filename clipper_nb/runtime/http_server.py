@@ -95,6 +95,10 @@ class HttpServer:
         if self._sweep_timer is None and not self.is_stopping:
             self._sweep_timer = self.loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 
+    def connection_lost(self, connection: HttpConnection) -> None:
+        """Forget a connection that has ended."""
+        self.connections.discard(connection)
+
     def make_room(self) -> None:
         """Refuse the largest of the bodies that are not finished."""
         max(self.connections, key=lambda connection: connection.unfinished_size_bytes).refuse_unfinished()

@@ -144,7 +144,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_closing = True
         self._unparsed = None
         self._begin_request()
-        self._server.connections.discard(self)
+        self._server.connection_lost(self)
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         for exchange in self._exchanges:

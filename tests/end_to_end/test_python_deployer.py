@@ -120,6 +120,16 @@ def test_bytes_and_text_go_in_as_the_notebook_has_them(shared: ClipperConnection
     assert shared.predict("upper", "abc").output == "ABC"
 
 
+def test_garbage_collector_leaves_alone_what_was_loaded(shared: ClipperConnection) -> None:
+    def count_frozen(inputs: list) -> list:
+        import gc
+
+        return [gc.get_freeze_count()] * len(inputs)
+
+    create_endpoint(shared, "frozen", "doubles", count_frozen, slo_micros=5_000_000)
+    assert shared.predict("frozen", [0.0]).output > 10_000
+
+
 def test_inputs_stay_valid_after_the_call(shared: ClipperConnection) -> None:
     kept: list = []
 

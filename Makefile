@@ -16,8 +16,8 @@ demo-docker: $(STAMP) engine  ## the same, with every process in a container
 compile: $(COMPILED)      ## what a query passes through, to C: about twice as fast; needs a compiler and a minute
 
 interpreted:              ## back to plain Python
-	find . -name '*.so' -not -path './$(VENV)/*' -delete
-	rm -f $(COMPILED)
+	find clipper_nb -name '*.so' -delete
+	rm -f *__mypyc.*.so $(COMPILED)
 
 test: $(STAMP) check engine  ## everything: the units interpreted first, then all of it compiled
 	VENV=$(abspath $(VENV)) scripts/test-tools

@@ -13,7 +13,7 @@ demo: $(STAMP)            ## the main job on real data, in about a minute
 demo-docker: $(STAMP) engine  ## the same, with every process in a container
 	$(PY) notebooks/demo.py --docker
 
-compile: $(COMPILED)      ## what a query passes through, to C: about twice as fast; needs a compiler and a minute
+compile: $(COMPILED)      ## what a query passes through, to C: half as many queries again; needs a compiler and a minute
 
 interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,18 +21,15 @@ from clipper_nb.cluster_version import check_versions, read_version
 from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ClusterOptions
-from clipper_nb.deploy_wait import wait_for_replicas
 from clipper_nb.diagnosis import Diagnosis
 from clipper_nb.doctor import examine
 from clipper_nb.errors import (
     ClipperException,
-    DeploymentError,
     ExistsError,
     InputTypeConflictError,
     InvalidInputError,
     InvalidRequestError,
     ModelNotFoundError,
-    NotFoundError,
     UnconnectedException,
     VersionExistsError,
 )
@@ -44,7 +39,7 @@ from clipper_nb.management_client import ManagementClient
 from clipper_nb.metrics_report import parse_metrics
 from clipper_nb.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.panel_opener import Panels
-from clipper_nb.progress import Progress, show_progress
+from clipper_nb.progress import show_progress
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import DEFAULT_CACHE_SIZE_BYTES, DEFAULT_MAX_BODY_SIZE_BYTES
 from clipper_nb.protocol.input_types import InputType, parse_input_type
@@ -52,8 +47,9 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
-from clipper_nb.provenance_files import FileReader, read_folder, read_provenance
+from clipper_nb.provenance_files import FileReader, read_folder
 from clipper_nb.query_client import QueryClient
+from clipper_nb.rollout import scale, start_and_register, unregister_and_stop
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -419,25 +415,10 @@ class ClipperConnection:
         checked_labels = check_labels(labels)
         check_timeout(timeout_s)
         checked_limits = check_limits(limits)
-        if self.cm.get_num_replicas(model_id):
-            raise ExistsError(
-                f"Replicas of {model_id} run already, though the version is not registered: another deploy of it is "
-                f"under way, or was ended half-way. In the latter case stop_versioned_models({{{name!r}: "
-                f"[{model_id.version!r}]}}) removes them."
-            )
-        try:
-            with show_progress(f"Deploy {model_id}") as progress:
-                self._scale(model_id, canonical, image, num_replicas, timeout_s, checked_limits, progress)
-                progress.step(f"Make {model_id.version} the current version")
-                management.register_model(
-                    model_id, str(canonical), image, checked_labels, batch_size, checked_limits,
-                    read_provenance(read_files),
-                )  # fmt: skip
-        except BaseException:
-            # Also when the user interrupts the cell: what was started must not stay.
-            with contextlib.suppress(ClipperException):
-                self.cm.stop_models({model_id.name: [model_id.version]})
-            raise
+        start_and_register(
+            self.cm, management, model_id, canonical, image, num_replicas=num_replicas, labels=checked_labels,
+            batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s, read_files=read_files,
+        )  # fmt: skip
 
     def build_and_deploy_model(
         self,
@@ -630,28 +611,7 @@ class ClipperConnection:
         check_whole("num_replicas", num_replicas, 0)
         check_timeout(timeout_s)
         model_id = self._version_or_current(management, name, version)
-        record = management.get_model(model_id)
-        if record is None:
-            raise ModelNotFoundError(*model_id)
-        if record["container_name"] == CONTAINERLESS_IMAGE:
-            raise InvalidRequestError(
-                f"{model_id} is a containerless model: it was registered without an image, so whoever runs its "
-                "processes scales it."
-            )
-        before = self.cm.get_num_replicas(model_id)
-        limits = ResourceLimits(**record["limits"])
-        try:
-            with show_progress(f"Scale {model_id} to {num_replicas}") as progress:
-                self._scale(
-                    model_id, InputType(record["input_type"]), record["container_name"], num_replicas, timeout_s,
-                    limits, progress,
-                )  # fmt: skip
-        except DeploymentError:
-            self.cm.set_num_replicas(
-                model_id, input_type=record["input_type"], image=record["container_name"],
-                num_replicas=min(before, num_replicas), load_timeout_s=timeout_s, limits=limits,
-            )  # fmt: skip
-            raise
+        scale(self.cm, management, model_id, num_replicas, timeout_s=timeout_s)
 
     def get_all_model_replicas(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version:replica_id"`` of every connected replica, or with *verbose* dicts."""
@@ -689,7 +649,7 @@ class ClipperConnection:
         for model_id in wanted:
             if model_id not in known and not self.cm.get_num_replicas(model_id):
                 raise ModelNotFoundError(*model_id)
-        self._unregister_and_stop(management, wanted, known)
+        unregister_and_stop(self.cm, management, wanted, known)
 
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
         """Unregister and stop the versions of the named models that are not current."""
@@ -916,29 +876,6 @@ class ClipperConnection:
             replicas=management.get_replicas(),
         )
 
-    def _scale(
-        self,
-        model_id: ModelId,
-        input_type: InputType,
-        image: str,
-        num_replicas: int,
-        timeout_s: float,
-        limits: ResourceLimits,
-        progress: Progress,
-    ) -> None:
-        """Have as many replicas, and return when as many are connected."""
-        started_s = time.monotonic()
-        before = self.cm.observe_replicas(model_id)
-        self.cm.set_num_replicas(
-            model_id, input_type=str(input_type), image=image, num_replicas=num_replicas, load_timeout_s=timeout_s,
-            limits=limits, progress=progress,
-        )  # fmt: skip
-        progress.step(f"Wait until {num_replicas} replicas of {model_id} have loaded the model")
-        wait_for_replicas(
-            self.cm, self._connected("set_num_replicas()"), model_id, num_replicas, input_type=str(input_type),
-            observed_before=before, started_s=started_s, timeout_s=timeout_s,
-        )  # fmt: skip
-
     def _files_of(self, method: str, name: str, version: int | str | None) -> tuple[str, FileReader]:
         management = self._connected(method)
         model_id = self._version_or_current(management, name, version)
@@ -959,20 +896,7 @@ class ClipperConnection:
         models = management.get_models()
         known = {ModelId(model["model_name"], model["model_version"]) for model in models}
         wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
-        self._unregister_and_stop(management, wanted, known)
-
-    def _unregister_and_stop(
-        self, management: ManagementClient, wanted: Sequence[ModelId], registered: set[ModelId]
-    ) -> None:
-        # Unregistered first: then no query comes to a replica that ends.
-        for model_id in wanted:
-            if model_id in registered:
-                with contextlib.suppress(NotFoundError):  # somebody else was faster
-                    management.unregister_model(model_id)
-        versions: dict[str, list[str]] = {}
-        for model_id in wanted:
-            versions.setdefault(model_id.name, []).append(model_id.version)
-        self.cm.stop_models(versions)
+        unregister_and_stop(self.cm, management, wanted, known)
 
     def _predict(
         self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None

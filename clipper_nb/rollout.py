@@ -1,0 +1,146 @@
+"""How versions come and go: replicas start before queries switch to them, and end after no query comes any more."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Collection, Sequence
+
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.deploy_wait import wait_for_replicas
+from clipper_nb.errors import (
+    ClipperException,
+    DeploymentError,
+    ExistsError,
+    InvalidRequestError,
+    ModelNotFoundError,
+    NotFoundError,
+)
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.progress import Progress, show_progress
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
+from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.provenance_files import FileReader, read_provenance
+
+
+def start_and_register(
+    manager: ContainerManager,
+    management: ManagementClient,
+    model_id: ModelId,
+    input_type: InputType,
+    image: str,
+    *,
+    num_replicas: int,
+    labels: list[str],
+    batch_size: int,
+    limits: ResourceLimits,
+    timeout_s: float,
+    read_files: FileReader,
+) -> None:
+    """Start replicas of a new version and, when all are connected, make it current; else stop what was started.
+
+    *read_files* gives files of the model's folder, which are stored with the version.
+
+    Raises
+    ------
+    DeploymentError
+        The replicas do not come up.
+    ExistsError
+        Replicas of it run already.
+    """
+    if manager.get_num_replicas(model_id):
+        raise ExistsError(
+            f"Replicas of {model_id} run already, though the version is not registered: another deploy of it is "
+            f"under way, or was ended half-way. In the latter case stop_versioned_models({{{model_id.name!r}: "
+            f"[{model_id.version!r}]}}) removes them."
+        )
+    try:
+        with show_progress(f"Deploy {model_id}") as progress:
+            _scale(manager, management, model_id, input_type, image, num_replicas, limits, timeout_s, progress)
+            progress.step(f"Make {model_id.version} the current version")
+            management.register_model(
+                model_id, str(input_type), image, labels, batch_size, limits, read_provenance(read_files)
+            )
+    except BaseException:
+        # Also when the user interrupts the cell: what was started must not stay.
+        with contextlib.suppress(ClipperException):
+            manager.stop_models({model_id.name: [model_id.version]})
+        raise
+
+
+def scale(
+    manager: ContainerManager, management: ManagementClient, model_id: ModelId, num_replicas: int, *, timeout_s: float
+) -> None:
+    """Have as many replicas of a registered version connected; when new ones do not come up, as many as before.
+
+    Raises
+    ------
+    DeploymentError
+        New replicas do not come up.
+    ModelNotFoundError
+        There is no such version.
+    InvalidRequestError
+        It is a containerless model.
+    """
+    record = management.get_model(model_id)
+    if record is None:
+        raise ModelNotFoundError(*model_id)
+    image, input_type = record["container_name"], InputType(record["input_type"])
+    if image == CONTAINERLESS_IMAGE:
+        raise InvalidRequestError(
+            f"{model_id} is a containerless model: it was registered without an image, so whoever runs its "
+            "processes scales it."
+        )
+    before = manager.get_num_replicas(model_id)
+    limits = ResourceLimits(**record["limits"])
+    try:
+        with show_progress(f"Scale {model_id} to {num_replicas}") as progress:
+            _scale(manager, management, model_id, input_type, image, num_replicas, limits, timeout_s, progress)
+    except DeploymentError:
+        manager.set_num_replicas(
+            model_id, input_type=str(input_type), image=image, num_replicas=min(before, num_replicas),
+            load_timeout_s=timeout_s, limits=limits,
+        )  # fmt: skip
+        raise
+
+
+def _scale(
+    manager: ContainerManager,
+    management: ManagementClient,
+    model_id: ModelId,
+    input_type: InputType,
+    image: str,
+    num_replicas: int,
+    limits: ResourceLimits,
+    timeout_s: float,
+    progress: Progress,
+) -> None:
+    """Have as many replicas, and return when as many are connected."""
+    started_s = time.monotonic()
+    before = manager.observe_replicas(model_id)
+    manager.set_num_replicas(
+        model_id, input_type=str(input_type), image=image, num_replicas=num_replicas, load_timeout_s=timeout_s,
+        limits=limits, progress=progress,
+    )  # fmt: skip
+    progress.step(f"Wait until {num_replicas} replicas of {model_id} have loaded the model")
+    wait_for_replicas(
+        manager, management, model_id, num_replicas, input_type=str(input_type), observed_before=before,
+        started_s=started_s, timeout_s=timeout_s,
+    )  # fmt: skip
+
+
+def unregister_and_stop(
+    manager: ContainerManager, management: ManagementClient, wanted: Sequence[ModelId], registered: Collection[ModelId]
+) -> None:
+    """Unregister the wanted versions that are registered, and then stop the replicas of all that are wanted."""
+    # Unregistered first: then no query comes to a replica that ends.
+    for model_id in wanted:
+        if model_id in registered:
+            with contextlib.suppress(NotFoundError):  # somebody else was faster
+                management.unregister_model(model_id)
+    versions: dict[str, list[str]] = {}
+    for model_id in wanted:
+        versions.setdefault(model_id.name, []).append(model_id.version)
+    manager.stop_models(versions)

@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from clipper_nb.argument_checks import check_system_packages
 from clipper_nb.connection import ClipperConnection
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import ApplicationNotFoundError, InvalidRequestError
@@ -38,6 +39,8 @@ class ClipperMagics(Magics):
     @argument("--replicas", type=int, default=1, help="how many processes serve it (1)")
     @argument("--batch-size", type=int, default=-1, help="the most inputs at once; -1 adapts to the SLO")
     @argument("--packages", metavar="'A B'", default="", help="pip requirements of this version alone, in quotes")
+    @argument("--system-packages", metavar="'A B'", default="", help="packages of Debian for its image, in quotes")
+    @argument("--allow-large", action="store_true", help="let variables of more than 100 MB travel")
     @argument(
         "--samples", metavar="EXPRESSION", help="inputs that it must answer alike here and in each replica: X[:5]"
     )
@@ -51,11 +54,13 @@ class ClipperMagics(Magics):
         must_link = arguments.link is not None and _must_link(
             conn, arguments.link, arguments.name, str(parse_input_type(arguments.input_type))
         )
+        system_packages = check_system_packages(shlex.split(_unquoted(arguments.system_packages)))
         func = self._run_and_find_function(cell)
         samples = None if arguments.samples is None else self._evaluate("--samples", _unquoted(arguments.samples))
         deploy_python_closure(
             conn, arguments.name, arguments.version, arguments.input_type, func, num_replicas=arguments.replicas,
             batch_size=arguments.batch_size, pkgs_to_install=shlex.split(_unquoted(arguments.packages)) or None,
+            system_packages=system_packages, allow_large=arguments.allow_large,
             sample_inputs=samples,
         )  # fmt: skip
         if must_link:

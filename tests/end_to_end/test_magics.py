@@ -66,6 +66,26 @@ def test_samples_are_an_expression_of_the_notebook(shell: InteractiveShell, shar
     assert "sampled:3" not in shared.get_all_models()
 
 
+def test_system_packages_are_for_the_image_and_checked_before_the_cell_runs(
+    shell: InteractiveShell, shared: ClipperConnection
+) -> None:
+    line = "images -v {} -t doubles --system-packages {}"
+    shell.run_cell_magic("deploy", line.format(1, "'libgomp1 libgl1'"), SUM)
+    assert shared.get_model_source("images").system_packages == ["libgomp1", "libgl1"]
+    with pytest.raises(InvalidRequestError, match="names of Debian packages"):
+        shell.run_cell_magic("deploy", line.format(2, "'libgomp1 ; reboot'"), "cell_ran = True\n" + SUM)
+    assert "cell_ran" not in shell.user_ns
+
+
+def test_a_large_variable_travels_when_that_is_asked_for(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    shell.user_ns["table"] = bytes(101 * 1024 * 1024)
+    cell = "def sizes(inputs):\n    return [len(table) for _ in inputs]\n"
+    with pytest.raises(InvalidRequestError, match="allow_large"):
+        shell.run_cell_magic("deploy", "sizes -v 1 -t doubles", cell)
+    shell.run_cell_magic("deploy", "sizes -v 1 -t doubles --allow-large --samples [[1.0]]", cell)
+    assert shared.get_current_model_version("sizes") == "1"
+
+
 def test_a_cell_becomes_a_version_that_is_linked_asked_and_replaced(
     shell: InteractiveShell, shared: ClipperConnection
 ) -> None:

@@ -44,7 +44,8 @@ test_that("versions are switched and rolled back", {
   link_model_to_app(conn, "app", "model")
   expect_identical(get_linked_models(conn, "app"), "model")
   expect_equal(predict(conn, "app", c(3, 4)), 7)
-  build_and_deploy_model(conn, "model", "2-max", globally(function(inputs) sapply(inputs, max)), c(1, 2))
+  build_and_deploy_model(conn, "model", "2-max", globally(function(inputs) sapply(inputs, max)), c(1, 2),
+                         system_packages = "libgomp1")
   expect_equal(predict(conn, "app", c(3, 4)), 4)
   expect_equal(predict(conn, "app", c(3, 4), version = 1), 7)
   set_model_version(conn, "model", 1)
@@ -65,6 +66,7 @@ test_that("errors of the function and of the caller are told", {
   expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1:3, 1), "3 outputs for 1 inputs")
   expect_error(build_and_deploy_model(conn, "bad", 1.5, function(x) 1, 1), "whole number")
   expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1, matrix(1)), "data frame")
+  expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1, 1, system_packages = "a; b"), "names of Debian")
   expect_error(build_and_deploy_model(conn, "Bad Name", 1, function(x) 1, 1), class = "InvalidNameError")
   assign("log_file", stdout(), globalenv())
   chatty <- globally(function(inputs) { cat("", file = log_file); inputs })

@@ -165,7 +165,8 @@ class DockerBuilder(ImageBuilder):
         base_image = library.default_base_image() if base_image == DEFAULT_BASE_IMAGE else base_image
         base_id = self._require(base_image, progress)
         ca_bundle = library.find_ca_bundle(self._variables)
-        files: dict[str, bytes | Path] = dict(library.library_files())
+        compiled = library.compiled_files()
+        files: dict[str, bytes | Path] = {**library.library_files(), **compiled}
         if ca_bundle is not None:
             files["ca-bundle.crt"] = ca_bundle
         requirements = _in_base(kind)
@@ -176,6 +177,7 @@ class DockerBuilder(ImageBuilder):
             requirements=requirements,
             labels=_base_labels(kind),
             has_ca_bundle=ca_bundle is not None,
+            is_compiled=bool(compiled),
         )
         repository = f"{_BASE_PREFIX}{kind}"
         release = "{}-py{}.{}".format(__version__, *library.python_minor())

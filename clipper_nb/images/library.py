@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,17 +19,38 @@ _DISTRIBUTION = "clipper-nb"
 _SERVING_CODE = ("__init__.py", "errors.py", "spark_vectors.py", "version.py")
 _SERVING_PACKAGES = ("model_functions", "protocol", "runtime")
 _COMPILED_SUFFIXES = (".so", ".pyd")
+_SHARED_LIBRARY = re.compile(rb"[0-9a-f]+__mypyc")
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 def library_files() -> dict[str, Path]:
-    """Return the files of the serving processes; the notebook's column stays out, so its changes build nothing anew."""
+    """Return the sources of the serving processes; the notebook's column stays out: its changes build nothing anew."""
+    return {name: path for name, path in _serving_files().items() if path.suffix not in _COMPILED_SUFFIXES}
+
+
+def compiled_files() -> dict[str, Path]:
+    """Return what of the serving processes is compiled here (decision 0026) for the system that images have.
+
+    None on another system than Linux; an image for another processor looks for other names, and reads the sources.
+    """
+    ending = sysconfig.get_config_var("EXT_SUFFIX")
+    if sys.platform != "linux":
+        return {}
+    modules = {name: path for name, path in _serving_files().items() if path.name.endswith(ending)}
+    if not modules:
+        return {}
+    # Each module is a door to one library for all, which lies beside the package.
+    found = _SHARED_LIBRARY.search(next(iter(modules.values())).read_bytes())
+    shared = Path(clipper_nb.__file__).parents[1] / f"{found[0].decode()}{ending}" if found else None
+    return {**modules, f"library/{shared.name}": shared} if shared is not None and shared.is_file() else {}
+
+
+def _serving_files() -> dict[str, Path]:
     package = Path(clipper_nb.__file__).parent
     files = {f"library/clipper_nb/{name}": package / name for name in _SERVING_CODE}
     for name in _SERVING_PACKAGES:
         files.update(folder_files(package / name, prefix=f"library/clipper_nb/{name}"))
-    # What is compiled here (decision 0026) is for this machine; in an image Python reads the sources.
-    return {name: path for name, path in files.items() if path.suffix not in _COMPILED_SUFFIXES}
+    return files
 
 
 def library_requirements() -> list[str]:

@@ -46,6 +46,7 @@ def render_library_image(
     requirements: Sequence[str],
     labels: Mapping[str, str],
     has_ca_bundle: bool,
+    is_compiled: bool = False,
 ) -> str:
     """Return the Dockerfile of an image that carries the library: ``"frontend"``, or a kind of model.
 
@@ -61,6 +62,8 @@ def render_library_image(
     labels : dict
     has_ca_bundle : bool
         Whether the build context has a ``ca-bundle.crt``.
+    is_compiled : bool
+        Whether the library in the build context is compiled; where the image cannot load it, its sources are used.
     """
     return _render(
         template,
@@ -70,6 +73,7 @@ def render_library_image(
         pip_install=_pip_install(sorted(requirements)),
         labels=_format_labels(labels),
         has_ca_bundle=has_ca_bundle,
+        keep_what_loads=["python", "-c", _KEEP_WHAT_LOADS] if is_compiled else None,
         ready_variable=names.READY_FILE,
         ready_file=_READY_FILE,
     )
@@ -152,10 +156,24 @@ def _check_python(minor: tuple[int, int]) -> str:
 
 
 _ADD_USER_AND_PATH = (
-    "import os, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); "
+    "import os, shutil, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); "
     f"':{USER}:' in users.read() or users.write('clipper:x:{USER}:clipper:/tmp:/bin/sh\\n'); "
-    f"open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('{HOME}/library\\n')"
+    f"open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('{HOME}/library\\n'); "
+    f"shutil.rmtree('{HOME}/library', ignore_errors=True)"  # of an image that was made from one of ours
 )
+
+_KEEP_WHAT_LOADS = f"""\
+import glob, importlib, os
+folder = "{HOME}/library"
+try:
+    for path in glob.glob(folder + "/*__mypyc.*.so"):
+        importlib.import_module(os.path.basename(path).split(".")[0])
+except ImportError as exc:
+    print("The image runs the sources, since it cannot load what is compiled:", exc)
+    for path in glob.glob(folder + "/**/*.so", recursive=True):
+        os.remove(path)
+"""
+"""A base image may have an older C library than the notebook's machine."""
 
 
 def _format_labels(labels: Mapping[str, str]) -> str:

@@ -102,7 +102,7 @@ def test_mllib_svm_that_gives_margins(shared: ClipperConnection, spark: Any) -> 
     create_endpoint(shared, "svm", "doubles", predict_each, model, spark, slo_micros=SLO_MICROS)
     expected = [float(margin) for margin in predict_each(spark, model, list(ASKED))]
     assert len(set(expected)) > 2
-    assert _served(shared, "svm", ASKED) == pytest.approx(expected, rel=1e-12)  # the image's BLAS may add in another order
+    assert _served(shared, "svm", ASKED) == pytest.approx(expected, rel=1e-12)  # an image's BLAS may add otherwise
 
 
 def test_a_module_of_the_users_own_is_imported_in_a_call(

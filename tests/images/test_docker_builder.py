@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import ssl
 import subprocess
+import sysconfig
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import clipper_nb
 from clipper_nb.errors import (
     BaseImageError,
     DiskFullError,
@@ -26,11 +29,15 @@ from clipper_nb.errors import (
 from clipper_nb.images import library
 from clipper_nb.images.builder import ImageRequest
 from clipper_nb.images.docker_builder import DockerBuilder
+from clipper_nb.protocol import rpc
 from tests.support.clusters import eventually
 from tests.support.docker_images import build_image, image_of, new_image_name, remove_image, run_python
 from tests.support.packages import forward_proxy, package_index, write_project, write_wheel
 
 pytestmark = pytest.mark.docker
+
+PACKAGE = Path(clipper_nb.__file__).parent
+IMPORTED_FROM = "import clipper_nb.protocol.rpc as rpc; print(rpc.__file__)"
 
 MakeRequest = Callable[..., ImageRequest]
 MakeBuilder = Callable[..., DockerBuilder]
@@ -328,6 +335,28 @@ def test_base_image_that_changed_under_its_name_is_noticed(client, builder, own_
         assert run_python(client, second, "import os; print(os.environ['EDITION'])") == "2"
         for tag in (first, second):
             remove_image(client, tag)
+
+
+def test_image_is_compiled_as_the_notebook_is(client, builder):
+    image = builder.build_base("frontend")
+    assert (
+        run_python(client, image, IMPORTED_FROM)
+        == f"/opt/clipper_nb/library/{Path(rpc.__file__).relative_to(PACKAGE.parent)}"
+    )
+
+
+def test_image_that_cannot_load_what_is_compiled_runs_the_sources(
+    client, builder, own_base, monkeypatch, tmp_path, remove_later
+):
+    """And so does one that is made from an image that could."""
+    ending = sysconfig.get_config_var("EXT_SUFFIX")
+    shutil.copytree(PACKAGE, tmp_path / "clipper_nb", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    monkeypatch.setattr(clipper_nb, "__file__", str(tmp_path / "clipper_nb/__init__.py"))
+    for name in (f"clipper_nb/protocol/rpc{ending}", f"0123456789abcdef__mypyc{ending}"):
+        (tmp_path / name).write_bytes(b"\x7fELF of a newer system: 0123456789abcdef__mypyc")
+    image = builder.build_base("python_closure", own_base.image)
+    remove_later.append(image)
+    assert run_python(client, image, IMPORTED_FROM) == "/opt/clipper_nb/library/clipper_nb/protocol/rpc.py"
 
 
 def test_users_tags_of_bases_follow_the_default_base_image_alone(client, builder, own_base):

@@ -6,6 +6,7 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import clipper_nb
 from clipper_nb.errors import ImageBuildError
 from clipper_nb.images import library
 from clipper_nb.images.context import digest_context
+from clipper_nb.protocol import rpc
 
 
 def test_only_serving_code_travels():
@@ -33,41 +35,72 @@ def test_every_file_of_the_serving_processes_travels():
     assert expected <= set(library.library_files())
 
 
-def test_what_is_compiled_for_this_machine_stays_here(tmp_path, monkeypatch):
-    copied = tmp_path / "clipper_nb"
-    shutil.copytree(Path(clipper_nb.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(clipper_nb, "__file__", str(copied / "__init__.py"))
-    (copied / "runtime" / "metrics.cpython-311-x86_64-linux-gnu.so").write_bytes(b"\x7fELF")
+ENDING = sysconfig.get_config_var("EXT_SUFFIX")
+
+
+@pytest.fixture
+def copied(tmp_path, monkeypatch):
+    """A copy of the package's sources, which passes for the installed one."""
+    folder = tmp_path / "installed" / "clipper_nb"
+    ignored = shutil.ignore_patterns("__pycache__", "*.so")
+    shutil.copytree(Path(clipper_nb.__file__).parent, folder, ignore=ignored)
+    monkeypatch.setattr(clipper_nb, "__file__", str(folder / "__init__.py"))
+    return folder
+
+
+def test_what_is_compiled_here_travels_with_the_library_that_it_opens(copied):
+    (copied / "runtime" / f"metrics{ENDING}").write_bytes(b"\x7fELF\0init\x000123456789abcdef__mypyc\0")
     (copied / "protocol" / "rpc.cp311-win_amd64.pyd").write_bytes(b"MZ")
-    names = library.library_files()
-    assert "library/clipper_nb/runtime/metrics.py" in names
-    assert not [name for name in names if name.endswith((".so", ".pyd"))]
+    for name in ("0123456789abcdef__mypyc", "fedcba9876543210__mypyc"):  # the other one is of another package
+        (copied.parent / f"{name}{ENDING}").write_bytes(b"\x7fELF")
+    assert {name: path.parent for name, path in library.compiled_files().items()} == {
+        f"library/clipper_nb/runtime/metrics{ENDING}": copied / "runtime",
+        f"library/0123456789abcdef__mypyc{ENDING}": copied.parent,
+    }
+    sources = library.library_files()
+    assert "library/clipper_nb/runtime/metrics.py" in sources
+    assert not [name for name in sources if name.endswith((".so", ".pyd"))]
 
 
-def test_serving_processes_start_from_what_travels(tmp_path):
-    """With the installed package out of reach, every entry point can be imported."""
-    for name, path in library.library_files().items():
-        target = tmp_path / name
+def test_nothing_compiled_travels_when_there_is_nothing_or_only_a_part(copied):
+    assert library.compiled_files() == {}
+    (copied / "runtime" / f"metrics{ENDING}").write_bytes(b"\x7fELF\x000123456789abcdef__mypyc\0")
+    assert library.compiled_files() == {}
+
+
+def _start_from(files: dict[str, Path], folder: Path) -> str:
+    """Import every entry point with the installed package out of reach; return where the RPC messages came from."""
+    for name, path in files.items():
+        target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     program = (
         "import sys; sys.path.insert(0, sys.argv[1]); "
         "import clipper_nb; assert clipper_nb.__file__.startswith(sys.argv[1]); "
         "import clipper_nb.runtime.query_frontend.app, clipper_nb.runtime.management_frontend.service, "
-        "clipper_nb.runtime.model_container.client, clipper_nb.runtime.health_check"
+        "clipper_nb.runtime.model_container.client, clipper_nb.runtime.health_check; "
+        "print(sys.modules['clipper_nb.protocol.rpc'].__file__)"
     )
-    subprocess.run([sys.executable, "-P", "-c", program, str(tmp_path / "library")], check=True, cwd=tmp_path)
+    command = [sys.executable, "-P", "-c", program, str(folder / "library")]
+    return subprocess.run(command, check=True, cwd=folder, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def test_serving_processes_start_from_what_travels(tmp_path):
+    path = _start_from(library.library_files(), tmp_path)
+    assert path == str(tmp_path / "library/clipper_nb/protocol/rpc.py")
+
+
+def test_serving_processes_are_compiled_there_as_here(tmp_path):
+    path = _start_from({**library.library_files(), **library.compiled_files()}, tmp_path)
+    assert path == str(tmp_path / "library/clipper_nb/protocol" / Path(rpc.__file__).name)
 
 
 @pytest.mark.parametrize(
     ("changed", "is_noticed"),
     [("connection.py", False), ("images/templates.py", False), ("runtime/process.py", True), ("errors.py", True)],
 )
-def test_digest_changes_with_serving_code_alone(tmp_path, monkeypatch, changed, is_noticed):
+def test_digest_changes_with_serving_code_alone(copied, changed, is_noticed):
     """An edit of the notebook's column builds no image anew."""
-    copied = tmp_path / "clipper_nb"
-    shutil.copytree(Path(clipper_nb.__file__).parent, copied, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(clipper_nb, "__file__", str(copied / "__init__.py"))
     before = digest_context("FROM a", library.library_files())
     with open(copied / changed, "a") as file:
         file.write("# edited\n")

@@ -38,6 +38,7 @@ _model = partial(
 RENDERED: dict[str, Callable[[], str]] = {
     "frontend": partial(_library, "frontend"),
     "frontend-ca-bundle": partial(_library, "frontend", has_ca_bundle=True),
+    "frontend-compiled": partial(_library, "frontend", is_compiled=True),
     "python_closure": partial(_library, "python_closure"),
     "python_closure-ca-bundle": partial(_library, "python_closure", has_ca_bundle=True),
     "pyspark": partial(_library, "pyspark", requirements=["numpy==1.26.4", "pyspark==4.0.5"]),

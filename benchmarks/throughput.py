@@ -157,7 +157,8 @@ class Measurement:
         folder.mkdir()
         with start_cluster(NOOP, examiner, folder, with_unbatched=True) as running:
             for pair in range(-1, NUM_BATCHING_PAIRS * self._options.rounds):
-                for name, path in (("on", BATCHED_PATH), ("off", UNBATCHED_PATH)):
+                both = [("on", BATCHED_PATH), ("off", UNBATCHED_PATH)]
+                for name, path in both if pair % 2 else reversed(both):  # neither is always the first
                     load = run_wrk(
                         running.address, path, running.form,
                         num_connections=1, num_doubles=NOOP.num_doubles, duration_s=1,

@@ -30,7 +30,7 @@ _HINT_LIBRARY = (
 )
 _HINT_PARITY = (
     "Other packages there than here are the usual reason. A function whose answers change from call to call has no "
-    "samples: leave sample_inputs out."
+    "samples: leave sample_inputs out (from R: compare_sample = FALSE)."
 )
 _HINT_ENVIRONMENT = (
     "Have the notebook's versions in the image (a base_image with its Python, its packages in pkgs_to_install), or the "

@@ -28,8 +28,12 @@ from clipper_nb.deployers.function_capture import captured_from_parts
 from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
+from clipper_nb.deployers.sample_outputs import make_samples
 from clipper_nb.errors import ClipperException, InvalidRequestError
+from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.protocol.samples import Samples
 
 _SAME_AS_CONNECTION = (
     "get_all_apps", "get_all_models", "get_app_info", "get_clipper_logs", "get_current_model_version",
@@ -93,13 +97,15 @@ class RCommands:
         serialized_path: str | None,
         columns: Mapping[str, Sequence[Any]] | None,
         limits: Mapping[str, Any] | None,
+        sample: Mapping[str, Sequence[Any]] | None = None,
         **options: Any,
     ) -> None:
         self._conn.check_new_model_version(name, version, input_type)
         captured = captured_from_parts(texts, Path(serialized_path).read_bytes() if serialized_path else b"")
         deploy_captured_function(
             self._conn, name, version, input_type, captured, columns_from_parts(columns) if columns else (),
-            limits=ResourceLimits(**limits) if limits else None, **options,
+            limits=ResourceLimits(**limits) if limits else None,
+            samples=_samples(sample, parse_input_type(input_type)) if sample else None, **options,
         )  # fmt: skip
 
     def _create_endpoint(
@@ -110,8 +116,16 @@ class RCommands:
 
     def _predict(self, app_name: str, inputs: Sequence[Any], version: str | None) -> list[dict[str, Any]]:
         """Return the answers; raw vectors come as ``{"base64": text}``."""
-        values = [base64.b64decode(value["base64"]) if isinstance(value, dict) else value for value in inputs]
+        values = [_from_r(value) for value in inputs]
         return [asdict(prediction) for prediction in self._conn.predict_batch(app_name, values, version=version)]
+
+
+def _from_r(value: Any) -> Any:
+    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
+
+
+def _samples(sample: Mapping[str, Sequence[Any]], input_type: InputType) -> Samples:
+    return make_samples([format_input(input_type, _from_r(value)) for value in sample["inputs"]], sample["outputs"])
 
 
 def _container_manager(kind: str, cluster_name: str, options: Mapping[str, Any]) -> ContainerManager:

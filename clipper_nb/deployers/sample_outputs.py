@@ -36,6 +36,17 @@ def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inp
         raise PredictionError(
             f"The function raises on sample_inputs already here: {type(exc).__name__}: {exc}", type(exc).__name__
         ) from exc
+    return make_samples(inputs, outputs)
+
+
+def make_samples(inputs: Sequence[Any], outputs: Any) -> Samples:
+    """Return inputs, as a predict request has them, with what a function returned for them.
+
+    Raises
+    ------
+    PredictionError
+        *outputs* is not a sequence of one output per input, or one of them has no text.
+    """
     return Samples(inputs, [output.decode() for output in encode_outputs(outputs, num_inputs=len(inputs))])
 
 

@@ -1,29 +1,30 @@
 build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_image = "default", labels = NULL,
                                    registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
-                                   timeout_s = 60, limits = NULL, system_packages = NULL) {
+                                   timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE) {
   deploy(
     conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
-    num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages
+    num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample
   )
 }
 
 create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = 1, slo_micros = 3000000,
                             base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
-                            pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL) {
+                            pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
+                            compare_sample = TRUE) {
   what <- list(
     name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
   )
   deploy(
     conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-    pkgs_to_install, timeout_s, limits, system_packages
+    pkgs_to_install, timeout_s, limits, system_packages, compare_sample
   )
 }
 
 deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-                   pkgs_to_install, timeout_s, limits, system_packages) {
+                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample) {
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
   input_type <- input_type_of(sample_input)
-  try_function(fn, sample_input)
+  answered <- answer_sample(fn, sample_input)
   captured <- conn$session$capture(fn, as.character(pkgs_to_install))
   path <- tempfile("clippernb-", fileext = ".rds")
   on.exit(unlink(path))
@@ -34,7 +35,10 @@ deploy <- function(conn, call, what, fn, sample_input, base_image, labels, regis
     input_type = input_type, texts = as_arrays(texts), serialized_path = if (!is.null(captured$serialized)) path,
     columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
     num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
-    limits = limits, system_packages = if (!is.null(system_packages)) I(system_packages)
+    limits = limits, system_packages = if (!is.null(system_packages)) I(system_packages),
+    sample = if (compare_sample && length(answered)) list(
+      inputs = json(json_array(json_inputs(answered$inputs))), outputs = json(json_array(json_outputs(answered$outputs)))
+    )
   ))
   invisible(request(conn, call, arguments = arguments))
 }
@@ -55,20 +59,15 @@ input_type_of <- function(sample_input) {
 }
 
 # A function that fails on the sample fails here, where it can be mended.
-try_function <- function(fn, sample_input) {
-  if (is.data.frame(sample_input)) {
-    sample_input <- utils::head(sample_input, 10L)
-    expected <- nrow(sample_input)
-    if (expected == 0L) return(invisible())
-    outputs <- fn(sample_input)
-  } else {
-    expected <- 1L
-    outputs <- fn(list(sample_input))
-  }
+answer_sample <- function(fn, sample_input) {
+  inputs <- if (is.data.frame(sample_input)) utils::head(sample_input, 10L) else list(sample_input)
+  expected <- if (is.data.frame(inputs)) nrow(inputs) else 1L
+  if (expected == 0L) return(NULL)
+  outputs <- fn(inputs)
   returned <- if (is.null(dim(outputs))) length(outputs) else nrow(outputs)
   if (returned != expected) {
     stop("fn returned ", returned, " outputs for ", expected, " inputs of the sample; it must return one for each",
          call. = FALSE)
   }
-  invisible()
+  list(inputs = inputs, outputs = outputs)
 }

@@ -38,6 +38,34 @@ test_that("every type of input and of output", {
   expect_equal(predict(conn, "echo", sample), sample)
 })
 
+test_that("replicas answer the sample as the session does, whatever its outputs are", {
+  globally(answers <- list(
+    vector = function(rows) c(a = NA, b = NaN, c = Inf), factor = function(rows) factor(rows$s),
+    frame = function(rows) data.frame(
+      rows, days = as.Date("2024-02-29") + 1:3, raw = as.raw(1:3), spans = as.difftime(rows$x, units = "mins"),
+      factor = factor(rows$s), whole = c(1L, NA, 3L), pair = I(cbind(1:3, 4:6))
+    ),
+    matrix = function(rows) cbind(rows$x, pi), column = function(rows) cbind(rows$x),
+    cube = function(rows) array(1:12, c(3, 2, 2)),
+    list = function(rows) list(
+      NULL, list(a = 1, b = c(x = 1, y = 2), c = list(1, "z"), d = list()),
+      list(matrix(1:4, 2), factor("f"), data.frame(n = 1:2, s = c("a", NA)), as.Date("2024-02-29"), numeric())
+    )
+  ))
+  sample <- data.frame(x = c(0.1, 1e10, -3), s = c("\"q\"", "na\u00efve", "[1]"), l = c(TRUE, NA, FALSE))
+  for (kind in names(answers)) {
+    build_and_deploy_model(conn, "kinds", kind, answers[[kind]], sample)
+    expect_identical(get_current_model_version(conn, "kinds"), kind)
+  }
+  changing <- globally(function(inputs) lapply(inputs, function(x) Sys.getpid()))
+  expect_error(build_and_deploy_model(conn, "kinds", "changing", changing, 1), "compare_sample", class = "ParityError")
+  expect_identical(get_current_model_version(conn, "kinds"), "list")
+  build_and_deploy_model(conn, "kinds", "changing", changing, 1, compare_sample = FALSE)
+  expect_identical(get_current_model_version(conn, "kinds"), "changing")
+  expect_error(build_and_deploy_model(conn, "kinds", "complex", function(x) 1i, 1), "no form in JSON")
+  stop_models(conn, "kinds")
+})
+
 test_that("versions are switched and rolled back", {
   register_application(conn, "app", "doubles", default_output = "-1", slo_micros = slo_micros)
   build_and_deploy_model(conn, "model", 1, globally(function(inputs) sapply(inputs, sum)), c(1, 2), num_replicas = 2)
@@ -66,7 +94,8 @@ test_that("errors of the function and of the caller are told", {
   expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1:3, 1), "3 outputs for 1 inputs")
   expect_error(build_and_deploy_model(conn, "bad", 1.5, function(x) 1, 1), "whole number")
   expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1, matrix(1)), "data frame")
-  expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1, 1, system_packages = "a; b"), "names of Debian")
+  expect_error(build_and_deploy_model(conn, "bad", 1, globally(function(x) 1), 1, system_packages = "a; b"),
+               "names of Debian")
   expect_error(build_and_deploy_model(conn, "Bad Name", 1, function(x) 1, 1), class = "InvalidNameError")
   assign("log_file", stdout(), globalenv())
   chatty <- globally(function(inputs) { cat("", file = log_file); inputs })

@@ -1,4 +1,4 @@
-"""Heads of requests: what a target asks for, and a head without its offer to change the protocol. (pure)"""
+"""Heads of requests: what a target asks for, heads seen before, one without its offer of another protocol. (pure)"""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from urllib.parse import unquote
 _PREDICT_TARGET = re.compile(rb"(?:(?i:https?)://[^/?#]*)?/([^/?]+)/predict/?(?:\?.*)?\Z", re.DOTALL)
 _ADDRESS = re.compile(rb"(?i:https?)://[^/?#]*")
 _MAX_REMEMBERED_SIZE_BYTES = 256
+_MAX_KNOWN_HEADS = 1024
+_MAX_KNOWN_HEAD_SIZE_BYTES = 2048
 _UPGRADE_HEADERS = frozenset({b"upgrade", b"http2-settings"})
 
 
@@ -26,6 +28,27 @@ def predict_name(target: bytes) -> str | None:
     if len(target) <= _MAX_REMEMBERED_SIZE_BYTES:
         return _remember_predict_target(target)
     return _parse_predict_target(target)  # nobody may fill the memory with long ones
+
+
+class KnownHeads:
+    """Heads of predict requests as they were received, with the application and the announced size of the body.
+
+    A client sends the same head again and again, and equal bytes need no second parsing.
+    """
+
+    def __init__(self) -> None:
+        self._heads: dict[bytes, tuple[str, int]] = {}
+        self.find = self._heads.get
+        """Takes a head with the empty line after it."""
+
+    def remember(self, whole: bytes, application_name: str, body_size_bytes: int) -> None:
+        """Remember the head of a request that came *whole* and alone; anything else is left."""
+        head_size_bytes = len(whole) - body_size_bytes
+        if not 0 < head_size_bytes <= _MAX_KNOWN_HEAD_SIZE_BYTES or whole.find(b"\r\n\r\n") + 4 != head_size_bytes:
+            return
+        if len(self._heads) >= _MAX_KNOWN_HEADS:
+            self._heads.clear()
+        self._heads[whole[:head_size_bytes]] = (application_name, body_size_bytes)
 
 
 def path_and_query(target: bytes) -> bytes:

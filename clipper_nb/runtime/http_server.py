@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
+from clipper_nb.runtime.http_head import KnownHeads
 from clipper_nb.runtime.http_wire import HttpConnection
 from clipper_nb.runtime.open_files import max_http_connections
 
@@ -59,9 +60,7 @@ class HttpServer:
         self.connections: set[HttpConnection] = set()
         self.unfinished_size_bytes = 0
         """Of the bodies that have not come to their end, where they come in pieces."""
-        self.known_heads: dict[bytes, tuple[str, int]] = {}
-        """Heads of predict requests as they were received, with the application and the size of the body that they
-        announced. A client sends the same head again and again, and equal bytes need no second parsing."""
+        self.known_heads = KnownHeads()
         self._server: asyncio.Server | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
         self.is_stopping = False

@@ -1,0 +1,50 @@
+"""One request of a connection and its reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from clipper_nb.runtime.http_server import Cancel
+    from clipper_nb.runtime.http_wire import HttpConnection
+
+_OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_OK_HEADS = [_OK_HEAD % size for size in range(256)]
+
+
+class Exchange:
+    """One request and its reply; replies leave in the order of the requests."""
+
+    __slots__ = ("_connection", "cancel", "keep_alive", "reply", "size_bytes", "start")
+
+    def __init__(self, connection: HttpConnection, keep_alive: bool, size_bytes: int = 0) -> None:
+        self._connection = connection
+        self.keep_alive = keep_alive
+        self.size_bytes = size_bytes
+        self.reply: bytes | None = None
+        self.cancel: Cancel | None = None
+        self.start: Callable[[], None] | None = None
+        """Begins to answer, when this request's turn has come; only of requests that take turns."""
+
+    def respond(self, status: int, body: bytes) -> None:
+        """Reply with a JSON body."""
+        if status == 200 and self.keep_alive:  # not HTTPStatus.OK: comparing with an enumeration's member costs more
+            size = len(body)
+            self.finish((_OK_HEADS[size] if size < 256 else _OK_HEAD % size) + body)
+        else:
+            head = f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+            head += f"Content-Length: {len(body)}\r\n"
+            if status == HTTPStatus.SERVICE_UNAVAILABLE:
+                head += "Retry-After: 1\r\n"
+            if not self.keep_alive:
+                head += "Connection: close\r\n"
+            self.finish(head.encode("ascii") + b"\r\n" + body)
+
+    def finish(self, reply: bytes) -> None:
+        """Reply with these bytes."""
+        if self.reply is None:
+            self.reply = reply
+            self.cancel = None
+            self._connection.write_replies()

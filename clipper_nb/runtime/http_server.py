@@ -19,6 +19,7 @@ Endpoint = Callable[[str, bytes, float, Respond], "Cancel | None"]
 """Takes the application's name, the body, the instant of arrival (``time.monotonic``), and how to respond."""
 
 _SWEEP_INTERVAL_S = 1.0
+_RECEIVED_SIZE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class HttpServer:
         own_limit = limits.max_connections
         self._max_connections = max_http_connections() if own_limit is None else own_limit
         self.connections: set[HttpConnection] = set()
+        self.received = bytearray(_RECEIVED_SIZE_BYTES)
+        """What the connection that has its turn was sent; one is enough, for each takes its own out at once."""
+        self.received_view = memoryview(self.received)
         self.unfinished_size_bytes = 0
         """Of the bodies that have not come to their end, where they come in pieces."""
         self.known_heads = KnownHeads()

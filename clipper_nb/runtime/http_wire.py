@@ -42,7 +42,7 @@ _LINGER_S = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class HttpConnection(asyncio.Protocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """One client's connection: requests are read as they come and may be pipelined; replies leave in their order."""
 
     def __init__(self, server: HttpServer) -> None:
@@ -68,7 +68,7 @@ class HttpConnection(asyncio.Protocol):
         """How much of a body has come that is not at its end."""
         return self._reader.unfinished_size_bytes
 
-    # --- asyncio.Protocol
+    # --- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are none of asyncio's classes
@@ -89,19 +89,25 @@ class HttpConnection(asyncio.Protocol):
                 exchange.cancel()
         self._exchanges.clear()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._server.received_view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was received, out of the buffer that all connections share."""
         if self.is_closing:
             return  # what follows a refused request is read and dropped until the client has its reply
-        self._whole = b""
-        if self._reader.is_fresh:
-            self._whole = data
-            head = data[: data.find(b"\r\n\r\n") + 4]
-            known = self._server.known_heads.find(head)
-            if known is not None and len(data) == len(head) + known[1] and not self._server.is_stopping:
-                self._predict(known[0], data[len(head) :], keep_alive=True)
+        server = self._server
+        is_fresh = self._reader.is_fresh
+        if is_fresh:
+            head_size_bytes = server.received.find(b"\r\n\r\n", 0, nbytes) + 4
+            known = server.known_heads.find(bytes(server.received_view[:head_size_bytes]))
+            if known is not None and nbytes == head_size_bytes + known[1] and not server.is_stopping:
+                self._predict(known[0], bytes(server.received_view[head_size_bytes:nbytes]), keep_alive=True)
                 return
-        taken = self._reader.feed(data) if len(data) <= _SLICE_SIZE_BYTES else 0
-        if taken < len(data):
+        data = bytes(server.received_view[:nbytes])
+        self._whole = data if is_fresh else b""
+        taken = self._reader.feed(data) if nbytes <= _SLICE_SIZE_BYTES else 0
+        if taken < nbytes:
             self._unparsed = memoryview(data)[taken:]
             self._parse_unparsed()
 

@@ -97,8 +97,11 @@ class Talk:
         server.connections.add(connection)
         connection._transport = transport  # type: ignore[assignment]
         for piece in pieces:
-            if piece and not transport.is_closed:
-                connection.data_received(piece)
+            while piece and not transport.is_closed:
+                buffer = connection.get_buffer(-1)
+                part, piece = piece[: len(buffer)], piece[len(buffer) :]
+                buffer[: len(part)] = part
+                connection.buffer_updated(len(part))
                 self._settle(connection)
         assert not connection._exchanges
         connection.check_timeout(self._loop.time() + 1000.0)

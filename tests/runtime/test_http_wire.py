@@ -168,6 +168,33 @@ def test_a_request_may_come_in_any_pieces_chunked_too() -> None:
     run(talk)
 
 
+@pytest.mark.parametrize("size_bytes", [50, 600_000], ids=["less than what is read at once", "more"])
+def test_bodies_that_come_in_turns_on_several_connections_stay_apart(size_bytes: int) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+        bodies = [bytes([letter]) * size_bytes for letter in b"abc"]
+        for held_back in (size_bytes // 2, size_bytes // 2, 0, 0):
+            for (_, writer), body in zip(streams, bodies, strict=True):
+                request = post("/later/predict", body)
+                writer.write(request[: len(request) - held_back])
+                await writer.drain()
+            await asyncio.sleep(0.05)
+            for (_, writer), body in reversed(list(zip(streams, bodies, strict=True))):
+                writer.write(body[:held_back])
+                await writer.drain()
+            for index in range(3):
+                while len(endpoint.kept) <= index:
+                    await asyncio.sleep(0.001)
+                endpoint.release(index)
+            for (reader, _), body in zip(streams, bodies, strict=True):
+                assert json.loads((await read_reply(reader))[2]) == {"body": body.decode()}
+            endpoint.kept.clear()
+        for _, writer in streams:
+            writer.close()
+
+    run(talk, HttpLimits(max_body_size_bytes=1_000_000, header_timeout_s=5.0, body_timeout_s=5.0))
+
+
 def test_expect_100_continue_is_answered_before_the_body() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -19,6 +19,7 @@ from clipper_nb.argument_checks import (
 )
 from clipper_nb.cluster_version import check_versions, read_version
 from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
+from clipper_nb.compiled_code import refuse_stale_modules
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.diagnosis import Diagnosis
@@ -151,7 +152,8 @@ class ClipperConnection:
         ExistsError
             A cluster of that name runs already.
         ClusterStartError
-            A process does not come up; carries the end of its log. Nothing is left running.
+            A process does not come up; carries the end of its log. Nothing is left running. Or this is a checkout in
+            which something was compiled before its last change.
         """
         for name, value, smallest in (
             ("cache_size", cache_size, 0),
@@ -170,6 +172,7 @@ class ClipperConnection:
             max_body_size_bytes=max_body_size_bytes,
             num_frontend_replicas=num_frontend_replicas,
         )
+        refuse_stale_modules()
         with show_progress(f"Start cluster {self.cm.cluster_name}") as progress:
             self.cm.start_clipper(options, progress)
         self._use_cluster()

@@ -135,7 +135,7 @@ class ClusterError(ClipperException):
 
 
 class ClusterStartError(ClusterError):
-    """A process of the cluster did not come up."""
+    """The cluster does not come up."""
 
     def __init__(self, what: str, log_tail: str = "") -> None:
         super().__init__(what + _log_end(log_tail))

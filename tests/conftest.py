@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "clipper_nb"
+from clipper_nb.compiled_code import refuse_stale_modules
+from clipper_nb.errors import ClusterStartError
 
 
 def pytest_configure() -> None:
@@ -19,8 +19,7 @@ def pytest_configure() -> None:
 
 def _refuse_stale_modules() -> None:
     """Compiled modules come before their sources: an edit that was not compiled would not be tested."""
-    for compiled in PACKAGE.rglob("*.so"):
-        source = compiled.with_name(compiled.name.split(".")[0] + ".py")
-        if not source.exists() or source.stat().st_mtime > compiled.stat().st_mtime:
-            name = source.relative_to(PACKAGE.parent)
-            pytest.exit(f"{name} was compiled before its last change: run `make compile` or `make interpreted`.", 4)
+    try:
+        refuse_stale_modules()
+    except ClusterStartError as exc:
+        pytest.exit(str(exc), 4)

@@ -2,6 +2,7 @@
 VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 FAST := "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
 
@@ -20,6 +21,7 @@ interpreted:              ## back to plain Python
 	rm -f *__mypyc.*.so $(COMPILED)
 
 test: $(STAMP) check engine  ## everything: the units interpreted first, then all of it compiled
+	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m $(FAST) tests/runtime tests/protocol
@@ -28,7 +30,7 @@ test: $(STAMP) check engine  ## everything: the units interpreted first, then al
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
 	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done
-	$(PY) -m tests.support.leftovers
+	$(PY) -m tests.support.leftovers $(TEST_STARTED)
 
 test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	VENV=$(abspath $(VENV)) scripts/test-tools

@@ -1,9 +1,15 @@
-"""``python -m tests.support.leftovers`` fails when a cluster of any name is still there, as processes or containers."""
+"""``python -m tests.support.leftovers FILE`` fails when a cluster is there that was started after FILE was written.
+
+Older ones are not this run's: a user's own, or those of a run that was cut off.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import docker
 import psutil
@@ -11,29 +17,40 @@ import psutil
 from clipper_nb.protocol.environment import CLUSTER_FOLDER, LABEL_CLUSTER
 
 
+class Part(NamedTuple):
+    """A process or container of a cluster."""
+
+    cluster: str
+    name: str
+    created_at_s: float
+
+
 def main() -> None:
     """List what is left, and exit with its number."""
-    left = [*_processes(), *_containers()]
+    started_at_s = Path(sys.argv[1]).stat().st_mtime
+    parts = [*_processes(), *_containers()]
+    # A cluster is as old as its oldest part: it may have replaced another one meanwhile.
+    older = {part.cluster for part in parts if part.created_at_s < int(started_at_s)}
+    left = [part.name for part in parts if part.cluster not in older]
     print("\n".join(left) or "no process and no container is left")
     sys.exit(min(len(left), 100))
 
 
-def _processes() -> list[str]:
-    found = []
+def _processes() -> Iterator[Part]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if CLUSTER_FOLDER in process.environ() and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(" ".join(process.cmdline()))
-    return found
+            folder = process.environ().get(CLUSTER_FOLDER)
+            if folder and process.status() != psutil.STATUS_ZOMBIE:
+                yield Part(folder, " ".join(process.cmdline()), process.create_time())
 
 
-def _containers() -> list[str]:
+def _containers() -> list[Part]:
     client = docker.from_env(timeout=30)
     try:
-        found = client.containers.list(all=True, ignore_removed=True, filters={"label": LABEL_CLUSTER})
-        return [container.name for container in found]
+        found = client.api.containers(all=True, filters={"label": LABEL_CLUSTER})
     finally:
         client.close()
+    return [Part(one["Labels"][LABEL_CLUSTER], one["Names"][0].lstrip("/"), one["Created"]) for one in found]
 
 
 if __name__ == "__main__":

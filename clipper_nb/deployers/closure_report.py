@@ -13,7 +13,7 @@ from clipper_nb.deployers.closure_walk import pickle_noting
 from clipper_nb.deployers.imported_files import NO_FILES, ImportedFiles, find_imported_files
 from clipper_nb.deployers.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.deployers.user_modules import is_user_module, user_modules_by_value
-from clipper_nb.deployers.variable_parts import find_parts
+from clipper_nb.deployers.variable_parts import Part, find_parts
 from clipper_nb.errors import InvalidRequestError
 
 __all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]
@@ -191,23 +191,32 @@ def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused]
     refused: dict[tuple[str, int], Refused] = {}
     for variable in variables:
         pickled, pickler = pickle_noting(variable.value)
-        for path, part, cause in _culprits(variable, pickler.refused):
-            name = f"{variable.name}{path}"
-            found = Refused(name, type(part).__name__, variable.used_at, cause, variable.made_at)
-            refused.setdefault((name, id(part)), found)
+        for part, cause in _culprits(variable, pickler.refused):
+            name = f"{variable.name}{part.path}"
+            found = Refused(name, type(part.value).__name__, variable.used_at, cause, variable.made_at)
+            refused.setdefault((name, id(part.value)), found)
         if not variable.is_code and not pickler.refused:
             names = variable.name, type(variable.value).__name__
             captured.append(Captured(*names, len(pickled), variable.used_at, variable.made_at))
     return sorted(captured, key=lambda found: -found.size_bytes), list(refused.values())
 
 
-def _culprits(variable: Variable, refused: Sequence[tuple[Any, str]]) -> Iterator[tuple[str, Any, str]]:
-    """Give path, value and cause of what of a variable cannot travel; itself where that comes up in pickling alone."""
+def _culprits(variable: Variable, refused: Sequence[tuple[Any, str]]) -> Iterator[tuple[Part, str]]:
+    """Give what of a variable cannot travel, with the cause; itself where that comes up in pickling alone.
+
+    Of an object of a library, a user knows the object and not what it has inside.
+    """
     causes = {id(culprit): cause for culprit, cause in refused}
-    found = [(path, part, causes[id(part)]) for path, part in find_parts(variable.value, set(causes))]
+    found = False
+    for part in find_parts(variable.value, set(causes)):
+        found = True
+        cause = causes[id(part.value)]
+        if part.owner:
+            why, _, _ = cause.partition("; ")
+            cause = f"it holds {variable.name}{part.path} ({why}); make it inside the function"
+        yield part.owner or part, cause
     if refused and not found and not variable.is_code:
-        found = [("", variable.value, refused[0][1])]
-    yield from found
+        yield Part("", variable.value), refused[0][1]
 
 
 def _is_below(module: str, packages: Sequence[str]) -> bool:

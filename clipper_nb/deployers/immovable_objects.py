@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 _INSIDE = "make it inside the function"
+_ONCE = "inside the function, once, and keep it in a global variable of a module"
 _READ = "read it into a variable before, or open it inside the function"
 _SPARK = (
     "; of Spark only the arguments spark and model of a function for clipper_nb.deployers.pyspark are the replica's"
@@ -42,18 +43,34 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "weakref.CallableProxyType",
     )),
     ("a frame or traceback", "take along what it says", ("builtins.frame", "builtins.traceback")),
-    (
-        "a database connection", "connect inside the function, once, and keep it in a global variable of a module",
-        (
-            "sqlite3.Connection", "sqlite3.Cursor",
-            "sqlalchemy.engine.base.Engine", "sqlalchemy.engine.base.Connection", "sqlalchemy.orm.session.Session",
-            "sqlalchemy.ext.asyncio.engine.AsyncEngine", "psycopg2.extensions.connection",
-            "psycopg._connection_base.BaseConnection", "pymysql.connections.Connection",
-            "mysql.connector.abstracts.MySQLConnectionAbstract", "_duckdb.DuckDBPyConnection",
-            "pymongo.mongo_client.MongoClient", "pymongo.synchronous.mongo_client.MongoClient", "redis.client.Redis",
-            "redis.asyncio.client.Redis",
-        ),
-    ),
+    ("a database connection", f"connect {_ONCE}", (
+        "sqlite3.Connection", "sqlite3.Cursor", "aiosqlite.core.Connection", "sqlalchemy.engine.base.Engine",
+        "sqlalchemy.engine.base.Connection", "sqlalchemy.engine.result.Result", "sqlalchemy.orm.session.Session",
+        "sqlalchemy.orm.session.sessionmaker", "sqlalchemy.orm.scoping.scoped_session",
+        "sqlalchemy.ext.asyncio.engine.AsyncEngine", "psycopg2.extensions.connection", "psycopg2.extensions.cursor",
+        "psycopg2.pool.AbstractConnectionPool", "psycopg._connection_base.BaseConnection",
+        "psycopg._cursor_base.BaseCursor", "psycopg_pool.base.BasePool", "asyncpg.connection.Connection",
+        "asyncpg.pool.Pool", "pymysql.connections.Connection", "pymysql.cursors.Cursor",
+        "mysql.connector.abstracts.MySQLConnectionAbstract", "mysql.connector.abstracts.MySQLCursorAbstract",
+        "pyodbc.Connection", "pyodbc.Cursor", "_duckdb.DuckDBPyConnection", "duckdb.duckdb.DuckDBPyConnection",
+        "duckdb._relation.DuckDBPyRelation", "_duckdb.DuckDBPyRelation", "duckdb.duckdb.DuckDBPyRelation",
+        "pymongo.mongo_client.MongoClient", "pymongo.synchronous.mongo_client.MongoClient",
+        "pymongo.asynchronous.mongo_client.AsyncMongoClient", "pymongo.synchronous.database.Database",
+        "pymongo.synchronous.collection.Collection", "redis.client.Redis", "redis.asyncio.client.Redis",
+        "redis.client.PubSub", "redis.connection.ConnectionPool",
+    )),
+    ("a client of a service", f"make it {_ONCE}", (
+        "httpx._client.BaseClient", "aiohttp.client.ClientSession", "urllib3.poolmanager.PoolManager", "grpc.Channel",
+        "openai._base_client.BaseClient", "anthropic._base_client.BaseClient", "botocore.client.BaseClient",
+        "boto3.resources.base.ServiceResource", "google.cloud.client.Client", "distributed.client.Client",
+    )),
+    ("a session of ONNX Runtime", f"take along the model's bytes, and make the session {_ONCE}", (
+        "onnxruntime.capi.onnxruntime_inference_collection.Session",
+    )),
+    ("an open file of arrays", "read what you need into an array before, or open it inside the function", (
+        "h5py._hl.base.HLObject", "tables.file.File", "netCDF4._netCDF4.Dataset", "pandas.HDFStore",
+        "pandas.io.pytables.HDFStore",
+    )),
     ("a Spark session", f"the session of a replica is another one{_SPARK}", (
         "pyspark.sql.session.SparkSession", "pyspark.context.SparkContext", "pyspark.core.context.SparkContext",
     )),

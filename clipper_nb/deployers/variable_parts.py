@@ -6,7 +6,7 @@ import functools
 from collections import deque
 from collections.abc import Iterator
 from types import FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from clipper_nb.deployers.closure_walk import travels_by_name
 
@@ -14,19 +14,40 @@ _MAX_PARTS = 100_000
 _MAX_KEY_LENGTH = 40
 
 
-def find_parts(value: Any, wanted: set[int]) -> Iterator[tuple[str, Any]]:
-    """Give those parts of a variable, the nearest first, whose ids are *wanted*, with what leads to them."""
-    waiting = deque([("", value)] if wanted else [])
+class Part(NamedTuple):
+    """A part of a variable, what leads to it, and the object of a library among whose private parts it is, if any."""
+
+    path: str
+    value: Any
+    owner: Part | None = None
+
+
+def find_parts(value: Any, wanted: set[int]) -> Iterator[Part]:
+    """Give those parts of a variable, the nearest first, whose ids are *wanted*."""
+    waiting = deque([Part("", value)] if wanted else [])
     seen: dict[int, Any] = {}  # an id is of use only while its object lives
     while waiting and len(seen) < _MAX_PARTS:
-        path, part = waiting.popleft()
-        if id(part) in seen:
+        part = waiting.popleft()
+        if id(part.value) in seen:
             continue
-        seen[id(part)] = part
-        if id(part) in wanted:
-            yield path, part
+        seen[id(part.value)] = part.value
+        if id(part.value) in wanted:
+            yield part
         else:
-            waiting.extend((f"{path}{label}", inner) for label, inner in _parts(part))
+            waiting.extend(
+                Part(f"{part.path}{label}", inner, _owner(part, label)) for label, inner in _parts(part.value)
+            )
+
+
+def _owner(part: Part, label: str) -> Part | None:
+    """Return whose private parts begin at this attribute of *part*, or where it is; what a user made starts anew."""
+    cls = type(part.value)
+    if cls.__module__ == "builtins":
+        return part.owner
+    if not travels_by_name(cls):
+        return None
+    is_private = label.startswith("._") and not label.startswith(".__")
+    return part.owner or (part if is_private else None)
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:

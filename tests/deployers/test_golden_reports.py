@@ -145,6 +145,17 @@ CLOSURES: dict[str, list[str]] = {
         "answer = functools.partial(answer, threading.Lock())",
         "def predict(inputs):\n    return [(answer(x), next(numbers), ready[1].is_set()) for x in inputs]",
     ],
+    "clients": [
+        "import boto3, openai, requests",
+        "storage = boto3.client('s3', region_name='eu-west-1', aws_access_key_id='a', aws_secret_access_key='b')",
+        "chat, web = openai.OpenAI(api_key='none'), requests.Session()",
+        "def predict(inputs):\n    return [(storage, chat, web) for _ in inputs]",
+    ],
+    "library_lock": [
+        "from prometheus_client import CollectorRegistry, Counter",
+        "asked = Counter('asked', 'Questions', registry=CollectorRegistry())",
+        "def predict(inputs):\n    asked.inc(len(inputs))\n    return inputs",
+    ],
     "nested": [
         "import socket\nclass Client:\n    def __init__(self):\n        self.options = {'sockets': [socket.socket()]}",
         "client = Client()\nok = 1",
@@ -152,7 +163,8 @@ CLOSURES: dict[str, list[str]] = {
     ],
 }  # fmt: skip
 REFUSED = (
-    "lock", "file", "generator", "database", "nested", "own_reduce", "class_lock", "slot", "several",
+    "lock", "file", "generator", "database", "nested", "own_reduce", "class_lock", "slot", "several", "clients",
+    "library_lock",
 )  # fmt: skip
 
 

@@ -19,13 +19,32 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from fractions import Fraction
+from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar
 
+import boto3
+import cloudpickle
+import duckdb
+import h5py
+import httpx
+import onnxruntime
+import openai
+import psycopg
+import pymongo
+import pymysql
 import pytest
+import sqlalchemy.orm
+import urllib3
 
 from clipper_nb.deployers.immovable_objects import describe_immovable
-from clipper_nb.deployers.variable_parts import find_parts
+from clipper_nb.deployers.variable_parts import Part, find_parts
+
+# A model of ONNX: one float, as it is.
+IDENTITY = (
+    b'\x08\x08:7\n\x10\n\x01a\x12\x01b"\x08Identity\x12\x01gZ\x0f\n\x01a\x12\n\n\x08\x08\x01\x12\x04'
+    b"\n\x02\x08\x01b\x0f\n\x01b\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
+)
 
 
 @pytest.fixture
@@ -69,6 +88,40 @@ def test_each_kind_is_known(closing: ExitStack) -> None:
         assert (describe_immovable(thing) or "").startswith(kind), type(thing)
 
 
+def _things_of_libraries(closing: ExitStack, folder: Path) -> Iterator[tuple[Any, str]]:
+    """Give connections, clients and files of the libraries that are used most; none needs a server to be there."""
+    duck = closing.enter_context(duckdb.connect())
+    yield duck, "a database connection"
+    yield duck.sql("select 1"), "a database connection"
+    mongo = closing.enter_context(pymongo.MongoClient(connect=False))
+    yield from ((thing, "a database connection") for thing in (mongo, mongo["a"], mongo["a"]["b"]))
+    postgres = psycopg.Connection(psycopg.pq.PGconn.connect_start(b"host=127.0.0.1 port=1"))
+    closing.callback(postgres.close)
+    yield from ((thing, "a database connection") for thing in (postgres, psycopg.Cursor(postgres)))
+    mysql = pymysql.connect(defer_connect=True)
+    yield from ((thing, "a database connection") for thing in (mysql, mysql.cursor()))
+    engine = sqlalchemy.create_engine("sqlite://")
+    closing.callback(engine.dispose)
+    sessions = sqlalchemy.orm.sessionmaker(engine)
+    yield from ((thing, "a database connection") for thing in (engine, sessions, sessions()))
+    result = closing.enter_context(engine.connect()).execute(sqlalchemy.text("select 1"))
+    yield result, "a database connection"
+    yield closing.enter_context(httpx.Client()), "a client of a service"
+    yield urllib3.PoolManager(), "a client of a service"
+    yield closing.enter_context(openai.OpenAI(api_key="none")), "a client of a service"
+    storage = boto3.client("s3", region_name="eu-west-1", aws_access_key_id="none", aws_secret_access_key="none")
+    yield storage, "a client of a service"
+    yield closing.enter_context(h5py.File(folder / "a.h5", "w")), "an open file of arrays"
+    yield onnxruntime.InferenceSession(IDENTITY), "a session of ONNX Runtime"
+
+
+def test_connections_and_clients_of_libraries_are_known(closing: ExitStack, tmp_path: Path) -> None:
+    for thing, kind in _things_of_libraries(closing, tmp_path):
+        assert (describe_immovable(thing) or "").startswith(kind), type(thing)
+        with pytest.raises(Exception, match=r"pickle|reduce"):  # if it can be now, it is no more to be refused
+            cloudpickle.dumps(thing)
+
+
 def test_what_travels_is_none_of_them() -> None:
     things: list[Any] = [
         1, "a", None, io.BytesIO(b"a"), io.StringIO("a"), ValueError("a"), range(3), len, dict, collections.deque([1]),
@@ -90,7 +143,7 @@ def test_parts_are_found_wherever_they_are_kept() -> None:
         (cls, ".shared"),
         (cls(), ".shared"),
     ]:  # fmt: skip
-        assert list(find_parts(value, {id(wanted)})) == [(path, wanted)]
+        assert list(find_parts(value, {id(wanted)})) == [Part(path, wanted)]
 
 
 def test_parts_that_hold_each_other_end() -> None:
@@ -109,7 +162,21 @@ def test_parts_in_slots_are_found_also_of_installed_classes() -> None:
     half = Fraction(1, 2)
     lock = threading.Lock()
     setattr(half, "_numerator", lock)  # noqa: B010  # no type allows it
-    assert list(find_parts(half, {id(lock)})) == [("._numerator", lock)]
+    assert list(find_parts(half, {id(lock)})) == [Part("._numerator", lock, Part("", half))]
+
+
+def test_what_a_library_keeps_to_itself_is_its_objects_and_what_a_user_put_there_is_not() -> None:
+    lock = threading.Lock()
+    half = Fraction(1, 2)
+    setattr(half, "_numerator", {"a": Fraction(1, 3)})  # noqa: B010
+    setattr(half._numerator["a"], "_denominator", lock)  # noqa: B010
+    (part,) = find_parts([half], {id(lock)})
+    assert part == Part("[0]._numerator['a']._denominator", lock, Part("[0]", half))
+
+    cell = type("Cell", (), {"__module__": "__main__"})()
+    cell._lock = lock
+    setattr(half, "_numerator", cell)  # noqa: B010
+    assert list(find_parts(half, {id(lock)})) == [Part("._numerator._lock", lock)]
 
 
 class Key(str):
@@ -125,4 +192,4 @@ class Key(str):
 def test_what_grows_during_the_walk_is_walked_to_its_end() -> None:
     lock = threading.Lock()
     Key.kept_in.update({Key("a"): 1, Key("b"): lock})
-    assert list(find_parts(Key.kept_in, {id(lock)})) == [("[key]", lock)]
+    assert list(find_parts(Key.kept_in, {id(lock)})) == [Part("[key]", lock)]

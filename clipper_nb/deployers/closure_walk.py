@@ -80,7 +80,9 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.modules |= self.imported
         elif not is_ufunc(obj):  # its module is met of its own
             owner = obj if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else type(obj)
-            self.modules.add(str(getattr(owner, "__module__", None) or ""))
+            # A class needs those that it derives from, which may be optional to its distribution.
+            for needed in owner.__mro__ if isinstance(owner, type) else (owner,):
+                self.modules.add(str(getattr(needed, "__module__", None) or ""))
 
 
 def pickle_noting(obj: Any) -> tuple[bytes, NotingPickler]:

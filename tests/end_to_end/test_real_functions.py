@@ -89,7 +89,7 @@ REAL_FUNCTIONS = {
             "import xgboost as xgb\nmodel = xgb.XGBRegressor(n_estimators=20, n_jobs=1).fit(X, y)",
             "def predict(inputs):\n    return [float(p) for p in model.predict(np.stack(inputs))]",
         ),
-        needs=("numpy", "xgboost-cpu"),
+        needs=("numpy", "scikit-learn", "xgboost-cpu"),  # the model's class derives from scikit-learn's
     ),
     "lightgbm": RealFunction(
         (

@@ -27,6 +27,7 @@ from clipper_nb.protocol.records import (
 from clipper_nb.runtime.management_frontend import rules
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
 from clipper_nb.runtime.state.store import Change, StateStore
+from clipper_nb.runtime.tasks import end_tasks
 
 _LOOK_AGAIN_INTERVAL_S = 0.25
 _LOOK_REGULARLY_INTERVAL_S = 1.0
@@ -72,9 +73,7 @@ class ManagementService:
 
     async def stop(self) -> None:
         """End what ``start`` began."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     # --- applications
 

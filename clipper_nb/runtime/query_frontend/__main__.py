@@ -9,6 +9,7 @@ from clipper_nb.runtime.query_frontend.app import QueryFrontend
 from clipper_nb.runtime.query_frontend.workers import die_with_parent, serve_with_workers
 from clipper_nb.runtime.settings import query_frontend_settings
 from clipper_nb.runtime.state.redis_store import RedisStore
+from clipper_nb.runtime.tasks import end_tasks
 
 
 async def serve(stopping: asyncio.Event) -> None:
@@ -30,7 +31,7 @@ async def serve(stopping: asyncio.Event) -> None:
         starting.result()
         await waiting
     else:
-        starting.cancel()
+        await end_tasks([starting])
     await frontend.stop()
     await store.close()
 

@@ -12,6 +12,7 @@ from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
 from clipper_nb.protocol.redis_keys import PRESENCE_INTERVAL_S
 from clipper_nb.runtime.state.store import StateStore
+from clipper_nb.runtime.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +73,7 @@ class ConfigurationView:
 
     async def stop(self) -> None:
         """Stop following, and tell the store that this frontend is gone."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
         with contextlib.suppress(StateUnavailableError):
             await self._store.withdraw(self._frontend_id)
 

@@ -254,6 +254,19 @@ def test_frontend_that_ends_is_withdrawn():
     run(test)
 
 
+@pytest.mark.parametrize("num_turns", range(5))
+def test_frontend_ends_also_while_it_is_about_to_announce(num_turns):
+    async def test(bench):
+        bench.view.start()
+        await bench.view.wait_until_current()
+        bench.view.replicas_changed()
+        for _ in range(num_turns):  # at one of them asyncio.wait_for forgets that it was cancelled, before Python 3.12
+            await asyncio.sleep(0)
+        await asyncio.wait_for(bench.view.stop(), 1.0)
+
+    run(test)
+
+
 def test_frontend_can_end_while_the_store_is_away():
     async def test(bench):
         bench.view.start()

@@ -1,0 +1,24 @@
+"""Ends tasks of an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+_AGAIN_S = 0.2
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended; what they raise on the way is nobody's.
+
+    To cancel once is not enough: before Python 3.12 ``asyncio.wait_for`` forgets it where it comes together with what
+    is waited for (https://github.com/python/cpython/issues/86296), and a task that loops would go on for ever.
+    """
+    tasks = list(tasks)
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -50,7 +50,8 @@ def _containers() -> list[Part]:
         found = client.api.containers(all=True, filters={"label": LABEL_CLUSTER})
     finally:
         client.close()
-    return [Part(one["Labels"][LABEL_CLUSTER], one["Names"][0].lstrip("/"), one["Created"]) for one in found]
+    # One that is being removed has no name any more.
+    return [Part(one["Labels"][LABEL_CLUSTER], (one["Names"] or [one["Id"]])[0], one["Created"]) for one in found]
 
 
 if __name__ == "__main__":

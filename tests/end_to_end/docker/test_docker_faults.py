@@ -67,6 +67,17 @@ def _is_running(container: Any) -> bool:
     return container.status == "running"
 
 
+def _crash(container: Any) -> None:
+    """Kill its process behind the engine's back, and wait until the engine has started it again."""
+    container.reload()
+    num_restarts = container.attrs["RestartCount"]  # of the whole life of the container: other tests crash it too
+    os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+    eventually(
+        lambda: _is_running(container) and container.attrs["RestartCount"] > num_restarts,
+        within_s=_BACK_S, what=f"{container.name} runs again",
+    )  # fmt: skip
+
+
 def _serves(conn: ClipperConnection, application: str) -> bool:
     status, reply = query(conn, application, {"input": [time.monotonic()]})
     return status == 200 and not reply["default"]
@@ -105,12 +116,7 @@ def test_a_crash_is_mended_by_the_engine_alone(cluster: ClipperConnection) -> No
     cluster.cm._end_watch()  # as when the notebook is closed
     try:
         for role in ("replica", "management_frontend", "redis", "query_frontend"):
-            container = container_of(cluster, role)
-            os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
-            eventually(
-                lambda container=container: _is_running(container) and container.attrs["RestartCount"] > 0,
-                within_s=_BACK_S, what=f"{role} runs again",
-            )  # fmt: skip
+            _crash(container_of(cluster, role))
         eventually(lambda: _admin_answers(cluster), within_s=_BACK_S, what="admin calls work again")
         eventually(lambda: _all_are_connected(cluster), within_s=_BACK_S, what="replicas are connected again")
         eventually(lambda: _can_query(cluster), within_s=_BACK_S, what="the query frontend serves again")
@@ -126,13 +132,8 @@ def test_a_crash_is_mended_by_the_engine_alone(cluster: ClipperConnection) -> No
 
 def test_crashes_of_long_ago_do_not_keep_anybody_from_connecting(cluster: ClipperConnection) -> None:
     frontend = container_of(cluster, "management_frontend")
-    for num_crashes in range(1, 4):
-        frontend.reload()
-        os.kill(frontend.attrs["State"]["Pid"], signal.SIGKILL)
-        eventually(
-            lambda num_crashes=num_crashes: _is_running(frontend) and frontend.attrs["RestartCount"] >= num_crashes,
-            within_s=_BACK_S, what="the frontend runs again",
-        )  # fmt: skip
+    for _ in range(3):
+        _crash(frontend)
     cluster.connect()  # while it is not ready yet
     assert cluster.get_all_apps() == ["patient", "quick"]
 

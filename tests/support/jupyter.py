@@ -66,7 +66,8 @@ class JupyterServer:
         """Evaluate an expression in the notebook's kernel, behind the page's back; it must give JSON."""
         client = BlockingKernelClient(connection_file=str(self._runtime / f"kernel-{self.kernel_id(notebook)}.json"))
         client.load_connection_file()
-        client.start_channels()
+        # A heartbeat that is stopped before its thread has begun opens sockets until there are no more.
+        client.start_channels(iopub=False, stdin=False, hb=False, control=False)
         try:
             dumps = f"__import__('json').dumps({expression})"
             sent = client.execute("", silent=True, store_history=False, user_expressions={"result": dumps})

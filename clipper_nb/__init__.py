@@ -57,6 +57,7 @@ __all__ = [
     "BaseImageError",
     "ClipperConnection",
     "ClipperException",
+    "ClaimLostError",
     "ClusterError",
     "ClusterNotFoundError",
     "ClusterStartError",
@@ -93,6 +94,7 @@ __all__ = [
     "StartTimeoutError",
     "StateUnavailableError",
     "UnconnectedException",
+    "VersionClaimedError",
     "VersionExistsError",
 ]
 

@@ -44,6 +44,8 @@ class ContainerSpec:
     it a listening socket."""
     model: str | None = None
     """``name:version`` of a replica's model version."""
+    image: str | None = None
+    """Tag of the image that a replica runs."""
     stop_timeout_s: float = 5.0
 
 
@@ -55,6 +57,7 @@ class ObservedContainer:
     role: str
     model: str | None
     is_running: bool
+    image: str | None = None
     num_exits: int = 0
     """How often it ended without being asked to; it is started again each time."""
     exit_status: int | None = None
@@ -111,6 +114,7 @@ def replica_spec(
     *,
     name: str,
     command: tuple[str, ...],
+    image: str,
     input_type: str,
     rpc_host: str,
     rpc_port: int,
@@ -135,5 +139,6 @@ def replica_spec(
         environment=variables,
         working_folder=model_folder or ".",
         model=str(model_id),
+        image=image,
         stop_timeout_s=10.0,
     )

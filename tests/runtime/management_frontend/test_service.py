@@ -316,7 +316,7 @@ def test_claim_that_is_held_stays_and_lapses_when_its_holder_is_gone():
         assert await asyncio.wait_for(holding, 0.1)  # it may be held again
         await asyncio.sleep(LAPSE_AFTER_S - 0.5)
         assert list((await store.read_configuration()).claims)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.5)
         assert not (await store.read_configuration()).claims
 
     run(test)

@@ -57,7 +57,6 @@ class ObservedContainer:
     role: str
     model: str | None
     is_running: bool
-    image: str | None = None
     num_exits: int = 0
     """How often it ended without being asked to; it is started again each time."""
     exit_status: int | None = None
@@ -65,6 +64,8 @@ class ObservedContainer:
     pid: int | None = None
     was_out_of_memory: bool = False
     """Whether it was killed at its memory limit when it ended last."""
+    image: str | None = None
+    """Tag of the image that a replica runs."""
 
 
 def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str, str]) -> ContainerSpec:

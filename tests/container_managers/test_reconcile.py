@@ -54,7 +54,9 @@ def test_doing_the_difference_leaves_nothing_to_do(num_desired, exits):
     assert difference.num_to_start == 0 or not difference.names_to_stop
     left = [replica for replica in replicas if replica.name not in difference.names_to_stop]
     assert len(left) == len(replicas) - len(difference.names_to_stop)
-    left += [ObservedContainer(f"n{number}", REPLICA, "m:1", True, IMAGE) for number in range(difference.num_to_start)]
+    left += [
+        ObservedContainer(f"n{number}", REPLICA, "m:1", True, image=IMAGE) for number in range(difference.num_to_start)
+    ]
     assert len(left) == num_desired
     again = reconcile_replicas(num_desired, left, IMAGE)
     assert (again.num_to_start, again.names_to_stop) == (0, ())
@@ -65,7 +67,7 @@ def test_doing_the_difference_leaves_nothing_to_do(num_desired, exits):
 
 def test_replicas_of_another_image_go_and_do_not_count():
     """They serve the function of a caller that lost the version to another one."""
-    others = [ObservedContainer(name, REPLICA, "m:1", True, "c-m:old") for name in ("x", "y")]
+    others = [ObservedContainer(name, REPLICA, "m:1", True, image="c-m:old") for name in ("x", "y")]
     difference = reconcile_replicas(2, [*others, *observed(0)], IMAGE)
     assert (difference.num_to_start, difference.names_to_stop) == (1, ("x", "y"))
 

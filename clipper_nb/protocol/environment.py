@@ -76,6 +76,8 @@ LABEL_IMAGE_KIND = "ai.clipper.image.kind"
 
 # Every process of an embedded cluster carries its folder, so that none can be lost.
 CLUSTER_FOLDER = "CLIPPER_CLUSTER_FOLDER"
+CONTAINER_NAME = "CLIPPER_CONTAINER_NAME"
+"""Name of the supervised process that it is, or that it was started by."""
 
 LOAD_FAILED_EXIT_STATUS = 1
 IMPORT_FAILED_EXIT_STATUS = 3

@@ -133,6 +133,10 @@ class LocalContainerManager(ContainerManager):
                 raise
 
     def connect(self) -> None:
+        try:
+            self._folder.check()
+        except ClusterFolderError as exc:
+            raise ClusterNotFoundError(f"No cluster with name '{self.cluster_name}' runs here. {exc.msg}") from exc
         record = self._folder.read_record()
         if record is None or not self._is_running():
             raise ClusterNotFoundError(

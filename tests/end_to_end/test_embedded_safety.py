@@ -173,6 +173,7 @@ def test_children_of_a_model_end_with_their_replica_whatever_they_do() -> None:
         eventually(lambda: _running(children[:-1]) == [], within_s=10, what="children of a crashed replica end")
 
         assert _running([*others, hidden]) == [*others, hidden]
+        eventually(lambda: _zombies(manager) == [], within_s=10, what="orphans are reaped")
         conn.stop_all(graceful=False)
         assert _running([*children, *others, hidden]) == []
 
@@ -192,6 +193,13 @@ def test_children_of_a_model_end_when_the_supervisor_was_killed_first() -> None:
         assert _running(children) == children
         ClipperConnection(_manager(manager.cluster_name)).stop_all()
         assert _running(children) == []
+
+
+def _zombies(manager: LocalContainerManager) -> list[psutil.Process]:
+    record = manager._folder.read_record()
+    assert record is not None
+    children = psutil.Process(record.supervisor_pid).children()
+    return [child for child in children if child.status() == psutil.STATUS_ZOMBIE]
 
 
 def _replica_pid(conn: ClipperConnection, model: str) -> int:

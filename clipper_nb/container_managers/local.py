@@ -74,7 +74,8 @@ class LocalContainerManager(ContainerManager):
         Let the cluster live on when this process ends; ``stop_all()`` from any process ends it.
     root_folder : path, optional
         Where the clusters' folders lie. Default: ``$CLIPPER_HOME``, or a folder of this user's among the temporary
-        ones. ``connect()`` finds a cluster by root folder and name.
+        ones. It is no symbolic link, and this user alone may write there. ``connect()`` finds a cluster by root folder
+        and name.
 
     Examples
     --------

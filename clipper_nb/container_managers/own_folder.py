@@ -68,14 +68,16 @@ def make_marked_folder(path: Path, subfolders: Sequence[str], *, root_fd: int) -
         os.mkdir(unfinished, 0o700, dir_fd=root_fd)
         folder_fd = os.open(unfinished, _OPEN_FOLDER, dir_fd=root_fd)
         try:
-            os.close(os.open(MARKER, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder_fd))
+            add_marker(folder_fd)
             for name in subfolders:
                 os.mkdir(name, 0o700, dir_fd=folder_fd)
         finally:
             os.close(folder_fd)
         os.rename(unfinished, path.name, src_dir_fd=root_fd, dst_dir_fd=root_fd)
     except OSError as exc:
-        raise ClusterStartError(f"The cluster's folder {path} cannot be made: {exc.strerror}.") from exc
+        raise ClusterStartError(
+            f"The cluster's folder {path} cannot be made by way of {path.with_name(unfinished)}: {exc.strerror}."
+        ) from exc
 
 
 @contextlib.contextmanager
@@ -142,10 +144,14 @@ def remove_marked_folder(path: Path, known: Sequence[str], *, root_fd: int, fold
         return stays
     # Renamed first: cut off after the marker is gone, an unmarked folder would stand in the way of the next cluster.
     unfinished = _unfinished_name(path.name)
-    with contextlib.suppress(FileNotFoundError):
+    try:
         _remove_unfinished(unfinished, (), root_fd=root_fd)
         os.rename(path.name, unfinished, src_dir_fd=root_fd, dst_dir_fd=root_fd)
         _remove_unfinished(unfinished, (), root_fd=root_fd)
+    except FileNotFoundError:  # removed by another process at the same time
+        return []
+    except OSError:
+        return [str(path.with_name(unfinished))]
     return []
 
 

@@ -102,7 +102,8 @@ class LinuxProcessTable(ProcessTable):
 
     def read(self, pid: int) -> ProcessEntry | None:
         try:
-            text = (self._proc / str(pid) / "stat").read_bytes()
+            with open(f"{self._proc}/{pid}/stat", "rb", buffering=0) as file:
+                text = file.read()
         except OSError:
             return None
         # The program's name, in parentheses, may itself contain spaces and parentheses.

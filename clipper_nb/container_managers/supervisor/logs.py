@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import logging
+import os
 from collections import deque
+from pathlib import Path
 
 from clipper_nb.container_managers.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.log_files import LARGEST_PART_SIZE_BYTES, remove_log, rotate_log
-
-logger = logging.getLogger(__name__)
 
 NUM_ENDED_LOGS = 20
 
@@ -39,11 +38,12 @@ class ClusterLogs:
 
     def look(self) -> None:
         """Continue the logs that are full in new parts."""
-        for path in (self._folder.supervisor_log_path, *self._folder.logs_path.glob("*.log")):
-            try:
+        with os.scandir(self._folder.logs_path) as entries:
+            sizes_bytes = {Path(entry.path): entry.stat().st_size for entry in entries if entry.name.endswith(".log")}
+        sizes_bytes[self._folder.supervisor_log_path] = self._folder.supervisor_log_path.stat().st_size
+        for path, size_bytes in sizes_bytes.items():
+            if size_bytes > self._largest_size_bytes:
                 rotate_log(path, largest_size_bytes=self._largest_size_bytes)
-            except OSError as exc:
-                logger.warning("%s cannot be rotated: %s", path, exc)
 
     def has_begun(self, name: str) -> None:
         """Keep the log of a process that runs."""

@@ -1,4 +1,4 @@
-"""The supervisor itself: holds the listening sockets, runs the processes, obeys its socket, watches its owner."""
+"""The supervisor itself: holds the listening sockets, runs the processes, obeys its socket, keeps its watches."""
 
 from __future__ import annotations
 
@@ -60,12 +60,13 @@ class Supervisor:
         self._record = record
         self._replica_umask = replica_umask
         self._table = this_machine()
+        self._adopts_orphans = adopt_orphans()
         self._logs = ClusterLogs(folder)
         self._descendants = Descendants(
             lambda: self._processes.values(),
             table=self._table,
             folder=folder,
-            adopts=adopt_orphans(),
+            adopts=self._adopts_orphans,
         )
         self._processes: dict[str, SupervisedProcess] = {}
         self._sockets: dict[str, socket.socket] = {}
@@ -92,11 +93,7 @@ class Supervisor:
                 "shut_down": self._command_shut_down,
             },
         )
-        watches = [
-            asyncio.create_task(_every(_OWNER_CHECK_INTERVAL_S, self._check_owner), name="watch the owner"),
-            asyncio.create_task(_every(_LOG_CHECK_INTERVAL_S, self._logs.look), name="watch the logs"),
-            asyncio.create_task(_every(_DESCENDANT_CHECK_INTERVAL_S, self._descendants.look), name="watch descendants"),
-        ]
+        watches = [asyncio.create_task(_every(interval_s, action)) for interval_s, action in self._watches()]
         await self._shutdown.wait()
         logger.info("shutting down")
         if self._reaper is not None:
@@ -191,6 +188,13 @@ class Supervisor:
                 logger.warning("%s stays: these entries are not the cluster's: %s", self._folder.path, stays)
 
     # --- watching
+
+    def _watches(self) -> Iterable[tuple[float, Callable[[], None]]]:
+        """Yield what is done again and again while the cluster runs, and after how many seconds."""
+        yield _OWNER_CHECK_INTERVAL_S, self._check_owner
+        yield _LOG_CHECK_INTERVAL_S, self._logs.look
+        if self._adopts_orphans:
+            yield _DESCENDANT_CHECK_INTERVAL_S, self._descendants.look
 
     def _check_owner(self) -> None:
         owner = self._record.owner

@@ -260,8 +260,7 @@ class LocalContainerManager(ContainerManager):
     # --- starting
 
     def _start_supervisor(self) -> None:
-        this_process = None if self.detach else this_machine().read(os.getpid())
-        owner = None if this_process is None else this_process.identity
+        owner = None if self.detach else this_machine().this_process()
         self._folder.create()
         self._folder.write_record(
             ClusterRecord(

@@ -56,6 +56,13 @@ class ProcessTable:
             return ProcessEntry(ProcessIdentity(pid, start), process.ppid(), 0, is_zombie)
         return None
 
+    def this_process(self) -> ProcessIdentity:
+        """Return the identity of the process that asks."""
+        entry = self.read(os.getpid())
+        if entry is None:
+            raise ClusterStartError("This process is not listed among those of the machine. Is /proc mounted?")
+        return entry.identity
+
     def read_all(self) -> dict[int, ProcessEntry]:
         """Return all processes by their ids."""
         found = ((pid, self.read(pid)) for pid in self.pids())

@@ -19,14 +19,11 @@ async def _run(folder_path: Path, users_umask: int) -> None:
     record = folder.read_record()
     if record is None:
         raise SystemExit(f"{folder.record_path} cannot be read")
-    this_process = this_machine().read(os.getpid())
-    if this_process is None:
-        raise SystemExit("this process is not listed among this machine's")
     supervisor = Supervisor(folder, record, replica_umask=users_umask)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.shut_down)
-    await supervisor.run(this_process.identity)
+    await supervisor.run(this_machine().this_process())
 
 
 if __name__ == "__main__":

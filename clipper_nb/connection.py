@@ -34,6 +34,7 @@ from clipper_nb.errors import (
     VersionExistsError,
 )
 from clipper_nb.handles import Applications, Models
+from clipper_nb.image_cleanup import remove_unused_images
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.metrics_report import parse_metrics
@@ -339,6 +340,20 @@ class ClipperConnection:
         ExistsError
             The version is registered, so its image must not change.
         """
+        return self._build_image(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+
+    def _build_image(
+        self,
+        name: str,
+        version: int | str,
+        model_data_path: str,
+        base_image: str,
+        container_registry: str | None,
+        pkgs_to_install: Sequence[str] | None,
+        *,
+        goes_with_version: bool = False,
+    ) -> str:
+        """Do what ``build_model`` says."""
         management = self._connected("build_model()")
         model_id = _model_id(name, version)
         packages = check_packages(pkgs_to_install)
@@ -350,6 +365,7 @@ class ClipperConnection:
             base_image=base_image,
             packages=packages,
             container_registry=container_registry,
+            goes_with_version=goes_with_version,
         )
         with show_progress(f"Build {model_id}") as progress:
             return self._builder().build(request, progress)
@@ -431,12 +447,14 @@ class ClipperConnection:
         check_timeout(timeout_s)
         checked_limits = check_limits(limits)
         with show_progress(f"Deploy {name}:{version}"), VersionClaim(management, model_id, is_new=True) as claim:
-            image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+            image = self._build_image(
+                name, version, model_data_path, base_image, container_registry, pkgs_to_install, goes_with_version=True
+            )
             start_and_register(
                 self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
                 batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
                 read_files=partial(read_folder, Path(model_data_path).expanduser()),
-                remove_image=partial(self._builder().remove, image),
+                remove_image=partial(self._remove_unused_images, {model_id: image}),
             )  # fmt: skip
 
     def register_model(
@@ -627,12 +645,12 @@ class ClipperConnection:
             for name, versions in model_versions_dict.items()
             for version in check_list(f"the versions of '{name}'", versions)
         ]
-        known = {ModelId(model["model_name"], model["model_version"]) for model in management.get_models()}
-        known |= {parse_model_id(claim["model_id"]) for claim in management.get_claims()}
+        claimed = {parse_model_id(claim["model_id"]): "" for claim in management.get_claims()}
+        images = claimed | _images_by_version(management.get_models())
         for model_id in wanted:
-            if model_id not in known and not self.cm.get_num_replicas(model_id):
+            if model_id not in images and not self.cm.get_num_replicas(model_id):
                 raise ModelNotFoundError(*model_id)
-        unregister_and_stop(self.cm, management, wanted, known)
+        self._unregister_and_stop(management, wanted, images)
 
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
         """Unregister and stop the versions of the named models that are not current."""
@@ -884,7 +902,18 @@ class ClipperConnection:
         models = management.get_models()
         wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
         wanted += filter(is_deploy_unwanted, (parse_model_id(claim["model_id"]) for claim in management.get_claims()))
-        unregister_and_stop(self.cm, management, list(dict.fromkeys(wanted)), set(wanted))
+        images = dict.fromkeys(wanted, "") | _images_by_version(models)
+        self._unregister_and_stop(management, list(dict.fromkeys(wanted)), images)
+
+    def _unregister_and_stop(
+        self, management: ManagementClient, wanted: Sequence[ModelId], images: Mapping[ModelId, str]
+    ) -> None:
+        """Stop the wanted versions and remove their images; *images* has those of all known versions, or ``""``."""
+        unregister_and_stop(self.cm, management, wanted, images.keys())
+        self._remove_unused_images({model_id: images.get(model_id, "") for model_id in wanted})
+
+    def _remove_unused_images(self, stopped: Mapping[ModelId, str]) -> None:
+        remove_unused_images(self._builder(), self.cm, self._connected("stop_models()"), stopped)
 
     def _predict(
         self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None
@@ -898,6 +927,10 @@ class ClipperConnection:
 
 def _model_id(name: str, version: int | str) -> ModelId:
     return ModelId(names.check_model_name(name), names.check_version(version))
+
+
+def _images_by_version(models: Sequence[Mapping[str, Any]]) -> dict[ModelId, str]:
+    return {ModelId(model["model_name"], model["model_version"]): model["container_name"] for model in models}
 
 
 def _refuse_registered(management: ManagementClient, model_id: ModelId) -> None:

@@ -159,7 +159,7 @@ class LocalContainerManager(ContainerManager):
         return self._connected_record().admin_token
 
     def make_image_builder(self) -> FolderBuilder:
-        return FolderBuilder(self._folder.image_path)
+        return FolderBuilder(self._folder.images_path, self._folder.image_path)
 
     def stop_all(self, *, graceful: bool = True) -> None:
         self._folder.check()

@@ -73,6 +73,8 @@ LABEL_PACKAGE_VERSION = "ai.clipper.package_version"
 LABEL_START = "ai.clipper.start"
 """Tells one start of a cluster from another of the same name."""
 LABEL_IMAGE_KIND = "ai.clipper.image.kind"
+LABEL_IMAGE_LIFETIME = "ai.clipper.image.lifetime"
+"""``version`` on an image that a deploy built: it is removed when its version is stopped."""
 
 # Every process of an embedded cluster carries its folder, so that none can be lost.
 CLUSTER_FOLDER = "CLIPPER_CLUSTER_FOLDER"

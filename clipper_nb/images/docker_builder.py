@@ -100,7 +100,7 @@ class DockerBuilder(ImageBuilder):
         if not bundle.is_dir():
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
         check_image_name(request.tag("digest"))  # before anything is built
-        self._remove_leftovers()
+        self.remove_leftovers()
         metadata = _metadata(bundle)
         packages = choose_packages(
             request.packages,
@@ -224,9 +224,7 @@ class DockerBuilder(ImageBuilder):
                 self._engine.client.api.tag(tag, repository, release)
         return tag
 
-    # --- the engine's part
-
-    def _remove_leftovers(self) -> None:
+    def remove_leftovers(self) -> None:
         """Remove what builders and readers left that were killed half-way.
 
         By age on the engine's own clock: its client may be on any machine. What a container runs from stays.
@@ -236,6 +234,8 @@ class DockerBuilder(ImageBuilder):
             client.containers.prune(filters={"label": _READER_LABEL, "until": _LONGEST_READ})
             models = f"{names.LABEL_IMAGE_KIND}={templates.MODEL_KIND}"
             client.images.prune(filters={"dangling": True, "label": models, "until": _LONGEST_BUILD})
+
+    # --- the engine's part
 
     def _require(self, base_image: str, progress: Progress) -> str:
         """Return the id of a base image, pulled when the engine does not have it."""

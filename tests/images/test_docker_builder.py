@@ -306,6 +306,29 @@ def test_interrupted_build_ends_and_leaves_nothing(client, builder, model_reques
     eventually(lambda: not own_base.leftovers(client), within_s=10, what="the end of the build")
 
 
+def test_what_a_killed_notebook_left_of_a_build_goes_at_the_next(
+    client, builder, model_request, own_base, tmp_path, monkeypatch
+):
+    """The engine ends the build, and keeps the images of the steps that were done."""
+    project = write_project(tmp_path / "endless", "clipper_nb_test_endless")
+    (project / "backend.py").write_text("import time; time.sleep(100)")
+    request = model_request(packages=[str(project)], base_image=own_base.image)
+    monkeypatch.setattr(DockerBuilder, "_remove_steps", lambda self, made_images: None)
+    with pytest.raises(KeyboardInterrupt):
+        builder.build(request, Interrupting())
+    eventually(lambda: _no_containers(client, own_base), within_s=10, what="the end of the build")
+    assert own_base.leftovers(client)
+    builder.remove_leftovers()
+    assert own_base.leftovers(client)  # a builder that lives may need them
+    monkeypatch.setattr(docker_builder, "_LONGEST_BUILD", "-5s")
+    builder.remove_leftovers()
+    assert own_base.leftovers(client) == []
+
+
+def _no_containers(client: Any, base: OwnBase) -> bool:
+    return client.api.containers(all=True, filters={"label": base.label}) == []
+
+
 # --- base images
 
 

@@ -454,7 +454,7 @@ class ClipperConnection:
                 self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
                 batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
                 read_files=partial(read_folder, Path(model_data_path).expanduser()),
-                remove_image=partial(self._remove_unused_images, {model_id: image}),
+                remove_image=partial(self._remove_unused_images, {model_id: image}, claimed_here=model_id),
             )  # fmt: skip
 
     def register_model(
@@ -912,8 +912,9 @@ class ClipperConnection:
         unregister_and_stop(self.cm, management, wanted, images.keys())
         self._remove_unused_images({model_id: images.get(model_id, "") for model_id in wanted})
 
-    def _remove_unused_images(self, stopped: Mapping[ModelId, str]) -> None:
-        remove_unused_images(self._builder(), self.cm, self._connected("stop_models()"), stopped)
+    def _remove_unused_images(self, stopped: Mapping[ModelId, str], claimed_here: ModelId | None = None) -> None:
+        management = self._connected("stop_models()")
+        remove_unused_images(self._builder(), self.cm, management, stopped, claimed_here=claimed_here)
 
     def _predict(
         self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None

@@ -57,7 +57,7 @@ def choose_unused(
     stopped : dict
         The image that each version had.
     in_use : collection of str
-        The images of versions that are registered or being deployed.
+        The images of versions that are registered, and of replicas that run.
     """
     theirs = set(stopped.values())
     return [
@@ -87,17 +87,9 @@ class ImageBuilder(ABC):
     def remove(self, image: str) -> None:
         """Remove an image that no replica runs; an unknown one is fine."""
 
-    def remove_unused(self, cluster_name: str, stopped: Mapping[ModelId, str], in_use: Collection[str]) -> list[str]:
-        """Remove the images that deploys built for versions that were stopped; return their tags.
+    def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
+        """Return the images that deploys built for a cluster's versions, to be removed with those.
 
-        Called after versions have been unregistered and their replicas stopped, and after a deploy that failed.
-        *stopped* and *in_use* are those of :func:`choose_unused`. An image that a replica still runs stays.
+        Called after versions were stopped, and after a deploy that failed. Where a builder cannot tell, all stay.
         """
-        unused = choose_unused(self._find_deployed(cluster_name), stopped, in_use)
-        for image in unused:
-            self.remove(image)
-        return unused
-
-    def _find_deployed(self, cluster_name: str) -> Iterable[DeployedImage]:
-        """Yield the images that deploys built; where a builder cannot tell, all images stay."""
-        return ()
+        return []

@@ -9,7 +9,7 @@ import os
 import re
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -165,15 +165,17 @@ class DockerBuilder(ImageBuilder):
                 if exc.status_code != 409:  # in use: whoever uses it may keep it
                     raise
 
-    def _find_deployed(self, cluster_name: str) -> Iterator[DeployedImage]:
+    def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
         labels = [f"{names.LABEL_CLUSTER}={cluster_name}", f"{names.LABEL_IMAGE_LIFETIME}={_WITH_VERSION}"]
         with translated("listing images"):
             found = self._engine.client.api.images(filters={"label": labels})
+        deployed = []
         for summary in found:
             model_id = ModelId(summary["Labels"][names.LABEL_MODEL], summary["Labels"][names.LABEL_MODEL_VERSION])
-            for tag in summary["RepoTags"] or ():
-                if _is_deployed(tag, cluster_name, model_id):  # an image that a user made from one inherits its labels
-                    yield DeployedImage(tag, model_id)
+            # An image that a user made from one inherits its labels.
+            tags = [tag for tag in summary["RepoTags"] or () if _is_deployed(tag, cluster_name, model_id)]
+            deployed += [DeployedImage(tag, model_id) for tag in tags]
+        return deployed
 
     def images(self) -> list[BuiltImage]:
         """Return every image on the engine that a builder of ours made, whatever the cluster."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clipper_nb.child_environment import child_environment
@@ -105,14 +105,15 @@ class FolderBuilder(ImageBuilder):
                 building.rename(final)
         return image
 
-    def _find_deployed(self, cluster_name: str) -> Iterator[DeployedImage]:
+    def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
+        deployed = []
         for record_path in self._images_path.glob(f"[!.]*/*/{_RECORD_FILE}"):
             with contextlib.suppress(OSError, ValueError, LookupError):  # it goes in this moment
                 record = json.loads(record_path.read_text())
-                folder = record_path.parent
                 if record["goes_with_version"]:
-                    model_id = ModelId(record["model_name"], record["model_version"])
-                    yield DeployedImage(f"{folder.parent.name}:{folder.name}", model_id)
+                    tag = ":".join(record_path.parent.parts[-2:])
+                    deployed.append(DeployedImage(tag, ModelId(record["model_name"], record["model_version"])))
+        return deployed
 
 
 def _copy(files: Mapping[str, Path], target: Path) -> None:

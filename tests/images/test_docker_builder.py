@@ -121,16 +121,18 @@ def test_other_content_never_replaces_an_image(client, builder, model_request):
         assert run_python(client, tag, "print(open('/model/func.pkl').read())") == content
 
 
-def test_images_of_a_stopped_version_go_and_the_users_own_stay(client, builder, model_request):
+def test_images_that_deploys_built_are_told_from_the_users_own(client, builder, model_request):
     deployed = builder.build(model_request("deployed", goes_with_version=True))
     attempted = builder.build(model_request("attempted", goes_with_version=True))
     mine = builder.build(model_request("mine"))
     cluster = model_request().cluster_name
-    stopped = {ModelId("model", "1"): deployed}
-    assert builder.remove_unused(f"{cluster}-other", stopped, set()) == []
+    assert builder.find_deployed(f"{cluster}-other") == []
     with image_of(client, f"FROM {deployed}\nRUN true\n") as users:
-        assert builder.remove_unused(cluster, stopped, {attempted}) == [deployed]
-        assert builder.remove_unused(cluster, stopped, set()) == [attempted]
+        found = builder.find_deployed(cluster)
+        assert {each.model_id for each in found} == {ModelId("model", "1")}
+        assert {each.image for each in found} == {deployed, attempted}
+        for each in found:
+            builder.remove(each.image)
         assert client.images.get(users)
     assert [tag for image in builder.images() if image.cluster == cluster for tag in image.tags] == [mine]
 

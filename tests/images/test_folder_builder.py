@@ -131,14 +131,9 @@ def test_removed_image_is_gone_with_its_models_folder(folder, builder, build):
     assert list(folder.images_path.iterdir()) == []
 
 
-def test_images_of_a_stopped_version_go_and_the_users_own_stay(builder, build):
-    deployed, attempted, mine = build("deployed"), build("attempted"), build("mine", deploys=False)
-    second = build("second", ModelId("m", "2"))
-    assert sorted(builder.remove_unused("c", {ONE: deployed}, {second})) == sorted([deployed, attempted])
-    assert (_read(builder, mine), _read(builder, second)) == (b"mine", b"second")
-
-
-def test_image_that_another_version_has_stays(builder, build):
-    shared = build("shared")
-    assert builder.remove_unused("c", {ONE: shared}, {shared}) == []
-    assert builder.remove_unused("c", {ModelId("m", "2"): shared}, set()) == [shared]
+def test_images_that_deploys_built_are_told_from_the_users_own(folder, builder, build):
+    deployed, second, mine = build("1"), build("2", ModelId("m", "2")), build("mine", deploys=False)
+    (folder.images_path / ".building-x" / "image").mkdir(parents=True)
+    found = {each.image: each.model_id for each in builder.find_deployed("c")}
+    assert found == {deployed: ONE, second: ModelId("m", "2")}
+    assert _read(builder, mine) == b"mine"

@@ -31,6 +31,7 @@ from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.provenance_files import read_folder
 
+_BUILDING = ".building-"
 _ENVIRONMENT_FOLDER = "environment"
 _RECORD_FILE = ".clipper_nb-image.json"
 _HOW_TO_FREE = "stop_all() of clusters that you need no more frees some; root_folder= can name a larger disk."
@@ -64,7 +65,8 @@ class FolderBuilder(ImageBuilder):
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
         progress.step(f"Build the image of {request.model_id}")
         try:
-            with working_folder(self._images_path) as working:
+            self._images_path.mkdir(mode=0o700, exist_ok=True)
+            with working_folder(self._images_path, _BUILDING) as working:
                 return self._build(request, working / "image")
         except OSError as exc:
             if NO_SPACE in str(exc).lower():
@@ -82,7 +84,7 @@ class FolderBuilder(ImageBuilder):
 
     def remove(self, image: str) -> None:
         # In one step: a folder that is there is complete.
-        with contextlib.suppress(OSError), working_folder(self._images_path) as working:
+        with contextlib.suppress(OSError), working_folder(self._images_path, _BUILDING) as working:
             folder = self._image_path(image)
             folder.rename(working / "removed")
             with contextlib.suppress(OSError), locked(self._images_path):

@@ -15,6 +15,7 @@ What a replica had when it ended is tried again apart from all else (``suspects.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,6 +30,8 @@ from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG, Computation
 from clipper_nb.runtime.batching.suspects import Allowed, Suspects, patience_ends_s
 from clipper_nb.runtime.batching.worker import Batch, ReplicaConnection, Worker
+
+logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 2
 """A computation whose replica is lost is sent once more."""
@@ -258,9 +261,9 @@ class Dispatcher:
     def _put_back(self, batch: Batch, *, was_tried: bool) -> None:
         """Queue what a lost replica had; what it had not come to does not count as a try."""
         if was_tried:
-            self._suspects.accuse(
-                [computation for computation in batch.computations if not computation.is_obsolete], now_s=self._clock()
-            )
+            accused = [computation for computation in batch.computations if not computation.is_obsolete]
+            if self._suspects.accuse(accused, now_s=self._clock()):
+                logger.warning("an input ends replicas of %s: it gets an error from now on", self.model_id)
             self._put([*self._queue.drain()])
         for computation in batch.computations:
             computation.attempts += was_tried

@@ -125,23 +125,26 @@ class Suspects:
 
     # --- verdicts
 
-    def accuse(self, batch: Iterable[Computation], *, now_s: float) -> None:
-        """A replica ended while it computed *batch*."""
+    def accuse(self, batch: Iterable[Computation], *, now_s: float) -> bool:
+        """A replica ended while it computed *batch*; return whether an input of it has been found out."""
         payloads = {hash(computation.payload) for computation in batch}
+        is_found = False
         for key in payloads:
             suspect = self._inputs.pop(key, None) or _Suspect()
             self._held.pop(key, None)
             suspect.num_deaths += 1
             suspect.num_deaths_alone += len(payloads) == 1
             suspect.until_s = now_s + MEMORY_S
-            if suspect.is_condemned:
-                self._trusted_from_s = now_s + MEMORY_S
+            is_found = is_found or suspect.is_condemned
             waiting = suspect.computation
             suspect.computation = None
             self._inputs[key] = suspect
             if waiting is not None and waiting.sent_s is None:  # another copy was the one that was tried
                 self.hold(waiting, now_s=now_s)
+        if is_found:
+            self._trusted_from_s = now_s + MEMORY_S
         self._forget_old(now_s)
+        return is_found
 
     def acquit(self, batch: Iterable[Computation]) -> list[Computation]:
         """A replica survived *batch*; return what need not wait any more."""

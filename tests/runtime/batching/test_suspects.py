@@ -88,6 +88,15 @@ def test_where_an_input_was_found_to_kill_nothing_is_tried_at_the_last_replica()
     assert (last.batches, outcome(suspect)) == ([], [None])
 
 
+def test_while_one_replica_tries_a_suspect_the_other_is_spared_however_long():
+    bench = Bench()
+    lost, tried, spared = (bench.add_replica() for _ in range(3))
+    submit(bench, b"a", b"b", slo_s=2.0)
+    lose(bench, lost)
+    bench.loop.advance(1.9)
+    assert (tried.batches, spared.batches) == ([[b"a"]], [])
+
+
 def test_inputs_of_one_batch_are_tried_one_at_a_time_beside_nothing_else():
     bench = Bench()
     lost, tried, spared = (bench.add_replica() for _ in range(3))
@@ -157,6 +166,15 @@ def test_an_input_that_was_alone_with_its_second_replica_gets_its_error_at_once_
     assert outcome(again) == ["model_error"]
     assert "ended when they computed this input before (2 times)" in again.queries[0].explanation
     assert all([b"killer"] not in replica.batches for replica in replicas[2:])
+
+
+def test_an_input_that_was_never_alone_is_not_found_out():
+    suspects = Suspects(MODEL_ID)
+    first, second = make_computation(b"a"), make_computation(b"b")
+    assert [suspects.accuse([first, second], now_s=1000.0) for _ in range(3)] == [False] * 3
+    assert suspects.hold(first, now_s=1000.0)
+    assert outcome(first) == [None]
+    assert suspects.take(Allowed.ALL, alone_s=10.0, max_size=100, now_s=1000.0) == [first], "alone from now on"
 
 
 def test_an_input_whose_query_was_given_up_is_a_suspect_when_it_is_asked_again():

@@ -55,7 +55,11 @@ def test_others_are_answered_while_an_input_kills_once_a_second():
             report = traffic.run_closed(num_clients=8, duration_s=7.0)
         lateness = read_lateness(conn.get_query_addr(), "app")
         eventually(lambda: len(conn.get_all_model_replicas()) == 2, within_s=10, what="both replicas are back")
-        num_exits = sum(replica.num_exits for replica in observe(conn, "replica"))
+        replicas = observe(conn, "replica")
+        num_exits = sum(replica.num_exits for replica in replicas)
+        # By these the supervisor knows that a replica was ready when it ended, and need not wait long.
+        marks = [conn.cm._folder.log_path(replica.name).with_suffix(".ready") for replica in replicas]
+        eventually(lambda: all(mark.exists() for mark in marks), within_s=5, what="the supervisor is told")
     assert report.num_failed == 0, report
     assert report.num_predictions >= 0.99 * report.num_sent, report
     assert "no_ready_replica" not in report.defaults, "one replica is there at all times"

@@ -237,7 +237,7 @@ class Dispatcher:
                 self._finish_queue_or_forget(worker)
             else:
                 self._idle.append(worker)
-        if self._queue.num_queued or self._suspects.has_held:
+        if self._queue.num_queued or self._suspects.is_watching:
             self._send_later()
         return done.computations
 
@@ -308,7 +308,7 @@ class Dispatcher:
 
     def _send_batches(self) -> None:
         self._sending_is_due = False
-        if self._suspects.has_held:
+        if self._suspects.is_watching and self._suspects.has_held:
             self._send_suspects()
         if self._should_wait():
             return

@@ -14,23 +14,26 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from clipper_nb.container_managers.log_files import open_log
-from clipper_nb.container_managers.specs import ContainerSpec, ObservedContainer
-from clipper_nb.protocol.environment import CONTAINER_NAME
+from clipper_nb.container_managers.specs import REPLICA, ContainerSpec, ObservedContainer
+from clipper_nb.protocol.environment import CONTAINER_NAME, READY_FILE
 
 logger = logging.getLogger(__name__)
 
 FIRST_RESTART_DELAY_S = 0.05
 LONGEST_RESTART_DELAY_S = 10.0
+LONGEST_READY_RESTART_DELAY_S = 1.0
+"""Of a replica that was ready when it ended: its model is sound, and an input or a person has ended it."""
 STEADY_AFTER_S = 10.0
 """A process that lived this long is not crashing in a loop."""
 
 _PR_SET_PDEATHSIG = 1
 
 
-def restart_delay_s(num_quick_exits: int) -> float:
+def restart_delay_s(num_quick_exits: int, *, was_ready: bool = False) -> float:
     """Return how long to wait before the next start, after so many quick ends in a row."""
     doublings = min(max(0, num_quick_exits - 1), 30)
-    return min(FIRST_RESTART_DELAY_S * 2.0**doublings, LONGEST_RESTART_DELAY_S)
+    longest_s = LONGEST_READY_RESTART_DELAY_S if was_ready else LONGEST_RESTART_DELAY_S
+    return min(FIRST_RESTART_DELAY_S * 2.0**doublings, longest_s)
 
 
 class SupervisedProcess:
@@ -67,6 +70,7 @@ class SupervisedProcess:
         self.spec = spec
         self._cluster_path = cluster_path
         self._log_path = log_path
+        self._ready_path = log_path.with_suffix(".ready")
         self._socket_fds = {variable: sockets[name] for variable, name in spec.sockets.items()}
         self._environment = environment
         self._end_descendants = end_descendants
@@ -123,12 +127,19 @@ class SupervisedProcess:
             self._num_exits += 1
             is_steady = time.monotonic() - started_s >= STEADY_AFTER_S
             self._num_quick_exits = 1 if is_steady else self._num_quick_exits + 1
-            delay_s = restart_delay_s(self._num_quick_exits)
+            delay_s = restart_delay_s(self._num_quick_exits, was_ready=self._take_ready_mark())
             logger.warning(
                 "%s ended with status %s; starting it again in %.2f s", self.spec.name, self._exit_status, delay_s
             )
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
+
+    def _take_ready_mark(self) -> bool:
+        """Return whether the process that ended was ready; the next one begins without its mark."""
+        with contextlib.suppress(OSError):
+            self._ready_path.unlink()
+            return True
+        return False
 
     async def _run_once(self) -> None:
         try:
@@ -151,6 +162,7 @@ class SupervisedProcess:
         variables = {
             **os.environ,
             **self._environment,
+            **({READY_FILE: str(self._ready_path)} if self.spec.role == REPLICA else {}),
             **self.spec.environment,
             **{variable: str(fd) for variable, fd in self._socket_fds.items()},
             CONTAINER_NAME: self.spec.name,

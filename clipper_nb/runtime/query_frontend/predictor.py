@@ -238,6 +238,11 @@ class Predictor:
         dispatcher = self._pool.find(model_id)
         if dispatcher is None or dispatcher.num_replicas == 0:
             return reasons.NO_READY_REPLICA, _no_replica(model_id)
+        if dispatcher.is_held(computation):
+            return reasons.MODEL_ERROR, (
+                f"A replica of {model_id} ended while it computed this prediction; the input may be what ends it, and "
+                f"within the SLO of {slo_text} there was no other replica to try it apart."
+            )
         return reasons.QUEUED_TOO_LONG, (
             f"{late}: the query waited in the queue of {model_id} (busy replicas: {dispatcher.num_replicas}, "
             f"others waiting: {dispatcher.queue_length - 1}). A faster model, more replicas or a longer SLO would help."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 from clipper_nb.protocol.environment import DEFAULT_MAX_WAITING_SIZE_BYTES
 from clipper_nb.runtime.http_head import KnownHeads
 from clipper_nb.runtime.http_reader import TOO_MUCH_WAITS
-from clipper_nb.runtime.http_wire import HttpConnection
+from clipper_nb.runtime.http_wire import RECEIVED_SIZE_BYTES, HttpConnection
 from clipper_nb.runtime.open_files import max_http_connections
 from clipper_nb.runtime.waiting_bytes import WaitingBytes
 
@@ -22,7 +23,6 @@ Endpoint = Callable[[str, bytes, float, Respond], "Cancel | None"]
 """Takes the application's name, the body, the instant of arrival (``time.monotonic``), and how to respond."""
 
 _SWEEP_INTERVAL_S = 1.0
-_RECEIVED_SIZE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,13 @@ class HttpServer:
         own_limit = limits.max_connections
         self._max_connections = max_http_connections() if own_limit is None else own_limit
         self.connections: set[HttpConnection] = set()
-        self.received = bytearray(_RECEIVED_SIZE_BYTES)
+        self.received = bytearray(RECEIVED_SIZE_BYTES)
         """What the connection that has its turn was sent; one is enough, for each takes its own out at once."""
         self.received_view = memoryview(self.received)
         self.known_heads = KnownHeads()
         self._server: asyncio.Server | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._resting: deque[HttpConnection] = deque()
         self.is_stopping = False
 
     async def start(self, listening: socket.socket) -> None:
@@ -109,6 +110,17 @@ class HttpServer:
     def connection_lost(self, connection: HttpConnection) -> None:
         """Forget a connection that has ended."""
         self.connections.discard(connection)
+
+    def rest(self, connection: HttpConnection) -> None:
+        """Let a connection read on when its turn has come: of all that receive large bodies, one in each turn."""
+        self._resting.append(connection)
+        if len(self._resting) == 1:
+            self.loop.call_soon(self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._resting.popleft().read_on()
+        if self._resting:
+            self.loop.call_soon(self._end_rest)
 
     def make_room(self) -> None:
         """Refuse the largest of the bodies that are not finished."""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+RECEIVED_SIZE_BYTES = 256 * 1024
+"""Of what is read at once."""
 _MAX_PIPELINED = 128
 _MAX_PIPELINED_BYTES = 1024 * 1024
 _SLICE_SIZE_BYTES = 4096
@@ -57,6 +59,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._is_reading = True
         self._is_writable = True
         self._holds_back = False  # enough is under way: what comes now waits, one piece of it
+        self._is_resting = False  # a large body comes, and others have their turn
         self._unparsed: memoryview | None = None  # received, and waits until there is time or room for it
         self._parse_soon: asyncio.Handle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
@@ -114,9 +117,17 @@ class HttpConnection(asyncio.BufferedProtocol):
         data = bytes(server.received_view[:nbytes])
         self._whole = data if is_fresh else b""
         taken = self._reader.feed(data) if nbytes <= _SLICE_SIZE_BYTES else 0
+        if nbytes == RECEIVED_SIZE_BYTES:
+            self._is_resting = True  # uvloop reads on and on else, 8 MB in one turn
+            server.rest(self)
         if taken < nbytes:
             self._unparsed = memoryview(data)[taken:]
             self._parse_unparsed()
+
+    def read_on(self) -> None:
+        """Read again, after others had their turn."""
+        self._is_resting = False
+        self._read_or_pause()
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -350,7 +361,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if may_take and self._unparsed is not None and self._parse_soon is None:
             self._parse_soon = self._server.loop.call_soon(self._parse_unparsed)
         self._holds_back = not may_take
-        wanted = self._is_writable and self._unparsed is None
+        wanted = self._is_writable and self._unparsed is None and not self._is_resting
         if wanted != self._is_reading and not self._transport.is_closing():
             self._is_reading = wanted
             if wanted:

@@ -12,6 +12,7 @@ import tornado.web
 
 from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
 from clipper_nb.runtime.http_server import Cancel, HttpLimits, HttpServer, Respond
+from clipper_nb.runtime.http_wire import RECEIVED_SIZE_BYTES
 
 LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
 HOST = b"Host: x\r\n"
@@ -822,6 +823,26 @@ def test_a_client_that_leaves_takes_its_large_body_with_it(is_complete: bool, si
         assert endpoint.cancelled == is_complete
 
     run(talk, HttpLimits(size_bytes, 5.0, 5.0))
+
+
+def test_of_connections_that_receive_large_bodies_one_reads_on_in_each_turn() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        while len(server.connections) < 2:
+            await asyncio.sleep(0.001)
+        connections = list(server.connections)
+        for connection in connections:
+            connection.get_buffer(-1)[:] = post("/app/predict", b"x" * 3_000_000)[:RECEIVED_SIZE_BYTES]
+            connection.buffer_updated(RECEIVED_SIZE_BYTES)
+        is_reading = [[connection._transport.is_reading() for connection in connections]]
+        for _ in range(2):
+            await asyncio.sleep(0)
+            is_reading.append([connection._transport.is_reading() for connection in connections])
+        assert is_reading == [[False, False], [True, False], [True, True]]
+        for _, writer in streams:
+            writer.close()
+
+    run(talk, HttpLimits(3_000_000, 5.0, 5.0))
 
 
 def test_large_replies_stay_in_order_between_others() -> None:

@@ -42,7 +42,11 @@ from clipper_nb.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.panel_opener import Panels
 from clipper_nb.progress import show_progress
 from clipper_nb.protocol import names
-from clipper_nb.protocol.environment import DEFAULT_CACHE_SIZE_BYTES, DEFAULT_MAX_BODY_SIZE_BYTES
+from clipper_nb.protocol.environment import (
+    DEFAULT_CACHE_SIZE_BYTES,
+    DEFAULT_MAX_BODY_SIZE_BYTES,
+    DEFAULT_MAX_WAITING_SIZE_BYTES,
+)
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
@@ -126,6 +130,7 @@ class ClipperConnection:
         num_frontend_replicas: int = 1,
         *,
         max_body_size_bytes: int = DEFAULT_MAX_BODY_SIZE_BYTES,
+        max_waiting_size_bytes: int = DEFAULT_MAX_WAITING_SIZE_BYTES,
     ) -> None:
         """Start a cluster and connect to it. When this returns both frontends answer.
 
@@ -147,6 +152,9 @@ class ClipperConnection:
             Clipper connect to one alone, and are not taken for ready where there are several.
         max_body_size_bytes : int
             Larger request bodies are refused with 413.
+        max_waiting_size_bytes : int
+            While the bodies over 64 KiB that a frontend has received and not answered have so many bytes together, more
+            of them are refused with 503 and ``Retry-After``; smaller ones are not.
 
         Raises
         ------
@@ -162,6 +170,7 @@ class ClipperConnection:
             ("qf_http_timeout_content", qf_http_timeout_content, 1),
             ("num_frontend_replicas", num_frontend_replicas, 1),
             ("max_body_size_bytes", max_body_size_bytes, 1),
+            ("max_waiting_size_bytes", max_waiting_size_bytes, 1),
         ):
             check_whole(name, value, smallest, _MAX_FRONTENDS if name == "num_frontend_replicas" else None)
         options = ClusterOptions(
@@ -171,6 +180,7 @@ class ClipperConnection:
             header_timeout_s=qf_http_timeout_request,
             body_timeout_s=qf_http_timeout_content,
             max_body_size_bytes=max_body_size_bytes,
+            max_waiting_size_bytes=max_waiting_size_bytes,
             num_frontend_replicas=num_frontend_replicas,
         )
         refuse_stale_modules()

@@ -167,6 +167,16 @@ class Predictor:
             query.answer_default(*target)
         return query
 
+    def take_query_ids(self, count: int) -> list[int]:
+        """Return ids for queries that are answered without being asked."""
+        first = self._next_query_id
+        self._next_query_id += count
+        return list(range(first, first + count))
+
+    def explain_lateness(self, served: ServedApplication, query: Query) -> tuple[str, str]:
+        """Return reason and explanation of the default output for a query that waits for an answer too long."""
+        return self._explain_lateness(query, f"{served.application.slo_micros / 1000:g} ms")
+
     def _current_version(self, application_name: str) -> Target:
         model_name = self._configuration.links.get(application_name)
         if model_name is None:

@@ -72,6 +72,7 @@ class Computation:
         "attempts",
         "cache_key",
         "deadline_s",
+        "is_forgotten",
         "is_obsolete",
         "is_queued",
         "model_id",
@@ -100,6 +101,8 @@ class Computation:
         self.queries: list[Query] = []
         self.attempts = 0
         self.is_queued = False
+        self.is_forgotten = False
+        """Whether its payload has been let go of."""
         self.is_obsolete = False
         """Whether its version is gone, so that it must not be sent again."""
         self.sent_s: float | None = None
@@ -144,6 +147,7 @@ class Computation:
             self.abandon()
             self.on_output = None
             self.payload = b""
+            self.is_forgotten = True
 
     def abandon(self) -> None:
         """There will be no output."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -125,15 +125,17 @@ class Suspects:
 
     # --- verdicts
 
-    def accuse(self, batch: Iterable[Computation], *, now_s: float) -> bool:
+    def accuse(self, batch: Sequence[Computation], *, now_s: float) -> bool:
         """A replica ended while it computed *batch*; return whether an input of it has been found out."""
-        payloads = {hash(computation.payload) for computation in batch}
+        # A large input that nobody waits for any more has been let go of: it cannot be told, but it was there.
+        payloads = {hash(computation.payload) for computation in batch if not computation.is_forgotten}
+        was_alone = len(payloads) == 1 and not any(computation.is_forgotten for computation in batch)
         is_found = False
         for key in payloads:
             suspect = self._inputs.pop(key, None) or _Suspect()
             self._held.pop(key, None)
             suspect.num_deaths += 1
-            suspect.num_deaths_alone += len(payloads) == 1
+            suspect.num_deaths_alone += was_alone
             suspect.until_s = now_s + MEMORY_S
             is_found = is_found or suspect.is_condemned
             waiting = suspect.computation

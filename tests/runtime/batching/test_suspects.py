@@ -361,3 +361,15 @@ def test_killers_cost_two_replicas_each_and_the_innocent_nothing(seed, num_repli
                 bench.answer(replica, *(payload.decode() for payload in replica.batches.pop(0)))
     assert set(num_deaths.values()) == {2}
     assert all(outcome(c) == [c.payload.decode()] for c in innocent)
+
+
+def test_input_that_was_let_go_of_accuses_no_other():
+    """A large input whose client has left has no payload any more: an empty input is another one."""
+    suspects = Suspects(MODEL_ID)
+    forgotten, beside = make_computation(b"x" * 100_000), make_computation(b"beside")
+    forgotten.forget_if_abandoned()
+    assert forgotten.is_forgotten
+    for _ in range(2):
+        assert not suspects.accuse([forgotten, beside], now_s=0.0)
+    assert not suspects.hold(make_computation(b""), now_s=0.0)
+    assert suspects.accuse([make_computation(b"beside")], now_s=0.0)

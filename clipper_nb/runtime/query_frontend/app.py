@@ -14,7 +14,7 @@ from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
-from clipper_nb.runtime.exposition import format_families
+from clipper_nb.runtime.exposition import Family
 from clipper_nb.runtime.http_server import HttpServer
 from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.process import keep_garbage_collector_short
@@ -23,9 +23,10 @@ from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
 from clipper_nb.runtime.query_frontend.shared_http import ConnectionCounts, SharedHttpServer, connection_counts_path
-from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics
+from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics, expose
 from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
+from clipper_nb.runtime.slices import in_slices
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
 
@@ -115,7 +116,9 @@ class QueryFrontend:
         logger.warning("serves without some replicas that other query frontends have")
 
     async def _exposition(self) -> bytes:
-        return format_families(self._metrics.families())
+        families: list[Family] = []
+        await in_slices(self._metrics.collect(families))
+        return await expose(families)
 
     def _make_dispatcher(self, model_id: ModelId, batch_size: int) -> Dispatcher:
         return Dispatcher(

@@ -18,6 +18,7 @@ from clipper_nb.runtime.exposition import Family
 from clipper_nb.runtime.http_server import HttpServer
 from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.process import keep_garbage_collector_short
+from clipper_nb.runtime.query_frontend.gate import Gate
 from clipper_nb.runtime.query_frontend.handlers import make_application
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
@@ -27,6 +28,7 @@ from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics, expo
 from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
 from clipper_nb.runtime.slices import in_slices
+from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
 
@@ -58,8 +60,9 @@ class QueryFrontend:
             on_forgotten=lambda model_id: self._predictor.forget_model(model_id),
         )
         self._predictor = Predictor(self._loop, self._pool, self._cache, self._metrics)
+        lease = Lease()
         self._view = ConfigurationView(
-            store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas
+            store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas, lease=lease
         )
         self._metrics.show_gauges(lambda: make_gauges(self._model_values(), self._cache_values()))
         worker = settings.worker
@@ -70,7 +73,13 @@ class QueryFrontend:
             exposition = self._shared_metrics.exposition
         frontend_ports = () if worker is None else worker.rpc_ports
         self._rpc = RpcServer(settings.rpc.open_socket(), self._pool, frontend_ports=frontend_ports)
-        endpoint = PredictEndpoint(self._predictor, self._loop.time)
+        endpoint = Gate(
+            PredictEndpoint(self._predictor, self._loop.time),
+            self._predictor,
+            lease,
+            self._view.announce_soon,
+            self._loop,
+        )
         application = make_application(self._predictor, exposition)
         if worker is None:
             self._http = HttpServer(endpoint, application, settings.http_limits)
@@ -134,7 +143,7 @@ class QueryFrontend:
         return self._pool.usable_replicas()
 
     def _replicas_changed(self) -> None:
-        self._view.replicas_changed()
+        self._view.announce_soon()
 
     def _model_values(self) -> list[tuple[ModelId, int, int]]:
         return [(d.model_id, d.queue_length, d.num_replicas) for d in self._pool]

@@ -124,7 +124,7 @@ class QueryFrontend:
             await asyncio.sleep(_REPLICAS_LOOK_INTERVAL_S)
         logger.warning("serves without some replicas that other query frontends have")
 
-    async def _exposition(self) -> bytes:
+    async def _exposition(self) -> list[bytes]:
         families: list[Family] = []
         await in_slices(self._metrics.collect(families))
         return await expose(families)

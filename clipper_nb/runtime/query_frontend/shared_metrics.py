@@ -23,6 +23,7 @@ from clipper_nb.runtime.slices import in_slices
 logger = logging.getLogger(__name__)
 
 _ANSWER_TIMEOUT_S = 1.0
+_PIECES_PER_PART = 256
 
 
 class SharedMetrics:
@@ -59,13 +60,15 @@ class SharedMetrics:
             self._server.close()
         await self._report()
 
-    async def exposition(self) -> bytes:
-        """Return the sum over all frontends as Prometheus text."""
+    async def exposition(self) -> list[bytes]:
+        """Return the sum over all frontends as Prometheus text, in parts."""
         # Always in the same order: sums of fractions depend on it, and must not seem to fall.
         reports = await asyncio.gather(*(self._ask(index) for index in range(self._num_frontends)))
         total = Snapshot([])
-        for report in filter(None, reports):
-            total = Snapshot(await in_slices(metrics_sum.add_up([total, report])))
+        while reports:
+            report = reports.pop(0)
+            if report is not None:
+                total = Snapshot(await in_slices(metrics_sum.add_up([total, report])))
         return await expose(total.families)
 
     async def _report(self) -> tuple[Snapshot, bytes]:
@@ -75,6 +78,7 @@ class SharedMetrics:
             await in_slices(self._metrics.collect(live.families))
             self._base = Snapshot(await in_slices(metrics_sum.only_what_counts(self._base, live)))
             report = Snapshot(await in_slices(metrics_sum.add_up([live, self._base])))
+            del live
             text = b"".join(await in_slices(metrics_sum.encode_snapshot(report)))
             await asyncio.to_thread(self._keep, text)
             return report, text
@@ -120,6 +124,16 @@ def _read(path: Path) -> Snapshot | None:
         return None
 
 
-async def expose(families: list[Family]) -> bytes:
-    """Return metrics as Prometheus text; queries are answered meanwhile."""
-    return "".join(await in_slices(render_families(families))).encode()
+async def expose(families: list[Family]) -> list[bytes]:
+    """Return metrics as Prometheus text, in parts; queries are answered meanwhile.
+
+    *families* is empty afterwards: to let go of tens of thousands of objects at once takes milliseconds.
+    """
+    parts: list[bytes] = []
+    while families:
+        pieces = await in_slices(render_families([families.pop(0)]))
+        parts += await in_slices(
+            "".join(pieces[start : start + _PIECES_PER_PART]).encode()
+            for start in range(0, len(pieces), _PIECES_PER_PART)
+        )
+    return parts

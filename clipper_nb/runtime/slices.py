@@ -10,11 +10,11 @@ from typing import TypeVar
 _StepT = TypeVar("_StepT")
 
 _SLICE_S = 0.001
-"""As long as a query may wait, once for each turn of the loop that it needs."""
+"""A query may wait for so long, once; then the loop is left to queries for as long."""
 
 
 async def in_slices(steps: Iterable[_StepT]) -> list[_StepT]:
-    """Return what *steps* yields; the event loop turns whenever they have taken a millisecond.
+    """Return what *steps* yields; for each millisecond that they take, the event loop has one for others.
 
     One step alone must be short. What they read may change between two of them.
     """
@@ -23,6 +23,6 @@ async def in_slices(steps: Iterable[_StepT]) -> list[_StepT]:
     for step in steps:
         done.append(step)
         if time.perf_counter() - began_s > _SLICE_S:
-            await asyncio.sleep(0)
+            await asyncio.sleep(_SLICE_S)
             began_s = time.perf_counter()
     return done

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable
 
 from clipper_nb.errors import InvalidInputError
@@ -13,6 +15,8 @@ from clipper_nb.runtime.http import describe_failure
 from clipper_nb.runtime.query_frontend.predict_endpoint import Cancel, PredictEndpoint, Respond
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication
 from clipper_nb.runtime.state.lease import Lease
+
+logger = logging.getLogger(__name__)
 
 _EXPLANATION = (
     "The query frontend stood still for a while, and could not find out in time whether its configuration is current."
@@ -46,20 +50,28 @@ class Gate:
         self._now_s = lease.clock
         self._look_soon = look_soon
         self._loop = loop
+        self._held: dict[_HeldRequest, None] = {}
+        self._waits_for_renewal = False
 
     def __call__(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
         """Answer one request through *respond*, as the endpoint does."""
         if self._now_s() <= self._lease.until_s:
             return self._endpoint(application_name, body, arrived_s, respond)
-        held = _HeldRequest(self._endpoint, application_name, body, arrived_s, respond)
+        held = _HeldRequest(self._endpoint, self._held, application_name, body, arrived_s, respond)
         served = self._predictor.find_application(application_name)
         if served is not None:  # an unknown one may turn out to be known
             late_at_s = arrived_s + served.wait_s
-            timer = self._loop.call_at(late_at_s, lambda: held.answer(lambda: self._answer_default(served, held)))
-            held.on_answered = timer.cancel
-        self._lease.when_renewed(held.let_through)
+            held.timer = self._loop.call_at(late_at_s, lambda: held.answer(lambda: self._answer_default(served, held)))
+        if not self._waits_for_renewal:
+            self._waits_for_renewal = True
+            self._lease.when_renewed(self._let_all_through)
         self._look_soon()
         return held.cancel
+
+    def _let_all_through(self) -> None:
+        self._waits_for_renewal = False
+        for held in list(self._held):
+            held.let_through()
 
     def _answer_default(self, served: ServedApplication, held: _HeldRequest) -> None:
         try:
@@ -83,16 +95,23 @@ class _HeldRequest:
     """One request that waits; it is answered once, in one of two ways."""
 
     def __init__(
-        self, endpoint: PredictEndpoint, application_name: str, body: bytes, arrived_s: float, respond: Respond
+        self,
+        endpoint: PredictEndpoint,
+        all_held: dict[_HeldRequest, None],
+        application_name: str,
+        body: bytes,
+        arrived_s: float,
+        respond: Respond,
     ) -> None:
         self._endpoint = endpoint
+        self._all_held = all_held
         self._application_name = application_name
         self.body = body
         self.arrived_s = arrived_s
         self.respond = respond
-        self._is_over = False
+        self.timer: asyncio.TimerHandle | None = None
         self._cancel_answer: Cancel | None = None
-        self.on_answered: Callable[[], None] = _nothing
+        all_held[self] = None
 
     def let_through(self) -> None:
         """Ask the endpoint, by the configuration as it is now."""
@@ -100,9 +119,10 @@ class _HeldRequest:
 
     def answer(self, answer: Callable[[], None]) -> None:
         """Answer by *answer*, unless that has happened."""
-        if not self._is_over:
-            self._is_over = True
-            self.on_answered()
+        if self in self._all_held:
+            del self._all_held[self]
+            if self.timer is not None:
+                self.timer.cancel()
             answer()
 
     def cancel(self) -> None:
@@ -112,7 +132,11 @@ class _HeldRequest:
         self.answer(_nothing)
 
     def _ask(self) -> None:
-        self._cancel_answer = self._endpoint(self._application_name, self.body, self.arrived_s, self.respond)
+        try:
+            self._cancel_answer = self._endpoint(self._application_name, self.body, self.arrived_s, self.respond)
+        except Exception as exc:  # whoever renewed the lease is not to blame
+            logger.exception("predict %r", self._application_name)
+            self.respond(*describe_failure(exc))
 
 
 def _nothing() -> None:

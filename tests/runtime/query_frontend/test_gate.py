@@ -154,3 +154,15 @@ def test_look_that_is_too_old_lets_nothing_through():
     bench.lease.renew(began_s)
     bench.loop.end_turn()
     assert bench.old.batches == []
+
+
+def test_requests_that_are_over_leave_nothing_behind():
+    """While nothing can be read for long, many come."""
+    bench = GateBench()
+    bench.stand_still()
+    for _ in range(100):
+        bench.post({"input": "a"})
+        bench.loop.advance(SLO_S)
+    assert len(bench.replies) == 100
+    assert not bench.gate._held
+    assert len(bench.lease._on_renewed) == 1

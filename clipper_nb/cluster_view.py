@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from clipper_nb.addresses import browser_url
+from clipper_nb.long_lists import MAX_LINES
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,10 @@ def format_applications(applications: Sequence[Mapping[str, Any]]) -> str:
             application["default_output"],
             ", ".join(application["linked_models"]) or "none",
         )
-        for application in applications
+        for application in applications[:MAX_LINES]
     ]
-    return _table(("application", "input type", "SLO", "default output", "linked model"), rows)
+    table = _table(("application", "input type", "SLO", "default output", "linked model"), rows)
+    return table + _more(len(applications), "application")
 
 
 def format_models(models: Sequence[Mapping[str, Any]], connected: Sequence[Mapping[str, Any]]) -> str:
@@ -96,9 +98,9 @@ def format_models(models: Sequence[Mapping[str, Any]], connected: Sequence[Mappi
             model["input_type"],
             str(replicas[f"{model['model_name']}:{model['model_version']}"]),
         )
-        for model in models
+        for model in models[:MAX_LINES]
     ]
-    return _table(("model", "version", "", "input type", "replicas"), rows)
+    return _table(("model", "version", "", "input type", "replicas"), rows) + _more(len(models), "version")
 
 
 _CELL_STYLE = "text-align:left;padding:2px 16px 2px 0"
@@ -112,9 +114,13 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
 
 
+def _more(number: int, noun: str) -> str:
+    return f"<p>… and {_count(number - MAX_LINES, f'more {noun}')}.</p>" if number > MAX_LINES else ""
+
+
 def _format_slo(application: Mapping[str, Any]) -> str:
     return f"{application['latency_slo_micros'] / 1000:g} ms"
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from clipper_nb.cluster_version import is_compatible, read_version
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.diagnosis import Diagnosis, Finding
-from clipper_nb.errors import ClipperException
+from clipper_nb.errors import ClipperException, NotFoundError
 from clipper_nb.http_client import HttpClient
+from clipper_nb.long_lists import join_some
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.version import __version__
 
@@ -87,34 +88,61 @@ def _cause(body: bytes) -> str:
 
 def _check_models(manager: ContainerManager, management: ManagementClient) -> list[Finding]:
     try:
+        # In this order a version that is being deployed meanwhile is seen to be claimed, or registered.
+        running = manager.observe_replicas()
+        claimed = _claimed(management)
         models, applications = management.get_models(), management.get_applications()
         connected = Counter(str(replica["model_id"]) for replica in management.get_replicas())
-        running = manager.observe_replicas()
     except ClipperException as exc:
         return [Finding("Replicas", "problem", exc.msg, _RESTART)]
-    return [_check_replicas(models, connected, running), _check_applications(applications, models, connected)]
+    return [_check_replicas(models, connected, running, claimed), _check_applications(applications, models, connected)]
+
+
+def _claimed(management: ManagementClient) -> set[str]:
+    """Return the versions that are being deployed or scaled now: what is amiss with them is not."""
+    try:
+        return {str(claim["model_id"]) for claim in management.get_claims()}
+    except NotFoundError:
+        return set()  # the cluster's release has none
 
 
 def _check_replicas(
-    models: Sequence[Mapping[str, Any]], connected: Counter[str], running: Sequence[ObservedContainer]
+    models: Sequence[Mapping[str, Any]],
+    connected: Counter[str],
+    running: Sequence[ObservedContainer],
+    claimed: Set[str],
 ) -> Finding:
-    """Compare, by version, replicas that should run with those that serve."""
-    wanted = Counter(str(container.model) for container in running)
+    """Compare, by version, replicas that should run with those that run, and these with those that serve."""
+    numbers = Counter(str(container.model) for container in running)
+    desired = {f"{model['model_name']}:{model['model_version']}": model.get("num_replicas") for model in models}
     faults = [
+        f"{model_id}: {_count(number, 'replica')} run{'s' * (number == 1)}, but the version is not registered"
+        for model_id, number in numbers.items()
+        if model_id not in desired and model_id not in claimed
+    ]
+    advice = ["Replicas of versions that are not registered are ended soon."] if faults else []
+    missing = [
+        f"{model_id}: {numbers[model_id]} of {number} run"
+        for model_id, number in desired.items()
+        if number is not None and numbers[model_id] < number and model_id not in claimed
+    ]
+    if missing:
+        advice.append("set_num_replicas() starts those that do not run.")
+    unsteady = [
         f"{model_id}: {connected[model_id]} of {number} serve"
-        for model_id, number in wanted.items()
+        for model_id, number in numbers.items()
         if connected[model_id] < number
     ]
-    faults += [
+    unsteady += [
         f"{container.name} ended {_count(container.num_exits, 'time')}{_why(container)}"
         for container in running
         if container.num_exits
     ]
+    if unsteady:
+        advice.append("They are started again by themselves; get_clipper_logs() has what they wrote.")
+    faults += missing + unsteady
     if faults:
-        return Finding(
-            "Replicas", "warning", f"{'; '.join(faults)}.",
-            "They are started again by themselves; get_clipper_logs() has what they wrote.",
-        )  # fmt: skip
+        return Finding("Replicas", "warning", f"{join_some(faults, '; ')}.", " ".join(advice))
     num_models = len({model["model_name"] for model in models})
     if not num_models:
         return Finding("Replicas", "ok", "No model is deployed yet.")
@@ -147,7 +175,9 @@ def _check_applications(
             faults.append(f"'{name}' is linked to '{linked[0]}', whose current version has no replica that serves")
             advice.append(f"set_num_replicas({linked[0]!r}, 1)")
     if faults:
-        return Finding("Applications", "warning", f"{'; '.join(faults)}: only default outputs.", "; ".join(advice))
+        return Finding(
+            "Applications", "warning", f"{join_some(faults, '; ')}: only default outputs.", join_some(advice, "; ")
+        )  # fmt: skip
     if not applications:
         return Finding("Applications", "ok", "None is registered yet.")
     return Finding("Applications", "ok", f"{len(applications)} registered, each with a model that is ready.")

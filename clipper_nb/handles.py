@@ -24,6 +24,7 @@ from clipper_nb.errors import (
     NotFoundError,
     UnconnectedException,
 )
+from clipper_nb.long_lists import join_some
 from clipper_nb.protocol import names
 from clipper_nb.protocol.names import ModelId
 
@@ -85,7 +86,7 @@ class Applications(_ByName["ApplicationHandle"]):
         return iter(sorted(self._conn.get_all_apps()))
 
     def __repr__(self) -> str:
-        return _live(lambda: f"<Applications: {', '.join(self) or 'none'}>", "<Applications: {}>")
+        return _live(lambda: f"<Applications: {join_some(list(self)) or 'none'}>", "<Applications: {}>")
 
     def _repr_html_(self) -> str | None:
         return _html(lambda: format_applications(self._conn.get_all_apps(verbose=True)))
@@ -161,7 +162,7 @@ class Models(_ByName["ModelHandle"]):
         return iter(sorted({model["model_name"] for model in self._conn.get_all_models(verbose=True)}))
 
     def __repr__(self) -> str:
-        return _live(lambda: f"<Models: {', '.join(self) or 'none'}>", "<Models: {}>")
+        return _live(lambda: f"<Models: {join_some(list(self)) or 'none'}>", "<Models: {}>")
 
     def _repr_html_(self) -> str | None:
         return _html(lambda: _models_html(self._conn, None))

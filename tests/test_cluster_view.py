@@ -91,6 +91,22 @@ def test_empty_cluster_tells_what_to_call():
     assert "deploy_python_closure()" in html
 
 
+def test_long_tables_are_summed_up():
+    applications = [{**APPLICATION, "name": f"app-{number}"} for number in range(1050)]
+    models = [version(str(number)) for number in range(51)]
+    html = format_html(ClusterSnapshot("c", "a:1", applications, models, []))
+    assert len(Page(html).rows) == (1 + 50) + (1 + 50)
+    assert "… and 1,000 more applications." in html
+    assert "… and 1 more version." in html
+    assert "1,050 applications" in format_text(ClusterSnapshot("c", "a:1", applications, models, []))
+
+
+def test_table_of_fifty_is_whole():
+    html = format_html(ClusterSnapshot("c", "a:1", [APPLICATION] * 50, [], []))
+    assert len(Page(html).rows) == 51
+    assert "more" not in html
+
+
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x>', "a & b", "</td></table>"])
 def test_text_of_users_stays_text(text):
     snapshot = ClusterSnapshot(text, "a:1", [{**APPLICATION, "default_output": text}], [], [])

@@ -122,7 +122,7 @@ class FrontendPresence:
     frontend_id: str
     applied_revision: int
     announced_at: float
-    """Differs from one announcement to the next; seconds since the epoch on the frontend's machine."""
+    """Differs from one announcement to the next; seconds on a clock of the frontend's that never steps back."""
     replicas: tuple[Replica, ...] = ()
 
 

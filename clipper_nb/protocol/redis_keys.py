@@ -6,6 +6,8 @@ key                         type    holds                                       
 clipper:layout              string  "2"                                             management frontend
 clipper:revision            string  number of changes so far                        management frontend
 clipper:changes             zset    ids of the last changes, by revision            management frontend
+clipper:differences         stream  "revision-0" → id of the change, JSON of what   management frontend
+                                    it changed: the last few hundred
 clipper:applications        hash    application name → JSON Application             management frontend
 clipper:versions            hash    "name:version" → JSON ModelVersion              management frontend
 clipper:current_versions    hash    model name → version                            management frontend
@@ -36,6 +38,7 @@ class RedisKeys:
         self.layout = f"{prefix}:layout"
         self.revision = f"{prefix}:revision"
         self.changes = f"{prefix}:changes"
+        self.differences = f"{prefix}:differences"
         self.applications = f"{prefix}:applications"
         self.versions = f"{prefix}:versions"
         self.current_versions = f"{prefix}:current_versions"
@@ -52,5 +55,13 @@ PRESENCE_INTERVAL_S = 2.0
 PRESENCE_TIMEOUT_S = 6.0
 """A query frontend that has not spoken for this long, while Redis could be read, is no longer waited for."""
 
+LEASE_S = 4.0
+"""How long a query frontend acts on its configuration after it began to look whether that is current.
+
+Shorter than ``PRESENCE_TIMEOUT_S``: whoever is not waited for any more answers nothing from an old configuration.
+"""
+
 NUM_KEPT_CHANGES = 1000
 """How many changes are remembered by their ids, so that one that is asked for again is made once."""
+NUM_KEPT_DIFFERENCES = 256
+"""How many differences are kept at least, for frontends to follow; whoever missed more reads everything anew."""

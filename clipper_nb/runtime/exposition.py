@@ -1,15 +1,19 @@
-"""Metrics as Prometheus text, fast enough to be asked for every second. (pure)
+"""Metrics as Prometheus text, in pieces between which queries are answered. (pure)
 
-A query frontend with twenty applications and fifty versions has 3,400 samples. prometheus_client takes 40 ms to make
-and write them, and for so long nobody gets an answer; made from labels that are text already it is two.
+A query frontend with a thousand applications and five hundred versions has 75,000 samples. A series is therefore its
+labels with plain numbers, a histogram too, and becomes lines by one template of its family.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Literal
 
 import msgspec
+
+_LABELS = "\0"
+"""Stands in a template for the labels, which may have anything in them but this."""
 
 
 class Family(msgspec.Struct, array_like=True):
@@ -17,14 +21,18 @@ class Family(msgspec.Struct, array_like=True):
 
     Attributes
     ----------
-    samples : list of (str, str, float)
-        Name, labels as :func:`format_labels` writes them, and value.
+    series : list of (str, list of float)
+        Labels as :func:`format_labels` writes them, and what was counted: one number, or of a histogram the
+        observations in each bucket and then their sum.
+    bounds : tuple of float
+        Of a histogram's buckets; there is one more bucket, without a bound.
     """
 
     name: str
     documentation: str
     type: Literal["counter", "gauge", "histogram"]
-    samples: list[tuple[str, str, float]]
+    series: list[tuple[str, list[float]]]
+    bounds: tuple[float, ...] = ()
 
 
 def format_labels(labels: Mapping[str, str]) -> str:
@@ -34,20 +42,30 @@ def format_labels(labels: Mapping[str, str]) -> str:
 
 def format_families(families: Iterable[Family]) -> bytes:
     """Return the families in Prometheus' text format, version 0.0.4."""
-    lines: list[str] = []
+    return "".join(render_families(families)).encode()
+
+
+def render_families(families: Iterable[Family]) -> Iterator[str]:
+    """Yield that text in pieces, one for each series."""
     for family in families:
-        lines.append(f"# HELP {family.name} {family.documentation}")
-        lines.append(f"# TYPE {family.name} {family.type}")
-        lines += [
-            f"{name}{{{labels}}} {value!r}" if labels else f"{name} {value!r}" for name, labels, value in family.samples
-        ]
-    lines.append("")
-    return "\n".join(lines).encode()
+        yield f"# HELP {family.name} {family.documentation}\n# TYPE {family.name} {family.type}\n"
+        yield from _render_histogram(family) if family.type == "histogram" else _render_values(family)
 
 
-def format_bound(bound: float) -> str:
-    """Return a bucket's upper bound as the label ``le`` has it."""
-    return "+Inf" if bound == float("inf") else repr(float(bound))
+def _render_values(family: Family) -> Iterator[str]:
+    name = family.name
+    for labels, [value] in family.series:
+        yield f"{name}{{{labels}}} {float(value)!r}\n" if labels else f"{name} {float(value)!r}\n"
+
+
+def _render_histogram(family: Family) -> Iterator[str]:
+    name = family.name
+    bounds = [*(repr(float(bound)) for bound in family.bounds), "+Inf"]
+    template = "".join(f'{name}_bucket{{{_LABELS},le="{bound}"}} %d.0\n' for bound in bounds)
+    template += f"{name}_count{{{_LABELS}}} %d.0\n{name}_sum{{{_LABELS}}} %r\n"
+    for labels, values in family.series:
+        counts = tuple(accumulate(values[:-1]))
+        yield (template % (*counts, counts[-1], float(values[-1]))).replace(_LABELS, labels)
 
 
 def _escape(text: str) -> str:

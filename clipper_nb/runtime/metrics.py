@@ -7,32 +7,29 @@ only when somebody asks.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS
-from clipper_nb.runtime.exposition import Family, format_bound, format_labels
+from clipper_nb.runtime.exposition import Family, format_labels
 
 _LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
     1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0,
 )  # fmt: skip
 _LATENESS_BUCKETS_S = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
-_BATCH_SIZE_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+_BATCH_SIZE_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
 
 
 class _Distribution:
     """How many observations fell into each bucket, and their sum."""
 
-    __slots__ = ("_bounds", "_bucket_labels", "_counts", "_labels", "_sum")
+    __slots__ = ("_bounds", "_counts", "_sum")
 
-    def __init__(self, bounds: Sequence[float], labels: str) -> None:
+    def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
-        self._labels = labels
-        self._bucket_labels = [f'{labels},le="{format_bound(bound)}"' for bound in (*bounds, float("inf"))]
 
     def observe(self, value: float) -> None:
         self._counts[bisect_left(self._bounds, value)] += 1
@@ -42,15 +39,11 @@ class _Distribution:
         self._counts[bisect_left(self._bounds, value)] += count
         self._sum += count * value
 
-    def add_to(self, family: Family, *, num_lowest: int = 0) -> None:
-        """Add the series; *num_lowest* observations of 0 have not been told."""
-        counts = list(accumulate(self._counts, initial=num_lowest))[1:]
-        bucket = f"{family.name}_bucket"
-        family.samples += [
-            (bucket, labels, float(count)) for labels, count in zip(self._bucket_labels, counts, strict=True)
-        ]
-        family.samples.append((f"{family.name}_count", self._labels, float(counts[-1])))
-        family.samples.append((f"{family.name}_sum", self._labels, self._sum))
+    def values(self, *, num_lowest: int = 0) -> list[float]:
+        """Return the counts of the buckets and the sum; *num_lowest* observations of 0 have not been told."""
+        values: list[float] = [*self._counts, self._sum]
+        values[0] += num_lowest
+        return values
 
 
 class ApplicationMetrics:
@@ -70,8 +63,8 @@ class ApplicationMetrics:
         self.num_queries = 0
         self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
         self.num_bad_requests = 0
-        self.latency_s = _Distribution(_LATENCY_BUCKETS_S, self.labels)
-        self.lateness_s = _Distribution(_LATENESS_BUCKETS_S, self.labels)
+        self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
+        self.lateness_s = _Distribution(_LATENESS_BUCKETS_S)
         """Of answers that were late."""
         self.num_late = 0
 
@@ -105,8 +98,8 @@ class ModelMetrics:
         self.num_lost = 0
         self.num_cache_hits = 0
         self.num_cache_misses = 0
-        self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS, self.labels)
-        self.batch_latency_s = _Distribution(_LATENCY_BUCKETS_S, self.labels)
+        self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS)
+        self.batch_latency_s = _Distribution(_LATENCY_BUCKETS_S)
 
     def batch_answered(self, size: int, latency_s: float) -> None:
         """Count a batch that was answered."""
@@ -155,48 +148,65 @@ class QueryFrontendMetrics:
 
     def families(self) -> list[Family]:
         """Return every metric as it stands."""
-        return [
-            *self._application_families(),
-            *self._model_families(),
-            *(family for read in self._gauges for family in read()),
-        ]
+        families: list[Family] = []
+        for _ in self.collect(families):
+            pass
+        return families
 
-    def _application_families(self) -> list[Family]:
+    def collect(self, families: list[Family]) -> Iterator[None]:
+        """Add every metric to *families*, in a short step for each application and version; each is whole in itself."""
+        yield from self._collect_applications(families)
+        yield from self._collect_models(families)
+        for read in self._gauges:
+            families += read()
+            yield
+
+    def _collect_applications(self, families: list[Family]) -> Iterator[None]:
         queries = Family("clipper_app_queries_total", "Queries answered", "counter", [])
         defaults = Family(
             "clipper_app_default_outputs_total", "Queries answered with the default output", "counter", []
         )
         bad_requests = Family("clipper_app_bad_requests_total", "Requests refused", "counter", [])
-        latency = Family("clipper_app_latency_seconds", "From the arrival of a query to its answer", "histogram", [])
+        latency = Family(
+            "clipper_app_latency_seconds", "From the arrival of a query to its answer", "histogram", [],
+            _LATENCY_BUCKETS_S,
+        )  # fmt: skip
         lateness = Family(
-            "clipper_app_lateness_seconds", "By how much an answer missed the SLO; 0 when it met it", "histogram", []
-        )
-        for metrics in self._applications.values():
+            "clipper_app_lateness_seconds", "By how much an answer missed the SLO; 0 when it met it", "histogram", [],
+            _LATENESS_BUCKETS_S,
+        )  # fmt: skip
+        families += [queries, defaults, bad_requests, latency, lateness]
+        for metrics in list(self._applications.values()):
             _add(queries, metrics.labels, metrics.num_queries)
             for reason, count in metrics.num_defaults.items():
                 _add(defaults, metrics.default_labels[reason], count)
             _add(bad_requests, metrics.labels, metrics.num_bad_requests)
-            metrics.latency_s.add_to(latency)
-            metrics.lateness_s.add_to(lateness, num_lowest=metrics.num_queries - metrics.num_late)
-        return [queries, defaults, bad_requests, latency, lateness]
+            latency.series.append((metrics.labels, metrics.latency_s.values()))
+            num_lowest = metrics.num_queries - metrics.num_late
+            lateness.series.append((metrics.labels, metrics.lateness_s.values(num_lowest=num_lowest)))
+            yield
 
-    def _model_families(self) -> list[Family]:
+    def _collect_models(self, families: list[Family]) -> Iterator[None]:
         predictions = Family("clipper_model_predictions_total", "Inputs predicted", "counter", [])
         errors = Family("clipper_model_errors_total", "Inputs the model failed on", "counter", [])
         lost = Family("clipper_model_lost_total", "Inputs lost with their replica", "counter", [])
         hits = Family("clipper_model_cache_hits_total", "Inputs found in the cache", "counter", [])
         misses = Family("clipper_model_cache_misses_total", "Inputs not found there", "counter", [])
-        sizes = Family("clipper_model_batch_size", "Inputs per batch", "histogram", [])
-        latency = Family("clipper_model_batch_latency_seconds", "From sending a batch to its answer", "histogram", [])
-        for metrics in self._models.values():
+        sizes = Family("clipper_model_batch_size", "Inputs per batch", "histogram", [], _BATCH_SIZE_BUCKETS)
+        latency = Family(
+            "clipper_model_batch_latency_seconds", "From sending a batch to its answer", "histogram", [],
+            _LATENCY_BUCKETS_S,
+        )  # fmt: skip
+        families += [predictions, errors, lost, hits, misses, sizes, latency]
+        for metrics in list(self._models.values()):
             _add(predictions, metrics.labels, metrics.num_predictions)
             _add(errors, metrics.labels, metrics.num_errors)
             _add(lost, metrics.labels, metrics.num_lost)
             _add(hits, metrics.labels, metrics.num_cache_hits)
             _add(misses, metrics.labels, metrics.num_cache_misses)
-            metrics.batch_size.add_to(sizes)
-            metrics.batch_latency_s.add_to(latency)
-        return [predictions, errors, lost, hits, misses, sizes, latency]
+            sizes.series.append((metrics.labels, metrics.batch_size.values()))
+            latency.series.append((metrics.labels, metrics.batch_latency_s.values()))
+            yield
 
 
 def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, int, int]) -> list[Family]:
@@ -229,4 +239,4 @@ def _model_labels(model_id: ModelId) -> str:
 
 
 def _add(family: Family, labels: str, value: float) -> None:
-    family.samples.append((family.name, labels, float(value)))
+    family.series.append((labels, [value]))

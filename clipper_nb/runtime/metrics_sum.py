@@ -1,12 +1,14 @@
 """The metrics of several query frontends as one: counters and histograms add up. (pure)
 
-Each frontend's metrics are taken as samples, which travel as JSON. What a frontend had counted before it was started
-again is a further part of the sum, so that no counter ever goes back.
+Each frontend's metrics are taken as numbers, which travel as JSON, a line for each family. What a frontend had counted
+before it was started again is a further part of the sum, so that no counter ever goes back. Whatever grows with the
+number of applications is done in steps, one for each family, between which queries are answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from operator import add
 
 import msgspec
 
@@ -15,57 +17,68 @@ from clipper_nb.runtime.exposition import Family
 _NOT_ADDED = frozenset({"clipper_model_replicas"})
 """Every replica serves all frontends, so the fewest that one of them has is how many there are."""
 
+_END = b'"end"'
+"""The last line: without it a part is missing."""
 
-class Snapshot(msgspec.Struct, array_like=True):
+
+class Snapshot(msgspec.Struct):
     """What one frontend has counted."""
 
     families: list[Family]
 
 
-_decode = msgspec.json.Decoder(Snapshot).decode
+_decode_family = msgspec.json.Decoder(Family).decode
 
 
-def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """Return a snapshot as JSON."""
-    return msgspec.json.encode(snapshot)
+def encode_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
+    """Yield the lines of a snapshot."""
+    for family in snapshot.families:
+        yield msgspec.json.encode(family) + b"\n"
+    yield _END
 
 
-def decode_snapshot(text: bytes) -> Snapshot | None:
-    """Return the snapshot in JSON, or ``None`` when it is none."""
-    try:
-        return _decode(text)
-    except msgspec.DecodeError:
-        return None
+def decode_snapshot(text: bytes) -> Iterator[Family]:
+    """Yield the families in what :func:`encode_snapshot` wrote.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        It is something else, or a part of it.
+    """
+    *lines, end = text.split(b"\n")
+    if end != _END:
+        raise msgspec.DecodeError("the end is missing")
+    yield from map(_decode_family, lines)
 
 
-def only_what_counts(base: Snapshot, live: Snapshot) -> Snapshot:
-    """Return the counters and histograms of *base* whose series *live* has too: others went with what they name."""
-    known = {(name, labels) for family in live.families for name, labels, _ in family.samples}
-    return Snapshot(
-        [
-            Family(f.name, f.documentation, f.type, [s for s in f.samples if s[:2] in known])
-            for f in base.families
-            if f.type in ("counter", "histogram")
-        ]
-    )
+def only_what_counts(base: Snapshot, live: Snapshot) -> Iterator[Family]:
+    """Yield the counters and histograms of *base* with the series that *live* has: others went with what they name."""
+    known = {family.name: {labels for labels, _ in family.series} for family in live.families}
+    for family in base.families:
+        if family.type in ("counter", "histogram"):
+            names = known.get(family.name, set())
+            yield _with_series(family, [series for series in family.series if series[0] in names])
 
 
-def add_up(snapshots: Sequence[Snapshot]) -> Snapshot:
-    """Return the sum of what several frontends have counted; the order is that of the first that has a series."""
-    families: dict[str, Family] = {}
-    values: dict[tuple[str, str], float] = {}
+def add_up(snapshots: Sequence[Snapshot]) -> Iterator[Family]:
+    """Yield the sum of what several frontends have counted; the order is that of the first that has a series."""
+    parts: dict[str, list[Family]] = {}
     for snapshot in snapshots:
         for family in snapshot.families:
-            total = families.setdefault(family.name, Family(family.name, family.documentation, family.type, []))
-            for name, labels, value in family.samples:
-                key = name, labels
-                if key not in values:
-                    values[key] = value
-                    total.samples.append((name, labels, 0.0))
-                elif family.name in _NOT_ADDED:
-                    values[key] = min(values[key], value)
-                else:
-                    values[key] += value
-    for family in families.values():
-        family.samples = [(name, labels, values[name, labels]) for name, labels, _ in family.samples]
-    return Snapshot(list(families.values()))
+            parts.setdefault(family.name, []).append(family)
+    for families in parts.values():
+        yield _add_up_family(families)
+
+
+def _add_up_family(families: Sequence[Family]) -> Family:
+    combine = min if families[0].name in _NOT_ADDED else add
+    total: dict[str, list[float]] = {}
+    for family in families:
+        for labels, values in family.series:
+            known = total.get(labels)
+            total[labels] = values if known is None else list(map(combine, known, values))
+    return _with_series(families[0], list(total.items()))
+
+
+def _with_series(family: Family, series: list[tuple[str, list[float]]]) -> Family:
+    return Family(family.name, family.documentation, family.type, series, family.bounds)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.exposition import format_families, format_labels
+from clipper_nb.runtime import metrics_sum
+from clipper_nb.runtime.exposition import format_families
 from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
-from clipper_nb.runtime.metrics_sum import Snapshot, add_up, decode_snapshot, encode_snapshot, only_what_counts
+from clipper_nb.runtime.metrics_sum import Snapshot
 
 MODEL_ID = ModelId("digits-net", "1")
 
@@ -20,10 +25,23 @@ def _frontend(num_queries: int, *, num_replicas: int = 1, queue_length: int = 0,
     return Snapshot(metrics.families())
 
 
+def add_up(snapshots: list[Snapshot]) -> Snapshot:
+    return Snapshot(list(metrics_sum.add_up(snapshots)))
+
+
+def only_what_counts(base: Snapshot, live: Snapshot) -> Snapshot:
+    return Snapshot(list(metrics_sum.only_what_counts(base, live)))
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    return b"".join(metrics_sum.encode_snapshot(snapshot))
+
+
 def _value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
-    wanted = name, format_labels(labels)
-    values = [sample[2] for family in snapshot.families for sample in family.samples if sample[:2] == wanted]
-    return values[0] if values else None
+    """Return what the text says, which is what everybody sees."""
+    text = format_families(snapshot.families).decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
 
 
 def test_one_frontend_looks_as_if_it_were_alone():
@@ -67,6 +85,15 @@ def test_what_was_counted_before_counts_as_long_as_what_it_names_is_there():
 
 def test_snapshots_travel():
     snapshot = _frontend(3)
-    assert decode_snapshot(encode_snapshot(snapshot)) == snapshot
-    assert decode_snapshot(encode_snapshot(snapshot)[:-2]) is None
-    assert decode_snapshot(b"") is None
+    text = encode(snapshot)
+    assert list(metrics_sum.decode_snapshot(text)) == snapshot.families
+
+
+@pytest.mark.parametrize("num_missing", [1, 2, 10, 500])
+def test_part_of_a_snapshot_is_none(num_missing):
+    """Of a frontend that was killed while it spoke."""
+    text = encode(_frontend(3))
+    at_end_of_line = text[: text.rindex(b"\n") + 1]
+    for part in (text[:-num_missing], at_end_of_line, at_end_of_line[:-1], b""):
+        with pytest.raises(msgspec.DecodeError):
+            list(metrics_sum.decode_snapshot(part))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
+from clipper_nb.protocol.differences import changed_fields
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, Configuration, ModelVersion, Replica
@@ -50,7 +51,7 @@ class ModelPool:
         self._dispatchers: dict[ModelId, Dispatcher] = {}
         self._connections: dict[ModelId, dict[int, PoolConnection]] = {}
         self._leaving: set[tuple[ModelId, int]] = set()
-        self._versions: dict[ModelId, ModelVersion] = {}
+        self._versions: Mapping[ModelId, ModelVersion] = {}
 
     def __iter__(self) -> Iterator[Dispatcher]:
         return iter(self._dispatchers.values())
@@ -60,18 +61,25 @@ class ModelPool:
         return self._dispatchers.get(model_id)
 
     def apply(self, configuration: Configuration) -> None:
-        """Serve the versions of *configuration*."""
-        before, self._versions = self._versions, dict(configuration.versions)
-        for model_id, version in self._versions.items():
-            dispatcher = self._dispatcher(model_id)
-            if before.get(model_id) != version:
-                # What waits from before was checked by the input type of a version that is gone.
-                dispatcher.close()
-            dispatcher.set_batch_size(version.batch_size)
-            for connection in self._connections.get(model_id, {}).values():
-                self._use(connection)
-        for model_id in before.keys() - self._versions.keys():
-            self._forget_if_unused(model_id)
+        """Serve the versions of *configuration*; those that did not change are not touched."""
+        before, self._versions = self._versions, configuration.versions
+        try:
+            for model_id, version in changed_fields(before, self._versions).items():
+                if version is None:
+                    self._forget_if_unused(model_id)
+                else:
+                    self._serve(model_id, version)
+        except BaseException:  # the same call again begins with the same differences
+            self._versions = before
+            raise
+
+    def _serve(self, model_id: ModelId, version: ModelVersion) -> None:
+        dispatcher = self._dispatcher(model_id)
+        # What waits from before was checked by the input type of a version that is gone.
+        dispatcher.close()
+        dispatcher.set_batch_size(version.batch_size)
+        for connection in self._connections.get(model_id, {}).values():
+            self._use(connection)
 
     def replica_joined(self, connection: PoolConnection) -> None:
         """Use a replica, unless it takes another input type than its version."""

@@ -14,19 +14,22 @@ from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
-from clipper_nb.runtime.exposition import format_families
+from clipper_nb.runtime.exposition import Family
 from clipper_nb.runtime.http_server import HttpServer
 from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.process import keep_garbage_collector_short
+from clipper_nb.runtime.query_frontend.gate import Gate
 from clipper_nb.runtime.query_frontend.handlers import make_application
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
 from clipper_nb.runtime.query_frontend.shared_http import ConnectionCounts, SharedHttpServer, connection_counts_path
-from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics
+from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics, expose
 from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
+from clipper_nb.runtime.slices import in_slices
+from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
 from clipper_nb.runtime.turns import Turns
@@ -60,8 +63,9 @@ class QueryFrontend:
             on_forgotten=lambda model_id: self._predictor.forget_model(model_id),
         )
         self._predictor = Predictor(self._loop, self._pool, self._cache, self._metrics)
+        lease = Lease()
         self._view = ConfigurationView(
-            store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas
+            store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas, lease=lease
         )
         self._metrics.show_gauges(lambda: make_gauges(self._model_values(), self._cache_values()))
         worker = settings.worker
@@ -75,7 +79,13 @@ class QueryFrontend:
         waiting = WaitingBytes(settings.http_limits.max_waiting_size_bytes)
         turns = Turns(self._loop.call_soon, self._loop.time)
         large_requests = LargeRequests(self._predictor, self._loop, turns, waiting)
-        endpoint = PredictEndpoint(self._predictor, self._loop.time, large_requests)
+        endpoint = Gate(
+            PredictEndpoint(self._predictor, self._loop.time, large_requests),
+            self._predictor,
+            lease,
+            self._view.announce_soon,
+            self._loop,
+        )
         application = make_application(self._predictor, exposition)
         if worker is None:
             self._http = HttpServer(endpoint, application, settings.http_limits, waiting)
@@ -120,8 +130,10 @@ class QueryFrontend:
             await asyncio.sleep(_REPLICAS_LOOK_INTERVAL_S)
         logger.warning("serves without some replicas that other query frontends have")
 
-    async def _exposition(self) -> bytes:
-        return format_families(self._metrics.families())
+    async def _exposition(self) -> list[bytes]:
+        families: list[Family] = []
+        await in_slices(self._metrics.collect(families))
+        return await expose(families)
 
     def _make_dispatcher(self, model_id: ModelId, batch_size: int) -> Dispatcher:
         return Dispatcher(
@@ -137,7 +149,7 @@ class QueryFrontend:
         return self._pool.usable_replicas()
 
     def _replicas_changed(self) -> None:
-        self._view.replicas_changed()
+        self._view.announce_soon()
 
     def _model_values(self) -> list[tuple[ModelId, int, int]]:
         return [(d.model_id, d.queue_length, d.num_replicas) for d in self._pool]

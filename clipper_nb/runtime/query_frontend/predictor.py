@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Union
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.differences import Difference, find_difference
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
@@ -24,10 +25,10 @@ OnAnswered = Callable[[Query], None]
 class ServedVersion:
     """A model version as this frontend serves it."""
 
-    def __init__(self, model_id: ModelId, metrics: ModelMetrics) -> None:
+    def __init__(self, model_id: ModelId, metrics: ModelMetrics, number: int) -> None:
         self.model_id = model_id
         self.metrics = metrics
-        self.key_prefix = key_prefix(model_id)
+        self.key_prefix = key_prefix(model_id, number)
 
 
 Target = Union[ServedVersion, tuple[str, str]]
@@ -88,29 +89,51 @@ class Predictor:
         self._applications: dict[str, ServedApplication] = {}
         self.find_application = self._applications.get
         self._versions: dict[ModelId, ServedVersion] = {}
+        self._num_versions = 0
+        """So far; one that is registered anew is another."""
         self._next_query_id = 0
 
     # --- configuration
 
     def apply(self, configuration: Configuration) -> None:
-        """Act on *configuration* from the next query on."""
+        """Act on *configuration* from the next query on; what did not change is not touched.
+
+        When it raises, the same call again begins with the same differences.
+        """
         before, self._configuration = self._configuration, configuration
-        for name, served in list(self._applications.items()):
-            if configuration.applications.get(name) != served.application:
-                del self._applications[name]
-                self._metrics.forget_application(name)
-        for name, application in configuration.applications.items():
-            if name not in self._applications:
-                self._applications[name] = self._serve(application)
-        for model_id, version in before.versions.items():
-            if configuration.versions.get(model_id) != version:
-                self._cache.forget_version(model_id)
+        try:
+            self._act_on(find_difference(before, configuration), before)
+            self._pool.apply(configuration)
+        except BaseException:
+            self._configuration = before
+            raise
+
+    def _act_on(self, difference: Difference, before: Configuration) -> None:
+        for name, application in difference.applications.items():
+            self._replace_application(name, application)
+        for model_id, version in difference.versions.items():
+            if model_id in before.versions:
                 self.forget_model(model_id)
-        for model_id in configuration.versions:
-            self._version(model_id)
-        for name, served in self._applications.items():
-            served.default_target = self._current_version(name)
-        self._pool.apply(configuration)
+            if version is not None:
+                self._version(model_id)
+        for name in self._changed_targets(difference):
+            served = self._applications.get(name)
+            if served is not None:
+                served.default_target = self._current_version(name)
+
+    def _replace_application(self, name: str, application: Application | None) -> None:
+        if self._applications.pop(name, None) is not None:
+            self._metrics.forget_application(name)
+        if application is not None:
+            self._applications[name] = self._serve(application)
+
+    def _changed_targets(self, difference: Difference) -> set[str]:
+        """Return the names of the applications that may be answered by another version than before."""
+        names = {*difference.applications, *difference.links}
+        models = {*difference.current_versions, *(model_id.name for model_id in difference.versions)}
+        if models:
+            names.update(name for name, model_name in self._configuration.links.items() if model_name in models)
+        return names
 
     def model_metrics(self, model_id: ModelId) -> ModelMetrics:
         """Return the series of a model version."""
@@ -119,7 +142,9 @@ class Predictor:
     def _version(self, model_id: ModelId) -> ServedVersion:
         version = self._versions.get(model_id)
         if version is None:
-            version = self._versions[model_id] = ServedVersion(model_id, self._metrics.model(model_id))
+            version = ServedVersion(model_id, self._metrics.model(model_id), self._num_versions)
+            self._versions[model_id] = version
+            self._num_versions += 1
         return version
 
     def forget_model(self, model_id: ModelId) -> None:

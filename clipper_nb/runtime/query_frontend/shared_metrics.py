@@ -12,14 +12,18 @@ import logging
 import os
 from pathlib import Path
 
+import msgspec
+
 from clipper_nb.runtime import metrics_sum
-from clipper_nb.runtime.exposition import format_families
+from clipper_nb.runtime.exposition import Family, render_families
 from clipper_nb.runtime.metrics import QueryFrontendMetrics
 from clipper_nb.runtime.metrics_sum import Snapshot
+from clipper_nb.runtime.slices import in_slices
 
 logger = logging.getLogger(__name__)
 
 _ANSWER_TIMEOUT_S = 1.0
+_PIECES_PER_PART = 256
 
 
 class SharedMetrics:
@@ -41,6 +45,7 @@ class SharedMetrics:
         self._index = index
         self._num_frontends = num_frontends
         self._base = _read(self._path(index, "json")) or Snapshot([])
+        self._reporting = asyncio.Lock()
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
@@ -53,41 +58,54 @@ class SharedMetrics:
         """Leave the last word in the file."""
         if self._server is not None:
             self._server.close()
-        self._report()
+        await self._report()
 
-    async def exposition(self) -> bytes:
-        """Return the sum over all frontends as Prometheus text."""
+    async def exposition(self) -> list[bytes]:
+        """Return the sum over all frontends as Prometheus text, in parts."""
         # Always in the same order: sums of fractions depend on it, and must not seem to fall.
         reports = await asyncio.gather(*(self._ask(index) for index in range(self._num_frontends)))
-        total = metrics_sum.add_up([report for report in reports if report is not None])
-        return format_families(total.families)
+        total = Snapshot([])
+        while reports:
+            report = reports.pop(0)
+            if report is not None:
+                total = Snapshot(await in_slices(metrics_sum.add_up([total, report])))
+        return await expose(total.families)
 
-    def _report(self) -> Snapshot:
-        """Return what this frontend has counted, in this life and before, and keep it for the next."""
-        live = Snapshot(self._metrics.families())
-        self._base = metrics_sum.only_what_counts(self._base, live)
-        report = metrics_sum.add_up([live, self._base])
+    async def _report(self) -> tuple[Snapshot, bytes]:
+        """Return what this frontend has counted, in this life and before, also as text, and keep it for the next."""
+        async with self._reporting:
+            live = Snapshot([])
+            await in_slices(self._metrics.collect(live.families))
+            self._base = Snapshot(await in_slices(metrics_sum.only_what_counts(self._base, live)))
+            report = Snapshot(await in_slices(metrics_sum.add_up([live, self._base])))
+            del live
+            text = b"".join(await in_slices(metrics_sum.encode_snapshot(report)))
+            await asyncio.to_thread(self._keep, text)
+            return report, text
+
+    def _keep(self, text: bytes) -> None:
         path = self._path(self._index, "json")
         try:
-            path.with_suffix(".new").write_bytes(metrics_sum.encode_snapshot(report))
+            path.with_suffix(".new").write_bytes(text)
             os.replace(path.with_suffix(".new"), path)
         except OSError as exc:
             logger.warning("the metrics cannot be kept in %s: %s", path, exc)
-        return report
 
     async def _answer(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError):
-            writer.write(metrics_sum.encode_snapshot(self._report()))
+            _, text = await self._report()
+            writer.write(text)
             await writer.drain()
 
     async def _ask(self, other: int) -> Snapshot | None:
         if other == self._index:
-            return self._report()
-        told: Snapshot | None = None
-        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            report, _ = await self._report()
+            return report
+        with contextlib.suppress(OSError, asyncio.TimeoutError, msgspec.DecodeError):
             text = await asyncio.wait_for(_read_all(self._path(other, "sock")), _ANSWER_TIMEOUT_S)
-            told = metrics_sum.decode_snapshot(text)  # of one that was killed meanwhile a part came, or nothing
-        return told or _read(self._path(other, "json"))
+            # Of one that was killed meanwhile a part came, or nothing.
+            return Snapshot(await in_slices(metrics_sum.decode_snapshot(text)))
+        return _read(self._path(other, "json"))
 
     def _path(self, index: int, suffix: str) -> Path:
         return self._folder / f"{index}.{suffix}"
@@ -101,6 +119,21 @@ async def _read_all(path: Path) -> bytes:
 
 def _read(path: Path) -> Snapshot | None:
     try:
-        return metrics_sum.decode_snapshot(path.read_bytes())
-    except OSError:
+        return Snapshot(list(metrics_sum.decode_snapshot(path.read_bytes())))
+    except (OSError, msgspec.DecodeError):
         return None
+
+
+async def expose(families: list[Family]) -> list[bytes]:
+    """Return metrics as Prometheus text, in parts; queries are answered meanwhile.
+
+    *families* is empty afterwards: to let go of tens of thousands of objects at once takes milliseconds.
+    """
+    parts: list[bytes] = []
+    while families:
+        pieces = await in_slices(render_families([families.pop(0)]))
+        parts += await in_slices(
+            "".join(pieces[start : start + _PIECES_PER_PART]).encode()
+            for start in range(0, len(pieces), _PIECES_PER_PART)
+        )
+    return parts

@@ -1,4 +1,7 @@
-"""The store in Redis: layout and channels as ``protocol/redis_keys.py`` describes them."""
+"""The store in Redis: layout and channels as ``protocol/redis_keys.py`` describes them.
+
+Each process keeps the configuration that it read or wrote last, and asks Redis for what has changed since.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -16,9 +19,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
 from clipper_nb.errors import StateUnavailableError
+from clipper_nb.protocol.differences import (
+    MAPPINGS,
+    Difference,
+    apply_difference,
+    decode_difference,
+    encode_difference,
+    find_difference,
+)
 from clipper_nb.protocol.names import parse_model_id
 from clipper_nb.protocol.records import Application, Claim, Configuration, FrontendPresence, ModelVersion
-from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_CHANGES, RedisKeys
+from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_CHANGES, NUM_KEPT_DIFFERENCES, RedisKeys
+from clipper_nb.runtime.slices import in_slices
 from clipper_nb.runtime.state.store import Change, StateStore
 
 logger = logging.getLogger(__name__)
@@ -29,7 +41,18 @@ _CHANNEL_CHECK_INTERVAL_S = 5.0
 
 _FAILURES = (RedisError, OSError, TimeoutError)
 
+_FIELDS_PER_READ = 100
+"""Of a large hash: what comes at once is taken apart at once, and queries wait for so long."""
+
 _RecordT = TypeVar("_RecordT")
+
+
+@dataclass(frozen=True)
+class _Copy:
+    """A configuration, and the id of the change that made it: with it the revision is that of no other history."""
+
+    configuration: Configuration
+    change_id: str | None
 
 
 class RedisStore(StateStore):
@@ -58,12 +81,11 @@ class RedisStore(StateStore):
             retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
             retry_on_error=[redis.exceptions.ConnectionError],
         )
+        self._copy: _Copy | None = None
 
     async def read_configuration(self) -> Configuration:
         with _translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                _queue_reads(pipe, self._keys)
-                return _parse_configuration(await pipe.execute())
+            return (await self._read()).configuration
 
     async def update_configuration(self, change: Change, change_id: str | None = None) -> Configuration:
         written: Configuration | None = None
@@ -73,16 +95,17 @@ class RedisStore(StateStore):
                 while True:
                     try:
                         await pipe.watch(self._keys.revision)
-                        before = await self.read_configuration()
+                        before = (await self._read()).configuration
                         if await self._redis.zscore(self._keys.changes, change_id) is not None:
                             return before  # asked for again, or the connection broke after it was made
                         after = replace(change(before), revision=before.revision + 1)
                         pipe.multi()  # type: ignore[no-untyped-call]
-                        _queue_writes(pipe, self._keys, before, after, change_id)
+                        _queue_writes(pipe, self._keys, find_difference(before, after), after.revision, change_id)
                         written = after
                         await pipe.execute()
                     except WatchError:  # somebody else wrote in between, or the connection broke
                         continue
+                    self._copy = _Copy(after, change_id)
                     return after
         except _FAILURES as exc:
             raise _unavailable(exc, was_maybe_written=written is not None) from exc
@@ -108,8 +131,8 @@ class RedisStore(StateStore):
 
     async def read_presence(self) -> list[FrontendPresence]:
         with _translated():
-            found = await self._redis.hgetall(self._keys.frontends)
-        return list(_decode_all(cast("Mapping[str, str]", found), FrontendPresence).values())
+            found = cast("Mapping[str, str]", await self._redis.hgetall(self._keys.frontends))
+        return list((await _decode_all(found, FrontendPresence)).values())
 
     async def presence_changes(self) -> AsyncIterator[None]:
         async for _ in self._messages(self._keys.presence_channel):
@@ -117,6 +140,63 @@ class RedisStore(StateStore):
 
     async def close(self) -> None:
         await self._redis.aclose()
+
+    async def _read(self) -> _Copy:
+        """Return what is in Redis now; with a copy that is nearly as new, by one command for what is newer."""
+        newer = None if self._copy is None else await self._follow(self._copy)
+        while newer is None:
+            newer = await self._follow(await self._read_all())
+        self._copy = newer
+        return newer
+
+    async def _follow(self, copy: _Copy) -> _Copy | None:
+        """Return *copy* with all that was changed since, or ``None`` when Redis does not have that any more."""
+        revision = copy.configuration.revision
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(self._keys.revision)
+            pipe.zrangebyscore(self._keys.changes, revision, revision)
+            pipe.xrange(self._keys.differences, min=f"{revision + 1}-0")
+            revision_now, change_ids, entries = await pipe.execute()
+        is_its_history = change_ids == ([] if copy.change_id is None else [copy.change_id])
+        if not is_its_history or int(revision_now or 0) != revision + len(entries):
+            return None
+        configuration, change_id = copy.configuration, copy.change_id
+        for _, entry in entries:
+            change_id = entry["change"]
+            configuration = apply_difference(
+                configuration, decode_difference(entry["difference"]), revision=configuration.revision + 1
+            )
+            if len(entries) > 1:
+                await asyncio.sleep(0)
+        return _Copy(configuration, change_id)
+
+    async def _read_all(self) -> _Copy:
+        """Return the configuration of one revision, perhaps with parts of later ones.
+
+        It is read piece by piece. What others change meanwhile is seen or not; to make all that was changed since that
+        revision once more makes it whole.
+        """
+        keys = self._keys
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.revision)
+            pipe.zrevrange(keys.changes, 0, 0, withscores=True)
+            revision, last_change = await pipe.execute()
+        revision = int(revision or 0)
+        texts = {name: await self._read_hash(key) for name, key in _hash_keys(keys).items()}
+        versions = await _decode_all(texts["versions"], ModelVersion)
+        configuration = Configuration(
+            revision=revision,
+            applications=await _decode_all(texts["applications"], Application),
+            versions={record.model_id: record for record in versions.values()},
+            current_versions=texts["current_versions"],
+            links=texts["links"],
+            num_replicas={parse_model_id(text): int(number) for text, number in texts["num_replicas"].items()},
+            claims={claim.model_id: claim for claim in (await _decode_all(texts["claims"], Claim)).values()},
+        )
+        return _Copy(configuration, next((name for name, score in last_change if int(score) == revision), None))
+
+    async def _read_hash(self, key: str) -> dict[str, str]:
+        return {field: text async for field, text in self._redis.hscan_iter(key, count=_FIELDS_PER_READ)}
 
     async def _messages(self, channel: str) -> AsyncIterator[None]:
         """Yield after subscribing and after each message; subscribe again, with growing waits, when Redis was away."""
@@ -157,53 +237,35 @@ def _unavailable(exc: Exception, *, was_maybe_written: bool) -> StateUnavailable
     )
 
 
-def _queue_reads(pipe: Any, keys: RedisKeys) -> None:
-    pipe.get(keys.revision)
-    for key in (keys.applications, keys.versions, keys.current_versions, keys.links, keys.num_replicas, keys.claims):
-        pipe.hgetall(key)
+async def _decode_all(texts: Mapping[str, str], record_type: type[_RecordT]) -> dict[str, _RecordT]:
+    decode = msgspec.json.Decoder(record_type).decode
+    return dict(await in_slices((key, decode(text)) for key, text in texts.items()))
 
 
-def _parse_configuration(answers: list[Any]) -> Configuration:
-    revision, applications, versions, current_versions, links, num_replicas, claims = answers
-    return Configuration(
-        revision=int(revision or 0),
-        applications=_decode_all(applications, Application),
-        versions={record.model_id: record for record in _decode_all(versions, ModelVersion).values()},
-        current_versions=current_versions,
-        links=links,
-        num_replicas={parse_model_id(text): int(number) for text, number in num_replicas.items()},
-        claims={claim.model_id: claim for claim in _decode_all(claims, Claim).values()},
-    )
+def _hash_keys(keys: RedisKeys) -> dict[str, str]:
+    """Return the key of each of a configuration's mappings."""
+    return {name: getattr(keys, name) for name in MAPPINGS}
 
 
-def _decode_all(texts: Mapping[str, str], record_type: type[_RecordT]) -> dict[str, _RecordT]:
-    return {key: msgspec.json.decode(text, type=record_type) for key, text in texts.items()}
-
-
-def _queue_writes(pipe: Any, keys: RedisKeys, before: Configuration, after: Configuration, change_id: str) -> None:
-    """Queue the differences between two configurations, and the news of them."""
+def _queue_writes(pipe: Any, keys: RedisKeys, difference: Difference, revision: int, change_id: str) -> None:
+    """Queue what makes the next revision, and the news of it."""
     pipe.set(keys.layout, LAYOUT_VERSION)
-    pipe.set(keys.revision, after.revision)
-    pipe.zadd(keys.changes, {change_id: after.revision})
+    pipe.set(keys.revision, revision)
+    pipe.zadd(keys.changes, {change_id: revision})
     pipe.zremrangebyrank(keys.changes, 0, -NUM_KEPT_CHANGES - 1)
-    for key, old, new in (
-        (keys.applications, before.applications, after.applications),
-        (keys.versions, before.versions, after.versions),
-        (keys.current_versions, before.current_versions, after.current_versions),
-        (keys.links, before.links, after.links),
-        (keys.num_replicas, before.num_replicas, after.num_replicas),
-        (keys.claims, before.claims, after.claims),
-    ):
-        _queue_hash_writes(pipe, key, old, new)
-    pipe.publish(keys.configuration_channel, after.revision)
+    for name, key in _hash_keys(keys).items():
+        _queue_hash_writes(pipe, key, getattr(difference, name))
+    entry = {"change": change_id, "difference": encode_difference(difference)}
+    pipe.xadd(keys.differences, entry, id=f"{revision}-0", maxlen=NUM_KEPT_DIFFERENCES)
+    pipe.publish(keys.configuration_channel, revision)
 
 
-def _queue_hash_writes(pipe: Any, key: str, old: Mapping[Any, Any], new: Mapping[Any, Any]) -> None:
-    gone = [str(field) for field in old if field not in new]
+def _queue_hash_writes(pipe: Any, key: str, changed: Mapping[Any, Any]) -> None:
+    gone = [str(field) for field, value in changed.items() if value is None]
     if gone:
         pipe.hdel(key, *gone)
-    for field, value in new.items():
-        if old.get(field) != value:
+    for field, value in changed.items():
+        if value is not None:
             pipe.hset(key, str(field), _encode_field(value))
 
 

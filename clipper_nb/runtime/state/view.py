@@ -11,18 +11,22 @@ from collections.abc import Callable
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
 from clipper_nb.protocol.redis_keys import PRESENCE_INTERVAL_S
+from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
 _RETRY_INTERVAL_S = 0.1
+_LOOK_TIMEOUT_S = 1.0
+"""A store that does not answer for so long is away. The lease is longer than this and the interval together."""
 
 
 class ConfigurationView:
     """Follows the store's configuration.
 
-    While the store is away the last configuration stays in force.
+    While the store is away the last configuration stays in force, for nobody can change it. A frontend that stood still
+    does not know that: it looks first.
 
     Parameters
     ----------
@@ -32,6 +36,8 @@ class ConfigurationView:
         Acts on a configuration; when it returns, queries see it.
     replicas : callable
         Gives the replicas that are connected now.
+    lease : Lease
+        Renewed by each announcement: until it runs out, a change waits for this frontend.
     """
 
     def __init__(
@@ -41,11 +47,15 @@ class ConfigurationView:
         *,
         apply: Callable[[Configuration], None],
         replicas: Callable[[], list[Replica]],
+        lease: Lease,
     ) -> None:
         self._store = store
         self._frontend_id = frontend_id
         self._apply = apply
         self._replicas = replicas
+        self._lease = lease
+        self._has_missed_changes = False  # that were confirmed without this frontend
+        self._refreshing = asyncio.Lock()  # what was read last is applied last
         self._applied_revision = -1
         self._announcement_is_due = asyncio.Event()
         self._is_current = asyncio.Event()
@@ -67,8 +77,8 @@ class ConfigurationView:
         """Return when the configuration has been applied and announced, so that every later change is waited for."""
         await self._is_current.wait()
 
-    def replicas_changed(self) -> None:
-        """Announce the connected replicas soon."""
+    def announce_soon(self) -> None:
+        """Announce the connected replicas, and look whether the configuration is current."""
         self._announcement_is_due.set()
 
     async def stop(self) -> None:
@@ -82,35 +92,56 @@ class ConfigurationView:
             await self._refresh()
 
     async def _refresh(self) -> None:
-        try:
-            configuration = await self._store.read_configuration()
-        except StateUnavailableError as exc:
-            logger.warning("%s", exc)
-            return
-        if configuration.revision != self._applied_revision:
+        async with self._refreshing:
             try:
-                self._apply(configuration)
-            except Exception:  # the next announcement tries again, and until then the change is not confirmed
-                logger.exception("cannot act on revision %d of the configuration", configuration.revision)
+                configuration = await self._store.read_configuration()
+            except StateUnavailableError as exc:
+                logger.warning("%s", exc)
                 return
-            self._applied_revision = configuration.revision
-            logger.info("acts on revision %d of the configuration", configuration.revision)
-        self._announcement_is_due.set()
+            if configuration.revision != self._applied_revision:
+                try:
+                    self._apply(configuration)
+                except Exception:  # the next announcement tries again, and until then the change is not confirmed
+                    logger.exception("cannot act on revision %d of the configuration", configuration.revision)
+                    return
+                self._applied_revision = configuration.revision
+                logger.info("acts on revision %d of the configuration", configuration.revision)
+            self._has_missed_changes = False
+            self._announcement_is_due.set()
 
     async def _announce(self) -> None:
+        interval_s = _RETRY_INTERVAL_S
         while True:
-            timeout_s = PRESENCE_INTERVAL_S if self._is_current.is_set() else _RETRY_INTERVAL_S
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._announcement_is_due.wait(), timeout_s)
+                await asyncio.wait_for(self._announcement_is_due.wait(), interval_s)
             self._announcement_is_due.clear()
             if self._applied_revision < 0:
                 continue
-            presence = FrontendPresence(self._frontend_id, self._applied_revision, time.time(), tuple(self._replicas()))
-            try:
-                revision = await self._store.announce(presence)
-            except StateUnavailableError:
-                continue  # the next turn tries again
+            is_well = await self._look()
+            interval_s = PRESENCE_INTERVAL_S if is_well else _RETRY_INTERVAL_S
+
+    async def _look(self) -> bool:
+        """Announce, so that later changes wait for this frontend, then make up for earlier ones; then the lease is new.
+
+        Return whether the store has answered and nothing is left to do. ``announced_at`` is monotonic: a wall clock
+        that stands still would make two announcements look the same.
+        """
+        looked_s = self._lease.clock()
+        presence = FrontendPresence(
+            self._frontend_id, self._applied_revision, time.monotonic(), tuple(self._replicas())
+        )
+        has_answered = False
+        with contextlib.suppress(StateUnavailableError, asyncio.TimeoutError):
+            revision = await asyncio.wait_for(self._store.announce(presence), _LOOK_TIMEOUT_S)
+            has_answered = True
             if revision == self._applied_revision:
                 self._is_current.set()
             else:
+                self._has_missed_changes |= self._lease.has_run_out
                 await self._refresh()
+        if self._has_missed_changes:
+            return False
+        self._lease.renew(looked_s)
+        if self._lease.has_run_out:  # this process stood still since it began to look
+            self._announcement_is_due.set()
+        return has_answered and self._is_current.is_set()

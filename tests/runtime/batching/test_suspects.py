@@ -366,7 +366,7 @@ def test_killers_cost_two_replicas_each_and_the_innocent_nothing(seed, num_repli
 def test_input_that_was_let_go_of_accuses_no_other():
     """A large input whose client has left has no payload any more: an empty input is another one."""
     suspects = Suspects(MODEL_ID)
-    forgotten, beside = make_computation(b"x" * 100_000), make_computation(b"beside")
+    forgotten, beside = make_computation(b"x" * 100_000, num_queries=0), make_computation(b"beside")
     forgotten.forget_if_abandoned()
     assert forgotten.is_forgotten
     for _ in range(2):

@@ -17,7 +17,7 @@ LARGE = 1_000_000
 
 def key_of(model_id, payload):
     """Return the cache's key of an input."""
-    return cache_key(key_prefix(model_id), payload)
+    return cache_key(key_prefix(model_id, 0), payload)
 
 
 def output_of(cache, model_id, payload):
@@ -130,29 +130,15 @@ def test_entry_that_is_larger_than_the_cache_drives_nothing_out(payload, output)
     assert cache.evictions == 0
 
 
-def test_removed_version_takes_its_outputs_along():
+def test_version_registered_anew_finds_nothing_of_the_one_before():
+    """Under the same name it is another model."""
     cache = PredictionCache(LARGE)
     compute(cache, b"a", "A")
-    compute(cache, b"a", "OTHER", OTHER_ID)
-    cache.forget_version(MODEL_ID)
-    assert output_of(cache, MODEL_ID, b"a") is None
-    assert output_of(cache, OTHER_ID, b"a") == "OTHER"
-    cache.forget_version(OTHER_ID)
-    assert (len(cache), cache.size_bytes) == (0, 0)
-
-
-def test_computation_of_a_removed_version_leaves_no_output():
-    """A version registered anew under the name is another model."""
-    cache = PredictionCache(LARGE)
-    old = compute(cache, b"a", None)
-    cache.forget_version(MODEL_ID)
-    assert in_flight_of(cache, MODEL_ID, b"a") is None
-    new = compute(cache, b"a", None)
-    old.succeed("OLD")
-    assert output_of(cache, MODEL_ID, b"a") is None
-    assert in_flight_of(cache, MODEL_ID, b"a") is new
-    new.succeed("NEW")
-    assert output_of(cache, MODEL_ID, b"a") == "NEW"
+    compute(cache, b"b", None)
+    again = key_prefix(MODEL_ID, 1)
+    assert cache.find_output(cache_key(again, b"a"), b"a") is None
+    assert cache.find_in_flight(cache_key(again, b"b"), b"b") is None
+    assert output_of(cache, MODEL_ID, b"a") == "A"
 
 
 steps = st.one_of(
@@ -160,7 +146,6 @@ steps = st.one_of(
     st.tuples(st.just("end"), st.integers(0, 20), st.text(max_size=300)),
     st.tuples(st.just("fail"), st.integers(0, 20), st.none()),
     st.tuples(st.just("look"), st.integers(0, 5), st.sampled_from([MODEL_ID, OTHER_ID])),
-    st.tuples(st.just("forget"), st.none(), st.sampled_from([MODEL_ID, OTHER_ID])),
 )
 
 
@@ -185,9 +170,6 @@ def test_cache_never_outgrows_its_size_or_gives_another_output(limit_bytes, sequ
         elif step == "look":
             found = output_of(cache, value, b"%d" % number)
             assert found in (None, outputs.get((value, b"%d" % number)))
-        elif step == "forget":
-            cache.forget_version(value)
-            outputs = {key: output for key, output in outputs.items() if key[0] != value}
         assert 0 <= cache.size_bytes <= limit_bytes
         kept = [key for key in outputs if output_of(cache, *key) is not None]
         assert len(kept) == len(cache)

@@ -92,6 +92,21 @@ class Bench:
         )
 
 
+class CountingReplica(FakeReplica):
+    """Counts how often somebody looks whose replica it is."""
+
+    num_looks = 0
+
+    @property
+    def replica(self):
+        self.num_looks += 1
+        return self._replica
+
+    @replica.setter
+    def replica(self, replica):
+        self._replica = replica
+
+
 def outcomes(queries):
     return [(query.reason or query.output) if query.is_answered else None for query in queries]
 
@@ -537,3 +552,77 @@ def test_query_that_waits_to_be_tried_apart_says_what_happened_to_it():
     assert last.batches == []
     assert query.reason == "model_error"
     assert query.explanation.startswith("A replica of digits-net:1 ended while it computed this prediction")
+
+
+def test_change_that_fails_half_way_is_made_whole_by_the_next_try():
+    failing = {OTHER_ID}
+
+    class FailingBench(Bench):
+        def _make_dispatcher(self, model_id, batch_size):
+            if model_id in failing:
+                raise MemoryError
+            return super()._make_dispatcher(model_id, batch_size)
+
+    bench = FailingBench()
+    switched = make_configuration(
+        make_version(), make_version(version="2"), applications=tuple(LINKED.applications.values()), links=LINKED.links
+    )
+    with pytest.raises(MemoryError):
+        bench.predictor.apply(switched)
+    failing.clear()
+    bench.predictor.apply(switched)
+    replica = bench.join(OTHER_ID)
+    [query] = bench.ask(b"a")
+    bench.answer(replica, '"new"')
+    assert (query.output, query.reason) == ('"new"', None)
+
+
+def test_change_touches_nothing_else():
+    """Whatever exists beside: a thousand applications and five hundred versions."""
+    names = [f"app-{number}" for number in range(1000)]
+    versions = [make_version(f"model-{number}") for number in range(500)]
+    many = make_configuration(
+        *versions,
+        applications=tuple(make_application(name) for name in names),
+        links={name: f"model-{number}" for number, name in enumerate(names[:500])},
+    )
+    bench = Bench(many)
+    replicas = [bench.join(version.model_id, CountingReplica) for version in versions]
+    before = {name: bench.predictor.find_application(name) for name in names}
+    targets = {name: served.default_target for name, served in before.items()}
+    for replica in replicas:
+        replica.num_looks = 0
+
+    added = {**many.applications, "new": make_application("new")}
+    changes = [
+        replace(many, applications=added),
+        replace(many, applications=added, links={**many.links, "new": "model-7"}),
+        replace(many, applications=added, links={**many.links, "new": "model-7"}, claims={MODEL_ID: "c"}),
+        replace(many, applications=added, versions={**many.versions, MODEL_ID: make_version()}),
+    ]
+    for configuration in changes:
+        bench.predictor.apply(configuration)
+    after = {name: bench.predictor.find_application(name) for name in names}
+    assert [name for name in names if after[name] is not before[name]] == []
+    assert [name for name in names if after[name].default_target is not targets[name]] == []
+    assert sum(replica.num_looks for replica in replicas) == 0
+
+
+def test_switch_reaches_exactly_the_applications_that_are_linked():
+    bench = Bench(
+        make_configuration(
+            make_version(version="2"),
+            make_version(),
+            make_version("other"),
+            applications=tuple(make_application(name) for name in ("a", "b", "c", "d")),
+            links={"a": "digits-net", "b": "digits-net", "c": "other"},
+        )
+    )
+    before = {name: bench.predictor.find_application(name).default_target for name in "abcd"}
+    configuration = bench.predictor._configuration
+    bench.predictor.apply(
+        replace(configuration, revision=2, current_versions={**configuration.current_versions, "digits-net": "2"})
+    )
+    after = {name: bench.predictor.find_application(name).default_target for name in "abcd"}
+    assert [name for name in "abcd" if after[name] is not before[name]] == ["a", "b"]
+    assert after["a"].model_id == OTHER_ID

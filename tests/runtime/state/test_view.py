@@ -10,7 +10,8 @@ import pytest
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.records import Replica
-from clipper_nb.protocol.redis_keys import PRESENCE_INTERVAL_S
+from clipper_nb.protocol.redis_keys import LEASE_S, PRESENCE_INTERVAL_S, PRESENCE_TIMEOUT_S
+from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.state.view import ConfigurationView
 from tests.support.fake_clock import run_in_virtual_time
@@ -25,6 +26,7 @@ class MoodyStore(MemoryStore):
     def __init__(self):
         super().__init__()
         self.is_away = False
+        self.hangs = False
         self.announcements = []
         self.withdrawn = []
 
@@ -38,6 +40,8 @@ class MoodyStore(MemoryStore):
 
     async def announce(self, presence):
         self._check()
+        if self.hangs:
+            await asyncio.Event().wait()
         self.announcements.append(presence)
         return await super().announce(presence)
 
@@ -54,7 +58,10 @@ class Bench:
         self.store = store
         self.applied = []
         self.replicas = []
-        self.view = ConfigurationView(store, "one", apply=self.applied.append, replicas=lambda: list(self.replicas))
+        self.lease = Lease(asyncio.get_running_loop().time)
+        self.view = ConfigurationView(
+            store, "one", apply=self.applied.append, replicas=lambda: list(self.replicas), lease=self.lease
+        )
 
     async def presence(self):
         """Return what the store knows of the frontend."""
@@ -173,7 +180,7 @@ def test_replicas_are_announced_when_they_change():
         bench.view.start()
         await bench.view.wait_until_current()
         bench.replicas.append(REPLICA)
-        bench.view.replicas_changed()
+        bench.view.announce_soon()
         await asyncio.sleep(0.01)
         assert (await bench.presence()).replicas == (REPLICA,)
 
@@ -259,7 +266,7 @@ def test_frontend_ends_also_while_it_is_about_to_announce(num_turns):
     async def test(bench):
         bench.view.start()
         await bench.view.wait_until_current()
-        bench.view.replicas_changed()
+        bench.view.announce_soon()
         for _ in range(num_turns):  # at one of them asyncio.wait_for forgets that it was cancelled, before Python 3.12
             await asyncio.sleep(0)
         await asyncio.wait_for(bench.view.stop(), 1.0)
@@ -278,13 +285,139 @@ def test_frontend_can_end_while_the_store_is_away():
     run(test)
 
 
+# --- the lease
+
+
+class Stillness:
+    """Lets the lease's clock go on while the loop stands still, as it does for a process that is stopped."""
+
+    def __init__(self, bench):
+        self.seconds = 0.0
+        loop_time = bench.lease.clock
+        bench.lease.clock = lambda: loop_time() + self.seconds
+
+
+def test_lease_ends_before_a_frontend_is_taken_for_dead():
+    assert LEASE_S < PRESENCE_TIMEOUT_S
+
+
+def test_lease_lasts_while_the_frontend_runs():
+    async def test(bench):
+        assert bench.lease.has_run_out
+        bench.view.start()
+        await bench.view.wait_until_current()
+        for _ in range(100):
+            assert not bench.lease.has_run_out
+            await asyncio.sleep(0.3)
+
+    run(test)
+
+
+@pytest.mark.parametrize("hangs", [False, True], ids=["refuses", "hangs"])
+def test_lease_lasts_while_the_store_is_away(hangs):
+    """Nobody can change anything meanwhile."""
+
+    async def test(bench):
+        bench.view.start()
+        await bench.view.wait_until_current()
+        bench.store.is_away, bench.store.hangs = not hangs, hangs
+        for _ in range(200):
+            await asyncio.sleep(0.1)
+            assert not bench.lease.has_run_out
+
+    run(test)
+
+
+def test_frontend_that_stood_still_has_no_lease_until_it_has_read_anew():
+    async def test(bench):
+        bench.view.start()
+        await bench.view.wait_until_current()
+        stillness = Stillness(bench)
+        stillness.seconds = LEASE_S + 0.1
+        assert bench.lease.has_run_out
+        await bench.store.update_configuration(add("a"))
+        renewed = []
+        bench.lease.when_renewed(lambda: renewed.append(bench.view.applied_revision))
+        bench.view.announce_soon()
+        await asyncio.sleep(0.01)
+        assert not bench.lease.has_run_out
+        assert renewed == [1]
+
+    run(test)
+
+
+def test_look_that_began_before_it_stood_still_does_not_count():
+    async def test(bench):
+        bench.view.start()
+        await bench.view.wait_until_current()
+        stillness = Stillness(bench)
+        announce = bench.store.announce
+        announcing = []
+
+        async def stand_still(presence):
+            announcing.append(bench.lease.clock())
+            revision = await announce(presence)
+            if len(announcing) == 1:
+                stillness.seconds = 60.0
+            return revision
+
+        bench.store.announce = stand_still
+        bench.view.announce_soon()
+        await asyncio.sleep(0.01)
+        assert len(announcing) == 2, "it has looked again at once"
+        assert announcing[0] + LEASE_S < announcing[1] < bench.lease.until_s
+
+    run(test)
+
+
+def test_frontend_that_knows_of_changes_which_it_cannot_read_acts_on_nothing():
+    """They may have been confirmed without it: the store that is away now was there when they were made."""
+
+    async def test(bench):
+        bench.view.start()
+        await bench.view.wait_until_current()
+        stillness = Stillness(bench)
+        stillness.seconds = 60.0
+        await bench.store.update_configuration(add("a"))
+        read = bench.store.read_configuration
+
+        async def fail():
+            raise StateUnavailableError("away")
+
+        bench.store.read_configuration = fail
+        bench.view.announce_soon()
+        await asyncio.sleep(0.01)
+        bench.store.is_away = True
+        await asyncio.sleep(10.0)
+        assert bench.lease.has_run_out
+        bench.store.is_away, bench.store.read_configuration = False, read
+        await asyncio.sleep(0.2)
+        assert not bench.lease.has_run_out
+        assert bench.view.applied_revision == 1
+
+    run(test)
+
+
+def test_frontend_that_stood_still_and_finds_the_store_away_goes_on():
+    async def test(bench):
+        bench.view.start()
+        await bench.view.wait_until_current()
+        bench.store.is_away = True
+        Stillness(bench).seconds = 60.0
+        bench.view.announce_soon()
+        await asyncio.sleep(0.01)
+        assert not bench.lease.has_run_out
+
+    run(test)
+
+
 @pytest.mark.parametrize("num_frontends", [2, 5])
 def test_frontends_that_share_a_store_follow_it_each(num_frontends):
     async def main():
         store = MoodyStore()
         applied = [[] for _ in range(num_frontends)]
         views = [
-            ConfigurationView(store, f"frontend-{number}", apply=applied[number].append, replicas=list)
+            ConfigurationView(store, f"frontend-{number}", apply=applied[number].append, replicas=list, lease=Lease())
             for number in range(num_frontends)
         ]
         for view in views:

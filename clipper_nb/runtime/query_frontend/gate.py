@@ -1,0 +1,143 @@
+"""Holds predict requests back while it is not known whether the configuration is current."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from clipper_nb.errors import InvalidInputError
+from clipper_nb.protocol import predict_body
+from clipper_nb.runtime.batching import query as reasons
+from clipper_nb.runtime.batching.query import Query
+from clipper_nb.runtime.clock import LoopClock
+from clipper_nb.runtime.http import describe_failure
+from clipper_nb.runtime.query_frontend.predict_endpoint import Cancel, PredictEndpoint, Respond
+from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication
+from clipper_nb.runtime.state.lease import Lease
+
+logger = logging.getLogger(__name__)
+
+_EXPLANATION = (
+    "The query frontend stood still for a while, and could not find out in time whether its configuration is current."
+)
+
+
+class Gate:
+    """Lets requests through to the endpoint while the lease lasts; others wait for its renewal, or for their SLO.
+
+    Parameters
+    ----------
+    endpoint : PredictEndpoint
+    predictor : Predictor
+    lease : Lease
+    look_soon : callable
+        Makes the frontend look at its configuration, which renews the lease.
+    loop : LoopClock
+    """
+
+    def __init__(
+        self,
+        endpoint: PredictEndpoint,
+        predictor: Predictor,
+        lease: Lease,
+        look_soon: Callable[[], None],
+        loop: LoopClock,
+    ) -> None:
+        self._endpoint = endpoint
+        self._predictor = predictor
+        self._lease = lease
+        self._now_s = lease.clock
+        self._look_soon = look_soon
+        self._loop = loop
+        self._held: dict[_HeldRequest, None] = {}
+        self._waits_for_renewal = False
+
+    def __call__(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
+        """Answer one request through *respond*, as the endpoint does."""
+        if self._now_s() <= self._lease.until_s:
+            return self._endpoint(application_name, body, arrived_s, respond)
+        held = _HeldRequest(self._endpoint, self._held, application_name, body, arrived_s, respond)
+        served = self._predictor.find_application(application_name)
+        if served is not None:  # an unknown one may turn out to be known
+            late_at_s = arrived_s + served.wait_s
+            held.timer = self._loop.call_at(late_at_s, lambda: held.answer(lambda: self._answer_default(served, held)))
+        if not self._waits_for_renewal:
+            self._waits_for_renewal = True
+            self._lease.when_renewed(self._let_all_through)
+        self._look_soon()
+        return held.cancel
+
+    def _let_all_through(self) -> None:
+        self._waits_for_renewal = False
+        for held in list(self._held):
+            held.let_through()
+
+    def _answer_default(self, served: ServedApplication, held: _HeldRequest) -> None:
+        try:
+            payloads, is_batch, _ = predict_body.parse_predict(held.body, served.application.input_type)
+        except InvalidInputError as exc:
+            served.metrics.num_bad_requests += 1
+            held.respond(*describe_failure(exc))
+            return
+        answers: list[bytes] = []
+
+        def add(query: Query) -> None:
+            answers.append(self._endpoint.format(served, query))
+
+        for payload in payloads:
+            target = (reasons.QUEUED_TOO_LONG, _EXPLANATION)
+            self._predictor.predict(served, target, payload, arrived_s=held.arrived_s, on_answered=add)
+        held.respond(200, predict_body.format_predictions(answers) if is_batch else answers[0])
+
+
+class _HeldRequest:
+    """One request that waits; it is answered once, in one of two ways."""
+
+    def __init__(
+        self,
+        endpoint: PredictEndpoint,
+        all_held: dict[_HeldRequest, None],
+        application_name: str,
+        body: bytes,
+        arrived_s: float,
+        respond: Respond,
+    ) -> None:
+        self._endpoint = endpoint
+        self._all_held = all_held
+        self._application_name = application_name
+        self.body = body
+        self.arrived_s = arrived_s
+        self.respond = respond
+        self.timer: asyncio.TimerHandle | None = None
+        self._cancel_answer: Cancel | None = None
+        all_held[self] = None
+
+    def let_through(self) -> None:
+        """Ask the endpoint, by the configuration as it is now."""
+        self.answer(self._ask)
+
+    def answer(self, answer: Callable[[], None]) -> None:
+        """Answer by *answer*, unless that has happened."""
+        if self in self._all_held:
+            del self._all_held[self]
+            if self.timer is not None:
+                self.timer.cancel()
+            answer()
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        if self._cancel_answer is not None:
+            self._cancel_answer()
+        self.answer(_nothing)
+
+    def _ask(self) -> None:
+        try:
+            self._cancel_answer = self._endpoint(self._application_name, self.body, self.arrived_s, self.respond)
+        except Exception as exc:  # whoever renewed the lease is not to blame
+            logger.exception("predict %r", self._application_name)
+            self.respond(*describe_failure(exc))
+
+
+def _nothing() -> None:
+    return

@@ -1,0 +1,73 @@
+"""What changed between two configurations, told and made again."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clipper_nb.protocol.differences import (
+    Difference,
+    apply_difference,
+    changed_fields,
+    decode_difference,
+    encode_difference,
+    find_difference,
+)
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Claim, Configuration
+from tests.support.records import make_application, make_version
+
+NAMES = st.sampled_from(["a", "b", "c"])
+IDS = st.builds(ModelId, NAMES, st.sampled_from(["1", "2"]))
+CONFIGURATIONS = st.builds(
+    Configuration,
+    revision=st.integers(0, 9),
+    applications=st.dictionaries(NAMES, st.builds(make_application, NAMES, slo_micros=st.integers(1, 2))),
+    versions=st.dictionaries(IDS, st.builds(make_version, NAMES, registered_at=st.sampled_from([1.0, 2.0]))),
+    current_versions=st.dictionaries(NAMES, st.sampled_from(["1", "2"])),
+    links=st.dictionaries(NAMES, NAMES),
+    num_replicas=st.dictionaries(IDS, st.integers(0, 2)),
+    claims=st.dictionaries(IDS, st.builds(Claim, NAMES, NAMES, NAMES, NAMES)),
+)
+
+
+@settings(deadline=None)
+@given(CONFIGURATIONS, CONFIGURATIONS)
+def test_difference_makes_one_configuration_of_the_other(before, after):
+    told = decode_difference(encode_difference(find_difference(before, after)))
+    assert told == find_difference(before, after)
+    assert apply_difference(before, told, revision=after.revision) == after
+
+
+def test_changed_fields_are_the_new_the_changed_and_the_gone():
+    assert changed_fields({"a": 1, "b": 2, "c": 3}, {"a": 1, "b": 5, "d": 4}) == {"b": 5, "d": 4, "c": None}
+    assert changed_fields({"a": 1, "b": 2}, {"a": 1}) == {"b": None}
+    assert changed_fields({"a": 1}, {"a": 1}) == {}
+
+
+def test_nothing_is_told_of_what_did_not_change():
+    configuration = Configuration(applications={"a": make_application("a")}, links={"a": "m"})
+    assert find_difference(configuration, configuration) == Difference()
+    assert encode_difference(Difference()) == "{}"
+    assert encode_difference(Difference(num_replicas={ModelId("m", "1"): 0})) == '{"num_replicas":{"m:1":0}}'
+
+
+def test_what_did_not_change_is_the_same_object():
+    before = Configuration(applications={"a": make_application("a")}, links={"a": "m"})
+    after = apply_difference(before, Difference(applications={"b": make_application("b")}), revision=1)
+    assert after.links is before.links
+    assert after.applications["a"] is before.applications["a"]
+
+
+class Incomparable:
+    """Stands for a record: comparing many of them takes long."""
+
+    def __eq__(self, other):
+        raise AssertionError("compared")
+
+    __hash__ = None
+
+
+def test_records_that_are_the_same_object_are_not_compared():
+    many = {str(number): Incomparable() for number in range(1000)}
+    assert list(changed_fields(many, {**many, "new": Incomparable()})) == ["new"]

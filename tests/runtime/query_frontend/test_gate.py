@@ -1,0 +1,173 @@
+"""Requests wait until the configuration is known to be current, at most for their SLO."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.redis_keys import LEASE_S
+from clipper_nb.runtime.query_frontend.gate import Gate
+from clipper_nb.runtime.query_frontend.large_request import LargeRequests
+from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
+from clipper_nb.runtime.state.lease import Lease
+from clipper_nb.runtime.turns import Turns
+from clipper_nb.runtime.waiting_bytes import WaitingBytes
+from tests.runtime.query_frontend.test_predictor import LINKED, OTHER_ID, Bench
+from tests.support.fake_replica import MODEL_ID
+from tests.support.records import make_application, make_version
+
+SLO_S = LINKED.applications["digits"].slo_micros / 1e6
+SWITCHED = replace(
+    LINKED,
+    revision=2,
+    versions={MODEL_ID: make_version(), OTHER_ID: make_version(version="2")},
+    current_versions={"digits-net": "2"},
+)
+
+
+class GateBench:
+    """A frontend behind its gate: the test stops it and lets it look."""
+
+    def __init__(self):
+        self.bench = Bench()
+        self.loop = self.bench.loop
+        self.lease = Lease(self.loop.time)
+        self.num_looks = 0
+        self.replies = []
+        turns = Turns(self.loop.call_soon, self.loop.time)
+        large = LargeRequests(self.bench.predictor, self.loop, turns, WaitingBytes(1_000_000))
+        endpoint = PredictEndpoint(self.bench.predictor, self.loop.time, large)
+        self.gate = Gate(endpoint, self.bench.predictor, self.lease, self._look_soon, self.loop)
+        self.old, self.new = self.bench.join(), self.bench.join(OTHER_ID)
+        self.lease.renew(self.loop.time())
+
+    def post(self, body, application="digits"):
+        return self.gate(application, json.dumps(body).encode(), self.loop.time(), self._respond)
+
+    def stand_still(self, seconds=60.0):
+        self.loop.be_busy(seconds)
+
+    def look(self, configuration=None):
+        if configuration is not None:
+            self.bench.predictor.apply(configuration)
+        self.lease.renew(self.loop.time())
+        self.loop.end_turn()
+
+    def _look_soon(self):
+        self.num_looks += 1
+
+    def _respond(self, status, body):
+        self.replies.append((int(status), json.loads(body)))
+
+
+def test_requests_pass_while_the_lease_lasts():
+    bench = GateBench()
+    bench.post({"input": "a"})
+    bench.loop.end_turn()
+    assert bench.old.batches == [[b"a"]]
+    assert bench.num_looks == 0
+
+
+def test_frontend_that_stood_still_answers_by_what_it_reads_anew():
+    bench = GateBench()
+    bench.stand_still()
+    bench.post({"input": "a"})
+    bench.loop.end_turn()
+    assert (bench.old.batches, bench.replies, bench.num_looks) == ([], [], 1)
+    bench.look(SWITCHED)
+    assert (bench.old.batches, bench.new.batches) == ([], [[b"a"]])
+    bench.bench.answer(bench.new, "NEW")
+    [(status, reply)] = bench.replies
+    assert (status, reply["output"]) == (200, "NEW")
+    bench.loop.advance(1.0)
+    assert len(bench.replies) == 1
+
+
+def test_application_of_which_it_had_not_heard_is_found():
+    bench = GateBench()
+    bench.stand_still()
+    bench.post({"input": "a"}, "letters")
+    bench.loop.advance(10.0)
+    assert bench.replies == []
+    applications = {**LINKED.applications, "letters": make_application("letters")}
+    bench.look(replace(LINKED, revision=2, applications=applications))
+    assert [reply["default_reason"] for _, reply in bench.replies] == ["not_linked"]
+
+
+def test_input_is_checked_by_the_application_that_is_read():
+    """Under its name there may be another one by now."""
+    bench = GateBench()
+    bench.stand_still()
+    bench.post({"input": "text"})
+    again = make_application(input_type=InputType.DOUBLES, registered_at=2.0)
+    bench.look(replace(LINKED, revision=2, applications={"digits": again}, links={}))
+    assert [status for status, _ in bench.replies] == [400]
+
+
+@pytest.mark.parametrize("body", [{"input": "a"}, {"input_batch": ["a", "b", "c"]}, {"input_batch": []}])
+def test_default_output_comes_by_the_slo_when_nothing_can_be_read(body):
+    bench = GateBench()
+    bench.stand_still()
+    arrived_s = bench.loop.time()
+    bench.post(body)
+    bench.loop.advance(SLO_S)
+    [(status, reply)] = bench.replies
+    answers = reply.get("batch_predictions", [reply])
+    assert status == 200
+    assert len(answers) == len(body.get("input_batch", "1"))
+    for answer in answers:
+        assert (answer["output"], answer["default"], answer["default_reason"]) == ("unknown", True, "queued_too_long")
+        assert "stood still" in answer["default_explanation"]
+    assert bench.bench.value("clipper_app_queries_total", app="digits") == len(answers)
+    assert bench.loop.time() == arrived_s + SLO_S
+    bench.look(SWITCHED)
+    assert len(bench.replies) == 1
+    assert bench.new.batches == []
+
+
+def test_wrong_input_is_told_also_when_nothing_can_be_read():
+    bench = GateBench()
+    bench.stand_still()
+    bench.post({"input": 1})
+    bench.loop.advance(SLO_S)
+    assert [status for status, _ in bench.replies] == [400]
+
+
+@pytest.mark.parametrize("when", ["held", "asked"])
+def test_client_that_leaves_gets_nothing(when):
+    bench = GateBench()
+    bench.stand_still()
+    cancel = bench.post({"input": "a"})
+    if when == "asked":
+        bench.look()
+    cancel()
+    bench.look()
+    bench.loop.advance(1.0)
+    bench.bench.answer(bench.old, "A") if bench.old.batches else None
+    assert bench.replies == []
+    assert len(bench.old.batches) == (when == "asked")
+
+
+def test_look_that_is_too_old_lets_nothing_through():
+    bench = GateBench()
+    began_s = bench.loop.time()
+    bench.stand_still(LEASE_S + 1)
+    bench.post({"input": "a"})
+    bench.lease.renew(began_s)
+    bench.loop.end_turn()
+    assert bench.old.batches == []
+
+
+def test_requests_that_are_over_leave_nothing_behind():
+    """While nothing can be read for long, many come."""
+    bench = GateBench()
+    bench.stand_still()
+    for _ in range(100):
+        bench.post({"input": "a"})
+        bench.loop.advance(SLO_S)
+    assert len(bench.replies) == 100
+    assert not bench.gate._held
+    assert len(bench.lease._on_renewed) == 1

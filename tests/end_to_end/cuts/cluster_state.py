@@ -31,15 +31,18 @@ class ClusterState:
     def facts(self) -> dict[str, str]:
         """Return it as sentences, which can be compared one by one."""
         return {
-            **{f"application {name}": describe_link(model) for name, model in self.applications.items()},
+            **describe_applications(self.applications),
             **{f"version {name}": describe_replicas(number) for name, number in self.versions.items()},
             **{f"current version of {model}": version for model, version in self.current.items()},
         }
 
 
-def describe_link(model: str | None) -> str:
-    """Return what a registered application is."""
-    return "not linked" if model is None else f"linked to {model}"
+def describe_applications(applications: Mapping[str, str | None]) -> dict[str, str]:
+    """Return which applications are registered, and what they are linked to."""
+    return {
+        **{f"application {name}": "registered" for name in applications},
+        **{f"link of {name}": model for name, model in applications.items() if model is not None},
+    }
 
 
 def describe_replicas(number: int | None) -> str:

@@ -122,7 +122,7 @@ class Cutter:
         deadline_s = time.monotonic() + settle_s
         while True:
             try:
-                found = problems(look(self._conn, images), operation.before, operation.after, outcome)
+                found = problems(look(self._conn, images), operation, outcome)
             except ClipperException as exc:
                 found = [f"the cluster does not answer: {exc}"]
             if not found or time.monotonic() > deadline_s:
@@ -136,7 +136,7 @@ class Cutter:
             told, is_done_already = _ask(operation, self._conn)
             settle_s = SETTLE_S if told.kind == "returned" else 0.0
             wrong = self._wait_until_right(operation, Outcome("returned"), images, settle_s)
-            is_right = not wrong or operation.is_several_changes
+            is_right = not wrong or operation.undoes_itself
             if (told.kind == "returned" and not wrong) or (is_done_already and is_right):
                 return []
             if time.monotonic() > deadline_s:

@@ -15,7 +15,8 @@ import psutil
 from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
 from clipper_nb.protocol.environment import CLUSTER_FOLDER, LABEL_CLUSTER
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
-from tests.end_to_end.cuts.cluster_state import ABSENT, ClusterState, describe_link, describe_replicas
+from tests.end_to_end.cuts.cluster_state import ABSENT, describe_applications, describe_replicas
+from tests.end_to_end.cuts.operations import Operation
 from tests.support.clusters import observe, query
 
 _NOTHING_CHANGED = re.compile(r"nothing (of it )?(was|is|has been) (changed|left|stored|started)", re.IGNORECASE)
@@ -46,10 +47,10 @@ class Observed:
     """Processes, containers and folders that nothing registered needs."""
 
 
-def problems(observed: Observed, before: ClusterState, after: ClusterState, outcome: Outcome) -> list[str]:
-    """Return what does not hold after a call from *before* to *after* was cut; nothing when all is well. (pure)"""
+def problems(observed: Observed, operation: Operation, outcome: Outcome) -> list[str]:
+    """Return what does not hold after a call was cut; nothing when all is well. (pure)"""
     return [
-        *_wrong_facts(observed.facts, *_legal_states(before, after, outcome)),
+        *_wrong_facts(observed.facts, operation, outcome),
         *(
             f"application {name} answers {observed.answers.get(name)!r} and its current version is {version}"
             for name, version in observed.expected_answers.items()
@@ -59,16 +60,19 @@ def problems(observed: Observed, before: ClusterState, after: ClusterState, outc
     ]
 
 
-def _legal_states(before: ClusterState, after: ClusterState, outcome: Outcome) -> list[dict[str, str]]:
-    """Return what the caller may find: a call that returned has done all, and one may have done any part of it."""
+def _wrong_facts(found: Mapping[str, str], operation: Operation, outcome: Outcome) -> list[str]:
+    """Compare with what the caller may find: a call that returned has done all, another any part of it."""
+    before, after = operation.before.facts(), operation.after.facts()
     if outcome.kind == "returned":
-        return [after.facts()]
+        return _differences(found, after)
     if outcome.kind == "raised" and _NOTHING_CHANGED.search(outcome.message):
-        return [before.facts()]
-    return [before.facts(), after.facts()]
+        return _differences(found, before)
+    if outcome.kind == "raised" and operation.undoes_itself:
+        return min(_differences(found, before), _differences(found, after), key=len)
+    return _differences(found, before, after)
 
 
-def _wrong_facts(found: Mapping[str, str], *legal: Mapping[str, str]) -> list[str]:
+def _differences(found: Mapping[str, str], *legal: Mapping[str, str]) -> list[str]:
     wrong = []
     for what in sorted({*found, *itertools.chain(*legal)}):
         allowed = list(dict.fromkeys(state.get(what, ABSENT) for state in legal))
@@ -85,7 +89,7 @@ def look(conn: ClipperConnection, images_before: Collection[str] = ()) -> Observ
     current = {one["model_name"]: one["model_version"] for one in models if one["is_current_version"]}
     registered_images = {one["container_name"] for one in models}
     facts = {
-        **{f"application {name}": describe_link(model) for name, model in applications.items()},
+        **describe_applications(applications),
         **{f"version {name}": text for name, text in {**_unregistered(conn, replicas), **replicas}.items()},
         **{f"current version of {model}": version for model, version in current.items()},
     }

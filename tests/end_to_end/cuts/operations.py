@@ -26,8 +26,9 @@ class Operation:
     before: ClusterState
     after: ClusterState
     run: Callable[[ClipperConnection], object]
-    is_several_changes: bool = False
-    """Whether it is more than one change, so that made again it may say that one of them is made already."""
+    undoes_itself: bool = False
+    """Whether it is several changes, of which none stays when it raises. A notebook that was killed undoes nothing;
+    made again, the call then says which change is made already."""
 
 
 def _operation(
@@ -38,7 +39,7 @@ def _operation(
     applications: Mapping[str, str | None] | None = None,
     versions: Mapping[str, int | None] | None = None,
     current: Mapping[str, str] | None = None,
-    is_several_changes: bool = False,
+    undoes_itself: bool = False,
 ) -> Operation:
     after = replace(
         before,
@@ -46,7 +47,7 @@ def _operation(
         versions=before.versions if versions is None else versions,
         current=before.current if current is None else current,
     )
-    return Operation(name, before, after, run, is_several_changes)
+    return Operation(name, before, after, run, undoes_itself)
 
 
 def _without(mapping: Mapping[str, object], *names: str) -> dict:
@@ -121,7 +122,7 @@ _ALL = [
         applications={**_USUAL.applications, "e": "e"},
         versions={**_USUAL.versions, "e:1": 1},
         current={**_USUAL.current, "e": "1"},
-        is_several_changes=True,
+        undoes_itself=True,
     ),
     _operation(
         "stop_versioned_models",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from clipper_nb.errors import (
         ApplicationNotFoundError,
         BaseImageError,
+        ClaimLostError,
         ClipperException,
         ClusterError,
         ClusterNotFoundError,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         StartTimeoutError,
         StateUnavailableError,
         UnconnectedException,
+        VersionClaimedError,
         VersionExistsError,
     )
     from clipper_nb.protocol.records import Prediction
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ApplicationNotFoundError",
     "BaseImageError",
+    "ClaimLostError",
     "ClipperConnection",
     "ClipperException",
     "ClusterError",
@@ -93,6 +96,7 @@ __all__ = [
     "StartTimeoutError",
     "StateUnavailableError",
     "UnconnectedException",
+    "VersionClaimedError",
     "VersionExistsError",
 ]
 

@@ -26,7 +26,6 @@ from clipper_nb.diagnosis import Diagnosis
 from clipper_nb.doctor import examine
 from clipper_nb.errors import (
     ClipperException,
-    ExistsError,
     InputTypeConflictError,
     InvalidInputError,
     InvalidRequestError,
@@ -44,13 +43,14 @@ from clipper_nb.progress import show_progress
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import DEFAULT_CACHE_SIZE_BYTES, DEFAULT_MAX_BODY_SIZE_BYTES
 from clipper_nb.protocol.input_types import InputType, parse_input_type
-from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
 from clipper_nb.provenance_files import FileReader, read_folder
 from clipper_nb.query_client import QueryClient
 from clipper_nb.rollout import scale, start_and_register, unregister_and_stop
+from clipper_nb.version_claim import VersionClaim
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -392,25 +392,6 @@ class ClipperConnection:
         ExistsError
             The version is registered.
         """
-        self._start_and_register(
-            name, version, input_type, image, labels, num_replicas, batch_size, timeout_s, limits,
-            partial(self._builder().read_model_files, image),
-        )  # fmt: skip
-
-    def _start_and_register(
-        self,
-        name: str,
-        version: int | str,
-        input_type: str,
-        image: str,
-        labels: Sequence[str] | None,
-        num_replicas: int,
-        batch_size: int,
-        timeout_s: float,
-        limits: ResourceLimits | None,
-        read_files: FileReader,
-    ) -> None:
-        """Do what ``deploy_model`` says; *read_files* gives files of the model's folder."""
         management = self._connected("deploy_model()")
         model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_whole("num_replicas", num_replicas, 0)
@@ -418,10 +399,12 @@ class ClipperConnection:
         checked_labels = check_labels(labels)
         check_timeout(timeout_s)
         checked_limits = check_limits(limits)
-        start_and_register(
-            self.cm, management, model_id, canonical, image, num_replicas=num_replicas, labels=checked_labels,
-            batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s, read_files=read_files,
-        )  # fmt: skip
+        with VersionClaim(management, model_id, is_new=True) as claim:
+            start_and_register(
+                self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
+                batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
+                read_files=partial(self._builder().read_model_files, image),
+            )  # fmt: skip
 
     def build_and_deploy_model(
         self,
@@ -440,25 +423,21 @@ class ClipperConnection:
         limits: ResourceLimits | None = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
-        self._connected("build_and_deploy_model()")
-        self.check_new_model_version(name, version, input_type)
+        management = self._connected("build_and_deploy_model()")
+        model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_whole("num_replicas", num_replicas, 0)
         check_batch_size(batch_size)
-        check_labels(labels)
+        checked_labels = check_labels(labels)
         check_timeout(timeout_s)
-        check_limits(limits)
-        with show_progress(f"Deploy {name}:{version}"):
+        checked_limits = check_limits(limits)
+        with show_progress(f"Deploy {name}:{version}"), VersionClaim(management, model_id, is_new=True) as claim:
             image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
-            try:
-                self._start_and_register(
-                    name, version, input_type, image, labels, num_replicas, batch_size, timeout_s, limits,
-                    partial(read_folder, Path(model_data_path).expanduser()),
-                )  # fmt: skip
-            except ExistsError:
-                raise  # somebody else deploys that version now, from the same image
-            except BaseException:
-                self._builder().remove(image)
-                raise
+            start_and_register(
+                self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
+                batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
+                read_files=partial(read_folder, Path(model_data_path).expanduser()),
+                remove_image=partial(self._builder().remove, image),
+            )  # fmt: skip
 
     def register_model(
         self,
@@ -632,7 +611,7 @@ class ClipperConnection:
     def stop_models(self, model_names: Sequence[str]) -> None:
         """Unregister all versions of the named models and stop their replicas; unknown names are ignored."""
         wanted = check_list("model_names", model_names)
-        self._stop_versions(lambda model: model["model_name"] in wanted)
+        self._stop_versions(lambda model: model["model_name"] in wanted, lambda model_id: model_id.name in wanted)
 
     def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[int | str]]) -> None:
         """Unregister and stop the given versions, ``{name: [versions]}``.
@@ -649,6 +628,7 @@ class ClipperConnection:
             for version in check_list(f"the versions of '{name}'", versions)
         ]
         known = {ModelId(model["model_name"], model["model_version"]) for model in management.get_models()}
+        known |= {parse_model_id(claim["model_id"]) for claim in management.get_claims()}
         for model_id in wanted:
             if model_id not in known and not self.cm.get_num_replicas(model_id):
                 raise ModelNotFoundError(*model_id)
@@ -661,7 +641,7 @@ class ClipperConnection:
 
     def stop_all_model_containers(self) -> None:
         """Unregister all models and stop all replicas."""
-        self._stop_versions(lambda model: True)
+        self._stop_versions(lambda model: True, lambda model_id: True)
         self.cm.stop_all_model_containers()
 
     # --------------------------------------------------------------------------------------------------- inspecting
@@ -894,12 +874,17 @@ class ClipperConnection:
             return ModelId(name, management.get_current_model_version(names.check_model_name(name)))
         return _model_id(name, version)
 
-    def _stop_versions(self, is_wanted: Callable[[dict[str, Any]], bool]) -> None:
+    def _stop_versions(
+        self,
+        is_wanted: Callable[[dict[str, Any]], bool],
+        is_deploy_unwanted: Callable[[ModelId], bool] = lambda model_id: False,
+    ) -> None:
+        """Stop registered versions, and deploys that are under way."""
         management = self._connected("stop_models()")
         models = management.get_models()
-        known = {ModelId(model["model_name"], model["model_version"]) for model in models}
         wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
-        unregister_and_stop(self.cm, management, wanted, known)
+        wanted += filter(is_deploy_unwanted, (parse_model_id(claim["model_id"]) for claim in management.get_claims()))
+        unregister_and_stop(self.cm, management, list(dict.fromkeys(wanted)), set(wanted))
 
     def _predict(
         self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None

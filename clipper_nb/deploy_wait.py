@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from clipper_nb.container_managers.base import ContainerManager
@@ -54,10 +54,12 @@ def wait_for_replicas(
     observed_before: Sequence[ObservedContainer],
     started_s: float,
     timeout_s: float,
+    check: Callable[[], None],
 ) -> None:
     """Return when exactly *num_replicas* replicas of *model_id* are connected to every query frontend.
 
-    *observed_before* is what ran before anything was started: what ended earlier is no news.
+    *observed_before* is what ran before anything was started: what ended earlier is no news. *check* raises when
+    there is nothing to wait for any more.
 
     Raises
     ------
@@ -68,6 +70,7 @@ def wait_for_replicas(
     """
     known_exits = {container.name: container.num_exits for container in observed_before}
     while True:
+        check()
         connected = _connected_to_each(management, model_id)
         for replica in (replica for replicas in connected for replica in replicas):
             if replica["input_type"] != input_type:

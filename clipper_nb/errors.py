@@ -9,7 +9,9 @@ ClipperException                       catch this for everything of ours
 ├─ NotFoundError
 │  ├─ ApplicationNotFoundError  ModelNotFoundError  ImageNotFoundError
 ├─ ExistsError                         that name is taken
-│  └─ VersionExistsError               the model has that version, and versions are immutable
+│  ├─ VersionExistsError               the model has that version, and versions are immutable
+│  ├─ VersionClaimedError              another caller deploys or scales that version now
+│  └─ ClaimLostError                   another caller stopped the version, or took it over, meanwhile
 ├─ ClusterError                        the cluster itself: cannot start, cannot be reached
 │  ├─ ClusterStartError  ClusterNotFoundError  ClusterUnreachableError
 │  └─ EngineUnreachableError           no Docker Engine answers
@@ -128,6 +130,21 @@ class VersionExistsError(ExistsError):
             f"Model '{name}' already has a version '{version}', and versions are immutable. Choose another version."
         )
         self.name, self.version = name, version
+
+
+class VersionClaimedError(ExistsError):
+    """Another caller deploys or scales that version at this moment."""
+
+
+class ClaimLostError(ExistsError):
+    """The version that was being deployed or scaled was stopped by another caller, or given to one."""
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(
+            f"{model_id} was stopped by another caller while it was being deployed or scaled, or this process stood "
+            "still for so long that the cluster took it for dead. Deploy it again."
+        )
+        self.model_id = model_id
 
 
 class ClusterError(ClipperException):

@@ -9,6 +9,14 @@ import urllib3
 from clipper_nb.errors import ClusterUnreachableError
 
 
+class ConnectionBrokenError(ClusterUnreachableError):
+    """No connection, or one that broke before the reply had come."""
+
+
+class HttpTimeoutError(ClusterUnreachableError):
+    """The reply has not come in time."""
+
+
 class HttpClient:
     """Keeps connections to one frontend.
 
@@ -41,19 +49,22 @@ class HttpClient:
 
         Raises
         ------
-        ClusterUnreachableError
-            No connection, or no complete reply within *timeout_s*.
+        ConnectionBrokenError
+            No connection, or one that broke.
+        HttpTimeoutError
+            No complete reply within *timeout_s*.
         """
         try:
             return self._send(method, path, body, headers, timeout_s)
         except urllib3.exceptions.ProtocolError as exc:
-            # The frontend ended while it had the request, or before it: nobody can tell from here.
+            # The frontend ended while it had the request, or before it: it cannot be told from here.
             if not is_repeatable:
-                raise self._unreachable(f"broke the connection during {method} {path}") from exc
+                raise ConnectionBrokenError(self._sentence(f"broke the connection during {method} {path}")) from exc
         except urllib3.exceptions.TimeoutError as exc:
-            raise self._unreachable(f"has not answered {method} {path} within {timeout_s:g} s") from exc
+            sentence = self._sentence(f"has not answered {method} {path} within {timeout_s:g} s")
+            raise HttpTimeoutError(sentence) from exc
         except urllib3.exceptions.HTTPError as exc:
-            raise self._unreachable(f"cannot be reached ({type(exc).__name__})") from exc
+            raise ConnectionBrokenError(self._sentence(f"cannot be reached ({type(exc).__name__})")) from exc
         return self.request(method, path, body=body, headers=headers, timeout_s=timeout_s)
 
     def _send(
@@ -65,10 +76,8 @@ class HttpClient:
         )
         return reply.status, reply.data
 
-    def _unreachable(self, what_happened: str) -> ClusterUnreachableError:
-        return ClusterUnreachableError(
-            f"The {self._what} at {self.base_url} {what_happened}. Is the cluster still running?"
-        )
+    def _sentence(self, what_happened: str) -> str:
+        return f"The {self._what} at {self.base_url} {what_happened}. Is the cluster still running?"
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,8 +1,18 @@
-"""REST client of the management frontend; its failures become our errors here and nowhere else."""
+"""REST client of the management frontend; its failures become our errors here and nowhere else.
+
+A frontend or a Redis that ends is started again within a second or two, so a call is repeated meanwhile. That is safe
+for changes too: each has a key, and the frontend makes a change once however often it is sent.
+"""
 
 from __future__ import annotations
 
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, cast
+
+import msgspec
 
 from clipper_nb.errors import (
     ClipperException,
@@ -12,19 +22,26 @@ from clipper_nb.errors import (
     ManagementError,
     NotFoundError,
     StateUnavailableError,
+    VersionClaimedError,
 )
-from clipper_nb.http_client import HttpClient
+from clipper_nb.http_client import ConnectionBrokenError, HttpClient, HttpTimeoutError
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
 _TIMEOUT_S = 20.0
+_LONG_POLL_TIMEOUT_S = 60.0
+_REPEAT_INTERVAL_S = 0.1
+_CHANGE_SETTLES_WITHIN_S = 6.0
+_READ_SETTLES_WITHIN_S = 3.0
+_UNKNOWN_OUTCOME = "Whether the change was made is not known: look before you repeat it."
 
 _ERRORS: dict[int, type[ClipperException]] = {
     400: InvalidRequestError,
     404: NotFoundError,
     409: ExistsError,
+    423: VersionClaimedError,
     503: StateUnavailableError,
     504: ClusterUnreachableError,
 }
@@ -46,26 +63,25 @@ class ManagementClient:
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
-            # A kept connection can break under a request when the frontend is started again, and then nobody knows
-            # whether the call was carried out. A new one waits for the frontend instead.
+            # A kept connection breaks under a request when the frontend is started again; a new one waits for it.
             "Connection": "close",
         }
 
     def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
         """Add an application."""
-        self._call("add_app", rest.AddApplication(name, input_type, default_output, slo_micros))
+        self._change("add_app", rest.AddApplication(name, input_type, default_output, slo_micros))
 
     def unregister_application(self, name: str) -> None:
         """Remove an application."""
-        self._call("delete_app", rest.ApplicationName(name))
+        self._change("delete_app", rest.ApplicationName(name))
 
     def link_model(self, application_name: str, model_name: str) -> None:
         """Link a model to an application."""
-        self._call("add_model_links", rest.ModelLinks(application_name, [model_name]))
+        self._change("add_model_links", rest.ModelLinks(application_name, [model_name]))
 
     def unlink_model(self, application_name: str, model_name: str) -> None:
         """Remove a link."""
-        self._call("delete_model_links", rest.ModelLinks(application_name, [model_name]))
+        self._change("delete_model_links", rest.ModelLinks(application_name, [model_name]))
 
     def register_model(
         self,
@@ -76,17 +92,52 @@ class ManagementClient:
         batch_size: int,
         limits: ResourceLimits,
         provenance: Provenance = NO_PROVENANCE,
+        *,
+        num_replicas: int = 0,
+        claim_id: str | None = None,
     ) -> None:
-        """Add a model version and make it current."""
-        self._call("add_model", rest.AddModel(*model_id, input_type, labels, image, batch_size, limits, provenance))
+        """Add a model version and make it current; *num_replicas* of it should run."""
+        self._change(
+            "add_model",
+            rest.AddModel(*model_id, input_type, labels, image, batch_size, limits, provenance, num_replicas, claim_id),
+        )
 
     def unregister_model(self, model_id: ModelId) -> None:
         """Remove a model version."""
-        self._call("delete_versioned_model", rest.ModelVersionName(*model_id))
+        self._change("delete_versioned_model", rest.ModelVersionName(*model_id))
 
     def set_model_version(self, model_id: ModelId) -> None:
         """Make a registered version current."""
-        self._call("set_model_version", rest.ModelVersionName(*model_id))
+        self._change("set_model_version", rest.ModelVersionName(*model_id))
+
+    def set_num_replicas(self, model_id: ModelId, num_replicas: int, claim_id: str | None = None) -> None:
+        """Say how many replicas of a registered version should run."""
+        self._change("set_num_replicas", rest.NumReplicas(*model_id, num_replicas, claim_id))
+
+    def claim_version(
+        self, model_id: ModelId, claim_id: str, holder: str, *, is_new: bool, replaces: str | None = None
+    ) -> None:
+        """Claim a version, to deploy it (*is_new*) or to scale it."""
+        self._change("claim_version", rest.ClaimVersion(*model_id, claim_id, holder, is_new, replaces))
+
+    def hold_claim(self, model_id: ModelId, claim_id: str) -> bool:
+        """Keep a claim from lapsing for half a minute at most; return whether it can be held again."""
+        answer = self._call("hold_claim", rest.ClaimName(*model_id, claim_id), timeout_s=_LONG_POLL_TIMEOUT_S)
+        return bool(answer["is_held"])
+
+    def release_claim(self, model_id: ModelId, claim_id: str) -> None:
+        """End a claim."""
+        self._change("release_claim", rest.ClaimName(*model_id, claim_id))
+
+    def get_desired_replicas(self, known_revision: int = -1, wait_s: float = 0.0) -> rest.DesiredReplicas:
+        """Return which replicas should run; waits up to *wait_s* for a revision that is not the known one."""
+        request = rest.DesiredReplicasSince(known_revision, wait_s)
+        answer = self._call("get_desired_replicas", request, timeout_s=wait_s + _TIMEOUT_S)
+        return msgspec.convert(answer, rest.DesiredReplicas)
+
+    def get_claims(self) -> list[dict[str, Any]]:
+        """Return the versions that are being deployed or scaled now, each with who does it."""
+        return cast("list[dict[str, Any]]", self._call("get_all_claims", rest.Listing(verbose=True)))
 
     def get_applications(self) -> list[dict[str, Any]]:
         """Return all applications."""
@@ -128,15 +179,37 @@ class ManagementClient:
         """Close the connections."""
         self._http.close()
 
-    def _call(self, action: str, request: Any) -> Any:
+    def _change(self, action: str, request: Any) -> None:
+        """Make a change once, however often it has to be sent."""
+        headers = {**self._headers, "Idempotency-Key": secrets.token_hex(8)}
+        try:
+            self._repeat(lambda: self._send(action, request, headers, _TIMEOUT_S), for_s=_CHANGE_SETTLES_WITHIN_S)
+        except (ConnectionBrokenError, HttpTimeoutError) as exc:
+            raise ClusterUnreachableError(f"{exc.msg} {_UNKNOWN_OUTCOME}") from exc
+
+    def _call(self, action: str, request: Any, timeout_s: float = _TIMEOUT_S) -> Any:
+        return self._repeat(lambda: self._send(action, request, self._headers, timeout_s), for_s=_READ_SETTLES_WITHIN_S)
+
+    def _repeat(self, send: Callable[[], Any], *, for_s: float) -> Any:
+        """Send again what a restart of the frontend or of Redis cut off."""
+        deadline_s = time.monotonic() + for_s
+        while True:
+            try:
+                return send()
+            except (ConnectionBrokenError, StateUnavailableError):
+                if time.monotonic() >= deadline_s:
+                    raise
+            time.sleep(_REPEAT_INTERVAL_S)
+
+    def _send(self, action: str, request: Any, headers: Mapping[str, str], timeout_s: float) -> Any:
         status, body = self._http.request(
-            "POST", f"/admin/{action}", body=rest.format_body(request), headers=self._headers, timeout_s=_TIMEOUT_S
+            "POST", f"/admin/{action}", body=rest.format_body(request), headers=headers, timeout_s=timeout_s
         )
         try:
             answer = rest.parse_body(body)
         except ValueError as exc:
             raise ManagementError(status, body.decode("utf-8", "replace")) from exc
-        if status == 200:
+        if status == HTTPStatus.OK:
             return answer
         if status in _ERRORS and isinstance(answer, dict) and "cause" in answer:
             raise _ERRORS[status](answer["cause"])

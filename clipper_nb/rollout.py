@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.deploy_wait import wait_for_replicas
 from clipper_nb.errors import (
     ClipperException,
-    DeploymentError,
-    ExistsError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
@@ -23,12 +21,13 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.provenance_files import FileReader, read_provenance
+from clipper_nb.version_claim import VersionClaim
 
 
 def start_and_register(
     manager: ContainerManager,
     management: ManagementClient,
-    model_id: ModelId,
+    claim: VersionClaim,
     input_type: InputType,
     image: str,
     *,
@@ -38,35 +37,40 @@ def start_and_register(
     limits: ResourceLimits,
     timeout_s: float,
     read_files: FileReader,
+    remove_image: Callable[[], None] | None = None,
 ) -> None:
-    """Start replicas of a new version and, when all are connected, make it current; else stop what was started.
+    """Start replicas of a claimed version and, when all are connected, make it current; else stop what was started.
 
-    *read_files* gives files of the model's folder, which are stored with the version.
+    *read_files* gives files of the model's folder, which are stored with the version; *remove_image* is called when
+    nothing came of it. When the reply to the last step is lost and it is not known whether the version is current, its
+    replicas run on: the cluster stops them when it is not.
 
     Raises
     ------
     DeploymentError
         The replicas do not come up.
-    ExistsError
-        Replicas of it run already.
+    ClaimLostError
+        The version was stopped by another caller meanwhile.
     """
-    if manager.get_num_replicas(model_id):
-        raise ExistsError(
-            f"Replicas of {model_id} run already, though the version is not registered: another deploy of it is "
-            f"under way, or was ended half-way. In the latter case stop_versioned_models({{{model_id.name!r}: "
-            f"[{model_id.version!r}]}}) removes them."
-        )
+    model_id = claim.model_id
+    versions = {model_id.name: [model_id.version]}
     try:
+        manager.stop_models(versions)  # what a caller left that was killed a moment ago
         with show_progress(f"Deploy {model_id}") as progress:
-            _scale(manager, management, model_id, input_type, image, num_replicas, limits, timeout_s, progress)
+            _scale(manager, management, claim, input_type, image, num_replicas, limits, timeout_s, progress)
             progress.step(f"Make {model_id.version} the current version")
             management.register_model(
-                model_id, str(input_type), image, labels, batch_size, limits, read_provenance(read_files)
-            )
+                model_id, str(input_type), image, labels, batch_size, limits, read_provenance(read_files),
+                num_replicas=num_replicas, claim_id=claim.claim_id,
+            )  # fmt: skip
     except BaseException:
-        # Also when the user interrupts the cell: what was started must not stay.
-        with contextlib.suppress(ClipperException):
-            manager.stop_models({model_id.name: [model_id.version]})
+        # Also when the user interrupts the cell: what was started must not stay, unless the version is registered.
+        if claim.take_back():
+            with contextlib.suppress(ClipperException):
+                manager.stop_models(versions)
+            if remove_image is not None:
+                with contextlib.suppress(ClipperException):
+                    remove_image()
         raise
 
 
@@ -81,6 +85,8 @@ def scale(
         New replicas do not come up.
     ModelNotFoundError
         There is no such version.
+    ClaimLostError
+        The version was stopped by another caller meanwhile.
     InvalidRequestError
         It is a containerless model.
     """
@@ -93,23 +99,30 @@ def scale(
             f"{model_id} is a containerless model: it was registered without an image, so whoever runs its "
             "processes scales it."
         )
-    before = manager.get_num_replicas(model_id)
     limits = ResourceLimits(**record["limits"])
-    try:
-        with show_progress(f"Scale {model_id} to {num_replicas}") as progress:
-            _scale(manager, management, model_id, input_type, image, num_replicas, limits, timeout_s, progress)
-    except DeploymentError:
-        manager.set_num_replicas(
-            model_id, input_type=str(input_type), image=image, num_replicas=min(before, num_replicas),
-            load_timeout_s=timeout_s, limits=limits,
-        )  # fmt: skip
-        raise
+    with (
+        VersionClaim(management, model_id, is_new=False, wait_s=timeout_s) as claim,
+        show_progress(f"Scale {model_id} to {num_replicas}") as progress,
+    ):
+        before = manager.get_num_replicas(model_id)
+        if num_replicas < before:  # what should run is said first, so that a scale that is cut off goes on
+            management.set_num_replicas(model_id, num_replicas, claim.claim_id)
+        try:
+            _scale(manager, management, claim, input_type, image, num_replicas, limits, timeout_s, progress)
+            management.set_num_replicas(model_id, num_replicas, claim.claim_id)
+        except BaseException:  # also when the user interrupts the cell; only stops, for the version may be gone
+            with contextlib.suppress(ClipperException):
+                manager.set_num_replicas(
+                    model_id, input_type=str(input_type), image=image, load_timeout_s=timeout_s, limits=limits,
+                    num_replicas=min(before, manager.get_num_replicas(model_id)),
+                )  # fmt: skip
+            raise
 
 
 def _scale(
     manager: ContainerManager,
     management: ManagementClient,
-    model_id: ModelId,
+    claim: VersionClaim,
     input_type: InputType,
     image: str,
     num_replicas: int,
@@ -118,6 +131,7 @@ def _scale(
     progress: Progress,
 ) -> None:
     """Have as many replicas, and return when as many are connected."""
+    model_id = claim.model_id
     started_s = time.monotonic()
     before = manager.observe_replicas(model_id)
     manager.set_num_replicas(
@@ -127,7 +141,7 @@ def _scale(
     progress.step(f"Wait until {num_replicas} replicas of {model_id} have loaded the model")
     wait_for_replicas(
         manager, management, model_id, num_replicas, input_type=str(input_type), observed_before=before,
-        started_s=started_s, timeout_s=timeout_s,
+        started_s=started_s, timeout_s=timeout_s, check=claim.check,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import pickle
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from clipper_nb.errors import ClusterNotFoundError, ExistsError, ImageNotFoundEr
 from clipper_nb.images.builder import ImageRequest
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.resource_limits import NO_LIMITS
 
 __all__ = ["ContainerManagerContract"]
 
@@ -77,6 +80,8 @@ class ContainerManagerContract:
                 with bundle(kind="python_closure", input_type="strings") as folder:
                     (folder / "func.pkl").write_bytes(pickle.dumps(list))
                     images[version] = self.make_image(running, model_id, folder)
+                    _register(running, model_id, images[version])
+            _set_desired(running, model_id, num_replicas)
             _set_num_replicas(running, model_id, images[version], num_replicas)
             _wait_for_connected(running, model_id, num_replicas)
             return _names(running, model_id)
@@ -169,6 +174,17 @@ def _set_num_replicas(manager: ContainerManager, model_id: ModelId, image: str, 
     )
 
 
+def _register(manager: ContainerManager, model_id: ModelId, image: str) -> None:
+    """Register a version: the cluster itself may stop replicas of one that is not."""
+    with _management_client(manager) as client:
+        client.register_model(model_id, "strings", image, [], ADAPTIVE_BATCH_SIZE, NO_LIMITS)
+
+
+def _set_desired(manager: ContainerManager, model_id: ModelId, num_replicas: int) -> None:
+    with _management_client(manager) as client:
+        client.set_num_replicas(model_id, num_replicas)
+
+
 def _livez(address: str) -> int:
     host, _, port = address.rpartition(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=_TIMEOUT_S)
@@ -184,9 +200,15 @@ def _names(manager: ContainerManager, model_id: ModelId | None = None) -> list[s
 
 
 def _num_connected(manager: ContainerManager, model_id: ModelId | None = None) -> int:
+    with _management_client(manager) as client:
+        return sum(model_id is None or replica["model_id"] == str(model_id) for replica in client.get_replicas())
+
+
+@contextmanager
+def _management_client(manager: ContainerManager) -> Iterator[ManagementClient]:
     client = ManagementClient(manager.get_admin_addr(), manager.get_admin_token())
     try:
-        return sum(model_id is None or replica["model_id"] == str(model_id) for replica in client.get_replicas())
+        yield client
     finally:
         client.close()
 

@@ -18,6 +18,7 @@ from clipper_nb.container_managers.docker_core import CorePorts, CoreSettings, D
 from clipper_nb.container_managers.docker_networks import make_network, make_volume, remove_networks, remove_volumes
 from clipper_nb.container_managers.docker_watch import DockerWatch
 from clipper_nb.container_managers.machine_checks import check_ports
+from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
 from clipper_nb.diagnosis import Finding
@@ -35,6 +36,7 @@ from clipper_nb.errors import (
 from clipper_nb.images import templates
 from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
+from clipper_nb.management_client import ManagementClient
 from clipper_nb.progress import QUIET, Progress, show_progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
@@ -156,6 +158,8 @@ class DockerContainerManager(ContainerManager):
         )
         self._core = DockerCore(self._engine, self._containers, self._builder, self.cluster_name, settings)
         self._watch: DockerWatch | None = None
+        self._reaper: Reaper | None = None
+        self._management: ManagementClient | None = None
         self._admin_token: str | None = None
 
     def __repr__(self) -> str:
@@ -258,7 +262,7 @@ class DockerContainerManager(ContainerManager):
         progress: Progress = QUIET,
     ) -> None:
         found = self._require_image(image, progress) if num_replicas > 0 else None
-        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id))
+        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
         progress.step(f"Start {difference.num_to_start} replicas of {model_id}" if difference.num_to_start
                       else f"Stop {len(difference.names_to_stop)} replicas of {model_id}")  # fmt: skip
         new = [
@@ -266,6 +270,7 @@ class DockerContainerManager(ContainerManager):
                 model_id,
                 name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(3)}",
                 command=(),
+                image=image,
                 input_type=input_type,
                 rpc_host=_query_frontend_name(),
                 rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
@@ -277,10 +282,7 @@ class DockerContainerManager(ContainerManager):
         if found is not None and found.attrs["Config"].get("User", "") in _ROOT_USERS:
             extra.setdefault("user", templates.USER)
         in_parallel(partial(self._start_replica, image=image, extra=extra), new)
-        to_stop = set(difference.names_to_stop)
-        if to_stop:
-            replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
-            self._containers.stop([c for c in replicas if c.name in to_stop], timeout_s=10)
+        self._stop_replicas(difference.names_to_stop)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
         labels = {environment.LABEL_ROLE: specs.REPLICA}
@@ -302,6 +304,11 @@ class DockerContainerManager(ContainerManager):
 
     def stop_all_model_containers(self) -> None:
         self._containers.stop(self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA}), timeout_s=10)
+
+    def _stop_replicas(self, names: Sequence[str]) -> None:
+        if names:
+            replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
+            self._containers.stop([c for c in replicas if c.name in names], timeout_s=10)
 
     # --- logs and images
 
@@ -389,11 +396,18 @@ class DockerContainerManager(ContainerManager):
         self._end_watch()
         self._watch = DockerWatch(self._engine, self._containers, self.cluster_name)
         self._watch.start()
+        self._management = ManagementClient(self.get_admin_addr(), self.get_admin_token())
+        self._reaper = Reaper(self._management, self.observe_replicas, self._stop_replicas)
+        self._reaper.start()
 
     def _end_watch(self) -> None:
         if self._watch is not None:
             self._watch.stop()
             self._watch = None
+        if self._reaper is not None and self._management is not None:
+            self._reaper.stop()
+            self._management.close()
+            self._reaper = self._management = None
 
     def _exists_error(self) -> ExistsError:
         return ExistsError(

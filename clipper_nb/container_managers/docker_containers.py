@@ -129,6 +129,7 @@ class DockerContainers:
             name=container.name,
             role=labels.get(environment.LABEL_ROLE, ""),
             model=f"{model}:{labels[environment.LABEL_MODEL_VERSION]}" if model else None,
+            image=container.attrs["Config"]["Image"],
             is_running=container.status == "running",
             num_exits=num_exits,
             exit_status=status,

@@ -193,12 +193,13 @@ class LocalContainerManager(ContainerManager):
         if num_replicas > 0 and not image_folder.is_dir():
             raise ImageNotFoundError(image, "Images of the embedded cluster are made by build_model() on this cluster.")
         progress.step(f"Start replicas of {model_id}")
-        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id))
+        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
         started = [
             specs.replica_spec(
                 model_id,
                 name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(3)}",
                 command=(environment_python(image_folder), "-m", environment.MODEL_CONTAINER_MODULE),
+                image=image,
                 input_type=input_type,
                 model_folder=str(image_folder),
                 rpc_host=HOST,

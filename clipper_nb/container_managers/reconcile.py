@@ -1,4 +1,4 @@
-"""From how many replicas should run and which do, to how many to start and which to stop. (pure)"""
+"""From which replicas should run and which do, to how many to start and which to stop. (pure)"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.protocol.rest import DesiredReplicas
 
 
 @dataclass(frozen=True)
@@ -16,10 +17,31 @@ class ReplicaDifference:
     names_to_stop: tuple[str, ...]
 
 
-def reconcile_replicas(num_desired: int, observed: Sequence[ObservedContainer]) -> ReplicaDifference:
-    """Return the difference; of too many, those that keep ending go first, then those started last."""
-    surplus = len(observed) - num_desired
+def reconcile_replicas(num_desired: int, observed: Sequence[ObservedContainer], image: str) -> ReplicaDifference:
+    """Return the difference for one version, whose replicas all run *image*.
+
+    Of too many, those of another image go first, then those that keep ending, then those started last.
+    """
+    others = tuple(container.name for container in observed if container.image != image)
+    known = [container for container in observed if container.image == image]
+    surplus = len(known) - num_desired
     if surplus <= 0:
-        return ReplicaDifference(-surplus, ())
-    by_worth = sorted(enumerate(observed), key=lambda pair: (-pair[1].num_exits, -pair[0]))
-    return ReplicaDifference(0, tuple(container.name for _, container in by_worth[:surplus]))
+        return ReplicaDifference(-surplus, others)
+    by_worth = sorted(enumerate(known), key=lambda pair: (-pair[1].num_exits, -pair[0]))
+    return ReplicaDifference(0, (*others, *(container.name for _, container in by_worth[:surplus])))
+
+
+def undesired_replicas(observed: Sequence[ObservedContainer], desired: DesiredReplicas) -> list[str]:
+    """Return the names of the replicas that nobody wants: of no registered version, or more than it should have.
+
+    Those of a version that a caller deploys or scales now are that caller's.
+    """
+    by_version: dict[str, list[ObservedContainer]] = {}
+    for container in observed:
+        by_version.setdefault(container.model or "", []).append(container)
+    names: list[str] = []
+    for version, containers in by_version.items():
+        if version not in desired.claimed:
+            number, image = desired.num_replicas.get(version, 0), desired.images.get(version, "")
+            names += reconcile_replicas(number, containers, image).names_to_stop
+    return names

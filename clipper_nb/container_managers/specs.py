@@ -44,6 +44,8 @@ class ContainerSpec:
     it a listening socket."""
     model: str | None = None
     """``name:version`` of a replica's model version."""
+    image: str | None = None
+    """Tag of the image that a replica runs."""
     stop_timeout_s: float = 5.0
 
 
@@ -62,6 +64,8 @@ class ObservedContainer:
     pid: int | None = None
     was_out_of_memory: bool = False
     """Whether it was killed at its memory limit when it ended last."""
+    image: str | None = None
+    """Tag of the image that a replica runs."""
 
 
 def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str, str]) -> ContainerSpec:
@@ -111,6 +115,7 @@ def replica_spec(
     *,
     name: str,
     command: tuple[str, ...],
+    image: str,
     input_type: str,
     rpc_host: str,
     rpc_port: int,
@@ -135,5 +140,6 @@ def replica_spec(
         environment=variables,
         working_folder=model_folder or ".",
         model=str(model_id),
+        image=image,
         stop_timeout_s=10.0,
     )

@@ -28,6 +28,12 @@ class ModelId(NamedTuple):
         return f"{self.name}:{self.version}"
 
 
+def parse_model_id(text: str) -> ModelId:
+    """Return the id that ``str`` wrote: neither names nor versions have a colon."""
+    name, _, version = text.partition(":")
+    return ModelId(name, version)
+
+
 def check_model_name(name: object) -> str:
     """Return *name* when it is a valid model name, else raise :class:`InvalidNameError`."""
     if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _MODEL_NAME.match(name):

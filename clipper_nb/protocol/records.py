@@ -54,6 +54,22 @@ class ModelVersion:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """The right of one caller to start and stop replicas of a version, until it is registered or scaled."""
+
+    claim_id: str
+    model_name: str
+    model_version: str
+    holder: str
+    """Who has it, as a person would name it: ``process 4711 on host laptop``."""
+
+    @property
+    def model_id(self) -> ModelId:
+        """The version that is claimed."""
+        return ModelId(self.model_name, self.model_version)
+
+
+@dataclass(frozen=True)
 class Replica:
     """One running model container that is connected to a query frontend."""
 
@@ -78,6 +94,10 @@ class Configuration:
     current_versions: Mapping[str, str] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
     """Name of the linked model by application name."""
+    num_replicas: Mapping[ModelId, int] = field(default_factory=dict)
+    """How many replicas of each registered version should run."""
+    claims: Mapping[ModelId, Claim] = field(default_factory=dict)
+    """Versions whose replicas one caller is starting or stopping now, registered or not."""
 
     def versions_of(self, model_name: str) -> list[str]:
         """Return the registered versions of a model, in the order of their registration."""

@@ -1,15 +1,17 @@
-"""Where the configuration lives in Redis. Layout version 1; changed in one transaction per admin call.
+"""Where the configuration lives in Redis. Layout version 2; changed in one transaction per admin call.
 
 ==========================  ======  ==============================================  ====================
 key                         type    holds                                           written by
 ==========================  ======  ==============================================  ====================
-clipper:layout              string  "1"                                             management frontend
+clipper:layout              string  "2"                                             management frontend
 clipper:revision            string  number of changes so far                        management frontend
-clipper:last_change         string  token of the last change                        management frontend
+clipper:changes             zset    ids of the last changes, by revision            management frontend
 clipper:applications        hash    application name → JSON Application             management frontend
 clipper:versions            hash    "name:version" → JSON ModelVersion              management frontend
 clipper:current_versions    hash    model name → version                            management frontend
 clipper:links               hash    application name → model name                   management frontend
+clipper:num_replicas        hash    "name:version" → replicas that should run       management frontend
+clipper:claims              hash    "name:version" → JSON Claim                     management frontend
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
 ==========================  ======  ==============================================  ====================
 
@@ -18,7 +20,7 @@ Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence
 
 from __future__ import annotations
 
-LAYOUT_VERSION = "1"
+LAYOUT_VERSION = "2"
 
 
 class RedisKeys:
@@ -33,11 +35,13 @@ class RedisKeys:
     def __init__(self, prefix: str = "clipper") -> None:
         self.layout = f"{prefix}:layout"
         self.revision = f"{prefix}:revision"
-        self.last_change = f"{prefix}:last_change"
+        self.changes = f"{prefix}:changes"
         self.applications = f"{prefix}:applications"
         self.versions = f"{prefix}:versions"
         self.current_versions = f"{prefix}:current_versions"
         self.links = f"{prefix}:links"
+        self.num_replicas = f"{prefix}:num_replicas"
+        self.claims = f"{prefix}:claims"
         self.frontends = f"{prefix}:frontends"
         self.configuration_channel = f"{prefix}:configuration"
         self.presence_channel = f"{prefix}:presence"
@@ -47,3 +51,6 @@ PRESENCE_INTERVAL_S = 2.0
 """How often a query frontend speaks when nothing happens."""
 PRESENCE_TIMEOUT_S = 6.0
 """A query frontend that has not spoken for this long, while Redis could be read, is no longer waited for."""
+
+NUM_KEPT_CHANGES = 1000
+"""How many changes are remembered by their ids, so that one that is asked for again is made once."""

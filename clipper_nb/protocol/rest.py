@@ -66,6 +66,55 @@ class AddModel(Struct):
     batch_size: int = ADAPTIVE_BATCH_SIZE
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
+    num_replicas: int = 0
+    claim_id: str | None = None
+
+
+class NumReplicas(Struct):
+    """``/admin/set_num_replicas``"""
+
+    model_name: str
+    model_version: str
+    num_replicas: int
+    claim_id: str | None = None
+
+
+class ClaimVersion(Struct):
+    """``/admin/claim_version``"""
+
+    model_name: str
+    model_version: str
+    claim_id: str
+    holder: str
+    is_new: bool
+    replaces: str | None = None
+
+
+class ClaimName(Struct):
+    """``/admin/hold_claim``, ``/admin/release_claim``"""
+
+    model_name: str
+    model_version: str
+    claim_id: str
+
+
+class DesiredReplicasSince(Struct):
+    """``/admin/get_desired_replicas``"""
+
+    known_revision: int = -1
+    wait_s: float = 0.0
+
+
+class DesiredReplicas(Struct, frozen=True):
+    """Answer of ``/admin/get_desired_replicas``: which replicas of a cluster should run."""
+
+    revision: int
+    num_replicas: dict[str, int]
+    """By ``name:version``, for every registered version."""
+    images: dict[str, str]
+    """By ``name:version``, for every registered version."""
+    claimed: list[str]
+    """``name:version`` of those that a caller is deploying or scaling now."""
 
 
 class ModelVersionName(Struct):
@@ -145,7 +194,7 @@ def describe_application(
     return described if example is None else {**described, "example": asdict(example)}
 
 
-def describe_model_version(version: ModelVersion, *, is_current: bool) -> dict[str, Any]:
+def describe_model_version(version: ModelVersion, *, is_current: bool, num_replicas: int) -> dict[str, Any]:
     """Return a model version as the REST interface shows it."""
     return {
         "model_name": version.name,
@@ -154,6 +203,7 @@ def describe_model_version(version: ModelVersion, *, is_current: bool) -> dict[s
         "labels": list(version.labels),
         "container_name": version.image,
         "batch_size": version.batch_size,
+        "num_replicas": num_replicas,
         "limits": asdict(version.limits),
         **asdict(version.provenance),
         "registered_at": version.registered_at,

@@ -18,6 +18,7 @@ from clipper_nb.errors import (
     InvalidRequestError,
     NotFoundError,
     StateUnavailableError,
+    VersionClaimedError,
 )
 from clipper_nb.protocol import rest
 from clipper_nb.version import __version__
@@ -30,6 +31,7 @@ _STATUSES: tuple[tuple[type[ClipperException], HTTPStatus, str], ...] = (
     (InvalidInputError, HTTPStatus.BAD_REQUEST, "Json error"),
     (InvalidRequestError, HTTPStatus.BAD_REQUEST, "Invalid request"),
     (NotFoundError, HTTPStatus.NOT_FOUND, "Not found"),
+    (VersionClaimedError, HTTPStatus.LOCKED, "Version claimed"),
     (ExistsError, HTTPStatus.CONFLICT, "Already exists"),
     (StateUnavailableError, HTTPStatus.SERVICE_UNAVAILABLE, "State unavailable"),
     (ClusterUnreachableError, HTTPStatus.GATEWAY_TIMEOUT, "Not confirmed"),

@@ -25,6 +25,7 @@ def replica(**changes):
     told = {
         "name": "digits-net-1-0",
         "command": (PYTHON, "-m", "clipper_nb.runtime.model_container"),
+        "image": "digits-net:1",
         "input_type": "doubles",
         "model_folder": "/c/images/digits-net/1",
         "rpc_host": "127.0.0.1",

@@ -13,10 +13,12 @@ import pytest
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from clipper_nb.runtime.management_frontend.handlers import _ADMIN_ROUTES
+from clipper_nb.runtime.management_frontend.handlers import _CHANGES, _READS
 from tests.support.clusters import http_request, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.docker]
+
+_CALLS = {**_CHANGES, **_READS}
 
 Entry = tuple[str, str, int, Any]
 """Method and path, with the request's body; status; the reply's body."""
@@ -26,6 +28,8 @@ VARYING = [
     (r'"query_id": \d+', '"query_id": "QUERY"'),
     (r'"registered_at": [\d.e]+', '"registered_at": "TIME"'),
     (r"\d+(\.\d+)? ms", "N ms"),
+    (r'"revision": \d+', '"revision": "N"'),
+    (r'"images": \{[^}]*\}', '"images": {}'),
 ]
 
 
@@ -194,6 +198,7 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
     application = {"name": "rest", "input_type": "ints", "default_output": "0", "latency_slo_micros": 1000}
     version = {"model_name": "outside", "model_version": "1"}
     links = {"app_name": "rest", "model_names": ["outside"]}
+    claim = {**version, "claim_id": "c"}
     for call, body in (
         ("add_app", application), ("add_app", application), ("add_app", {**application, "name": "a b"}),
         ("add_app", {**application, "name": "metrics"}), ("add_app", {**application, "input_type": "numbers"}),
@@ -215,12 +220,17 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
         ("get_container", {"model_name": "doubles", "model_version": "1", "replica_id": 0}),
         ("get_container", {"model_name": "doubles", "model_version": "1", "replica_id": 9}),
         ("get_all_applications", {"verbose": 1}), ("get_all_models", {}), ("get_all_containers", ""),
+        ("set_num_replicas", {**version, "num_replicas": 0}), ("set_num_replicas", {**version, "num_replicas": -1}),
+        ("claim_version", {**claim, "holder": "a test", "is_new": False}), ("get_all_claims", {"verbose": True}),
+        ("claim_version", {**claim, "claim_id": "other", "holder": "a test", "is_new": False}),
+        ("set_num_replicas", {**version, "num_replicas": 1}), ("get_desired_replicas", {}),
+        ("hold_claim", {**claim, "claim_id": "other"}), ("release_claim", claim), ("get_all_claims", {}),
         ("delete_model_links", links), ("delete_model_links", links),
         ("delete_versioned_model", version), ("delete_versioned_model", version),
         ("delete_app", {"name": "rest"}), ("delete_app", {"name": "rest"}),
     ):  # fmt: skip
         ask.admin(call, body)
-    for call in sorted(_ADMIN_ROUTES):
+    for call in sorted(_CALLS):
         for body in ("{", "[]", "{}"):
             ask.admin(call, body)
         ask.admin(call, {}, token="wrong")
@@ -257,10 +267,10 @@ def test_both_kinds_of_cluster_answer_alike(transcripts: dict[str, dict[str, lis
 
 def test_the_session_has_what_matters(transcripts: dict[str, dict[str, list[Entry]]]) -> None:
     entries = [entry for kinds in transcripts.values() for entry in kinds["local"]]
-    for call in _ADMIN_ROUTES:
+    for call in _CALLS:
         statuses = {status for _, path, status, _ in entries if path.startswith(f"/admin/{call} ")}
         assert 200 in statuses, call
         assert {400, 401, 405} <= statuses, call
-    assert {status for _, _, status, _ in entries} == {200, 400, 401, 404, 405, 409, 503}
+    assert {status for _, _, status, _ in entries} == {200, 400, 401, 404, 405, 409, 423, 503}
     reasons = set(re.findall(r'"default_reason": "(\w+)"', json.dumps([reply for *_, reply in entries])))
     assert reasons == {"not_linked", "no_ready_replica", "model_too_slow", "model_error"}

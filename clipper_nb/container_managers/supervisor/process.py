@@ -79,6 +79,7 @@ class SupervisedProcess:
             name=self.spec.name,
             role=self.spec.role,
             model=self.spec.model,
+            image=self.spec.image,
             is_running=process is not None,
             num_exits=self._num_exits,
             exit_status=self._exit_status,

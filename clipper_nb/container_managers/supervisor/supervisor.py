@@ -6,20 +6,32 @@ import asyncio
 import logging
 import shutil
 import socket
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from clipper_nb.container_managers.cluster_folder import ClusterFolder, ClusterRecord
 from clipper_nb.container_managers.local_processes import HOST, process_runs
-from clipper_nb.container_managers.specs import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
+from clipper_nb.container_managers.reaper import Reaper
+from clipper_nb.container_managers.specs import (
+    MANAGEMENT_FRONTEND,
+    QUERY_FRONTEND,
+    REDIS,
+    REPLICA,
+    ContainerSpec,
+    ObservedContainer,
+)
 from clipper_nb.container_managers.supervisor.control import listen
 from clipper_nb.container_managers.supervisor.process import SupervisedProcess
+from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol import environment
+
+_T = TypeVar("_T")
 
 logger = logging.getLogger(__name__)
 
 _OWNER_CHECK_INTERVAL_S = 0.5
+_REAP_TIMEOUT_S = 30.0
 _STOP_ORDER = ((REPLICA, MANAGEMENT_FRONTEND), (QUERY_FRONTEND,), (REDIS,))
 
 
@@ -41,6 +53,7 @@ class Supervisor:
         self._record = record
         self._processes: dict[str, SupervisedProcess] = {}
         self._sockets: dict[str, socket.socket] = {}
+        self._reaper: Reaper | None = None
         self._shutdown = asyncio.Event()
         self._is_graceful = True
 
@@ -66,6 +79,8 @@ class Supervisor:
         owner_watch = asyncio.create_task(self._watch_owner(), name="watch the owner")
         await self._shutdown.wait()
         logger.info("shutting down")
+        if self._reaper is not None:
+            self._reaper.stop()
         owner_watch.cancel()
         await self._stop_everything()
         server.close()
@@ -93,6 +108,8 @@ class Supervisor:
             )
             self._processes[spec.name] = process
             process.start()
+            if spec.role == MANAGEMENT_FRONTEND and self._reaper is None:
+                self._reaper = self._start_reaper(spec.environment[environment.ADMIN_TOKEN])
 
     async def _command_stop(self, request: dict[str, Any]) -> None:
         await self._stop([name for name in request["names"] if name in self._processes])
@@ -105,6 +122,27 @@ class Supervisor:
         self._shutdown.set()
 
     # --- stopping
+
+    def _start_reaper(self, admin_token: str) -> Reaper:
+        """Stop from now on replicas that nobody wants; its thread asks the loop, which owns the processes."""
+        loop = asyncio.get_running_loop()
+
+        async def observe() -> list[ObservedContainer]:
+            return [process.observe() for process in self._processes.values() if process.spec.role == REPLICA]
+
+        async def stop(names: list[str]) -> None:
+            await self._stop(name for name in names if name in self._processes)
+
+        def on_loop(work: Coroutine[Any, Any, _T]) -> _T:
+            return asyncio.run_coroutine_threadsafe(work, loop).result(_REAP_TIMEOUT_S)
+
+        reaper = Reaper(
+            ManagementClient(f"{HOST}:{self._record.management_port}", admin_token),
+            lambda: on_loop(observe()),
+            lambda names: on_loop(stop(names)),
+        )
+        reaper.start()
+        return reaper
 
     async def _stop(self, names: Iterable[str]) -> None:
         processes = [self._processes[name] for name in names]

@@ -31,6 +31,7 @@ async def serve(stopping: asyncio.Event) -> None:
     await server.start(listening)
     logger.info("management frontend listens on %s:%s", *listening.getsockname()[:2])
     await stopping.wait()
+    service.end_waits()
     await server.stop()
     await service.stop()
     await store.close()

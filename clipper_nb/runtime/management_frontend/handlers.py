@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Union
 
 import tornado.web
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter
 
-from clipper_nb.errors import ModelNotFoundError
+from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
@@ -21,21 +22,25 @@ from clipper_nb.runtime.management_frontend.service import ManagementService
 
 logger = logging.getLogger(__name__)
 
-Action = Callable[[ManagementService, Any], Awaitable[Any]]
+Read = Callable[[ManagementService, Any], Awaitable[Any]]
+Change = Callable[[ManagementService, Any, Union[str, None]], Awaitable[None]]
+"""Takes the change's id besides its request; a change whose id is known is not made again."""
+
+_LONGEST_KEY = 200
 
 
 class AdminHandler(JsonHandler):
-    """One admin call: an action and the type of its request."""
+    """One admin call: what it does and the type of its request."""
 
     def initialize(
         self,
         service: ManagementService,
         token: str,
         requests: Counter,
-        action: Action,
+        action: Any,
         request_type: type[Struct],
     ) -> None:
-        """Take what the route was made with."""
+        """Store the route's arguments (called by Tornado)."""
         self._service = service
         self._token = token
         self._requests = requests
@@ -56,14 +61,50 @@ class AdminHandler(JsonHandler):
             )
 
     async def post(self) -> None:
-        """Do the action."""
+        """Answer the call."""
         request = rest.parse_request(self.request.body, self._request_type)
-        answer = await self._action(self._service, request)
+        answer = await self._answer(request)
         self.finish(rest.format_body("Success" if answer is None else answer))
+
+    async def _answer(self, request: Any) -> Any:
+        raise NotImplementedError
 
     def on_finish(self) -> None:
         """Count the call."""
         self._requests.labels(path=self.request.path, status=str(self.get_status())).inc()
+
+
+class ReadHandler(AdminHandler):
+    """An admin call that changes nothing."""
+
+    async def _answer(self, request: Any) -> Any:
+        return await self._action(self._service, request)
+
+
+class ChangeHandler(AdminHandler):
+    """An admin call that changes the configuration: once, however often it is sent with one ``Idempotency-Key``."""
+
+    async def _answer(self, request: Any) -> None:
+        key = self.request.headers.get("Idempotency-Key")
+        if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+            raise InvalidRequestError(f"The header Idempotency-Key must have 1 to {_LONGEST_KEY} characters.")
+        await self._action(self._service, request, key and f"{self.request.path} {key}")
+
+
+class HoldHandler(AdminHandler):
+    """A request that stays open as long as its caller lives, at most half a minute."""
+
+    def prepare(self) -> None:
+        """Make what tells that the caller is gone."""
+        super().prepare()
+        self._gone = asyncio.Event()
+
+    def on_connection_close(self) -> None:
+        """Record that the caller is gone."""
+        self._gone.set()
+
+    async def _answer(self, request: Any) -> dict[str, bool]:
+        return {"is_held": await self._service.hold_claim(request, self._gone)}
 
 
 class PingHandler(JsonHandler):
@@ -89,32 +130,24 @@ class ReadyHandler(JsonHandler):
     head = get
 
 
-async def _add_application(service: ManagementService, request: rest.AddApplication) -> None:
-    await service.register_application(request)
+async def _delete_application(service: ManagementService, request: rest.ApplicationName, key: str | None) -> None:
+    await service.unregister_application(request.name, key)
 
 
-async def _delete_application(service: ManagementService, request: rest.ApplicationName) -> None:
-    await service.unregister_application(request.name)
+async def _add_model(service: ManagementService, request: rest.AddModel, key: str | None) -> None:
+    await service.register_version(request, key)
 
 
-async def _add_model_links(service: ManagementService, request: rest.ModelLinks) -> None:
-    await service.link_model(request)
+async def _add_application(service: ManagementService, request: rest.AddApplication, key: str | None) -> None:
+    await service.register_application(request, key)
 
 
-async def _delete_model_links(service: ManagementService, request: rest.ModelLinks) -> None:
-    await service.unlink_model(request)
+async def _delete_model_version(service: ManagementService, request: rest.ModelVersionName, key: str | None) -> None:
+    await service.unregister_version(_model_id(request), key)
 
 
-async def _add_model(service: ManagementService, request: rest.AddModel) -> None:
-    await service.register_version(request)
-
-
-async def _delete_model_version(service: ManagementService, request: rest.ModelVersionName) -> None:
-    await service.unregister_version(_model_id(request))
-
-
-async def _set_model_version(service: ManagementService, request: rest.ModelVersionName) -> None:
-    await service.set_current_version(_model_id(request))
+async def _set_model_version(service: ManagementService, request: rest.ModelVersionName, key: str | None) -> None:
+    await service.set_current_version(_model_id(request), key)
 
 
 async def _get_all_applications(service: ManagementService, request: rest.Listing) -> list[Any]:
@@ -190,23 +223,40 @@ async def _get_replica(service: ManagementService, request: rest.ReplicaName) ->
     return {}
 
 
+async def _get_claims(service: ManagementService, request: rest.Listing) -> list[Any]:
+    claims = (await service.read_configuration()).claims
+    if not request.verbose:
+        return [str(model_id) for model_id in claims]
+    return [{"model_id": str(claim.model_id), "holder": claim.holder} for claim in claims.values()]
+
+
 def _model_id(request: rest.ModelVersionName) -> ModelId:
     return ModelId(names.check_model_name(request.model_name), names.check_version(request.model_version))
 
 
 def _describe_version(configuration: Configuration, model_id: ModelId) -> dict[str, Any]:
     is_current = configuration.current_versions.get(model_id.name) == model_id.version
-    return rest.describe_model_version(configuration.versions[model_id], is_current=is_current)
+    return rest.describe_model_version(
+        configuration.versions[model_id],
+        is_current=is_current,
+        num_replicas=configuration.num_replicas.get(model_id, 0),
+    )
 
 
-_ADMIN_ROUTES: dict[str, tuple[Action, type[Struct]]] = {
+_CHANGES: dict[str, tuple[Change, type[Struct]]] = {
     "add_app": (_add_application, rest.AddApplication),
     "delete_app": (_delete_application, rest.ApplicationName),
-    "add_model_links": (_add_model_links, rest.ModelLinks),
-    "delete_model_links": (_delete_model_links, rest.ModelLinks),
+    "add_model_links": (ManagementService.link_model, rest.ModelLinks),
+    "delete_model_links": (ManagementService.unlink_model, rest.ModelLinks),
     "add_model": (_add_model, rest.AddModel),
     "delete_versioned_model": (_delete_model_version, rest.ModelVersionName),
     "set_model_version": (_set_model_version, rest.ModelVersionName),
+    "set_num_replicas": (ManagementService.set_num_replicas, rest.NumReplicas),
+    "claim_version": (ManagementService.claim_version, rest.ClaimVersion),
+    "release_claim": (ManagementService.release_claim, rest.ClaimName),
+}
+
+_READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_all_applications": (_get_all_applications, rest.Listing),
     "get_application": (_get_application, rest.ApplicationName),
     "get_linked_models": (_get_linked_models, rest.LinkedModelsOf),
@@ -216,6 +266,8 @@ _ADMIN_ROUTES: dict[str, tuple[Action, type[Struct]]] = {
     "get_all_containers": (_get_all_replicas, rest.Listing),
     "get_all_query_frontends": (_get_query_frontends, rest.Listing),
     "get_container": (_get_replica, rest.ReplicaName),
+    "get_desired_replicas": (ManagementService.read_desired_replicas, rest.DesiredReplicasSince),
+    "get_all_claims": (_get_claims, rest.Listing),
 }
 
 
@@ -226,9 +278,11 @@ def make_application(service: ManagementService, *, token: str, registry: Collec
     )
     shared = {"service": service, "token": token, "requests": requests}
     routes: list[Any] = [
-        (rf"/admin/{path}", AdminHandler, {**shared, "action": action, "request_type": request_type})
-        for path, (action, request_type) in _ADMIN_ROUTES.items()
+        (rf"/admin/{path}", handler, {**shared, "action": action, "request_type": request_type})
+        for handler, actions in ((ChangeHandler, _CHANGES), (ReadHandler, _READS))
+        for path, (action, request_type) in actions.items()
     ]
+    routes.append((r"/admin/hold_claim", HoldHandler, {**shared, "action": None, "request_type": rest.ClaimName}))
     routes += [
         (r"/admin/ping", PingHandler),
         (r"/livez", LiveHandler),

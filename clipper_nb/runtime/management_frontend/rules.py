@@ -12,16 +12,18 @@ from typing import TypeVar
 
 from clipper_nb.errors import (
     ApplicationNotFoundError,
+    ClaimLostError,
     ExistsError,
     InputTypeConflictError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
+    VersionClaimedError,
     VersionExistsError,
 )
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Application, Configuration, ModelVersion
+from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -97,26 +99,39 @@ def unlink_model(configuration: Configuration, application_name: str, model_name
     return replace(configuration, links=_without(configuration.links, application_name))
 
 
-def register_version(configuration: Configuration, version: ModelVersion) -> Configuration:
-    """Add a model version and make it the model's current one."""
+def register_version(
+    configuration: Configuration, version: ModelVersion, *, num_replicas: int = 0, claim_id: str | None = None
+) -> Configuration:
+    """Add a model version, make it the model's current one, and end the claim under which it was deployed."""
     if version.model_id in configuration.versions:
         raise VersionExistsError(version.name, version.version)
+    check_claim(configuration, version.model_id, claim_id)
     check_input_type_of_links(configuration, version.name, version.input_type)
     return replace(
         configuration,
         versions=_with(configuration.versions, version.model_id, version),
         current_versions=_with(configuration.current_versions, version.name, version.version),
+        num_replicas=_with(configuration.num_replicas, version.model_id, num_replicas),
+        claims=_without(configuration.claims, version.model_id),
     )
 
 
 def unregister_version(configuration: Configuration, model_id: ModelId) -> Configuration:
-    """Remove a model version; a model whose current version is removed has none until another is set."""
-    find_version(configuration, model_id)
+    """Remove a model version, and the claim of whoever deploys or scales it now.
+
+    A model whose current version is removed has none until another is set.
+    """
+    if model_id not in configuration.claims:
+        find_version(configuration, model_id)
     current_versions = configuration.current_versions
     if current_versions.get(model_id.name) == model_id.version:
         current_versions = _without(current_versions, model_id.name)
     return replace(
-        configuration, versions=_without(configuration.versions, model_id), current_versions=current_versions
+        configuration,
+        versions=_without(configuration.versions, model_id),
+        current_versions=current_versions,
+        num_replicas=_without(configuration.num_replicas, model_id),
+        claims=_without(configuration.claims, model_id),
     )
 
 
@@ -129,12 +144,62 @@ def set_current_version(configuration: Configuration, model_id: ModelId) -> Conf
     )
 
 
+def set_num_replicas(
+    configuration: Configuration, model_id: ModelId, num_replicas: int, claim_id: str | None
+) -> Configuration:
+    """Say how many replicas of a registered version should run."""
+    find_version(configuration, model_id)
+    check_claim(configuration, model_id, claim_id)
+    return replace(configuration, num_replicas=_with(configuration.num_replicas, model_id, num_replicas))
+
+
+def claim_version(
+    configuration: Configuration, claim: Claim, *, is_new: bool, replaces: str | None = None
+) -> Configuration:
+    """Give a caller a version, to deploy it (*is_new*) or to scale it; *replaces* is the id of an older claim of its.
+
+    After that a request under the older claim is refused, also one that is still on its way.
+    """
+    if is_new and claim.model_id in configuration.versions:
+        raise VersionExistsError(*claim.model_id)
+    if not is_new:
+        find_version(configuration, claim.model_id)
+    known = configuration.claims.get(claim.model_id)
+    if known is not None and known.claim_id not in (claim.claim_id, replaces):
+        raise _claimed(known)
+    return replace(configuration, claims=_with(configuration.claims, claim.model_id, claim))
+
+
+def release_claim(configuration: Configuration, model_id: ModelId, claim_id: str) -> Configuration:
+    """End a claim; one that has ended, or was taken over, is fine."""
+    known = configuration.claims.get(model_id)
+    if known is None or known.claim_id != claim_id:
+        return configuration
+    return replace(configuration, claims=_without(configuration.claims, model_id))
+
+
+def check_claim(configuration: Configuration, model_id: ModelId, claim_id: str | None) -> None:
+    """Raise an error when another caller has the version, or the caller has lost it."""
+    known = configuration.claims.get(model_id)
+    if known is None and claim_id is not None:
+        raise ClaimLostError(str(model_id))
+    if known is not None and known.claim_id != claim_id:
+        raise _claimed(known)
+
+
 def check_input_type_of_links(configuration: Configuration, model_name: str, input_type: InputType) -> None:
     """Raise :class:`InputTypeConflictError` when an application linked to the model takes another input type."""
     for application_name, linked in configuration.links.items():
         application = configuration.applications[application_name]
         if linked == model_name and application.input_type != input_type:
             raise InputTypeConflictError(model_name, input_type, application_name, application.input_type)
+
+
+def _claimed(claim: Claim) -> VersionClaimedError:
+    return VersionClaimedError(
+        f"{claim.model_id} is being deployed or scaled by {claim.holder}. Wait until that has ended, or deploy another "
+        "version."
+    )
 
 
 def _with(mapping: Mapping[_Key, _Value], key: _Key, value: _Value) -> dict[_Key, _Value]:

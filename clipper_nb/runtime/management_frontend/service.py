@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,18 +20,25 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     Application,
+    Claim,
     Configuration,
     FrontendPresence,
     ModelVersion,
     Replica,
 )
 from clipper_nb.runtime.management_frontend import rules
+from clipper_nb.runtime.management_frontend.claim_holding import LOOK_INTERVAL_S, ClaimHolding
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
 from clipper_nb.runtime.state.store import Change, StateStore
 from clipper_nb.runtime.tasks import end_tasks
 
+logger = logging.getLogger(__name__)
+
 _LOOK_AGAIN_INTERVAL_S = 0.25
 _LOOK_REGULARLY_INTERVAL_S = 1.0
+_LOOK_FOR_CLAIMS_INTERVAL_S = 30.0
+"""Claims are made here, so there is news of each; this is for a Redis that was put back to an older state."""
+_HOLD_TIMEOUT_S = 30.0
 
 
 class ManagementService:
@@ -61,7 +69,10 @@ class ManagementService:
         self._clock = clock
         self._wall_clock = wall_clock
         self._presence_changed = asyncio.Event()  # replaced at each change, so that none is missed
+        self._changed = asyncio.Event()  # replaced at each change of the configuration
         self._liveness = FrontendLiveness()
+        self._holding = ClaimHolding()
+        self._is_stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -69,7 +80,13 @@ class ManagementService:
         self._tasks = [
             asyncio.create_task(self._watch_presence(), name="watch presence"),
             asyncio.create_task(self._look_regularly(), name="look for the dead"),
+            asyncio.create_task(self._release_lapsed_claims(), name="release lapsed claims"),
         ]
+
+    def end_waits(self) -> None:
+        """Let requests that wait for a change answer now: the frontend is about to stop."""
+        self._is_stopping = True
+        self._changed.set()
 
     async def stop(self) -> None:
         """End what ``start`` began."""
@@ -77,7 +94,7 @@ class ManagementService:
 
     # --- applications
 
-    async def register_application(self, request: rest.AddApplication) -> Application:
+    async def register_application(self, request: rest.AddApplication, change_id: str | None = None) -> Application:
         """Add an application."""
         application = Application(
             name=names.check_application_name(request.name),
@@ -86,22 +103,22 @@ class ManagementService:
             slo_micros=_check_slo(request.latency_slo_micros),
             registered_at=self._wall_clock(),
         )
-        await self._change(lambda configuration: rules.register_application(configuration, application))
+        await self._change(lambda configuration: rules.register_application(configuration, application), change_id)
         return application
 
-    async def unregister_application(self, name: str) -> None:
+    async def unregister_application(self, name: str, change_id: str | None = None) -> None:
         """Remove an application and its link."""
-        await self._change(lambda configuration: rules.unregister_application(configuration, name))
+        await self._change(lambda configuration: rules.unregister_application(configuration, name), change_id)
 
-    async def link_model(self, request: rest.ModelLinks) -> None:
+    async def link_model(self, request: rest.ModelLinks, change_id: str | None = None) -> None:
         """Link one model to an application."""
-        model_name = _only_model_name(request)
-        await self._change(lambda configuration: rules.link_model(configuration, request.app_name, model_name))
+        application, model = request.app_name, _only_model_name(request)
+        await self._change(lambda configuration: rules.link_model(configuration, application, model), change_id)
 
-    async def unlink_model(self, request: rest.ModelLinks) -> None:
+    async def unlink_model(self, request: rest.ModelLinks, change_id: str | None = None) -> None:
         """Remove the link between an application and a model."""
-        model_name = _only_model_name(request)
-        await self._change(lambda configuration: rules.unlink_model(configuration, request.app_name, model_name))
+        application, model = request.app_name, _only_model_name(request)
+        await self._change(lambda configuration: rules.unlink_model(configuration, application, model), change_id)
 
     async def get_linked_models(self, application_name: str) -> list[str]:
         """Return the names of the application's linked models: none or one."""
@@ -112,8 +129,9 @@ class ManagementService:
 
     # --- model versions
 
-    async def register_version(self, request: rest.AddModel) -> ModelVersion:
+    async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> ModelVersion:
         """Add a model version and make it current."""
+        num_replicas = _check_num_replicas(request.num_replicas)
         version = ModelVersion(
             name=names.check_model_name(request.model_name),
             version=names.check_version(request.model_version),
@@ -125,16 +143,76 @@ class ManagementService:
             provenance=request.provenance,
             registered_at=self._wall_clock(),
         )
-        await self._change(lambda configuration: rules.register_version(configuration, version))
+
+        def change(configuration: Configuration) -> Configuration:
+            return rules.register_version(configuration, version, num_replicas=num_replicas, claim_id=request.claim_id)
+
+        await self._change(change, change_id)
         return version
 
-    async def unregister_version(self, model_id: ModelId) -> None:
-        """Remove a model version."""
-        await self._change(lambda configuration: rules.unregister_version(configuration, model_id))
+    async def unregister_version(self, model_id: ModelId, change_id: str | None = None) -> None:
+        """Remove a model version, also one that is only claimed yet."""
+        await self._change(lambda configuration: rules.unregister_version(configuration, model_id), change_id)
 
-    async def set_current_version(self, model_id: ModelId) -> None:
+    async def set_current_version(self, model_id: ModelId, change_id: str | None = None) -> None:
         """Make a registered version current."""
-        await self._change(lambda configuration: rules.set_current_version(configuration, model_id))
+        await self._change(lambda configuration: rules.set_current_version(configuration, model_id), change_id)
+
+    # --- replicas
+
+    async def set_num_replicas(self, request: rest.NumReplicas, change_id: str | None = None) -> None:
+        """Say how many replicas of a version should run."""
+        model_id = ModelId(request.model_name, request.model_version)
+        number, claim_id = _check_num_replicas(request.num_replicas), request.claim_id
+        await self._change(lambda before: rules.set_num_replicas(before, model_id, number, claim_id), change_id)
+
+    async def claim_version(self, request: rest.ClaimVersion, change_id: str | None = None) -> None:
+        """Give a caller a version, to start and stop its replicas."""
+        claim = Claim(
+            request.claim_id,
+            names.check_model_name(request.model_name),
+            names.check_version(request.model_version),
+            request.holder,
+        )
+        is_new, replaces = request.is_new, request.replaces
+        await self._store_change(
+            lambda before: rules.claim_version(before, claim, is_new=is_new, replaces=replaces), change_id
+        )
+
+    async def release_claim(self, request: rest.ClaimName, change_id: str | None = None) -> None:
+        """End a claim."""
+        model_id, claim_id = ModelId(request.model_name, request.model_version), request.claim_id
+        await self._store_change(lambda before: rules.release_claim(before, model_id, claim_id), change_id)
+
+    async def hold_claim(self, request: rest.ClaimName, gone: asyncio.Event) -> bool:
+        """Keep a claim from lapsing until it ends, the caller is *gone*, or some seconds have passed.
+
+        Return whether it can be held again.
+        """
+        model_id, claim_id = ModelId(request.model_name, request.model_version), request.claim_id
+        deadline_s = self._clock() + _HOLD_TIMEOUT_S
+        self._holding.opened(claim_id)
+        try:
+            while True:
+                changed = self._changed
+                known = (await self._store.read_configuration()).claims.get(model_id)
+                is_ours = known is not None and known.claim_id == claim_id
+                if not is_ours or gone.is_set() or self._is_stopping or self._clock() >= deadline_s:
+                    return is_ours
+                await _first_of(changed, gone, timeout_s=deadline_s - self._clock())
+        finally:
+            self._holding.closed(claim_id)
+
+    async def read_desired_replicas(self, request: rest.DesiredReplicasSince) -> rest.DesiredReplicas:
+        """Return which replicas should run, as soon as the configuration is not the known one or the wait is over."""
+        deadline_s = self._clock() + min(request.wait_s, _HOLD_TIMEOUT_S)
+        while True:
+            changed = self._changed
+            configuration = await self._store.read_configuration()
+            left_s = deadline_s - self._clock()
+            if configuration.revision != request.known_revision or left_s <= 0 or self._is_stopping:
+                return _desired_replicas(configuration)
+            await _first_of(changed, timeout_s=left_s)
 
     # --- reading
 
@@ -156,9 +234,17 @@ class ManagementService:
 
     # --- confirmation
 
-    async def _change(self, change: Change) -> None:
-        configuration = await self._store.update_configuration(change)
+    async def _change(self, change: Change, change_id: str | None) -> None:
+        configuration = await self._store_change(change, change_id)
         await self._wait_until_applied(configuration.revision)
+
+    async def _store_change(self, change: Change, change_id: str | None) -> Configuration:
+        """Store a change that no query frontend acts on, or that is waited for later."""
+        try:
+            return await self._store.update_configuration(change, change_id)
+        finally:  # also when it is not known whether it was stored
+            changed, self._changed = self._changed, asyncio.Event()
+            changed.set()
 
     async def _wait_until_applied(self, revision: int) -> None:
         deadline_s = self._clock() + self._confirmation_timeout_s
@@ -198,6 +284,42 @@ class ManagementService:
                 await self._read_living()
             await asyncio.sleep(_LOOK_REGULARLY_INTERVAL_S)
 
+    async def _release_lapsed_claims(self) -> None:
+        while True:
+            changed = self._changed
+            claims: list[Claim] = []
+            with contextlib.suppress(StateUnavailableError):
+                claims = list((await self._store.read_configuration()).claims.values())
+                lapsed = self._holding.lapsed([claim.claim_id for claim in claims], now_s=self._clock())
+                for claim in claims:
+                    if claim.claim_id in lapsed:
+                        await self._release_lapsed_claim(claim)
+            if self._is_stopping:
+                return
+            await _first_of(changed, timeout_s=LOOK_INTERVAL_S if claims else _LOOK_FOR_CLAIMS_INTERVAL_S)
+
+    async def _release_lapsed_claim(self, claim: Claim) -> None:
+        logger.warning("%s, which was deploying or scaling %s, is gone", claim.holder, claim.model_id)
+        await self._store_change(lambda before: rules.release_claim(before, claim.model_id, claim.claim_id), None)
+
+
+async def _first_of(*events: asyncio.Event, timeout_s: float) -> None:
+    """Return when one of the events is set, or after *timeout_s*."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end_tasks(tasks)
+
+
+def _desired_replicas(configuration: Configuration) -> rest.DesiredReplicas:
+    return rest.DesiredReplicas(
+        revision=configuration.revision,
+        num_replicas={str(model_id): number for model_id, number in configuration.num_replicas.items()},
+        images={str(model_id): version.image for model_id, version in configuration.versions.items()},
+        claimed=[str(model_id) for model_id in configuration.claims],
+    )
+
 
 def _replicas_known_to_all(presence: list[FrontendPresence]) -> list[Replica]:
     counts = [Counter(replica.model_id for replica in frontend.replicas) for frontend in presence]
@@ -220,6 +342,12 @@ def _check_slo(slo_micros: int) -> int:
             f"The SLO is {slo_micros} microseconds; it must be from 1 to {rest.MAX_SLO_MICROS}. 100 ms is 100000."
         )
     return slo_micros
+
+
+def _check_num_replicas(num_replicas: int) -> int:
+    if num_replicas < 0:
+        raise InvalidRequestError(f"num_replicas is {num_replicas}; it must be at least 0.")
+    return num_replicas
 
 
 def _check_batch_size(batch_size: int) -> int:

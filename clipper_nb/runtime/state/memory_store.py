@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from clipper_nb.protocol.records import Configuration, FrontendPresence
+from clipper_nb.protocol.redis_keys import NUM_KEPT_CHANGES
 from clipper_nb.runtime.state.store import Change, StateStore
 
 
@@ -15,6 +17,7 @@ class MemoryStore(StateStore):
 
     def __init__(self) -> None:
         self._configuration = Configuration()
+        self._change_ids: deque[str] = deque(maxlen=NUM_KEPT_CHANGES)
         self._presence: dict[str, FrontendPresence] = {}
         self._configuration_watchers: set[asyncio.Event] = set()
         self._presence_watchers: set[asyncio.Event] = set()
@@ -22,9 +25,13 @@ class MemoryStore(StateStore):
     async def read_configuration(self) -> Configuration:
         return self._configuration
 
-    async def update_configuration(self, change: Change) -> Configuration:
+    async def update_configuration(self, change: Change, change_id: str | None = None) -> Configuration:
+        if change_id in self._change_ids:
+            return self._configuration
         changed = change(self._configuration)
         self._configuration = replace(changed, revision=self._configuration.revision + 1)
+        if change_id is not None:
+            self._change_ids.append(change_id)
         _wake(self._configuration_watchers)
         return self._configuration
 

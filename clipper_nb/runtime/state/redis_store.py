@@ -16,9 +16,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
 from clipper_nb.errors import StateUnavailableError
-from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Application, Configuration, FrontendPresence, ModelVersion
-from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, RedisKeys
+from clipper_nb.protocol.names import parse_model_id
+from clipper_nb.protocol.records import Application, Claim, Configuration, FrontendPresence, ModelVersion
+from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_CHANGES, RedisKeys
 from clipper_nb.runtime.state.store import Change, StateStore
 
 logger = logging.getLogger(__name__)
@@ -65,20 +65,20 @@ class RedisStore(StateStore):
                 _queue_reads(pipe, self._keys)
                 return _parse_configuration(await pipe.execute())
 
-    async def update_configuration(self, change: Change) -> Configuration:
+    async def update_configuration(self, change: Change, change_id: str | None = None) -> Configuration:
         written: Configuration | None = None
-        token = secrets.token_hex(8)
+        change_id = change_id or secrets.token_hex(8)
         try:
             async with self._redis.pipeline(transaction=True) as pipe:
                 while True:
                     try:
                         await pipe.watch(self._keys.revision)
-                        if written is not None and await self._redis.get(self._keys.last_change) == token:
-                            return written  # the connection broke, but the transaction had gone through
                         before = await self.read_configuration()
+                        if await self._redis.zscore(self._keys.changes, change_id) is not None:
+                            return before  # asked for again, or the connection broke after it was made
                         after = replace(change(before), revision=before.revision + 1)
                         pipe.multi()  # type: ignore[no-untyped-call]
-                        _queue_writes(pipe, self._keys, before, after, token)
+                        _queue_writes(pipe, self._keys, before, after, change_id)
                         written = after
                         await pipe.execute()
                     except WatchError:  # somebody else wrote in between, or the connection broke
@@ -159,18 +159,20 @@ def _unavailable(exc: Exception, *, was_maybe_written: bool) -> StateUnavailable
 
 def _queue_reads(pipe: Any, keys: RedisKeys) -> None:
     pipe.get(keys.revision)
-    for key in (keys.applications, keys.versions, keys.current_versions, keys.links):
+    for key in (keys.applications, keys.versions, keys.current_versions, keys.links, keys.num_replicas, keys.claims):
         pipe.hgetall(key)
 
 
 def _parse_configuration(answers: list[Any]) -> Configuration:
-    revision, applications, versions, current_versions, links = answers
+    revision, applications, versions, current_versions, links, num_replicas, claims = answers
     return Configuration(
         revision=int(revision or 0),
         applications=_decode_all(applications, Application),
         versions={record.model_id: record for record in _decode_all(versions, ModelVersion).values()},
         current_versions=current_versions,
         links=links,
+        num_replicas={parse_model_id(text): int(number) for text, number in num_replicas.items()},
+        claims={claim.model_id: claim for claim in _decode_all(claims, Claim).values()},
     )
 
 
@@ -178,16 +180,19 @@ def _decode_all(texts: Mapping[str, str], record_type: type[_RecordT]) -> dict[s
     return {key: msgspec.json.decode(text, type=record_type) for key, text in texts.items()}
 
 
-def _queue_writes(pipe: Any, keys: RedisKeys, before: Configuration, after: Configuration, token: str) -> None:
+def _queue_writes(pipe: Any, keys: RedisKeys, before: Configuration, after: Configuration, change_id: str) -> None:
     """Queue the differences between two configurations, and the news of them."""
     pipe.set(keys.layout, LAYOUT_VERSION)
     pipe.set(keys.revision, after.revision)
-    pipe.set(keys.last_change, token)
+    pipe.zadd(keys.changes, {change_id: after.revision})
+    pipe.zremrangebyrank(keys.changes, 0, -NUM_KEPT_CHANGES - 1)
     for key, old, new in (
         (keys.applications, before.applications, after.applications),
         (keys.versions, before.versions, after.versions),
         (keys.current_versions, before.current_versions, after.current_versions),
         (keys.links, before.links, after.links),
+        (keys.num_replicas, before.num_replicas, after.num_replicas),
+        (keys.claims, before.claims, after.claims),
     ):
         _queue_hash_writes(pipe, key, old, new)
     pipe.publish(keys.configuration_channel, after.revision)
@@ -202,5 +207,5 @@ def _queue_hash_writes(pipe: Any, key: str, old: Mapping[Any, Any], new: Mapping
             pipe.hset(key, str(field), _encode_field(value))
 
 
-def _encode_field(value: Application | ModelVersion | ModelId | str) -> str | bytes:
+def _encode_field(value: Application | ModelVersion | Claim | int | str) -> str | bytes:
     return value if isinstance(value, str) else msgspec.json.encode(value)

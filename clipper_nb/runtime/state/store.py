@@ -22,10 +22,12 @@ class StateStore(ABC):
         """Return the whole configuration of one revision."""
 
     @abstractmethod
-    async def update_configuration(self, change: Change) -> Configuration:
+    async def update_configuration(self, change: Change, change_id: str | None = None) -> Configuration:
         """Apply *change* in one transaction and return what is stored then, with its new revision.
 
-        *change* may be called again when somebody else wrote in between. What it raises passes through, with
+        A change whose id is stored already is not made again: the configuration is returned as it is. So a caller
+        that does not know whether its change was made asks again with the same id. The last thousand are known.
+        *change* may be called again when another caller wrote in between. What it raises passes through, with
         nothing changed.
         """
 

@@ -9,15 +9,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from clipper_nb.errors import (
     ApplicationNotFoundError,
+    ClaimLostError,
     ClipperException,
     ExistsError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
+    VersionClaimedError,
+    VersionExistsError,
 )
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Configuration
+from clipper_nb.protocol.records import Claim, Configuration
 from clipper_nb.runtime.management_frontend import rules
 from tests.support.records import make_application, make_configuration, make_version
 
@@ -262,3 +265,82 @@ def _mappings(configuration):
 
 TestAnyChanges = AnyChanges.TestCase
 TestAnyChanges.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+# --- claims and numbers of replicas
+
+
+NEW = ModelId("digits-net", "3")
+CLAIM = Claim("mine", "digits-net", "3", "process 1 on a")
+OTHER = Claim("other", "digits-net", "3", "process 2 on b")
+CLAIMED = rules.claim_version(LINKED, CLAIM, is_new=True)
+
+
+def test_claimed_version_is_its_holders_alone():
+    with pytest.raises(VersionClaimedError, match=r"digits-net:3 is being deployed or scaled by process 1 on a\."):
+        rules.claim_version(CLAIMED, OTHER, is_new=True)
+    with pytest.raises(VersionClaimedError):
+        rules.register_version(CLAIMED, make_version(version="3"))
+    with pytest.raises(VersionClaimedError):
+        rules.register_version(CLAIMED, make_version(version="3"), claim_id="other")
+    assert rules.claim_version(CLAIMED, CLAIM, is_new=True) == CLAIMED
+
+
+def test_registering_ends_the_claim_and_says_how_many_replicas():
+    changed = rules.register_version(CLAIMED, make_version(version="3"), num_replicas=2, claim_id="mine")
+    assert changed.claims == {}
+    assert changed.num_replicas == {NEW: 2}
+    assert changed.current_versions == {"digits-net": "3"}
+
+
+def test_lost_claim_registers_nothing():
+    """Its holder was taken for dead, and its replicas may be gone."""
+    released = rules.release_claim(CLAIMED, NEW, "mine")
+    assert released.claims == {}
+    with pytest.raises(ClaimLostError, match="digits-net:3 was stopped by another caller"):
+        rules.register_version(released, make_version(version="3"), claim_id="mine")
+
+
+def test_request_under_a_replaced_claim_is_refused():
+    """One that is still on its way when its caller has given up."""
+    replaced = rules.claim_version(CLAIMED, OTHER, is_new=True, replaces="mine")
+    assert replaced.claims == {NEW: OTHER}
+    with pytest.raises(VersionClaimedError):
+        rules.register_version(replaced, make_version(version="3"), claim_id="mine")
+    registered = rules.register_version(CLAIMED, make_version(version="3"), claim_id="mine")
+    with pytest.raises(VersionExistsError):
+        rules.claim_version(registered, OTHER, is_new=True, replaces="mine")
+
+
+def test_only_a_claim_of_ones_own_is_released():
+    assert rules.release_claim(CLAIMED, NEW, "other") is CLAIMED
+    assert rules.release_claim(LINKED, NEW, "mine") is LINKED
+
+
+def test_version_is_claimed_for_a_deploy_or_for_a_scale():
+    registered = Claim("mine", "digits-net", "1", "process 1 on a")
+    with pytest.raises(VersionExistsError):
+        rules.claim_version(LINKED, registered, is_new=True)
+    assert rules.claim_version(LINKED, registered, is_new=False).claims == {V1.model_id: registered}
+    with pytest.raises(ModelNotFoundError):
+        rules.claim_version(LINKED, CLAIM, is_new=False)
+
+
+def test_number_of_replicas_is_said_by_the_claims_holder_or_where_there_is_none():
+    assert rules.set_num_replicas(LINKED, V1.model_id, 3, None).num_replicas == {V1.model_id: 3}
+    claimed = rules.claim_version(LINKED, Claim("mine", "digits-net", "1", "p"), is_new=False)
+    assert rules.set_num_replicas(claimed, V1.model_id, 3, "mine").num_replicas == {V1.model_id: 3}
+    with pytest.raises(VersionClaimedError):
+        rules.set_num_replicas(claimed, V1.model_id, 3, None)
+    with pytest.raises(ClaimLostError):
+        rules.set_num_replicas(LINKED, V1.model_id, 3, "mine")
+    with pytest.raises(ModelNotFoundError):
+        rules.set_num_replicas(LINKED, NEW, 3, None)
+
+
+def test_unregistering_ends_claims_and_takes_the_number_along():
+    assert rules.unregister_version(CLAIMED, NEW) == LINKED
+    scaled = rules.set_num_replicas(LINKED, V1.model_id, 3, None)
+    claimed = rules.claim_version(scaled, Claim("mine", "digits-net", "1", "p"), is_new=False)
+    changed = rules.unregister_version(claimed, V1.model_id)
+    assert (changed.claims, changed.num_replicas) == ({}, {})

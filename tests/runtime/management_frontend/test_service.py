@@ -20,6 +20,7 @@ from clipper_nb.protocol import rest
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
+from clipper_nb.runtime.management_frontend.claim_holding import LAPSE_AFTER_S
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from tests.support.fake_clock import run_in_virtual_time
@@ -33,7 +34,8 @@ def run(test, **options):
 
     async def main():
         store = MemoryStore()
-        service = ManagementService(store, wall_clock=lambda: 1234.5, **options)
+        clock = asyncio.get_running_loop().time
+        service = ManagementService(store, clock=clock, wall_clock=lambda: 1234.5, **options)
         service.start()
         await asyncio.sleep(0)
         try:
@@ -280,3 +282,97 @@ def test_stopped_service_has_no_tasks_left():
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     run_in_virtual_time(main())
+
+
+# --- changes that are sent again
+
+
+def test_change_that_is_sent_again_with_its_id_is_made_once():
+    async def test(service, store):
+        await service.register_application(ADD_DIGITS, "key")
+        await service.register_application(ADD_DIGITS, "key")
+        with pytest.raises(ExistsError):
+            await service.register_application(ADD_DIGITS, "another key")
+        assert (await store.read_configuration()).revision == 1
+
+    run(test)
+
+
+# --- claims and what should run
+
+
+CLAIM_NET = rest.ClaimVersion("digits-net", "1", "mine", "process 1 on a", is_new=True)
+OUR_CLAIM = rest.ClaimName("digits-net", "1", "mine")
+
+
+def test_claim_that_is_held_stays_and_lapses_when_its_holder_is_gone():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        gone = asyncio.Event()
+        holding = asyncio.create_task(service.hold_claim(OUR_CLAIM, gone))
+        await asyncio.sleep(20)
+        assert not holding.done()
+        gone.set()
+        assert await asyncio.wait_for(holding, 0.1)  # it may be held again
+        await asyncio.sleep(LAPSE_AFTER_S - 0.5)
+        assert list((await store.read_configuration()).claims)
+        await asyncio.sleep(1.5)
+        assert not (await store.read_configuration()).claims
+
+    run(test)
+
+
+def test_holding_ends_at_once_with_the_claim():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        holding = asyncio.create_task(service.hold_claim(OUR_CLAIM, asyncio.Event()))
+        await asyncio.sleep(0.1)
+        await service.unregister_version(ModelId("digits-net", "1"))
+        assert not await asyncio.wait_for(holding, 0.1)
+        assert not await service.hold_claim(OUR_CLAIM, asyncio.Event())
+
+    run(test)
+
+
+def test_holding_and_waiting_end_when_the_frontend_stops():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        waiting = [
+            asyncio.create_task(service.hold_claim(OUR_CLAIM, asyncio.Event())),
+            asyncio.create_task(service.read_desired_replicas(rest.DesiredReplicasSince(1, 20.0))),
+        ]
+        await asyncio.sleep(0.1)
+        service.end_waits()
+        await asyncio.wait_for(asyncio.gather(*waiting), 0.1)
+
+    run(test)
+
+
+def test_what_should_run_is_told_when_it_changes():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        known = await service.read_desired_replicas(rest.DesiredReplicasSince())
+        assert (known.num_replicas, known.images, known.claimed) == ({}, {}, ["digits-net:1"])
+        news = asyncio.create_task(service.read_desired_replicas(rest.DesiredReplicasSince(known.revision, 20.0)))
+        await asyncio.sleep(1)
+        assert not news.done()
+        await service.register_version(
+            rest.AddModel("digits-net", "1", "d", container_name="i", num_replicas=2, claim_id="mine")
+        )
+        told = await asyncio.wait_for(news, 0.1)
+        assert (told.num_replicas, told.images, told.claimed) == ({"digits-net:1": 2}, {"digits-net:1": "i"}, [])
+        same = await service.read_desired_replicas(rest.DesiredReplicasSince(told.revision, 5.0))
+        assert same == told
+
+    run(test)
+
+
+@pytest.mark.parametrize("number", [-1, -5])
+def test_negative_number_of_replicas_is_refused(number):
+    async def test(service, store):
+        with pytest.raises(InvalidRequestError, match="num_replicas"):
+            await service.register_version(rest.AddModel("digits-net", "1", "d", num_replicas=number))
+        with pytest.raises(InvalidRequestError, match="num_replicas"):
+            await service.set_num_replicas(rest.NumReplicas("digits-net", "1", number))
+
+    run(test)

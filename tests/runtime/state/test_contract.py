@@ -14,7 +14,7 @@ import pytest
 from clipper_nb.errors import ExistsError, StateUnavailableError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Configuration, FrontendPresence, ModelVersion, Replica
+from clipper_nb.protocol.records import Claim, Configuration, FrontendPresence, ModelVersion, Replica
 from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, RedisKeys
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.state.redis_store import RedisStore
@@ -105,12 +105,19 @@ def presence(frontend_id: str = "one", applied_revision: int = 0, *replicas: Rep
     return FrontendPresence(frontend_id, applied_revision, 1234.5, replicas)
 
 
-FULL = make_configuration(
-    make_version(),
-    replace(make_version(version="1.0_rc-2", input_type=InputType.BYTES), labels=("é", "b"), image="r:5000/x:1"),
-    replace(make_version("other", "3", InputType.INTEGERS, batch_size=4), registered_at=1234.567891),
-    applications=(make_application(default_output='"é"\n'), make_application("b.c", InputType.FLOATS, slo_micros=1)),
-    links={"digits": "digits-net"},
+FULL = replace(
+    make_configuration(
+        make_version(),
+        replace(make_version(version="1.0_rc-2", input_type=InputType.BYTES), labels=("é", "b"), image="r:5000/x:1"),
+        replace(make_version("other", "3", InputType.INTEGERS, batch_size=4), registered_at=1234.567891),
+        applications=(
+            make_application(default_output='"é"\n'),
+            make_application("b.c", InputType.FLOATS, slo_micros=1),
+        ),
+        links={"digits": "digits-net"},
+    ),
+    num_replicas={ModelId("digits-net", "1"): 2, ModelId("digits-net", "1.0_rc-2"): 0},
+    claims={ModelId("digits-net", "4"): Claim("c1", "digits-net", "4", "process 7 on host h")},
 )
 
 
@@ -156,6 +163,27 @@ def test_every_change_has_a_revision_of_its_own(store):
         assert (await two.read_configuration()).revision == 3
 
     run(store, test, num_stores=2)
+
+
+def test_change_with_a_known_id_is_made_once(store):
+    async def test(one, two):
+        first = await one.update_configuration(add_application("a"), "id-1")
+        again = await two.update_configuration(add_application("b"), "id-1")
+        assert list(again.applications) == ["a"]
+        assert again.revision == first.revision == 1
+        assert (await two.update_configuration(add_application("b"), "id-2")).revision == 2
+
+    run(store, test, num_stores=2)
+
+
+def test_refused_change_may_be_asked_for_again(store):
+    async def test(one):
+        await one.update_configuration(add_application("a"))
+        with pytest.raises(ExistsError):
+            await one.update_configuration(claim("a"), "id-1")
+        assert list((await one.update_configuration(add_application("b"), "id-1")).applications) == ["a", "b"]
+
+    run(store, test)
 
 
 def test_revision_is_the_stores_to_give(store):
@@ -521,11 +549,13 @@ def test_layout_is_the_documented_one(redis_state):
         assert kinds == {
             RedisKeys().layout: "string",
             RedisKeys().revision: "string",
-            RedisKeys().last_change: "string",
+            RedisKeys().changes: "zset",
             RedisKeys().applications: "hash",
             RedisKeys().versions: "hash",
             RedisKeys().current_versions: "hash",
             RedisKeys().links: "hash",
+            RedisKeys().num_replicas: "hash",
+            RedisKeys().claims: "hash",
             RedisKeys().frontends: "hash",
         }
         assert await client.get(RedisKeys().layout) == LAYOUT_VERSION

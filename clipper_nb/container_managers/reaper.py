@@ -1,0 +1,93 @@
+"""Stops replicas that nobody wants: what a deploy or a scale left that was cut off.
+
+What should run is in Redis. Whoever starts replicas claims their version before, so a replica of a version that is
+neither registered nor claimed is an orphan. One runs beside each cluster: in the supervisor of an embedded one, and in
+every notebook that is connected to one on Docker.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from clipper_nb.container_managers.reconcile import undesired_replicas
+from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.errors import ClipperException
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.protocol.rest import DesiredReplicas
+
+logger = logging.getLogger(__name__)
+
+_LOOK_INTERVAL_S = 20.0
+"""How often it looks when nothing changes: a process that stood still may start replicas long after its claim."""
+_RETRY_INTERVAL_S = 1.0
+_SETTLE_S = 0.3
+"""The caller that unregisters a version stops its replicas itself, and first."""
+
+
+class Reaper:
+    """Follows what should run, and stops what should not, in a thread of its own.
+
+    Parameters
+    ----------
+    management : ManagementClient
+        Closed by the caller, after ``stop``.
+    observe : callable
+        Returns the replicas that run.
+    stop : callable
+        Stops the replicas of the given names; unknown ones are fine.
+    """
+
+    def __init__(
+        self,
+        management: ManagementClient,
+        observe: Callable[[], Sequence[ObservedContainer]],
+        stop: Callable[[list[str]], None],
+    ) -> None:
+        self._management = management
+        self._observe = observe
+        self._stop = stop
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="clipper_nb reaper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end; it may wait for an answer for some seconds yet."""
+        self._stopping.set()
+
+    def _run(self) -> None:
+        known: DesiredReplicas | None = None
+        while not self._stopping.is_set():
+            try:
+                revision = -1 if known is None else known.revision
+                desired = self._management.get_desired_replicas(revision, _LOOK_INTERVAL_S)
+                # Without news the wait is over; with news of applications alone there is nothing to do.
+                is_due = known is None or desired.revision == revision or replace(desired, revision=revision) != known
+                if is_due and not self._stopping.wait(_SETTLE_S):
+                    self.look()
+                known = desired
+            except ClipperException as exc:  # the frontend or the engine is away
+                logger.debug("%s", exc)
+                self._stopping.wait(_RETRY_INTERVAL_S)
+            except Exception:
+                logger.exception("looking for unwanted replicas failed")
+                self._stopping.wait(_RETRY_INTERVAL_S)
+
+    def look(self) -> None:
+        """Stop what nobody wants now.
+
+        What runs is observed before what should run is read: a replica that was seen had its claim before that.
+        """
+        observed = self._observe()
+        if not observed:
+            return
+        names = undesired_replicas(observed, self._management.get_desired_replicas())
+        if names:
+            logger.warning("stopping replicas that nobody wants: %s", ", ".join(names))
+            self._stop(names)

@@ -1,0 +1,120 @@
+"""A version that this process deploys or scales: no other caller touches its replicas meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import secrets
+import threading
+import time
+from types import TracebackType
+
+from clipper_nb.errors import (
+    ClaimLostError,
+    ClipperException,
+    VersionClaimedError,
+)
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.protocol.names import ModelId
+
+_RETRY_INTERVAL_S = 0.1
+_JOIN_TIMEOUT_S = 2.0
+
+
+class VersionClaim:
+    """A claim on one version; as a context manager it is taken, held by a thread, and released.
+
+    A request that stays open holds it: the kernel closes that when this process is killed, and the claim lapses two
+    seconds later. Then the cluster stops what was started under it.
+
+    Parameters
+    ----------
+    management : ManagementClient
+    model_id : ModelId
+    is_new : bool
+        Whether the version is to be deployed; else it is registered, and is to be scaled.
+    wait_s : float
+        Seconds that another caller's claim is waited for.
+
+    Raises
+    ------
+    VersionClaimedError
+        On entry: another caller has it, for *wait_s* now.
+    VersionExistsError
+        On entry: the version is new, and registered.
+    ModelNotFoundError
+        On entry: the version is not new, and not registered.
+    """
+
+    def __init__(self, management: ManagementClient, model_id: ModelId, *, is_new: bool, wait_s: float = 0.0) -> None:
+        self.model_id = model_id
+        self.claim_id = secrets.token_hex(8)
+        self._management = management
+        self._is_new = is_new
+        self._wait_s = wait_s
+        self._is_lost = False
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> VersionClaim:
+        """Take the claim."""
+        deadline_s = time.monotonic() + self._wait_s
+        while True:
+            try:
+                self._take(self.claim_id)
+                break
+            except VersionClaimedError:
+                if time.monotonic() >= deadline_s:
+                    raise
+            time.sleep(_RETRY_INTERVAL_S)
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Release it; when the cluster cannot be reached, it lapses."""
+        self._stopping.set()
+        with contextlib.suppress(ClipperException):
+            self._management.release_claim(self.model_id, self.claim_id)
+        if self._thread is not None:
+            self._thread.join(_JOIN_TIMEOUT_S)
+
+    def check(self) -> None:
+        """Raise :class:`ClaimLostError` when the version was stopped, or the claim has lapsed."""
+        if self._is_lost:
+            raise ClaimLostError(str(self.model_id))
+
+    def take_back(self) -> bool:
+        """Make sure that no earlier request of ours registers the version any more, and return whether none did.
+
+        After that what was started may be stopped. Where that cannot be found out, ``False`` is returned: the cluster
+        itself stops what turns out to be unwanted.
+        """
+        before, self.claim_id = self.claim_id, secrets.token_hex(8)
+        try:
+            self._take(self.claim_id, replaces=before)
+        except ClipperException:
+            return False
+        return True
+
+    def _take(self, claim_id: str, replaces: str | None = None) -> None:
+        self._management.claim_version(self.model_id, claim_id, _this_process(), is_new=self._is_new, replaces=replaces)
+        self._thread = threading.Thread(
+            target=self._hold, args=(claim_id,), name=f"clipper_nb claim {self.model_id}", daemon=True
+        )
+        self._thread.start()
+
+    def _hold(self, claim_id: str) -> None:
+        """Keep one request open until the claim ends, here or there."""
+        while not self._stopping.is_set() and claim_id == self.claim_id:
+            try:
+                if not self._management.hold_claim(self.model_id, claim_id):
+                    self._is_lost = claim_id == self.claim_id
+                    return
+            except ClipperException:  # the frontend or Redis is started again
+                self._stopping.wait(_RETRY_INTERVAL_S)
+
+
+def _this_process() -> str:
+    return f"process {os.getpid()} on {platform.node() or 'this machine'}"

@@ -22,7 +22,7 @@ _READS = {"GET", "MGET", "HGET", "HMGET", "HGETALL", "HLEN", "HKEYS", "EXISTS", 
           "PING", "ZRANGE", "ZSCORE", "SCARD", "TIME"}  # fmt: skip
 _ABOUT_CONNECTIONS = {"AUTH", "HELLO", "CLIENT", "SELECT", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WATCH",
                       "UNWATCH", "INFO", "MULTI", "EXEC", "DISCARD", "SCRIPT"}  # fmt: skip
-_IN_EVERY_CHANGE = {"layout", "revision", "last_change"}
+_IN_EVERY_CHANGE = {"layout", "revision", "changes"}
 _OWN_NAME = re.compile(r"[0-9a-f]{8,}")
 
 OnWrite = Callable[[str, str], bool]

@@ -10,7 +10,7 @@ from tests.end_to_end.cuts.steps import MANAGEMENT_KILLED, REDIS_KILLED
 from tests.support.clusters import kill
 
 _ROLES = {MANAGEMENT_KILLED: "management_frontend", REDIS_KILLED: "redis"}
-_LONGEST_DELAY_S = 0.2
+_LONGEST_DELAY_S = 0.4
 _START_S = 1.0
 """What a frontend takes to come up, at most, when the machine has other things to do."""
 

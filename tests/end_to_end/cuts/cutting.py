@@ -15,6 +15,7 @@ from types import TracebackType
 
 from clipper_nb import ClipperConnection
 from clipper_nb.errors import ClipperException, ExistsError, NotFoundError
+from clipper_nb.runtime.management_frontend.claim_holding import LAPSE_AFTER_S
 from tests.end_to_end.cuts.cluster_state import ensure
 from tests.end_to_end.cuts.faults import Killer
 from tests.end_to_end.cuts.invariants import Outcome, images_of, look, problems
@@ -36,6 +37,7 @@ from tests.support.store_proxy import StoreProxy, store_proxy
 
 SETTLE_S = 5.0
 """What a cluster and a caller have to come right again."""
+_CLAIM_LAPSES_S = LAPSE_AFTER_S + 0.7
 _LONGEST_CALL_S = 40.0
 
 
@@ -103,6 +105,9 @@ class Cutter:
         outcome = self._run(call)
         found = [] if outcome.kind != "hung" else [f"the call has not ended after {_LONGEST_CALL_S:g} s"]
         found += self._wait_until_right(operation, outcome, images)
+        if outcome.kind == "killed" and not found and self._has_begun(operation):
+            time.sleep(_CLAIM_LAPSES_S)  # what is right now is right when the cluster has noticed the death, too
+            found += self._wait_until_right(operation, outcome, images)
         found += self._retry(operation, images)
         return CutResult(cut, call.was_reached, outcome, tuple(found))
 
@@ -114,6 +119,12 @@ class Cutter:
             return call.run()
         finally:
             self._proxy.on_write = lambda label, moment: False
+
+    def _has_begun(self, operation: Operation) -> bool:
+        """Return whether anything is other than before the call."""
+        with contextlib.suppress(ClipperException):
+            return look(self._conn).facts != operation.before.facts()
+        return True
 
     def _wait_until_right(
         self, operation: Operation, outcome: Outcome, images: frozenset[str], settle_s: float = SETTLE_S

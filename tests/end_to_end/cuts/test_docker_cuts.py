@@ -20,7 +20,7 @@ from tests.support.clusters import running_cluster
 pytestmark = [pytest.mark.docker, pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(240)]
 
 SEED = int(os.environ.get("CUTS_SEED", "1"))
-_NUM_CUTS = {"deploy_python_closure": 5, "set_num_replicas, up": 3, "set_num_replicas, down": 2}
+_NUM_CUTS = {"deploy_python_closure": 3, "set_num_replicas, up": 2, "set_num_replicas, down": 1}
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,17 @@ class ClusterNotFoundError(ClusterError):
 
 
 class ClusterUnreachableError(ClusterError):
-    """A frontend or the cluster's supervisor did not answer in time."""
+    """A frontend or the cluster's supervisor did not answer in time.
+
+    Attributes
+    ----------
+    is_passing : bool
+        Whether the connection was refused or broke, as it does while a frontend is being started again.
+    """
+
+    def __init__(self, msg: str, *, is_passing: bool = False) -> None:
+        super().__init__(msg)
+        self.is_passing = is_passing
 
 
 class EngineUnreachableError(ClusterError):

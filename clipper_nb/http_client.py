@@ -9,14 +9,6 @@ import urllib3
 from clipper_nb.errors import ClusterUnreachableError
 
 
-class ConnectionBrokenError(ClusterUnreachableError):
-    """No connection, or one that broke before the reply had come."""
-
-
-class HttpTimeoutError(ClusterUnreachableError):
-    """The reply has not come in time."""
-
-
 class HttpClient:
     """Keeps connections to one frontend.
 
@@ -49,22 +41,20 @@ class HttpClient:
 
         Raises
         ------
-        ConnectionBrokenError
-            No connection, or one that broke.
-        HttpTimeoutError
-            No complete reply within *timeout_s*.
+        ClusterUnreachableError
+            No connection, or no complete reply within *timeout_s*.
         """
         try:
             return self._send(method, path, body, headers, timeout_s)
         except urllib3.exceptions.ProtocolError as exc:
             # The frontend ended while it had the request, or before it: it cannot be told from here.
             if not is_repeatable:
-                raise ConnectionBrokenError(self._sentence(f"broke the connection during {method} {path}")) from exc
+                what = f"broke the connection during {method} {path}"
+                raise self._unreachable(what, is_passing=True) from exc
         except urllib3.exceptions.TimeoutError as exc:
-            sentence = self._sentence(f"has not answered {method} {path} within {timeout_s:g} s")
-            raise HttpTimeoutError(sentence) from exc
+            raise self._unreachable(f"has not answered {method} {path} within {timeout_s:g} s") from exc
         except urllib3.exceptions.HTTPError as exc:
-            raise ConnectionBrokenError(self._sentence(f"cannot be reached ({type(exc).__name__})")) from exc
+            raise self._unreachable(f"cannot be reached ({type(exc).__name__})", is_passing=True) from exc
         return self.request(method, path, body=body, headers=headers, timeout_s=timeout_s)
 
     def _send(
@@ -76,8 +66,10 @@ class HttpClient:
         )
         return reply.status, reply.data
 
-    def _sentence(self, what_happened: str) -> str:
-        return f"The {self._what} at {self.base_url} {what_happened}. Is the cluster still running?"
+    def _unreachable(self, what_happened: str, *, is_passing: bool = False) -> ClusterUnreachableError:
+        return ClusterUnreachableError(
+            f"The {self._what} at {self.base_url} {what_happened}. Is the cluster still running?", is_passing=is_passing
+        )
 
     def close(self) -> None:
         """Close the connections."""

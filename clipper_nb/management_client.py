@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from clipper_nb.errors import (
     StateUnavailableError,
     VersionClaimedError,
 )
-from clipper_nb.http_client import ConnectionBrokenError, HttpClient, HttpTimeoutError
+from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
@@ -126,8 +126,8 @@ class ManagementClient:
         return bool(answer["is_held"])
 
     def release_claim(self, model_id: ModelId, claim_id: str) -> None:
-        """End a claim."""
-        self._change("release_claim", rest.ClaimName(*model_id, claim_id))
+        """End a claim; one that cannot be released now lapses by itself."""
+        self._change("release_claim", rest.ClaimName(*model_id, claim_id), settles_within_s=0.5)
 
     def get_desired_replicas(self, known_revision: int = -1, wait_s: float = 0.0) -> rest.DesiredReplicas:
         """Return which replicas should run; waits up to *wait_s* for a revision that is not the known one."""
@@ -179,38 +179,43 @@ class ManagementClient:
         """Close the connections."""
         self._http.close()
 
-    def _change(self, action: str, request: Any) -> None:
+    def _change(self, action: str, request: Any, *, settles_within_s: float = _CHANGE_SETTLES_WITHIN_S) -> None:
         """Make a change once, however often it has to be sent."""
         headers = {**self._headers, "Idempotency-Key": secrets.token_hex(8)}
         try:
-            self._repeat(lambda: self._send(action, request, headers, _TIMEOUT_S), for_s=_CHANGE_SETTLES_WITHIN_S)
-        except (ConnectionBrokenError, HttpTimeoutError) as exc:
+            status, body = self._request(action, request, headers, _TIMEOUT_S, settles_within_s)
+        except ClusterUnreachableError as exc:
             raise ClusterUnreachableError(f"{exc.msg} {_UNKNOWN_OUTCOME}") from exc
+        _read_answer(status, body)
 
     def _call(self, action: str, request: Any, timeout_s: float = _TIMEOUT_S) -> Any:
-        return self._repeat(lambda: self._send(action, request, self._headers, timeout_s), for_s=_READ_SETTLES_WITHIN_S)
+        return _read_answer(*self._request(action, request, self._headers, timeout_s, _READ_SETTLES_WITHIN_S))
 
-    def _repeat(self, send: Callable[[], Any], *, for_s: float) -> Any:
-        """Send again what a restart of the frontend or of Redis cut off."""
-        deadline_s = time.monotonic() + for_s
+    def _request(
+        self, action: str, request: Any, headers: Mapping[str, str], timeout_s: float, settles_within_s: float
+    ) -> tuple[int, bytes]:
+        """Return status and body; what a restart of the frontend or of Redis cut off is sent again."""
+        deadline_s = time.monotonic() + settles_within_s
         while True:
             try:
-                return send()
-            except (ConnectionBrokenError, StateUnavailableError):
-                if time.monotonic() >= deadline_s:
+                status, body = self._http.request(
+                    "POST", f"/admin/{action}", body=rest.format_body(request), headers=headers, timeout_s=timeout_s
+                )
+                if status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() >= deadline_s:
+                    return status, body
+            except ClusterUnreachableError as exc:
+                if not exc.is_passing or time.monotonic() >= deadline_s:
                     raise
             time.sleep(_REPEAT_INTERVAL_S)
 
-    def _send(self, action: str, request: Any, headers: Mapping[str, str], timeout_s: float) -> Any:
-        status, body = self._http.request(
-            "POST", f"/admin/{action}", body=rest.format_body(request), headers=headers, timeout_s=timeout_s
-        )
-        try:
-            answer = rest.parse_body(body)
-        except ValueError as exc:
-            raise ManagementError(status, body.decode("utf-8", "replace")) from exc
-        if status == HTTPStatus.OK:
-            return answer
-        if status in _ERRORS and isinstance(answer, dict) and "cause" in answer:
-            raise _ERRORS[status](answer["cause"])
-        raise ManagementError(status, body.decode("utf-8", "replace"))
+
+def _read_answer(status: int, body: bytes) -> Any:
+    try:
+        answer = rest.parse_body(body)
+    except ValueError as exc:
+        raise ManagementError(status, body.decode("utf-8", "replace")) from exc
+    if status == HTTPStatus.OK:
+        return answer
+    if status in _ERRORS and isinstance(answer, dict) and "cause" in answer:
+        raise _ERRORS[status](answer["cause"])
+    raise ManagementError(status, body.decode("utf-8", "replace"))

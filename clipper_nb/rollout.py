@@ -54,18 +54,20 @@ def start_and_register(
     """
     model_id = claim.model_id
     versions = {model_id.name: [model_id.version]}
+    was_asked_for = False
     try:
         manager.stop_models(versions)  # what a caller left that was killed a moment ago
         with show_progress(f"Deploy {model_id}") as progress:
             _scale(manager, management, claim, input_type, image, num_replicas, limits, timeout_s, progress)
             progress.step(f"Make {model_id.version} the current version")
+            was_asked_for = True
             management.register_model(
                 model_id, str(input_type), image, labels, batch_size, limits, read_provenance(read_files),
                 num_replicas=num_replicas, claim_id=claim.claim_id,
             )  # fmt: skip
     except BaseException:
         # Also when the user interrupts the cell: what was started must not stay, unless the version is registered.
-        if claim.take_back():
+        if not (was_asked_for or claim.is_lost) or claim.take_back():
             with contextlib.suppress(ClipperException):
                 manager.stop_models(versions)
             if remove_image is not None:

@@ -53,7 +53,7 @@ class VersionClaim:
         self._management = management
         self._is_new = is_new
         self._wait_s = wait_s
-        self._is_lost = False
+        self.is_lost = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -82,7 +82,7 @@ class VersionClaim:
 
     def check(self) -> None:
         """Raise :class:`ClaimLostError` when the version was stopped, or the claim has lapsed."""
-        if self._is_lost:
+        if self.is_lost:
             raise ClaimLostError(str(self.model_id))
 
     def take_back(self) -> bool:
@@ -110,7 +110,7 @@ class VersionClaim:
         while not self._stopping.is_set() and claim_id == self.claim_id:
             try:
                 if not self._management.hold_claim(self.model_id, claim_id):
-                    self._is_lost = claim_id == self.claim_id
+                    self.is_lost = claim_id == self.claim_id
                     return
             except ClipperException:  # the frontend or Redis is started again
                 self._stopping.wait(_RETRY_INTERVAL_S)

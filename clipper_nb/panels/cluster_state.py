@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from clipper_nb.panels.history import NO_TRAFFIC, History, Traffic
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class ApplicationState:
     """One application with its latest traffic."""
 
     name: str
-    input_type: str
+    input_type: InputType
     default_output: str
     slo_s: float
     linked_model: str | None
@@ -62,7 +63,7 @@ class VersionState:
 
     model_name: str
     version: str
-    input_type: str
+    input_type: InputType
     registered_at: float
     is_current: bool
     is_containerless: bool
@@ -159,7 +160,7 @@ def make_cluster_state(
         applications=[
             ApplicationState(
                 name=record["name"],
-                input_type=record["input_type"],
+                input_type=InputType(record["input_type"]),
                 default_output=record["default_output"],
                 slo_s=record["latency_slo_micros"] / 1e6,
                 linked_model=next(iter(record["linked_models"]), None),
@@ -185,7 +186,7 @@ def _version_state(
     return VersionState(
         model_name=record["model_name"],
         version=record["model_version"],
-        input_type=record["input_type"],
+        input_type=InputType(record["input_type"]),
         registered_at=record["registered_at"],
         is_current=record["is_current_version"],
         is_containerless=record["container_name"] == CONTAINERLESS_IMAGE,

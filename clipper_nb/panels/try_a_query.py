@@ -21,11 +21,11 @@ from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.records import Prediction
 
 _PLACEHOLDERS = {
-    "ints": "[1, 2, 3], or a variable of this notebook: X[0]",
-    "floats": "[0.1, 0.2], or a variable of this notebook: X[0]",
-    "doubles": "[0.1, 0.2], or a variable of this notebook: X[0]",
-    "strings": "text, as it is",
-    "bytes": "an expression of this notebook, such as image_bytes; or upload a file",
+    InputType.INTEGERS: "[1, 2, 3], or a variable of this notebook: X[0]",
+    InputType.FLOATS: "[0.1, 0.2], or a variable of this notebook: X[0]",
+    InputType.DOUBLES: "[0.1, 0.2], or a variable of this notebook: X[0]",
+    InputType.STRINGS: "text, as it is",
+    InputType.BYTES: "an expression of this notebook, such as image_bytes; or upload a file",
 }
 _MAX_SHOWN = 4000
 _CURRENT = ""
@@ -78,9 +78,9 @@ class TryAQueryPanel(Panel):
         versions = state.versions_of(application.linked_model) if application else []
         options = [("the current one", _CURRENT), *((found.version, found.version) for found in versions)]
         offer(self._version, options)
-        input_type = application.input_type if application else "doubles"
+        input_type = application.input_type if application else InputType.DOUBLES
         self._input.placeholder = _PLACEHOLDERS[input_type]
-        self._file.layout.display = "flex" if input_type == "bytes" else "none"
+        self._file.layout.display = "flex" if input_type is InputType.BYTES else "none"
 
     def _is_possible(self, button: ipywidgets.Button) -> bool:
         return (self._example() if button is self._example_button else self._application.value) is not None
@@ -118,7 +118,7 @@ class TryAQueryPanel(Panel):
         self._act(f"Asking {application.name}", ask)
 
 
-def _read_input(input_type: str, text: str, files: list[bytes]) -> Any:
+def _read_input(input_type: InputType, text: str, files: list[bytes]) -> Any:
     """Return the input that somebody means: text, JSON, an expression of the notebook, or a file.
 
     Raises
@@ -126,9 +126,9 @@ def _read_input(input_type: str, text: str, files: list[bytes]) -> Any:
     InvalidInputError
         It is none of these.
     """
-    if input_type == "strings":
+    if input_type is InputType.STRINGS:
         return text
-    if input_type == "bytes" and files and not text.strip():
+    if input_type is InputType.BYTES and files and not text.strip():
         return files[-1]
     if not text.strip():
         raise InvalidInputError(f"There is no input. Type {_PLACEHOLDERS[input_type]}.")
@@ -146,11 +146,11 @@ def _read_input(input_type: str, text: str, files: list[bytes]) -> Any:
         raise InvalidInputError(f"The input {text.strip()!r} raises {type(exc).__name__}: {exc}.") from exc
 
 
-def _as_typed(input_type: str, sent: Any) -> str:
+def _as_typed(input_type: InputType, sent: Any) -> str:
     """Return what :func:`_read_input` reads as the input that is *sent* in JSON."""
-    if input_type == "strings":
+    if input_type is InputType.STRINGS:
         return str(sent)
-    return json.dumps(sent) if input_type != "bytes" else _as_python(input_type, sent)
+    return json.dumps(sent) if input_type is not InputType.BYTES else _as_python(input_type, sent)
 
 
 def _notebook_variables() -> dict[str, Any]:
@@ -171,7 +171,7 @@ def _format_answer(
     ]
     if prediction.explanation:
         rows.insert(2, ("Why", prediction.explanation))
-    sent = format_input(InputType(application.input_type), value)
+    sent = format_input(application.input_type, value)
     body = predict_body.format_request(sent, is_batch=False, version=version).decode()
     url = f"http://{address}/{application.name}/predict"
     curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {url}"
@@ -180,8 +180,8 @@ def _format_answer(
     return Html(facts(rows, caption="Answer") + _to_copy("curl", curl) + _to_copy("Python", python))
 
 
-def _as_python(input_type: str, sent: Any) -> str:
-    return repr(base64.b64decode(sent)) if input_type == "bytes" else repr(sent)
+def _as_python(input_type: InputType, sent: Any) -> str:
+    return repr(base64.b64decode(sent)) if input_type is InputType.BYTES else repr(sent)
 
 
 def _to_copy(label: str, text: str) -> str:

@@ -5,7 +5,6 @@ Field names are Clipper's. Requests are decoded strictly by type; unknown fields
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 import msgspec
@@ -191,7 +190,7 @@ def describe_application(
         "latency_slo_micros": application.slo_micros,
         "linked_models": [] if linked_model is None else [linked_model],
     }
-    return described if example is None else {**described, "example": asdict(example)}
+    return described if example is None else {**described, "example": example}
 
 
 def describe_model_version(version: ModelVersion, *, is_current: bool, num_replicas: int) -> dict[str, Any]:
@@ -204,8 +203,8 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         "container_name": version.image,
         "batch_size": version.batch_size,
         "num_replicas": num_replicas,
-        "limits": asdict(version.limits),
-        **asdict(version.provenance),
+        "limits": version.limits,
+        **vars(version.provenance),
         "registered_at": version.registered_at,
         "is_current_version": is_current,
     }

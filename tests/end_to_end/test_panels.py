@@ -131,7 +131,13 @@ def test_inputs_as_somebody_types_them(shared: ClipperConnection, text: str, exp
 
 @pytest.mark.parametrize(
     ("input_type", "sample", "typed"),
-    [("doubles", [1.5, 2.0], "[1.5, 2.0]"), ("strings", "a b", "a b"), ("bytes", b"\x00ab", r"b'\x00ab'")],
+    [
+        ("ints", [1, 2], "[1, 2]"),
+        ("floats", [1.5, 2.0], "[1.5, 2.0]"),
+        ("doubles", [1.5, 2.0], "[1.5, 2.0]"),
+        ("strings", "a b", "a b"),
+        ("bytes", b"\x00ab", r"b'\x00ab'"),
+    ],
 )
 def test_the_example_is_typed_and_answered(shared: ClipperConnection, input_type: str, sample: Any, typed: str) -> None:
     name = f"sampled-{input_type}"

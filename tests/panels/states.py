@@ -6,11 +6,12 @@ from typing import Any
 
 from clipper_nb.container_managers.specs import REPLICA, ObservedContainer
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, VersionState
+from clipper_nb.protocol.input_types import InputType
 
 
 def application(name: str = "digits", **fields: Any) -> ApplicationState:
     """Return an application with an SLO of 20 ms that is linked to ``net``."""
-    given = {"input_type": "doubles", "default_output": "-1", "slo_s": 0.02, "linked_model": "net", **fields}
+    given = {"input_type": InputType.DOUBLES, "default_output": "-1", "slo_s": 0.02, "linked_model": "net", **fields}
     return ApplicationState(name, **given)
 
 
@@ -22,7 +23,7 @@ def version(name: str = "1", *, model: str = "net", at: float = 1.0, wanted: int
         for index in range(wanted)
     ]
     given = {"is_current": True, "is_containerless": False, "num_connected": wanted, **fields}
-    return VersionState(model, name, "doubles", at, containers=containers, **given)
+    return VersionState(model, name, InputType.DOUBLES, at, containers=containers, **given)
 
 
 def cluster(*things: ApplicationState | VersionState, **fields: Any) -> ClusterState:

@@ -137,6 +137,11 @@ def test_error_body_has_error_and_cause():
     assert json.loads(rest.format_error("Bad request", 'said "é"')) == {"error": "Bad request", "cause": 'said "é"'}
 
 
+def as_sent(described):
+    """Return a description as the caller reads it."""
+    return rest.parse_body(rest.format_body(described))
+
+
 def test_application_is_described_in_clippers_words():
     application = make_application(default_output="-1", slo_micros=2000)
     assert rest.describe_application(application, None) == {
@@ -150,19 +155,20 @@ def test_application_is_described_in_clippers_words():
 
 
 def test_application_has_the_example_of_the_version_that_answers():
-    described = rest.describe_application(make_application(), "digits-net", Example("a", {"digit": 3}))
+    described = as_sent(rest.describe_application(make_application(), "digits-net", Example("a", {"digit": 3})))
     assert described["example"] == {"input": "a", "output": {"digit": 3}}
 
 
 def test_model_version_is_described_in_clippers_words():
     version = make_version("m", "2", InputType.FLOATS, batch_size=8, registered_at=3.5)
-    assert rest.describe_model_version(version, is_current=True) == {
+    assert as_sent(rest.describe_model_version(version, is_current=True, num_replicas=2)) == {
         "model_name": "m",
         "model_version": "2",
         "input_type": "floats",
         "labels": [],
         "container_name": "image:1",
         "batch_size": 8,
+        "num_replicas": 2,
         "limits": {"memory": None, "cpus": None, "processes": None},
         "environment": {},
         "num_samples": 0,
@@ -180,12 +186,3 @@ def test_replica_is_described_in_clippers_words():
         "model_replica_id": 4,
         "input_type": "bytes",
     }
-
-
-def test_descriptions_can_be_sent():
-    described = [
-        rest.describe_application(make_application(), None),
-        rest.describe_model_version(make_version(), is_current=False),
-        rest.describe_replica(Replica("m", "1", 0, InputType.STRINGS)),
-    ]
-    assert rest.parse_body(rest.format_body(described)) == described

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Union
 
 import tornado.web
@@ -27,6 +28,8 @@ Change = Callable[[ManagementService, Any, Union[str, None]], Awaitable[None]]
 """Takes the change's id besides its request; a change whose id is known is not made again."""
 
 _LONGEST_KEY = 200
+_SLICE_LENGTH = 50
+"""Records of a list that are written at once, which takes about a millisecond."""
 
 
 class AdminHandler(JsonHandler):
@@ -64,7 +67,10 @@ class AdminHandler(JsonHandler):
         """Answer the call."""
         request = rest.parse_request(self.request.body, self._request_type)
         answer = await self._answer(request)
-        self.finish(rest.format_body("Success" if answer is None else answer))
+        if isinstance(answer, Iterator):
+            self.finish(await _format_in_slices(answer))
+        else:
+            self.finish(rest.format_body("Success" if answer is None else answer))
 
     async def _answer(self, request: Any) -> Any:
         raise NotImplementedError
@@ -72,6 +78,15 @@ class AdminHandler(JsonHandler):
     def on_finish(self) -> None:
         """Count the call."""
         self._requests.labels(path=self.request.path, status=str(self.get_status())).inc()
+
+
+async def _format_in_slices(items: Iterator[Any]) -> bytes:
+    """Return *items* as a JSON list; other calls are served between its slices, however many items there are."""
+    slices = []
+    while some := list(islice(items, _SLICE_LENGTH)):
+        slices.append(rest.format_body(some)[1:-1])
+        await asyncio.sleep(0)
+    return b"[" + b",".join(slices) + b"]"
 
 
 class ReadHandler(AdminHandler):
@@ -150,12 +165,12 @@ async def _set_model_version(service: ManagementService, request: rest.ModelVers
     await service.set_current_version(_model_id(request), key)
 
 
-async def _get_all_applications(service: ManagementService, request: rest.Listing) -> list[Any]:
+async def _get_all_applications(service: ManagementService, request: rest.Listing) -> Iterator[Any]:
     configuration = await service.read_configuration()
     applications = [configuration.applications[name] for name in sorted(configuration.applications)]
     if not request.verbose:
-        return [application.name for application in applications]
-    return [_describe_application(configuration, application) for application in applications]
+        return (application.name for application in applications)
+    return (_describe_application(configuration, application) for application in applications)
 
 
 async def _get_application(service: ManagementService, request: rest.ApplicationName) -> dict[str, Any]:
@@ -176,12 +191,12 @@ async def _get_linked_models(service: ManagementService, request: rest.LinkedMod
     return await service.get_linked_models(request.app_name)
 
 
-async def _get_all_models(service: ManagementService, request: rest.Listing) -> list[Any]:
+async def _get_all_models(service: ManagementService, request: rest.Listing) -> Iterator[Any]:
     configuration = await service.read_configuration()
     versions = sorted(configuration.versions.values(), key=lambda version: (version.name, version.registered_at))
     if not request.verbose:
-        return [str(version.model_id) for version in versions]
-    return [_describe_version(configuration, version.model_id) for version in versions]
+        return (str(version.model_id) for version in versions)
+    return (_describe_version(configuration, version.model_id) for version in versions)
 
 
 async def _get_model(service: ManagementService, request: rest.ModelVersionName) -> dict[str, Any]:
@@ -198,11 +213,11 @@ async def _get_current_version(service: ManagementService, request: rest.ModelNa
     return current
 
 
-async def _get_all_replicas(service: ManagementService, request: rest.Listing) -> list[Any]:
+async def _get_all_replicas(service: ManagementService, request: rest.Listing) -> Iterator[Any]:
     replicas = await service.read_replicas()
     if not request.verbose:
-        return [f"{replica.model_id}:{replica.replica_id}" for replica in replicas]
-    return [rest.describe_replica(replica) for replica in replicas]
+        return (f"{replica.model_id}:{replica.replica_id}" for replica in replicas)
+    return map(rest.describe_replica, replicas)
 
 
 async def _get_query_frontends(service: ManagementService, request: rest.Listing) -> list[Any]:

@@ -1,0 +1,139 @@
+"""An admin call reaches the management frontend though it ends meanwhile, and a change carries one key."""
+
+from __future__ import annotations
+
+import socketserver
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+
+from clipper_nb.errors import (
+    ClaimLostError,
+    ClipperException,
+    ClusterUnreachableError,
+    ExistsError,
+    InvalidRequestError,
+    ManagementError,
+    NotFoundError,
+    StateUnavailableError,
+    VersionClaimedError,
+)
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.protocol import rest
+from clipper_nb.protocol.names import ModelId
+
+BREAK = 0
+"""In place of a status: the connection ends without an answer."""
+AWAY = rest.format_error("State unavailable", "Redis does not answer.")
+
+
+class Frontend(socketserver.ThreadingTCPServer):
+    """Answers as told, one request after the other, and keeps their paths and keys."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, answers: Sequence[tuple[int, bytes]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = list(answers)
+        self.requests: list[tuple[str, str | None]] = []
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Frontend
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((self.path, self.headers.get("Idempotency-Key")))
+        status, body = self.server.answers.pop(0)
+        if status == BREAK:
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+@contextmanager
+def frontend(*answers: tuple[int, bytes]) -> Iterator[tuple[Frontend, ManagementClient]]:
+    with Frontend(answers) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        client = ManagementClient("{}:{}".format(*server.server_address), "token")
+        try:
+            yield server, client
+        finally:
+            client.close()
+            server.shutdown()
+            thread.join()
+
+
+def test_change_that_was_cut_off_is_sent_again_with_its_key() -> None:
+    with frontend((BREAK, b""), (503, AWAY), (200, b'"Success"')) as (server, client):
+        client.unregister_application("a")
+    [(path, key), *others] = server.requests
+    assert path == "/admin/delete_app"
+    assert key
+    assert others == [(path, key)] * 2
+
+
+def test_each_change_has_a_key_and_a_read_has_none() -> None:
+    with frontend((200, b'"Success"'), (200, b'"Success"'), (200, b"{}")) as (server, client):
+        client.unregister_application("a")
+        client.unregister_application("a")
+        assert client.get_application("a") is None
+    keys = [key for _, key in server.requests]
+    assert keys[0] != keys[1]
+    assert keys[2] is None
+
+
+def test_read_that_was_cut_off_is_sent_again() -> None:
+    with frontend((BREAK, b""), (200, b'["m"]')) as (_, client):
+        assert client.get_linked_models("a") == ["m"]
+
+
+def test_change_that_stays_cut_off_is_said_to_be_in_doubt() -> None:
+    with (
+        frontend(*[(BREAK, b"")] * 20) as (server, client),
+        pytest.raises(ClusterUnreachableError, match="Whether the change was made is not known"),
+    ):
+        client.release_claim(ModelId("m", "1"), "mine")  # it lapses by itself, so it is tried for the shortest time
+    assert len({key for _, key in server.requests}) == 1
+    assert len(server.requests) > 1
+
+
+def test_store_that_stays_away_is_told_by_its_own_words() -> None:
+    with (
+        frontend(*[(503, AWAY)] * 20) as (_, client),
+        pytest.raises(StateUnavailableError, match=r"^Redis does not answer\.$"),
+    ):
+        client.release_claim(ModelId("m", "1"), "mine")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, InvalidRequestError),
+        (404, NotFoundError),
+        (409, ExistsError),
+        (423, VersionClaimedError),
+        (504, ClusterUnreachableError),
+        (500, ManagementError),
+    ],
+)
+def test_answer_is_final_and_becomes_an_error_of_ours(status: int, error: type[ClipperException]) -> None:
+    body = rest.format_error("Failed", "The cause.")
+    with frontend((status, body)) as (server, client), pytest.raises(error, match="The cause") as caught:
+        client.set_num_replicas(ModelId("m", "1"), 2)
+    assert "is not known" not in str(caught.value)
+    assert len(server.requests) == 1
+
+
+def test_lost_claim_is_an_error_that_names_the_version() -> None:
+    assert "m:1 was stopped by another caller" in str(ClaimLostError("m:1"))

@@ -44,7 +44,7 @@ class Observed:
     """By application: who answered, or ``default: <reason>``."""
     expected_answers: Mapping[str, str] = field(default_factory=dict)
     orphans: Collection[str] = ()
-    """Processes, containers and folders that nothing registered needs."""
+    """Claims that nobody holds, and processes, containers and folders that nothing registered needs."""
 
 
 def problems(observed: Observed, operation: Operation, outcome: Outcome) -> list[str]:
@@ -103,7 +103,11 @@ def look(conn: ClipperConnection, images_before: Collection[str] = ()) -> Observ
         facts,
         {name: _answer(conn, name) for name in expected},
         expected,
-        [*_unlisted(conn), *sorted(_images(conn) - set(images_before) - _folders(conn, registered_images))],
+        [
+            *_claims(conn),
+            *_unlisted(conn),
+            *sorted(_images(conn) - set(images_before) - _folders(conn, registered_images)),
+        ],
     )
 
 
@@ -138,6 +142,12 @@ def _answer(conn: ClipperConnection, application: str) -> str:
     if status != 200 or reply["default"]:
         return f"default: {reply.get('default_reason', reply) if isinstance(reply, dict) else reply}"
     return str(reply["output"])
+
+
+def _claims(conn: ClipperConnection) -> list[str]:
+    """Return the versions that are said to be deployed or scaled, while no call is under way."""
+    assert conn._management is not None
+    return [f"claim on {claim['model_id']}" for claim in conn._management.get_claims()]
 
 
 def _unlisted(conn: ClipperConnection) -> list[str]:

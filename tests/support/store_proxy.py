@@ -46,6 +46,8 @@ class StoreProxy:
         self._listener.bind(str(listen_path))
         self._listener.listen(64)
         self.on_write: OnWrite = lambda label, moment: False
+        self.is_away = False
+        """While true, no new connection comes to Redis, as when it is not running; old ones are as they are."""
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
@@ -60,14 +62,22 @@ class StoreProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.socket(socket.AF_UNIX)
-            try:
-                server.connect(str(self._redis_path))
-            except OSError:  # Redis is away, and so is its proxy
+            server = self._connect()
+            if server is None:
                 client.close()
-                server.close()
-                continue
-            _Connection(client, server, self).start()
+            else:
+                _Connection(client, server, self).start()
+
+    def _connect(self) -> socket.socket | None:
+        server = socket.socket(socket.AF_UNIX)
+        try:
+            if self.is_away:
+                raise ConnectionRefusedError
+            server.connect(str(self._redis_path))
+        except OSError:
+            server.close()
+            return None
+        return server
 
 
 class _Connection:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import itertools
 import random
 import sys
-import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from tests.end_to_end.cuts.cutting import CutResult, Cutter, local_cutter
 from tests.end_to_end.cuts.operations import OPERATIONS
-from tests.end_to_end.cuts.schedule import LOCAL_FAULTS, in_good_order
-from tests.end_to_end.cuts.steps import Cut, Step, all_cuts
+from tests.end_to_end.cuts.schedule import LOCAL_FAULTS, cut_all
+from tests.end_to_end.cuts.steps import Step, all_cuts
 from tests.end_to_end.cuts.table import write_table
 
-_NUM_CLUSTERS = 2
 _TABLE = Path(__file__).parents[3] / "docs" / "cuts.md"
 
 
@@ -27,7 +23,7 @@ def main(names: Sequence[str]) -> int:
         steps = {name: _record(cutter, name) for name in names}
     cuts = [cut for name in names for cut in all_cuts(name, steps[name], LOCAL_FAULTS)]
     random.Random(1).shuffle(cuts)  # so that kills, which need time between them, are spread
-    results = _cut_all(cuts)
+    results = cut_all(cuts, _Progress(len(cuts)).tell)
     if set(names) == set(OPERATIONS):
         write_table(_TABLE, steps, results)
     wrong = [result for result in results if result.problems]
@@ -41,33 +37,10 @@ def _record(cutter: Cutter, name: str) -> list[Step]:
     return steps
 
 
-def _cut_all(cuts: Sequence[Cut]) -> list[CutResult]:
-    """Make the cuts on several clusters side by side: most of each is a wait for processes to come up."""
-    progress = _Progress(len(cuts))
-    parts = [cuts[start::_NUM_CLUSTERS] for start in range(_NUM_CLUSTERS)]
-    with ThreadPoolExecutor(_NUM_CLUSTERS) as pool:
-        try:
-            return [result for results in pool.map(partial(_cut_part, progress=progress), parts) for result in results]
-        finally:
-            progress.is_over.set()  # also for those who go on when this one is interrupted
-
-
-def _cut_part(cuts: Sequence[Cut], progress: _Progress) -> list[CutResult]:
-    results: list[CutResult] = []
-    with local_cutter() as cutter:
-        for cut in in_good_order(cutter, cuts):
-            if progress.is_over.is_set():
-                break
-            results.append(cutter.cut(cut))
-            progress.tell(results[-1])
-    return results
-
-
 class _Progress:
     """A line for each cut."""
 
     def __init__(self, num_cuts: int) -> None:
-        self.is_over = threading.Event()
         self._num_cuts = num_cuts
         self._numbers = itertools.count(1)
 

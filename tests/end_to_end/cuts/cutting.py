@@ -34,8 +34,8 @@ from tests.end_to_end.cuts.steps import (
 from tests.support.clusters import running_cluster
 from tests.support.store_proxy import StoreProxy, store_proxy
 
-SETTLE_S = 5.0
-"""What a cluster and a caller have to come right again."""
+_SETTLE_S = {"local": 5.0, "docker": 10.0}
+"""What a cluster and a caller have to come right again; an engine takes seconds to stop a container."""
 _REAPED_S = 0.7
 """What the cluster needs to stop what is not wanted, when it knows of that."""
 _LONGEST_CALL_S = 40.0
@@ -70,6 +70,7 @@ class Cutter:
     def __init__(self, conn: ClipperConnection, kind: str, proxy: StoreProxy | None = None) -> None:
         self._conn = conn
         self._proxy = proxy
+        self._settle_s = _SETTLE_S[kind]
         self._notebook = Notebook(kind, conn.cm.cluster_name)
         self._killer = Killer(conn)
 
@@ -127,10 +128,10 @@ class Cutter:
         return True
 
     def _wait_until_right(
-        self, operation: Operation, outcome: Outcome, images: frozenset[str], settle_s: float = SETTLE_S
+        self, operation: Operation, outcome: Outcome, images: frozenset[str], settle_s: float | None = None
     ) -> list[str]:
         """Return what is still wrong when the time is over."""
-        deadline_s = time.monotonic() + settle_s
+        deadline_s = time.monotonic() + (self._settle_s if settle_s is None else settle_s)
         while True:
             try:
                 found = problems(look(self._conn, images), operation, outcome)
@@ -142,10 +143,10 @@ class Cutter:
 
     def _retry(self, operation: Operation, images: frozenset[str]) -> list[str]:
         """Make the call again, as a user would; return what it still does not lead to."""
-        deadline_s = time.monotonic() + SETTLE_S
+        deadline_s = time.monotonic() + self._settle_s
         while True:
             told, is_done_already = _ask(operation, self._conn)
-            settle_s = SETTLE_S if told.kind == "returned" else 0.0
+            settle_s = None if told.kind == "returned" else 0.0
             wrong = self._wait_until_right(operation, Outcome("returned"), images, settle_s)
             is_right = not wrong or operation.undoes_itself
             if (told.kind == "returned" and not wrong) or (is_done_already and is_right):

@@ -57,7 +57,7 @@ screenshots: $(STAMP)     ## pictures of every panel in both themes, in docs/scr
 
 bench: $(COMPILED) wrk engine  ## everything that is measured, against its targets; the better part of an hour
 	$(PY) benchmarks/throughput.py
-	failed=0; for part in overload.py scaling.py idle.py "endurance.py --frontends 2"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
+	failed=0; for part in overload.py big_bodies.py scaling.py idle.py "endurance.py --frontends 2"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
 	$(PY) benchmarks/dashboard.py --write
 	$(PY) benchmarks/startup.py
 	$(PY) benchmarks/docker_startup.py

@@ -34,6 +34,7 @@ from clipper_nb.errors import (
     VersionExistsError,
 )
 from clipper_nb.handles import Applications, Models
+from clipper_nb.image_cleanup import remove_unused_images
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.metrics_report import parse_metrics
@@ -41,7 +42,11 @@ from clipper_nb.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.panel_opener import Panels
 from clipper_nb.progress import show_progress
 from clipper_nb.protocol import names
-from clipper_nb.protocol.environment import DEFAULT_CACHE_SIZE_BYTES, DEFAULT_MAX_BODY_SIZE_BYTES
+from clipper_nb.protocol.environment import (
+    DEFAULT_CACHE_SIZE_BYTES,
+    DEFAULT_MAX_BODY_SIZE_BYTES,
+    DEFAULT_MAX_WAITING_SIZE_BYTES,
+)
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
@@ -125,6 +130,7 @@ class ClipperConnection:
         num_frontend_replicas: int = 1,
         *,
         max_body_size_bytes: int = DEFAULT_MAX_BODY_SIZE_BYTES,
+        max_waiting_size_bytes: int = DEFAULT_MAX_WAITING_SIZE_BYTES,
     ) -> None:
         """Start a cluster and connect to it. When this returns both frontends answer.
 
@@ -146,6 +152,9 @@ class ClipperConnection:
             Clipper connect to one alone, and are not taken for ready where there are several.
         max_body_size_bytes : int
             Larger request bodies are refused with 413.
+        max_waiting_size_bytes : int
+            While the bodies over 64 KiB that a frontend has received and not answered have so many bytes together, more
+            of them are refused with 503 and ``Retry-After``; smaller ones are not.
 
         Raises
         ------
@@ -161,6 +170,7 @@ class ClipperConnection:
             ("qf_http_timeout_content", qf_http_timeout_content, 1),
             ("num_frontend_replicas", num_frontend_replicas, 1),
             ("max_body_size_bytes", max_body_size_bytes, 1),
+            ("max_waiting_size_bytes", max_waiting_size_bytes, 1),
         ):
             check_whole(name, value, smallest, _MAX_FRONTENDS if name == "num_frontend_replicas" else None)
         options = ClusterOptions(
@@ -170,6 +180,7 @@ class ClipperConnection:
             header_timeout_s=qf_http_timeout_request,
             body_timeout_s=qf_http_timeout_content,
             max_body_size_bytes=max_body_size_bytes,
+            max_waiting_size_bytes=max_waiting_size_bytes,
             num_frontend_replicas=num_frontend_replicas,
         )
         refuse_stale_modules()
@@ -339,6 +350,20 @@ class ClipperConnection:
         ExistsError
             The version is registered, so its image must not change.
         """
+        return self._build_image(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+
+    def _build_image(
+        self,
+        name: str,
+        version: int | str,
+        model_data_path: str,
+        base_image: str,
+        container_registry: str | None,
+        pkgs_to_install: Sequence[str] | None,
+        *,
+        goes_with_version: bool = False,
+    ) -> str:
+        """Do what ``build_model`` says."""
         management = self._connected("build_model()")
         model_id = _model_id(name, version)
         packages = check_packages(pkgs_to_install)
@@ -350,6 +375,7 @@ class ClipperConnection:
             base_image=base_image,
             packages=packages,
             container_registry=container_registry,
+            goes_with_version=goes_with_version,
         )
         with show_progress(f"Build {model_id}") as progress:
             return self._builder().build(request, progress)
@@ -431,12 +457,14 @@ class ClipperConnection:
         check_timeout(timeout_s)
         checked_limits = check_limits(limits)
         with show_progress(f"Deploy {name}:{version}"), VersionClaim(management, model_id, is_new=True) as claim:
-            image = self.build_model(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
+            image = self._build_image(
+                name, version, model_data_path, base_image, container_registry, pkgs_to_install, goes_with_version=True
+            )
             start_and_register(
                 self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
                 batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
                 read_files=partial(read_folder, Path(model_data_path).expanduser()),
-                remove_image=partial(self._builder().remove, image),
+                remove_image=partial(self._remove_unused_images, {model_id: image}, claimed_here=model_id),
             )  # fmt: skip
 
     def register_model(
@@ -627,12 +655,12 @@ class ClipperConnection:
             for name, versions in model_versions_dict.items()
             for version in check_list(f"the versions of '{name}'", versions)
         ]
-        known = {ModelId(model["model_name"], model["model_version"]) for model in management.get_models()}
-        known |= {parse_model_id(claim["model_id"]) for claim in management.get_claims()}
+        claimed = {parse_model_id(claim["model_id"]): "" for claim in management.get_claims()}
+        images = claimed | _images_by_version(management.get_models())
         for model_id in wanted:
-            if model_id not in known and not self.cm.get_num_replicas(model_id):
+            if model_id not in images and not self.cm.get_num_replicas(model_id):
                 raise ModelNotFoundError(*model_id)
-        unregister_and_stop(self.cm, management, wanted, known)
+        self._unregister_and_stop(management, wanted, images)
 
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
         """Unregister and stop the versions of the named models that are not current."""
@@ -884,7 +912,19 @@ class ClipperConnection:
         models = management.get_models()
         wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
         wanted += filter(is_deploy_unwanted, (parse_model_id(claim["model_id"]) for claim in management.get_claims()))
-        unregister_and_stop(self.cm, management, list(dict.fromkeys(wanted)), set(wanted))
+        images = dict.fromkeys(wanted, "") | _images_by_version(models)
+        self._unregister_and_stop(management, list(dict.fromkeys(wanted)), images)
+
+    def _unregister_and_stop(
+        self, management: ManagementClient, wanted: Sequence[ModelId], images: Mapping[ModelId, str]
+    ) -> None:
+        """Stop the wanted versions and remove their images; *images* has those of all known versions, or ``""``."""
+        unregister_and_stop(self.cm, management, wanted, images.keys())
+        self._remove_unused_images({model_id: images.get(model_id, "") for model_id in wanted})
+
+    def _remove_unused_images(self, stopped: Mapping[ModelId, str], claimed_here: ModelId | None = None) -> None:
+        management = self._connected("stop_models()")
+        remove_unused_images(self._builder(), self.cm, management, stopped, claimed_here=claimed_here)
 
     def _predict(
         self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None
@@ -898,6 +938,10 @@ class ClipperConnection:
 
 def _model_id(name: str, version: int | str) -> ModelId:
     return ModelId(names.check_model_name(name), names.check_version(version))
+
+
+def _images_by_version(models: Sequence[Mapping[str, Any]]) -> dict[ModelId, str]:
+    return {ModelId(model["model_name"], model["model_version"]): model["container_name"] for model in models}
 
 
 def _refuse_registered(management: ManagementClient, model_id: ModelId) -> None:

@@ -13,7 +13,9 @@ ClipperException                       catch this for everything of ours
 │  ├─ VersionClaimedError              another caller deploys or scales that version now
 │  └─ ClaimLostError                   another caller stopped the version, or took it over, meanwhile
 ├─ ClusterError                        the cluster itself: cannot start, cannot be reached
-│  ├─ ClusterStartError  ClusterNotFoundError  ClusterUnreachableError
+│  ├─ ClusterNotFoundError  ClusterUnreachableError
+│  ├─ ClusterStartError
+│  │  └─ ClusterFolderError            a folder is not the cluster's own, or others may write there; it is left alone
 │  └─ EngineUnreachableError           no Docker Engine answers
 ├─ DeploymentError
 │  ├─ SerializationError               the function cannot leave the notebook
@@ -157,6 +159,10 @@ class ClusterStartError(ClusterError):
     def __init__(self, what: str, log_tail: str = "") -> None:
         super().__init__(what + _log_end(log_tail))
         self.log_tail = log_tail
+
+
+class ClusterFolderError(ClusterStartError):
+    """A folder is not the cluster's own, or others may write there; nothing in it was touched."""
 
 
 class ClusterNotFoundError(ClusterError):

@@ -1,14 +1,19 @@
-"""The folder of one embedded cluster: where its processes find each other, and where everything of it lies.
+"""The folder of one embedded cluster: where its processes find each other, and where everything of it is.
 
-================  ==============================================================================
-cluster.json      :class:`ClusterRecord`; readable by its user alone, for it holds the token
-supervisor.sock   the supervisor's control socket
-supervisor.log    what the supervisor wrote
-redis/            Redis's configuration file, socket and append-only file
-logs/             one log file per process
-images/           one folder per image
-workers/          what several query frontends have counted, and the sockets that they tell it on
-================  ==============================================================================
+====================  ==========================================================================
+.clipper_nb-cluster   the marker: empty, made with the folder; without it nothing is removed
+cluster.json          :class:`ClusterRecord`; readable by its user alone, for it holds the token
+descendants.json      processes that those of the cluster have started themselves
+supervisor.sock       the supervisor's control socket
+supervisor.log        what the supervisor wrote; older parts are supervisor.log.1, ...
+redis/                Redis's configuration file, socket and append-only file
+logs/                 one log file per process, and its older parts
+images/               one folder per image
+workers/              what several query frontends have counted, and the sockets that they tell it on
+spark-*/              temporary files of replicas that run Spark
+====================  ==========================================================================
+
+Nothing in it is readable by other users, whatever the mode of the folder itself.
 """
 
 from __future__ import annotations
@@ -20,12 +25,36 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from clipper_nb.errors import ClusterStartError
+from clipper_nb.container_managers.own_folder import (
+    add_marker,
+    check_marked,
+    is_own_file,
+    make_marked_folder,
+    make_root,
+    opened_own_folder,
+    opened_root,
+    remove_marked_folder,
+)
+from clipper_nb.container_managers.process_table import ProcessIdentity
+from clipper_nb.errors import ClusterFolderError, ClusterStartError
 from clipper_nb.protocol.names import check_cluster_name
+
+_RECORD = "cluster.json"
+_DESCENDANTS = "descendants.json"
+_OURS = (
+    _RECORD, _RECORD + ".new", _DESCENDANTS, _DESCENDANTS + ".new", "supervisor.sock", "supervisor.log",
+    "supervisor.log.*", "redis", "logs", "images", "workers", "spark-*", "core", "core.*",
+)  # fmt: skip
+"""Patterns of all names that processes of a cluster put here; entries of other names are not ours to remove."""
+
+_OLD_FIELD = "owner_started_at"
+"""What records of release 0.1 have in place of ``owner_start``: wall time, which may step."""
+_OLD_FIELDS = {"cluster_name", "package_version", "admin_token", "redis_password", "supervisor_pid", _OLD_FIELD}
 
 _LONGEST_SOCKET_PATH = 103  # bytes; macOS takes 104 with the final NUL, Linux 108
 
@@ -40,11 +69,25 @@ class ClusterRecord:
     redis_password: str
     owner_pid: int | None
     """The cluster ends with this process; ``None`` for a detached cluster."""
-    owner_started_at: float | None
+    owner_start: str | None
+    """Distinguishes it from a later process with that id; ``None`` also in a record of release 0.1."""
     query_port: int
     management_port: int
     rpc_port: int
     supervisor_pid: int = 0
+    supervisor_start: str = ""
+
+    @property
+    def owner(self) -> ProcessIdentity | None:
+        """The process that the cluster ends with, where that can be identified."""
+        if self.owner_pid is None or self.owner_start is None:
+            return None
+        return ProcessIdentity(self.owner_pid, self.owner_start)
+
+    @property
+    def supervisor(self) -> ProcessIdentity:
+        """The process that runs the cluster; runs nowhere before it has begun."""
+        return ProcessIdentity(self.supervisor_pid, self.supervisor_start)
 
 
 class ClusterFolder:
@@ -58,7 +101,7 @@ class ClusterFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record_path = path / "cluster.json"
+        self.record_path = path / _RECORD
         self.control_socket_path = path / "supervisor.sock"
         self.supervisor_log_path = path / "supervisor.log"
         self.redis_path = path / "redis"
@@ -79,33 +122,38 @@ class ClusterFolder:
                 f"The path of the cluster's folder is too long for its sockets: {self.path}. "
                 "Pass a shorter one: LocalContainerManager(root_folder=...)."
             )
-        self.make_root()
-        try:
-            self.path.mkdir(mode=0o700)
-            for folder in (self.redis_path, self.logs_path, self.images_path):
-                folder.mkdir()
-        except OSError as exc:
-            raise ClusterStartError(f"The cluster's folder {self.path} cannot be made: {exc.strerror}.") from exc
+        make_root(self.path.parent)
+        with opened_root(self.path.parent) as root_fd:
+            make_marked_folder(self.path, ("redis", "logs", "images"), root_fd=root_fd)
 
-    def make_root(self) -> None:
-        """Make the folder that the clusters' folders lie in, unless it is there.
+    def check(self) -> bool:
+        """Return whether the folder is there.
 
         Raises
         ------
-        ClusterStartError
-            It cannot be made, or belongs to somebody else: who can write there could run code in the cluster.
+        ClusterFolderError
+            Something else is there, or others may write to the folder that it is in.
         """
-        root = self.path.parent
-        try:
-            root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            owner = root.stat().st_uid
-        except OSError as exc:
-            raise ClusterStartError(f"The folder {root} cannot be made: {exc.strerror}.") from exc
-        if owner != os.getuid():
-            raise ClusterStartError(
-                f"The folder {root} belongs to another user (uid {owner}). Set CLIPPER_HOME, or pass "
-                "LocalContainerManager(root_folder=...), to use one of your own."
-            )
+        with contextlib.suppress(FileNotFoundError), self._opened() as (_, folder_fd):
+            if not self._holds_old_record(folder_fd):
+                check_marked(self.path, folder_fd)
+            return True
+        return False
+
+    def remove(self) -> list[str]:
+        """Remove the folder with all that the cluster put there; return the names of what stays, which keep it.
+
+        Raises
+        ------
+        ClusterFolderError
+            Something else is there; it was not touched.
+        """
+        with contextlib.suppress(FileNotFoundError), self._opened() as (root_fd, folder_fd):
+            if self._holds_old_record(folder_fd):
+                add_marker(folder_fd)
+            check_marked(self.path, folder_fd)
+            return remove_marked_folder(self.path, _OURS, root_fd=root_fd, folder_fd=folder_fd)
+        return []
 
     @contextlib.contextmanager
     def lock(self, *, timeout_s: float) -> Iterator[None]:
@@ -116,10 +164,9 @@ class ClusterFolder:
         ClusterStartError
             Somebody else has it for *timeout_s*.
         """
-        self.make_root()
-        root_fd = os.open(self.path.parent, os.O_RDONLY)
+        make_root(self.path.parent)
         deadline_s = time.monotonic() + timeout_s
-        try:
+        with opened_root(self.path.parent) as root_fd:
             while True:
                 try:
                     fcntl.flock(root_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -131,23 +178,32 @@ class ClusterFolder:
                         ) from None
                     time.sleep(0.05)
             yield
-        finally:
-            os.close(root_fd)
 
     def write_record(self, record: ClusterRecord) -> None:
         """Write the record in one step."""
-        temporary = self.record_path.with_suffix(".new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            json.dump(asdict(record), file)
-        temporary.replace(self.record_path)
+        self._write_json(_RECORD, asdict(record))
+
+    def write_descendants(self, processes: Iterable[ProcessIdentity]) -> None:
+        """Write in one step what processes of the cluster have started, for a time without a supervisor."""
+        self._write_json(_DESCENDANTS, [[process.pid, process.start] for process in processes])
+
+    def read_descendants(self) -> set[ProcessIdentity]:
+        """Return what processes of the cluster had started; some may have ended since."""
+        try:
+            with self._opened() as (_, folder_fd):
+                return {ProcessIdentity(pid, start) for pid, start in _read_json(_DESCENDANTS, folder_fd)}
+        except (OSError, ValueError, TypeError, ClusterFolderError):
+            return set()
 
     def read_record(self) -> ClusterRecord | None:
         """Return the record, or ``None`` when there is none of this user's that can be read."""
         try:
-            if self.record_path.stat().st_uid != os.getuid():
-                return None
-            return ClusterRecord(**json.loads(self.record_path.read_text()))
-        except (OSError, ValueError, TypeError):
+            with self._opened() as (_, folder_fd):
+                fields = _read_json(_RECORD, folder_fd)
+            if _OLD_FIELD in fields:
+                fields = {name: value for name, value in fields.items() if name != _OLD_FIELD} | {"owner_start": None}
+            return ClusterRecord(**fields)
+        except (OSError, ValueError, TypeError, ClusterFolderError):
             return None
 
     def log_path(self, container_name: str) -> Path:
@@ -157,6 +213,36 @@ class ClusterFolder:
     def image_path(self, image: str) -> Path:
         """Return the folder of an image whose tag is ``repository:version``."""
         return self.images_path / image.replace(":", "/")
+
+    def _write_json(self, name: str, value: object) -> None:
+        new_name = name + ".new"
+        with self._opened() as (_, folder_fd):
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            with open(os.open(new_name, flags, 0o600, dir_fd=folder_fd), "w") as file:
+                json.dump(value, file)
+            os.replace(new_name, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[tuple[int, int]]:
+        """Yield descriptors of the root and of this folder, which are this user's and no links."""
+        with opened_root(self.path.parent) as root_fd, opened_own_folder(self.path, root_fd=root_fd) as folder_fd:
+            yield root_fd, folder_fd
+
+    def _holds_old_record(self, folder_fd: int) -> bool:
+        """Return whether this is a cluster's folder of release 0.1, which has no marker but a record like no other."""
+        try:
+            fields = _read_json(_RECORD, folder_fd)
+        except (OSError, ValueError):
+            return False
+        return isinstance(fields, dict) and fields.keys() >= _OLD_FIELDS and fields["cluster_name"] == self.path.name
+
+
+def _read_json(name: str, folder_fd: int) -> Any:
+    """Return what a file of this user's says."""
+    if not is_own_file(name, folder_fd=folder_fd):
+        raise FileNotFoundError(name)
+    with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder_fd), "rb") as file:
+        return json.load(file)
 
 
 def default_root_folder() -> Path:

@@ -176,6 +176,7 @@ class DockerContainerManager(ContainerManager):
         progress.step("Look for the Docker Engine")
         if self._containers.find():
             raise self._exists_error()
+        self._builder.remove_leftovers()
         images = self._core.require_images(options, progress)
         progress.step("Start Redis and both frontends")
         start_id = secrets.token_hex(8)

@@ -12,6 +12,7 @@ from http import HTTPStatus
 from types import FrameType
 from typing import Any, TypeVar
 
+from clipper_nb.container_managers.docker_again import Attributes, equal_container, should_run
 from clipper_nb.container_managers.docker_specs import create_arguments, exit_status
 from clipper_nb.container_managers.specs import ContainerSpec, ObservedContainer
 from clipper_nb.errors import ClipperException
@@ -19,6 +20,7 @@ from clipper_nb.images.docker_engine import DockerEngine, docker_module, transla
 from clipper_nb.protocol import environment
 
 _NUM_AT_ONCE = 4
+_NUM_UPDATE_TRIES, _UPDATE_INTERVAL_S = 5, 0.1
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -90,17 +92,45 @@ class DockerContainers:
         with translated("stopping containers"):
             in_parallel(lambda container: _stop(container, timeout_s), list(containers))
 
-    def restart_ended(self) -> bool:
+    def restart_ended(self) -> list[Any]:
         """Start again what should run and does not, because somebody killed or stopped it by hand.
 
-        Return whether there is any container of the cluster.
+        Return all containers of the cluster.
         """
         containers = self.find()
         for container in containers:
             with contextlib.suppress(ClipperException), translated("starting a container again"):
-                if container.status == "exited" and _should_run(container):
+                if container.status == "exited" and should_run(container.attrs):
                     container.start()
-        return bool(containers)
+        return containers
+
+    def inspect(self, container_id: str) -> Attributes | None:
+        """Return what the engine knows of a container; ``None`` if there is none."""
+        with translated("inspecting a container"):
+            try:
+                found: Attributes = self._engine.client.api.inspect_container(container_id)
+            except docker_module().errors.NotFound:
+                return None
+        return found
+
+    def make_again(self, attributes: Attributes) -> None:
+        """Create and start the equal of a container that was removed; another notebook may have done so already."""
+        api, errors = self._engine.client.api, docker_module().errors
+        equal = equal_container(attributes)
+        with translated(f"making container '{equal.name}' again"):
+            try:
+                made = api.create_container_from_config(equal.config, equal.name)["Id"]
+            except errors.APIError as exc:
+                if exc.status_code == HTTPStatus.CONFLICT:
+                    return
+                raise
+            try:
+                for network, endpoint in equal.networks.items():
+                    api.connect_container_to_network(made, network, aliases=endpoint.get("Aliases"))
+                api.start(made)
+            except BaseException:
+                api.remove_container(made, force=True)
+                raise
 
     def log_tail(self, name: str, max_lines: int) -> str:
         """Return the last lines of a container's log; empty when there is no such container."""
@@ -173,16 +203,10 @@ def to_its_end(action: Callable[[], _Result]) -> _Result:
             interrupt(*received[-1])
 
 
-def _should_run(container: Any) -> bool:
-    return bool(container.attrs["HostConfig"]["RestartPolicy"]["Name"] == "always")
-
-
 def _stop(container: Any, timeout_s: float) -> None:
     errors = docker_module().errors
-    # The engine refuses both to a container that ends by itself in this moment; it is removed all the same.
-    with contextlib.suppress(errors.APIError):
-        # From here on nobody starts it again: neither the engine nor a watcher.
-        container.update(restart_policy={"Name": "no"})
+    _take_restart_policy(container)
+    # The engine refuses to stop a container that ends by itself in this moment; it is removed all the same.
     with contextlib.suppress(errors.APIError):
         if timeout_s > 0:
             if container.status == "paused":
@@ -195,3 +219,17 @@ def _stop(container: Any, timeout_s: float) -> None:
     except errors.APIError as exc:
         if exc.status_code != HTTPStatus.CONFLICT:  # somebody else removes it
             raise
+
+
+def _take_restart_policy(container: Any) -> None:
+    """See that nobody starts it again, or makes it again when it is removed: neither the engine nor a watcher."""
+    errors = docker_module().errors
+    for _ in range(_NUM_UPDATE_TRIES):
+        try:
+            container.update(restart_policy={"Name": "no"})
+        except errors.NotFound:
+            return
+        except errors.APIError:  # it ends by itself in this moment, and is refused until the engine has noticed
+            time.sleep(_UPDATE_INTERVAL_S)
+        else:
+            return

@@ -34,6 +34,16 @@ def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) ->
     return (volume.attrs["Labels"] or {}).get(environment.LABEL_START) == start_id
 
 
+def has_volume(engine: DockerEngine, name: str) -> bool:
+    """Return whether there is a volume of that name."""
+    with translated(f"looking for volume '{name}'"):
+        try:
+            engine.client.volumes.get(name)
+        except docker_module().errors.NotFound:
+            return False
+    return True
+
+
 def remove_networks(engine: DockerEngine, cluster: str) -> None:
     """Remove those of a cluster that has no containers any more."""
     docker = docker_module()

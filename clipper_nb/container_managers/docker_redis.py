@@ -20,12 +20,13 @@ _PASSWORD_VARIABLE = "REDISCLI_AUTH"  # redis-cli, which the health check runs, 
 _SECOND_NS = 1_000_000_000
 
 # The password is not on the command line, which everybody on the host can read. Every change is on disk before it is
-# confirmed, so that nothing is lost when Redis is killed.
+# confirmed, so that nothing is lost when Redis is killed; the file is written anew before it is much larger than that.
 _COMMAND = (
     "sh",
     "-c",
     f'umask 077 && printf "requirepass %s\\n" "${_PASSWORD_VARIABLE}" > /tmp/redis.conf && exec redis-server '
-    "/tmp/redis.conf --dir /data --appendonly yes --appendfsync always --save '' --hz 1 --protected-mode no",
+    "/tmp/redis.conf --dir /data --appendonly yes --appendfsync always --save '' --hz 1 --protected-mode no "
+    "--auto-aof-rewrite-percentage 100 --auto-aof-rewrite-min-size 4mb",
 )
 
 

@@ -1,8 +1,8 @@
-"""Brings back containers that were killed or stopped by hand, as long as this process lives.
+"""Brings back containers that were killed, stopped or removed by hand, as long as this process lives.
 
-What crashes is started again by the engine, whoever lives. But the engine takes ``docker kill`` and ``docker stop`` for
-the user's wish and lets the container lie. Whoever wants less calls ``set_num_replicas`` or ``stop_all``, which take
-the restart policy away first.
+What crashes is started again by the engine, whoever lives. But the engine treats ``docker kill``, ``docker stop`` and
+``docker rm -f`` as intentional. To run fewer, call ``set_num_replicas`` or ``stop_all``, which take the restart policy
+away first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import logging
 import threading
 from typing import Any
 
+from clipper_nb.container_managers.docker_again import Attributes, SeenContainers
 from clipper_nb.container_managers.docker_containers import DockerContainers
+from clipper_nb.container_managers.docker_networks import has_volume
+from clipper_nb.container_managers.docker_redis import volume_name
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
@@ -22,6 +25,8 @@ logger = logging.getLogger(__name__)
 _SETTLE_S = 0.2
 """The engine's own restart comes first, and whoever stops a container removes it meanwhile."""
 _RETRY_INTERVAL_S = 1.0
+_NUM_TRIES = 5
+"""Its port may be released a moment after a container is removed."""
 
 
 class DockerWatch:
@@ -38,6 +43,7 @@ class DockerWatch:
         self._engine = engine
         self._containers = containers
         self._cluster = cluster
+        self._seen = SeenContainers()
         self._stopping = threading.Event()
         self._stream: Any = None
         self._thread = threading.Thread(target=self._run, name=f"clipper_nb watch {cluster}", daemon=True)
@@ -67,29 +73,53 @@ class DockerWatch:
         with translated("following its events"):
             stream = self._stream = self._engine.stream_client.events(
                 decode=True,
-                filters={"event": "die", "label": f"{environment.LABEL_CLUSTER}={self._cluster}"},
+                filters={
+                    "event": ["start", "update", "die", "destroy"],
+                    "label": f"{environment.LABEL_CLUSTER}={self._cluster}",
+                },
             )
             try:
-                self._restart_what_ends(stream)
+                self._mend_what_ends(stream)
             finally:
                 self._close_stream()
                 stream._response.close()  # it has the socket, which docker's own close() only shuts down
 
-    def _restart_what_ends(self, stream: Any) -> None:
+    def _mend_what_ends(self, stream: Any) -> None:
         if self._stopping.is_set():
             return
-        self._restart_ended()  # what ended while nobody watched
-        for _ in stream:
-            if self._stopping.wait(_SETTLE_S):
+        self._seen.see_all(container.attrs for container in self._restart_ended())  # what ended while nobody watched
+        for event in stream:
+            if self._stopping.is_set():
                 return
-            if not self._restart_ended():
-                self._stopping.set()  # somebody stopped the whole cluster, from another notebook perhaps
-                return
+            self._mend(event["Action"], event["Actor"]["ID"])
 
-    def _restart_ended(self) -> bool:
+    def _mend(self, action: str, container_id: str) -> None:
+        if action in ("start", "update"):
+            self._seen.see(container_id, self._containers.inspect(container_id))
+        elif action == "destroy":
+            removed = self._seen.take_removed(container_id)
+            if removed is not None:
+                self._make_again(removed)
+        elif not self._stopping.wait(_SETTLE_S) and not self._restart_ended():
+            self._stopping.set()  # somebody stopped the whole cluster, from another notebook perhaps
+
+    def _restart_ended(self) -> list[Any]:
         # An engine that shuts down ends all containers, and would start them again when told so.
         self._engine.check_that_it_stays()
         return self._containers.restart_ended()
+
+    def _make_again(self, removed: Attributes) -> None:
+        for _ in range(_NUM_TRIES):
+            if not has_volume(self._engine, volume_name(self._cluster)):
+                return  # the cluster was stopped: with its volume goes its name
+            try:
+                self._containers.make_again(removed)
+            except ClipperException as exc:
+                logger.warning("%s was removed, and cannot be made again: %s", removed["Name"].lstrip("/"), exc)
+            else:
+                return
+            if self._stopping.wait(_RETRY_INTERVAL_S):
+                return
 
     def _close_stream(self) -> None:
         stream, self._stream = self._stream, None  # what keeps it keeps its socket open

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -21,20 +22,21 @@ from clipper_nb.container_managers.cluster_folder import ClusterRecord, cluster_
 from clipper_nb.container_managers.local_processes import (
     HOST,
     kill_processes_of,
-    pids_of,
     process_runs,
-    read_tail,
+    processes_of,
     start_supervisor,
-    this_process,
     wait_for_end,
 )
 from clipper_nb.container_managers.local_redis import check_redis_server, find_redis_server, write_redis_config
+from clipper_nb.container_managers.log_files import log_parts, read_tail
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
+from clipper_nb.container_managers.process_table import this_machine
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
 from clipper_nb.container_managers.supervisor.control import SupervisorClient
 from clipper_nb.diagnosis import Finding
 from clipper_nb.errors import (
+    ClusterFolderError,
     ClusterNotFoundError,
     ClusterStartError,
     ClusterUnreachableError,
@@ -47,6 +49,8 @@ from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+
+logger = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 40.0
@@ -70,7 +74,8 @@ class LocalContainerManager(ContainerManager):
         Let the cluster live on when this process ends; ``stop_all()`` from any process ends it.
     root_folder : path, optional
         Where the clusters' folders lie. Default: ``$CLIPPER_HOME``, or a folder of this user's among the temporary
-        ones. ``connect()`` finds a cluster by root folder and name.
+        ones. It is no symbolic link, and this user alone may write there. ``connect()`` finds a cluster by root folder
+        and name.
 
     Examples
     --------
@@ -109,13 +114,16 @@ class LocalContainerManager(ContainerManager):
             raise InvalidRequestError("Frontend images are for Docker; the embedded cluster runs this package.")
         redis_server = find_redis_server()
         with self._folder.lock(timeout_s=_START_TIMEOUT_S):
+            self._folder.check()
             self._wait_for_orphan()
             if self._supervisor_lives():
                 raise ExistsError(
                     f"A cluster with name '{self.cluster_name}' already runs. Use connect() to work with it, "
                     "stop_all() to end it, or another cluster_name."
                 )
-            self._remove_leftovers()
+            stays = self._remove_leftovers()
+            if stays:
+                raise ClusterFolderError(_stays(self._folder.path, stays))
             try:
                 progress.step("Start the supervisor")
                 self._start_supervisor()
@@ -126,6 +134,10 @@ class LocalContainerManager(ContainerManager):
                 raise
 
     def connect(self) -> None:
+        try:
+            self._folder.check()
+        except ClusterFolderError as exc:
+            raise ClusterNotFoundError(f"No cluster with name '{self.cluster_name}' runs here. {exc.msg}") from exc
         record = self._folder.read_record()
         if record is None or not self._is_running():
             raise ClusterNotFoundError(
@@ -147,15 +159,18 @@ class LocalContainerManager(ContainerManager):
         return self._connected_record().admin_token
 
     def make_image_builder(self) -> FolderBuilder:
-        return FolderBuilder(self._folder.image_path)
+        return FolderBuilder(self._folder.images_path, self._folder.image_path)
 
     def stop_all(self, *, graceful: bool = True) -> None:
+        self._folder.check()
         record = self._folder.read_record()
         with contextlib.suppress(ClusterUnreachableError):
             self._supervisor.call("shut_down", graceful=graceful)
             if record is not None:
-                wait_for_end(record.supervisor_pid, timeout_s=_STOP_TIMEOUT_S)
-        self._remove_leftovers()
+                self._wait_for_supervisor(record, timeout_s=_STOP_TIMEOUT_S)
+        stays = self._remove_leftovers()
+        if stays:
+            logger.warning("%s", _stays(self._folder.path, stays))
         self._record = None
 
     def check_machine(self) -> list[Finding]:
@@ -236,16 +251,16 @@ class LocalContainerManager(ContainerManager):
         target = Path(logging_dir).expanduser()
         try:
             target.mkdir(parents=True, exist_ok=True)
-            sources = [self._folder.supervisor_log_path, *sorted(self._folder.logs_path.glob("*.log"))]
-            return [str(shutil.copy(source, target / source.name)) for source in sources]
+            logs = [self._folder.supervisor_log_path, *sorted(self._folder.logs_path.glob("*.log"))]
+            parts = [part for log in logs for part in log_parts(log)]
+            return [str(shutil.copy(part, target / part.name)) for part in parts]
         except OSError as exc:
             raise InvalidRequestError(f"The logs cannot be written to {target}: {exc.strerror}.") from exc
 
     # --- starting
 
     def _start_supervisor(self) -> None:
-        this_pid, this_started_at = this_process()
-        owner_pid, owner_started_at = (None, None) if self.detach else (this_pid, this_started_at)
+        owner = None if self.detach else this_machine().this_process()
         self._folder.create()
         self._folder.write_record(
             ClusterRecord(
@@ -253,8 +268,8 @@ class LocalContainerManager(ContainerManager):
                 package_version=__version__,
                 admin_token=secrets.token_urlsafe(24),
                 redis_password=secrets.token_urlsafe(24),
-                owner_pid=owner_pid,
-                owner_started_at=owner_started_at,
+                owner_pid=None if owner is None else owner.pid,
+                owner_start=None if owner is None else owner.start,
                 query_port=self.clipper_query_port,
                 management_port=self.clipper_management_port,
                 rpc_port=self.clipper_rpc_port,
@@ -340,20 +355,32 @@ class LocalContainerManager(ContainerManager):
     def _wait_for_orphan(self) -> None:
         """Let a cluster end whose owner has ended, such as the kernel before a restart."""
         record = self._folder.read_record()
-        if record is None or record.owner_pid is None or process_runs(record.owner_pid, record.owner_started_at):
+        if record is None or record.owner_pid is None or process_runs(record.owner_pid, record.owner_start):
             return
-        if record.supervisor_pid:
-            wait_for_end(record.supervisor_pid, timeout_s=_ORPHAN_TIMEOUT_S)
-        self._remove_leftovers()
+        self._wait_for_supervisor(record, timeout_s=_ORPHAN_TIMEOUT_S)
+        if not self._is_running():  # what still answers sees its owner, as in another namespace of processes
+            self._remove_leftovers()
+
+    def _wait_for_supervisor(self, record: ClusterRecord, *, timeout_s: float) -> None:
+        found = this_machine().read(record.supervisor_pid) if record.supervisor_pid else None
+        if found is not None and record.supervisor_start in ("", found.identity.start):  # "" in records of release 0.1
+            wait_for_end(found.identity, timeout_s=timeout_s)
 
     def _supervisor_lives(self) -> bool:
-        """Whether the cluster has a supervisor, even one that does not answer."""
+        """Return whether the cluster has a supervisor, even one that does not answer."""
         record = self._folder.read_record()
-        return record is not None and record.supervisor_pid in pids_of(self._folder)
+        if record is None:
+            return False
+        return record.supervisor_pid in {process.pid for process in processes_of(self._folder)} or self._is_running()
 
-    def _remove_leftovers(self) -> None:
-        """End what is left of a cluster whose supervisor is gone, and remove its folder."""
-        if not self._folder.path.exists():
-            return
+    def _remove_leftovers(self) -> list[str]:
+        """End what is left of a cluster, and remove its folder; return the names of what others have put there."""
         kill_processes_of(self._folder)
-        shutil.rmtree(self._folder.path, ignore_errors=True)
+        return self._folder.remove()
+
+
+def _stays(path: Path, names: Sequence[str]) -> str:
+    return (
+        f"The folder {path} stays, for it holds what this cluster has not put there or cannot remove: "
+        f"{', '.join(names)}. Move that elsewhere, and call stop_all()."
+    )

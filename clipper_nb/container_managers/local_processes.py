@@ -2,44 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 from clipper_nb.child_environment import child_environment
 from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.errors import ClusterStartError
+from clipper_nb.container_managers.log_files import open_log
+from clipper_nb.container_managers.process_table import ProcessIdentity, ProcessTable, descendants, this_machine
 from clipper_nb.protocol import environment
 
 HOST = "127.0.0.1"
 
-_TAIL_SIZE_BYTES = 256 * 1024
+_END_TIMEOUT_S = 5.0
+_POLL_INTERVAL_S = 0.02
 
 
-def this_process() -> tuple[int, float]:
-    """Return this process's id and start, which tells it from a later process with the same id."""
-    process = _psutil().Process()
-    return process.pid, process.create_time()
-
-
-def process_runs(pid: int, started_at: float | None) -> bool:
-    """Whether that very process still runs."""
-    psutil = _psutil()
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        return bool(process.create_time() == started_at and process.status() != psutil.STATUS_ZOMBIE)
-    return False
+def process_runs(pid: int, start: str | None, table: ProcessTable | None = None) -> bool:
+    """Return whether that very process still runs; of a *start* that nobody knows, whether any has its id."""
+    table = table or this_machine()
+    entry = table.read(pid)
+    return entry is not None and not entry.is_zombie and start in (None, entry.identity.start)
 
 
 def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
     """Start the supervisor of the cluster in *folder*, which must hold a record."""
-    with open(folder.supervisor_log_path, "ab") as log:
+    with open_log(folder.supervisor_log_path) as log:
         process = subprocess.Popen(
             [sys.executable, "-m", environment.SUPERVISOR_MODULE, str(folder.path)],
             cwd=folder.path,
@@ -54,59 +47,45 @@ def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
     return process
 
 
-def pids_of(folder: ClusterFolder) -> list[int]:
-    """Return the ids of all processes that carry the cluster's folder in their environment."""
-    return [process.pid for process in _processes_of(folder)]
+def processes_of(folder: ClusterFolder, table: ProcessTable | None = None) -> list[ProcessIdentity]:
+    """Return all processes of the cluster but this one.
+
+    They carry its folder in their environment, or write into one of its logs, or descend from one that does, or its
+    supervisor has seen them do so.
+    """
+    table = table or this_machine()
+    entries = table.read_all()
+    logs_path = folder.logs_path.resolve()
+    marked = {pid for pid in entries if _carries_mark(pid, str(folder.path), logs_path, table)}
+    seen = {process.pid for process in folder.read_descendants() if process.pid in entries
+            and entries[process.pid].identity == process}  # fmt: skip
+    found = (marked | seen | descendants(entries, marked | seen)) - {os.getpid()}
+    return [entries[pid].identity for pid in sorted(found) if not entries[pid].is_zombie]
 
 
 def kill_processes_of(folder: ClusterFolder) -> None:
-    """End every process of the cluster at once."""
-    psutil = _psutil()
-    lost = _processes_of(folder)
-    for process in lost:
-        with contextlib.suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(lost, timeout=5)
+    """End every process of the cluster at once, also those that they start meanwhile."""
+    table = this_machine()
+    deadline_s = time.monotonic() + _END_TIMEOUT_S
+    while (lost := processes_of(folder, table)) and time.monotonic() < deadline_s:
+        for process in lost:
+            table.send_signal(process, signal.SIGKILL)
+        while any(map(table.runs, lost)) and time.monotonic() < deadline_s:
+            time.sleep(_POLL_INTERVAL_S)
 
 
-def wait_for_end(pid: int, *, timeout_s: float) -> None:
-    """Return when that process has ended, or does not want to."""
-    psutil = _psutil()
-    with contextlib.suppress(psutil.Error):
-        psutil.Process(pid).wait(timeout_s)
+def wait_for_end(process: ProcessIdentity, *, timeout_s: float) -> None:
+    """Return when that process has ended, or after *timeout_s*."""
+    table = this_machine()
+    deadline_s = time.monotonic() + timeout_s
+    while table.runs(process) and time.monotonic() < deadline_s:
+        time.sleep(_POLL_INTERVAL_S)
 
 
-def read_tail(path: Path, max_lines: int) -> str:
-    """Return the last lines of a log; empty when there is none."""
-    try:
-        with open(path, "rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _TAIL_SIZE_BYTES))
-            lines = file.read().decode("utf-8", "replace").splitlines()
-    except OSError:
-        return ""
-    return "\n".join(lines[-max_lines:])
-
-
-def _processes_of(folder: ClusterFolder) -> list[Any]:
-    psutil = _psutil()
-    found = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.environ().get(environment.CLUSTER_FOLDER) == str(folder.path) and process.pid != os.getpid():
-                found.append(process)
-    return found
-
-
-def _psutil() -> ModuleType:
-    """Return psutil, which only those need who run a cluster."""
-    try:
-        import psutil
-    except ImportError as exc:
-        raise ClusterStartError(
-            "The embedded cluster needs the package psutil: pip install 'clipper-nb[notebook]'."
-        ) from exc
-    return psutil
+def _carries_mark(pid: int, folder_path: str, logs_path: Path, table: ProcessTable) -> bool:
+    return table.variable(pid, environment.CLUSTER_FOLDER) == folder_path or any(
+        output.parent == logs_path for output in table.outputs(pid)
+    )
 
 
 def _import_path() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -57,22 +58,24 @@ def write_redis_config(folder: ClusterFolder, password: str) -> Path:
     when Redis is killed.
     """
     path = folder.redis_path / "redis.conf"
-    path.touch(mode=0o600)
-    path.write_text(
-        "\n".join(
-            [
-                "port 0",
-                f'unixsocket "{folder.redis_socket_path}"',
-                "unixsocketperm 700",
-                f"requirepass {password}",
-                f'dir "{folder.redis_path}"',
-                "appendonly yes",
-                "appendfsync always",
-                'save ""',
-                "hz 1",  # it has nothing to do but wait for us
-                "daemonize no",
-                "",
-            ]
-        )
-    )
+    lines = [
+        "port 0",
+        f'unixsocket "{folder.redis_socket_path}"',
+        "unixsocketperm 700",
+        f"requirepass {password}",
+        f'dir "{folder.redis_path}"',
+        "appendonly yes",
+        "appendfsync always",
+        # Presence is announced every 2 s for as long as the cluster lives; the file is what was written since the
+        # last rewrite.
+        "auto-aof-rewrite-percentage 100",
+        "auto-aof-rewrite-min-size 4mb",
+        'save ""',
+        "hz 1",  # it has nothing to do but wait for us
+        "daemonize no",
+        "",
+    ]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with open(os.open(path, flags, 0o600), "w") as file:
+        file.write("\n".join(lines))
     return path

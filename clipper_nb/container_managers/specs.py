@@ -25,6 +25,7 @@ class ClusterOptions:
     header_timeout_s: int = 5
     body_timeout_s: int = 300
     max_body_size_bytes: int = environment.DEFAULT_MAX_BODY_SIZE_BYTES
+    max_waiting_size_bytes: int = environment.DEFAULT_MAX_WAITING_SIZE_BYTES
     num_frontend_replicas: int = 1
 
 
@@ -77,6 +78,7 @@ def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str
         environment={
             **redis,
             environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
+            environment.MAX_WAITING_SIZE_BYTES: str(options.max_waiting_size_bytes),
             environment.FRONTEND_ID: "query_frontend-0",
             environment.NUM_FRONTENDS: str(options.num_frontend_replicas),
             environment.CACHE_SIZE_BYTES: str(options.cache_size_bytes),
@@ -99,6 +101,7 @@ def management_frontend_spec(
         environment={
             **redis,
             environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
+            environment.MAX_WAITING_SIZE_BYTES: str(options.max_waiting_size_bytes),
             environment.ADMIN_TOKEN: admin_token,
         },
         sockets={environment.HTTP_SOCKET: "management"},

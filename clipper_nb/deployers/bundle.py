@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import DeploymentError, DiskFullError
+from clipper_nb.images.working_folder import working_folder
 
 
 @contextlib.contextmanager
@@ -22,8 +23,7 @@ def bundle(*, kind: str, input_type: str, **facts: Any) -> Iterator[Path]:
     """
     metadata = {"kind": kind, "input_type": input_type, "python_version": platform.python_version(), **facts}
     try:
-        with tempfile.TemporaryDirectory(prefix="clipper_nb-") as folder:
-            path = Path(folder)
+        with working_folder(Path(tempfile.gettempdir()), "clipper_nb-bundle-") as path:
             (path / "metadata.json").write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
             yield path
     except OSError as exc:  # of the files that are written: everything else raises errors of ours

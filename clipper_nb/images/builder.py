@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol.names import ModelId
 
 DEFAULT_BASE_IMAGE = "default"
+
+_LONGEST_TAG = 128  # characters, on Docker
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,42 @@ class ImageRequest:
     """pip requirements."""
     container_registry: str | None = None
 
-    @property
-    def image(self) -> str:
-        """Its tag: that of Clipper, ``[registry/]cluster-model:version``."""
+    goes_with_version: bool = False
+    """Whether the image is removed when its version is stopped: a deploy builds such images, ``build_model`` others."""
+
+    def tag(self, digest: str) -> str:
+        """Return ``[registry/]cluster-model:version-digest``; a version that leaves no room for the digest is cut."""
         registry = "" if self.container_registry is None else self.container_registry.rstrip("/") + "/"
-        return f"{registry}{self.cluster_name}-{self.model_id}"
+        name, version = self.model_id
+        return f"{registry}{self.cluster_name}-{name}:{version[: _LONGEST_TAG - len(digest) - 1]}-{digest}"
+
+
+@dataclass(frozen=True)
+class DeployedImage:
+    """An image that a deploy built for a version."""
+
+    image: str
+    model_id: ModelId
+
+
+def choose_unused(
+    images: Iterable[DeployedImage], stopped: Mapping[ModelId, str], in_use: Collection[str]
+) -> list[str]:
+    """Return which images go with the versions that were stopped.
+
+    Parameters
+    ----------
+    images : iterable of DeployedImage
+        All that deploys built; what the user built or named is not among them, and stays.
+    stopped : dict
+        The image that each version had.
+    in_use : collection of str
+        The images of versions that are registered, and of replicas that run.
+    """
+    theirs = set(stopped.values())
+    return [
+        each.image for each in images if (each.model_id in stopped or each.image in theirs) and each.image not in in_use
+    ]
 
 
 class ImageBuilder(ABC):
@@ -37,9 +70,10 @@ class ImageBuilder(ABC):
 
     @abstractmethod
     def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
-        """Build the image and return its tag; it replaces an image of the same tag in one step.
+        """Build the image, unless it is there, and return its tag, which ends in a digest of all that goes in.
 
-        Raises ``ImageBuildError`` with the end of the log, and leaves what was there, when it cannot.
+        So one tag always means the same content: no image is ever replaced. Raises ``ImageBuildError`` with the end of
+        the log when it cannot.
         """
 
     def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
@@ -52,3 +86,10 @@ class ImageBuilder(ABC):
     @abstractmethod
     def remove(self, image: str) -> None:
         """Remove an image that no replica runs; an unknown one is fine."""
+
+    def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
+        """Return the images that deploys built for a cluster's versions, to be removed with those.
+
+        Called after versions were stopped, and after a deploy that failed. Where a builder cannot tell, all stay.
+        """
+        return []

@@ -9,11 +9,12 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Literal
 
 from clipper_nb.errors import ImageBuildError
 
 _IN_MEMORY_BYTES = 64 * 1024 * 1024
+_DIGEST_LENGTH = 12
 _SKIPPED = frozenset({"__pycache__", ".git", ".ipynb_checkpoints", ".venv"})
 
 Files = Mapping[str, "bytes | Path"]
@@ -30,23 +31,46 @@ def pack_context(dockerfile: str, files: Files) -> Iterator[IO[bytes]]:
         A file cannot be read, or there is no room for the tar.
     """
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES, prefix="clipper_nb-") as packed:
-        try:
-            with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-                for name, content in sorted({**files, "Dockerfile": dockerfile.encode()}.items()):
-                    _add(tar, name, content)
-            packed.seek(0)
-        except OSError as exc:
-            raise ImageBuildError(f"The files of the image cannot be packed: {exc}.") from exc
+        _write(packed, "w", dockerfile, files)
+        packed.seek(0)
         yield packed
 
 
 def digest_context(dockerfile: str, files: Files) -> str:
     """Return a text that tells one context from any other: twelve hexadecimal digits of its SHA-256."""
-    digest = hashlib.sha256()
-    with pack_context(dockerfile, files) as packed:
-        while block := packed.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()[:12]
+    hashing = _Hashing()
+    _write(hashing, "w|", dockerfile, files)
+    return hashing.digest.hexdigest()[:_DIGEST_LENGTH]
+
+
+def digest_packed(packed: IO[bytes]) -> str:
+    """Return what :func:`digest_context` returns, of a context that is packed already; it is read from its start."""
+    hashing = _Hashing()
+    packed.seek(0)
+    while block := packed.read(1 << 20):
+        hashing.write(block)
+    packed.seek(0)
+    return hashing.digest.hexdigest()[:_DIGEST_LENGTH]
+
+
+class _Hashing:
+    """A file that keeps nothing but the SHA-256 of what is written."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def write(self, block: bytes) -> int:
+        self.digest.update(block)
+        return len(block)
+
+
+def _write(target: Any, mode: Literal["w", "w|"], dockerfile: str, files: Files) -> None:
+    try:
+        with tarfile.open(fileobj=target, mode=mode, format=tarfile.PAX_FORMAT) as tar:
+            for name, content in sorted({**files, "Dockerfile": dockerfile.encode()}.items()):
+                _add(tar, name, content)
+    except OSError as exc:
+        raise ImageBuildError(f"The files of the image cannot be packed: {exc}.") from exc
 
 
 def folder_files(folder: Path, *, prefix: str) -> dict[str, Path]:

@@ -12,13 +12,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from clipper_nb import __version__
 from clipper_nb.errors import (
     BaseImageError,
     ClipperException,
-    ImageBuildError,
     ImageNotFoundError,
     InvalidRequestError,
     RegistryError,
@@ -26,18 +25,34 @@ from clipper_nb.errors import (
 from clipper_nb.images import library, templates
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
 from clipper_nb.images.build_log import BuildLog
-from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest
 from clipper_nb.images.captured_packages import choose_packages
-from clipper_nb.images.context import Files, digest_context, folder_files, pack_context
-from clipper_nb.images.docker_engine import DockerEngine, docker_module, explain, follow_transfer, split_tag, translated
+from clipper_nb.images.context import digest_context, digest_packed, folder_files, pack_context
+from clipper_nb.images.docker_engine import (
+    DockerEngine,
+    check_image_name,
+    docker_module,
+    explain,
+    follow_transfer,
+    split_tag,
+    translated,
+)
+from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol import environment as names
+from clipper_nb.protocol.names import ModelId
 
 _BASE_PREFIX = "clipper_nb-"
 _MODEL_FOLDER = "/model"
 """Where the bundle lies in an image; ``model.Dockerfile.j2`` puts it there."""
+_WITH_VERSION = "version"
+_READER_LABEL = "ai.clipper.reader"
+_READER_LABELS = {_READER_LABEL: "", names.LABEL_CLUSTER: ""}
+"""Of the container that an image's files are read from; the image's labels would make it one of the cluster's."""
+_LONGEST_READ, _LONGEST_BUILD = "10m", "24h"
 _CANCEL_TIMEOUT_S = 5.0
 """The engine ends the step of an interrupted build within about a second."""
+_ENDS_IN_DIGEST = re.compile(r"-[0-9a-f]{12}$")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
 _LOOPBACK = re.compile(r"(?:\w+://)?(?:[^/@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d*)?(?:/.*)?", re.IGNORECASE)
 """An address of this machine itself; proxies are often written without ``http://``."""
@@ -84,7 +99,8 @@ class DockerBuilder(ImageBuilder):
         bundle = Path(request.model_data_path)
         if not bundle.is_dir():
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
-        self._refuse_other_models_tag(request)
+        check_image_name(request.tag("digest"))  # before anything is built
+        self.remove_leftovers()
         metadata = _metadata(bundle)
         packages = choose_packages(
             request.packages,
@@ -95,7 +111,7 @@ class DockerBuilder(ImageBuilder):
         base = self.build_base(metadata["kind"], request.base_image, progress)
         r_packages = list(metadata.get("r_packages", {}))
         system_packages = metadata.get("system_packages", [])
-        requirements, package_files = _local_packages(packages)
+        requirements, package_files = find_local_packages(packages)
         dockerfile = templates.render_model_image(
             base_image=base,
             requirements=requirements,
@@ -104,28 +120,34 @@ class DockerBuilder(ImageBuilder):
             r_packages=r_packages,
             system_packages=system_packages,
         )
-        progress.step(f"Build image {request.image}")
-        before = self._engine.find_image(request.image)
-        self._build(
-            request.image, dockerfile, {**folder_files(bundle, prefix="bundle"), **package_files}, progress,
-            base_image=base, packages=[*packages, *r_packages], system_packages=system_packages,
-        )  # fmt: skip
-        self._remove_replaced(before, request.image)
+        files = {**folder_files(bundle, prefix="bundle"), **package_files}
+        with pack_context(dockerfile, files) as context:
+            image = request.tag(digest_packed(context))
+            is_new = self._engine.find_image(image) is None
+            if is_new:
+                progress.step(f"Build image {image}")
+                self._build(
+                    image, context, progress, base_image=base, packages=[*packages, *r_packages],
+                    system_packages=system_packages,
+                )  # fmt: skip
         if request.container_registry is not None:
             try:
-                self._push(request.image, progress)
+                self._push(image, progress)
             except BaseException:
-                with contextlib.suppress(ClipperException):
-                    self.remove(request.image)
+                if is_new:
+                    with contextlib.suppress(ClipperException):
+                        self.remove(image)
                 raise
-        return request.image
+        return image
 
     def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
         if self._engine.find_image(image) is None:
             raise ImageNotFoundError(image, "The engine does not have it any more.")
         with translated(f"reading files of image '{image}'"):
             # A container that never starts: it is the engine's only way to read an image's files.
-            container = self._engine.client.containers.create(image, command=["python"], network_mode="none")
+            container = self._engine.client.containers.create(
+                image, command=["python"], network_mode="none", labels=_READER_LABELS
+            )
             try:
                 found = {name: _read_file(container, f"{_MODEL_FOLDER}/{name}") for name in names}
             finally:
@@ -142,6 +164,18 @@ class DockerBuilder(ImageBuilder):
             except docker.errors.APIError as exc:
                 if exc.status_code != 409:  # in use: whoever uses it may keep it
                     raise
+
+    def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
+        labels = [f"{names.LABEL_CLUSTER}={cluster_name}", f"{names.LABEL_IMAGE_LIFETIME}={_WITH_VERSION}"]
+        with translated("listing images"):
+            found = self._engine.client.api.images(filters={"label": labels})
+        deployed = []
+        for summary in found:
+            model_id = ModelId(summary["Labels"][names.LABEL_MODEL], summary["Labels"][names.LABEL_MODEL_VERSION])
+            # An image that a user made from one inherits its labels.
+            tags = [tag for tag in summary["RepoTags"] or () if _is_deployed(tag, cluster_name, model_id)]
+            deployed += [DeployedImage(tag, model_id) for tag in tags]
+        return deployed
 
     def images(self) -> list[BuiltImage]:
         """Return every image on the engine that a builder of ours made, whatever the cluster."""
@@ -185,11 +219,23 @@ class DockerBuilder(ImageBuilder):
         tag = f"{repository}:{release}-{digest_context(dockerfile, {**files, 'base-image-id': base_id.encode()})}"
         if self._engine.find_image(tag) is None:
             progress.step(f"Build image {tag} (once)")
-            self._build(tag, dockerfile, files, progress, base_image=base_image, packages=requirements)
+            with pack_context(dockerfile, files) as context:
+                self._build(tag, context, progress, base_image=base_image, packages=requirements)
         if base_image == library.default_base_image():
             with translated(f"tagging '{tag}'"):
                 self._engine.client.api.tag(tag, repository, release)
         return tag
+
+    def remove_leftovers(self) -> None:
+        """Remove what builders and readers left that were killed half-way.
+
+        By age on the engine's own clock: its client may be on any machine. What a container runs from stays.
+        """
+        client = self._engine.client
+        with contextlib.suppress(ClipperException), translated("removing what is left of interrupted builds"):
+            client.containers.prune(filters={"label": _READER_LABEL, "until": _LONGEST_READ})
+            models = f"{names.LABEL_IMAGE_KIND}={templates.MODEL_KIND}"
+            client.images.prune(filters={"dangling": True, "label": models, "until": _LONGEST_BUILD})
 
     # --- the engine's part
 
@@ -204,12 +250,12 @@ class DockerBuilder(ImageBuilder):
         return str(found.id)
 
     def _build(
-        self, tag: str, dockerfile: str, files: Files, progress: Progress, *, base_image: str, packages: Sequence[str],
+        self, tag: str, context: IO[bytes], progress: Progress, *, base_image: str, packages: Sequence[str],
         system_packages: Sequence[str] = (),
     ) -> None:  # fmt: skip
         log = BuildLog()
         try:
-            with pack_context(dockerfile, files) as context, translated(f"building '{tag}'"):
+            with translated(f"building '{tag}'"):
                 events = self._engine.stream_client.api.build(
                     fileobj=context,
                     custom_context=True,
@@ -288,30 +334,6 @@ class DockerBuilder(ImageBuilder):
             except docker_module().errors.APIError as exc:
                 raise RegistryError(f"'{image}' cannot be pushed: {explain(exc)}") from exc
 
-    def _refuse_other_models_tag(self, request: ImageRequest) -> None:
-        """Cluster ``a-b`` with model ``c`` and cluster ``a`` with model ``b-c`` would share a tag."""
-        found = self._engine.find_image(request.image)
-        if found is None:
-            return
-        owner = (found.labels.get(names.LABEL_CLUSTER), found.labels.get(names.LABEL_MODEL))
-        if owner != (request.cluster_name, request.model_id.name):
-            whose = f"model '{owner[1]}' of cluster '{owner[0]}'" if owner[1] else "something else"
-            raise ImageBuildError(
-                f"The engine has an image '{request.image}' already, and it belongs to {whose}. Choose another model "
-                "or cluster name, or remove that image."
-            )
-
-    def _remove_replaced(self, before: Any | None, image: str) -> None:
-        after = self._engine.find_image(image)
-        if before is None or after is None or after.id == before.id:
-            return
-        try:
-            before.reload()
-            if not before.tags:
-                self._engine.client.images.remove(before.id)
-        except docker_module().errors.APIError:
-            pass  # a container still runs from it, or somebody else removed it
-
 
 def _read_file(container: Any, path: str) -> bytes | None:
     """Return a container's file, or ``None`` when there is none."""
@@ -343,27 +365,16 @@ def _metadata(bundle: Path) -> dict[str, Any]:
         raise InvalidRequestError(f"{path.name} in the model's folder has no 'kind': {exc}.") from exc
 
 
-def _local_packages(packages: Sequence[str]) -> tuple[list[str], dict[str, Path]]:
-    """Return the requirements as the build sees them, and the files of those that are paths of this machine."""
-    requirements: list[str] = []
-    files: dict[str, Path] = {}
-    for number, package in enumerate(packages):
-        path = Path(package).expanduser()
-        looks_like_path = os.sep in package or package.endswith((".whl", ".tar.gz", ".zip"))
-        if not looks_like_path or not path.exists():
-            requirements.append(package)
-        elif path.is_dir():
-            files.update(folder_files(path, prefix=f"packages/{number}"))
-            requirements.append(templates.package_path(str(number)))
-        else:
-            files[f"packages/{number}/{path.name}"] = path
-            requirements.append(templates.package_path(f"{number}/{path.name}"))
-    return requirements, files
+def _is_deployed(tag: str, cluster_name: str, model_id: ModelId) -> bool:
+    repository, end = split_tag(tag)
+    is_ours = repository.rpartition("/")[2] == f"{cluster_name}-{model_id.name}"
+    return is_ours and _ENDS_IN_DIGEST.search(end) is not None
 
 
 def _image_labels(request: ImageRequest) -> dict[str, str]:
+    lifetime = {names.LABEL_IMAGE_LIFETIME: _WITH_VERSION} if request.goes_with_version else {}
     return {
-        names.LABEL_IMAGE_KIND: "model",
+        **lifetime,
         names.LABEL_CLUSTER: request.cluster_name,
         names.LABEL_MODEL: request.model_id.name,
         names.LABEL_MODEL_VERSION: request.model_id.version,
@@ -385,7 +396,7 @@ def _base_labels(kind: str) -> dict[str, str]:
 def _describe(summary: Mapping[str, Any]) -> BuiltImage | None:
     """Return what the engine's list tells of an image; ``None`` when it has no name, or is a user's ``FROM`` ours."""
     labels = summary["Labels"]
-    is_model = labels[names.LABEL_IMAGE_KIND] == "model"
+    is_model = labels[names.LABEL_IMAGE_KIND] == templates.MODEL_KIND
     prefix = "" if is_model else _BASE_PREFIX
     tags = [tag for tag in summary["RepoTags"] or () if tag.startswith(prefix) and not tag.startswith("<none>")]
     if not tags:

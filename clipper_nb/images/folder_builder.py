@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import site
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import venv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clipper_nb.child_environment import child_environment
@@ -22,11 +23,17 @@ from clipper_nb.errors import (
     PackageInstallError,
 )
 from clipper_nb.images.build_failures import NO_SPACE
-from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest
+from clipper_nb.images.context import digest_context, folder_files
+from clipper_nb.images.local_packages import find_local_packages
+from clipper_nb.images.working_folder import locked, working_folder
 from clipper_nb.progress import QUIET, Progress
+from clipper_nb.protocol.names import ModelId
 from clipper_nb.provenance_files import read_folder
 
+_BUILDING = ".building-"
 _ENVIRONMENT_FOLDER = "environment"
+_RECORD_FILE = ".clipper_nb-image.json"
 _HOW_TO_FREE = "stop_all() of clusters that you need no more frees some; root_folder= can name a larger disk."
 _INSTALL_TIMEOUT_S = 1800
 
@@ -36,11 +43,14 @@ class FolderBuilder(ImageBuilder):
 
     Parameters
     ----------
+    images_path : Path
+        The folder of all images.
     image_path : callable
-        Gives an image's folder by its tag.
+        Gives an image's folder in it by its tag.
     """
 
-    def __init__(self, image_path: Callable[[str], Path]) -> None:
+    def __init__(self, images_path: Path, image_path: Callable[[str], Path]) -> None:
+        self._images_path = images_path
         self._image_path = image_path
 
     def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
@@ -53,25 +63,18 @@ class FolderBuilder(ImageBuilder):
             raise InvalidRequestError("The embedded cluster's images stay on this machine; leave the registry out.")
         if not Path(request.model_data_path).is_dir():
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
-        progress.step(f"Build image {request.image}")
-        final = self._image_path(request.image)
+        progress.step(f"Build the image of {request.model_id}")
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=final.parent, prefix=".building-") as temporary:
-                building = Path(temporary, "image")
-                shutil.copytree(request.model_data_path, building)
-                if request.packages:
-                    _make_environment(building / _ENVIRONMENT_FOLDER, request)
-                if final.exists():
-                    final.rename(Path(temporary, "replaced"))
-                building.rename(final)
+            self._images_path.mkdir(mode=0o700, exist_ok=True)
+            with working_folder(self._images_path, _BUILDING) as working:
+                return self._build(request, working / "image")
         except OSError as exc:
             if NO_SPACE in str(exc).lower():
                 raise DiskFullError(
-                    f"No space is left in {final.parent}, where the images of the embedded cluster lie. {_HOW_TO_FREE}"
+                    f"No space is left in {self._images_path}, where the images of the embedded cluster lie. "
+                    f"{_HOW_TO_FREE}"
                 ) from exc
             raise ImageBuildError(f"The image of {request.model_id} cannot be written: {exc}.") from exc
-        return request.image
 
     def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
         folder = self._image_path(image)
@@ -80,7 +83,63 @@ class FolderBuilder(ImageBuilder):
         return read_folder(folder, names)
 
     def remove(self, image: str) -> None:
-        shutil.rmtree(self._image_path(image), ignore_errors=True)
+        # In one step: a folder that is there is complete.
+        with contextlib.suppress(OSError), working_folder(self._images_path, _BUILDING) as working:
+            folder = self._image_path(image)
+            folder.rename(working / "removed")
+            with contextlib.suppress(OSError), locked(self._images_path):
+                folder.parent.rmdir()  # of the model's last image
+
+    def _build(self, request: ImageRequest, building: Path) -> str:
+        building.mkdir(mode=0o700)
+        # What was copied counts, for the user may write to the folder meanwhile.
+        _copy(folder_files(Path(request.model_data_path), prefix="."), building)
+        (building / _RECORD_FILE).write_text(_describe(request))
+        image = request.tag(_digest(request, building))
+        if self._image_path(image).exists():
+            return image
+        if request.packages:
+            _make_environment(building / _ENVIRONMENT_FOLDER, request)
+        with locked(self._images_path):
+            final = self._image_path(image)
+            if not final.exists():
+                final.parent.mkdir(mode=0o700, exist_ok=True)
+                building.rename(final)
+        return image
+
+    def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
+        deployed = []
+        for record_path in self._images_path.glob(f"[!.]*/*/{_RECORD_FILE}"):
+            with contextlib.suppress(OSError, ValueError, LookupError):  # it goes in this moment
+                record = json.loads(record_path.read_text())
+                if record["goes_with_version"]:
+                    tag = ":".join(record_path.parent.parts[-2:])
+                    deployed.append(DeployedImage(tag, ModelId(record["model_name"], record["model_version"])))
+        return deployed
+
+
+def _copy(files: Mapping[str, Path], target: Path) -> None:
+    for name, path in files.items():
+        if path.is_dir():  # an empty one
+            (target / name).mkdir(parents=True, exist_ok=True)
+        else:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target / name)
+
+
+def _describe(request: ImageRequest) -> str:
+    """Return what an image folder says of itself: for which version it was built, and whether it goes with it."""
+    name, version = request.model_id
+    record = {"model_name": name, "model_version": version, "goes_with_version": request.goes_with_version}
+    return json.dumps(record, sort_keys=True) + "\n"
+
+
+def _digest(request: ImageRequest, folder: Path) -> str:
+    """Return the digest of all that goes in: the model's files, and the packages and Python of its environment."""
+    requirements, package_files = find_local_packages(request.packages)
+    python = [sys.version, sys.prefix] if requirements else []
+    recipe = json.dumps([request.cluster_name, sorted(requirements), python])
+    return digest_context(recipe, {**folder_files(folder, prefix="model"), **package_files})
 
 
 def environment_python(image_folder: Path) -> str:

@@ -17,6 +17,7 @@ USER = "10001:10001"
 """Who runs in a container: nobody that a base image or a host is likely to know."""
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
 """Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
+MODEL_KIND = "model"
 _READY_FILE = "/tmp/clipper_nb_is_ready"
 R_PACKAGES_MODULE = "clipper_nb.runtime.model_container.r_packages"
 """What installs R packages in a build."""
@@ -107,6 +108,7 @@ def render_model_image(
     return _render(
         "model",
         base_image=base_image,
+        kind_label=_format_labels({names.LABEL_IMAGE_KIND: MODEL_KIND}),  # first: what a killed build leaves has it
         pip_install=_pip_install(sorted(requirements)) if requirements else None,
         labels=_format_labels(labels),
         has_package_files=has_package_files,

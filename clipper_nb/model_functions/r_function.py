@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 _GUARD = """
 function(fn) function(inputs) tryCatch(
   list(fn(inputs)),
-  error = function(e) c(conditionMessage(e), paste(deparse(conditionCall(e)), collapse = "\n"))
+  error = function(e) c(paste(conditionMessage(e), collapse = "\n"), paste(deparse(conditionCall(e)), collapse = "\n"))
 )
 """
 _NA_REAL_LOW_WORD = 1954

@@ -7,6 +7,7 @@ DEFAULT_MANAGEMENT_PORT = 1338
 DEFAULT_RPC_PORT = 7000
 DEFAULT_CACHE_SIZE_BYTES = 33_554_432
 DEFAULT_MAX_BODY_SIZE_BYTES = 16 * 1024 * 1024
+DEFAULT_MAX_WAITING_SIZE_BYTES = 256 * 1024 * 1024
 
 QUERY_FRONTEND_MODULE = "clipper_nb.runtime.query_frontend"
 MANAGEMENT_FRONTEND_MODULE = "clipper_nb.runtime.management_frontend"
@@ -30,6 +31,8 @@ NUM_FRONTENDS = "CLIPPER_NUM_FRONTENDS"
 """How many query frontends share the HTTP port, as processes of one parent."""
 CACHE_SIZE_BYTES = "CLIPPER_CACHE_SIZE_BYTES"
 MAX_BODY_SIZE_BYTES = "CLIPPER_MAX_BODY_SIZE_BYTES"
+MAX_WAITING_SIZE_BYTES = "CLIPPER_MAX_WAITING_SIZE_BYTES"
+"""Of all large bodies together that a frontend has received, in part or whole, and not answered."""
 HEADER_TIMEOUT_S = "CLIPPER_HEADER_TIMEOUT_S"
 BODY_TIMEOUT_S = "CLIPPER_BODY_TIMEOUT_S"
 ADMIN_TOKEN = "CLIPPER_ADMIN_TOKEN"
@@ -73,9 +76,13 @@ LABEL_PACKAGE_VERSION = "ai.clipper.package_version"
 LABEL_START = "ai.clipper.start"
 """Tells one start of a cluster from another of the same name."""
 LABEL_IMAGE_KIND = "ai.clipper.image.kind"
+LABEL_IMAGE_LIFETIME = "ai.clipper.image.lifetime"
+"""``version`` on an image that a deploy built: it is removed when its version is stopped."""
 
 # Every process of an embedded cluster carries its folder, so that none can be lost.
 CLUSTER_FOLDER = "CLIPPER_CLUSTER_FOLDER"
+CONTAINER_NAME = "CLIPPER_CONTAINER_NAME"
+"""Name of the supervised process that it is, or that it was started by."""
 
 LOAD_FAILED_EXIT_STATUS = 1
 IMPORT_FAILED_EXIT_STATUS = 3

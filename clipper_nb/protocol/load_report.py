@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 import re
-import traceback
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
+from clipper_nb.protocol.exception_description import describe_exception
 from clipper_nb.protocol.model_environment import Conflicts
 
 SAMPLE_MISMATCH = "SampleMismatch"
@@ -57,15 +57,18 @@ class LoadFailure:
 
 def describe_load_failure(exc: BaseException) -> LoadFailure:
     """Return the record of an exception raised while a model was loaded."""
+    told = describe_exception(exc)
     missing = None
-    if isinstance(exc, ImportError):
-        missing = exc.name or str(exc)
+    # Asked of its type: isinstance() also reads __class__, which a class may define as it likes.
+    if issubclass(type(exc), ImportError):
+        name = ImportError.__dict__["name"].__get__(exc)
+        missing = name if name and type(name) is str else told.message
     return LoadFailure(
-        exception_type=type(exc).__name__,
-        message=str(exc),
-        traceback_text="".join(traceback.format_exception(exc)),
+        exception_type=told.type_name,
+        message=told.message,
+        traceback_text=told.traceback_text,
         missing_module=missing,
-        conflicts=exc.conflicts if isinstance(exc, UnreadableHere) else {},
+        conflicts=exc.conflicts if type(exc) is UnreadableHere else {},
     )
 
 

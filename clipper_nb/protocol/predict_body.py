@@ -25,9 +25,14 @@ class PredictRequest(NamedTuple):
 
 
 MAX_BATCH_INPUTS = 16_384
-"""Of one request. Each input costs some work beside its bytes, and nobody else is answered meanwhile."""
+"""Of one request: each input costs some work beside its bytes."""
 
-_TEXT_TYPES = (InputType.STRINGS, InputType.BYTES)  # JSON has them as text
+TEXT_TYPES = (InputType.STRINGS, InputType.BYTES)
+"""What JSON has as text."""
+MAX_INPUTS_AT_ONCE = 256
+"""A request with more inputs is large."""
+SMALL_BODY_SIZE_BYTES = 1024
+"""A smaller body is not."""
 _LARGE_BODY_SIZE_BYTES = 256 * 1024
 _INPUT_KEY = b'{"input"'
 _LITTLE_ENDIAN = sys.byteorder == "little"
@@ -46,8 +51,8 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
         key, a value that does not fit, or too many inputs; the sentence names the first bad position and what is
         expected.
     """
-    if len(body) > _LARGE_BODY_SIZE_BYTES and input_type not in _TEXT_TYPES and body.count(b"[") > MAX_BATCH_INPUTS + 1:
-        raise _too_many_inputs(input_type)  # before a list is made for each
+    if len(body) > _LARGE_BODY_SIZE_BYTES and input_type not in TEXT_TYPES and body.count(b"[") > MAX_BATCH_INPUTS + 1:
+        raise too_many_inputs(input_type)  # before a list is made for each
     if input_type is InputType.DOUBLES:
         payload = parse_one_list_of_doubles(body)
         if payload is not None:
@@ -55,16 +60,16 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     try:
         parsed = DECODERS[input_type].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidInputError(f"{exc}. {_expectation(input_type)}") from exc
+        raise InvalidInputError(f"{exc}. {expectation(input_type)}") from exc
     version = None if parsed.version is UNSET else str(parsed.version)
     if parsed.input is not UNSET:
         if parsed.input_batch is not UNSET:
-            raise InvalidInputError(f"The body has both 'input' and 'input_batch'. {_expectation(input_type)}")
+            raise InvalidInputError(f"The body has both 'input' and 'input_batch'. {expectation(input_type)}")
         return PredictRequest([encode_input(input_type, parsed.input)], is_batch=False, version=version)
     if parsed.input_batch is UNSET:
-        raise InvalidInputError(f"The body has neither 'input' nor 'input_batch'. {_expectation(input_type)}")
+        raise InvalidInputError(f"The body has neither 'input' nor 'input_batch'. {expectation(input_type)}")
     if len(parsed.input_batch) > MAX_BATCH_INPUTS:
-        raise _too_many_inputs(input_type)
+        raise too_many_inputs(input_type)
     payloads = [encode_input(input_type, value) for value in parsed.input_batch]
     return PredictRequest(payloads, is_batch=True, version=version)
 
@@ -86,11 +91,35 @@ def parse_one_list_of_doubles(body: bytes) -> bytes | None:
         return None
 
 
-def _too_many_inputs(input_type: InputType) -> InvalidInputError:
-    return InvalidInputError(f"More than {MAX_BATCH_INPUTS} inputs - at `$.input_batch`. {_expectation(input_type)}")
+def doubles_of(elements: bytes) -> bytes | None:
+    """Return the payload of the numbers in *elements*, with commas between; ``None`` if they are something else."""
+    if not _LITTLE_ENDIAN or b"[" in elements:
+        return None
+    try:
+        parsed: Any = _simdjson.parse(b"[" + elements + b"]")
+        return bytes(parsed.as_buffer(of_type="d"))
+    except (ValueError, TypeError, AttributeError, RuntimeError):
+        return None
 
 
-def _expectation(input_type: InputType) -> str:
+def is_large(body: bytes, input_type: InputType) -> bool:
+    """Whether to parse it would hold up everybody else for more than about a millisecond."""
+    if len(body) <= SMALL_BODY_SIZE_BYTES:
+        return False
+    if len(body) > _LARGE_BODY_SIZE_BYTES:
+        return True
+    if input_type in TEXT_TYPES:
+        return body.count(b'"') > 2 * MAX_INPUTS_AT_ONCE + 6  # of the keys, and the version
+    return body.count(b"[") > MAX_INPUTS_AT_ONCE + 1
+
+
+def too_many_inputs(input_type: InputType) -> InvalidInputError:
+    """Return the error for more inputs than one request may have."""
+    return InvalidInputError(f"More than {MAX_BATCH_INPUTS} inputs - at `$.input_batch`. {expectation(input_type)}")
+
+
+def expectation(input_type: InputType) -> str:
+    """Return what a body should be, for whoever sent another."""
     return (
         f"This application's input type is '{input_type}': send a JSON object with 'input' ({input_type.expectation}) "
         "or 'input_batch' (a list of such inputs), and optionally 'version' (text)."
@@ -104,6 +133,12 @@ def format_prediction(query_id: int, output: str, reason: str | None, explanatio
     return b'{"query_id":%d,"output":%b,"default":true,"default_explanation":%b,"default_reason":"%b"}' % (
         query_id, _output_as_json(output), _encode(explanation), reason.encode(),
     )  # fmt: skip
+
+
+def format_defaults(query_ids: list[int], output: str, reason: str, explanation: str) -> list[bytes]:
+    """Return the JSON of answers that are alike."""
+    rest = format_prediction(0, output, reason, explanation).removeprefix(b'{"query_id":0')
+    return [b'{"query_id":%d%b' % (query_id, rest) for query_id in query_ids]
 
 
 def format_predictions(predictions: list[bytes]) -> bytes:

@@ -50,3 +50,19 @@ DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.STRINGS: msgspec.json.Decoder(_Strings),
 }
 """What they decode has ``input``, ``input_batch`` and ``version``, each of which may be unset."""
+
+INPUT_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
+    InputType.INTEGERS: msgspec.json.Decoder(list[_Int32]),
+    InputType.FLOATS: msgspec.json.Decoder(list[_Float32]),
+    InputType.DOUBLES: msgspec.json.Decoder(list[float]),
+}
+"""Of one input's elements, where it has any."""
+
+BATCH_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
+    InputType.BYTES: msgspec.json.Decoder(list[bytes]),
+    InputType.INTEGERS: msgspec.json.Decoder(list[list[_Int32]]),
+    InputType.FLOATS: msgspec.json.Decoder(list[list[_Float32]]),
+    InputType.DOUBLES: msgspec.json.Decoder(list[list[float]]),
+    InputType.STRINGS: msgspec.json.Decoder(list[str]),
+}
+"""Of several inputs."""

@@ -28,6 +28,7 @@ _MORE = 1
 _LONG = 2
 _COMMAND = 4
 _MAX_COMMAND_SIZE_BYTES = 64 * 1024
+_LARGE_FRAME_SIZE_BYTES = 256 * 1024
 _LONG_HEADER = struct.Struct(">BQ")
 _SHORT_HEADERS = [bytes((0, size)) for size in range(256)]
 _SHORT_HEADERS_MORE = [bytes((_MORE, size)) for size in range(256)]
@@ -35,13 +36,35 @@ _SHORT_HEADERS_MORE = [bytes((_MORE, size)) for size in range(256)]
 
 def encode_message(frames: Sequence[Frame]) -> bytes:
     """Return the bytes of one message."""
+    return b"".join(encode_pieces(frames))
+
+
+def encode_pieces(frames: Sequence[Frame]) -> list[Frame]:
+    """Return the bytes of one message, in one piece where that takes no copy of a large frame."""
     pieces: list[Frame] = []
+    has_large = False
     for frame in frames:
         size = len(frame)
-        pieces.append(_SHORT_HEADERS_MORE[size] if size < 256 else _LONG_HEADER.pack(_MORE | _LONG, size))
+        if size < 256:
+            pieces.append(_SHORT_HEADERS_MORE[size])
+        else:
+            pieces.append(_LONG_HEADER.pack(_MORE | _LONG, size))
+            has_large = has_large or size >= _LARGE_FRAME_SIZE_BYTES
         pieces.append(frame)
     pieces[-2] = _SHORT_HEADERS[size] if size < 256 else _LONG_HEADER.pack(_LONG, size)
-    return b"".join(pieces)
+    return _join_small(pieces) if has_large else [b"".join(pieces)]
+
+
+def _join_small(pieces: list[Frame]) -> list[Frame]:
+    joined: list[Frame] = []
+    small: list[Frame] = []
+    for piece in pieces:
+        if len(piece) < _LARGE_FRAME_SIZE_BYTES:
+            small.append(piece)
+        else:
+            joined += [b"".join(small), piece]
+            small = []
+    return [*joined, b"".join(small)] if small else joined
 
 
 class ZmtpPeer:

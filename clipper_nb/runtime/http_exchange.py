@@ -6,24 +6,31 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from clipper_nb.runtime.waiting_bytes import LARGE_BODY_SIZE_BYTES
+
 if TYPE_CHECKING:
     from clipper_nb.runtime.http_server import Cancel
     from clipper_nb.runtime.http_wire import HttpConnection
 
 _OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_LARGE_REPLY_SIZE_BYTES = 256 * 1024
 _OK_HEADS = [_OK_HEAD % size for size in range(256)]
 
 
 class Exchange:
     """One request and its reply; replies leave in the order of the requests."""
 
-    __slots__ = ("_connection", "cancel", "keep_alive", "reply", "size_bytes", "start")
+    __slots__ = ("_connection", "cancel", "keep_alive", "large_body", "reply", "size_bytes", "start")
 
     def __init__(self, connection: HttpConnection, keep_alive: bool, size_bytes: int = 0) -> None:
         self._connection = connection
         self.keep_alive = keep_alive
         self.size_bytes = size_bytes
+        if size_bytes > LARGE_BODY_SIZE_BYTES:
+            connection.waiting.add(size_bytes)
         self.reply: bytes | None = None
+        self.large_body = b""
+        """What follows the reply; it is large, and not copied."""
         self.cancel: Cancel | None = None
         self.start: Callable[[], None] | None = None
         """Begins to answer, when this request's turn has come; only of requests that take turns."""
@@ -32,6 +39,8 @@ class Exchange:
         """Reply with a JSON body."""
         if status == 200 and self.keep_alive:  # not HTTPStatus.OK: comparing with an enumeration's member costs more
             size = len(body)
+            if size > _LARGE_REPLY_SIZE_BYTES:
+                self.large_body, body = body, b""
             self.finish((_OK_HEADS[size] if size < 256 else _OK_HEAD % size) + body)
         else:
             head = f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
@@ -47,4 +56,16 @@ class Exchange:
         if self.reply is None:
             self.reply = reply
             self.cancel = None
+            if self.size_bytes > LARGE_BODY_SIZE_BYTES:
+                self._connection.waiting.remove(self.size_bytes)
             self._connection.write_replies()
+
+    def abandon(self) -> None:
+        """Nobody waits for the reply any more."""
+        if self.reply is None:
+            self.reply = b""
+            if self.size_bytes > LARGE_BODY_SIZE_BYTES:
+                self._connection.waiting.remove(self.size_bytes)
+            cancel, self.cancel = self.cancel, None
+            if cancel is not None:
+                cancel()

@@ -5,6 +5,7 @@ Those are the size of a head, a target, a body and what stands around its chunks
 
 from __future__ import annotations
 
+import io
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ _MAX_TARGET_SIZE_BYTES = 8 * 1024
 _MAX_HEADERS = 256
 _MAX_CHUNK_EXCESS_BYTES = 64 * 1024
 _CHUNK_ALLOWANCE_BYTES = 16
+TOO_MUCH_WAITS = "Too many bytes of large bodies wait for an answer."
 
 
 class _ParsingStopped(Exception):
@@ -62,11 +64,12 @@ class RequestReader:
     def forget_request(self) -> None:
         """Drop what has come of the present request."""
         if self.unfinished_size_bytes:
-            self._server.unfinished_size_bytes -= self.unfinished_size_bytes
+            self._server.waiting.remove(self.unfinished_size_bytes, is_unfinished=True)
             self.unfinished_size_bytes = 0
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
-        self._body: list[bytes] = []
+        self._body = b""
+        self._pieces: io.BytesIO | None = None  # of a body that comes in several
         self._body_size_bytes = 0
         self.num_ended += 1
         self.owes_continue = False
@@ -161,6 +164,8 @@ class RequestReader:
             )
         elif self._content_length > self._server.limits.max_body_size_bytes:
             self._refuse_body()
+        elif not self._server.waiting.has_room_for(self._content_length):
+            self._connection.refuse_overload(TOO_MUCH_WAITS)
         elif num_hosts != 1 or may_be_old:
             self._check_version(num_hosts)
         if self._connection.is_closing:
@@ -178,7 +183,15 @@ class RequestReader:
             raise _ParsingStopped
         if self._body_size_bytes != self._content_length:
             self._count_unfinished(len(body))
-        self._body.append(body)
+        if self._pieces is not None:
+            self._pieces.write(body)
+        elif self._body:
+            self._pieces = io.BytesIO()
+            self._pieces.write(self._body)
+            self._pieces.write(body)
+            self._body = b""
+        else:
+            self._body = body
         if self._content_length == _CHUNKED:
             # Twice the data is let pass beside it, for clients that send few bytes a chunk.
             self._chunk_excess_bytes = max(0, self._chunk_excess_bytes - 3 * len(body))
@@ -187,7 +200,8 @@ class RequestReader:
         if self._parser.should_upgrade():
             return
         self._head_size_bytes = 0
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        # Joining them would copy a large body at once; what was written is handed over as it is.
+        body = self._body if self._pieces is None else self._pieces.getvalue()
         keep_alive = self._keep_alive and not self._server.is_stopping
         method, url, headers = self._parser.get_method(), self._url, self._headers
         self.forget_request()
@@ -225,8 +239,8 @@ class RequestReader:
     def _count_unfinished(self, size_bytes: int) -> None:
         server = self._server
         self.unfinished_size_bytes += size_bytes
-        server.unfinished_size_bytes += size_bytes
-        if server.unfinished_size_bytes > server.limits.max_unfinished_size_bytes:
+        server.waiting.add(size_bytes, is_unfinished=True)
+        if server.waiting.must_make_room(self.unfinished_size_bytes):
             server.make_room()
             if self._connection.is_closing:
                 raise _ParsingStopped

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
+from clipper_nb.protocol.environment import DEFAULT_MAX_WAITING_SIZE_BYTES
 from clipper_nb.runtime.http_head import KnownHeads
-from clipper_nb.runtime.http_wire import HttpConnection
+from clipper_nb.runtime.http_reader import TOO_MUCH_WAITS
+from clipper_nb.runtime.http_wire import RECEIVED_SIZE_BYTES, HttpConnection
 from clipper_nb.runtime.open_files import max_http_connections
+from clipper_nb.runtime.waiting_bytes import WaitingBytes
 
 Respond = Callable[[int, bytes], None]
 Cancel = Callable[[], None]
@@ -19,7 +23,6 @@ Endpoint = Callable[[str, bytes, float, Respond], "Cancel | None"]
 """Takes the application's name, the body, the instant of arrival (``time.monotonic``), and how to respond."""
 
 _SWEEP_INTERVAL_S = 1.0
-_RECEIVED_SIZE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,8 @@ class HttpLimits:
     body_timeout_s: float
     reply_timeout_s: float = 30.0
     """A client that takes nothing of a reply for this long is dropped."""
-    max_unfinished_size_bytes: int = 512 * 1024 * 1024
-    """Of all bodies together that have not come to their end."""
+    max_waiting_size_bytes: int = DEFAULT_MAX_WAITING_SIZE_BYTES
+    """Of all large bodies together that were received, in part or whole, and have no answer."""
     max_connections: int | None = None
     """By default as many as the process may have files open, less some for everything else."""
 
@@ -47,26 +50,32 @@ class HttpServer:
     application : HTTPServerConnectionDelegate
         The Tornado application that answers everything else.
     limits : HttpLimits
+    waiting : WaitingBytes, optional
+        Counts large bodies, for an endpoint that counts what it makes of them too.
     """
 
     def __init__(
-        self, endpoint: Endpoint | None, application: HTTPServerConnectionDelegate, limits: HttpLimits
+        self,
+        endpoint: Endpoint | None,
+        application: HTTPServerConnectionDelegate,
+        limits: HttpLimits,
+        waiting: WaitingBytes | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.application = application
         self.limits = limits
+        self.waiting = WaitingBytes(limits.max_waiting_size_bytes) if waiting is None else waiting
         self.loop: asyncio.AbstractEventLoop
         own_limit = limits.max_connections
         self._max_connections = max_http_connections() if own_limit is None else own_limit
         self.connections: set[HttpConnection] = set()
-        self.received = bytearray(_RECEIVED_SIZE_BYTES)
+        self.received = bytearray(RECEIVED_SIZE_BYTES)
         """What the connection that has its turn was sent; one is enough, for each takes its own out at once."""
         self.received_view = memoryview(self.received)
-        self.unfinished_size_bytes = 0
-        """Of the bodies that have not come to their end, where they come in pieces."""
         self.known_heads = KnownHeads()
         self._server: asyncio.Server | None = None
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._resting: deque[HttpConnection] = deque()
         self.is_stopping = False
 
     async def start(self, listening: socket.socket) -> None:
@@ -102,9 +111,21 @@ class HttpServer:
         """Forget a connection that has ended."""
         self.connections.discard(connection)
 
+    def rest(self, connection: HttpConnection) -> None:
+        """Let a connection read on when its turn has come: of all that receive large bodies, one in each turn."""
+        self._resting.append(connection)
+        if len(self._resting) == 1:
+            self.loop.call_soon(self._end_rest)
+
+    def _end_rest(self) -> None:
+        self._resting.popleft().read_on()
+        if self._resting:
+            self.loop.call_soon(self._end_rest)
+
     def make_room(self) -> None:
         """Refuse the largest of the bodies that are not finished."""
-        max(self.connections, key=lambda connection: connection.unfinished_size_bytes).refuse_unfinished()
+        largest = max(self.connections, key=lambda connection: connection.unfinished_size_bytes)
+        largest.refuse_overload(TOO_MUCH_WAITS)
 
     def _sweep(self) -> None:
         """End the connections that keep us waiting; one timer for all, and none when there are no connections."""

@@ -27,15 +27,17 @@ from clipper_nb.runtime.http_exchange import Exchange
 from clipper_nb.runtime.http_head import path_and_query, predict_name
 from clipper_nb.runtime.http_reader import RequestReader
 from clipper_nb.runtime.tornado_bridge import Request, answer_with_tornado
+from clipper_nb.runtime.waiting_bytes import LARGE_BODY_SIZE_BYTES
 
 if TYPE_CHECKING:
     from clipper_nb.runtime.http_server import HttpServer
 
 logger = logging.getLogger(__name__)
 
+RECEIVED_SIZE_BYTES = 256 * 1024
+"""Of what is read at once."""
 _MAX_PIPELINED = 128
 _MAX_PIPELINED_BYTES = 1024 * 1024
-_LARGE_BODY_SIZE_BYTES = 64 * 1024
 _SLICE_SIZE_BYTES = 4096
 _KEEP_ALIVE_TIMEOUT_S = 300.0
 _LINGER_S = 1.0
@@ -47,6 +49,8 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
+        self.waiting = server.waiting
+        """What waits on all connections."""
         self._transport: asyncio.Transport
         self._reader = RequestReader(self, server)
         self._exchanges: deque[Exchange] = deque()
@@ -54,6 +58,8 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Whether no further request is taken."""
         self._is_reading = True
         self._is_writable = True
+        self._holds_back = False  # enough is under way: what comes now waits, one piece of it
+        self._is_resting = False  # a large body comes, and others have their turn
         self._unparsed: memoryview | None = None  # received, and waits until there is time or room for it
         self._parse_soon: asyncio.Handle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
@@ -85,8 +91,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         for exchange in self._exchanges:
-            if exchange.reply is None and exchange.cancel is not None:
-                exchange.cancel()
+            exchange.abandon()
         self._exchanges.clear()
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -97,6 +102,11 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self.is_closing:
             return  # what follows a refused request is read and dropped until the client has its reply
         server = self._server
+        if self._holds_back:
+            self._unparsed = memoryview(bytes(server.received_view[:nbytes]))
+            self._whole = b""
+            self._read_or_pause()
+            return
         is_fresh = self._reader.is_fresh
         if is_fresh:
             head_size_bytes = server.received.find(b"\r\n\r\n", 0, nbytes) + 4
@@ -107,9 +117,17 @@ class HttpConnection(asyncio.BufferedProtocol):
         data = bytes(server.received_view[:nbytes])
         self._whole = data if is_fresh else b""
         taken = self._reader.feed(data) if nbytes <= _SLICE_SIZE_BYTES else 0
+        if nbytes == RECEIVED_SIZE_BYTES:
+            self._is_resting = True  # uvloop reads on and on else, 8 MB in one turn
+            server.rest(self)
         if taken < nbytes:
             self._unparsed = memoryview(data)[taken:]
             self._parse_unparsed()
+
+    def read_on(self) -> None:
+        """Read again, after others had their turn."""
+        self._is_resting = False
+        self._read_or_pause()
 
     def pause_writing(self) -> None:
         self._is_writable = False
@@ -162,7 +180,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             exchange.cancel = endpoint(application_name, body, time.monotonic(), exchange.respond)
         except Exception:
             self._fail(exchange, f"predict {application_name!r}")
-        if len(self._exchanges) >= _MAX_PIPELINED or len(body) > _LARGE_BODY_SIZE_BYTES:
+        if len(self._exchanges) >= _MAX_PIPELINED or len(body) > LARGE_BODY_SIZE_BYTES:
             self._read_or_pause()
 
     def _take_turns(self, request: Request, *, keep_alive: bool) -> None:
@@ -171,12 +189,12 @@ class HttpConnection(asyncio.BufferedProtocol):
         exchange.start = functools.partial(self._answer_with_tornado, exchange, request)
         self._exchanges.append(exchange)
         self._start_first()
-        if len(self._exchanges) >= _MAX_PIPELINED or len(request.body) > _LARGE_BODY_SIZE_BYTES:
+        if len(self._exchanges) >= _MAX_PIPELINED or len(request.body) > LARGE_BODY_SIZE_BYTES:
             self._read_or_pause()
 
-    def refuse_unfinished(self) -> None:
-        """Give up the request that is being received."""
-        self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded", "There are too many unfinished requests.")
+    def refuse_overload(self, cause: str) -> None:
+        """Give up the request that is being received, for want of room."""
+        self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded", cause)
 
     # --- replies
 
@@ -219,10 +237,13 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self.is_closing and not exchanges:
             return
         if len(exchanges) == 1 and exchanges[0].keep_alive:  # what happens nearly always
-            reply = exchanges.popleft().reply
+            exchange = exchanges.popleft()
+            reply = exchange.reply
             if reply is not None and not self._transport.is_closing():
                 self._transport.write(reply)
-            if not self._is_reading:
+                if exchange.large_body:
+                    self._transport.write(exchange.large_body)
+            if self._holds_back or not self._is_reading:
                 self._read_or_pause()
             self.wait_for(self._present_limit_s() if self._reader.has_begun else _KEEP_ALIVE_TIMEOUT_S)
             return
@@ -230,12 +251,16 @@ class HttpConnection(asyncio.BufferedProtocol):
         while exchanges and exchanges[0].reply is not None:
             exchange = exchanges.popleft()
             replies.append(exchange.reply)
+            if exchange.large_body:
+                self._write(replies)
+                self._write([exchange.large_body])
+                replies = []
             if not exchange.keep_alive:
                 self._write(replies)
                 self._close()
                 return
         self._write(replies)
-        if not self._is_reading:
+        if self._holds_back or not self._is_reading:
             self._read_or_pause()
         if not exchanges:
             self.wait_for(self._present_limit_s())
@@ -270,7 +295,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def send_away(self) -> None:
         """Tell a client that there are too many, and close at once."""
-        self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded", "There are too many connections.")
+        self.refuse_overload("There are too many connections.")
         self._transport.close()
 
     def check_timeout(self, now_s: float) -> None:
@@ -326,13 +351,17 @@ class HttpConnection(asyncio.BufferedProtocol):
         )
 
     def _read_or_pause(self) -> None:
-        """Go on with what waits to be parsed, else read, both only while more may be taken."""
+        """Go on with what waits to be parsed while more may be taken, else read.
+
+        Where enough is under way one more piece is read: else nobody would notice that the client is gone.
+        """
         if self.is_closing:
             self._unparsed = None
         may_take = self._may_take()
         if may_take and self._unparsed is not None and self._parse_soon is None:
             self._parse_soon = self._server.loop.call_soon(self._parse_unparsed)
-        wanted = may_take and self._unparsed is None
+        self._holds_back = not may_take
+        wanted = self._is_writable and self._unparsed is None and not self._is_resting
         if wanted != self._is_reading and not self._transport.is_closing():
             self._is_reading = wanted
             if wanted:

@@ -38,6 +38,10 @@ class _Distribution:
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
+    def observe_often(self, count: int, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += count
+        self._sum += count * value
+
     def add_to(self, family: Family, *, num_lowest: int = 0) -> None:
         """Add the series; *num_lowest* observations of 0 have not been told."""
         counts = list(accumulate(self._counts, initial=num_lowest))[1:]
@@ -80,6 +84,15 @@ class ApplicationMetrics:
             self.lateness_s.observe(latency_s - self._slo_s)
         if reason is not None:
             self.num_defaults[reason] += 1
+
+    def queries_answered(self, count: int, latency_s: float, reason: str) -> None:
+        """Count *count* answers that are alike, all of them the default output."""
+        self.num_queries += count
+        self.latency_s.observe_often(count, latency_s)
+        if latency_s > self._slo_s:
+            self.num_late += count
+            self.lateness_s.observe_often(count, latency_s - self._slo_s)
+        self.num_defaults[reason] += count
 
 
 class ModelMetrics:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -17,6 +19,8 @@ from clipper_nb.runtime.open_files import raise_open_files_limit
 
 logger = logging.getLogger(__name__)
 
+_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+_OWN_MAPPING_SIZE_BYTES = 1024 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -28,6 +32,7 @@ def run_until_signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> No
     index = os.environ.get(environment.WORKER_INDEX)
     log_format = LOG_FORMAT if index is None else LOG_FORMAT.replace("%(name)s", f"worker {index} %(name)s")
     logging.basicConfig(level=logging.INFO, format=log_format, stream=sys.stderr)
+    give_back_large_blocks()
     raise_open_files_limit()  # every connection is an open file
     try:
         _runner()(_serve(serve))
@@ -45,6 +50,15 @@ def keep_garbage_collector_short() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50, 1000)
+
+
+def give_back_large_blocks() -> None:
+    """Let the memory of a large body go back to the system as soon as it is freed, and grow without being copied.
+
+    The C library else learns from the first ones to keep such blocks for later, up to 64 MB of them.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library, or another system
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_SIZE_BYTES)
 
 
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:

@@ -134,6 +134,9 @@ def _redis_settings(variables: Mapping[str, str]) -> RedisSettings:
 def _http_limits(variables: Mapping[str, str]) -> HttpLimits:
     return HttpLimits(
         max_body_size_bytes=_whole(variables, environment.MAX_BODY_SIZE_BYTES, environment.DEFAULT_MAX_BODY_SIZE_BYTES),
+        max_waiting_size_bytes=_whole(
+            variables, environment.MAX_WAITING_SIZE_BYTES, environment.DEFAULT_MAX_WAITING_SIZE_BYTES
+        ),
         header_timeout_s=_whole(variables, environment.HEADER_TIMEOUT_S, 5),
         body_timeout_s=_whole(variables, environment.BODY_TIMEOUT_S, 300),
     )

@@ -16,7 +16,8 @@ from clipper_nb.container_managers.cluster_folder import (
     cluster_folder,
     default_root_folder,
 )
-from clipper_nb.errors import ClusterStartError, InvalidNameError
+from clipper_nb.container_managers.process_table import ProcessIdentity
+from clipper_nb.errors import ClusterFolderError, ClusterStartError, InvalidNameError
 
 RECORD = ClusterRecord(
     cluster_name="default-cluster",
@@ -24,7 +25,7 @@ RECORD = ClusterRecord(
     admin_token="token",
     redis_password="secret",
     owner_pid=123,
-    owner_started_at=1.5,
+    owner_start="boot/15",
     query_port=1337,
     management_port=1338,
     rpc_port=7000,
@@ -122,6 +123,67 @@ def test_record_of_a_missing_folder_is_none(tmp_path):
 def test_record_that_is_no_text_is_none(folder):
     folder.record_path.write_bytes(b"\xff\xfe")
     assert folder.read_record() is None
+
+
+OLD_RECORD = {
+    **{name: value for name, value in asdict(RECORD).items() if name not in ("owner_start", "supervisor_start")},
+    "cluster_name": "c",
+    "owner_started_at": 1.5,
+}
+"""As release 0.1 wrote it."""
+
+
+@pytest.mark.parametrize(("owner_pid", "owner_started_at"), [(123, 1.5), (None, None)])
+def test_record_of_release_0_1_is_read_and_its_owner_cannot_be_identified(folder, owner_pid, owner_started_at):
+    old = {**OLD_RECORD, "owner_pid": owner_pid, "owner_started_at": owner_started_at}
+    folder.record_path.write_text(json.dumps(old))
+    record = folder.read_record()
+    assert (record.owner_pid, record.owner, record.supervisor_pid) == (owner_pid, None, 456)
+
+
+def test_folder_of_release_0_1_is_removed_and_one_that_only_looks_like_it_is_not(tmp_path):
+    for name in ("c", "other"):
+        (tmp_path / name / "logs").mkdir(parents=True)
+        (tmp_path / name / "cluster.json").write_text(json.dumps(OLD_RECORD))
+    assert ClusterFolder(tmp_path / "c").check()
+    assert ClusterFolder(tmp_path / "c").remove() == []
+    with pytest.raises(ClusterFolderError, match=f"{tmp_path / 'other'} is not the folder of a cluster"):
+        ClusterFolder(tmp_path / "other").remove()
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_record_behind_a_link_is_not_read(folder, tmp_path):
+    folder.write_record(RECORD)
+    (tmp_path / "link").symlink_to(folder.path)
+    assert ClusterFolder(tmp_path / "link").read_record() is None
+    folder.record_path.rename(tmp_path / "record")
+    folder.record_path.symlink_to(tmp_path / "record")
+    assert folder.read_record() is None
+
+
+def test_folder_that_is_not_there_is_nothing_to_remove(tmp_path):
+    for path in (tmp_path / "c", tmp_path / "root" / "c"):
+        assert not ClusterFolder(path).check()
+        assert ClusterFolder(path).remove() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_folder_is_removed_with_everything_that_the_cluster_puts_there(folder):
+    folder.write_record(RECORD)
+    folder.write_descendants([])
+    for name in ("supervisor.log", "supervisor.log.2", "redis/appendonly.aof", "logs/a.log.1", "images/m"):
+        (folder.path / name).write_text("")
+    (folder.path / "workers").mkdir()
+    (folder.path / "spark-x1").mkdir()
+    assert folder.remove() == []
+    assert list(folder.path.parent.iterdir()) == []
+
+
+def test_descendants_are_found_again_and_are_none_without_a_file(folder):
+    assert folder.read_descendants() == set()
+    seen = [ProcessIdentity(1, "boot/1"), ProcessIdentity(2, "boot/2")]
+    folder.write_descendants(seen)
+    assert folder.read_descendants() == set(seen)
 
 
 def test_logs_and_images_have_their_places(folder):

@@ -17,8 +17,9 @@ PYTHON = "/usr/bin/python3"
 REDIS = {"CLIPPER_REDIS_URL": "unix://:secret@/c/redis.sock"}
 URL = REDIS["CLIPPER_REDIS_URL"]
 OPTIONS = ClusterOptions(
-    cache_size_bytes=0, header_timeout_s=7, body_timeout_s=70, max_body_size_bytes=1000, num_frontend_replicas=1
-)
+    cache_size_bytes=0, header_timeout_s=7, body_timeout_s=70, max_body_size_bytes=1000, max_waiting_size_bytes=9000,
+    num_frontend_replicas=1,
+)  # fmt: skip
 
 
 def replica(**changes):
@@ -52,6 +53,7 @@ def test_query_frontend_understands_what_it_is_told():
     assert settings.cache_size_bytes == 0
     assert (settings.http_limits.header_timeout_s, settings.http_limits.body_timeout_s) == (7, 70)
     assert settings.http_limits.max_body_size_bytes == 1000
+    assert settings.http_limits.max_waiting_size_bytes == 9000
     assert settings.frontend_id == spec.name
     assert {settings.http.socket_fd, settings.rpc.socket_fd} == {5, 6}
     assert set(spec.sockets.values()) == {"query", "rpc"}
@@ -63,6 +65,7 @@ def test_management_frontend_understands_what_it_is_told():
     assert settings.redis.url == URL
     assert settings.admin_token == "token"
     assert settings.http_limits.max_body_size_bytes == 1000
+    assert settings.http_limits.max_waiting_size_bytes == 9000
     assert settings.http.socket_fd == 5
     assert set(spec.sockets.values()) == {"management"}
 

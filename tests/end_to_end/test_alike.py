@@ -30,6 +30,7 @@ VARYING = [
     (r"\d+(\.\d+)? ms", "N ms"),
     (r'"revision": \d+', '"revision": "N"'),
     (r'"images": \{[^}]*\}', '"images": {}'),
+    (r'("CLUSTER-[^":]+:[^"]+)-[0-9a-f]{12}"', r'\1-DIGEST"'),  # a container has another base than a process
 ]
 
 

@@ -174,6 +174,7 @@ def test_every_deployer_before_connect_says_what_to_do(kind: str, deploy: Callab
         ({"num_frontend_replicas": 0}, "num_frontend_replicas"),
         ({"qf_http_timeout_request": 0}, "qf_http_timeout_request"),
         ({"max_body_size_bytes": 1.5}, "max_body_size_bytes"),
+        ({"max_waiting_size_bytes": 0}, "max_waiting_size_bytes"),
     ],
 )
 def test_bad_start_options_are_refused_and_start_nothing(kind: str, options: dict, words: str) -> None:

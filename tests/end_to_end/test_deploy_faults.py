@@ -50,7 +50,7 @@ from clipper_nb.images.library import default_base_image
 from tests.support.clusters import disconnect, new_manager, query, running_cluster
 from tests.support.docker_images import image_of, remove_image
 from tests.support.engine_proxy import engine_proxy
-from tests.support.failing_models import OnLoad, load_eats_memory, load_hangs, load_raises
+from tests.support.failing_models import OnLoad, load_eats_memory, load_hangs, load_panics, load_raises
 from tests.support.old_clusters import OLD_VERSION, old_cluster
 from tests.support.packages import package_index, write_wheel
 from tests.support.registry import running_registry
@@ -165,6 +165,9 @@ FAULTS = {
         attributes={"exit_status": 7},
     ),
     "sys.exit": Fault(_deploying(OnLoad(lambda: sys.exit(0))), ModelLoadError, "SystemExit", "SystemExit"),
+    "panic of a native library": Fault(
+        _deploying(OnLoad(load_panics)), ModelLoadError, "Panic: .its text cannot be read", "Panic"
+    ),
     "crash": Fault(
         _deploying(OnLoad(lambda: os.kill(os.getpid(), signal.SIGSEGV))), ReplicaStartError, "ended by signal 11",
         attributes={"exit_status": -11},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import threading
 import time
 
@@ -142,12 +144,55 @@ class TestSlo:
             assert reply["default_reason"] == "model_error"
             assert "PredictionError" in reply["default_explanation"]
 
-    def test_an_exiting_model_function_is_a_model_error(self, shared: ClipperConnection) -> None:
-        def leave(inputs: list) -> list:
-            raise SystemExit(3)
+    def test_whatever_a_model_raises_is_a_model_error_and_the_replica_lives_on(self, shared: ClipperConnection) -> None:
+        class Panic(BaseException):
+            """As pyo3's PanicException."""
 
-        create_endpoint(shared, "leaving", "doubles", leave, slo_micros=5_000_000)
-        assert query(shared, "leaving", {"input": [1.0]})[1]["default_reason"] == "model_error"
+        class Unreadable(Exception):
+            def __str__(self) -> str:
+                raise SystemExit(4)
+
+        def nest(depth: int) -> int:
+            return 1 + nest(depth + 1)
+
+        raised: dict[int, tuple[str, str]] = {
+            1: ("SystemExit", "3"),
+            2: ("KeyboardInterrupt", ""),
+            3: ("GeneratorExit", ""),
+            4: ("CancelledError", ""),
+            5: ("Panic", "index out of bounds"),
+            6: ("Unreadable", "(its text cannot be read: that raises SystemExit)"),
+            7: ("Masked", "behind a mask"),
+            8: ("RecursionError", "maximum recursion depth exceeded"),
+            9: ("ValueError", "x" * 1000),
+        }
+
+        def predict(inputs: list) -> list:
+            case = int(inputs[0][0])
+            if case == 8:
+                nest(0)
+            masked = type("Masked", (BaseException,), {"__class__": property(lambda self: 1 // 0)})
+            if case:
+                raise {
+                    1: SystemExit(3),
+                    2: KeyboardInterrupt(),
+                    3: GeneratorExit(),
+                    4: asyncio.CancelledError(),
+                    5: Panic("index out of bounds"),
+                    6: Unreadable("hidden"),
+                    7: masked("behind a mask"),
+                    9: ValueError("x" * 50_000_000),
+                }[case]
+            return [os.getpid() for _ in inputs]
+
+        create_endpoint(shared, "raises", "doubles", predict, slo_micros=20_000_000, batch_size=1)
+        pid = query(shared, "raises", {"input": [0.0]})[1]["output"]
+        for case, (type_name, message) in raised.items():
+            reply = query(shared, "raises", {"input": [float(case)]})[1]
+            assert reply["default_reason"] == "model_error", case
+            assert reply["default_explanation"].startswith(f"Model raises:1 raised {type_name}: {message}"), case
+            assert len(reply["default_explanation"]) < 20_000
+        assert query(shared, "raises", {"input": [0.0, 0.0]})[1]["output"] == pid
 
     def test_a_query_that_waits_behind_others_says_so(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:

@@ -62,6 +62,7 @@ def test_a_fitted_lm_answers_as_in_the_notebook_also_after_errors(shared: Clippe
       print("printed"); warning("warned")
       if (inputs[[1]][1] < 0) stop("weights are positive")
       if (inputs[[1]][1] == 0) return(list())
+      if (inputs[[1]][1] == 99) quit("no")
       weight_model(as_frame(inputs)) + countdown(3)
     }
     """)
@@ -73,6 +74,7 @@ def test_a_fitted_lm_answers_as_in_the_notebook_also_after_errors(shared: Clippe
     wrong = shared.predict("fuel", [0.0, 2.0])
     assert (wrong.default, wrong.reason) == (True, "model_error")
     assert "0 outputs for 1 inputs" in str(wrong.explanation)
+    assert "quit() was called" in str(shared.predict("fuel", [99.0, 2.0]).explanation)
     (replica,) = [x for x in shared.get_all_model_replicas() if x.startswith("fuel:")]
     assert _served(shared, "fuel") == _in_r(r, "fuel")
     assert replica in shared.get_all_model_replicas()

@@ -70,13 +70,14 @@ def model_request(tmp_path: Path, builder: DockerBuilder) -> Iterator[Callable[.
         cluster_name: str = default_cluster,
         name: str = "model",
         registry: str | None = None,
+        goes_with_version: bool = False,
     ) -> ImageRequest:
         bundle = tmp_path / f"bundle-{content}"
         bundle.mkdir(exist_ok=True)
         (bundle / "func.pkl").write_text(content)
         clusters.add(cluster_name)
         return ImageRequest(
-            cluster_name, ModelId(name, version), str(bundle), base_image, packages, container_registry=registry
+            cluster_name, ModelId(name, version), str(bundle), base_image, packages, registry, goes_with_version
         )
 
     yield make

@@ -1,10 +1,11 @@
-"""Images on a real engine: found in its cache, replaced in one step, and nothing left of those that fail."""
+"""Images on a real engine: one name for one content, and nothing left of those that fail."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import shutil
 import ssl
 import subprocess
@@ -16,20 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.models.containers import Container
 
 import clipper_nb
 from clipper_nb.errors import (
     BaseImageError,
     DiskFullError,
-    ImageBuildError,
     InvalidRequestError,
     PackageInstallError,
     RegistryError,
 )
-from clipper_nb.images import library
+from clipper_nb.images import docker_builder, library
 from clipper_nb.images.builder import ImageRequest
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.protocol import rpc
+from clipper_nb.protocol.names import ModelId
 from tests.support.clusters import eventually
 from tests.support.docker_images import build_image, image_of, new_image_name, remove_image, run_python
 from tests.support.packages import forward_proxy, package_index, write_project, write_wheel
@@ -75,10 +77,11 @@ def own_base(client: Any, builder: DockerBuilder, remove_later: list[str]) -> It
 
 def test_image_has_the_bundle_and_its_labels(client, builder, model_request):
     request = model_request("trained")
-    assert builder.build(request) == request.image == f"{request.cluster_name}-model:1"
-    assert run_python(client, request.image, "print(open('/model/func.pkl').read())") == "trained"
+    tag = builder.build(request)
+    assert re.fullmatch(rf"{request.cluster_name}-model:1-[0-9a-f]{{12}}", tag)
+    assert run_python(client, tag, "print(open('/model/func.pkl').read())") == "trained"
     (found,) = (image for image in builder.images() if image.cluster == request.cluster_name)
-    assert (found.tags, found.kind, found.model, found.version) == ((request.image,), "model", "model", "1")
+    assert (found.tags, found.kind, found.model, found.version) == ((tag,), "model", "model", "1")
     assert found.size_bytes > 1_000_000
 
 
@@ -92,11 +95,13 @@ def test_model_runs_as_nobody_and_the_library_can_be_imported(client, builder, m
     assert path.startswith("/opt/clipper_nb/library/")
 
 
-def test_same_input_is_found_in_the_cache(client, builder, model_request):
+def test_same_input_is_the_same_image(client, builder, model_request):
     request = model_request()
-    first = client.images.get(builder.build(request)).id
+    tag = builder.build(request)
+    first = client.images.get(tag).id
     os.utime(Path(request.model_data_path, "func.pkl"), (1, 1))
-    assert client.images.get(builder.build(request)).id == first
+    assert builder.build(request) == tag
+    assert client.images.get(tag).id == first
 
 
 def test_changed_bundle_reuses_the_layer_of_the_packages(client, builder, model_request, tmp_path):
@@ -109,14 +114,46 @@ def test_changed_bundle_reuses_the_layer_of_the_packages(client, builder, model_
     assert old.id != new.id
 
 
-def test_built_again_with_another_bundle_the_tag_moves_and_the_old_image_goes(client, builder, model_request):
-    old = client.images.get(builder.build(model_request("old"))).id
-    tag = builder.build(model_request("new"))
-    assert run_python(client, tag, "print(open('/model/func.pkl').read())") == "new"
-    assert not client.api.images(
-        filters={"dangling": True, "label": f"ai.clipper.container.label={tag.split('-model')[0]}"}
-    )
-    assert old not in [image["Id"] for image in client.api.images(all=True)]
+def test_other_content_never_replaces_an_image(client, builder, model_request):
+    first, second = builder.build(model_request("first")), builder.build(model_request("second"))
+    assert first != second
+    for tag, content in ((first, "first"), (second, "second")):
+        assert run_python(client, tag, "print(open('/model/func.pkl').read())") == content
+
+
+def test_images_that_deploys_built_are_told_from_the_users_own(client, builder, model_request):
+    deployed = builder.build(model_request("deployed", goes_with_version=True))
+    attempted = builder.build(model_request("attempted", goes_with_version=True))
+    mine = builder.build(model_request("mine"))
+    cluster = model_request().cluster_name
+    assert builder.find_deployed(f"{cluster}-other") == []
+    with image_of(client, f"FROM {deployed}\nRUN true\n") as users:
+        found = builder.find_deployed(cluster)
+        assert {each.model_id for each in found} == {ModelId("model", "1")}
+        assert {each.image for each in found} == {deployed, attempted}
+        for each in found:
+            builder.remove(each.image)
+        assert client.images.get(users)
+    assert [tag for image in builder.images() if image.cluster == cluster for tag in image.tags] == [mine]
+
+
+def test_container_that_files_are_read_from_is_none_of_the_clusters(client, builder, model_request, monkeypatch):
+    """Killed while it reads, a notebook leaves it; neither stop_all() nor a start takes it for the cluster's."""
+    tag = builder.build(model_request("read"))
+
+    def die(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(docker_builder, "_read_file", die)
+    monkeypatch.setattr(Container, "remove", lambda *args, **kwargs: None)
+    with pytest.raises(KeyboardInterrupt):
+        builder.read_model_files(tag, ["func.pkl"])
+    monkeypatch.undo()
+    (left,) = client.containers.list(all=True, filters={"ancestor": tag})
+    assert left.labels["ai.clipper.container.label"] == ""
+    monkeypatch.setattr(docker_builder, "_LONGEST_READ", "-5s")  # the engine counts whole seconds
+    builder.build(model_request("read"))
+    assert client.containers.list(all=True, filters={"ancestor": tag}) == []
 
 
 def test_image_that_a_container_needs_stays(client, builder, model_request):
@@ -221,14 +258,15 @@ def test_package_that_does_not_exist_shows_pips_words_and_leaves_nothing(
     assert "No matching distribution found for clipper-nb-test-nowhere==1.0" in caught.value.log_tail
     assert "Step 2/" not in caught.value.log_tail  # what worked is of no interest
     assert own_base.leftovers(client) == []
-    assert request.image not in [tag for image in builder.images() for tag in image.tags]
+    assert request.cluster_name not in [image.cluster for image in builder.images()]
 
 
 def test_failed_build_leaves_the_image_that_was_there(client, builder, model_request, own_base):
-    before = client.images.get(builder.build(model_request("good"))).id
+    tag = builder.build(model_request("good"))
+    before = client.images.get(tag).id
     with pytest.raises(PackageInstallError):
         builder.build(model_request("good", packages=["/no/such/folder.whl"], base_image=own_base.image))
-    assert client.images.get(model_request("good").image).id == before
+    assert client.images.get(tag).id == before
     assert own_base.leftovers(client) == []
 
 
@@ -268,6 +306,29 @@ def test_interrupted_build_ends_and_leaves_nothing(client, builder, model_reques
         builder.build(request, Interrupting())
     assert caught.tb is not None  # a notebook keeps the traceback, and what it holds, for long
     eventually(lambda: not own_base.leftovers(client), within_s=10, what="the end of the build")
+
+
+def test_what_a_killed_notebook_left_of_a_build_goes_at_the_next(
+    client, builder, model_request, own_base, tmp_path, monkeypatch
+):
+    """The engine ends the build, and keeps the images of the steps that were done."""
+    project = write_project(tmp_path / "endless", "clipper_nb_test_endless")
+    (project / "backend.py").write_text("import time; time.sleep(100)")
+    request = model_request(packages=[str(project)], base_image=own_base.image)
+    monkeypatch.setattr(DockerBuilder, "_remove_steps", lambda self, made_images: None)
+    with pytest.raises(KeyboardInterrupt):
+        builder.build(request, Interrupting())
+    eventually(lambda: _no_containers(client, own_base), within_s=10, what="the end of the build")
+    assert own_base.leftovers(client)
+    builder.remove_leftovers()
+    assert own_base.leftovers(client)  # a builder that lives may need them
+    monkeypatch.setattr(docker_builder, "_LONGEST_BUILD", "-5s")
+    builder.remove_leftovers()
+    assert own_base.leftovers(client) == []
+
+
+def _no_containers(client: Any, base: OwnBase) -> bool:
+    return client.api.containers(all=True, filters={"label": base.label}) == []
 
 
 # --- base images
@@ -369,24 +430,14 @@ def test_users_tags_of_bases_follow_the_default_base_image_alone(client, builder
 # --- tags, metadata, registries
 
 
-def test_tag_of_another_clusters_model_is_refused(client, builder, model_request):
-    one = model_request()
-    prefix = one.cluster_name
+def test_names_that_run_together_are_different_images(client, builder, model_request):
+    """Cluster ``a-b`` with model ``c`` and cluster ``a`` with model ``b-c`` share a repository."""
+    prefix = model_request().cluster_name
     first = builder.build(model_request(cluster_name=f"{prefix}-b", name="c"))
-    before = client.images.get(first).id
-    with pytest.raises(ImageBuildError, match=f"belongs to model 'c' of cluster '{prefix}-b'"):
-        builder.build(model_request(cluster_name=prefix, name="b-c"))
-    assert client.images.get(first).id == before
-
-
-def test_tag_of_something_else_is_refused(client, builder, model_request):
-    request = model_request()
-    build_image(client, request.image, f"FROM {library.default_base_image()}\nLABEL mine=1\n")
-    try:
-        with pytest.raises(ImageBuildError, match="it belongs to something else"):
-            builder.build(request)
-    finally:
-        remove_image(client, request.image)
+    second = builder.build(model_request(cluster_name=prefix, name="b-c"))
+    assert first.partition(":")[0] == second.partition(":")[0]
+    assert client.images.get(first).labels["ai.clipper.model.name"] == "c"
+    assert client.images.get(second).labels["ai.clipper.model.name"] == "b-c"
 
 
 def test_folder_that_is_none_is_refused(builder, model_request):
@@ -415,4 +466,4 @@ def test_refused_push_leaves_no_image(builder, model_request):
     request = model_request(registry="localhost:1")
     with pytest.raises(RegistryError, match="connection refused"):
         builder.build(request)
-    assert request.image not in [tag for image in builder.images() for tag in image.tags]
+    assert request.cluster_name not in [image.cluster for image in builder.images()]

@@ -81,7 +81,7 @@ def test_order_of_what_has_none_does_not_matter():
 def test_changing_parts_stand_below_constant_ones():
     """An edited bundle reuses the layer of the packages, and edited code that of the library's requirements."""
     model = RENDERED["model-packages"]()
-    assert model.index('"pip", "install"') < model.index("COPY bundle") < model.index("LABEL")
+    assert model.index('"pip", "install"') < model.index("COPY bundle") < model.index('LABEL "ai.clipper.model.')
     frontend = RENDERED["frontend"]()
     assert frontend.index('"pip", "install"') < frontend.index("COPY library")
 

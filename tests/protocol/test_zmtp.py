@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clipper_nb.errors import ProtocolError
-from clipper_nb.protocol.zmtp import DEALER, ROUTER, ZmtpPeer, encode_message
+from clipper_nb.protocol.zmtp import DEALER, ROUTER, ZmtpPeer, encode_message, encode_pieces
 
 frames = st.lists(st.binary(max_size=10) | st.binary(min_size=250, max_size=260), min_size=1, max_size=8)
 
@@ -187,3 +187,13 @@ def test_a_large_frame_in_many_pieces_is_joined_once() -> None:
     for start in range(0, len(data), 4096):
         received += peer.receive(data[start : start + 4096])
     assert received == [[frame]]
+
+
+def test_large_frames_are_sent_as_they_are():
+    large, larger = b"x" * 300_000, b"y" * 2_000_000
+    frames = [b"", b"a", large, b"z" * 1000, larger, larger, b"end"]
+    pieces = encode_pieces(frames)
+    assert b"".join(pieces) == encode_message(frames)
+    assert [piece for piece in pieces if len(piece) > 100_000] == [large, larger, larger]
+    assert [id(piece) for piece in pieces if len(piece) > 100_000] == [id(large), id(larger), id(larger)]
+    assert len(encode_pieces([b"", b"a" * 1000])) == 1

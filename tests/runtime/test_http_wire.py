@@ -12,6 +12,7 @@ import tornado.web
 
 from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
 from clipper_nb.runtime.http_server import Cancel, HttpLimits, HttpServer, Respond
+from clipper_nb.runtime.http_wire import RECEIVED_SIZE_BYTES
 
 LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
 HOST = b"Host: x\r\n"
@@ -748,6 +749,111 @@ def test_the_largest_of_too_many_unfinished_bodies_is_refused() -> None:
             writer.write(b"x" * (900 - 100 * number))
             assert json.loads((await read_reply(reader))[2])["length"] == 1000
             writer.close()
-        assert server.unfinished_size_bytes == 0
+        assert server.waiting.size_bytes == 0
 
-    run(talk, HttpLimits(1000, 5.0, 5.0, max_unfinished_size_bytes=1000))
+    run(talk, HttpLimits(1000, 5.0, 5.0, max_waiting_size_bytes=1000))
+
+
+LARGE = 100_000
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["whole", "chunked"])
+def test_a_large_body_is_refused_while_too_much_waits_and_small_ones_are_not(is_chunked: bool) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        for number, (_, writer) in enumerate(waiting):
+            writer.write(post("/later/predict", b"x" * LARGE))
+            while len(endpoint.kept) <= number:
+                await asyncio.sleep(0.001)
+        assert server.waiting.size_bytes == 2 * LARGE
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        if is_chunked:
+            writer.write(b"POST /app/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            writer.write(b"%x\r\n%b\r\n" % (LARGE, b"x" * LARGE))
+        else:
+            writer.write(post("/app/predict", b"x" * LARGE)[:-LARGE])  # none of the body
+        status, headers, body = await read_reply(reader)
+        assert (status, headers["retry-after"], json.loads(body)["error"]) == (503, "1", "Overloaded")
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        small = post("/app/predict", b"x" * 500)
+        for pieces in ([small], [small[:-400], small[-400:]]):
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0.01)
+            assert (await read_reply(reader))[0] == 200
+        endpoint.release(0)
+        await read_reply(waiting[0][0])
+        writer.write(post("/app/predict", b"x" * LARGE))
+        assert (await read_reply(reader))[0] == 200
+        writer.close()
+        for _, other in waiting:
+            other.close()
+        while server.connections:
+            await asyncio.sleep(0.001)
+        assert server.waiting.size_bytes == server.waiting.unfinished_size_bytes == 0
+
+    run(talk, HttpLimits(10 * LARGE, 5.0, 5.0, max_waiting_size_bytes=2 * LARGE + 1000))
+
+
+def test_a_body_that_is_alone_may_be_larger_than_what_may_wait() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(post("/app/predict", b"x" * (5 * LARGE)))
+            assert (await read_reply(reader))[0] == 200
+        writer.close()
+
+    run(talk, HttpLimits(10 * LARGE, 5.0, 5.0, max_waiting_size_bytes=LARGE))
+
+
+@pytest.mark.parametrize("size_bytes", [LARGE, 3_000_000], ids=["read on", "held back"])
+@pytest.mark.parametrize("is_complete", [False, True])
+def test_a_client_that_leaves_takes_its_large_body_with_it(is_complete: bool, size_bytes: int) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        request = post("/later/predict", b"x" * size_bytes)
+        writer.write(request if is_complete else request[:-1])
+        while not server.waiting.size_bytes >= size_bytes - 1 or len(endpoint.kept) < is_complete:
+            await asyncio.sleep(0.001)
+        writer.close()
+        while server.connections:
+            await asyncio.sleep(0.001)
+        assert server.waiting.size_bytes == 0
+        assert endpoint.cancelled == is_complete
+
+    run(talk, HttpLimits(size_bytes, 5.0, 5.0))
+
+
+def test_of_connections_that_receive_large_bodies_one_reads_on_in_each_turn() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        while len(server.connections) < 2:
+            await asyncio.sleep(0.001)
+        connections = list(server.connections)
+        for connection in connections:
+            connection.get_buffer(-1)[:] = post("/app/predict", b"x" * 3_000_000)[:RECEIVED_SIZE_BYTES]
+            connection.buffer_updated(RECEIVED_SIZE_BYTES)
+        is_reading = [[connection._transport.is_reading() for connection in connections]]
+        for _ in range(2):
+            await asyncio.sleep(0)
+            is_reading.append([connection._transport.is_reading() for connection in connections])
+        assert is_reading == [[False, False], [True, False], [True, True]]
+        for _, writer in streams:
+            writer.close()
+
+    run(talk, HttpLimits(3_000_000, 5.0, 5.0))
+
+
+def test_large_replies_stay_in_order_between_others() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/later/predict", b"first") + post("/large/predict", b"") + post("/app/predict", b"three"))
+        while not endpoint.kept:
+            await asyncio.sleep(0.001)
+        endpoint.release(0)
+        replies = [await read_reply(reader) for _ in range(3)]
+        assert [len(body) for _, _, body in replies] == [16, 2_000_000, 27]
+        writer.close()
+
+    run(talk)

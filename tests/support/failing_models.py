@@ -26,6 +26,18 @@ def load_raises() -> None:
     raise RuntimeError("the weights are corrupt")
 
 
+class Panic(BaseException):
+    """As a panic of a native library arrives in Python; its text cannot be read either."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def load_panics() -> None:
+    """Fail with what no ``except Exception`` sees."""
+    raise Panic
+
+
 def load_hangs() -> None:
     """Wait for longer than any test does."""
     print("waiting for a file that never comes")

@@ -10,21 +10,23 @@ import sys
 from pathlib import Path
 
 from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.process_table import this_machine
 from clipper_nb.container_managers.supervisor.supervisor import Supervisor
 
 
-async def _run(folder_path: Path) -> None:
+async def _run(folder_path: Path, users_umask: int) -> None:
     folder = ClusterFolder(folder_path)
     record = folder.read_record()
     if record is None:
         raise SystemExit(f"{folder.record_path} cannot be read")
-    supervisor = Supervisor(folder, record)
+    supervisor = Supervisor(folder, record, replica_umask=users_umask)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.shut_down)
-    await supervisor.run(os.getpid())
+    await supervisor.run(this_machine().this_process())
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    asyncio.run(_run(Path(sys.argv[1])))
+    # What it makes, sockets too, is its user's alone, whatever folder it is in.
+    asyncio.run(_run(Path(sys.argv[1]), os.umask(0o077)))

@@ -10,25 +10,30 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
-from clipper_nb.container_managers.specs import ContainerSpec, ObservedContainer
+from clipper_nb.container_managers.log_files import open_log
+from clipper_nb.container_managers.specs import REPLICA, ContainerSpec, ObservedContainer
+from clipper_nb.protocol.environment import CONTAINER_NAME, READY_FILE
 
 logger = logging.getLogger(__name__)
 
 FIRST_RESTART_DELAY_S = 0.05
 LONGEST_RESTART_DELAY_S = 10.0
+LONGEST_READY_RESTART_DELAY_S = 1.0
+"""Of a replica that was ready when it ended: its model is sound, and an input or a person has ended it."""
 STEADY_AFTER_S = 10.0
 """A process that lived this long is not crashing in a loop."""
 
 _PR_SET_PDEATHSIG = 1
 
 
-def restart_delay_s(num_quick_exits: int) -> float:
+def restart_delay_s(num_quick_exits: int, *, was_ready: bool = False) -> float:
     """Return how long to wait before the next start, after so many quick ends in a row."""
     doublings = min(max(0, num_quick_exits - 1), 30)
-    return min(FIRST_RESTART_DELAY_S * 2.0**doublings, LONGEST_RESTART_DELAY_S)
+    longest_s = LONGEST_READY_RESTART_DELAY_S if was_ready else LONGEST_RESTART_DELAY_S
+    return min(FIRST_RESTART_DELAY_S * 2.0**doublings, longest_s)
 
 
 class SupervisedProcess:
@@ -45,6 +50,10 @@ class SupervisedProcess:
         The supervisor's listening sockets, as file descriptors by name.
     environment : Mapping
         What every process of the cluster is told, below the spec's own variables.
+    end_descendants : callable
+        Ends what the process of that name has started, when itself has ended.
+    umask : int
+        Of the files that it makes; -1 is the supervisor's.
     """
 
     def __init__(
@@ -55,12 +64,21 @@ class SupervisedProcess:
         log_path: Path,
         sockets: Mapping[str, int],
         environment: Mapping[str, str],
+        end_descendants: Callable[[str], Awaitable[None]],
+        umask: int = -1,
     ) -> None:
         self.spec = spec
         self._cluster_path = cluster_path
         self._log_path = log_path
+        self._ready_path = log_path.with_suffix(".ready")
         self._socket_fds = {variable: sockets[name] for variable, name in spec.sockets.items()}
         self._environment = environment
+        self._end_descendants = end_descendants
+        self._umask = umask
+        self.is_spawning = False
+        """A child exists whose process id nobody knows yet."""
+        self.pid: int | None = None
+        """Its process id, until all that it has started has ended too."""
         self._process: asyncio.subprocess.Process | None = None
         self._num_exits = 0
         self._num_quick_exits = 0
@@ -96,7 +114,7 @@ class SupervisedProcess:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._task), self.spec.stop_timeout_s)
         while not self._task.done():
-            self._signal_group(signal.SIGKILL)
+            self._signal(signal.SIGKILL)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._task), 1.0)
 
@@ -109,39 +127,47 @@ class SupervisedProcess:
             self._num_exits += 1
             is_steady = time.monotonic() - started_s >= STEADY_AFTER_S
             self._num_quick_exits = 1 if is_steady else self._num_quick_exits + 1
-            delay_s = restart_delay_s(self._num_quick_exits)
+            delay_s = restart_delay_s(self._num_quick_exits, was_ready=self._take_ready_mark())
             logger.warning(
                 "%s ended with status %s; starting it again in %.2f s", self.spec.name, self._exit_status, delay_s
             )
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), delay_s)
 
+    def _take_ready_mark(self) -> bool:
+        """Return whether the process that ended was ready; the next one begins without its mark."""
+        with contextlib.suppress(OSError):
+            self._ready_path.unlink()
+            return True
+        return False
+
     async def _run_once(self) -> None:
         try:
             self._process = await self._spawn()
         except OSError as exc:
-            with open(self._log_path, "a") as log:
-                log.write(f"{self.spec.command[0]} cannot be started: {exc}\n")
+            with open_log(self._log_path) as log:
+                log.write(f"{self.spec.command[0]} cannot be started: {exc}\n".encode())
             self._exit_status = 127
             return
-        logger.info("%s runs as process %d", self.spec.name, self._process.pid)
+        self.pid = self._process.pid
+        logger.info("%s runs as process %d", self.spec.name, self.pid)
         if self._stopping.is_set():  # asked to stop while it was being started
             self._signal(signal.SIGTERM)
-        pid = self._process.pid
         self._exit_status = await self._process.wait()
         self._process = None
-        # What it started itself shares its process group and must not outlive it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
+        await self._end_descendants(self.spec.name)
+        self.pid = None
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         variables = {
             **os.environ,
             **self._environment,
+            **({READY_FILE: str(self._ready_path)} if self.spec.role == REPLICA else {}),
             **self.spec.environment,
             **{variable: str(fd) for variable, fd in self._socket_fds.items()},
+            CONTAINER_NAME: self.spec.name,
         }
-        with open(self._log_path, "ab") as log:
+        with self._spawning(), open_log(self._log_path) as log:
             return await asyncio.create_subprocess_exec(
                 *self.spec.command,
                 cwd=self._cluster_path / self.spec.working_folder,
@@ -151,18 +177,22 @@ class SupervisedProcess:
                 stderr=log,
                 pass_fds=tuple(self._socket_fds.values()),
                 start_new_session=True,
+                umask=self._umask,
                 preexec_fn=_end_with_parent(),
             )
+
+    @contextlib.contextmanager
+    def _spawning(self) -> Iterator[None]:
+        self.is_spawning = True
+        try:
+            yield
+        finally:
+            self.is_spawning = False
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        if self._process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, number)
 
 
 def _end_with_parent() -> Callable[[], None] | None:

@@ -1,17 +1,17 @@
-"""The supervisor itself: holds the listening sockets, runs the processes, obeys its socket, watches its owner."""
+"""The supervisor itself: holds the listening sockets, runs the processes, obeys its socket, keeps its watches."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import socket
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 from clipper_nb.container_managers.cluster_folder import ClusterFolder, ClusterRecord
-from clipper_nb.container_managers.local_processes import HOST, process_runs
+from clipper_nb.container_managers.local_processes import HOST
+from clipper_nb.container_managers.process_table import ProcessIdentity, this_machine
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.container_managers.specs import (
     MANAGEMENT_FRONTEND,
@@ -22,7 +22,10 @@ from clipper_nb.container_managers.specs import (
     ObservedContainer,
 )
 from clipper_nb.container_managers.supervisor.control import listen
+from clipper_nb.container_managers.supervisor.descendants import Descendants, adopt_orphans
+from clipper_nb.container_managers.supervisor.logs import ClusterLogs
 from clipper_nb.container_managers.supervisor.process import SupervisedProcess
+from clipper_nb.errors import ClusterFolderError
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol import environment
 
@@ -31,6 +34,8 @@ _T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 
 _OWNER_CHECK_INTERVAL_S = 0.5
+_LOG_CHECK_INTERVAL_S = 0.5
+_DESCENDANT_CHECK_INTERVAL_S = 2.0
 _REAP_TIMEOUT_S = 30.0
 _STOP_ORDER = ((REPLICA, MANAGEMENT_FRONTEND), (QUERY_FRONTEND,), (REDIS,))
 
@@ -46,26 +51,38 @@ class Supervisor:
     folder : ClusterFolder
         With a record whose ports are wishes.
     record : ClusterRecord
+    replica_umask : int
+        Of the files that models write, which are their users' business. All others are this user's alone.
     """
 
-    def __init__(self, folder: ClusterFolder, record: ClusterRecord) -> None:
+    def __init__(self, folder: ClusterFolder, record: ClusterRecord, *, replica_umask: int) -> None:
         self._folder = folder
         self._record = record
+        self._replica_umask = replica_umask
+        self._table = this_machine()
+        self._adopts_orphans = adopt_orphans()
+        self._logs = ClusterLogs(folder)
+        self._descendants = Descendants(
+            lambda: self._processes.values(),
+            table=self._table,
+            folder=folder,
+            adopts=self._adopts_orphans,
+        )
         self._processes: dict[str, SupervisedProcess] = {}
         self._sockets: dict[str, socket.socket] = {}
         self._reaper: Reaper | None = None
         self._shutdown = asyncio.Event()
         self._is_graceful = True
 
-    async def run(self, pid: int) -> None:
-        """Serve until shutdown, then remove everything."""
+    async def run(self, identity: ProcessIdentity) -> None:
+        """Serve as the process *identity* until shutdown, then remove everything."""
         self._sockets = {
             "query": bind_near(self._record.query_port),
             "management": bind_near(self._record.management_port),
             "rpc": bind_near(self._record.rpc_port),
         }
         ports = {f"{name}_port": bound.getsockname()[1] for name, bound in self._sockets.items()}
-        self._record = replace(self._record, supervisor_pid=pid, **ports)
+        self._record = replace(self._record, supervisor_pid=identity.pid, supervisor_start=identity.start, **ports)
         self._folder.write_record(self._record)
         server = await listen(
             self._folder.control_socket_path,
@@ -76,17 +93,19 @@ class Supervisor:
                 "shut_down": self._command_shut_down,
             },
         )
-        owner_watch = asyncio.create_task(self._watch_owner(), name="watch the owner")
+        watches = [asyncio.create_task(_every(interval_s, action)) for interval_s, action in self._watches()]
         await self._shutdown.wait()
         logger.info("shutting down")
         if self._reaper is not None:
             self._reaper.stop()
-        owner_watch.cancel()
+        for watch in watches:
+            watch.cancel()
         await self._stop_everything()
+        await self._descendants.end_all()
         server.close()
         for bound in self._sockets.values():
             bound.close()
-        shutil.rmtree(self._folder.path, ignore_errors=True)
+        self._remove_folder()
 
     def shut_down(self) -> None:
         """End the cluster; safe in a signal handler."""
@@ -105,7 +124,10 @@ class Supervisor:
                 log_path=self._folder.log_path(spec.name),
                 sockets={name: bound.fileno() for name, bound in self._sockets.items()},
                 environment={environment.CLUSTER_FOLDER: str(self._folder.path), "PYTHONUNBUFFERED": "1"},
+                end_descendants=self._descendants.end,
+                umask=self._replica_umask if spec.role == REPLICA else -1,
             )
+            self._logs.has_begun(spec.name)
             self._processes[spec.name] = process
             process.start()
             if spec.role == MANAGEMENT_FRONTEND and self._reaper is None:
@@ -146,21 +168,49 @@ class Supervisor:
 
     async def _stop(self, names: Iterable[str]) -> None:
         processes = [self._processes[name] for name in names]
+        self._descendants.look()  # while it can be seen whose they are
         await asyncio.gather(*(process.stop(graceful=self._is_graceful) for process in processes))
         for process in processes:
-            self._processes.pop(process.spec.name, None)
+            if self._processes.pop(process.spec.name, None) is not None:
+                self._logs.has_ended(process.spec.name)
 
     async def _stop_everything(self) -> None:
         for roles in _STOP_ORDER:
             await self._stop([name for name, process in self._processes.items() if process.spec.role in roles])
 
-    async def _watch_owner(self) -> None:
-        if self._record.owner_pid is None:
-            return
-        while process_runs(self._record.owner_pid, self._record.owner_started_at):
-            await asyncio.sleep(_OWNER_CHECK_INTERVAL_S)
-        logger.info("process %d, which owns the cluster, has ended", self._record.owner_pid)
-        self._shutdown.set()
+    def _remove_folder(self) -> None:
+        try:
+            stays = self._folder.remove()
+        except ClusterFolderError as exc:
+            logger.warning("%s", exc)
+        else:
+            if stays:
+                logger.warning("%s stays: these entries are not the cluster's: %s", self._folder.path, stays)
+
+    # --- watching
+
+    def _watches(self) -> Iterable[tuple[float, Callable[[], None]]]:
+        """Yield what is done again and again while the cluster runs, and after how many seconds."""
+        yield _OWNER_CHECK_INTERVAL_S, self._check_owner
+        yield _LOG_CHECK_INTERVAL_S, self._logs.look
+        if self._adopts_orphans:
+            yield _DESCENDANT_CHECK_INTERVAL_S, self._descendants.look
+
+    def _check_owner(self) -> None:
+        owner = self._record.owner
+        if owner is not None and not self._table.runs(owner):
+            logger.info("process %d, which owns the cluster, has ended", owner.pid)
+            self._shutdown.set()
+
+
+async def _every(interval_s: float, action: Callable[[], None]) -> None:
+    """Do something again and again until cancelled; what it raises is logged."""
+    while True:
+        try:
+            action()
+        except Exception:
+            logger.exception("a watch failed")
+        await asyncio.sleep(interval_s)
 
 
 def bind_near(port: int) -> socket.socket:

@@ -9,43 +9,34 @@ many connections read in one turn) go together.
 A busy replica that can take it gets its next batch before it has answered the first, so that it need not wait for the
 way there and back; but only when as many queries wait as it is busy with, for smaller batches would cost more than that
 saves, and only when both batches are likely to be done in the share of the SLO that one may take.
+
+What a replica had when it ended is tried again apart from all else (``suspects.py``).
 """
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE, BatchSizePolicy, make_batch_size_policy
+from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE, make_batch_size_policy
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
 from clipper_nb.runtime.batching.gathering import Gathering
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG, Computation
+from clipper_nb.runtime.batching.suspects import Allowed, Suspects, patience_ends_s
+from clipper_nb.runtime.batching.worker import Batch, ReplicaConnection, Worker
+
+logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 2
 """A computation whose replica is lost is sent once more."""
 OVERLOAD_MEMORY_S = 1.0
 """For how long after a query had to be given up the applications take turns."""
-
-
-class ReplicaConnection(Protocol):
-    """What the dispatcher needs of a connected replica."""
-
-    @property
-    def replica_id(self) -> int:
-        """Number of the replica among its version's."""
-
-    @property
-    def max_batches_in_flight(self) -> int:
-        """How many batches it takes before it has answered the first."""
-
-    def send_batch(self, payloads: Sequence[bytes]) -> bool:
-        """Send one batch; return whether the replica can still be reached."""
 
 
 class BatchObserver(Protocol):
@@ -59,39 +50,6 @@ class BatchObserver(Protocol):
 
     def batch_lost(self, size: int) -> None:
         """A replica was lost with a batch."""
-
-
-@dataclass
-class _Batch:
-    """What a replica was sent and has not answered."""
-
-    computations: list[Computation]
-    sent_s: float
-
-
-@dataclass
-class _Worker:
-    """A connected replica and what it is busy with."""
-
-    connection: ReplicaConnection
-    policy: BatchSizePolicy
-    latency_model: LatencyModel
-    gathering: Gathering
-    batches: deque[_Batch] = field(default_factory=deque)
-    """In the order in which they were sent, which is the order of their answers."""
-    answered_s: float = 0.0
-    """When it answered its last batch."""
-    is_draining: bool = False
-    may_finish_queue: bool = True
-
-    def busy_s(self, now_s: float) -> float:
-        """Return for how long it is likely to be busy with what it has."""
-        if not self.batches:
-            return 0.0
-        first, *others = self.batches
-        began_s = max(first.sent_s, self.answered_s)
-        rest_s = max(0.0, began_s + self.latency_model.predict_s(len(first.computations)) - now_s)
-        return rest_s + sum(self.latency_model.predict_s(len(batch.computations)) for batch in others)
 
 
 class Dispatcher:
@@ -129,8 +87,9 @@ class Dispatcher:
         self._call_soon = call_soon
         self._call_at = call_at
         self._queue = DeadlineQueue()
-        self._workers: dict[int, _Worker] = {}
-        self._idle: deque[_Worker] = deque()  # the one that has been idle longest is next
+        self._suspects = Suspects(model_id)
+        self._workers: dict[int, Worker] = {}
+        self._idle: deque[Worker] = deque()  # the one that has been idle longest is next
         self._sending_is_due = False
         self._can_send_ahead = False
         self._gathering: Gathering | None = (
@@ -144,7 +103,11 @@ class Dispatcher:
     @property
     def queue_length(self) -> int:
         """Computations that wait for a replica."""
-        return self._queue.num_queued
+        return self._queue.num_queued + self._suspects.count_held()
+
+    def is_held(self, computation: Computation) -> bool:
+        """Whether *computation* waits for a replica apart, since another ended with its input."""
+        return self._suspects.is_held(computation)
 
     def has_replica(self, replica_id: int) -> bool:
         """Whether that replica is given batches."""
@@ -160,6 +123,8 @@ class Dispatcher:
 
     def submit(self, computation: Computation) -> None:
         """Queue a computation and send it as soon as a replica is idle."""
+        if self._suspects.is_watching and self._hold(computation):
+            return
         self._queue.put(computation)
         gathering = self._gathering
         if gathering is not None and gathering.num_missing:
@@ -183,9 +148,10 @@ class Dispatcher:
             return
         latency_model = LatencyModel()
         policy = make_batch_size_policy(self._batch_size, latency_model)
-        worker = _Worker(connection, policy, latency_model, Gathering(latency_model))
+        worker = Worker(connection, policy, latency_model, Gathering(latency_model))
         self._workers[connection.replica_id] = worker
         self._count_workers()
+        self._suspects.replica_joined()
         self.num_replicas += 1
         self._idle.append(worker)
         self._send_later()
@@ -210,7 +176,9 @@ class Dispatcher:
         if worker is None:
             return
         self._count_workers()
-        self.num_replicas -= not worker.is_draining
+        if not worker.is_draining:
+            self.num_replicas -= 1
+            self._suspects.replica_lost(now_s=self._clock())
         if worker in self._idle:
             self._idle.remove(worker)
         for position, batch in enumerate(worker.batches):
@@ -250,32 +218,36 @@ class Dispatcher:
 
     def close(self) -> None:
         """Give up everything that is queued, and whatever a lost replica has from now on: the version is gone."""
-        for computation in self._queue.drain():
+        for computation in (*self._queue.drain(), *self._suspects.clear()):
             self._give_up_removed(computation)
         for worker in self._workers.values():
             for batch in worker.batches:
                 for computation in batch.computations:
                     computation.is_obsolete = True
 
-    def _free(self, worker: _Worker, now_s: float) -> list[Computation]:
+    def _free(self, worker: Worker, now_s: float) -> list[Computation]:
         """Return what was in the worker's oldest batch, which is done, and make the worker idle if it has no other."""
         done = worker.batches.popleft()
         worker.answered_s = now_s
+        if self._suspects.is_watching:
+            for computation in self._suspects.acquit(done.computations):
+                self._queue.put(computation)
         if not worker.batches:
             if worker.is_draining:
                 self._finish_queue_or_forget(worker)
             else:
                 self._idle.append(worker)
-        if self._queue.num_queued:
+        if self._queue.num_queued or self._suspects.is_watching:
             self._send_later()
         return done.computations
 
-    def _finish_queue_or_forget(self, worker: _Worker) -> None:
+    def _finish_queue_or_forget(self, worker: Worker) -> None:
         """Let a draining replica go, unless queries wait and there is nobody else."""
         is_needed = worker.may_finish_queue and self.num_replicas == 0
         batch = self._take_batch(worker) if is_needed else []
-        if batch:
-            self._send(worker, batch)
+        suspects = self._take_suspects(worker, Allowed.ALL) if is_needed and not batch else []
+        if batch or suspects:
+            self._send(worker, batch or suspects, is_trial=not batch)
         else:
             del self._workers[worker.connection.replica_id]
             self._count_workers()
@@ -286,20 +258,41 @@ class Dispatcher:
         self._can_send_ahead = any(worker.connection.max_batches_in_flight > 1 for worker in workers)
         self._gathering = workers[0].gathering if len(workers) == 1 else None
 
-    def _put_back(self, batch: _Batch, *, was_tried: bool) -> None:
+    def _put_back(self, batch: Batch, *, was_tried: bool) -> None:
         """Queue what a lost replica had; what it had not come to does not count as a try."""
+        if was_tried:
+            accused = [computation for computation in batch.computations if not computation.is_obsolete]
+            if self._suspects.accuse(accused, now_s=self._clock()):
+                logger.warning("an input ends replicas of %s: it gets an error from now on", self.model_id)
+            self._put([*self._queue.drain()])
         for computation in batch.computations:
             computation.attempts += was_tried
             computation.sent_s = None
             if computation.is_obsolete:
                 self._give_up_removed(computation)
             elif computation.attempts < MAX_ATTEMPTS:
-                self._queue.put(computation)
+                self._put([computation])
             else:
                 computation.fail(
                     f"Two replicas of {self.model_id} were lost while they computed this prediction; the input may be "
                     "what ends them."
                 )
+
+    def _put(self, computations: list[Computation]) -> None:
+        """Queue computations, apart if they are of suspected inputs."""
+        for computation in computations:
+            if not self._hold(computation):
+                self._queue.put(computation)
+
+    def _hold(self, computation: Computation) -> bool:
+        """Keep back a computation of a suspected input until it can be tried apart."""
+        if not self._suspects.hold(computation, now_s=self._clock()):
+            return False
+        look_again_s = patience_ends_s(computation)
+        if look_again_s < math.inf:
+            self._call_at(look_again_s, self._send_later)
+        self._send_later()
+        return True
 
     def _give_up_removed(self, computation: Computation) -> None:
         computation.give_up(
@@ -315,6 +308,8 @@ class Dispatcher:
 
     def _send_batches(self) -> None:
         self._sending_is_due = False
+        if self._suspects.is_watching and self._suspects.has_held:
+            self._send_suspects()
         if self._should_wait():
             return
         while self._idle and self._queue.num_queued:
@@ -323,6 +318,26 @@ class Dispatcher:
                 self._send(self._idle.popleft(), batch)
         if self._queue.num_queued and self._can_send_ahead:
             self._send_ahead()
+
+    def _send_suspects(self) -> None:
+        """Try suspects at idle replicas, as long as one is spared for all others."""
+        workers = list(self._workers.values())
+        num_exposed = sum(worker.is_exposed for worker in workers)
+        num_spared = sum(not worker.is_draining and not worker.is_exposed for worker in workers)
+        for worker in list(self._idle):
+            allowed = self._suspects.allowed(num_spared, num_exposed, now_s=self._clock())
+            batch = self._take_suspects(worker, allowed)
+            if not batch:
+                return
+            self._idle.remove(worker)
+            self._send(worker, batch, is_trial=True)
+            num_exposed += 1
+            num_spared -= 1
+
+    def _take_suspects(self, worker: Worker, allowed: Allowed) -> list[Computation]:
+        alone_s = worker.latency_model.predict_late_s(1)
+        max_size = worker.policy.next_size(self._queue.tightest_slo_s())
+        return self._suspects.take(allowed, alone_s=alone_s, max_size=max_size, now_s=self._clock())
 
     def _should_wait(self) -> bool:
         """Whether more queries are on their way back that are worth waiting for; a timer ends the wait."""
@@ -345,7 +360,7 @@ class Dispatcher:
         now_s = self._clock()
         for worker in sorted(self._workers.values(), key=lambda worker: worker.busy_s(now_s)):
             can_take_it = len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1
-            if can_take_it and worker.latency_model.is_settled and not worker.is_draining:
+            if can_take_it and worker.latency_model.is_settled and not worker.is_draining and not worker.is_exposed:
                 size = min(self._queue.num_queued, worker.policy.next_size(self._queue.tightest_slo_s()))
                 done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
                 num_ahead = len(worker.batches[0].computations)
@@ -355,7 +370,7 @@ class Dispatcher:
                     if batch:
                         self._send(worker, batch)
 
-    def _take_batch(self, worker: _Worker) -> list[Computation]:
+    def _take_batch(self, worker: Worker) -> list[Computation]:
         """Return the worker's next batch; what cannot make it in time any more is given up as soon as that is sent."""
         now_s = self._clock()
         size = worker.policy.next_size(self._queue.tightest_slo_s())
@@ -376,8 +391,8 @@ class Dispatcher:
                 f"{1000 * expected_s:.1f} ms. A faster model, more replicas or a longer SLO would help.",
             )
 
-    def _send(self, worker: _Worker, batch: list[Computation]) -> None:
-        sent = _Batch(batch, self._clock())
+    def _send(self, worker: Worker, batch: list[Computation], *, is_trial: bool = False) -> None:
+        sent = Batch(batch, self._clock(), is_trial)
         for computation in batch:
             computation.sent_s = sent.sent_s
         if worker.connection.send_batch([computation.payload for computation in batch]):

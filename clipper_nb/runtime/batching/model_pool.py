@@ -10,7 +10,8 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, Configuration, ModelVersion, Replica
 from clipper_nb.protocol.rpc import ErrorResponse
-from clipper_nb.runtime.batching.dispatcher import Dispatcher, ReplicaConnection
+from clipper_nb.runtime.batching.dispatcher import Dispatcher
+from clipper_nb.runtime.batching.worker import ReplicaConnection
 
 logger = logging.getLogger(__name__)
 

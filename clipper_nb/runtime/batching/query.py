@@ -12,6 +12,8 @@ QUEUED_TOO_LONG = "queued_too_long"
 MODEL_TOO_SLOW = "model_too_slow"
 MODEL_ERROR = "model_error"
 
+_LARGE_PAYLOAD_SIZE_BYTES = 64 * 1024
+
 
 class Query:
     """One client's question. It is answered exactly once: by a prediction, or by the default output with a reason.
@@ -135,6 +137,13 @@ class Computation:
         self.abandon()
         for query in self.queries:
             query.answer_default(reason, explanation)
+
+    def forget_if_abandoned(self) -> None:
+        """Let go of a large input that no query waits for any more; a small one is kept, its output may yet come."""
+        if len(self.payload) > _LARGE_PAYLOAD_SIZE_BYTES and not self.is_wanted:
+            self.abandon()
+            self.on_output = None
+            self.payload = b""
 
     def abandon(self) -> None:
         """There will be no output."""

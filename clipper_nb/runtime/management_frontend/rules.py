@@ -107,6 +107,7 @@ def register_version(
         raise VersionExistsError(version.name, version.version)
     check_claim(configuration, version.model_id, claim_id)
     check_input_type_of_links(configuration, version.name, version.input_type)
+    version = _registered_last(configuration, version)
     return replace(
         configuration,
         versions=_with(configuration.versions, version.model_id, version),
@@ -193,6 +194,13 @@ def check_input_type_of_links(configuration: Configuration, model_name: str, inp
         application = configuration.applications[application_name]
         if linked == model_name and application.input_type != input_type:
             raise InputTypeConflictError(model_name, input_type, application_name, application.input_type)
+
+
+def _registered_last(configuration: Configuration, version: ModelVersion) -> ModelVersion:
+    """Return the version with a time after those of the model's other versions, though the clock was set back."""
+    newest_s = max((other.registered_at for other in configuration.versions.values() if other.name == version.name),
+                   default=float("-inf"))  # fmt: skip
+    return version if version.registered_at > newest_s else replace(version, registered_at=newest_s + 1e-6)
 
 
 def _claimed(claim: Claim) -> VersionClaimedError:

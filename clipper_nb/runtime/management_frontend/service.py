@@ -129,7 +129,7 @@ class ManagementService:
 
     # --- model versions
 
-    async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> ModelVersion:
+    async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> None:
         """Add a model version and make it current."""
         num_replicas = _check_num_replicas(request.num_replicas)
         version = ModelVersion(
@@ -148,7 +148,6 @@ class ManagementService:
             return rules.register_version(configuration, version, num_replicas=num_replicas, claim_id=request.claim_id)
 
         await self._change(change, change_id)
-        return version
 
     async def unregister_version(self, model_id: ModelId, change_id: str | None = None) -> None:
         """Remove a model version, also one that is only claimed yet."""

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 from types import FrameType
 
 from clipper_nb.errors import ClipperException
@@ -26,7 +25,9 @@ logger = logging.getLogger(__name__)
 def main() -> None:
     """Run one replica."""
     faulthandler.enable()
-    signal.signal(signal.SIGTERM, _leave_unloaded)  # as a container's first process it would ignore the signal
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _leave_unloaded)  # as a container's first process it would ignore the signal
+    logging.raiseExceptions = False  # a model that closes its standard error must not end because of what we log
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         settings = model_container_settings()
@@ -41,8 +42,8 @@ def main() -> None:
     serve(model, settings)
 
 
-def _leave_unloaded(_number: int, _frame: FrameType | None) -> None:
-    os._exit(128 + signal.SIGTERM)
+def _leave_unloaded(number: int, _frame: FrameType | None) -> None:
+    os._exit(128 + number)
 
 
 def _load(settings: ModelContainerSettings) -> Model:
@@ -54,10 +55,10 @@ def _load(settings: ModelContainerSettings) -> Model:
         model = load_model(settings.model_path)
         check_samples(model, settings.model_path, settings.input_type)
         return model
-    except (Exception, SystemExit) as exc:
-        traceback.print_exc()
-        sys.stderr.write(format_load_failure(describe_load_failure(exc)) + "\n")
-        is_import = isinstance(exc, ImportError)
+    except BaseException as exc:  # whatever its class: SIGTERM and SIGINT raise nothing here
+        failure = describe_load_failure(exc)
+        sys.stderr.write(f"{failure.traceback_text.rstrip()}\n{format_load_failure(failure)}\n")
+        is_import = issubclass(type(exc), ImportError)
         raise SystemExit(IMPORT_FAILED_EXIT_STATUS if is_import else LOAD_FAILED_EXIT_STATUS) from None
     finally:
         faulthandler.cancel_dump_traceback_later()

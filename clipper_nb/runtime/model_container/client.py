@@ -15,7 +15,6 @@ import signal
 import socket
 import threading
 import time
-import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -23,6 +22,7 @@ from typing import Any, Protocol
 
 from clipper_nb.errors import PredictionError, ProtocolError
 from clipper_nb.protocol import rpc
+from clipper_nb.protocol.exception_description import describe_exception
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.names import ModelId
@@ -49,12 +49,12 @@ class Model(Protocol):
 
 
 def serve(model: Model, settings: ModelContainerSettings) -> None:
-    """Serve *model* until SIGTERM; call it from the main thread."""
+    """Serve *model* until SIGTERM or SIGINT; call it from the main thread."""
     decode_inputs(settings.input_type, [b""])  # the first batch must not wait for an import of NumPy
     client = ModelContainerClient(
         model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file
     )
-    with _wake_on_sigterm(client.stop) as wake_fd:
+    with _wake_on_signals(client.stop) as wake_fd:
         client.run(wake_fd)
 
 
@@ -160,11 +160,11 @@ class ModelContainerClient:
             inputs = decode_inputs(batch.input_type, batch.payloads)
             outputs = encode_outputs(self._model.predict(inputs), num_inputs=len(inputs))
             return rpc.encode_predict_response(rpc.PredictResponse(batch.message_id, outputs))
-        except (Exception, SystemExit) as exc:
-            logger.warning("the model failed on a batch of %d", len(batch.payloads), exc_info=True)
-            trace = "" if isinstance(exc, PredictionError) else traceback.format_exc()
-            error = rpc.ErrorResponse(batch.message_id, type(exc).__name__, str(exc), trace)
-            return rpc.encode_error_response(error)
+        except BaseException as exc:  # whatever its class: SIGTERM and SIGINT raise nothing here
+            told = describe_exception(exc)
+            logger.warning("the model failed on a batch of %d\n%s", len(batch.payloads), told.traceback_text)
+            trace = "" if issubclass(type(exc), PredictionError) else told.traceback_text
+            return rpc.encode_error_response(rpc.ErrorResponse(batch.message_id, told.type_name, told.message, trace))
         finally:
             self._lock.acquire()
 
@@ -196,20 +196,24 @@ class ModelContainerClient:
 
 
 @contextlib.contextmanager
-def _wake_on_sigterm(stop: Callable[[], None]) -> Iterator[int]:
-    """Call *stop* on SIGTERM, and give a descriptor that a poll can wait for."""
+def _wake_on_signals(stop: Callable[[], None]) -> Iterator[int]:
+    """Call *stop* on SIGTERM and SIGINT, and give a descriptor that a poll can wait for.
+
+    Python would raise KeyboardInterrupt on SIGINT, which then could not be told from one that the model raises.
+    """
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop()
 
     reader, writer = socket.socketpair()
     writer.setblocking(False)
-    old_handler = signal.signal(signal.SIGTERM, on_signal)
+    old_handlers = [(number, signal.signal(number, on_signal)) for number in (signal.SIGTERM, signal.SIGINT)]
     old_fd = signal.set_wakeup_fd(writer.fileno())
     try:
         yield reader.fileno()
     finally:
         signal.set_wakeup_fd(old_fd)
-        signal.signal(signal.SIGTERM, old_handler)
+        for number, handler in old_handlers:
+            signal.signal(number, handler)
         reader.close()
         writer.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clipper_nb.errors import PredictionError
+from clipper_nb.protocol.exception_description import describe_exception
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.outputs import encode_outputs
@@ -35,8 +36,9 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
         predicted = model.predict(inputs)
     except ImportError:  # told as what is missing
         raise
-    except Exception as exc:
-        raise SampleMismatch(f"where it raised nothing: {type(exc).__name__}: {exc}") from exc
+    except BaseException as exc:
+        told = describe_exception(exc)
+        raise SampleMismatch(f"where it raised nothing: {told.type_name}: {told.message}") from exc
     try:
         outputs = [output.decode() for output in encode_outputs(predicted, num_inputs=len(inputs))]
     except PredictionError as exc:

@@ -16,6 +16,14 @@ from clipper_nb.runtime.model_container.python_model import PythonModel
 logger = logging.getLogger(__name__)
 
 SERIALIZED_FILE = "func.rds"
+_QUIT_IS_AN_ERROR = """
+for (name in c("quit", "q")) local({
+  called <- name
+  unlockBinding(called, baseenv())
+  assign(called, function(...) stop(called, "() was called, which would end the replica"), baseenv())
+  lockBinding(called, baseenv())
+})
+"""
 _RESTORE = """
 function(serialized) {
   restored <- unserialize(serialized)
@@ -48,6 +56,7 @@ def load_r_model(folder: Path) -> PythonModel:
         ) from exc
     metadata = json.loads((folder / "metadata.json").read_text())
     rinterface.evalr("options(warn = 1)")  # a warning is logged when it happens
+    rinterface.evalr(_QUIT_IS_AN_ERROR)
     here = rinterface.evalr('paste(R.version$major, R.version$minor, sep = ".")')[0]
     if here.split(".")[:2] != metadata["r_version"].split(".")[:2]:
         raise UnreadableHere({"R": (metadata["r_version"], here)})

@@ -19,6 +19,7 @@ from clipper_nb.runtime.http_server import HttpServer
 from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.handlers import make_application
+from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
@@ -28,6 +29,8 @@ from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
+from clipper_nb.runtime.turns import Turns
+from clipper_nb.runtime.waiting_bytes import WaitingBytes
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +72,16 @@ class QueryFrontend:
             exposition = self._shared_metrics.exposition
         frontend_ports = () if worker is None else worker.rpc_ports
         self._rpc = RpcServer(settings.rpc.open_socket(), self._pool, frontend_ports=frontend_ports)
-        endpoint = PredictEndpoint(self._predictor, self._loop.time)
+        waiting = WaitingBytes(settings.http_limits.max_waiting_size_bytes)
+        turns = Turns(self._loop.call_soon, self._loop.time)
+        large_requests = LargeRequests(self._predictor, self._loop, turns, waiting)
+        endpoint = PredictEndpoint(self._predictor, self._loop.time, large_requests)
         application = make_application(self._predictor, exposition)
         if worker is None:
-            self._http = HttpServer(endpoint, application, settings.http_limits)
+            self._http = HttpServer(endpoint, application, settings.http_limits, waiting)
         else:
             counts = ConnectionCounts(connection_counts_path(worker.folder))
-            self._http = SharedHttpServer(endpoint, application, settings.http_limits, counts, worker.index)
+            self._http = SharedHttpServer(endpoint, application, settings.http_limits, counts, worker.index, waiting)
 
     async def start(self) -> None:
         """Serve as soon as the configuration is known."""

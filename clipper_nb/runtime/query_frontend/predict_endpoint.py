@@ -8,8 +8,10 @@ from http import HTTPStatus
 
 from clipper_nb.errors import ApplicationNotFoundError, InvalidInputError
 from clipper_nb.protocol import predict_body, rest
+from clipper_nb.protocol.predict_body import SMALL_BODY_SIZE_BYTES
 from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.http import describe_failure
+from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
 
 Respond = Callable[[int, bytes], None]
@@ -19,11 +21,21 @@ Cancel = Callable[[], None]
 
 
 class PredictEndpoint:
-    """``POST /<application>/predict``: parse, ask the predictor, format."""
+    """``POST /<application>/predict``: parse, ask the predictor, format.
 
-    def __init__(self, predictor: Predictor, clock: Callable[[], float]) -> None:
+    Parameters
+    ----------
+    predictor : Predictor
+    clock : callable
+        Monotonic seconds.
+    large_requests : LargeRequests
+        Answers those that would hold up everybody else.
+    """
+
+    def __init__(self, predictor: Predictor, clock: Callable[[], float], large_requests: LargeRequests) -> None:
         self._predictor = predictor
         self._clock = clock
+        self._answer_large = large_requests.answer
 
     def __call__(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
         """Answer one request through *respond*, now or later; what is returned tells that nobody waits any more."""
@@ -31,6 +43,8 @@ class PredictEndpoint:
         if served is None:
             respond(*describe_failure(ApplicationNotFoundError(application_name)))
             return None
+        if len(body) > SMALL_BODY_SIZE_BYTES and predict_body.is_large(body, served.application.input_type):
+            return self._answer_large(served, body, arrived_s, respond)
         if served.takes_doubles:
             payload = predict_body.parse_one_list_of_doubles(body)
             if payload is not None:

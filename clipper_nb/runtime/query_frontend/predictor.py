@@ -167,6 +167,16 @@ class Predictor:
             query.answer_default(*target)
         return query
 
+    def take_query_ids(self, count: int) -> list[int]:
+        """Return ids for queries that are answered without being asked."""
+        first = self._next_query_id
+        self._next_query_id += count
+        return list(range(first, first + count))
+
+    def explain_lateness(self, served: ServedApplication, query: Query) -> tuple[str, str]:
+        """Return reason and explanation of the default output for a query that waits for an answer too long."""
+        return self._explain_lateness(query, f"{served.application.slo_micros / 1000:g} ms")
+
     def _current_version(self, application_name: str) -> Target:
         model_name = self._configuration.links.get(application_name)
         if model_name is None:
@@ -238,6 +248,11 @@ class Predictor:
         dispatcher = self._pool.find(model_id)
         if dispatcher is None or dispatcher.num_replicas == 0:
             return reasons.NO_READY_REPLICA, _no_replica(model_id)
+        if dispatcher.is_held(computation):
+            return reasons.MODEL_ERROR, (
+                f"A replica of {model_id} ended while it computed this prediction; the input may be what ends it, and "
+                f"within the SLO of {slo_text} there was no other replica to try it apart."
+            )
         return reasons.QUEUED_TOO_LONG, (
             f"{late}: the query waited in the queue of {model_id} (busy replicas: {dispatcher.num_replicas}, "
             f"others waiting: {dispatcher.queue_length - 1}). A faster model, more replicas or a longer SLO would help."

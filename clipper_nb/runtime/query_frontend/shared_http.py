@@ -16,6 +16,7 @@ from tornado.httputil import HTTPServerConnectionDelegate
 
 from clipper_nb.runtime.http_server import Endpoint, HttpLimits, HttpServer
 from clipper_nb.runtime.http_wire import HttpConnection
+from clipper_nb.runtime.waiting_bytes import WaitingBytes
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,7 @@ class SharedHttpServer(HttpServer):
 
     Parameters
     ----------
-    endpoint, application, limits
+    endpoint, application, limits, waiting
         As an ``HttpServer``'s.
     counts : ConnectionCounts
     worker : int
@@ -84,8 +85,9 @@ class SharedHttpServer(HttpServer):
         limits: HttpLimits,
         counts: ConnectionCounts,
         worker: int,
+        waiting: WaitingBytes | None = None,
     ) -> None:
-        super().__init__(endpoint, application, limits)
+        super().__init__(endpoint, application, limits, waiting)
         self._counts = counts
         self._worker = worker
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from clipper_nb.errors import ClipperException, ProtocolError
 from clipper_nb.protocol import rpc
 from clipper_nb.protocol.records import Replica
-from clipper_nb.protocol.zmtp import MAX_MESSAGE_SIZE_BYTES, ROUTER, ZmtpPeer, encode_message
+from clipper_nb.protocol.zmtp import MAX_MESSAGE_SIZE_BYTES, ROUTER, ZmtpPeer, encode_pieces
 from clipper_nb.runtime.rpc.sessions import (
     BatchAnswered,
     BatchFailed,
@@ -234,7 +234,8 @@ class _Connection(asyncio.Protocol):
         """Send a message; return whether that is possible."""
         if self._transport.is_closing():
             return False
-        self._transport.write(encode_message(frames))
+        for piece in encode_pieces(frames):
+            self._transport.write(piece)
         return True
 
     def trust(self) -> None:

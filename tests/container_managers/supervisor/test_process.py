@@ -18,6 +18,11 @@ def test_wait_doubles_up_to_a_limit(num_quick_exits, delay_s):
     assert restart_delay_s(num_quick_exits) == pytest.approx(delay_s)
 
 
+@pytest.mark.parametrize(("num_quick_exits", "delay_s"), [(0, 0.05), (1, 0.05), (5, 0.8), (6, 1.0), (100, 1.0)])
+def test_a_replica_that_was_ready_waits_for_a_second_at_most(num_quick_exits, delay_s):
+    assert restart_delay_s(num_quick_exits, was_ready=True) == pytest.approx(delay_s)
+
+
 def test_process_that_has_crashed_for_hours_is_still_started_again():
     """At one start in ten seconds the count passes a thousand before three hours are over."""
     assert restart_delay_s(100_000) == LONGEST_RESTART_DELAY_S

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from clipper_nb import ClipperConnection, ClusterUnreachableError, StateUnavailableError
+from clipper_nb import ClipperConnection, ClusterUnreachableError, DockerContainerManager, StateUnavailableError
 from clipper_nb.deployers.python import create_endpoint
-from tests.support.clusters import eventually, query, running_cluster
+from tests.support.clusters import disconnect, eventually, query, running_cluster
 from tests.support.docker_clusters import container_of, containers_of, network_of
 from tests.support.load import Load
 
@@ -178,6 +178,61 @@ def _admin_answers(conn: ClipperConnection) -> bool:
     except (StateUnavailableError, ClusterUnreachableError):
         return False
     return True
+
+
+# --- removed
+
+
+@pytest.mark.parametrize("role", ["replica", "management_frontend", "redis", "query_frontend"])
+def test_a_container_removed_by_hand_is_made_again_as_it_was(cluster: ClipperConnection, role: str) -> None:
+    removed = container_of(cluster, role)
+    removed.remove(force=True)
+    eventually(lambda: _named(cluster, removed.name), within_s=_BACK_S, what=f"{removed.name} is there again")
+    eventually(lambda: _admin_answers(cluster), within_s=_BACK_S, what="admin calls work again")
+    eventually(lambda: _all_are_connected(cluster), within_s=_BACK_S, what="replicas are connected again")
+    eventually(lambda: _can_query(cluster), within_s=_BACK_S, what="the query frontend serves again")
+    (made,) = _named(cluster, removed.name)
+    assert made.id != removed.id
+    assert _identity(made) == _identity(removed)
+
+
+def test_what_another_notebook_stops_is_not_made_again(cluster: ClipperConnection) -> None:
+    other = ClipperConnection(DockerContainerManager(cluster.cm.cluster_name))
+    other.connect()
+    try:
+        before = {container.name for container in containers_of(cluster, "replica")}
+        other.set_num_replicas("patient", 1)
+        left = {container.name for container in containers_of(cluster, "replica")}
+        assert len(before - left) == 1
+        # Both watches see events in their order: when this one is mended, they have seen the other.
+        removed = _replica_of(cluster, "quick")
+        removed.remove(force=True)
+        eventually(lambda: _named(cluster, removed.name), within_s=_BACK_S, what="the removed replica is there again")
+        assert {container.name for container in containers_of(cluster, "replica")} == left
+    finally:
+        disconnect(other.cm)
+        cluster.set_num_replicas("patient", 2)
+
+
+def _named(conn: ClipperConnection, name: str) -> list[Any]:
+    return [container for container in containers_of(conn, "replica") + _core(conn) if container.name == name]
+
+
+def _core(conn: ClipperConnection) -> list[Any]:
+    return [c for role in ("management_frontend", "redis", "query_frontend") for c in containers_of(conn, role)]
+
+
+def _identity(container: Any) -> dict[str, Any]:
+    """Return what the others, and a user, know a container by, and what it may do."""
+    attributes = container.attrs
+    networks = attributes["NetworkSettings"]["Networks"]
+    return {
+        "image": attributes["Image"],
+        "config": {key: value for key, value in attributes["Config"].items() if key != "Hostname"},
+        "host": attributes["HostConfig"],
+        "volumes": [(mount["Name"], mount["Destination"]) for mount in attributes["Mounts"]],
+        "networks": {name: set(found["Aliases"]) - {container.short_id} for name, found in networks.items()},
+    }
 
 
 # --- paused

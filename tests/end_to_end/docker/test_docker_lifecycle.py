@@ -276,6 +276,22 @@ def test_frontends_join_a_network_of_the_user_which_stays(cluster: ClipperConnec
         users_network.remove()
 
 
+# --- what grows
+
+
+def test_file_of_redis_does_not_grow_with_every_change(cluster: ClipperConnection) -> None:
+    redis = container_of(cluster, "redis")
+    changes = "for n = 1, 60000 do redis.call('set', 'test', string.rep('x', 64) .. n) end redis.call('del', 'test')"
+    assert redis.exec_run(["redis-cli", "eval", changes, "0"]).exit_code == 0
+
+    def size_bytes() -> int:
+        used = redis.exec_run(["du", "-sb", "/data"]).output
+        return int(used.split()[0])
+
+    eventually(lambda: size_bytes() < 1 << 20, within_s=20, what="the file is written anew")
+    assert cluster.get_all_apps() == ["app"]
+
+
 # --- half-dead clusters
 
 

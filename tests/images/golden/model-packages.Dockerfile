@@ -1,4 +1,5 @@
 FROM clipper_nb-python_closure:0.1.0-py3.11-0123456789ab
+LABEL "ai.clipper.image.kind"="model"
 USER root
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--", "pandas[excel]==2.2", "scipy>=1.10; python_version<'4'"]

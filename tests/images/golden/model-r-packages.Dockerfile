@@ -1,4 +1,5 @@
 FROM clipper_nb-python_closure:0.1.0-py3.11-0123456789ab
+LABEL "ai.clipper.image.kind"="model"
 USER root
 RUN ["python", "-m", "clipper_nb.runtime.model_container.r_packages", "jsonlite", "randomForest"]
 USER 10001:10001

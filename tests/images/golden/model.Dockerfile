@@ -1,3 +1,4 @@
 FROM clipper_nb-python_closure:0.1.0-py3.11-0123456789ab
+LABEL "ai.clipper.image.kind"="model"
 COPY bundle /model
 LABEL "ai.clipper.model.name"="digits" "ai.clipper.model.version"="1"

@@ -36,6 +36,7 @@ class CheckedReplica(FakeReplica):
         assert not (self.is_draining and self.machine.usable()), "a batch for a replica that drains"
         assert len(self.in_flight) < self.max_batches_in_flight, "a batch too many for a busy replica"
         assert payloads, "an empty batch"
+        assert self.machine.suspected.isdisjoint(payloads) or self.machine.suspected.issuperset(payloads), "mixed"
         if self.machine.batch_size > 0:
             assert len(payloads) <= self.machine.batch_size
         for payload in payloads:
@@ -67,6 +68,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         self.answers = {}  # query → when it was answered
         self.cancelled = set()
         self.excused = set()  # payloads that a model failed on, or that ended two replicas
+        self.suspected = set()  # payloads that a replica had when it was lost
         self.removed = set()  # payloads that were there when the version was removed
         self.num_undelivered = 0
 
@@ -150,6 +152,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     def replica_is_lost(self, data):
         replica = data.draw(st.sampled_from(self.replicas))
         for payload in replica.in_flight[0] if replica.in_flight else ():
+            self.suspected.add(payload)
             if self.num_sent[payload] == MAX_ATTEMPTS:
                 self.excused.add(payload)
         self.leave(replica)
@@ -193,7 +196,11 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         self.loop.end_turn()
         idle = [r for r in self.replicas if not r.in_flight and not r.is_draining]
         if idle:
-            assert self.dispatcher.queue_length == 0, "something waits while a replica is idle"
+            num_queued = self.dispatcher.queue_length
+            held = [c for c in self.computations.values() if self.dispatcher.is_held(c)]
+            assert num_queued == len(held), "something waits while a replica is idle"
+            spared = [r for r in self.usable() if not r.in_flight or self.suspected.isdisjoint(r.in_flight[0])]
+            assert not held or len(spared) <= 1, "a suspect waits while two replicas could be tried"
 
     @rule(seconds=st.sampled_from([0.01, 0.1, 0.6]))
     def time_passes(self, seconds):

@@ -181,11 +181,11 @@ def test_lost_replica_is_forgotten_and_its_query_goes_to_another():
     bench.pool.apply(make_configuration(make_version()))
     lost = bench.join(0)
     computation = bench.submit()
-    other = bench.join(1)
+    other, spared = bench.join(1), bench.join(2)
     bench.pool.replica_lost(lost.replica)
     bench.loop.end_turn()
     assert other.batches == [[b"a"]]
-    assert bench.pool.usable_replicas() == [other.replica]
+    assert bench.pool.usable_replicas() == [other.replica, spared.replica]
     bench.pool.batch_answered(other.replica, ["A"])
     assert outcome(computation) == "A"
 

@@ -134,3 +134,19 @@ def test_query_that_is_over_leaves_nothing_for_the_garbage_collector(ending):
             computation.succeed("A")
         del computation, query
     assert gc.collect() == 0
+
+
+@pytest.mark.parametrize("size_bytes", [10, 100_000])
+@pytest.mark.parametrize("is_wanted", [False, True])
+def test_only_a_large_input_that_nobody_waits_for_is_let_go_of(size_bytes, is_wanted):
+    told = []
+    computation = make_computation(num_queries=2, on_output=lambda computation, output: told.append(output))
+    computation.payload = b"x" * size_bytes
+    for query in computation.queries[is_wanted:]:
+        query.cancel()
+    computation.forget_if_abandoned()
+    is_kept = is_wanted or size_bytes == 10
+    assert len(computation.payload) == (size_bytes if is_kept else 0)
+    assert told == ([] if is_kept else [None])
+    computation.succeed("3")
+    assert told == (["3"] if is_kept else [None])

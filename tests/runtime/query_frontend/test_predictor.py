@@ -526,3 +526,14 @@ def test_replica_of_another_input_type_is_no_replica():
     bench.pool.replica_joined(replica)
     assert outcomes(bench.ask(b"a")) == ["no_ready_replica"]
     assert replica.batches == []
+
+
+def test_query_that_waits_to_be_tried_apart_says_what_happened_to_it():
+    bench = Bench()
+    lost, last = bench.join(), bench.join()
+    [query] = bench.ask(b"a")
+    bench.pool.replica_lost(lost.replica)
+    bench.loop.advance(0.2)
+    assert last.batches == []
+    assert query.reason == "model_error"
+    assert query.explanation.startswith("A replica of digits-net:1 ended while it computed this prediction")

@@ -1,0 +1,178 @@
+"""Which processes this machine runs, each identified by facts that a step of the clock does not change."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from clipper_nb.errors import ClusterStartError
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """Distinguishes one process from every other that has had, or will have, its process id."""
+
+    pid: int
+    start: str
+    """Opaque; equal only for the same process. Never wall time, which steps."""
+
+
+@dataclass(frozen=True)
+class ProcessEntry:
+    """One process as the kernel lists it."""
+
+    identity: ProcessIdentity
+    parent_pid: int
+    session_id: int
+    """Process id of the leader of its session; 0 where that is not known."""
+    is_zombie: bool = False
+    """It has ended, and its parent has not asked for its status."""
+
+
+class ProcessTable:
+    """The processes of this machine, as psutil sees them on any system."""
+
+    def pids(self) -> list[int]:
+        """Return the ids of all processes."""
+        pids: list[int] = psutil_module().pids()
+        return pids
+
+    def read(self, pid: int) -> ProcessEntry | None:
+        """Return the process that has that id now, or ``None``."""
+        psutil = psutil_module()
+        with contextlib.suppress(psutil.Error):
+            process = psutil.Process(pid)
+            # What psutil itself tells processes apart by. create_time() moves with the clock where the kernel keeps
+            # another one, as Darwin's does; this value does not.
+            start = repr(process._ident[1])
+            is_zombie = process.status() == psutil.STATUS_ZOMBIE
+            return ProcessEntry(ProcessIdentity(pid, start), process.ppid(), 0, is_zombie)
+        return None
+
+    def this_process(self) -> ProcessIdentity:
+        """Return the identity of the process that asks."""
+        entry = self.read(os.getpid())
+        if entry is None:
+            raise ClusterStartError("This process is not listed among those of the machine. Is /proc mounted?")
+        return entry.identity
+
+    def read_all(self) -> dict[int, ProcessEntry]:
+        """Return all processes by their ids."""
+        found = ((pid, self.read(pid)) for pid in self.pids())
+        return {pid: entry for pid, entry in found if entry is not None}
+
+    def variable(self, pid: int, name: str) -> str | None:
+        """Return an environment variable that a process was started with; ``None`` also where it may not be read."""
+        psutil = psutil_module()
+        with contextlib.suppress(psutil.Error, OSError):
+            value: str | None = psutil.Process(pid).environ().get(name)
+            return value
+        return None
+
+    def outputs(self, pid: int) -> list[Path]:
+        """Return the files that a process writes its standard output and error to, where that can be known."""
+        return []
+
+    def runs(self, identity: ProcessIdentity) -> bool:
+        """Return whether that very process still runs."""
+        entry = self.read(identity.pid)
+        return entry is not None and entry.identity == identity and not entry.is_zombie
+
+    def send_signal(self, identity: ProcessIdentity, number: signal.Signals) -> None:
+        """Signal that very process; never another one that has its id by now."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if self.runs(identity):
+                os.kill(identity.pid, number)
+
+
+class LinuxProcessTable(ProcessTable):
+    """The processes of a Linux machine: identified by boot and clock ticks since then.
+
+    Parameters
+    ----------
+    proc : Path
+        Where the kernel shows them.
+    """
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        self._proc = proc
+
+    def pids(self) -> list[int]:
+        return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
+
+    def read(self, pid: int) -> ProcessEntry | None:
+        try:
+            with open(f"{self._proc}/{pid}/stat", "rb", buffering=0) as file:
+                text = file.read()
+        except OSError:
+            return None
+        # The program's name, in parentheses, may itself contain spaces and parentheses.
+        state, parent_pid, _, session_id, *others = text.rpartition(b")")[2].split()
+        start = f"{self._boot_id}/{int(others[15])}"
+        return ProcessEntry(ProcessIdentity(pid, start), int(parent_pid), int(session_id), state in (b"Z", b"X"))
+
+    def outputs(self, pid: int) -> list[Path]:
+        found = []
+        for descriptor in ("1", "2"):
+            with contextlib.suppress(OSError):
+                found.append(Path(os.readlink(self._proc / str(pid) / "fd" / descriptor)))
+        return found
+
+    def send_signal(self, identity: ProcessIdentity, number: signal.Signals) -> None:
+        try:
+            process_fd = os.pidfd_open(identity.pid)
+        except ProcessLookupError:
+            return
+        except (OSError, AttributeError):  # a kernel before 5.3, or a Python built for one
+            super().send_signal(identity, number)
+            return
+        try:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                # The descriptor stays with the process that has the id now, whatever gets the id after the check.
+                if self.runs(identity):
+                    signal.pidfd_send_signal(process_fd, number)
+        finally:
+            os.close(process_fd)
+
+    @cached_property
+    def _boot_id(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self._proc / "sys/kernel/random/boot_id").read_text().strip()
+        return ""
+
+
+def this_machine() -> ProcessTable:
+    """Return the table of this machine's processes."""
+    return LinuxProcessTable() if sys.platform == "linux" else ProcessTable()
+
+
+def descendants(entries: Mapping[int, ProcessEntry], roots: Iterable[int]) -> set[int]:
+    """Return the ids of all processes that descend from *roots*, without these."""
+    children: dict[int, list[int]] = {}
+    for pid, entry in entries.items():
+        children.setdefault(entry.parent_pid, []).append(pid)
+    found: set[int] = set()
+    waiting = list(roots)
+    while waiting:
+        new = [child for child in children.get(waiting.pop(), ()) if child not in found]
+        found.update(new)
+        waiting.extend(new)
+    return found
+
+
+def psutil_module() -> ModuleType:
+    """Return psutil, which only those need who run an embedded cluster."""
+    try:
+        import psutil
+    except ImportError as exc:
+        raise ClusterStartError(
+            "The embedded cluster needs the package psutil: pip install 'clipper-nb[notebook]'."
+        ) from exc
+    return psutil

@@ -1,0 +1,187 @@
+"""What the supervised processes have started themselves: whose it is, and its end when its process ends.
+
+A model's child may have a session, an environment and outputs of its own. On Linux the supervisor is the new parent of
+each whose own parent has ended, so that none leaves its tree; elsewhere those are found by their environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.process_table import ProcessEntry, ProcessIdentity, ProcessTable
+from clipper_nb.container_managers.supervisor.process import SupervisedProcess
+from clipper_nb.errors import ClusterFolderError
+from clipper_nb.protocol import environment
+
+logger = logging.getLogger(__name__)
+
+UNKNOWN = ""
+"""In place of a name, where nothing says which supervised process has started it."""
+
+_END_TIMEOUT_S = 5.0
+_POLL_INTERVAL_S = 0.02
+_PR_SET_CHILD_SUBREAPER = 36
+_INIT_PID = 1
+
+
+class Descendants:
+    """Ends what supervised processes have started, and reaps what was left to the supervisor.
+
+    Parameters
+    ----------
+    processes : callable
+        Returns the supervised processes.
+    table : ProcessTable
+    folder : ClusterFolder
+        Where they are written down, for whoever cleans up after a supervisor that was killed.
+    adopts : bool
+        Whether the supervisor is the new parent of descendants that have lost theirs.
+    """
+
+    def __init__(
+        self,
+        processes: Callable[[], Iterable[SupervisedProcess]],
+        *,
+        table: ProcessTable,
+        folder: ClusterFolder,
+        adopts: bool,
+    ) -> None:
+        self._processes = processes
+        self._table = table
+        self._folder = folder
+        self._logs_path = folder.logs_path.resolve()
+        self._adopts = adopts
+        self._owners: dict[ProcessIdentity, str] = {}
+
+    def look(self) -> None:
+        """Learn whose the processes are that run now, while it can be seen, and reap those that have ended.
+
+        A process that hides all marks can be told only while the one that started it runs, so this is called often.
+        """
+        processes = list(self._processes())
+        mains = {process.pid: process.spec.name for process in processes if process.pid is not None}
+        entries = self._table.read_all()
+        owners = attribute(
+            entries,
+            supervisor_pid=os.getpid(),
+            mains=mains,
+            known=self._owners,
+            read_mark=self._read_mark,
+            orphans_are_adopted=self._adopts,
+        )
+        if owners.keys() != self._owners.keys():
+            self._write_down(owners)
+        self._owners = owners
+        # asyncio waits for the children that it started by their ids, and must get their statuses itself.
+        if not any(process.is_spawning for process in processes):
+            for pid in adopted_zombies(entries, supervisor_pid=os.getpid(), mains=mains):
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+
+    async def end(self, name: str) -> None:
+        """End all that the supervised process *name* has started."""
+        await self._end_while(lambda owner: owner == name)
+
+    async def end_all(self) -> None:
+        """End all that any has started, also where nothing says which."""
+        await self._end_while(lambda _: True)
+
+    async def _end_while(self, is_meant: Callable[[str], bool]) -> None:
+        deadline_s = time.monotonic() + _END_TIMEOUT_S
+        while True:
+            self.look()
+            left = [process for process, owner in self._owners.items() if is_meant(owner)]
+            if not left:
+                return
+            if time.monotonic() > deadline_s:
+                logger.warning("these processes do not end: %s", [process.pid for process in left])
+                return
+            for process in left:
+                self._table.send_signal(process, signal.SIGKILL)
+            await asyncio.sleep(_POLL_INTERVAL_S)
+
+    def _write_down(self, processes: Iterable[ProcessIdentity]) -> None:
+        try:
+            self._folder.write_descendants(processes)
+        except (OSError, ClusterFolderError) as exc:
+            logger.warning("what models have started cannot be written down: %s", exc)
+
+    def _read_mark(self, pid: int) -> str:
+        """Return the name that a process's environment says, or else the log that it writes to."""
+        if self._table.variable(pid, environment.CLUSTER_FOLDER) == str(self._folder.path):
+            name = self._table.variable(pid, environment.CONTAINER_NAME)
+            if name is not None:
+                return name
+        return next((path.stem for path in self._table.outputs(pid) if path.parent == self._logs_path), UNKNOWN)
+
+
+def attribute(
+    entries: Mapping[int, ProcessEntry],
+    *,
+    supervisor_pid: int,
+    mains: Mapping[int, str],
+    known: Mapping[ProcessIdentity, str],
+    read_mark: Callable[[int], str],
+    orphans_are_adopted: bool = True,
+) -> dict[ProcessIdentity, str]:
+    """Return by which supervised process each process below the supervisor was started. (pure)
+
+    Parameters
+    ----------
+    mains : Mapping
+        Names of the supervised processes by process id, also of those that have just ended.
+    known : Mapping
+        What was returned before.
+    read_mark : callable
+        Returns the name that a process itself tells, or ``UNKNOWN``.
+    """
+    children: dict[int, list[ProcessEntry]] = {}
+    for entry in entries.values():
+        children.setdefault(entry.parent_pid, []).append(entry)
+
+    def owner_of(entry: ProcessEntry, parents_owner: str) -> str:
+        return (
+            parents_owner
+            or known.get(entry.identity, UNKNOWN)
+            or mains.get(entry.session_id, UNKNOWN)
+            or read_mark(entry.identity.pid)
+        )
+
+    found: dict[ProcessIdentity, str] = {}
+    waiting = [(entry, UNKNOWN) for entry in children.get(supervisor_pid, ())]
+    if not orphans_are_adopted:
+        orphans = [entry for entry in children.get(_INIT_PID, ()) if entry.identity.pid != supervisor_pid]
+        waiting += [(entry, name) for entry in orphans if (name := owner_of(entry, UNKNOWN)) != UNKNOWN]
+    while waiting:
+        entry, parents_owner = waiting.pop()
+        pid = entry.identity.pid
+        owner = mains[pid] if pid in mains else owner_of(entry, parents_owner)
+        if pid not in mains and not entry.is_zombie:
+            found[entry.identity] = owner
+        waiting += [(child, owner) for child in children.get(pid, ())]
+    return found
+
+
+def adopted_zombies(entries: Mapping[int, ProcessEntry], *, supervisor_pid: int, mains: Mapping[int, str]) -> list[int]:
+    """Return the ended children that the supervisor has not started itself. (pure)"""
+    return [
+        pid
+        for pid, entry in entries.items()
+        if entry.parent_pid == supervisor_pid and entry.is_zombie and pid not in mains
+    ]
+
+
+def adopt_orphans() -> bool:
+    """Make this process the new parent of descendants that lose theirs; return whether the system can."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)

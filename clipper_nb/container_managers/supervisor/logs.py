@@ -1,0 +1,57 @@
+"""Keeps the cluster's logs bounded: each in size, and those of processes that are gone in number."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+
+from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.log_files import LARGEST_PART_SIZE_BYTES, remove_log, rotate_log
+
+NUM_ENDED_LOGS = 20
+
+
+class ClusterLogs:
+    """The logs in one cluster's folder.
+
+    Parameters
+    ----------
+    folder : ClusterFolder
+    largest_size_bytes : int
+        A log that is larger is continued in a new part.
+    num_ended : int
+        How many logs of processes that were stopped are kept.
+    """
+
+    def __init__(
+        self,
+        folder: ClusterFolder,
+        *,
+        largest_size_bytes: int = LARGEST_PART_SIZE_BYTES,
+        num_ended: int = NUM_ENDED_LOGS,
+    ) -> None:
+        self._folder = folder
+        self._largest_size_bytes = largest_size_bytes
+        self._num_ended = num_ended
+        self._ended: deque[str] = deque()
+
+    def look(self) -> None:
+        """Continue the logs that are full in new parts."""
+        with os.scandir(self._folder.logs_path) as entries:
+            sizes_bytes = {Path(entry.path): entry.stat().st_size for entry in entries if entry.name.endswith(".log")}
+        sizes_bytes[self._folder.supervisor_log_path] = self._folder.supervisor_log_path.stat().st_size
+        for path, size_bytes in sizes_bytes.items():
+            if size_bytes > self._largest_size_bytes:
+                rotate_log(path, largest_size_bytes=self._largest_size_bytes)
+
+    def has_begun(self, name: str) -> None:
+        """Keep the log of a process that runs."""
+        if name in self._ended:
+            self._ended.remove(name)
+
+    def has_ended(self, name: str) -> None:
+        """Keep the log of a process that was stopped, until as many others were stopped after it."""
+        self._ended.append(name)
+        while len(self._ended) > self._num_ended:
+            remove_log(self._folder.log_path(self._ended.popleft()))

@@ -1,0 +1,45 @@
+"""Images go with their versions: those that deploys built, when no other version needs them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.errors import ClipperException
+from clipper_nb.images.builder import ImageBuilder, choose_unused
+from clipper_nb.management_client import ManagementClient
+from clipper_nb.protocol.names import ModelId, parse_model_id
+
+
+def remove_unused_images(
+    builder: ImageBuilder,
+    manager: ContainerManager,
+    management: ManagementClient,
+    stopped: Mapping[ModelId, str],
+    *,
+    claimed_here: ModelId | None = None,
+) -> None:
+    """Remove the images of versions that were stopped, or could not be deployed, unless another version has them.
+
+    Where that cannot be found out, they stay.
+
+    Parameters
+    ----------
+    builder : ImageBuilder
+    manager : ContainerManager
+    management : ManagementClient
+    stopped : dict
+        The image of each version; empty where it is not known. Those that another caller deploys anew are left alone.
+    claimed_here : ModelId, optional
+        The version whose deploy by this caller failed.
+    """
+    with contextlib.suppress(ClipperException):
+        # In this order: what is there by now was built for a version that is claimed still, registered, or unused.
+        deployed = builder.find_deployed(manager.cluster_name)
+        claimed = {parse_model_id(claim["model_id"]) for claim in management.get_claims()} - {claimed_here}
+        registered = {model["container_name"] for model in management.get_models()}
+        running = {replica.image for replica in manager.observe_replicas() if replica.image}
+        gone = {model_id: image for model_id, image in stopped.items() if model_id not in claimed}
+        for image in choose_unused(deployed, gone, registered | running):
+            builder.remove(image)

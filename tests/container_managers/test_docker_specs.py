@@ -1,0 +1,47 @@
+"""What the engine is asked for, whatever the role of a container."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from clipper_nb.container_managers import docker_redis, specs
+from clipper_nb.container_managers.docker_specs import create_arguments
+from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec
+from clipper_nb.protocol.names import ModelId
+
+SPECS = {
+    "redis": docker_redis.own_redis("secret")[0],
+    "query frontend": specs.query_frontend_spec("python", ClusterOptions(), {}),
+    "management frontend": specs.management_frontend_spec("python", ClusterOptions(), {}, "token"),
+    "replica": specs.replica_spec(
+        ModelId("m", "1"),
+        name="m_1-abc",
+        command=(),
+        image="i:1",
+        input_type="ints",
+        rpc_host="h",
+        rpc_port=7000,
+        load_timeout_s=60,
+    ),
+}
+
+
+def _arguments(spec: ContainerSpec, **extra: Any) -> dict[str, Any]:
+    ports = {"query": 1, "management": 2, "rpc": 3}
+    return create_arguments(
+        spec, cluster="c", image="i:1", host_ports=ports, publish_address="127.0.0.1", extra=extra
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", SPECS)
+def test_logs_rotate_unless_the_user_says_otherwise(role):
+    rotating = {"type": "json-file", "config": {"max-size": "10m", "max-file": "3"}}
+    assert _arguments(SPECS[role])["log_config"] == rotating
+    assert _arguments(SPECS[role], log_config={"type": "syslog"})["log_config"] == {"type": "syslog"}
+
+
+@pytest.mark.parametrize("role", SPECS)
+def test_what_crashes_is_started_again(role):
+    assert _arguments(SPECS[role])["restart_policy"] == {"Name": "always"}

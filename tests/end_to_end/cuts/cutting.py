@@ -105,10 +105,12 @@ class Cutter:
         call = _Call(operation, cut, self._notebook, self._killer)
         outcome = self._run(call)
         found = [] if outcome.kind != "hung" else [f"the call has not ended after {_LONGEST_CALL_S:g} s"]
-        found += self._wait_until_right(operation, outcome, images)
+        # What a killed notebook has built stays for the same deploy made again, which is asked for below.
+        known = None if outcome.kind == "killed" else images
+        found += self._wait_until_right(operation, outcome, known)
         if outcome.kind == "killed" and not found and self._has_begun(operation):
             time.sleep(_REAPED_S)  # the claim has lapsed; what is right now is right after that, too
-            found += self._wait_until_right(operation, outcome, images)
+            found += self._wait_until_right(operation, outcome, known)
         found += self._retry(operation, images)
         return CutResult(cut, call.was_reached, outcome, tuple(found))
 
@@ -128,7 +130,7 @@ class Cutter:
         return True
 
     def _wait_until_right(
-        self, operation: Operation, outcome: Outcome, images: frozenset[str], settle_s: float | None = None
+        self, operation: Operation, outcome: Outcome, images: frozenset[str] | None, settle_s: float | None = None
     ) -> list[str]:
         """Return what is still wrong when the time is over."""
         deadline_s = time.monotonic() + (self._settle_s if settle_s is None else settle_s)

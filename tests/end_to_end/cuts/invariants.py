@@ -81,8 +81,8 @@ def _differences(found: Mapping[str, str], *legal: Mapping[str, str]) -> list[st
     return wrong
 
 
-def look(conn: ClipperConnection, images_before: Collection[str] = ()) -> Observed:
-    """Return how the cluster is now; images that were there before are no news. Raises while it does not answer."""
+def look(conn: ClipperConnection, images_before: Collection[str] | None = None) -> Observed:
+    """Return how the cluster is now, and its new images where the old are given. Raises while it does not answer."""
     models = conn.get_all_models(verbose=True)
     applications = {one["name"]: (one["linked_models"] or [None])[0] for one in conn.get_all_apps(verbose=True)}
     replicas = {f"{one['model_name']}:{one['model_version']}": _replicas(conn, one) for one in models}
@@ -99,15 +99,12 @@ def look(conn: ClipperConnection, images_before: Collection[str] = ()) -> Observ
         for name, model in applications.items()
         if model in current and f"{model}:{current[model]}" in serving
     }
+    images = set() if images_before is None else _images(conn) - set(images_before) - _folders(conn, registered_images)
     return Observed(
         facts,
         {name: _answer(conn, name) for name in expected},
         expected,
-        [
-            *_claims(conn),
-            *_unlisted(conn),
-            *sorted(_images(conn) - set(images_before) - _folders(conn, registered_images)),
-        ],
+        [*_claims(conn), *_unlisted(conn), *sorted(images)],
     )
 
 

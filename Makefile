@@ -6,7 +6,7 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 FAST := "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
 
-.PHONY: demo demo-docker compile interpreted test test-r-package test-fast fuzz check screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-r-package test-fast fuzz cuts check screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -41,6 +41,9 @@ test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
+
+cuts: $(STAMP)            ## every admin call, cut at every step by every fault, into docs/cuts.md; half an hour
+	$(PY) -m tests.end_to_end.cuts
 
 check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,185 @@
+"""What must hold soon after a cut, and what a look at the cluster found."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
+from clipper_nb.protocol.environment import CLUSTER_FOLDER, LABEL_CLUSTER
+from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
+from tests.end_to_end.cuts.cluster_state import ABSENT, describe_applications, describe_replicas
+from tests.end_to_end.cuts.operations import Operation
+from tests.support.clusters import observe, query
+
+_NOTHING_CHANGED = re.compile(r"nothing (of it )?(was|is|has been) (changed|left|stored|started)", re.IGNORECASE)
+_inputs = itertools.count()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the caller was told: ``returned``, ``raised``, or nothing since it was ``killed``."""
+
+    kind: str
+    error_type: str = ""
+    message: str = ""
+
+    def __str__(self) -> str:
+        return self.kind if self.kind != "raised" else f"raised {self.error_type}: {self.message[:300]}"
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A cluster as it was found."""
+
+    facts: Mapping[str, str]
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """By application: who answered, or ``default: <reason>``."""
+    expected_answers: Mapping[str, str] = field(default_factory=dict)
+    orphans: Collection[str] = ()
+    """Claims that nobody holds, and processes, containers and folders that nothing registered needs."""
+
+
+def problems(observed: Observed, operation: Operation, outcome: Outcome) -> list[str]:
+    """Return what does not hold after a call was cut; nothing when all is well. (pure)"""
+    return [
+        *_wrong_facts(observed.facts, operation, outcome),
+        *(
+            f"application {name} answers {observed.answers.get(name)!r} and its current version is {version}"
+            for name, version in observed.expected_answers.items()
+            if observed.answers.get(name) != version
+        ),
+        *(f"orphan: {orphan}" for orphan in observed.orphans),
+    ]
+
+
+def _wrong_facts(found: Mapping[str, str], operation: Operation, outcome: Outcome) -> list[str]:
+    """Compare with what the caller may find: a call that returned has done all, another any part of it."""
+    before, after = operation.before.facts(), operation.after.facts()
+    if outcome.kind == "returned":
+        return _differences(found, after)
+    if outcome.kind == "raised" and _NOTHING_CHANGED.search(outcome.message):
+        return _differences(found, before)
+    if outcome.kind == "raised" and operation.undoes_itself:
+        return min(_differences(found, before), _differences(found, after), key=len)
+    return _differences(found, before, after)
+
+
+def _differences(found: Mapping[str, str], *legal: Mapping[str, str]) -> list[str]:
+    wrong = []
+    for what in sorted({*found, *itertools.chain(*legal)}):
+        allowed = list(dict.fromkeys(state.get(what, ABSENT) for state in legal))
+        if found.get(what, ABSENT) not in allowed:
+            wrong.append(f"{what}: {found.get(what, ABSENT)}, should be {' or '.join(allowed)}")
+    return wrong
+
+
+def look(conn: ClipperConnection, images_before: Collection[str] | None = None) -> Observed:
+    """Return how the cluster is now, and its new images where the old are given. Raises while it does not answer."""
+    models = conn.get_all_models(verbose=True)
+    applications = {one["name"]: (one["linked_models"] or [None])[0] for one in conn.get_all_apps(verbose=True)}
+    replicas = {f"{one['model_name']}:{one['model_version']}": _replicas(conn, one) for one in models}
+    current = {one["model_name"]: one["model_version"] for one in models if one["is_current_version"]}
+    registered_images = {one["container_name"] for one in models}
+    facts = {
+        **describe_applications(applications),
+        **{f"version {name}": text for name, text in {**_unregistered(conn, replicas), **replicas}.items()},
+        **{f"current version of {model}": version for model, version in current.items()},
+    }
+    serving = {f"{model}:{number}" for model, number in current.items()} - _containerless(models)
+    expected = {
+        name: f"{model}:{current[model]}"
+        for name, model in applications.items()
+        if model in current and f"{model}:{current[model]}" in serving
+    }
+    images = set() if images_before is None else _images(conn) - set(images_before) - _folders(conn, registered_images)
+    return Observed(
+        facts,
+        {name: _answer(conn, name) for name in expected},
+        expected,
+        [*_claims(conn), *_unlisted(conn), *sorted(images)],
+    )
+
+
+def images_of(conn: ClipperConnection) -> set[str]:
+    """Return what ``look`` is to take for old."""
+    return _images(conn)
+
+
+def _containerless(models: list) -> set[str]:
+    return {
+        f"{one['model_name']}:{one['model_version']}" for one in models if one["container_name"] == CONTAINERLESS_IMAGE
+    }
+
+
+def _replicas(conn: ClipperConnection, model: Mapping) -> str:
+    """Describe the replicas of a registered version: those that run and those that are connected are the same."""
+    if model["container_name"] == CONTAINERLESS_IMAGE:
+        return describe_replicas(None)
+    version = f"{model['model_name']}:{model['model_version']}"
+    running = sum(container.model == version for container in observe(conn, "replica"))
+    connected = sum(replica["model_id"] == version for replica in conn.get_all_model_replicas(verbose=True))
+    return describe_replicas(running) if running == connected else f"{connected} of {running} replicas connected"
+
+
+def _unregistered(conn: ClipperConnection, registered: Collection[str]) -> dict[str, str]:
+    running = Counter(container.model for container in observe(conn, "replica") if container.model)
+    return {name: f"not registered, {number} replicas" for name, number in running.items() if name not in registered}
+
+
+def _answer(conn: ClipperConnection, application: str) -> str:
+    status, reply = query(conn, application, {"input": [float(next(_inputs))]})
+    if status != 200 or reply["default"]:
+        return f"default: {reply.get('default_reason', reply) if isinstance(reply, dict) else reply}"
+    return str(reply["output"])
+
+
+def _claims(conn: ClipperConnection) -> list[str]:
+    """Return the versions that are said to be deployed or scaled, while no call is under way."""
+    assert conn._management is not None
+    return [f"claim on {claim['model_id']}" for claim in conn._management.get_claims()]
+
+
+def _unlisted(conn: ClipperConnection) -> list[str]:
+    """Return processes or containers that carry the cluster's mark and are not what its manager lists."""
+    if isinstance(conn.cm, DockerContainerManager):
+        wanted = {"label": f"{LABEL_CLUSTER}={conn.cm.cluster_name}"}
+        found = conn.cm.docker_client.containers.list(filters=wanted, ignore_removed=True)
+        listed = {container.name for container in observe(conn)}
+        return [container.name for container in found if container.name not in listed]
+    assert isinstance(conn.cm, LocalContainerManager)
+    folder, listed_pids = str(conn.cm._folder.path), {container.pid for container in observe(conn)}
+    unlisted = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(CLUSTER_FOLDER) == folder and process.status() != psutil.STATUS_ZOMBIE:
+                command = " ".join(process.cmdline())
+                if process.pid not in listed_pids and "supervisor" not in command:
+                    unlisted.append(f"process {command}")
+    return unlisted
+
+
+def _images(conn: ClipperConnection) -> set[str]:
+    """Return the folders of images, and of builds that did not end; on Docker images are kept for the next deploy."""
+    if not isinstance(conn.cm, LocalContainerManager):
+        return set()
+    root = conn.cm._folder.images_path
+    with contextlib.suppress(OSError):
+        return {
+            *(str(path.parent) for path in root.rglob("func.pkl")),
+            *(str(path) for path in root.rglob(".building-*")),
+        }
+    return _images(conn)  # a folder went while it was read
+
+
+def _folders(conn: ClipperConnection, images: Collection[str]) -> set[str]:
+    if not isinstance(conn.cm, LocalContainerManager):
+        return set()
+    return {str(Path(conn.cm._folder.image_path(image))) for image in images if image != CONTAINERLESS_IMAGE}

@@ -1,0 +1,51 @@
+"""Which faults there are, which cut comes next, and all cuts on several clusters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.end_to_end.cuts.cutting import CutResult, Cutter, local_cutter
+from tests.end_to_end.cuts.steps import INTERRUPTED, MANAGEMENT_KILLED, NOTEBOOK_KILLED, REDIS_KILLED, REFUSED, Cut
+
+LOCAL_FAULTS = (MANAGEMENT_KILLED, REDIS_KILLED, INTERRUPTED, NOTEBOOK_KILLED, REFUSED)
+_NUM_CLUSTERS = 2
+"""Most of a cut is a wait for processes to come up, and each cluster's may be killed only so often."""
+
+
+def in_good_order(cutter: Cutter, cuts: Sequence[Cut]) -> Iterator[Cut]:
+    """Yield each cut when its fault may happen: a process that is killed too often comes back late."""
+    waiting = list(cuts)
+    while waiting:
+        chosen = min(waiting, key=lambda cut: max(0.0, cutter.wait_s(cut)))
+        time.sleep(max(0.0, cutter.wait_s(chosen)))
+        waiting.remove(chosen)
+        yield chosen
+
+
+def cut_all(cuts: Sequence[Cut], tell: Callable[[CutResult], None] = lambda result: None) -> list[CutResult]:
+    """Make the cuts on embedded clusters side by side; each result is told as soon as it is there."""
+    is_over = threading.Event()
+
+    def cut_part(part: Sequence[Cut]) -> list[CutResult]:
+        results: list[CutResult] = []
+        try:
+            with local_cutter() as cutter:
+                for cut in in_good_order(cutter, part):
+                    if is_over.is_set():
+                        break
+                    results.append(cutter.cut(cut))
+                    tell(results[-1])
+        except BaseException:
+            is_over.set()
+            raise
+        return results
+
+    parts = [cuts[start::_NUM_CLUSTERS] for start in range(_NUM_CLUSTERS)]
+    with ThreadPoolExecutor(_NUM_CLUSTERS) as pool:
+        try:
+            return [result for results in pool.map(cut_part, parts) for result in results]
+        finally:
+            is_over.set()  # also for those who go on when this one is interrupted

@@ -34,7 +34,7 @@ ClipperException                       catch this for everything of ours
 │  └─ StartTimeoutError                replicas did not become ready in time
 ├─ ManagementError                     the management frontend gave an unexpected answer
 ├─ PredictionError                     the model raised, or returned the wrong length or type
-├─ StateUnavailableError               Redis does not answer; nothing was changed
+├─ StateUnavailableError               Redis does not answer; it says whether anything may have been changed
 └─ ProtocolError                       malformed frame or wrong protocol version
 
 The two ``…Exception`` names are Clipper's. Exceptions take facts and make their own sentence.
@@ -363,7 +363,17 @@ class PredictionError(ClipperException):
 
 
 class StateUnavailableError(ClipperException):
-    """Redis does not answer, so the configuration cannot be read or changed."""
+    """Redis does not answer, so the configuration cannot be read or changed.
+
+    Attributes
+    ----------
+    is_in_doubt : bool
+        Whether the change that was asked for may have been made.
+    """
+
+    def __init__(self, msg: str, *, is_in_doubt: bool = False) -> None:
+        super().__init__(msg)
+        self.is_in_doubt = is_in_doubt
 
 
 class ProtocolError(ClipperException):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -183,39 +184,56 @@ class ManagementClient:
         """Make a change once, however often it has to be sent."""
         headers = {**self._headers, "Idempotency-Key": secrets.token_hex(8)}
         try:
-            status, body = self._request(action, request, headers, _TIMEOUT_S, settles_within_s)
+            answer = self._request(action, request, headers, _TIMEOUT_S, settles_within_s)
         except ClusterUnreachableError as exc:
             raise ClusterUnreachableError(f"{exc.msg} {_UNKNOWN_OUTCOME}") from exc
-        _read_answer(status, body)
+        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.was_in_doubt:
+            # The last try changed nothing, but an earlier one may have.
+            raise StateUnavailableError(f"The cluster's Redis does not answer. {_UNKNOWN_OUTCOME}", is_in_doubt=True)
+        _read_answer(answer)
 
     def _call(self, action: str, request: Any, timeout_s: float = _TIMEOUT_S) -> Any:
-        return _read_answer(*self._request(action, request, self._headers, timeout_s, _READ_SETTLES_WITHIN_S))
+        return _read_answer(self._request(action, request, self._headers, timeout_s, _READ_SETTLES_WITHIN_S))
 
     def _request(
         self, action: str, request: Any, headers: Mapping[str, str], timeout_s: float, settles_within_s: float
-    ) -> tuple[int, bytes]:
-        """Return status and body; what a restart of the frontend or of Redis cut off is sent again."""
+    ) -> _Answer:
+        """Return the answer; what a restart of the frontend or of Redis cut off is sent again."""
         deadline_s = time.monotonic() + settles_within_s
+        was_in_doubt = False
         while True:
             try:
                 status, body = self._http.request(
                     "POST", f"/admin/{action}", body=rest.format_body(request), headers=headers, timeout_s=timeout_s
                 )
+                was_in_doubt = was_in_doubt or rest.CHANGE_IN_DOUBT.encode() in body
                 if status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() >= deadline_s:
-                    return status, body
+                    return _Answer(status, body, was_in_doubt)
             except ClusterUnreachableError as exc:
+                was_in_doubt = True
                 if not exc.is_passing or time.monotonic() >= deadline_s:
                     raise
             time.sleep(_REPEAT_INTERVAL_S)
 
 
-def _read_answer(status: int, body: bytes) -> Any:
+@dataclass(frozen=True)
+class _Answer:
+    """The management frontend's last answer to a call."""
+
+    status: int
+    body: bytes
+    was_in_doubt: bool
+    """Whether an answer to an earlier try was lost, or said that Redis may have the change."""
+
+
+def _read_answer(answer: _Answer) -> Any:
+    text = answer.body.decode("utf-8", "replace")
     try:
-        answer = rest.parse_body(body)
+        value = rest.parse_body(answer.body)
     except ValueError as exc:
-        raise ManagementError(status, body.decode("utf-8", "replace")) from exc
-    if status == HTTPStatus.OK:
-        return answer
-    if status in _ERRORS and isinstance(answer, dict) and "cause" in answer:
-        raise _ERRORS[status](answer["cause"])
-    raise ManagementError(status, body.decode("utf-8", "replace"))
+        raise ManagementError(answer.status, text) from exc
+    if answer.status == HTTPStatus.OK:
+        return value
+    if answer.status in _ERRORS and isinstance(value, dict) and "cause" in value:
+        raise _ERRORS[answer.status](value["cause"])
+    raise ManagementError(answer.status, text)

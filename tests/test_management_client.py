@@ -108,6 +108,16 @@ def test_change_that_stays_cut_off_is_said_to_be_in_doubt() -> None:
     assert len(server.requests) > 1
 
 
+def test_earlier_try_that_may_have_changed_something_is_not_forgotten() -> None:
+    doubt = rest.format_error(rest.CHANGE_IN_DOUBT, "Whether the change was made is not known.")
+    for first in ((BREAK, b""), (503, doubt)):
+        with (
+            frontend(first, *[(503, AWAY)] * 20) as (_, client),
+            pytest.raises(StateUnavailableError, match=r"Whether the change was made is not known: look before"),
+        ):
+            client.release_claim(ModelId("m", "1"), "mine")
+
+
 def test_store_that_stays_away_is_told_by_its_own_words() -> None:
     with (
         frontend(*[(503, AWAY)] * 20) as (_, client),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from clipper_nb.errors import ClipperException, NotFoundError
+from clipper_nb.errors import ClipperException, ExistsError, NotFoundError
 
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
@@ -28,23 +28,34 @@ def new_endpoint(
     """
     clipper_conn.check_new_model_version(name, version, input_type)
     before = _current_version(clipper_conn, name)
-    clipper_conn.register_application(name, input_type, default_output, slo_micros)
-    is_deployed = False
+    was_there = clipper_conn.get_app_info(name) is not None
+    step = "register"
     try:
+        clipper_conn.register_application(name, input_type, default_output, slo_micros)
+        step = "deploy"
         yield
-        is_deployed = True
+        step = "link"
         clipper_conn.link_model_to_app(name, name)
-    except BaseException:
-        # Each step is tried: what cannot be undone now must not keep the rest, nor hide what went wrong.
-        if is_deployed and before is not None:
+    except BaseException as exc:
+        # Also when the user interrupts the cell, in the middle of a call that was carried out.
+        taken = step if isinstance(exc, ExistsError) else None  # another caller's, then
+        if taken != "deploy" and step != "register":
             with suppress(ClipperException):
-                clipper_conn.set_model_version(name, before)
-        if is_deployed:
+                _remove_version(clipper_conn, name, str(version), before)
+        if taken != "register" and not was_there:
             with suppress(ClipperException):
-                clipper_conn.stop_versioned_models({name: [str(version)]})
-        with suppress(ClipperException):
-            clipper_conn.unregister_application(name)
+                clipper_conn.unregister_application(name)
         raise
+
+
+def _remove_version(clipper_conn: ClipperConnection, name: str, version: str, before: str | None) -> None:
+    """Stop what was deployed, if it was; the version that was current before is current again, and first."""
+    if clipper_conn.get_model_info(name, version) is None:
+        return
+    if before is not None:
+        with suppress(ClipperException):
+            clipper_conn.set_model_version(name, before)
+    clipper_conn.stop_versioned_models({name: [version]})
 
 
 def _current_version(clipper_conn: ClipperConnection, name: str) -> str | None:

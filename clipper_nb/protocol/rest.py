@@ -26,6 +26,10 @@ MAX_SLO_MICROS = 2**31 - 1
 """About 35.8 minutes, Clipper's limit."""
 
 
+CHANGE_IN_DOUBT = "Change in doubt"
+"""Word of a failure after which the change may have been made."""
+
+
 class AddApplication(Struct):
     """``/admin/add_app``"""
 

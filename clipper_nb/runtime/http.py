@@ -40,6 +40,8 @@ _STATUSES: tuple[tuple[type[ClipperException], HTTPStatus, str], ...] = (
 
 def describe_failure(exc: BaseException) -> tuple[HTTPStatus, bytes]:
     """Return the status and the JSON body for an exception; an unknown one is our fault and says nothing more."""
+    if isinstance(exc, StateUnavailableError) and exc.is_in_doubt:
+        return HTTPStatus.SERVICE_UNAVAILABLE, rest.format_error(rest.CHANGE_IN_DOUBT, str(exc))
     for error_type, status, error in _STATUSES:
         if isinstance(exc, error_type):
             return status, rest.format_error(error, str(exc))

@@ -11,9 +11,10 @@ from clipper_nb.errors import ClusterUnreachableError, ExistsError, ModelNotFoun
 class Connection:
     """Records calls; those named in *failures* raise."""
 
-    def __init__(self, current=None, **failures):
+    def __init__(self, current=None, *, is_registered=True, **failures):
         self.calls = []
         self.current = current
+        self.is_registered = is_registered
         self.failures = failures
 
     def __getattr__(self, method):
@@ -23,6 +24,12 @@ class Connection:
                 raise self.failures[method]
 
         return call
+
+    def get_app_info(self, name):
+        return None
+
+    def get_model_info(self, name, version):
+        return {"model_version": version} if self.is_registered else None
 
     def get_current_model_version(self, name):
         if self.current is None:
@@ -55,9 +62,33 @@ def test_application_is_registered_before_and_linked_after_the_deploy():
 
 
 def test_failed_deploy_takes_the_application_along():
-    connection = Connection(current="1")
+    connection = Connection(current="1", is_registered=False)
     with pytest.raises(KeyboardInterrupt):
         make_endpoint(connection, fail)
+    assert connection.changes() == [REGISTER, UNREGISTER]
+
+
+def test_deploy_that_was_interrupted_after_its_last_step_is_undone():
+    connection = Connection(current="1", is_registered=True)
+    with pytest.raises(KeyboardInterrupt):
+        make_endpoint(connection, fail)
+    assert connection.changes() == [REGISTER, ("set_model_version", "digits", "1"), STOP, UNREGISTER]
+
+
+def test_version_that_another_caller_deployed_meanwhile_stays():
+    def refuse():
+        raise ExistsError("taken")
+
+    connection = Connection(is_registered=True)
+    with pytest.raises(ExistsError):
+        make_endpoint(connection, refuse)
+    assert connection.changes() == [REGISTER, UNREGISTER]
+
+
+def test_interrupt_while_the_application_is_registered_leaves_none():
+    connection = Connection(register_application=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        make_endpoint(connection)
     assert connection.changes() == [REGISTER, UNREGISTER]
 
 

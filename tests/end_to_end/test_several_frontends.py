@@ -321,7 +321,7 @@ def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: 
         with pytest.raises(StartTimeoutError, match=r"connected to 1 of the 2 query frontends.*replicas=1"):
             wait_for_replicas(
                 conn.cm, conn._connected("a test"), ModelId("old", "1"), 1, input_type="doubles", observed_before=[],
-                started_s=time.monotonic(), timeout_s=1.0,
+                started_s=time.monotonic(), timeout_s=1.0, check=lambda: None,
             )  # fmt: skip
 
 

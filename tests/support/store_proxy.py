@@ -19,10 +19,11 @@ from tests.support.clusters import eventually, kill
 
 _CHUNK = 65536
 _READS = {"GET", "MGET", "HGET", "HMGET", "HGETALL", "HLEN", "HKEYS", "EXISTS", "TTL", "PTTL", "SMEMBERS", "TYPE",
-          "PING", "ZRANGE", "ZSCORE", "SCARD", "TIME"}  # fmt: skip
+          "PING", "ZRANGE", "ZSCORE", "SCARD", "TIME", "XRANGE", "XREVRANGE", "XLEN", "HSCAN",
+          "ZRANGEBYSCORE", "ZREVRANGE", "ZREVRANGEBYSCORE"}  # fmt: skip
 _ABOUT_CONNECTIONS = {"AUTH", "HELLO", "CLIENT", "SELECT", "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE", "WATCH",
                       "UNWATCH", "INFO", "MULTI", "EXEC", "DISCARD", "SCRIPT"}  # fmt: skip
-_IN_EVERY_CHANGE = {"layout", "revision", "changes"}
+_IN_EVERY_CHANGE = {"layout", "revision", "changes", "differences"}
 _OWN_NAME = re.compile(r"[0-9a-f]{8,}")
 
 OnWrite = Callable[[str, str], bool]

@@ -233,7 +233,8 @@ def _unavailable(exc: Exception, *, was_maybe_written: bool) -> StateUnavailable
         outcome = "Whether the change was made is not known: look before you repeat it"
     return StateUnavailableError(
         f"The cluster's Redis does not answer ({type(exc).__name__}: {exc}). {outcome}; predictions go on with the "
-        "configuration as it was. Try again in a moment."
+        "configuration as it was. Try again in a moment.",
+        is_in_doubt=was_maybe_written,
     )
 
 

@@ -26,7 +26,7 @@ test: $(STAMP) check engine  ## everything: the units interpreted first, then al
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m $(FAST) tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q --durations 40
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
 	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done

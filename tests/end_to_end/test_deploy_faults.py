@@ -389,7 +389,7 @@ def test_a_port_that_is_taken_is_no_failure(kind: str, served: ClipperConnection
 def _small_disk(folder: Path) -> Iterator[Path]:
     """Give a folder on a disk of 32 MB."""
     folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m,mode=700", "tmpfs", str(folder)], check=True)
     try:
         yield folder
     finally:

@@ -117,6 +117,7 @@ class SupervisedProcess:
             self._signal(signal.SIGKILL)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._task), 1.0)
+        self._take_ready_mark()
 
     async def _keep_running(self) -> None:
         while not self._stopping.is_set():

@@ -172,7 +172,7 @@ class ModelContainerClient:
         """Tell a health check; a file that cannot be written is no reason not to serve."""
         if is_ready is not self._is_ready and self._ready_file is not None:
             with contextlib.suppress(OSError):
-                self._ready_file.touch() if is_ready else self._ready_file.unlink(missing_ok=True)
+                self._ready_file.touch(mode=0o600) if is_ready else self._ready_file.unlink(missing_ok=True)
         self._is_ready = is_ready
 
     def _keep_beating(self, has_ended: threading.Event) -> None:

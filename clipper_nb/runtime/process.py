@@ -15,7 +15,7 @@ from typing import Any
 
 from clipper_nb.errors import ClipperException
 from clipper_nb.protocol import environment
-from clipper_nb.runtime.open_files import raise_open_files_limit
+from clipper_nb.runtime.http.open_files import raise_open_files_limit
 
 logger = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ import tornado.web
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
-from clipper_nb.runtime.http_server import Cancel, HttpLimits, HttpServer, Respond
-from clipper_nb.runtime.http_wire import HttpConnection
+from clipper_nb.runtime.http.connection import HttpConnection
+from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
+from clipper_nb.runtime.http.server import Cancel, HttpLimits, HttpServer, Respond
 
 LIMITS = HttpLimits(max_body_size_bytes=300, header_timeout_s=5.0, body_timeout_s=5.0)
 HOST = b"Host: x\r\n"

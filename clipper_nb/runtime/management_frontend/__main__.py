@@ -7,7 +7,7 @@ import logging
 
 from prometheus_client import CollectorRegistry
 
-from clipper_nb.runtime.http_server import HttpServer
+from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.management_frontend.handlers import make_application
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.process import run_until_signalled

@@ -18,7 +18,7 @@ from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
-from clipper_nb.runtime.http import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, exposition_of
+from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, exposition_of
 from clipper_nb.runtime.management_frontend.service import ManagementService
 
 logger = logging.getLogger(__name__)

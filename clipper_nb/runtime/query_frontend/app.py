@@ -15,7 +15,8 @@ from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.exposition import Family
-from clipper_nb.runtime.http_server import HttpServer
+from clipper_nb.runtime.http.server import HttpServer
+from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.gate import Gate
@@ -33,7 +34,6 @@ from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
 from clipper_nb.runtime.turns import Turns
-from clipper_nb.runtime.waiting_bytes import WaitingBytes
 
 logger = logging.getLogger(__name__)
 

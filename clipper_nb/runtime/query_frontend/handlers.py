@@ -9,7 +9,7 @@ import tornado.web
 
 from clipper_nb.errors import ApplicationNotFoundError
 from clipper_nb.protocol import rest
-from clipper_nb.runtime.http import Exposition, JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
+from clipper_nb.runtime.http.errors import Exposition, JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
 from clipper_nb.runtime.query_frontend.predictor import Predictor
 
 

@@ -16,10 +16,10 @@ from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.large_body import LargeBody
 from clipper_nb.runtime.batching.query import QUEUED_TOO_LONG, Query
 from clipper_nb.runtime.clock import LoopClock
-from clipper_nb.runtime.http import describe_failure
+from clipper_nb.runtime.http.errors import describe_failure
+from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
 from clipper_nb.runtime.turns import Turns
-from clipper_nb.runtime.waiting_bytes import WaitingBytes
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from typing import cast
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from clipper_nb.runtime.http_server import Endpoint, HttpLimits, HttpServer
-from clipper_nb.runtime.http_wire import HttpConnection
-from clipper_nb.runtime.waiting_bytes import WaitingBytes
+from clipper_nb.runtime.http.connection import HttpConnection
+from clipper_nb.runtime.http.server import Endpoint, HttpLimits, HttpServer
+from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import pytest
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.redis_keys import LEASE_S
+from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.query_frontend.gate import Gate
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.turns import Turns
-from clipper_nb.runtime.waiting_bytes import WaitingBytes
 from tests.runtime.query_frontend.test_predictor import LINKED, OTHER_ID, Bench
 from tests.support.fake_replica import MODEL_ID
 from tests.support.records import make_application, make_version

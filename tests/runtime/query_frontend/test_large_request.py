@@ -10,10 +10,10 @@ import pytest
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.predict_body import MAX_INPUTS_AT_ONCE
+from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.turns import Turns
-from clipper_nb.runtime.waiting_bytes import WaitingBytes
 from tests.runtime.query_frontend.test_predictor import Bench
 from tests.support.fake_replica import MODEL_ID, FakeReplica
 from tests.support.records import make_application, make_configuration, make_version

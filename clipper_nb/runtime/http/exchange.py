@@ -6,11 +6,11 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from clipper_nb.runtime.waiting_bytes import LARGE_BODY_SIZE_BYTES
+from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES
 
 if TYPE_CHECKING:
-    from clipper_nb.runtime.http_server import Cancel
-    from clipper_nb.runtime.http_wire import HttpConnection
+    from clipper_nb.runtime.http.connection import HttpConnection
+    from clipper_nb.runtime.http.server import Cancel
 
 _OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LARGE_REPLY_SIZE_BYTES = 256 * 1024

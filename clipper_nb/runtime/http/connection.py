@@ -4,7 +4,7 @@ Tornado's own parsing and ``RequestHandler`` cost about nine tenths of the possi
 uses neither. Everything else is still ordinary Tornado: requests reach the ``Application`` through its documented
 delegate interface (``tornado_bridge.py``).
 
-What one client may cost is bounded: what it sends (``http_reader.py``); the requests and bytes that wait for an answer;
+What one client may cost is bounded: what it sends (``reader.py``); the requests and bytes that wait for an answer;
 the replies that it does not take; the time for each; and how much of what it sent is looked at in one turn of the event
 loop, so that a flood is not answered before everybody else.
 """
@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, cast
 from tornado.httputil import HTTPInputError
 
 from clipper_nb.protocol import rest
-from clipper_nb.runtime.http_exchange import Exchange
-from clipper_nb.runtime.http_head import path_and_query, predict_name
-from clipper_nb.runtime.http_reader import RequestReader
-from clipper_nb.runtime.tornado_bridge import Request, answer_with_tornado
-from clipper_nb.runtime.waiting_bytes import LARGE_BODY_SIZE_BYTES
+from clipper_nb.runtime.http.exchange import Exchange
+from clipper_nb.runtime.http.heads import path_and_query, predict_name
+from clipper_nb.runtime.http.reader import RequestReader
+from clipper_nb.runtime.http.tornado_bridge import Request, answer_with_tornado
+from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES
 
 if TYPE_CHECKING:
-    from clipper_nb.runtime.http_server import HttpServer
+    from clipper_nb.runtime.http.server import HttpServer
 
 logger = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 import tornado.web
 
-from clipper_nb.runtime.http import JsonHandler, UnknownPathHandler
-from clipper_nb.runtime.http_server import Cancel, HttpLimits, HttpServer, Respond
-from clipper_nb.runtime.http_wire import RECEIVED_SIZE_BYTES
+from clipper_nb.runtime.http.connection import RECEIVED_SIZE_BYTES
+from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
+from clipper_nb.runtime.http.server import Cancel, HttpLimits, HttpServer, Respond
 
 LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
 HOST = b"Host: x\r\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.runtime.http_head import head_without_upgrade, path_and_query, predict_name
+from clipper_nb.runtime.http.heads import head_without_upgrade, path_and_query, predict_name
 
 
 @pytest.mark.parametrize(

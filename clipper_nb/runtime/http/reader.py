@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from clipper_nb.runtime.http_head import head_without_upgrade
+from clipper_nb.runtime.http.heads import head_without_upgrade
 
 if TYPE_CHECKING:
-    from clipper_nb.runtime.http_server import HttpServer
-    from clipper_nb.runtime.http_wire import HttpConnection
+    from clipper_nb.runtime.http.connection import HttpConnection
+    from clipper_nb.runtime.http.server import HttpServer
 
 _WATCHED_HEADERS = frozenset({b"host", b"content-length", b"connection", b"transfer-encoding", b"expect"})
 _CHUNKED = -1

@@ -10,7 +10,7 @@ import sys
 def _printed(code: str, soft: int, hard: int) -> str:
     """Return what *code* prints in a process that begins with these limits."""
     limits = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))\n"
-    names = "from clipper_nb.runtime.open_files import max_http_connections, raise_open_files_limit\n"
+    names = "from clipper_nb.runtime.http.open_files import max_http_connections, raise_open_files_limit\n"
     done = subprocess.run([sys.executable, "-c", limits + names + code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 

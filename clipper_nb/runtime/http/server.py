@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from tornado.httputil import HTTPServerConnectionDelegate
 
 from clipper_nb.protocol.environment import DEFAULT_MAX_WAITING_SIZE_BYTES
-from clipper_nb.runtime.http_head import KnownHeads
-from clipper_nb.runtime.http_reader import TOO_MUCH_WAITS
-from clipper_nb.runtime.http_wire import RECEIVED_SIZE_BYTES, HttpConnection
-from clipper_nb.runtime.open_files import max_http_connections
-from clipper_nb.runtime.waiting_bytes import WaitingBytes
+from clipper_nb.runtime.http.connection import RECEIVED_SIZE_BYTES, HttpConnection
+from clipper_nb.runtime.http.heads import KnownHeads
+from clipper_nb.runtime.http.open_files import max_http_connections
+from clipper_nb.runtime.http.reader import TOO_MUCH_WAITS
+from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 
 Respond = Callable[[int, bytes], None]
 Cancel = Callable[[], None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipper_nb.runtime.waiting_bytes import LARGE_BODY_SIZE_BYTES, WaitingBytes
+from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, WaitingBytes
 
 MIB = 2**20
 

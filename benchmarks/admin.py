@@ -26,7 +26,7 @@ from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.metrics import QueryFrontendMetrics
+from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.shared_metrics import expose
 from clipper_nb.runtime.slices import in_slices

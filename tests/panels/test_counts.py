@@ -5,8 +5,8 @@ from __future__ import annotations
 from clipper_nb.metrics_report import parse_metrics
 from clipper_nb.panels.counts import parse_counts
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.exposition import format_families
-from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
+from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
+from clipper_nb.runtime.metrics.exposition import format_families
 
 
 def _metrics() -> QueryFrontendMetrics:

@@ -14,10 +14,10 @@ from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
-from clipper_nb.runtime.exposition import Family
 from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
-from clipper_nb.runtime.metrics import QueryFrontendMetrics, make_gauges
+from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
+from clipper_nb.runtime.metrics.exposition import Family
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.gate import Gate
 from clipper_nb.runtime.query_frontend.handlers import make_application

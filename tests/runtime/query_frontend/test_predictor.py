@@ -15,8 +15,8 @@ from clipper_nb.protocol.records import Configuration
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
-from clipper_nb.runtime.exposition import format_families
-from clipper_nb.runtime.metrics import QueryFrontendMetrics
+from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics
+from clipper_nb.runtime.metrics.exposition import format_families
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor, UnknownVersionError
 from tests.support.fake_clock import FakeLoop

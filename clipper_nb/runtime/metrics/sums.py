@@ -12,7 +12,7 @@ from operator import add
 
 import msgspec
 
-from clipper_nb.runtime.exposition import Family
+from clipper_nb.runtime.metrics.exposition import Family
 
 _NOT_ADDED = frozenset({"clipper_model_replicas"})
 """Every replica serves all frontends, so the fewest that one of them has is how many there are."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS
-from clipper_nb.runtime.exposition import Family, format_labels
+from clipper_nb.runtime.metrics.exposition import Family, format_labels
 
 _LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,

@@ -28,8 +28,8 @@ from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics
 from clipper_nb.runtime.process import keep_garbage_collector_short
-from clipper_nb.runtime.query_frontend.shared_metrics import expose
 from clipper_nb.runtime.slices import in_slices
+from clipper_nb.runtime.workers.metrics import expose
 
 FEW, MANY = 10, 1000
 MAX_RATIO = 2.0

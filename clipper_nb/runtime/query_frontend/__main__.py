@@ -6,10 +6,10 @@ import asyncio
 
 from clipper_nb.runtime.process import run_until_signalled
 from clipper_nb.runtime.query_frontend.app import QueryFrontend
-from clipper_nb.runtime.query_frontend.workers import die_with_parent, serve_with_workers
 from clipper_nb.runtime.settings import query_frontend_settings
 from clipper_nb.runtime.state.redis_store import RedisStore
 from clipper_nb.runtime.tasks import end_tasks
+from clipper_nb.runtime.workers.parent import die_with_parent, serve_with_workers
 
 
 async def serve(stopping: asyncio.Event) -> None:

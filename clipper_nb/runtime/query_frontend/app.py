@@ -25,8 +25,6 @@ from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
-from clipper_nb.runtime.query_frontend.shared_http import ConnectionCounts, SharedHttpServer, connection_counts_path
-from clipper_nb.runtime.query_frontend.shared_metrics import SharedMetrics, expose
 from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
 from clipper_nb.runtime.slices import in_slices
@@ -34,6 +32,8 @@ from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
 from clipper_nb.runtime.turns import Turns
+from clipper_nb.runtime.workers.http import ConnectionCounts, SharedHttpServer, connection_counts_path
+from clipper_nb.runtime.workers.metrics import SharedMetrics, expose
 
 logger = logging.getLogger(__name__)
 

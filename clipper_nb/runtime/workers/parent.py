@@ -22,8 +22,8 @@ from pathlib import Path
 
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
-from clipper_nb.runtime.query_frontend.shared_http import connection_counts_path, make_connection_counts
 from clipper_nb.runtime.settings import QueryFrontendSettings
+from clipper_nb.runtime.workers.http import connection_counts_path, make_connection_counts
 
 logger = logging.getLogger(__name__)
 

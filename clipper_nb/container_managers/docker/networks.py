@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from http import HTTPStatus
 
-from clipper_nb.container_managers.docker_specs import cluster_labels
+from clipper_nb.container_managers.docker.create_arguments import cluster_labels
 from clipper_nb.errors import ExistsError
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.protocol import environment

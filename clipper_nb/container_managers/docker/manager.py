@@ -10,13 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.container_managers import docker_redis, docker_specs, specs
+from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.docker_checks import check_engine
-from clipper_nb.container_managers.docker_containers import DockerContainers, in_parallel, to_its_end
-from clipper_nb.container_managers.docker_core import CorePorts, CoreSettings, DockerCore
-from clipper_nb.container_managers.docker_networks import make_network, make_volume, remove_networks, remove_volumes
-from clipper_nb.container_managers.docker_watch import DockerWatch
+from clipper_nb.container_managers.docker.checks import check_engine
+from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, to_its_end
+from clipper_nb.container_managers.docker.core import CorePorts, CoreSettings, DockerCore
+from clipper_nb.container_managers.docker.manager import create_arguments as docker_specs
+from clipper_nb.container_managers.docker.manager import redis as docker_redis
+from clipper_nb.container_managers.docker.networks import make_network, make_volume, remove_networks, remove_volumes
+from clipper_nb.container_managers.docker.watch import DockerWatch
 from clipper_nb.container_managers.machine_checks import check_ports
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.container_managers.reconcile import reconcile_replicas

@@ -12,8 +12,8 @@ from http import HTTPStatus
 from types import FrameType
 from typing import Any, TypeVar
 
-from clipper_nb.container_managers.docker_again import Attributes, equal_container, should_run
-from clipper_nb.container_managers.docker_specs import create_arguments, exit_status
+from clipper_nb.container_managers.docker.again import Attributes, equal_container, should_run
+from clipper_nb.container_managers.docker.create_arguments import create_arguments, exit_status
 from clipper_nb.container_managers.specs import ContainerSpec, ObservedContainer
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated

@@ -12,10 +12,10 @@ import logging
 import threading
 from typing import Any
 
-from clipper_nb.container_managers.docker_again import Attributes, SeenContainers
-from clipper_nb.container_managers.docker_containers import DockerContainers
-from clipper_nb.container_managers.docker_networks import has_volume
-from clipper_nb.container_managers.docker_redis import volume_name
+from clipper_nb.container_managers.docker.again import Attributes, SeenContainers
+from clipper_nb.container_managers.docker.containers import DockerContainers
+from clipper_nb.container_managers.docker.networks import has_volume
+from clipper_nb.container_managers.docker.redis import volume_name
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from clipper_nb.container_managers.docker_again import SeenContainers, equal_container
+from clipper_nb.container_managers.docker.again import SeenContainers, equal_container
 from clipper_nb.protocol import environment
 
 ID = "5311d9a0c4b1" + "0" * 52

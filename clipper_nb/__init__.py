@@ -10,7 +10,7 @@ from clipper_nb.version import __version__ as __version__
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.container_managers.docker.manager import DockerContainerManager
-    from clipper_nb.container_managers.local import LocalContainerManager
+    from clipper_nb.container_managers.local.manager import LocalContainerManager
     from clipper_nb.errors import (
         ApplicationNotFoundError,
         BaseImageError,
@@ -105,7 +105,7 @@ __all__ = [
 _HOMES = {
     "ClipperConnection": "clipper_nb.connection",
     "DockerContainerManager": "clipper_nb.container_managers.docker.manager",
-    "LocalContainerManager": "clipper_nb.container_managers.local",
+    "LocalContainerManager": "clipper_nb.container_managers.local.manager",
     "Prediction": "clipper_nb.protocol.records",
     "ResourceLimits": "clipper_nb.protocol.resource_limits",
 }

@@ -12,7 +12,7 @@ DEFAULT_MAX_WAITING_SIZE_BYTES = 256 * 1024 * 1024
 QUERY_FRONTEND_MODULE = "clipper_nb.runtime.query_frontend"
 MANAGEMENT_FRONTEND_MODULE = "clipper_nb.runtime.management_frontend"
 MODEL_CONTAINER_MODULE = "clipper_nb.runtime.model_container"
-SUPERVISOR_MODULE = "clipper_nb.container_managers.supervisor"
+SUPERVISOR_MODULE = "clipper_nb.container_managers.local.supervisor"
 
 # Frontends.
 REDIS_URL = "CLIPPER_REDIS_URL"

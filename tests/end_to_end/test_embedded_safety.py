@@ -17,8 +17,8 @@ import pytest
 import redis
 
 from clipper_nb import ClipperConnection, ClusterFolderError, LocalContainerManager
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.container_managers.log_files import LARGEST_PART_SIZE_BYTES
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.log_files import LARGEST_PART_SIZE_BYTES
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import eventually, leftovers, new_manager, removed_afterwards
 

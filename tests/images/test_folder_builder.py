@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.errors import ImageBuildError, ImageNotFoundError
 from clipper_nb.images import folder_builder
 from clipper_nb.images.builder import ImageRequest

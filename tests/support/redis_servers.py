@@ -11,8 +11,8 @@ from pathlib import Path
 
 import redis
 
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.container_managers.local_redis import find_redis_server, write_redis_config
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.redis import find_redis_server, write_redis_config
 
 _PASSWORD = "secret"
 _START_TIMEOUT_S = 10.0

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import urllib3
 
-from clipper_nb.container_managers.supervisor.control import SupervisorClient
+from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.errors import ClusterUnreachableError
 from tests.end_to_end.cuts.steps import AFTER, BEFORE, ENGINE_CALL, REQUEST, SUPERVISOR_COMMAND, Step
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from clipper_nb.container_managers.process_table import (
+from clipper_nb.container_managers.local.process_table import (
     LinuxProcessTable,
     ProcessEntry,
     ProcessIdentity,

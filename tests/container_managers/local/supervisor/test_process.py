@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.container_managers.supervisor.process import (
+from clipper_nb.container_managers.local.supervisor.process import (
     FIRST_RESTART_DELAY_S,
     LONGEST_RESTART_DELAY_S,
     restart_delay_s,

@@ -6,7 +6,7 @@ import stat
 import subprocess
 import sys
 
-from clipper_nb.container_managers.log_files import log_parts, open_log, read_tail, remove_log, rotate_log
+from clipper_nb.container_managers.local.log_files import log_parts, open_log, read_tail, remove_log, rotate_log
 from clipper_nb.protocol.load_report import describe_load_failure, format_load_failure, parse_load_failure
 
 

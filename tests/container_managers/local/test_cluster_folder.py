@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from clipper_nb.container_managers.cluster_folder import (
+from clipper_nb.container_managers.local.cluster_folder import (
     ClusterFolder,
     ClusterRecord,
     cluster_folder,
     default_root_folder,
 )
-from clipper_nb.container_managers.process_table import ProcessIdentity
+from clipper_nb.container_managers.local.process_table import ProcessIdentity
 from clipper_nb.errors import ClusterFolderError, ClusterStartError, InvalidNameError
 
 RECORD = ClusterRecord(

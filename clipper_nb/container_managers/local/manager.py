@@ -18,8 +18,10 @@ from clipper_nb import __version__
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.answering import answers, wait_for
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.cluster_folder import ClusterRecord, cluster_folder
-from clipper_nb.container_managers.local_processes import (
+from clipper_nb.container_managers.local.cluster_folder import ClusterRecord, cluster_folder
+from clipper_nb.container_managers.local.log_files import log_parts, read_tail
+from clipper_nb.container_managers.local.process_table import this_machine
+from clipper_nb.container_managers.local.processes import (
     HOST,
     kill_processes_of,
     process_runs,
@@ -27,13 +29,11 @@ from clipper_nb.container_managers.local_processes import (
     start_supervisor,
     wait_for_end,
 )
-from clipper_nb.container_managers.local_redis import check_redis_server, find_redis_server, write_redis_config
-from clipper_nb.container_managers.log_files import log_parts, read_tail
+from clipper_nb.container_managers.local.redis import check_redis_server, find_redis_server, write_redis_config
+from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
-from clipper_nb.container_managers.process_table import this_machine
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
-from clipper_nb.container_managers.supervisor.control import SupervisorClient
 from clipper_nb.diagnosis import Finding
 from clipper_nb.errors import (
     ClusterFolderError,

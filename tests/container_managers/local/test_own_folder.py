@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from clipper_nb.container_managers import own_folder
-from clipper_nb.container_managers.own_folder import (
+from clipper_nb.container_managers.local.manager import own_folder
+from clipper_nb.container_managers.local.own_folder import (
     MARKER,
     check_marked,
     make_marked_folder,

@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 
 from clipper_nb.child_environment import child_environment
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.container_managers.log_files import open_log
-from clipper_nb.container_managers.process_table import ProcessIdentity, ProcessTable, descendants, this_machine
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.log_files import open_log
+from clipper_nb.container_managers.local.process_table import ProcessIdentity, ProcessTable, descendants, this_machine
 from clipper_nb.protocol import environment
 
 HOST = "127.0.0.1"

@@ -9,9 +9,13 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
-from clipper_nb.container_managers.cluster_folder import ClusterFolder, ClusterRecord
-from clipper_nb.container_managers.local_processes import HOST
-from clipper_nb.container_managers.process_table import ProcessIdentity, this_machine
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder, ClusterRecord
+from clipper_nb.container_managers.local.process_table import ProcessIdentity, this_machine
+from clipper_nb.container_managers.local.processes import HOST
+from clipper_nb.container_managers.local.supervisor.control import listen
+from clipper_nb.container_managers.local.supervisor.descendants import Descendants, adopt_orphans
+from clipper_nb.container_managers.local.supervisor.logs import ClusterLogs
+from clipper_nb.container_managers.local.supervisor.process import SupervisedProcess
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.container_managers.specs import (
     MANAGEMENT_FRONTEND,
@@ -21,10 +25,6 @@ from clipper_nb.container_managers.specs import (
     ContainerSpec,
     ObservedContainer,
 )
-from clipper_nb.container_managers.supervisor.control import listen
-from clipper_nb.container_managers.supervisor.descendants import Descendants, adopt_orphans
-from clipper_nb.container_managers.supervisor.logs import ClusterLogs
-from clipper_nb.container_managers.supervisor.process import SupervisedProcess
 from clipper_nb.errors import ClusterFolderError
 from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol import environment

@@ -1,4 +1,4 @@
-"""``python -m clipper_nb.container_managers.supervisor FOLDER``: run the cluster of that folder."""
+"""``python -m clipper_nb.container_managers.local.supervisor FOLDER``: run the cluster of that folder."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import signal
 import sys
 from pathlib import Path
 
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.container_managers.process_table import this_machine
-from clipper_nb.container_managers.supervisor.supervisor import Supervisor
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.process_table import this_machine
+from clipper_nb.container_managers.local.supervisor.supervisor import Supervisor
 
 
 async def _run(folder_path: Path, users_umask: int) -> None:

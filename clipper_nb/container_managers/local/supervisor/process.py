@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
-from clipper_nb.container_managers.log_files import open_log
+from clipper_nb.container_managers.local.log_files import open_log
 from clipper_nb.container_managers.specs import REPLICA, ContainerSpec, ObservedContainer
 from clipper_nb.protocol.environment import CONTAINER_NAME, READY_FILE
 

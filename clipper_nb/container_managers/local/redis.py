@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.diagnosis import Finding
 from clipper_nb.errors import ClusterStartError
 

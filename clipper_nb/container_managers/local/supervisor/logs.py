@@ -6,8 +6,8 @@ import os
 from collections import deque
 from pathlib import Path
 
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.container_managers.log_files import LARGEST_PART_SIZE_BYTES, remove_log, rotate_log
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.log_files import LARGEST_PART_SIZE_BYTES, remove_log, rotate_log
 
 NUM_ENDED_LOGS = 20
 

@@ -30,7 +30,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.container_managers.own_folder import (
+from clipper_nb.container_managers.local.own_folder import (
     add_marker,
     check_marked,
     is_own_file,
@@ -40,7 +40,7 @@ from clipper_nb.container_managers.own_folder import (
     opened_root,
     remove_marked_folder,
 )
-from clipper_nb.container_managers.process_table import ProcessIdentity
+from clipper_nb.container_managers.local.process_table import ProcessIdentity
 from clipper_nb.errors import ClusterFolderError, ClusterStartError
 from clipper_nb.protocol.names import check_cluster_name
 

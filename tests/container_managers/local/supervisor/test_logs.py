@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.container_managers.cluster_folder import ClusterFolder
-from clipper_nb.container_managers.supervisor.logs import ClusterLogs
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.supervisor.logs import ClusterLogs
 
 
 @pytest.fixture

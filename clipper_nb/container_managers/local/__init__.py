@@ -1,0 +1,1 @@
+"""The embedded cluster: processes of this machine."""

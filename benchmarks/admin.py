@@ -23,8 +23,8 @@ from load.traffic import DEFAULT_OUTPUT, Report, Traffic, plus_version
 from load.verdicts import Verdicts, parse_options
 
 from clipper_nb import ClipperConnection, LocalContainerManager
+from clipper_nb.clients.http_client import HttpClient
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics
 from clipper_nb.runtime.process import keep_garbage_collector_short

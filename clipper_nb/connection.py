@@ -17,7 +17,10 @@ from clipper_nb.argument_checks import (
     check_timeout,
     check_whole,
 )
-from clipper_nb.cluster_version import check_versions, read_version
+from clipper_nb.clients.cluster_version import check_versions, read_version
+from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.clients.metrics_report import parse_metrics
+from clipper_nb.clients.query_client import QueryClient
 from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
 from clipper_nb.compiled_code import refuse_stale_modules
 from clipper_nb.container_managers.base import ContainerManager
@@ -36,8 +39,6 @@ from clipper_nb.errors import (
 from clipper_nb.handles import Applications, Models
 from clipper_nb.image_cleanup import remove_unused_images
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
-from clipper_nb.management_client import ManagementClient
-from clipper_nb.metrics_report import parse_metrics
 from clipper_nb.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.panel_opener import Panels
 from clipper_nb.progress import show_progress
@@ -53,7 +54,6 @@ from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
 from clipper_nb.provenance_files import FileReader, read_folder
-from clipper_nb.query_client import QueryClient
 from clipper_nb.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.version_claim import VersionClaim
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import (
@@ -18,7 +19,6 @@ from clipper_nb.errors import (
     ReplicaStartError,
     StartTimeoutError,
 )
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
 from clipper_nb.protocol.names import ModelId
 

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from clipper_nb.cluster_version import is_compatible, read_version
+from clipper_nb.clients.cluster_version import is_compatible, read_version
+from clipper_nb.clients.http_client import HttpClient
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.diagnosis import Diagnosis, Finding
 from clipper_nb.errors import ClipperException, NotFoundError
-from clipper_nb.http_client import HttpClient
 from clipper_nb.long_lists import join_some
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.version import __version__
 
 _TIMEOUT_S = 15.0

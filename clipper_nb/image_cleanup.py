@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.builder import ImageBuilder, choose_unused
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.names import ModelId, parse_model_id
 
 

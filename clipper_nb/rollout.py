@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.deploy_wait import wait_for_replicas
 from clipper_nb.errors import (
@@ -14,7 +15,6 @@ from clipper_nb.errors import (
     ModelNotFoundError,
     NotFoundError,
 )
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.progress import Progress, show_progress
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.errors import ClusterNotFoundError, ExistsError, ImageNotFoundError
 from clipper_nb.images.builder import ImageRequest
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
 from clipper_nb.protocol.resource_limits import NO_LIMITS

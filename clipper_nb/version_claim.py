@@ -10,12 +10,12 @@ import threading
 import time
 from types import TracebackType
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.errors import (
     ClaimLostError,
     ClipperException,
     VersionClaimedError,
 )
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.names import ModelId
 
 _RETRY_INTERVAL_S = 0.1

@@ -58,7 +58,7 @@ def test_serving_processes_bring_nothing_of_the_notebooks_column(module):
     program = (
         f"import sys, {module}\n"
         "print([name for name in sys.modules if name.startswith(('clipper_nb.connection', 'clipper_nb.deployers', "
-        "'clipper_nb.container_managers', 'clipper_nb.images', 'clipper_nb.management_client'))])"
+        "'clipper_nb.container_managers', 'clipper_nb.images', 'clipper_nb.clients.management_client'))])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from clipper_nb.metrics_report import bucket_quantile
+from clipper_nb.clients.metrics_report import bucket_quantile
 from clipper_nb.panels.counts import Counts, Series
 
 _Formula = Callable[["Series | None", Series, float], "Traffic"]

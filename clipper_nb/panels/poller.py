@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from clipper_nb.clients.http_client import HttpClient
 from clipper_nb.errors import ClipperException
-from clipper_nb.http_client import HttpClient
 from clipper_nb.panels.changes import Event, find_events
 from clipper_nb.panels.cluster_state import ClusterState, make_cluster_state
 from clipper_nb.panels.counts import Counts, parse_counts

@@ -22,8 +22,8 @@ from clipper_nb import (
     ModelNotFoundError,
     VersionClaimedError,
 )
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.deployers.python import deploy_python_closure
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.version_claim import VersionClaim
 from tests.support.clusters import eventually, new_manager, running_cluster

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipper_nb.metrics_report import parse_metrics
+from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.panels.counts import parse_counts
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges

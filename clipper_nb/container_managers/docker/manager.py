@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.docker.checks import check_engine
@@ -38,7 +39,6 @@ from clipper_nb.errors import (
 from clipper_nb.images import templates
 from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.progress import QUIET, Progress, show_progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId

@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from typing import Any
 
 from clipper_nb import ClipperConnection
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.errors import (
     ClipperException,
     ExistsError,
@@ -16,7 +17,6 @@ from clipper_nb.errors import (
     NotFoundError,
     StateUnavailableError,
 )
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import NO_LIMITS

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder, ClusterRecord
 from clipper_nb.container_managers.local.process_table import ProcessIdentity, this_machine
 from clipper_nb.container_managers.local.processes import HOST
@@ -26,7 +27,6 @@ from clipper_nb.container_managers.specs import (
     ObservedContainer,
 )
 from clipper_nb.errors import ClusterFolderError
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol import environment
 
 _T = TypeVar("_T")

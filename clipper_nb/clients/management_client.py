@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import msgspec
 
+from clipper_nb.clients.http_client import HttpClient
 from clipper_nb.errors import (
     ClipperException,
     ClusterUnreachableError,
@@ -25,7 +26,6 @@ from clipper_nb.errors import (
     StateUnavailableError,
     VersionClaimedError,
 )
-from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance

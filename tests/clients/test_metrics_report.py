@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipper_nb.metrics_report import bucket_quantile, parse_metrics
+from clipper_nb.clients.metrics_report import bucket_quantile, parse_metrics
 
 TEXT = """\
 # HELP clipper_app_queries_total Queries answered

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.errors import (
     ClaimLostError,
     ClipperException,
@@ -21,7 +22,6 @@ from clipper_nb.errors import (
     StateUnavailableError,
     VersionClaimedError,
 )
-from clipper_nb.management_client import ManagementClient
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from clipper_nb.clients.http_client import HttpClient
 from clipper_nb.errors import IncompatibleClusterError
-from clipper_nb.http_client import HttpClient
 from clipper_nb.version import __version__
 
 _TIMEOUT_S = 5.0

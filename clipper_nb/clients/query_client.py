@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clipper_nb.clients.http_client import HttpClient
 from clipper_nb.errors import (
     ApplicationNotFoundError,
     ClusterUnreachableError,
     InvalidInputError,
     NotFoundError,
 )
-from clipper_nb.http_client import HttpClient
 from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input

@@ -1,0 +1,1 @@
+"""What the notebook asks the frontends with."""

@@ -21,11 +21,12 @@ from clipper_nb.clients.cluster_version import check_versions, read_version
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.clients.query_client import QueryClient
-from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
 from clipper_nb.compiled_code import refuse_stale_modules
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ClusterOptions
-from clipper_nb.diagnosis import Diagnosis
+from clipper_nb.display.diagnosis import Diagnosis
+from clipper_nb.display.progress import show_progress
+from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
 from clipper_nb.doctor import examine
 from clipper_nb.errors import (
     ClipperException,
@@ -41,7 +42,6 @@ from clipper_nb.image_cleanup import remove_unused_images
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.panel_opener import Panels
-from clipper_nb.progress import show_progress
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import (
     DEFAULT_CACHE_SIZE_BYTES,

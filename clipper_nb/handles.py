@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from clipper_nb.cluster_view import (
+from clipper_nb.display.long_lists import join_some
+from clipper_nb.display.summaries import (
     describe_application,
     describe_model,
     describe_version,
@@ -24,7 +25,6 @@ from clipper_nb.errors import (
     NotFoundError,
     UnconnectedException,
 )
-from clipper_nb.long_lists import join_some
 from clipper_nb.protocol import names
 from clipper_nb.protocol.names import ModelId
 

@@ -9,13 +9,13 @@ from collections.abc import Callable, Collection, Sequence
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.deploy_wait import wait_for_replicas
+from clipper_nb.display.progress import Progress, show_progress
 from clipper_nb.errors import (
     ClipperException,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
 )
-from clipper_nb.progress import Progress, show_progress
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE

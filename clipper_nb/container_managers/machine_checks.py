@@ -8,7 +8,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from clipper_nb.diagnosis import Finding
+from clipper_nb.display.diagnosis import Finding
 
 _LITTLE_SPACE_BYTES = 5 * 10**9
 _NO_SPACE_BYTES = 5 * 10**8

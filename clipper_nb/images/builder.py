@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clipper_nb.progress import QUIET, Progress
+from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.protocol.names import ModelId
 
 DEFAULT_BASE_IMAGE = "default"

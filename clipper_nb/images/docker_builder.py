@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from clipper_nb import __version__
+from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     BaseImageError,
     ClipperException,
@@ -38,7 +39,6 @@ from clipper_nb.images.docker_engine import (
     translated,
 )
 from clipper_nb.images.local_packages import find_local_packages
-from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol import environment as names
 from clipper_nb.protocol.names import ModelId
 

@@ -9,9 +9,9 @@ from collections.abc import Generator, Iterator
 from types import ModuleType
 from typing import Any, cast
 
+from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, DiskFullError, EngineUnreachableError, InvalidRequestError, RegistryError
 from clipper_nb.images.build_failures import HOW_TO_FREE, NO_SPACE
-from clipper_nb.progress import Progress
 
 _TIMEOUT_S = 60.0
 _FIRST_ANSWER_TIMEOUT_S = 10.0

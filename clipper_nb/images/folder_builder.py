@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from clipper_nb.child_environment import child_environment
+from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     DiskFullError,
     ImageBuildError,
@@ -27,7 +28,6 @@ from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBu
 from clipper_nb.images.context import digest_context, folder_files
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.images.working_folder import locked, working_folder
-from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.provenance_files import read_folder
 

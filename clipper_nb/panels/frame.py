@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets
 
-from clipper_nb.addresses import browser_url
+from clipper_nb.display.browser_url import browser_url
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.panels.cluster_state import ClusterState, Level, Status
 from clipper_nb.panels.markup import Html, as_html, badge, format_clock, format_time

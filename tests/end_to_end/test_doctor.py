@@ -11,7 +11,7 @@ import pytest
 
 from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager, __version__
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from clipper_nb.diagnosis import Diagnosis, Finding
+from clipper_nb.display.diagnosis import Diagnosis, Finding
 from tests.support.clusters import eventually, freeze, kill, new_manager, running_cluster
 
 pytestmark = pytest.mark.cluster

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from clipper_nb.display.progress import QUIET
 from clipper_nb.errors import InvalidRequestError, RegistryError
 from clipper_nb.images.docker_engine import check_image_name, follow_transfer, split_tag
-from clipper_nb.progress import QUIET
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 

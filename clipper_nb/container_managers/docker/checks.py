@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb.container_managers.machine_checks import check_disk
-from clipper_nb.diagnosis import Finding
+from clipper_nb.display.diagnosis import Finding
 from clipper_nb.errors import ClipperException
 from clipper_nb.images import library
 from clipper_nb.images.build_failures import HOW_TO_FREE

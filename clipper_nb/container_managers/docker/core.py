@@ -16,10 +16,10 @@ from clipper_nb.container_managers.docker.containers import DockerContainers, to
 from clipper_nb.container_managers.docker.manager import create_arguments as docker_specs
 from clipper_nb.container_managers.docker.manager import redis as docker_redis
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec
+from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
-from clipper_nb.progress import Progress
 from clipper_nb.protocol import environment
 
 _START_TIMEOUT_S = 30.0

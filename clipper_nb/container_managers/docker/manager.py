@@ -24,7 +24,8 @@ from clipper_nb.container_managers.machine_checks import check_ports
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
-from clipper_nb.diagnosis import Finding
+from clipper_nb.display.diagnosis import Finding
+from clipper_nb.display.progress import QUIET, Progress, show_progress
 from clipper_nb.errors import (
     ClipperException,
     ClusterError,
@@ -39,7 +40,6 @@ from clipper_nb.errors import (
 from clipper_nb.images import templates
 from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
-from clipper_nb.progress import QUIET, Progress, show_progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits

@@ -34,7 +34,8 @@ from clipper_nb.container_managers.local.supervisor.control import SupervisorCli
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
-from clipper_nb.diagnosis import Finding
+from clipper_nb.display.diagnosis import Finding
+from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     ClusterFolderError,
     ClusterNotFoundError,
@@ -45,7 +46,6 @@ from clipper_nb.errors import (
     InvalidRequestError,
 )
 from clipper_nb.images.folder_builder import FolderBuilder, environment_python
-from clipper_nb.progress import QUIET, Progress
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
-from clipper_nb.diagnosis import Finding
+from clipper_nb.display.diagnosis import Finding
 from clipper_nb.errors import ClusterStartError
 
 _TIMEOUT_S = 5.0

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from clipper_nb.addresses import browser_url
-from clipper_nb.long_lists import MAX_LINES
+from clipper_nb.display.browser_url import browser_url
+from clipper_nb.display.long_lists import MAX_LINES
 
 
 @dataclass(frozen=True)

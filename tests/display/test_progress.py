@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import pytest
 from jupyter_client.manager import start_new_kernel
 
-from clipper_nb.progress import (
+from clipper_nb.display.progress import (
     QUIET,
     ProgressState,
     StepTime,
@@ -326,7 +326,7 @@ def test_no_thread_is_left(clock, display):
 
 
 def test_outside_a_notebook_each_step_is_a_record_and_there_is_no_thread(clock, caplog, capsys):
-    caplog.set_level(logging.INFO, "clipper_nb.progress")
+    caplog.set_level(logging.INFO, "clipper_nb.display.progress")
     with pytest.raises(ValueError, match="x"), show_progress("Deploy", clock=clock) as progress:  # noqa: PT012
         progress.step("Build image")
         progress.detail("Step 1/5")
@@ -352,7 +352,7 @@ def test_quiet_does_nothing(caplog, capsys):
 
 def test_ipython_is_not_imported_for_it():
     program = (
-        "import sys\nfrom clipper_nb.progress import show_progress\n"
+        "import sys\nfrom clipper_nb.display.progress import show_progress\n"
         "with show_progress('Deploy') as progress: progress.step('Build image')\n"
         "assert 'IPython' not in sys.modules"
     )
@@ -392,7 +392,7 @@ class Cell:
 def kernel():
     manager, client = start_new_kernel()
     try:
-        Cell(client, "import threading, time\nfrom clipper_nb.progress import show_progress")
+        Cell(client, "import threading, time\nfrom clipper_nb.display.progress import show_progress")
         yield client
     finally:
         client.stop_channels()

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from clipper_nb.cluster_view import ClusterSnapshot, format_html, format_text
+from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
 
 APPLICATION = {
     "name": "digits",

@@ -842,7 +842,7 @@ class ClipperConnection:
         PredictionError
             It does not return one output per input that can be sent as text.
         """
-        from clipper_nb.function_trial import try_function  # brings cloudpickle and NumPy
+        from clipper_nb.closures.trial import try_function  # brings cloudpickle and NumPy
 
         return try_function(query, func, input_type)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import clipper_nb
+from clipper_nb.closures.sample_outputs import make_samples
 from clipper_nb.connection import ClipperConnection
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.deployers.endpoint import new_endpoint
@@ -28,7 +29,6 @@ from clipper_nb.deployers.function_capture import captured_from_parts
 from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
-from clipper_nb.deployers.sample_outputs import make_samples
 from clipper_nb.errors import ClipperException, InvalidRequestError
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.inputs import format_input

@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.argument_checks import check_system_packages
+from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function
 from clipper_nb.deployers.r_session import undisturbed_r
 from clipper_nb.deployers.sample_columns import sample_columns
-from clipper_nb.deployers.sample_outputs import answer_samples, write_samples
 from clipper_nb.model_functions.r_function import RFunction
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.input_types import parse_input_type

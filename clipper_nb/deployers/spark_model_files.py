@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.deployers.user_modules import is_user_module
+from clipper_nb.closures.user_modules import is_user_module
 from clipper_nb.errors import DeploymentError, InvalidRequestError, SerializationError
 
 _RESULT_SETTINGS = (

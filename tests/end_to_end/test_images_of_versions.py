@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clipper_nb import ClipperConnection, ExistsError, ImageNotFoundError
-from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.deployers.python import deploy_python_closure
 
 pytestmark = pytest.mark.cluster

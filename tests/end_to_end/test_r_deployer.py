@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from clipper_nb import ClipperConnection, LocalContainerManager
+from clipper_nb.closures.unpicklable import describe_immovable
 from clipper_nb.deployers.function_capture import capture_function
-from clipper_nb.deployers.immovable_objects import describe_immovable
 from clipper_nb.deployers.python import create_endpoint as create_python_endpoint
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.deployers.r import create_endpoint, deploy_captured_function, deploy_r_model

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from clipper_nb import ClipperConnection, ImageNotFoundError, InvalidRequestError, VersionExistsError
-from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.errors import ReplicaStartError
 from tests.support.clusters import running_cluster
 

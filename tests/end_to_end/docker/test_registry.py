@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clipper_nb import ClipperConnection, ImageNotFoundError, RegistryError
-from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.deployers.python import deploy_python_closure
 from tests.support.clusters import query
 from tests.support.registry import Refuses, Registry, running_registry

@@ -7,7 +7,7 @@ from typing import Any
 
 import cloudpickle
 
-from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.errors import InvalidInputError, SerializationError
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import decode_inputs

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import sklearn
 
-from clipper_nb.deployers.function_pickle import pickle_function
-from clipper_nb.deployers.imported_files import find_imported_files
+from clipper_nb.closures.function_pickle import pickle_function
+from clipper_nb.closures.imported_files import find_imported_files
 from clipper_nb.errors import InvalidRequestError
 
 _REPLICA = """

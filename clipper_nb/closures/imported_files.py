@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clipper_nb.deployers.user_modules import is_user_file
+from clipper_nb.closures.user_modules import is_user_file
 
 MODULES_FOLDER = "modules"
 """Of a bundle; a replica finds what it imports there."""

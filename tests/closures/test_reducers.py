@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.closures.function_pickle import pickle_function
 
 FUNCTIONS = {
     "cache": (

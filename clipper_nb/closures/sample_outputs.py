@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from clipper_nb.closures.trial import answer_query
 from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError
-from clipper_nb.function_trial import answer_query
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.outputs import encode_outputs

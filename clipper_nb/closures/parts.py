@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
-from clipper_nb.deployers.closure_walk import travels_by_name
+from clipper_nb.closures.pickler import travels_by_name
 
 _MAX_PARTS = 100_000
 _MAX_KEY_LENGTH = 40

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
-from clipper_nb.deployers.user_modules import is_user_module
+from clipper_nb.closures.user_modules import is_user_module
 
 CachedFunction = type(functools.lru_cache(len))
 """What ``functools.cache`` and ``functools.lru_cache`` make of a function."""

@@ -37,8 +37,8 @@ import pytest
 import sqlalchemy.orm
 import urllib3
 
-from clipper_nb.deployers.immovable_objects import describe_immovable
-from clipper_nb.deployers.variable_parts import Part, find_parts
+from clipper_nb.closures.parts import Part, find_parts
+from clipper_nb.closures.unpicklable import describe_immovable
 
 # A model of ONNX: one float, as it is.
 IDENTITY = (

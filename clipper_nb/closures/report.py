@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any
 
-from clipper_nb.deployers.closure_variables import Variable, find_variables
-from clipper_nb.deployers.closure_walk import pickle_noting
-from clipper_nb.deployers.imported_files import NO_FILES, ImportedFiles, find_imported_files
-from clipper_nb.deployers.requirements import NO_REQUIREMENTS, Requirements, find_requirements
-from clipper_nb.deployers.user_modules import is_user_module, user_modules_by_value
-from clipper_nb.deployers.variable_parts import Part, find_parts
+from clipper_nb.closures.imported_files import NO_FILES, ImportedFiles, find_imported_files
+from clipper_nb.closures.parts import Part, find_parts
+from clipper_nb.closures.pickler import pickle_noting
+from clipper_nb.closures.requirements import NO_REQUIREMENTS, Requirements, find_requirements
+from clipper_nb.closures.user_modules import is_user_module, user_modules_by_value
+from clipper_nb.closures.variables import Variable, find_variables
 from clipper_nb.errors import InvalidRequestError
 
 __all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]

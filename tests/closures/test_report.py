@@ -20,10 +20,10 @@ import sklearn
 from sklearn.linear_model import LogisticRegression
 
 from clipper_nb import ClipperConnection, LocalContainerManager
-from clipper_nb.deployers.closure_report import closure_report
-from clipper_nb.deployers.closure_walk import imported_modules
-from clipper_nb.deployers.function_pickle import pickle_function
-from clipper_nb.deployers.user_modules import is_user_module
+from clipper_nb.closures.function_pickle import pickle_function
+from clipper_nb.closures.pickler import imported_modules
+from clipper_nb.closures.report import closure_report
+from clipper_nb.closures.user_modules import is_user_module
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
 SKLEARN = {"numpy": np.__version__, "scikit-learn": sklearn.__version__}

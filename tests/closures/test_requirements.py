@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from clipper_nb.deployers.requirements import find_requirements
+from clipper_nb.closures.requirements import find_requirements
 
 _PROGRAM = """
 import importlib, json, sys
 sys.path.insert(0, sys.argv[1])
-from clipper_nb.deployers.requirements import find_requirements
+from clipper_nb.closures.requirements import find_requirements
 for name in sys.argv[2:]:
     importlib.import_module(name)
 found = find_requirements(sys.argv[2:])

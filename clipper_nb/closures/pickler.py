@@ -12,8 +12,8 @@ from typing import Any
 
 import cloudpickle
 
-from clipper_nb.deployers.immovable_objects import describe_immovable
-from clipper_nb.deployers.object_reducers import is_ufunc, reduce_object
+from clipper_nb.closures.reducers import is_ufunc, reduce_object
+from clipper_nb.closures.unpicklable import describe_immovable
 
 _MAX_TRIES = 10
 

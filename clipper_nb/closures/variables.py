@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from clipper_nb.deployers.closure_walk import travels_by_name
-from clipper_nb.deployers.object_reducers import CachedFunction, is_ufunc
-from clipper_nb.deployers.places import find_assignment, format_place
+from clipper_nb.closures.pickler import travels_by_name
+from clipper_nb.closures.reducers import CachedFunction, is_ufunc
+from clipper_nb.closures.source_lines import find_assignment, format_place
 
 _THE_CALL = "the call itself"
 

@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import pytest
 
-from clipper_nb.deployers.notebook_environment import notebook_environment, refuse_other_versions
+from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError
 
 ENVIRONMENT = {"Python": "3.11.7", "numpy": "2.1.3", "scikit-learn": "1.6.1"}

@@ -1,6 +1,6 @@
 """Closure reports of functions from cells, exactly.
 
-After a wanted change: ``REGENERATE_GOLDEN=1 pytest tests/deployers/test_golden_reports.py``, and read the diff.
+After a wanted change: ``REGENERATE_GOLDEN=1 pytest tests/closures/test_golden_reports.py``, and read the diff.
 Versions are left out of the files, and sizes may be half or twice what is there: both differ between machines.
 """
 
@@ -19,8 +19,8 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from clipper_nb.deployers.closure_report import closure_report
-from clipper_nb.deployers.function_pickle import pickle_function
+from clipper_nb.closures.function_pickle import pickle_function
+from clipper_nb.closures.report import closure_report
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
 GOLDEN = Path(__file__).parent / "golden_reports"

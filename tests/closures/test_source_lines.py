@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.deployers.places import _assigned_lines
+from clipper_nb.closures.source_lines import _assigned_lines
 
 
 @pytest.mark.parametrize(

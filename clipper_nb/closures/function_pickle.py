@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from clipper_nb.deployers.closure_report import ClosureReport, format_places, format_size, pickle_with_report
+from clipper_nb.closures.report import ClosureReport, format_places, format_size, pickle_with_report
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
 LARGE_BYTES = 100_000_000

@@ -1,0 +1,1 @@
+"""What a function needs from the notebook, and how it is taken along."""

@@ -8,7 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from clipper_nb.argument_checks import (
+from clipper_nb.clients.cluster_version import check_versions, read_version
+from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.clients.metrics_report import parse_metrics
+from clipper_nb.clients.query_client import QueryClient
+from clipper_nb.cluster.argument_checks import (
     check_batch_size,
     check_labels,
     check_limits,
@@ -17,17 +21,18 @@ from clipper_nb.argument_checks import (
     check_timeout,
     check_whole,
 )
-from clipper_nb.clients.cluster_version import check_versions, read_version
-from clipper_nb.clients.management_client import ManagementClient
-from clipper_nb.clients.metrics_report import parse_metrics
-from clipper_nb.clients.query_client import QueryClient
-from clipper_nb.compiled_code import refuse_stale_modules
+from clipper_nb.cluster.doctor import examine
+from clipper_nb.cluster.handles import Applications, Models
+from clipper_nb.cluster.image_cleanup import remove_unused_images
+from clipper_nb.cluster.model_retrieval import ModelSource, fetch_function, read_source
+from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
+from clipper_nb.cluster.stale_modules import refuse_stale_modules
+from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.diagnosis import Diagnosis
 from clipper_nb.display.progress import show_progress
 from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
-from clipper_nb.doctor import examine
 from clipper_nb.errors import (
     ClipperException,
     InputTypeConflictError,
@@ -37,10 +42,7 @@ from clipper_nb.errors import (
     UnconnectedException,
     VersionExistsError,
 )
-from clipper_nb.handles import Applications, Models
-from clipper_nb.image_cleanup import remove_unused_images
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
-from clipper_nb.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.panel_opener import Panels
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import (
@@ -54,8 +56,6 @@ from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
 from clipper_nb.provenance_files import FileReader, read_folder
-from clipper_nb.rollout import scale, start_and_register, unregister_and_stop
-from clipper_nb.version_claim import VersionClaim
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -817,7 +817,7 @@ class ClipperConnection:
         --------
         >>> conn.predict_dataframe("species", flowers, "features", "predicted").show()
         """
-        from clipper_nb.dataframe_scoring import score_dataframe
+        from clipper_nb.cluster.dataframe_scoring import score_dataframe
 
         self._connected("predict_dataframe()")
         return score_dataframe(self, name, df, input_col, output_col, version)

@@ -12,11 +12,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from clipper_nb.argument_checks import check_system_packages
+from clipper_nb.cluster.argument_checks import check_system_packages
+from clipper_nb.cluster.handles import VersionHandle
 from clipper_nb.connection import ClipperConnection
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import ApplicationNotFoundError, InvalidRequestError
-from clipper_nb.handles import VersionHandle
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.records import Prediction
 

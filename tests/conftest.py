@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from clipper_nb.compiled_code import refuse_stale_modules
+from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.errors import ClusterStartError
 
 

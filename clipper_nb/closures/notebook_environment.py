@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from clipper_nb.argument_checks import check_packages
 from clipper_nb.closures.requirements import canonical_name
+from clipper_nb.cluster.argument_checks import check_packages
 from clipper_nb.errors import IncompatibleEnvironmentError
 from clipper_nb.protocol.model_environment import CHECKED_PACKAGES, describe_environment, find_conflicts
 

@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clipper_nb.argument_checks import check_system_packages
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.report import closure_report, show_in_cell
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.closures.trial import unpickle_function
+from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.protocol.input_types import parse_input_type

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from clipper_nb.argument_checks import check_system_packages
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
+from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function

@@ -23,9 +23,9 @@ from clipper_nb import (
     VersionClaimedError,
 )
 from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.version_claim import VersionClaim
 from tests.support.clusters import eventually, new_manager, running_cluster
 
 pytestmark = pytest.mark.cluster
@@ -145,7 +145,7 @@ def test_what_a_killed_notebook_was_deploying_is_stopped(cluster: ClipperConnect
     notebook = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(f"""
             from clipper_nb import ClipperConnection
-            from clipper_nb.version_claim import VersionClaim
+            from clipper_nb.cluster.version_claim import VersionClaim
             from clipper_nb.protocol.names import ModelId
             from tests.support.clusters import new_manager
             conn = ClipperConnection(new_manager({kind!r}, {cluster.cm.cluster_name!r}))

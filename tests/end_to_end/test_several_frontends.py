@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from clipper_nb import ClipperConnection, StartTimeoutError
-from clipper_nb.deploy_wait import wait_for_replicas
+from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from clipper_nb.protocol.names import ModelId
 from tests.end_to_end.test_rpc_conformance import ClipperContainer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clipper_nb.compiled_code import refuse_stale_modules
+from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.errors import ClusterStartError
 
 

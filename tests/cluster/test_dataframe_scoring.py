@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from clipper_nb import ClipperConnection, InvalidRequestError, LocalContainerManager
-from clipper_nb.dataframe_scoring import _column, score_dataframe
+from clipper_nb.cluster.dataframe_scoring import _column, score_dataframe
 from tests.support.spark import QUIET
 
 pytestmark = [pytest.mark.spark, *QUIET]

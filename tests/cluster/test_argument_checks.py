@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from clipper_nb import argument_checks as checks
+from clipper_nb.cluster import argument_checks as checks
 from clipper_nb.errors import InvalidRequestError
 
 NO_NUMBERS = [None, "1", [1], True, False, 1j, b"1"]

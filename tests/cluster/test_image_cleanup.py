@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from clipper_nb.cluster.image_cleanup import remove_unused_images
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import ClusterUnreachableError
-from clipper_nb.image_cleanup import remove_unused_images
 from clipper_nb.images.builder import DeployedImage, ImageBuilder, ImageRequest
 from clipper_nb.protocol.names import ModelId
 

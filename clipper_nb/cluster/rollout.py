@@ -7,8 +7,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.cluster.replica_wait import wait_for_replicas
+from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.deploy_wait import wait_for_replicas
 from clipper_nb.display.progress import Progress, show_progress
 from clipper_nb.errors import (
     ClipperException,
@@ -21,7 +22,6 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.provenance_files import FileReader, read_provenance
-from clipper_nb.version_claim import VersionClaim
 
 
 def start_and_register(

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from clipper_nb.deploy_wait import wait_for_replicas
+from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.errors import ReplicaStartError, StartTimeoutError
 from clipper_nb.protocol.names import ModelId
 

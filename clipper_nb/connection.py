@@ -43,7 +43,8 @@ from clipper_nb.errors import (
     VersionExistsError,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
-from clipper_nb.panel_opener import Panels
+from clipper_nb.images.model_metadata import FileReader, read_folder
+from clipper_nb.panels.opener import Panels
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import (
     DEFAULT_CACHE_SIZE_BYTES,
@@ -55,7 +56,6 @@ from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
-from clipper_nb.provenance_files import FileReader, read_folder
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame

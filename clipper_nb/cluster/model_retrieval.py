@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError, NotFoundError, SerializationError
-from clipper_nb.provenance_files import METADATA_FILE, FileReader, parse_metadata
+from clipper_nb.images.model_metadata import METADATA_FILE, FileReader, parse_metadata
 
 _FUNCTION_FILE = "func.pkl"
 

@@ -17,11 +17,11 @@ from clipper_nb.errors import (
     ModelNotFoundError,
     NotFoundError,
 )
+from clipper_nb.images.model_metadata import FileReader, read_provenance
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import ResourceLimits
-from clipper_nb.provenance_files import FileReader, read_provenance
 
 
 def start_and_register(

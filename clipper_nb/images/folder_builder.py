@@ -14,7 +14,6 @@ import venv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from clipper_nb.child_environment import child_environment
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     DiskFullError,
@@ -25,11 +24,12 @@ from clipper_nb.errors import (
 )
 from clipper_nb.images.build_failures import NO_SPACE
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest
+from clipper_nb.images.child_environment import child_environment
 from clipper_nb.images.context import digest_context, folder_files
 from clipper_nb.images.local_packages import find_local_packages
+from clipper_nb.images.model_metadata import read_folder
 from clipper_nb.images.working_folder import locked, working_folder
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.provenance_files import read_folder
 
 _BUILDING = ".building-"
 _ENVIRONMENT_FOLDER = "environment"

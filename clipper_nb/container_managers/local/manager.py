@@ -16,7 +16,6 @@ from pathlib import Path
 
 from clipper_nb import __version__
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.answering import answers, wait_for
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.local.cluster_folder import ClusterRecord, cluster_folder
 from clipper_nb.container_managers.local.log_files import log_parts, read_tail
@@ -32,6 +31,7 @@ from clipper_nb.container_managers.local.processes import (
 from clipper_nb.container_managers.local.redis import check_redis_server, find_redis_server, write_redis_config
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
+from clipper_nb.container_managers.readiness import answers, wait_for
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
 from clipper_nb.display.diagnosis import Finding

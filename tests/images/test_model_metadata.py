@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from clipper_nb.images.model_metadata import read_folder, read_provenance
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Example, Provenance
 from clipper_nb.protocol.samples import Samples, format_samples
-from clipper_nb.provenance_files import read_folder, read_provenance
 
 
 def test_environment_and_the_first_sample_are_kept(tmp_path: Path) -> None:

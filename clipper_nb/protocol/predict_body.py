@@ -12,6 +12,7 @@ from msgspec import UNSET
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
+from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_schema import DECODERS
 from clipper_nb.protocol.records import Prediction
 
@@ -126,18 +127,30 @@ def expectation(input_type: InputType) -> str:
     )
 
 
-def format_prediction(query_id: int, output: str, reason: str | None, explanation: str | None) -> bytes:
-    """Return the JSON of one answer; *output* is put in as JSON when it is JSON, else as text."""
+def format_model(model_id: ModelId) -> bytes:
+    """Return the part of a reply that names the version that was asked."""
+    return b',"model":%b' % _encode(str(model_id))
+
+
+def format_prediction(
+    query_id: int, output: str, reason: str | None, explanation: str | None, model: bytes = b""
+) -> bytes:
+    """Return the JSON of one answer; *output* is put in as JSON when it is JSON, else as text.
+
+    *model* is what ``format_model`` made of the version that was asked, or nothing when there was none.
+    """
     if reason is None:
-        return b'{"query_id":%d,"output":%b,"default":false}' % (query_id, _output_as_json(output))
-    return b'{"query_id":%d,"output":%b,"default":true,"default_explanation":%b,"default_reason":"%b"}' % (
-        query_id, _output_as_json(output), _encode(explanation), reason.encode(),
+        return b'{"query_id":%d,"output":%b,"default":false%b}' % (query_id, _output_as_json(output), model)
+    return b'{"query_id":%d,"output":%b,"default":true,"default_explanation":%b,"default_reason":"%b"%b}' % (
+        query_id, _output_as_json(output), _encode(explanation), reason.encode(), model,
     )  # fmt: skip
 
 
-def format_defaults(query_ids: list[int], output: str, reason: str, explanation: str) -> list[bytes]:
+def format_defaults(
+    query_ids: list[int], output: str, reason: str, explanation: str, model: bytes = b""
+) -> list[bytes]:
     """Return the JSON of answers that are alike."""
-    rest = format_prediction(0, output, reason, explanation).removeprefix(b'{"query_id":0')
+    rest = format_prediction(0, output, reason, explanation, model).removeprefix(b'{"query_id":0')
     return [b'{"query_id":%d%b' % (query_id, rest) for query_id in query_ids]
 
 
@@ -177,6 +190,7 @@ def parse_predictions(body: bytes, *, latency_s: float) -> list[Prediction]:
             explanation=answer.get("default_explanation"),
             query_id=answer["query_id"],
             latency_s=latency_s,
+            model=answer.get("model"),
         )
         for answer in answers
     ]

@@ -144,6 +144,8 @@ class Prediction:
         Number of the query at the query frontend.
     latency_s : float
         Seconds from sending the request to having the reply, as the caller saw it.
+    model : str or None
+        The version that was asked, as ``"name:version"``; ``None`` when there was none to ask.
     """
 
     output: Any
@@ -152,3 +154,4 @@ class Prediction:
     explanation: str | None
     query_id: int = field(repr=False)  # with these two, the same answer would look different each time
     latency_s: float = field(repr=False)
+    model: str | None = field(default=None, repr=False)

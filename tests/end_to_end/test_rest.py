@@ -57,7 +57,7 @@ def test_each_numeric_type_arrives_as_a_read_only_array(
     status, reply = query(conn, application, {"input": value})
     assert status == 200
     assert reply["output"] == {"type": dtype, "value": seen, "shape": [len(seen)], "writable": False}
-    assert set(reply) == {"query_id", "output", "default"}
+    assert set(reply) == {"query_id", "output", "default", "model"}
 
 
 @pytest.mark.parametrize("text", ["", "plain", "naïve 🦔", '{"a": 1}', "line\nbreak\x00end"])

@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input, format_input
+from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_body import (
     MAX_BATCH_INPUTS,
+    format_defaults,
+    format_model,
     format_prediction,
     format_predictions,
     format_request,
@@ -337,6 +340,19 @@ def test_output_is_json_when_it_parses_and_text_when_not(output, value):
     answer = json.loads(format_prediction(7, output, None, None))
     assert answer == {"query_id": 7, "output": value, "default": False}
     assert type(answer["output"]) is type(value)
+
+
+def test_reply_names_the_version_that_was_asked():
+    model = format_model(ModelId("digits-net", "3"))
+    assert json.loads(format_prediction(7, "1", None, None, model))["model"] == "digits-net:3"
+    assert json.loads(format_prediction(7, "1", "model_error", "no", model))["model"] == "digits-net:3"
+    assert [json.loads(one)["model"] for one in format_defaults([1, 2], "1", "model_error", "no", model)] == (
+        2 * ["digits-net:3"]
+    )
+    (found,) = parse_predictions(format_prediction(7, "1", None, None, model), latency_s=0.1)
+    assert found.model == "digits-net:3"
+    (found,) = parse_predictions(format_prediction(7, "1", "not_linked", "no"), latency_s=0.1)
+    assert found.model is None
 
 
 def test_default_output_comes_with_reason_and_explanation():

@@ -134,13 +134,15 @@ class QueryFrontendMetrics:
         del self._applications[name]
 
     def model(self, model_id: ModelId) -> ModelMetrics:
-        """Return the series of one model version, which begin now."""
-        metrics = self._models[model_id] = ModelMetrics(model_id)
+        """Return the series of one model version, which begin when they are first asked for."""
+        metrics = self._models.get(model_id)
+        if metrics is None:
+            metrics = self._models[model_id] = ModelMetrics(model_id)
         return metrics
 
     def forget_model(self, model_id: ModelId) -> None:
-        """Remove a model version's series."""
-        del self._models[model_id]
+        """Remove a model version's series, if there are any."""
+        self._models.pop(model_id, None)
 
     def show_gauges(self, read: Callable[[], list[Family]]) -> None:
         """Show also what *read* finds when somebody asks."""

@@ -60,7 +60,7 @@ class QueryFrontend:
         self._pool = ModelPool(
             self._make_dispatcher,
             on_replicas_changed=self._replicas_changed,
-            on_forgotten=lambda model_id: self._predictor.forget_model(model_id),
+            on_forgotten=self._metrics.forget_model,
         )
         self._predictor = Predictor(self._loop, self._pool, self._cache, self._metrics)
         lease = Lease()
@@ -139,7 +139,7 @@ class QueryFrontend:
         return Dispatcher(
             model_id,
             batch_size=batch_size,
-            observer=partial(self._predictor.model_metrics, model_id),
+            observer=partial(self._metrics.model, model_id),
             clock=self._loop.time,
             call_soon=self._loop.call_soon,
             call_at=self._loop.call_at,

@@ -14,7 +14,7 @@ from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.http.endpoint import Cancel, Respond
 from clipper_nb.runtime.http.errors import describe_failure
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
-from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication
+from clipper_nb.runtime.query_frontend.predictor import NoTarget, Predictor, ServedApplication
 from clipper_nb.runtime.state.lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -82,12 +82,12 @@ class Gate:
             held.respond(*describe_failure(exc))
             return
         answers: list[bytes] = []
+        target = NoTarget(reasons.QUEUED_TOO_LONG, _EXPLANATION)
 
         def add(query: Query) -> None:
-            answers.append(self._endpoint.format(served, query))
+            answers.append(self._endpoint.format(served, target, query))
 
         for payload in payloads:
-            target = (reasons.QUEUED_TOO_LONG, _EXPLANATION)
             self._predictor.predict(served, target, payload, arrived_s=held.arrived_s, on_answered=add)
         held.respond(200, predict_body.format_predictions(answers) if is_batch else answers[0])
 

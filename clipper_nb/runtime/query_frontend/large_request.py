@@ -19,7 +19,13 @@ from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.http.endpoint import Respond
 from clipper_nb.runtime.http.errors import describe_failure
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
-from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
+from clipper_nb.runtime.query_frontend.predictor import (
+    NoTarget,
+    Predictor,
+    ServedApplication,
+    Target,
+    UnknownVersionError,
+)
 from clipper_nb.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -81,7 +87,7 @@ class LargeRequest:
         self._body: LargeBody | None = LargeBody(body, served.application.input_type)
         self._parsing = self._body.steps()
         self._is_batch = False
-        self._target: Target = (QUEUED_TOO_LONG, "")
+        self._target: Target = NoTarget(QUEUED_TOO_LONG, "")
         self._payloads: list[bytes] = []
         self._num_asked = 0
         self._query_ids: list[int] = []
@@ -224,7 +230,7 @@ class LargeRequest:
             metrics.query_answered(latency_s, query.reason)
             output = query.output if query.reason is None else served.application.default_output
             self._answers[query.query_id] = predict_body.format_prediction(
-                query.query_id, output, query.reason, query.explanation
+                query.query_id, output, query.reason, query.explanation, self._target.reply_part
             )
         self._write_answers()
 
@@ -264,6 +270,7 @@ class LargeRequest:
                 ids, self._served.application.default_output, QUEUED_TOO_LONG,
                 f"Failed to retrieve a prediction response within the specified latency SLO of {slo_ms:g} ms: the "
                 "request is large, and this input's turn had not come. Fewer inputs at a time would help.",
+                self._target.reply_part,
             )
         )  # fmt: skip
 

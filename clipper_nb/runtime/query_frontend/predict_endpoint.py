@@ -59,7 +59,7 @@ class PredictEndpoint:
         if not is_batch:
             return self._predict_one(served, target, payloads[0], arrived_s, respond)
         predict = self._predictor.predict
-        reply = _BatchReply(self, served, len(payloads), respond)
+        reply = _BatchReply(self, served, target, len(payloads), respond)
         queries = [predict(served, target, payload, arrived_s=arrived_s, on_answered=reply.add) for payload in payloads]
         reply.start(queries)
         return partial(_cancel, queries)
@@ -68,23 +68,28 @@ class PredictEndpoint:
         self, served: ServedApplication, target: Target, payload: bytes, arrived_s: float, respond: Respond
     ) -> Cancel:
         def on_answered(query: Query) -> None:
-            respond(200, self.format(served, query))
+            respond(200, self.format(served, target, query))
 
         return self._predictor.predict(served, target, payload, arrived_s=arrived_s, on_answered=on_answered).cancel
 
-    def format(self, served: ServedApplication, query: Query) -> bytes:
+    def format(self, served: ServedApplication, target: Target, query: Query) -> bytes:
         """Return the JSON of an answered query, and count it."""
         served.metrics.query_answered(self._clock() - query.arrived_s, query.reason)
         output = query.output if query.reason is None else served.application.default_output
-        return predict_body.format_prediction(query.query_id, output, query.reason, query.explanation)
+        return predict_body.format_prediction(
+            query.query_id, output, query.reason, query.explanation, target.reply_part
+        )
 
 
 class _BatchReply:
     """Collects the answers of one ``input_batch`` and responds when all are there, in the order of the inputs."""
 
-    def __init__(self, endpoint: PredictEndpoint, served: ServedApplication, size: int, respond: Respond) -> None:
+    def __init__(
+        self, endpoint: PredictEndpoint, served: ServedApplication, target: Target, size: int, respond: Respond
+    ) -> None:
         self._endpoint = endpoint
         self._served = served
+        self._target = target
         self._missing = size
         self._respond = respond
         self._answers: dict[int, bytes] = {}
@@ -97,7 +102,7 @@ class _BatchReply:
 
     def add(self, query: Query) -> None:
         """Take one answer."""
-        self._answers[query.query_id] = self._endpoint.format(self._served, query)
+        self._answers[query.query_id] = self._endpoint.format(self._served, self._target, query)
         self._missing -= 1
         self._respond_when_complete()
 

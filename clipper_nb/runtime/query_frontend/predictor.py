@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Union
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.differences import Difference, find_difference
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.predict_body import format_model
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.batching import query as reasons
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
@@ -29,10 +31,21 @@ class ServedVersion:
         self.model_id = model_id
         self.metrics = metrics
         self.key_prefix = key_prefix(model_id, number)
+        self.reply_part = format_model(model_id)
+        """What names it in a reply."""
 
 
-Target = Union[ServedVersion, tuple[str, str]]
-"""The version that answers a query, or the reason and the explanation why there is none."""
+@dataclass(frozen=True)
+class NoTarget:
+    """Why no version can answer a query."""
+
+    reason: str
+    explanation: str
+    reply_part: bytes = b""
+
+
+Target = Union[ServedVersion, NoTarget]
+"""The version that is asked, or why there is none."""
 
 _REPLY_MARGIN_S = 0.0015
 _REPLY_MARGIN_SHARE = 0.2
@@ -51,7 +64,7 @@ class ServedApplication:
         # The reply has to leave by the SLO, so the decision is made a little before.
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
         self.timer = make_timer()
-        self.default_target: Target = (reasons.NOT_LINKED, "")
+        self.default_target: Target = NoTarget(reasons.NOT_LINKED, "")
         """What queries that ask for no version get."""
 
 
@@ -113,9 +126,11 @@ class Predictor:
             self._replace_application(name, application)
         for model_id, version in difference.versions.items():
             if model_id in before.versions:
-                self.forget_model(model_id)
+                self._versions.pop(model_id, None)
+                self._metrics.forget_model(model_id)
             if version is not None:
-                self._version(model_id)
+                self._versions[model_id] = ServedVersion(model_id, self._metrics.model(model_id), self._num_versions)
+                self._num_versions += 1
         for name in self._changed_targets(difference):
             served = self._applications.get(name)
             if served is not None:
@@ -134,23 +149,6 @@ class Predictor:
         if models:
             names.update(name for name, model_name in self._configuration.links.items() if model_name in models)
         return names
-
-    def model_metrics(self, model_id: ModelId) -> ModelMetrics:
-        """Return the series of a model version."""
-        return self._version(model_id).metrics
-
-    def _version(self, model_id: ModelId) -> ServedVersion:
-        version = self._versions.get(model_id)
-        if version is None:
-            version = ServedVersion(model_id, self._metrics.model(model_id), self._num_versions)
-            self._versions[model_id] = version
-            self._num_versions += 1
-        return version
-
-    def forget_model(self, model_id: ModelId) -> None:
-        """Remove the series of a model version."""
-        if self._versions.pop(model_id, None) is not None:
-            self._metrics.forget_model(model_id)
 
     def unready_applications(self) -> dict[str, str]:
         """Return the linked applications that no replica can answer for, with the reason."""
@@ -178,7 +176,7 @@ class Predictor:
             return served.default_target
         if ModelId(model_name, version) not in self._configuration.versions:
             raise UnknownVersionError(version, model_name)
-        return self._version(ModelId(model_name, version))
+        return self._versions[ModelId(model_name, version)]
 
     def predict(
         self, served: ServedApplication, target: Target, payload: bytes, *, arrived_s: float, on_answered: OnAnswered
@@ -189,7 +187,7 @@ class Predictor:
         if isinstance(target, ServedVersion):
             self._ask(served, target, payload, query)
         else:
-            query.answer_default(*target)
+            query.answer_default(target.reason, target.explanation)
         return query
 
     def take_query_ids(self, count: int) -> list[int]:
@@ -205,15 +203,17 @@ class Predictor:
     def _current_version(self, application_name: str) -> Target:
         model_name = self._configuration.links.get(application_name)
         if model_name is None:
-            return reasons.NOT_LINKED, (
-                f"No connected models found for query: no model is linked to application '{application_name}'."
+            return NoTarget(
+                reasons.NOT_LINKED,
+                f"No connected models found for query: no model is linked to application '{application_name}'.",
             )
         version = self._configuration.current_versions.get(model_name)
         if version is None:
-            return reasons.NO_READY_REPLICA, (
-                f"No connected models found for query: model '{model_name}' has no current version."
+            return NoTarget(
+                reasons.NO_READY_REPLICA,
+                f"No connected models found for query: model '{model_name}' has no current version.",
             )
-        return self._version(ModelId(model_name, version))
+        return self._versions[ModelId(model_name, version)]
 
     def _ask(self, served: ServedApplication, version: ServedVersion, payload: bytes, query: Query) -> None:
         cache = self._cache

@@ -16,10 +16,10 @@ predictions <- function(conn, app_name, input, version = NULL) {
   text <- function(name) vapply(answers, function(answer) or_na(answer[[name]], NA_character_), "")
   told <- data.frame(
     default = vapply(answers, function(answer) answer$default, NA), reason = text("reason"),
-    explanation = text("explanation"), latency_s = vapply(answers, function(answer) as.numeric(answer$latency_s), 0)
+    explanation = text("explanation"), model = text("model"), latency_s = vapply(answers, function(answer) as.numeric(answer$latency_s), 0)
   )
   told$output <- lapply(answers, function(answer) simplified(answer$output))
-  told[c("output", "default", "reason", "explanation", "latency_s")]
+  told[c("output", "default", "reason", "explanation", "latency_s", "model")]
 }
 
 ask <- function(conn, app_name, input, version) {

@@ -42,7 +42,7 @@ class Bench:
         self.pool = ModelPool(
             self._make_dispatcher,
             on_replicas_changed=lambda: None,
-            on_forgotten=lambda model_id: self.predictor.forget_model(model_id),
+            on_forgotten=self.metrics.forget_model,
         )
         self.predictor = Predictor(self.loop, self.pool, self.cache, self.metrics)
         self.answers = []  # (query, when)
@@ -85,7 +85,7 @@ class Bench:
         return Dispatcher(
             model_id,
             batch_size=batch_size,
-            observer=partial(self.predictor.model_metrics, model_id),
+            observer=partial(self.metrics.model, model_id),
             clock=self.loop.time,
             call_soon=self.loop.call_soon,
             call_at=self.loop.call_at,

@@ -13,6 +13,7 @@ import msgspec
 
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
+from clipper_nb.protocol.route import Route, decode_route, encode_route
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -25,13 +26,13 @@ class Difference:
     applications: Mapping[str, Application | None] = field(default_factory=dict)
     versions: Mapping[ModelId, ModelVersion | None] = field(default_factory=dict)
     current_versions: Mapping[str, str | None] = field(default_factory=dict)
-    links: Mapping[str, str | None] = field(default_factory=dict)
+    routes: Mapping[str, Route | None] = field(default_factory=dict)
     num_replicas: Mapping[ModelId, int | None] = field(default_factory=dict)
     claims: Mapping[ModelId, Claim | None] = field(default_factory=dict)
 
 
 MAPPINGS = tuple(one.name for one in fields(Difference))
-"""Names of a configuration's mappings, which are those of their keys in Redis too."""
+"""Names of a configuration's mappings; ``RedisKeys`` has the key of each under the same name."""
 
 
 class _Told(msgspec.Struct, omit_defaults=True):
@@ -41,6 +42,7 @@ class _Told(msgspec.Struct, omit_defaults=True):
     versions: dict[str, ModelVersion | None] = {}
     current_versions: dict[str, str | None] = {}
     links: dict[str, str | None] = {}
+    """The routes, as ``encode_route`` writes them."""
     num_replicas: dict[str, int | None] = {}
     claims: dict[str, Claim | None] = {}
 
@@ -83,6 +85,7 @@ def encode_difference(difference: Difference) -> str:
     told: dict[str, dict[str, Any]] = {
         name: {str(key): value for key, value in getattr(difference, name).items()} for name in MAPPINGS
     }
+    told["links"] = {name: None if route is None else encode_route(route) for name, route in told.pop("routes").items()}
     return msgspec.json.encode(_Told(**told)).decode()
 
 
@@ -90,7 +93,8 @@ def decode_difference(text: str) -> Difference:
     """Return the difference in JSON."""
     told = _decode(text)
     return Difference(
-        told.applications, _by_model_id(told.versions), told.current_versions, told.links,
+        told.applications, _by_model_id(told.versions), told.current_versions,
+        {name: None if text is None else decode_route(text) for name, text in told.links.items()},
         _by_model_id(told.num_replicas), _by_model_id(told.claims),
     )  # fmt: skip
 

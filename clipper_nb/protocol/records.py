@@ -10,6 +10,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.protocol.route import Route
 
 CONTAINERLESS_IMAGE = "NO_CONTAINER"
 """Image of a version that was registered without one: whoever connects to the RPC port serves it."""
@@ -92,8 +93,8 @@ class Configuration:
     applications: Mapping[str, Application] = field(default_factory=dict)
     versions: Mapping[ModelId, ModelVersion] = field(default_factory=dict)
     current_versions: Mapping[str, str] = field(default_factory=dict)
-    links: Mapping[str, str] = field(default_factory=dict)
-    """Name of the linked model by application name."""
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    """Where the queries of a linked application go, by its name."""
     num_replicas: Mapping[ModelId, int] = field(default_factory=dict)
     """How many replicas of each registered version should run."""
     claims: Mapping[ModelId, Claim] = field(default_factory=dict)
@@ -104,9 +105,14 @@ class Configuration:
         found = [version for version in self.versions.values() if version.name == model_name]
         return [version.version for version in sorted(found, key=lambda version: version.registered_at)]
 
+    def linked_model_of(self, application_name: str) -> str | None:
+        """Return the name of the model that is linked to an application, or ``None``."""
+        route = self.routes.get(application_name)
+        return None if route is None else route.targets[0].model_name
+
     def current_version_of(self, application_name: str) -> ModelVersion | None:
         """Return the version that answers for an application, or ``None``."""
-        model_name = self.links.get(application_name)
+        model_name = self.linked_model_of(application_name)
         version = self.current_versions.get(model_name) if model_name else None
         return self.versions.get(ModelId(model_name, version)) if model_name and version else None
 

@@ -11,7 +11,7 @@ clipper:differences         stream  "revision-0" → id of the change, JSON of w
 clipper:applications        hash    application name → JSON Application             management frontend
 clipper:versions            hash    "name:version" → JSON ModelVersion              management frontend
 clipper:current_versions    hash    model name → version                            management frontend
-clipper:links               hash    application name → model name                   management frontend
+clipper:links               hash    application name → model name, or JSON Route    management frontend
 clipper:num_replicas        hash    "name:version" → replicas that should run       management frontend
 clipper:claims              hash    "name:version" → JSON Claim                     management frontend
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
@@ -42,7 +42,7 @@ class RedisKeys:
         self.applications = f"{prefix}:applications"
         self.versions = f"{prefix}:versions"
         self.current_versions = f"{prefix}:current_versions"
-        self.links = f"{prefix}:links"
+        self.routes = f"{prefix}:links"
         self.num_replicas = f"{prefix}:num_replicas"
         self.claims = f"{prefix}:claims"
         self.frontends = f"{prefix}:frontends"

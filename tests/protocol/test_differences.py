@@ -15,6 +15,7 @@ from clipper_nb.protocol.differences import (
 )
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Claim, Configuration
+from clipper_nb.protocol.route import link_to
 from tests.support.records import make_application, make_version
 
 NAMES = st.sampled_from(["a", "b", "c"])
@@ -25,7 +26,7 @@ CONFIGURATIONS = st.builds(
     applications=st.dictionaries(NAMES, st.builds(make_application, NAMES, slo_micros=st.integers(1, 2))),
     versions=st.dictionaries(IDS, st.builds(make_version, NAMES, registered_at=st.sampled_from([1.0, 2.0]))),
     current_versions=st.dictionaries(NAMES, st.sampled_from(["1", "2"])),
-    links=st.dictionaries(NAMES, NAMES),
+    routes=st.dictionaries(NAMES, st.builds(link_to, NAMES)),
     num_replicas=st.dictionaries(IDS, st.integers(0, 2)),
     claims=st.dictionaries(IDS, st.builds(Claim, NAMES, NAMES, NAMES, NAMES)),
 )
@@ -46,16 +47,16 @@ def test_changed_fields_are_the_new_the_changed_and_the_gone():
 
 
 def test_nothing_is_told_of_what_did_not_change():
-    configuration = Configuration(applications={"a": make_application("a")}, links={"a": "m"})
+    configuration = Configuration(applications={"a": make_application("a")}, routes={"a": link_to("m")})
     assert find_difference(configuration, configuration) == Difference()
     assert encode_difference(Difference()) == "{}"
     assert encode_difference(Difference(num_replicas={ModelId("m", "1"): 0})) == '{"num_replicas":{"m:1":0}}'
 
 
 def test_what_did_not_change_is_the_same_object():
-    before = Configuration(applications={"a": make_application("a")}, links={"a": "m"})
+    before = Configuration(applications={"a": make_application("a")}, routes={"a": link_to("m")})
     after = apply_difference(before, Difference(applications={"b": make_application("b")}), revision=1)
-    assert after.links is before.links
+    assert after.routes is before.routes
     assert after.applications["a"] is before.applications["a"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration, ModelVersion
+from clipper_nb.protocol.route import Route, link_to
 
 
 def make_application(
@@ -44,5 +45,10 @@ def make_configuration(
         applications={application.name: application for application in applications},
         versions={ModelId(version.name, version.version): version for version in versions},
         current_versions={version.name: version.version for version in versions} if current is None else current,
-        links=links or {},
+        routes=make_routes(links or {}),
     )
+
+
+def make_routes(links: dict[str, str]) -> dict[str, Route]:
+    """Return the routes of linked applications, by their names."""
+    return {name: link_to(model_name) for name, model_name in links.items()}

@@ -184,7 +184,7 @@ async def _get_application(service: ManagementService, request: rest.Application
 def _describe_application(configuration: Configuration, application: Application) -> dict[str, Any]:
     answering = configuration.current_version_of(application.name)
     example = answering.provenance.example if answering else None
-    return rest.describe_application(application, configuration.links.get(application.name), example)
+    return rest.describe_application(application, configuration.linked_model_of(application.name), example)
 
 
 async def _get_linked_models(service: ManagementService, request: rest.LinkedModelsOf) -> list[str]:

@@ -24,6 +24,7 @@ from clipper_nb.errors import (
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
+from clipper_nb.protocol.route import link_to
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -64,7 +65,7 @@ def unregister_application(configuration: Configuration, name: str) -> Configura
     return replace(
         configuration,
         applications=_without(configuration.applications, name),
-        links=_without(configuration.links, name),
+        routes=_without(configuration.routes, name),
     )
 
 
@@ -80,7 +81,7 @@ def link_model(configuration: Configuration, application_name: str, model_name: 
             f"Model '{model_name}' takes {model_type} (version {current}) and application '{application_name}' "
             f"takes {application.input_type}: their input types must be the same."
         )
-    linked = configuration.links.get(application_name)
+    linked = configuration.linked_model_of(application_name)
     if linked == model_name:
         raise ExistsError(f"Model '{model_name}' is already linked to application '{application_name}'.")
     if linked is not None:
@@ -88,15 +89,15 @@ def link_model(configuration: Configuration, application_name: str, model_name: 
             f"Application '{application_name}' is already linked to model '{linked}', and it can have one model. "
             f"Call unlink_model_from_app('{application_name}', '{linked}') first."
         )
-    return replace(configuration, links=_with(configuration.links, application_name, model_name))
+    return replace(configuration, routes=_with(configuration.routes, application_name, link_to(model_name)))
 
 
 def unlink_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
     """Remove a link."""
     find_application(configuration, application_name)
-    if configuration.links.get(application_name) != model_name:
+    if configuration.linked_model_of(application_name) != model_name:
         raise NotFoundError(f"Model '{model_name}' is not linked to application '{application_name}'.")
-    return replace(configuration, links=_without(configuration.links, application_name))
+    return replace(configuration, routes=_without(configuration.routes, application_name))
 
 
 def register_version(
@@ -190,9 +191,9 @@ def check_claim(configuration: Configuration, model_id: ModelId, claim_id: str |
 
 def check_input_type_of_links(configuration: Configuration, model_name: str, input_type: InputType) -> None:
     """Raise :class:`InputTypeConflictError` when an application linked to the model takes another input type."""
-    for application_name, linked in configuration.links.items():
+    for application_name, route in configuration.routes.items():
         application = configuration.applications[application_name]
-        if linked == model_name and application.input_type != input_type:
+        if model_name in route.model_names and application.input_type != input_type:
             raise InputTypeConflictError(model_name, input_type, application_name, application.input_type)
 
 

@@ -124,7 +124,7 @@ class ManagementService:
         """Return the names of the application's linked models: none or one."""
         configuration = await self._store.read_configuration()
         rules.find_application(configuration, application_name)
-        linked = configuration.links.get(application_name)
+        linked = configuration.linked_model_of(application_name)
         return [] if linked is None else [linked]
 
     # --- model versions

@@ -20,6 +20,7 @@ from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics.counters import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
+from clipper_nb.runtime.routing.choose import choose
 
 OnAnswered = Callable[[Query], None]
 
@@ -144,16 +145,17 @@ class Predictor:
 
     def _changed_targets(self, difference: Difference) -> set[str]:
         """Return the names of the applications that may be answered by another version than before."""
-        names = {*difference.applications, *difference.links}
+        names = {*difference.applications, *difference.routes}
         models = {*difference.current_versions, *(model_id.name for model_id in difference.versions)}
         if models:
-            names.update(name for name, model_name in self._configuration.links.items() if model_name in models)
+            names.update(name for name, route in self._configuration.routes.items() if models & {*route.model_names})
         return names
 
     def unready_applications(self) -> dict[str, str]:
         """Return the linked applications that no replica can answer for, with the reason."""
         unready = {}
-        for name, model_name in self._configuration.links.items():
+        for name, route in self._configuration.routes.items():
+            model_name = choose(route, b"").model_name
             current = self._configuration.current_versions.get(model_name)
             if current is None:
                 unready[name] = f"model '{model_name}' has no current version"
@@ -171,9 +173,12 @@ class Predictor:
         UnknownVersionError
             *version* is not a version of the linked model.
         """
-        model_name = self._configuration.links.get(served.application.name) if version is not None else None
-        if version is None or model_name is None:
+        if version is None:
             return served.default_target
+        route = self._configuration.routes.get(served.application.name)
+        if route is None:
+            return served.default_target
+        model_name = choose(route, b"").model_name
         if ModelId(model_name, version) not in self._configuration.versions:
             raise UnknownVersionError(version, model_name)
         return self._versions[ModelId(model_name, version)]
@@ -201,12 +206,13 @@ class Predictor:
         return self._explain_lateness(query, f"{served.application.slo_micros / 1000:g} ms")
 
     def _current_version(self, application_name: str) -> Target:
-        model_name = self._configuration.links.get(application_name)
-        if model_name is None:
+        route = self._configuration.routes.get(application_name)
+        if route is None:
             return NoTarget(
                 reasons.NOT_LINKED,
                 f"No connected models found for query: no model is linked to application '{application_name}'.",
             )
+        model_name = choose(route, b"").model_name
         version = self._configuration.current_versions.get(model_name)
         if version is None:
             return NoTarget(

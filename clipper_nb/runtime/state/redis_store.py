@@ -30,6 +30,7 @@ from clipper_nb.protocol.differences import (
 from clipper_nb.protocol.names import parse_model_id
 from clipper_nb.protocol.records import Application, Claim, Configuration, FrontendPresence, ModelVersion
 from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_CHANGES, NUM_KEPT_DIFFERENCES, RedisKeys
+from clipper_nb.protocol.route import Route, decode_route, encode_route
 from clipper_nb.runtime.slices import in_slices
 from clipper_nb.runtime.state.store import Change, StateStore
 
@@ -189,7 +190,7 @@ class RedisStore(StateStore):
             applications=await _decode_all(texts["applications"], Application),
             versions={record.model_id: record for record in versions.values()},
             current_versions=texts["current_versions"],
-            links=texts["links"],
+            routes={name: decode_route(text) for name, text in texts["routes"].items()},
             num_replicas={parse_model_id(text): int(number) for text, number in texts["num_replicas"].items()},
             claims={claim.model_id: claim for claim in (await _decode_all(texts["claims"], Claim)).values()},
         )
@@ -270,5 +271,7 @@ def _queue_hash_writes(pipe: Any, key: str, changed: Mapping[Any, Any]) -> None:
             pipe.hset(key, str(field), _encode_field(value))
 
 
-def _encode_field(value: Application | ModelVersion | Claim | int | str) -> str | bytes:
+def _encode_field(value: Application | ModelVersion | Claim | Route | int | str) -> str | bytes:
+    if isinstance(value, Route):
+        return encode_route(value)
     return value if isinstance(value, str) else msgspec.json.encode(value)

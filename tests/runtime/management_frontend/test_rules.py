@@ -22,7 +22,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Claim, Configuration
 from clipper_nb.runtime.management_frontend import rules
-from tests.support.records import make_application, make_configuration, make_version
+from tests.support.records import make_application, make_configuration, make_routes, make_version
 
 DIGITS = make_application()
 V1 = make_version(registered_at=1.0)
@@ -48,7 +48,7 @@ def test_removed_application_takes_its_link_along():
     """An application registered anew under the name is a new one."""
     changed = rules.unregister_application(LINKED, "digits")
     assert changed.applications == {}
-    assert changed.links == {}
+    assert changed.routes == {}
     assert changed.versions == LINKED.versions
 
 
@@ -68,7 +68,7 @@ def test_unknown_application_is_named_with_the_known_ones():
 
 def test_model_is_linked():
     before = make_configuration(V1, applications=(DIGITS,))
-    assert rules.link_model(before, "digits", "digits-net").links == {"digits": "digits-net"}
+    assert rules.link_model(before, "digits", "digits-net").routes == make_routes({"digits": "digits-net"})
 
 
 def test_link_to_an_unknown_model_is_refused():
@@ -92,7 +92,7 @@ def test_link_between_two_input_types_is_refused_with_both():
 def test_input_type_of_the_current_version_counts_for_a_link():
     doubles = make_version(version="2", input_type=InputType.DOUBLES)
     before = make_configuration(V1, doubles, applications=(DIGITS,), current={"digits-net": "1"})
-    assert rules.link_model(before, "digits", "digits-net").links == {"digits": "digits-net"}
+    assert rules.link_model(before, "digits", "digits-net").routes == make_routes({"digits": "digits-net"})
 
 
 def test_same_link_again_is_refused():
@@ -107,7 +107,7 @@ def test_second_model_is_refused_with_the_way_out():
 
 
 def test_link_is_removed():
-    assert rules.unlink_model(LINKED, "digits", "digits-net").links == {}
+    assert rules.unlink_model(LINKED, "digits", "digits-net").routes == {}
 
 
 @pytest.mark.parametrize("model_name", ["other", "digit-net"])
@@ -151,7 +151,7 @@ def test_model_whose_current_version_is_removed_has_none():
     """Which of the others should serve is for a person to say."""
     changed = rules.unregister_version(LINKED, ModelId("digits-net", "2"))
     assert changed.current_versions == {}
-    assert changed.links == LINKED.links
+    assert changed.routes == LINKED.routes
 
 
 def test_current_version_is_set():
@@ -235,11 +235,12 @@ class AnyChanges(RuleBasedStateMachine):
 
     @invariant()
     def links_begin_at_an_application(self):
-        assert self.configuration.applications.keys() >= self.configuration.links.keys()
+        assert self.configuration.applications.keys() >= self.configuration.routes.keys()
 
     @invariant()
     def linked_models_take_what_their_application_takes(self):
-        for name, model_name in self.configuration.links.items():
+        for name in self.configuration.routes:
+            model_name = self.configuration.linked_model_of(name)
             current = self.configuration.current_versions.get(model_name)
             if current is not None:
                 version = self.configuration.versions[ModelId(model_name, current)]
@@ -259,7 +260,7 @@ def _mappings(configuration):
         configuration.applications,
         configuration.versions,
         configuration.current_versions,
-        configuration.links,
+        configuration.routes,
     )
 
 

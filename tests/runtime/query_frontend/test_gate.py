@@ -103,7 +103,7 @@ def test_input_is_checked_by_the_application_that_is_read():
     bench.stand_still()
     bench.post({"input": "text"})
     again = make_application(input_type=InputType.DOUBLES, registered_at=2.0)
-    bench.look(replace(LINKED, revision=2, applications={"digits": again}, links={}))
+    bench.look(replace(LINKED, revision=2, applications={"digits": again}, routes={}))
     assert [status for status, _ in bench.replies] == [400]
 
 

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Configuration
+from clipper_nb.protocol.route import link_to
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
@@ -21,7 +22,7 @@ from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor, UnknownVersionError
 from tests.support.fake_clock import FakeLoop
 from tests.support.fake_replica import MODEL_ID, FakeReplica
-from tests.support.records import make_application, make_configuration, make_version
+from tests.support.records import make_application, make_configuration, make_routes, make_version
 
 OTHER_ID = ModelId("digits-net", "2")
 LATE = "Failed to retrieve a prediction response within the specified latency SLO"
@@ -157,7 +158,7 @@ def test_model_error_is_answered_with_the_default_at_once():
 
 
 def test_application_without_a_model_answers_at_once():
-    bench = Bench(replace(LINKED, links={}))
+    bench = Bench(replace(LINKED, routes={}))
     [query] = bench.ask(b"a")
     assert query.reason == "not_linked"
     assert query.explanation == f"{NO_MODELS}: no model is linked to application 'digits'."
@@ -196,7 +197,7 @@ def test_query_whose_replica_went_gets_the_reason_at_its_deadline():
 TWO_VERSIONS = replace(
     make_configuration(make_version(), make_version(version="2")),
     applications=LINKED.applications,
-    links=LINKED.links,
+    routes=LINKED.routes,
 )
 
 
@@ -233,7 +234,7 @@ def test_version_that_has_replicas_and_is_not_registered_is_unknown():
 
 
 def test_unknown_version_without_a_linked_model_is_answered_as_not_linked():
-    assert outcomes(Bench(replace(LINKED, links={})).ask(b"a", version="7")) == ["not_linked"]
+    assert outcomes(Bench(replace(LINKED, routes={})).ask(b"a", version="7")) == ["not_linked"]
 
 
 # --- deadlines
@@ -354,7 +355,7 @@ def test_query_with_a_shorter_slo_hastens_the_computation_that_it_joins():
     configuration = replace(
         LINKED,
         applications=applications,
-        links=dict.fromkeys(applications, "digits-net"),
+        routes=make_routes(dict.fromkeys(applications, "digits-net")),
         versions={MODEL_ID: make_version(batch_size=1)},
     )
     bench = Bench(configuration, cache_size_bytes=1_000_000)
@@ -467,7 +468,7 @@ def test_removed_application_is_gone_at_once_with_its_series():
     bench = Bench()
     bench.predictor.find_application("digits").metrics.query_answered(0.1, "model_error")
     assert bench.value("clipper_app_queries_total", app="digits") == 1
-    bench.predictor.apply(replace(LINKED, revision=2, applications={}, links={}))
+    bench.predictor.apply(replace(LINKED, revision=2, applications={}, routes={}))
     assert bench.predictor.find_application("digits") is None
     assert bench.value("clipper_app_queries_total", app="digits") is None
     assert bench.value("clipper_app_default_outputs_total", app="digits", reason="model_error") is None
@@ -478,7 +479,7 @@ def test_query_of_a_removed_application_is_still_answered_in_time():
     bench = Bench()
     bench.join()
     [query] = bench.ask(b"a")
-    bench.predictor.apply(replace(LINKED, revision=2, applications={}, links={}))
+    bench.predictor.apply(replace(LINKED, revision=2, applications={}, routes={}))
     bench.loop.advance(0.1)
     assert outcomes([query]) == ["model_too_slow"]
 
@@ -519,7 +520,7 @@ def test_series_of_a_removed_version_disappear():
         (LINKED, True, {}),
         (LINKED, False, {"digits": "version '1' of model 'digits-net' has no connected replica"}),
         (replace(LINKED, current_versions={}), True, {"digits": "model 'digits-net' has no current version"}),
-        (replace(LINKED, links={}), False, {}),
+        (replace(LINKED, routes={}), False, {}),
     ],
 )
 def test_linked_applications_that_nobody_can_answer_for_are_named(configuration, has_replica, expected):
@@ -565,7 +566,10 @@ def test_change_that_fails_half_way_is_made_whole_by_the_next_try():
 
     bench = FailingBench()
     switched = make_configuration(
-        make_version(), make_version(version="2"), applications=tuple(LINKED.applications.values()), links=LINKED.links
+        make_version(),
+        make_version(version="2"),
+        applications=tuple(LINKED.applications.values()),
+        links={"digits": "digits-net"},
     )
     with pytest.raises(MemoryError):
         bench.predictor.apply(switched)
@@ -596,8 +600,8 @@ def test_change_touches_nothing_else():
     added = {**many.applications, "new": make_application("new")}
     changes = [
         replace(many, applications=added),
-        replace(many, applications=added, links={**many.links, "new": "model-7"}),
-        replace(many, applications=added, links={**many.links, "new": "model-7"}, claims={MODEL_ID: "c"}),
+        replace(many, applications=added, routes={**many.routes, "new": link_to("model-7")}),
+        replace(many, applications=added, routes={**many.routes, "new": link_to("model-7")}, claims={MODEL_ID: "c"}),
         replace(many, applications=added, versions={**many.versions, MODEL_ID: make_version()}),
     ]
     for configuration in changes:

@@ -19,7 +19,7 @@ from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_DIFFERENCES,
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.state.redis_store import RedisStore
 from clipper_nb.runtime.state.store import StateStore
-from tests.support.records import make_application, make_configuration, make_version
+from tests.support.records import make_application, make_configuration, make_routes, make_version
 from tests.support.redis_servers import RedisServer
 
 NEWS_TIMEOUT_S = 20.0
@@ -289,7 +289,7 @@ def test_reader_sees_whole_changes_only(store):
                 if configuration.revision:
                     [name] = configuration.applications
                     assert name == f"m-{configuration.revision - 1}"
-                    assert configuration.links == {name: name}
+                    assert configuration.routes == make_routes({name: name})
                     assert list(configuration.versions) == [ModelId(name, "1")]
                     assert configuration.current_versions == {name: "1"}
                     num_reads += 1
@@ -554,7 +554,7 @@ def test_layout_is_the_documented_one(redis_state):
             RedisKeys().applications: "hash",
             RedisKeys().versions: "hash",
             RedisKeys().current_versions: "hash",
-            RedisKeys().links: "hash",
+            RedisKeys().routes: "hash",
             RedisKeys().num_replicas: "hash",
             RedisKeys().claims: "hash",
             RedisKeys().frontends: "hash",
@@ -562,8 +562,8 @@ def test_layout_is_the_documented_one(redis_state):
         assert await client.get(RedisKeys().layout) == LAYOUT_VERSION
         assert await client.get(RedisKeys().revision) == "1"
         assert set(await client.hkeys(RedisKeys().versions)) == {"digits-net:1", "digits-net:1.0_rc-2", "other:3"}
-        assert await client.hgetall(RedisKeys().links) == {"digits": "digits-net"}
-        await store.update_configuration(lambda configuration: replace(configuration, links={}), "id-2")
+        assert await client.hgetall(RedisKeys().routes) == {"digits": "digits-net"}
+        await store.update_configuration(lambda configuration: replace(configuration, routes={}), "id-2")
         [[entry_id, entry]] = await client.xrevrange(RedisKeys().differences, count=1)
         assert (entry_id, entry) == ("2-0", {"change": "id-2", "difference": '{"links":{"digits":null}}'})
 
@@ -676,7 +676,7 @@ def test_everything_is_read_whole_while_others_write(redis_state):
                             **{name: kept for name, kept in configuration.applications.items() if name != f"app-{n}"},
                             f"new-{n}": make_application(f"new-{n}"),
                         },
-                        links={f"new-{n}": f"model-{configuration.revision + 1}"},
+                        routes=make_routes({f"new-{n}": f"model-{configuration.revision + 1}"}),
                     )
                 )
 
@@ -689,7 +689,7 @@ def test_everything_is_read_whole_while_others_write(redis_state):
             num_new = read.revision - 1
             expected = {f"app-{n}" for n in range(num_new, 500)} | {f"new-{n}" for n in range(num_new)}
             assert set(read.applications) == expected
-            assert read.links == ({f"new-{num_new - 1}": f"model-{read.revision}"} if num_new else {})
+            assert read.routes == make_routes({f"new-{num_new - 1}": f"model-{read.revision}"} if num_new else {})
             num_reads += 1
         await writing
         assert num_reads > 1

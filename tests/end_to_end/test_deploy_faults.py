@@ -146,7 +146,7 @@ class Fault:
 FAULTS = {
     "unpicklable object": Fault(
         _deploying(_unpicklable()), SerializationError, r"'predict' cannot be pickled.*'lock' \(lock\)",
-        within_s=10,
+        within_s=30,
     ),
     "missing import": Fault(
         _deploy_what_imports_a_missing_module, ModelImportError,
@@ -188,10 +188,10 @@ FAULTS = {
     ),
     "wrong number of outputs on the samples, already here": Fault(
         _deploying(lambda inputs: [1.0], sample_inputs=[[1.0], [2.0]]), PredictionError,
-        "returned 1 outputs for 2 inputs", within_s=10,
+        "returned 1 outputs for 2 inputs", within_s=30,
     ),
     "wrong type of the outputs on the samples, already here": Fault(
-        _deploying(lambda inputs: 5, sample_inputs=[[1.0]]), PredictionError, "int", within_s=10
+        _deploying(lambda inputs: 5, sample_inputs=[[1.0]]), PredictionError, "int", within_s=30
     ),
     "wrong number of outputs on the samples, in the replica": Fault(
         _deploying(_wrong_in_a_replica(lambda inputs: [1.0]), sample_inputs=[[1.0], [2.0]]), ParityError, "1 output"
@@ -208,7 +208,7 @@ FAULTS = {
     ),
     "image missing": Fault(
         lambda conn: conn.deploy_model("m", 2, "doubles", "nowhere:1"), ImageNotFoundError, "no image 'nowhere:1'",
-        within_s=10,
+        within_s=30,
     ),
     "package not found": Fault(
         _deploying(_echo, pkgs_to_install=["clipper-nb-no-such-package==0.0.1"]), PackageInstallError,
@@ -216,7 +216,7 @@ FAULTS = {
     ),
     "incompatible environment": Fault(
         _deploying(_weighted(), pkgs_to_install=["numpy==1.0.0"]), IncompatibleEnvironmentError,
-        rf"numpy +{np.__version__} +1\.0\.0", within_s=10,
+        rf"numpy +{np.__version__} +1\.0\.0", within_s=30,
     ),
 }  # fmt: skip
 
@@ -362,7 +362,7 @@ def test_an_engine_that_cannot_be_reached(
 def test_a_cluster_of_an_old_release(kind: str, tmp_path: Path) -> None:
     with old_cluster(kind, tmp_path) as conn:
         fault = Fault(
-            _deploying(_echo), IncompatibleClusterError, f"clipper_nb {OLD_VERSION}(.|\n)*start_clipper", within_s=10
+            _deploying(_echo), IncompatibleClusterError, f"clipper_nb {OLD_VERSION}(.|\n)*start_clipper", within_s=30
         )
         with _nothing_changes(conn):
             _expect(fault, conn)

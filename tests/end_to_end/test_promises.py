@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import statistics
 import threading
@@ -258,15 +259,24 @@ def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: C
 
 def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection) -> None:
     """The best of what a client sees, less its own way here and back, which it sees when the answer is there at once,
-    and a millisecond: after a wait both sides begin with cold caches."""
+    and a millisecond: after a wait both sides begin with cold caches. A busy machine needs more tries for its best."""
 
     def sleep(inputs: list) -> list:
         time.sleep(0.5)
         return [0 for _ in inputs]
 
+    values = itertools.count()
+
+    def best_ms(application: str) -> float:
+        return min(1000 * conn.predict(application, [float(next(values))]).latency_s for _ in range(21))
+
+    def leaves_by(slo_ms: int) -> bool:
+        latency_ms = best_ms(f"slo-{slo_ms}")
+        assert latency_ms > 0.7 * slo_ms
+        return latency_ms < slo_ms + round_trip_ms + 1
+
     conn.register_application("unlinked", "doubles", "0", 1_000_000)
+    round_trip_ms = best_ms("unlinked")
     for slo_ms in (5, 10, 50):
         create_endpoint(conn, f"slo-{slo_ms}", "doubles", sleep, slo_micros=slo_ms * 1000)
-        best_ms = min(1000 * conn.predict(f"slo-{slo_ms}", [float(i)]).latency_s for i in range(21))
-        round_trip_ms = min(1000 * conn.predict("unlinked", [float(i)]).latency_s for i in range(21))
-        assert 0.7 * slo_ms < best_ms < slo_ms + round_trip_ms + 1
+        eventually(lambda slo_ms=slo_ms: leaves_by(slo_ms), within_s=20, what=f"a reply leaves by {slo_ms} ms")

@@ -181,9 +181,10 @@ FAULTS = {
         r"was killed at its memory limit(.|\n)*ResourceLimits\(memory", log="loading far too much",
         attributes={"exit_status": -9}, kinds=("docker",),
     ),
-    # The replica shows its stack after 80 % of the time since it runs, and a container takes up to a second to start.
+    # The replica shows its stack after 80 % of the time since it runs, and a container takes up to a second to start;
+    # a stall of the machine may take another.
     "hang while loading": Fault(
-        _deploying(OnLoad(load_hangs), timeout_s=8), StartTimeoutError, "0 of 1 replicas(.|\n)*timeout_s",
+        _deploying(OnLoad(load_hangs), timeout_s=12), StartTimeoutError, "0 of 1 replicas(.|\n)*timeout_s",
         log="waiting for a file that never comes(.|\n)*load_hangs", attributes={"num_ready": 0, "num_replicas": 1},
     ),
     "wrong number of outputs on the samples, already here": Fault(

@@ -134,7 +134,7 @@ def test_scale_beside_a_stop_ends_and_leaves_no_replica(cluster: ClipperConnecti
         scale.join(30)
     assert not scale.is_alive()
     assert isinstance(scale.error, (ClaimLostError, ExistsError, ModelNotFoundError, type(None)))  # type: ignore[attr-defined]
-    eventually(lambda: replicas_of(cluster, "scaled") == [], within_s=5, what="no replica is left")
+    eventually(lambda: replicas_of(cluster, "scaled") == [], within_s=20, what="no replica is left")
     assert cluster.get_all_models() == []
 
 
@@ -166,7 +166,7 @@ def test_what_a_killed_notebook_was_deploying_is_stopped(cluster: ClipperConnect
         assert sorted(replicas_of(cluster, "cut")) == ["cut:1", "cut:2", "cut:2"]
         notebook.kill()
         notebook.wait(10)
-    eventually(lambda: replicas_of(cluster, "cut") == ["cut:1"], within_s=10, what="only what is registered runs")
+    eventually(lambda: replicas_of(cluster, "cut") == ["cut:1"], within_s=20, what="only what is registered runs")
     deploy_python_closure(cluster, "cut", 2, "doubles", lambda xs: [2 for _ in xs])
     cluster.stop_models(["cut"])
 
@@ -182,5 +182,5 @@ def test_claim_lapses_only_when_its_holder_is_gone(cluster: ClipperConnection) -
         assert [found["model_id"] for found in management.get_claims()] == ["claimed:1"]
     assert management.get_claims() == []
     management.claim_version(model_id, "nobody-holds-it", "a test", is_new=True)
-    eventually(lambda: management.get_claims() == [], within_s=5, what="the claim lapses")
+    eventually(lambda: management.get_claims() == [], within_s=20, what="the claim lapses")
     management.close()

@@ -111,7 +111,7 @@ def test_a_cluster_ends_with_the_process_that_started_it(ending: signal.Signals 
             process.communicate("")  # the script simply comes to its end
         else:
             process.send_signal(ending)
-    eventually(lambda: leftovers(manager) == [], within_s=15, what="nothing is left")
+    eventually(lambda: leftovers(manager) == [], within_s=20, what="nothing is left")
 
 
 def test_a_busy_kernel_holds_nothing_up() -> None:
@@ -123,11 +123,11 @@ def test_a_busy_kernel_holds_nothing_up() -> None:
         replica = conn.cm.observe_replicas()[0]
         os.kill(replica.pid, signal.SIGKILL)
         eventually(
-            lambda: conn.get_all_model_replicas() not in ([], ["app:1:0"]), within_s=10, what="the replica is back"
+            lambda: conn.get_all_model_replicas() not in ([], ["app:1:0"]), within_s=20, what="the replica is back"
         )
         assert http_request(address, "POST", "/app/predict", '{"input": [1, 2]}')[1]["output"] == 3.0
         process.kill()
-    eventually(lambda: leftovers(manager) == [], within_s=15, what="nothing is left")
+    eventually(lambda: leftovers(manager) == [], within_s=20, what="nothing is left")
 
 
 def test_a_detached_cluster_outlives_its_process_and_another_can_end_it() -> None:

@@ -8,7 +8,6 @@ import os
 import signal
 import stat
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +166,14 @@ def test_children_of_a_model_end_with_their_replica_whatever_they_do() -> None:
         assert _running(children) == []
 
         conn.set_num_replicas("app", 1)
-        children = conn.predict("app", [1.0]).output
-        time.sleep(2.5)  # longer than the supervisor takes to see them
+        children = conn.predict("app", [2.0]).output  # another input, which no cache answers
+        assert _running(children) == children
+        _wait_until_seen(manager, children)
         os.kill(_replica_pid(conn, "app:1"), signal.SIGKILL)
-        eventually(lambda: _running(children[:-1]) == [], within_s=10, what="children of a crashed replica end")
+        eventually(lambda: _running(children[:-1]) == [], within_s=20, what="children of a crashed replica end")
 
         assert _running([*others, hidden]) == [*others, hidden]
-        eventually(lambda: _zombies(manager) == [], within_s=10, what="orphans are reaped")
+        eventually(lambda: _zombies(manager) == [], within_s=20, what="orphans are reaped")
         conn.stop_all(graceful=False)
         assert _running([*children, *others, hidden]) == []
 
@@ -185,14 +185,23 @@ def test_children_of_a_model_end_when_the_supervisor_was_killed_first() -> None:
         conn.start_clipper()
         create_endpoint(conn, "app", "doubles", _start_children, slo_micros=10_000_000)
         children = conn.predict("app", [1.0]).output
-        time.sleep(2.5)  # longer than the supervisor takes to see them
+        _wait_until_seen(manager, children)
         record = manager._folder.read_record()
         assert record is not None
         os.kill(record.supervisor_pid, signal.SIGKILL)
-        eventually(lambda: not psutil.pid_exists(record.supervisor_pid), within_s=5, what="the supervisor is gone")
+        eventually(lambda: not psutil.pid_exists(record.supervisor_pid), within_s=20, what="the supervisor is gone")
         assert _running(children) == children
         ClipperConnection(_manager(manager.cluster_name)).stop_all()
         assert _running(children) == []
+
+
+def _wait_until_seen(manager: LocalContainerManager, pids: list[int]) -> None:
+    """Return when the supervisor knows of these processes, which it looks for every other second."""
+
+    def seen() -> set[int]:
+        return {process.pid for process in manager._folder.read_descendants()}
+
+    eventually(lambda: seen() >= set(pids), within_s=20, what="the supervisor has seen the children")
 
 
 def _zombies(manager: LocalContainerManager) -> list[psutil.Process]:
@@ -230,7 +239,7 @@ def test_log_of_a_model_that_prints_much_is_bounded_and_its_end_is_read(
 
     for round_number in range(6):  # 48 MB
         assert shared.predict("app", [float(round_number)]).output == "done"
-        eventually(lambda: folder.log_path(name).stat().st_size <= LARGEST_PART_SIZE_BYTES, within_s=10, what="cut")
+        eventually(lambda: folder.log_path(name).stat().st_size <= LARGEST_PART_SIZE_BYTES, within_s=20, what="cut")
         assert manager.get_log_tail(name).splitlines()[-1] == "the last line"
     assert size_bytes() <= 5 * LARGEST_PART_SIZE_BYTES
     parts = [Path(path) for path in manager.get_logs(str(tmp_path)) if Path(path).name.startswith(name)]

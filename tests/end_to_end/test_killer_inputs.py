@@ -17,6 +17,7 @@ from tests.support.clusters import eventually, observe, query, running_cluster
 pytestmark = pytest.mark.cluster
 
 SLO_MS = 100
+NUM_CLIENTS = 8
 KILLER = [-1.0]
 
 
@@ -37,6 +38,10 @@ class _Killer:
         self._has_ended.set()
         self._thread.join(timeout=10)
 
+    def refused(self) -> list[dict]:
+        """Return the replies that say that the input was not computed."""
+        return [reply for reply in self.replies if "is not computed again" in reply["default_explanation"]]
+
     def _run(self) -> None:
         while not self._has_ended.wait(1.0):
             self.replies.append(query(self._conn, "app", {"input": KILLER})[1])
@@ -52,19 +57,21 @@ def test_others_are_answered_while_an_input_kills_once_a_second():
     with running_cluster(cache_size=0) as conn:
         create_endpoint(conn, "app", "doubles", predict, DEFAULT_OUTPUT, slo_micros=1000 * SLO_MS, num_replicas=2)
         with Traffic(conn.get_query_addr(), "app") as traffic, _Killer(conn) as killer:
-            report = traffic.run_closed(num_clients=8, duration_s=7.0)
+            report = traffic.run_closed(num_clients=NUM_CLIENTS, duration_s=7.0)
+            eventually(lambda: len(killer.refused()) >= 2, within_s=20, what="the input is found out")
         lateness = read_lateness(conn.get_query_addr(), "app")
-        eventually(lambda: len(conn.get_all_model_replicas()) == 2, within_s=10, what="both replicas are back")
+        eventually(lambda: len(conn.get_all_model_replicas()) == 2, within_s=20, what="both replicas are back")
         replicas = observe(conn, "replica")
         num_exits = sum(replica.num_exits for replica in replicas)
         # By these the supervisor knows that a replica was ready when it ended, and need not wait long.
         marks = [conn.cm._folder.log_path(replica.name).with_suffix(".ready") for replica in replicas]
-        eventually(lambda: all(mark.exists() for mark in marks), within_s=5, what="the supervisor is told")
+        eventually(lambda: all(mark.exists() for mark in marks), within_s=20, what="the supervisor is told")
     assert report.num_failed == 0, report
     assert report.num_predictions >= 0.99 * report.num_sent, report
     assert "no_ready_replica" not in report.defaults, "one replica is there at all times"
-    assert lateness.share_within(0.005) >= 0.999
+    # A stall of the machine delays what is under way, one query of each client.
+    assert lateness.num_later_than(0.005) <= 0.001 * lateness.num_answers + NUM_CLIENTS
     assert num_exits == 2, "it was tried again once, apart"
-    assert len(killer.replies) >= 5
-    assert {reply["default_reason"] for reply in killer.replies[2:]} == {"model_error"}
-    assert "is not computed again" in killer.replies[-1]["default_explanation"]
+    refused = killer.refused()
+    assert killer.replies[-len(refused) :] == refused, "once it is found out, it is never computed again"
+    assert {reply["default_reason"] for reply in refused} == {"model_error"}

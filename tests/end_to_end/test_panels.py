@@ -78,8 +78,8 @@ def test_nobody_looks_when_nobody_sees_it(shared: ClipperConnection) -> None:
     painted = []
     poller.watch(lambda _poller: painted.append(time.monotonic()))
     try:
-        wait_until(lambda: poller.num_looks >= 2, "it looks once a second")
-        time.sleep(2.0)
+        wait_until(lambda: poller.seen() or poller.num_looks >= 2, "it looks once a second")
+        time.sleep(3.0)  # it has been seen for 1.5 s, and the last look is over
         num_looks = poller.num_looks
         time.sleep(2.5)
         assert poller.num_looks == num_looks

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import statistics
 import threading
 import time
 
@@ -16,9 +18,6 @@ from tests.support.load import Load
 
 pytestmark = pytest.mark.cluster
 
-# A reply is decided by the SLO; what a client on a noisy machine sees on top of it is bounded loosely.
-NOISE_S = 0.25
-
 
 def test_every_admin_call_is_seen_by_the_next_query(conn: ClipperConnection, kind: str) -> None:
     deploy_python_closure(conn, "which", "a", "doubles", lambda inputs: ["a" for _ in inputs])
@@ -26,7 +25,7 @@ def test_every_admin_call_is_seen_by_the_next_query(conn: ClipperConnection, kin
     # What could go wrong is in the frontends, which are the same; through containers a turn takes longer.
     for turn in range(200 if kind == "local" else 70):
         body = {"input": [float(turn)]}
-        conn.register_application("turns", "doubles", f"default-{turn}", 500_000)
+        conn.register_application("turns", "doubles", f"default-{turn}", 5_000_000)
         status, reply = query(conn, "turns", body)
         assert (status, reply["output"], reply["default_reason"]) == (200, f"default-{turn}", "not_linked")
         conn.link_model_to_app("turns", "which")
@@ -50,7 +49,7 @@ def test_scaling_is_done_when_it_returns(conn: ClipperConnection) -> None:
 def test_a_new_version_under_load_loses_no_query_and_no_old_version_answers_afterwards(
     conn: ClipperConnection,
 ) -> None:
-    conn.register_application("app", "doubles", "default", 2_000_000)
+    conn.register_application("app", "doubles", "default", 5_000_000)
     deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: [{"version": 1, "x": x[0]} for x in inputs])
     conn.link_model_to_app("app", "m")
     with Load(conn.get_query_addr(), "app", num_clients=8) as load:
@@ -80,7 +79,7 @@ def test_a_new_version_under_load_loses_no_query_and_no_old_version_answers_afte
 
 
 def test_scaling_down_and_stopping_old_versions_under_load_loses_no_query(conn: ClipperConnection) -> None:
-    conn.register_application("app", "doubles", "default", 2_000_000)
+    conn.register_application("app", "doubles", "default", 5_000_000)
     deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: [x[0] for x in inputs], num_replicas=3)
     conn.link_model_to_app("app", "m")
     with Load(conn.get_query_addr(), "app", num_clients=8) as load:
@@ -100,22 +99,25 @@ class TestSlo:
 
     def test_a_model_that_is_too_slow_gets_the_default_output_at_the_slo(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
-            time.sleep(1.0)
+            time.sleep(3.0)
             return [0 for _ in inputs]
 
         create_endpoint(shared, "slow", "doubles", sleep, "too late", slo_micros=self.SLO_MICROS)
+        latencies_s = []
         for value in range(3):
             started_s = time.monotonic()
             status, reply = query(shared, "slow", {"input": [float(value)]})
-            latency_s = time.monotonic() - started_s
+            latencies_s.append(time.monotonic() - started_s)
             assert (status, reply["output"], reply["default"]) == (200, "too late", True)
             assert reply["default_reason"] in ("model_too_slow", "queued_too_long")
-            assert 0.9 * 0.1 < latency_s < 0.1 + NOISE_S
             if value == 0:
                 assert reply["default_reason"] == "model_too_slow"
                 assert reply["default_explanation"].startswith(
                     "Failed to retrieve a prediction response within the specified latency SLO"
                 )
+        assert min(latencies_s) > 0.9 * 0.1
+        # A stall of the machine makes one of them longer; replies that wait for the model take three seconds.
+        assert statistics.median(latencies_s) < 1.0
 
     def test_a_model_that_raises_gets_the_default_output_at_once_with_the_error(
         self, shared: ClipperConnection
@@ -123,10 +125,10 @@ class TestSlo:
         def fail(inputs: list) -> list:
             raise ValueError("no such digit\nsecond line")
 
-        create_endpoint(shared, "raising", "doubles", fail, "-1", slo_micros=5_000_000)
+        create_endpoint(shared, "raising", "doubles", fail, "-1", slo_micros=15_000_000)
         started_s = time.monotonic()
         status, reply = query(shared, "raising", {"input": [1.0]})
-        assert time.monotonic() - started_s < 1.0
+        assert time.monotonic() - started_s < 10.0  # long before its SLO
         assert (status, reply["output"], reply["default_reason"]) == (200, -1, "model_error")
         assert reply["default_explanation"] == "Model raising:1 raised ValueError: no such digit"
         assert len([r for r in shared.get_all_model_replicas() if r.startswith("raising:")]) == 1
@@ -205,11 +207,11 @@ class TestSlo:
         assert reasons == ["model_too_slow", "queued_too_long"]
 
     def test_no_replica_is_said_at_once(self, shared: ClipperConnection) -> None:
-        create_endpoint(shared, "empty", "doubles", lambda inputs: inputs, slo_micros=5_000_000)
+        create_endpoint(shared, "empty", "doubles", lambda inputs: inputs, slo_micros=15_000_000)
         shared.set_num_replicas("empty", 0)
         started_s = time.monotonic()
         reply = query(shared, "empty", {"input": [1.0]})[1]
-        assert time.monotonic() - started_s < 1.0
+        assert time.monotonic() - started_s < 10.0  # long before its SLO
         assert reply["default_reason"] == "no_ready_replica"
         assert reply["default_explanation"].startswith("No connected models found for query")
 
@@ -220,15 +222,16 @@ class TestSlo:
 
         create_endpoint(shared, "late", "doubles", sleep, slo_micros=self.SLO_MICROS)
         assert query(shared, "late", {"input": [4.0]})[1]["default_reason"] == "model_too_slow"
-        deadline_s = time.monotonic() + 5
-        while query(shared, "late", {"input": [4.0]})[1]["default"]:
-            assert time.monotonic() < deadline_s
+        eventually(
+            lambda: not query(shared, "late", {"input": [4.0]})[1]["default"],
+            within_s=20, what="the answer is in the cache",
+        )  # fmt: skip
         assert query(shared, "late", {"input": [4.0]})[1]["output"] == 4.0
 
 
 def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: ClipperConnection) -> None:
     def predict(inputs: list) -> list:
-        time.sleep(0.05)
+        time.sleep(1.5 if inputs[0][0] == 0.0 else 0.02)  # the others wait long enough to be seen
         return [x[0] for x in inputs]
 
     create_endpoint(conn, "m", "doubles", predict, "default", slo_micros=20_000_000, batch_size=1)
@@ -243,7 +246,7 @@ def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: C
         lambda: any(
             series["value"] > 20 for series in conn.inspect_instance()["clipper_model_queue_length"]
         ),
-        within_s=5, what="queries wait",
+        within_s=20, what="queries wait",
     )  # fmt: skip
     conn.set_model_version("m", 2)
     conn.stop_inactive_model_versions(["m"])
@@ -256,15 +259,24 @@ def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: C
 
 def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection) -> None:
     """The best of what a client sees, less its own way here and back, which it sees when the answer is there at once,
-    and a millisecond: after a wait both sides begin with cold caches."""
+    and a millisecond: after a wait both sides begin with cold caches. A busy machine needs more tries for its best."""
 
     def sleep(inputs: list) -> list:
         time.sleep(0.5)
         return [0 for _ in inputs]
 
+    values = itertools.count()
+
+    def best_ms(application: str) -> float:
+        return min(1000 * conn.predict(application, [float(next(values))]).latency_s for _ in range(21))
+
+    def leaves_by(slo_ms: int) -> bool:
+        latency_ms = best_ms(f"slo-{slo_ms}")
+        assert latency_ms > 0.7 * slo_ms
+        return latency_ms < slo_ms + round_trip_ms + 1
+
     conn.register_application("unlinked", "doubles", "0", 1_000_000)
+    round_trip_ms = best_ms("unlinked")
     for slo_ms in (5, 10, 50):
         create_endpoint(conn, f"slo-{slo_ms}", "doubles", sleep, slo_micros=slo_ms * 1000)
-        best_ms = min(1000 * conn.predict(f"slo-{slo_ms}", [float(i)]).latency_s for i in range(21))
-        round_trip_ms = min(1000 * conn.predict("unlinked", [float(i)]).latency_s for i in range(21))
-        assert 0.7 * slo_ms < best_ms < slo_ms + round_trip_ms + 1
+        eventually(lambda slo_ms=slo_ms: leaves_by(slo_ms), within_s=20, what=f"a reply leaves by {slo_ms} ms")

@@ -131,7 +131,7 @@ def _serve(conn: ClipperConnection, name: str, input_type: str, **options: int) 
 def _wait_for_replicas(conn: ClipperConnection, name: str, count: int) -> None:
     eventually(
         lambda: sum(r.startswith(f"{name}:") for r in conn.get_all_model_replicas()) == count,
-        within_s=15, what=f"{count} replicas of {name}",
+        within_s=20, what=f"{count} replicas of {name}",
     )  # fmt: skip
 
 
@@ -224,7 +224,7 @@ def test_type_text_with_trailing_nul_and_a_wide_version_frame_are_accepted(conn:
 
 def test_another_rpc_version_is_ignored_and_asked_again(conn: ClipperConnection) -> None:
     with ClipperContainer(_rpc_port(conn), "old", "1", 3, lambda xs: [], version_frame=u32(2)) as container:
-        eventually(lambda: container.asked_for_metadata >= 2, within_s=10, what="asked again at the next heartbeat")
+        eventually(lambda: container.asked_for_metadata >= 2, within_s=20, what="asked again at the next heartbeat")
         assert not any(replica.startswith("old:") for replica in conn.get_all_model_replicas())
 
 
@@ -286,7 +286,7 @@ def test_a_container_registers_again_with_a_restarted_frontend(conn: ClipperConn
     with ClipperContainer(_rpc_port(conn), "back", "1", 3, lambda xs: [b"5" for _ in xs]) as container:
         _wait_for_replicas(conn, "back", 1)
         kill(conn, "query_frontend")
-        eventually(lambda: _output(conn, "back") == 5, within_s=10, what="served again")
+        eventually(lambda: _output(conn, "back") == 5, within_s=20, what="served again")
         # Once for every heartbeat that waited in its socket until the frontend was back.
         assert container.asked_for_metadata >= 2
         assert sum(replica.startswith("back:") for replica in conn.get_all_model_replicas()) == 1

@@ -137,7 +137,7 @@ def kill(conn: ClipperConnection, role: str) -> int:
     pid = pid_of(conn, role)
     os.kill(pid, signal.SIGKILL)
     # A container's other processes go with its first one, though only in the moment after: until then they answer.
-    eventually(lambda: not psutil.pid_exists(pid), within_s=5, what=f"process {pid} is gone")
+    eventually(lambda: not psutil.pid_exists(pid), within_s=20, what=f"process {pid} is gone")
     return pid
 
 

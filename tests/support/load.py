@@ -37,7 +37,7 @@ class Load:
         application: str,
         *,
         num_clients: int = 8,
-        max_s: float = 30.0,
+        max_s: float = 60.0,
         make_input: Callable[[float], Any] = lambda value: [value],
         retries: bool = False,
     ) -> None:
@@ -48,6 +48,7 @@ class Load:
         self._path = f"/{application}/predict"
         self._make_input = make_input
         self._values = itertools.count(1)
+        self._under_way: set[float] = set()
         self._stopping = threading.Event()
         self._deadline_s = time.monotonic() + max_s
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(num_clients)]
@@ -73,10 +74,19 @@ class Load:
             assert time.monotonic() < deadline_s, f"{len(self.replies)} replies, not {wanted}, in {within_s} s"
             time.sleep(0.005)
 
+    def wait_until_answered(self, *, within_s: float = 30.0) -> None:
+        """Return when every query that is under way now has its reply."""
+        wanted = self._under_way.copy()
+        deadline_s = time.monotonic() + within_s
+        while left := wanted & self._under_way:
+            assert time.monotonic() < deadline_s, f"{sorted(left)} have no reply within {within_s} s"
+            time.sleep(0.005)
+
     def _run(self) -> None:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=20)
         while not self._stopping.is_set() and time.monotonic() < self._deadline_s:
             value = float(next(self._values))
+            self._under_way.add(value)
             started_s = time.monotonic()
             was_kept = connection.sock is not None
             status, body = self._ask(connection, value)
@@ -84,6 +94,7 @@ class Load:
                 status, body = self._ask(connection, value)
             now_s = time.monotonic()
             self.replies.append(Reply(value, status, body, now_s - started_s, now_s))
+            self._under_way.discard(value)
         connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, value: float) -> tuple[int, dict[str, Any]]:

@@ -34,7 +34,7 @@ from tests.end_to_end.cuts.steps import (
 from tests.support.clusters import running_cluster
 from tests.support.store_proxy import StoreProxy, store_proxy
 
-_SETTLE_S = {"local": 5.0, "docker": 10.0}
+_SETTLE_S = {"local": 10.0, "docker": 20.0}
 """What a cluster and a caller have to come right again; an engine takes seconds to stop a container."""
 _REAPED_S = 0.7
 """What the cluster needs to stop what is not wanted, when it knows of that."""

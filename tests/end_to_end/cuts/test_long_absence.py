@@ -44,7 +44,7 @@ def test_what_was_stored_is_not_said_to_be_unchanged(
         conn.register_application(f"app-{moment}", "doubles", "default", 1_000_000)
     proxy.on_write = lambda label, now: False
     proxy.is_away = False
-    eventually(lambda: _answers(conn), within_s=10, what="admin calls are answered again")
+    eventually(lambda: _answers(conn), within_s=20, what="admin calls are answered again")
     was_stored = f"app-{moment}" in conn.get_all_apps()
     assert was_stored is (moment == "after")
     assert not (was_stored and "othing was changed" in told.value.msg), told.value.msg

@@ -89,9 +89,7 @@ def test_scaling_under_load_loses_nothing_and_the_replica_that_leaves_ends_well(
     with Load(conn.get_query_addr(), model.name, make_input=model.make_input) as load:
         ids = [container.id for container in _replicas(conn, model)]
         for num_replicas in (1, 2, 1):
-            started_s = time.monotonic()
             conn.set_num_replicas(model.name, num_replicas)
-            assert time.monotonic() - started_s < 8, "the engine should not have to kill it after its 10 s"
             ids += [container.id for container in _replicas(conn, model)]
             time.sleep(0.3)  # some load between
     assert len(load.replies) > 50
@@ -101,6 +99,7 @@ def test_scaling_under_load_loses_nothing_and_the_replica_that_leaves_ends_well(
     ends = conn.cm.docker_client.api.events(
         since=began_s, until=int(time.time()) + 1, decode=True, filters={"container": sorted(set(ids)), "event": "die"}
     )
+    # The engine kills what has not ended after 10 s, which would be 137.
     assert [end["Actor"]["Attributes"]["exitCode"] for end in ends] == ["0", "0"]
     conn.set_num_replicas(model.name, 2)
 
@@ -119,7 +118,7 @@ def test_serves_again_after_the_query_frontend_was_killed(conn: ClipperConnectio
     eventually(serves_again, within_s=20, what="a replica registered again")
     eventually(
         lambda: sum(r.startswith(f"{model.name}:") for r in conn.get_all_model_replicas()) == 2,
-        within_s=10, what="both did",
+        within_s=20, what="both did",
     )  # fmt: skip
     assert all(container.attrs["RestartCount"] == 0 for container in _replicas(conn, model))
 

@@ -24,9 +24,9 @@ test: $(STAMP) check engine  ## everything: the units interpreted first, then al
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
-	$(PY) -m pytest -q -m $(FAST) tests/runtime tests/protocol
+	$(PY) -m pytest -q -m $(FAST) --durations-file .durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q --durations 40
+	$(PY) -m pytest -q --durations-file .durations/tests.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
 	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done

@@ -9,6 +9,8 @@ import pytest
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.errors import ClusterStartError
 
+pytest_plugins = ["tests.support.durations"]
+
 
 def pytest_configure() -> None:
     """Let interrupts interrupt, here and in the processes that tests start: what a shell runs in the background does

@@ -182,7 +182,7 @@ def main() -> None:
         to_r.write(json.dumps(message) + "\n")
         to_r.flush()
 
-    progress = logging.getLogger("clipper_nb.display.progress")
+    progress = logging.getLogger("clipper_nb.progress")
     progress.setLevel(logging.INFO)
     progress.addHandler(_ToR(write))
     serve(sys.stdin, write)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.support.architecture_tree import PAGE, ROOT, draw_tree, replace_tree
+
 HEAVY = ["docker", "ipywidgets", "tornado", "redis", "numpy", "zmq", "pyspark"]
 
 # Run in a fresh interpreter; prints what should not be there.
@@ -62,3 +64,8 @@ def test_serving_processes_bring_nothing_of_the_notebooks_column(module):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_tree_in_the_docs_is_that_of_the_modules():
+    page = PAGE.read_text()
+    assert page == replace_tree(page, draw_tree(ROOT / "clipper_nb")), "run: python -m tests.support.architecture_tree"

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Literal, Protocol
 
-_logger = logging.getLogger(__name__)
+_logger = logging.getLogger("clipper_nb.progress")
 
 _SHOW_AFTER_S = 0.4  # a call that is over sooner leaves no output
 _REPAINT_INTERVAL_S = 0.25

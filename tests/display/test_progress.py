@@ -326,7 +326,7 @@ def test_no_thread_is_left(clock, display):
 
 
 def test_outside_a_notebook_each_step_is_a_record_and_there_is_no_thread(clock, caplog, capsys):
-    caplog.set_level(logging.INFO, "clipper_nb.display.progress")
+    caplog.set_level(logging.INFO, "clipper_nb.progress")
     with pytest.raises(ValueError, match="x"), show_progress("Deploy", clock=clock) as progress:  # noqa: PT012
         progress.step("Build image")
         progress.detail("Step 1/5")

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.docker import create_arguments as docker_specs
+from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.containers import DockerContainers, to_its_end
-from clipper_nb.container_managers.docker.manager import create_arguments as docker_specs
-from clipper_nb.container_managers.docker.manager import redis as docker_redis
 from clipper_nb.container_managers.readiness import answers, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec
 from clipper_nb.display.progress import Progress

@@ -7,7 +7,7 @@ from typing import Any
 
 from clipper_nb import __version__
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.docker.manager import redis as docker_redis
+from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.specs import ContainerSpec
 from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol import environment

@@ -13,11 +13,11 @@ from typing import Any
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.docker import create_arguments as docker_specs
+from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.checks import check_engine
 from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, to_its_end
 from clipper_nb.container_managers.docker.core import CorePorts, CoreSettings, DockerCore
-from clipper_nb.container_managers.docker.manager import create_arguments as docker_specs
-from clipper_nb.container_managers.docker.manager import redis as docker_redis
 from clipper_nb.container_managers.docker.networks import make_network, make_volume, remove_networks, remove_volumes
 from clipper_nb.container_managers.docker.watch import DockerWatch
 from clipper_nb.container_managers.machine_checks import check_ports

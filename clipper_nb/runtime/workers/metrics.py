@@ -14,8 +14,8 @@ from pathlib import Path
 
 import msgspec
 
+from clipper_nb.runtime.metrics import sums as metrics_sum
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics
-from clipper_nb.runtime.metrics.counters import sums as metrics_sum
 from clipper_nb.runtime.metrics.exposition import Family, render_families
 from clipper_nb.runtime.metrics.sums import Snapshot
 from clipper_nb.runtime.slices import in_slices

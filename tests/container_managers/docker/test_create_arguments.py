@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.create_arguments import create_arguments
-from clipper_nb.container_managers.docker.manager import redis as docker_redis
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec
 from clipper_nb.protocol.names import ModelId
 

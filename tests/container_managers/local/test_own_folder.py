@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from clipper_nb.container_managers.local.manager import own_folder
+from clipper_nb.container_managers.local import own_folder
 from clipper_nb.container_managers.local.own_folder import (
     MARKER,
     check_marked,

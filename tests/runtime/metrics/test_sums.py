@@ -7,8 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.runtime.metrics import sums as metrics_sum
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
-from clipper_nb.runtime.metrics.counters import sums as metrics_sum
 from clipper_nb.runtime.metrics.exposition import format_families
 from clipper_nb.runtime.metrics.sums import Snapshot
 

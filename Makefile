@@ -6,7 +6,7 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 FAST := "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
 
-.PHONY: demo demo-docker compile interpreted test test-r-package test-fast fuzz cuts check screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-all test-r-package test-fast fuzz cuts check screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -20,17 +20,22 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED)
 
-test: $(STAMP) check engine  ## everything: the units interpreted first, then all of it compiled
+test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m $(FAST) --durations-file .durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q --durations-file .durations/tests.txt
+	$(PY) -m pytest -q $(EVERYTHING) --durations-file .durations/tests.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
 	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
+
+test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours
+	$(MAKE) test EVERYTHING=--everything
+	$(MAKE) cuts
+	$(MAKE) fuzz
 
 test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	VENV=$(abspath $(VENV)) scripts/test-tools

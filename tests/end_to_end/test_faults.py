@@ -56,6 +56,7 @@ def test_the_only_replica_killed_gives_defaults_in_time_and_comes_back(conn: Cli
     assert any(not reply.body["default"] for reply in load.replies if reply.received_s > back_s)
 
 
+@pytest.mark.same_on_docker
 def test_an_input_that_ends_replicas_is_given_up_after_two(conn: ClipperConnection) -> None:
     def predict(inputs: list) -> list:
         if inputs[0][0] < 0:
@@ -152,6 +153,7 @@ def _frontend_answers(conn: ClipperConnection) -> bool:
         return False
 
 
+@pytest.mark.same_on_docker
 def test_a_prediction_longer_than_the_silence_time_out_is_not_a_death(conn: ClipperConnection) -> None:
     """The heartbeat thread speaks while the model computes; shortened here by looking for its heartbeats."""
 

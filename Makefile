@@ -5,6 +5,9 @@ STAMP := $(VENV)/.installed
 TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 FAST := "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
+NBVAL := --nbval-current-env --nbval-cell-timeout 120 --timeout 0
+# Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
+AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
 .PHONY: demo demo-docker compile interpreted test test-all test-r-package test-fast fuzz cuts check screenshots bench bench-quick engine wrk clean
 
@@ -28,12 +31,13 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	$(MAKE) compile
 	$(PY) -m pytest -q $(EVERYTHING) --durations-file .durations/tests.txt
 	$(MAKE) test-r-package
-	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
-	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done
+	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) notebooks
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) $(AGAIN)
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
 
 test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours
-	$(MAKE) test EVERYTHING=--everything
+	$(MAKE) test EVERYTHING=--everything AGAIN=notebooks
 	$(MAKE) cuts
 	$(MAKE) fuzz
 

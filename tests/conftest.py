@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 
 import pytest
@@ -17,6 +18,12 @@ def pytest_configure() -> None:
     not hear them."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     _refuse_stale_modules()
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave alone what is there for good: thousands of tests, and all that they import."""
+    gc.collect()
+    gc.freeze()
 
 
 def _refuse_stale_modules() -> None:

@@ -4,8 +4,11 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
-FAST := "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
-NBVAL := --nbval-current-env --nbval-cell-timeout 120 --timeout 0
+UNITS := not cluster and not redis and not docker and not r and not spark and not browser
+FAST := $(UNITS) and not slow
+# Two at a time, each file in one process: nearly all of them wait for most of their time.
+PARALLEL := -n 2 --dist loadfile
+NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
@@ -27,9 +30,9 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
-	$(PY) -m pytest -q -m $(FAST) --durations-file .durations/interpreted.txt tests/runtime tests/protocol
+	$(PY) -m pytest -q -m "$(UNITS)" $(PARALLEL) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q $(EVERYTHING) --durations-file .durations/tests.txt
+	$(PY) -m pytest -q $(EVERYTHING) --durations-file=.durations/tests.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
 	$(PY) -m pytest -q --nbval-lax $(NBVAL) notebooks
@@ -46,7 +49,7 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m $(FAST)
+	$(PY) -m pytest -q -m "$(FAST)" $(PARALLEL)
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done

@@ -1,4 +1,4 @@
-"""``--durations-file FILE`` writes what took half a second or more: files by their sum, then tests, longest first."""
+"""``--durations-file=FILE`` writes what took half a second or more: files by their sum, then tests, longest first."""
 
 from __future__ import annotations
 

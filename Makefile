@@ -12,7 +12,7 @@ NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-all test-r-package test-fast fuzz cuts check screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-all test-r-package test-fast fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -63,6 +63,9 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+lock: $(STAMP)            ## constraints.txt anew, with the newest releases of all that tests and benchmarks install
+	VENV=$(abspath $(VENV)) scripts/lock
+
 screenshots: $(STAMP)     ## pictures of every panel in both themes, in docs/screenshots
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(PY) -m tests.browser.screenshots
@@ -87,7 +90,7 @@ wrk:                      ## the load generator
 clean: interpreted
 	rm -rf $(VENV) benchmarks/.environments
 
-$(STAMP): pyproject.toml scripts/make-environment
+$(STAMP): pyproject.toml constraints.txt scripts/make-environment
 	scripts/make-environment $(VENV)
 	touch $@
 

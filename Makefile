@@ -6,8 +6,8 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 UNITS := not cluster and not redis and not docker and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-# Two at a time, each file in one process: nearly all of them wait for most of their time.
-PARALLEL := -n 2 --dist loadfile
+# Two at a time, each file in one process: nearly all of them wait for most of their time. The short ones come last.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
@@ -32,11 +32,12 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m "$(UNITS)" $(PARALLEL) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q $(EVERYTHING) --durations-file=.durations/tests.txt
+	$(PY) -m pytest -q -m "not serial" $(PARALLEL) $(EVERYTHING) --durations-file=.durations/parallel.txt
+	$(PY) -m pytest -q -m serial $(EVERYTHING) --durations-file=.durations/serial.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) $(AGAIN)
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) $(PARALLEL) notebooks
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) $(PARALLEL) $(AGAIN)
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
 
 test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours

@@ -41,6 +41,7 @@ def test_a_killed_replica_loses_no_query_and_comes_back(conn: ClipperConnection)
     assert all(reply.body["output"] == reply.value for reply in load.replies)
 
 
+@pytest.mark.serial
 def test_the_only_replica_killed_gives_defaults_in_time_and_comes_back(conn: ClipperConnection) -> None:
     _deploy_busy_model(conn, num_replicas=1, slo_micros=150_000)
     with Load(conn.get_query_addr(), "app") as load:

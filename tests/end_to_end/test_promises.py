@@ -96,6 +96,7 @@ def test_scaling_down_and_stopping_old_versions_under_load_loses_no_query(conn: 
     assert all(reply.body["output"] == reply.value for reply in load.replies)
 
 
+@pytest.mark.serial
 @pytest.mark.same_on_docker
 class TestSlo:
     SLO_MICROS = 100_000
@@ -257,6 +258,7 @@ def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: C
     assert conn.get_all_model_replicas() == ["m:2:0"]
 
 
+@pytest.mark.serial
 @pytest.mark.same_on_docker
 def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection) -> None:
     """The best of what a client sees, less its own way here and back, which it sees when the answer is there at once,

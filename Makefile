@@ -6,8 +6,11 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 UNITS := not cluster and not redis and not docker and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-# Two at a time, each file in one process: nearly all of them wait for most of their time. The short ones come last.
-PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# Each file in one process, the short ones last. On two cores units run two at a time, and files with clusters, which wait
+# for most of their time, three.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+UNIT_WORKERS ?= 2
+CLUSTER_WORKERS ?= 3
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
@@ -30,14 +33,14 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
-	$(PY) -m pytest -q -m "$(UNITS)" $(PARALLEL) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
+	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q -m "not serial" $(PARALLEL) $(EVERYTHING) --durations-file=.durations/parallel.txt
+	$(PY) -m pytest -q -m "not serial" -n $(CLUSTER_WORKERS) $(BY_FILE) $(EVERYTHING) --durations-file=.durations/parallel.txt
 	$(PY) -m pytest -q -m serial $(EVERYTHING) --durations-file=.durations/serial.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) $(PARALLEL) notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) $(PARALLEL) $(AGAIN)
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(CLUSTER_WORKERS) $(BY_FILE) notebooks
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(CLUSTER_WORKERS) $(BY_FILE) $(AGAIN)
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
 
 test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours
@@ -50,7 +53,7 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "$(FAST)" $(PARALLEL)
+	$(PY) -m pytest -q -m "$(FAST)" -n $(UNIT_WORKERS) $(BY_FILE)
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done

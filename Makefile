@@ -4,9 +4,18 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
-FAST := "not cluster and not redis and not docker and not r and not spark and not browser and not slow"
+UNITS := not cluster and not redis and not docker and not r and not spark and not browser
+FAST := $(UNITS) and not slow
+# Each file in one process, the short ones last. On two cores units run two at a time, and files with clusters, which wait
+# for most of their time, three.
+BY_FILE := --dist loadfile --no-loadscope-reorder
+UNIT_WORKERS ?= 2
+CLUSTER_WORKERS ?= 3
+NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
+# Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
+AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-r-package test-fast fuzz cuts check screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-all test-r-package test-fast fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -20,24 +29,31 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED)
 
-test: $(STAMP) check engine  ## everything: the units interpreted first, then all of it compiled
+test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
-	$(PY) -m pytest -q -m $(FAST) tests/runtime tests/protocol
+	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q --durations 40
+	$(PY) -m pytest -q -m "not serial" -n $(CLUSTER_WORKERS) $(BY_FILE) $(EVERYTHING) --durations-file=.durations/parallel.txt
+	$(PY) -m pytest -q -m serial $(EVERYTHING) --durations-file=.durations/serial.txt
 	$(MAKE) test-r-package
-	$(PY) -m pytest -q --nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0 tests/notebooks
-	for run in first second; do $(PY) -m pytest -q --nbval-lax --nbval-current-env --nbval-cell-timeout 120 --timeout 0 notebooks || exit 1; done
+	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(CLUSTER_WORKERS) $(BY_FILE) notebooks
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(CLUSTER_WORKERS) $(BY_FILE) $(AGAIN)
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
+
+test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours
+	$(MAKE) test EVERYTHING=--everything AGAIN=notebooks
+	$(MAKE) cuts
+	$(MAKE) fuzz
 
 test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m $(FAST)
+	$(PY) -m pytest -q -m "$(FAST)" -n $(UNIT_WORKERS) $(BY_FILE)
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
@@ -50,6 +66,9 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+lock: $(STAMP)            ## constraints.txt anew, with the newest releases of all that tests and benchmarks install
+	VENV=$(abspath $(VENV)) scripts/lock
 
 screenshots: $(STAMP)     ## pictures of every panel in both themes, in docs/screenshots
 	VENV=$(abspath $(VENV)) scripts/test-tools
@@ -75,7 +94,7 @@ wrk:                      ## the load generator
 clean: interpreted
 	rm -rf $(VENV) benchmarks/.environments
 
-$(STAMP): pyproject.toml scripts/make-environment
+$(STAMP): pyproject.toml constraints.txt scripts/make-environment
 	scripts/make-environment $(VENV)
 	touch $@
 

@@ -56,7 +56,8 @@ def python(tmp_path: Path) -> str:
     (wheel,) = (tmp_path / "wheels").iterdir()
     _run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "environment")])
     python = str(tmp_path / "environment" / "bin" / "python")
-    _run([*pip, "--python", python, "install", "--quiet", f"{wheel}[notebook]"])
+    constraints = ["--constraint", str(CHECKOUT / "constraints.txt")]
+    _run([*pip, "--python", python, "install", "--quiet", *constraints, f"{wheel}[notebook]"])
     return python
 
 

@@ -25,11 +25,12 @@ class InstallError(Exception):
 def make_environment(name: str) -> Path:
     """Return the Python of the environment of *name*, which has the packages of its requirements file.
 
+    `make lock` keeps the versions of everything that they need in the constraints file beside it.
     The model is the same for all only if the libraries below it are: they come in the versions of this interpreter.
     """
-    requirements = FOLDER / name / "requirements.txt"
+    requirements, constraints = FOLDER / name / "requirements.txt", FOLDER / name / "constraints.txt"
     exact = [f"{package}=={importlib.metadata.version(package)}" for package in _SAME_FOR_ALL]
-    wanted = "\n".join([sys.version, requirements.read_text(), *exact])
+    wanted = "\n".join([sys.version, requirements.read_text(), constraints.read_text(), *exact])
     environment = ENVIRONMENTS / name
     stamp = environment / _STAMP
     python = environment / "bin" / "python"
@@ -39,7 +40,7 @@ def make_environment(name: str) -> Path:
     shutil.rmtree(environment, ignore_errors=True)
     _run([sys.executable, "-m", "venv", str(environment)])
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "-r", str(requirements), *exact])
+    _run([*pip, "-r", str(requirements), "-c", str(constraints), *exact])
     stamp.write_text(wanted)
     return python
 

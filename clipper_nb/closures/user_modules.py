@@ -46,7 +46,11 @@ def is_user_file(path: object) -> bool:
     """Whether a file with Python code lies where nothing is installed."""
     if not isinstance(path, str) or not path.endswith(".py"):
         return False
-    return not os.path.realpath(path).startswith(_installed_folders())
+    return not _real_path(path).startswith(_installed_folders())
+
+
+_real_path = functools.lru_cache(maxsize=10_000)(os.path.realpath)
+"""Asked for thousands of modules in every deploy, each a call of the system for each folder of its path."""
 
 
 @functools.cache

@@ -122,8 +122,13 @@ BAD_CALLS: list[tuple[str, Call, type[ClipperException], str]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.same_on_docker
 @pytest.mark.parametrize(
-    ("call", "error", "words"), [case[1:] for case in BAD_CALLS], ids=[case[0] for case in BAD_CALLS]
+    ("call", "error", "words"),
+    [
+        pytest.param(*case, id=name, marks=pytest.mark.also_on_docker if name == "start twice" else ())
+        for name, *case in BAD_CALLS
+    ],
 )
 def test_a_careless_call_gets_a_clear_error_and_changes_nothing(
     conn: ClipperConnection, call: Call, error: type[ClipperException], words: str

@@ -19,7 +19,7 @@ from tests.end_to_end.test_bad_clients import connect, request
 from tests.support.clusters import eventually, http_request, pid_of, running_cluster
 from tests.support.load import Load
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.serial]
 
 SLO_S = 0.1
 MIB = 2**20

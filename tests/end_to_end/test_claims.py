@@ -28,7 +28,7 @@ from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.protocol.names import ModelId
 from tests.support.clusters import eventually, new_manager, running_cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
 KINDS = ["local", pytest.param("docker", marks=pytest.mark.docker)]
 
@@ -76,6 +76,7 @@ def replicas_of(conn: ClipperConnection, name: str) -> list[str]:
     return [str(c.model) for c in conn.cm.observe_replicas() if str(c.model).startswith(f"{name}:")]
 
 
+@pytest.mark.also_on_docker
 def test_one_of_two_deploys_of_a_version_wins_whole(cluster: ClipperConnection) -> None:
     """What serves is the function of the one that was told so, and the other's is refused by a sentence."""
     with other_notebook(cluster) as other:
@@ -138,6 +139,7 @@ def test_scale_beside_a_stop_ends_and_leaves_no_replica(cluster: ClipperConnecti
     assert cluster.get_all_models() == []
 
 
+@pytest.mark.also_on_docker
 def test_what_a_killed_notebook_was_deploying_is_stopped(cluster: ClipperConnection) -> None:
     """Its kernel closes the connection that held the claim, and what nobody wants is stopped within five seconds."""
     deploy_python_closure(cluster, "cut", 1, "doubles", lambda xs: [1 for _ in xs])

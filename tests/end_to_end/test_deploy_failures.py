@@ -64,6 +64,7 @@ def test_one_failing_replica_of_several_fails_the_deploy(served: ClipperConnecti
     _check_nothing_changed(served)
 
 
+@pytest.mark.same_on_docker
 def test_a_registered_version_is_refused_before_anything_is_built(served: ClipperConnection) -> None:
     with pytest.raises(ExistsError, match="versions are immutable"):
         deploy_python_closure(
@@ -72,6 +73,7 @@ def test_a_registered_version_is_refused_before_anything_is_built(served: Clippe
     _check_nothing_changed(served)
 
 
+@pytest.mark.same_on_docker
 def test_another_input_type_than_the_linked_application_is_refused_before_anything_is_built(
     served: ClipperConnection,
 ) -> None:
@@ -80,6 +82,7 @@ def test_another_input_type_than_the_linked_application_is_refused_before_anythi
     _check_nothing_changed(served)
 
 
+@pytest.mark.same_on_docker
 def test_a_failed_endpoint_leaves_no_application_and_can_be_tried_again(served: ClipperConnection) -> None:
     with pytest.raises(ModelLoadError):
         create_endpoint(served, "again", "doubles", OnLoad(load_raises))

@@ -54,6 +54,7 @@ def test_other_versions_are_refused_with_both_sides(shared: ClipperConnection, n
     assert [found for found in shared.cm.observe_replicas() if found.model == "elsewhere:1"] == []
 
 
+@pytest.mark.same_on_docker
 def test_a_requirement_that_contradicts_the_notebook_is_refused_before_the_build(shared: ClipperConnection) -> None:
     with pytest.raises(IncompatibleEnvironmentError, match=r"pkgs_to_install\n +numpy +\S+ +0\.9\.1"):
         deploy_python_closure(shared, "contradicted", 1, "doubles", weigh, pkgs_to_install=["numpy==0.9.1"])
@@ -84,6 +85,7 @@ def test_what_it_was_made_in_and_an_example_are_kept_with_the_version(shared: Cl
     shared.stop_models(["weighed"])
 
 
+@pytest.mark.same_on_docker
 def test_a_model_that_says_nothing_of_its_versions_is_served(shared: ClipperConnection) -> None:
     with bundle(kind="python_closure", input_type="strings") as folder:
         (folder / "func.pkl").write_bytes(pickle.dumps(list))

@@ -43,6 +43,7 @@ def test_a_killed_replica_loses_no_query_and_comes_back(conn: ClipperConnection)
     assert all(reply.body["output"] == reply.value for reply in load.replies)
 
 
+@pytest.mark.serial
 def test_the_only_replica_killed_gives_defaults_in_time_and_comes_back(conn: ClipperConnection) -> None:
     slo_s, num_clients = 0.15, 8
     _deploy_busy_model(conn, num_replicas=1, slo_micros=int(1e6 * slo_s))
@@ -65,6 +66,7 @@ def test_the_only_replica_killed_gives_defaults_in_time_and_comes_back(conn: Cli
     assert any(not reply.body["default"] for reply in load.replies if reply.received_s > back_s)
 
 
+@pytest.mark.same_on_docker
 def test_an_input_that_ends_replicas_is_given_up_after_two(conn: ClipperConnection) -> None:
     def predict(inputs: list) -> list:
         if inputs[0][0] < 0:
@@ -158,6 +160,7 @@ def _frontend_answers(conn: ClipperConnection) -> bool:
         return False
 
 
+@pytest.mark.same_on_docker
 def test_a_prediction_longer_than_the_silence_time_out_is_not_a_death(conn: ClipperConnection) -> None:
     """The heartbeat thread speaks while the model computes; shortened here by looking for its heartbeats."""
 

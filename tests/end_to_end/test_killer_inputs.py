@@ -14,7 +14,7 @@ from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import eventually, observe, query, running_cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.serial]
 
 SLO_MS = 100
 NUM_CLIENTS = 8

@@ -19,6 +19,7 @@ from tests.support.load import Load
 pytestmark = pytest.mark.cluster
 
 
+@pytest.mark.same_on_docker
 def test_every_admin_call_is_seen_by_the_next_query(conn: ClipperConnection, kind: str) -> None:
     deploy_python_closure(conn, "which", "a", "doubles", lambda inputs: ["a" for _ in inputs])
     deploy_python_closure(conn, "which", "b", "doubles", lambda inputs: ["b" for _ in inputs])
@@ -94,6 +95,8 @@ def test_scaling_down_and_stopping_old_versions_under_load_loses_no_query(conn: 
     assert all(reply.body["output"] == reply.value for reply in load.replies)
 
 
+@pytest.mark.serial
+@pytest.mark.same_on_docker
 class TestSlo:
     SLO_MICROS = 100_000
 
@@ -229,6 +232,7 @@ class TestSlo:
         assert query(shared, "late", {"input": [4.0]})[1]["output"] == 4.0
 
 
+@pytest.mark.same_on_docker
 def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: ClipperConnection) -> None:
     def predict(inputs: list) -> list:
         time.sleep(1.5 if inputs[0][0] == 0.0 else 0.02)  # the others wait long enough to be seen
@@ -257,6 +261,8 @@ def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: C
     assert conn.get_all_model_replicas() == ["m:2:0"]
 
 
+@pytest.mark.serial
+@pytest.mark.same_on_docker
 def test_replies_leave_by_the_slo_also_when_it_is_short(conn: ClipperConnection) -> None:
     """The best of what a client sees, less its own way here and back, which it sees when the answer is there at once,
     and a millisecond: after a wait both sides begin with cold caches. A busy machine needs more tries for its best."""

@@ -29,7 +29,7 @@ from clipper_nb.spark_vectors import predict_vector
 from tests.support.clusters import eventually, observe
 from tests.support.spark import QUIET, notebook_session
 
-pytestmark = [pytest.mark.cluster, pytest.mark.spark, pytest.mark.timeout(600), *QUIET]
+pytestmark = [pytest.mark.cluster, pytest.mark.spark, pytest.mark.same_on_docker, pytest.mark.timeout(600), *QUIET]
 
 SLO_MICROS = 60_000_000
 FLOWERS, SPECIES = load_iris(return_X_y=True)
@@ -126,6 +126,7 @@ def classify_texts(spark: Any, model: Any, inputs: list) -> list:
     return [row.probability for row in model.transform(spark.createDataFrame(rows, "text string")).collect()]
 
 
+@pytest.mark.also_on_docker
 def test_a_pipeline_on_json_strings(shared: ClipperConnection, spark: Any) -> None:
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression

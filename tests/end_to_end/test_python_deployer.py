@@ -21,7 +21,7 @@ from clipper_nb import ClipperConnection, Prediction
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.end_to_end import my_own_helpers
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
 SLO_MICROS = 10_000_000
 
@@ -70,6 +70,7 @@ def test_modules_of_the_users_own_travel_when_they_are_imported_only_in_a_call(
     assert shared.predict("late", [1.0, 2.0]).output == 6.0
 
 
+@pytest.mark.also_on_docker
 def test_functions_and_classes_of_cells_travel(shared: ClipperConnection, tmp_path: Path) -> None:
     """Run as a notebook's cells are: in ``__main__``, with a module beside it that was imported from the folder."""
     (tmp_path / "beside_the_notebook.py").write_text("def double(x):\n    return 2 * x\n")
@@ -143,6 +144,7 @@ def test_inputs_stay_valid_after_the_call(shared: ClipperConnection) -> None:
     assert output == [[float(i)] for i in range(20)]
 
 
+@pytest.mark.also_on_docker
 def test_packages_are_installed_for_one_version_alone(shared: ClipperConnection, kind: str) -> None:
     def predict(inputs: list) -> list:
         def version_of(name: str) -> str | None:
@@ -194,6 +196,7 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     assert "\n" not in repr(shared)
 
 
+@pytest.mark.also_on_docker
 def test_stopping_by_name_version_and_inactivity(shared: ClipperConnection) -> None:
     for version in (1, 2, 3):
         deploy_python_closure(shared, "old", version, "ints", lambda xs: [1 for _ in xs])

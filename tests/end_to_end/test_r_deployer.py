@@ -30,7 +30,7 @@ from clipper_nb.errors import (
 )
 from tests.support.clusters import observe, running_cluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.same_on_docker, pytest.mark.timeout(600)]
 
 SLO_MICROS = 20_000_000
 ROWS = np.random.default_rng(1).uniform(1, 6, size=(30, 2))
@@ -80,6 +80,7 @@ def test_a_fitted_lm_answers_as_in_the_notebook_also_after_errors(shared: Clippe
     assert replica in shared.get_all_model_replicas()
 
 
+@pytest.mark.also_on_docker
 def test_a_random_forest_travels_with_its_package(shared: ClipperConnection, r: Any) -> None:
     """Its votes are compared: among classes with as many votes it chooses at random."""
     r("""
@@ -146,6 +147,7 @@ def test_bad_samples_are_refused_here(
     assert "refused-here" not in shared.get_all_apps()
 
 
+@pytest.mark.also_on_docker
 def test_processes_find_their_libraries_as_this_one_did(shared: ClipperConnection) -> None:
     """R has put folders with another libpython before all others, in this process alone."""
     own = psutil.Process().environ().get("LD_LIBRARY_PATH")

@@ -54,6 +54,8 @@ class RealFunction:
         An expression in the notebook.
     kinds : tuple of str
         The container managers that it is tried on.
+    differs_on_docker : bool
+        What is special in its image, no other one here has: it is always tried there.
     needs : tuple of str
         Distributions that its report names, all of them: on the embedded cluster nobody would miss one.
     system_packages : tuple of str
@@ -64,6 +66,7 @@ class RealFunction:
     input_type: str = "doubles"
     inputs: str = "list(X[:8])"
     kinds: tuple[str, ...] = EMBEDDED
+    differs_on_docker: bool = False
     needs: tuple[str, ...] = ()
     system_packages: tuple[str, ...] = ()
 
@@ -99,6 +102,7 @@ REAL_FUNCTIONS = {
             "def predict(inputs):\n    return list(booster.predict(np.stack(inputs)))",
         ),
         kinds=BOTH,
+        differs_on_docker=True,
         needs=("lightgbm", "numpy"),
         system_packages=("libgomp1",),
     ),
@@ -119,6 +123,7 @@ REAL_FUNCTIONS = {
         input_type="strings",
         inputs="""['{"m2": 120, "built": "1987-03-01"}', '{"m2": 61.5, "built": "2011-10-30"}']""",
         kinds=BOTH,
+        differs_on_docker=True,
         needs=("pandas",),
     ),
     "a package imported in the function alone": RealFunction(
@@ -228,10 +233,17 @@ def test_there_are_twelve_and_nine_of_them_are_tried_on_docker() -> None:
     assert sum("docker" in function.kinds for function in REAL_FUNCTIONS.values()) == 9
 
 
+def _marks(kind: str, function: RealFunction) -> list[pytest.MarkDecorator]:
+    if kind != "docker":
+        return []
+    return [pytest.mark.docker, *([pytest.mark.also_on_docker] if function.differs_on_docker else [])]
+
+
+@pytest.mark.same_on_docker
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
-        pytest.param(kind, name, marks=pytest.mark.docker if kind == "docker" else ())
+        pytest.param(kind, name, marks=_marks(kind, function))
         for kind in BOTH
         for name, function in REAL_FUNCTIONS.items()
         if kind in function.kinds

@@ -13,7 +13,7 @@ from clipper_nb import ClipperConnection, __version__
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import http_request, query, running_cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
 MAX_BODY_SIZE_BYTES = 200_000
 
@@ -132,6 +132,7 @@ def test_a_bad_body_is_refused_with_its_position_and_what_is_expected(
     assert f"This application's input type is '{stored_type}'" in reply["cause"]
 
 
+@pytest.mark.also_on_docker
 def test_a_body_that_is_too_large_is_refused(conn: ClipperConnection) -> None:
     body = json.dumps({"input": [1.0] * 100_000})
     status, reply = _post(conn, "/doubles/predict", body)

@@ -21,7 +21,7 @@ import zmq
 from clipper_nb import ClipperConnection
 from tests.support.clusters import eventually, kill, query, running_cluster
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
 
 def u32(number: int) -> bytes:
@@ -281,6 +281,7 @@ def test_malformed_frames_never_hurt_the_frontend(conn: ClipperConnection) -> No
     context.term()
 
 
+@pytest.mark.also_on_docker
 def test_a_container_registers_again_with_a_restarted_frontend(conn: ClipperConnection) -> None:
     _serve(conn, "back", "doubles")
     with ClipperContainer(_rpc_port(conn), "back", "1", 3, lambda xs: [b"5" for _ in xs]) as container:

@@ -13,7 +13,7 @@ import pytest
 from clipper_nb import ClipperConnection, InvalidInputError, ParityError, PredictionError
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
 SLO_MICROS = 20_000_000
 X = np.array([[1.0, 2.0], [3.0, 4.5]])
@@ -29,6 +29,7 @@ def total_here_alone(inputs: list[Any]) -> list[dict[str, float]]:
     return [{"total": float(x.sum()) + (0.5 if is_replica else 0.0)} for x in inputs]
 
 
+@pytest.mark.also_on_docker
 def test_equal_answers_deploy_and_others_leave_all_as_it_was(shared: ClipperConnection) -> None:
     create_endpoint(shared, "sampled", "doubles", total, slo_micros=SLO_MICROS, sample_inputs=X)
     assert shared.predict("sampled", X[0]).output == 3.0

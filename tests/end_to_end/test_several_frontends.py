@@ -24,7 +24,7 @@ from tests.end_to_end.test_rpc_conformance import ClipperContainer
 from tests.support.clusters import disconnect, eventually, http_request, observe, query, running_cluster, worker_pids
 from tests.support.load import Load
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
 NUM_FRONTENDS = 2
 _IDENTITY_SLO_MICROS = 5_000_000
@@ -88,6 +88,7 @@ def _total(conn: ClipperConnection, name: str, **labels: str) -> float:
     return sum(one.get("value", one.get("count")) for one in series if labels.items() <= one["labels"].items())
 
 
+@pytest.mark.also_on_docker
 def test_connections_are_spread_over_all_and_each_predicts(conn: ClipperConnection) -> None:
     _create_identity(conn, "spread")
     with Kept(conn, 40) as kept:
@@ -193,6 +194,7 @@ class WatchedCounter:
                 self.values += [float(line.split()[1]) for line in text.splitlines() if line.startswith(self._begin)]
 
 
+@pytest.mark.also_on_docker
 def test_a_killed_one_takes_nothing_with_it_but_its_own_connections(conn: ClipperConnection) -> None:
     num_clients = 8
     _create_identity(conn, "killed", num_replicas=2)
@@ -271,6 +273,7 @@ def test_changes_while_one_is_away_are_acted_on_when_it_is_back(conn: ClipperCon
         _wait_until_all_serve(conn)
 
 
+@pytest.mark.also_on_docker
 def test_all_come_back_when_the_parent_is_killed(conn: ClipperConnection) -> None:
     _create_identity(conn, "parent")
     before = worker_pids(conn)
@@ -325,6 +328,7 @@ def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: 
             )  # fmt: skip
 
 
+@pytest.mark.also_on_docker
 def test_the_log_says_which_of_them_wrote(conn: ClipperConnection) -> None:
     name = observe(conn, "query_frontend")[0].name
     log = conn.cm.get_log_tail(name, max_lines=10_000)

@@ -135,7 +135,7 @@ def endless_list():
 @pytest.mark.parametrize(
     "output",
     [object(), 1j, b"\xff", "\ud800", {"a": object()}, {(1, 2): 3}, [b"\xff"], {1, "a"}, endless_list(), lambda: 1],
-    ids=repr,
+    ids=["object", "complex", "bytes", "surrogate", "in a dict", "key", "in a list", "set", "endless", "function"],
 )
 def test_output_that_has_no_text_is_refused_with_its_position(output):
     with pytest.raises(PredictionError, match="Output 1 of the model has type") as info:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import sklearn
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import running_cluster
+
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 X, Y = load_iris(return_X_y=True)
 

@@ -200,6 +200,24 @@ def _names_with_label(conn: ClipperConnection, label: str) -> list[str]:
     return [c.name for c in found if c.name.startswith(conn.cm.cluster_name)]
 
 
+@pytest.mark.parametrize(
+    ("sent", "reply"),
+    [(b"POST /app/predict HTTP/1.1\r\nHo", b""), (b"\xff" * 1000 + b"\r\n\r\n", b"HTTP/1.1 400 ")],
+    ids=["half", "garbage"],
+)
+def test_bad_clients_at_the_published_port_disturb_nobody(
+    cluster: ClipperConnection, sent: bytes, reply: bytes
+) -> None:
+    """All that they do is tested on the embedded cluster; here the engine is between them and the frontend."""
+    host, port = cluster.get_query_addr().split(":")
+    for value in range(20):
+        with socket.create_connection((host, int(port)), timeout=20) as client:
+            client.sendall(sent)
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(13) == reply
+        assert query(cluster, "app", {"input": [float(value)]})[1]["output"] == value
+
+
 def test_scripts_that_list_clippers_labels_work(cluster: ClipperConnection) -> None:
     name, manager = cluster.cm.cluster_name, cluster.cm
     replica = container_of(cluster, "replica").name

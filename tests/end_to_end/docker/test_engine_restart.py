@@ -18,7 +18,7 @@ from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import eventually
 from tests.support.docker_clusters import container_of
 
-pytestmark = [pytest.mark.docker, pytest.mark.cluster, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.cluster, pytest.mark.slow, pytest.mark.serial]
 
 ENGINE_UP = Path(__file__).parents[3] / "scripts" / "engine-up"
 _NOT_OURS = 3

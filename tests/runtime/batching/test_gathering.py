@@ -97,6 +97,7 @@ def test_clients_that_are_soon_back_are_served_together(num_clients, model, leas
     assert _gain(num_clients, **model) > least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_clients", "model"),
     [

@@ -87,6 +87,7 @@ class Simulation:
             self.num_predictions[application] += query.reason is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slo_s", [0.02, 0.1])
 @pytest.mark.parametrize(
     "model",

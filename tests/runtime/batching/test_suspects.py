@@ -273,6 +273,7 @@ def test_a_removed_version_is_forgotten_with_its_suspects():
     assert other.batches == [[b"a"]]
 
 
+@pytest.mark.slow
 def test_only_so_many_inputs_are_remembered():
     suspects = Suspects(MODEL_ID)
     for number in range(MAX_INPUTS + 10):

@@ -37,7 +37,8 @@ from clipper_nb.errors import (
     ReplicaStartError,
 )
 from clipper_nb.images import templates
-from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
+from clipper_nb.images.built_images import BuiltImage
+from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId

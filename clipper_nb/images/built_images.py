@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clipper_nb import __version__
 from clipper_nb.images import templates
 from clipper_nb.images.builder import DeployedImage, ImageRequest
 from clipper_nb.images.docker_engine import split_tag
 from clipper_nb.protocol import environment as names
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.version import __version__
 
 BASE_PREFIX = "clipper_nb-"
 """Begins the names of images that model versions stand on."""

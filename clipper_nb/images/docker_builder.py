@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from clipper_nb import __version__
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     BaseImageError,
@@ -48,6 +47,7 @@ from clipper_nb.images.docker_engine import (
 )
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.protocol import environment as names
+from clipper_nb.version import __version__
 
 _MODEL_FOLDER = "/model"
 """Where the bundle lies in an image; ``model.Dockerfile.j2`` puts it there."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import re
 import tarfile
@@ -40,6 +39,7 @@ from clipper_nb.images.docker_engine import (
 )
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.protocol import environment as names
+from clipper_nb.protocol.model_folder import RMetadata, read_metadata
 from clipper_nb.protocol.names import ModelId
 
 _BASE_PREFIX = "clipper_nb-"
@@ -101,16 +101,12 @@ class DockerBuilder(ImageBuilder):
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
         check_image_name(request.tag("digest"))  # before anything is built
         self.remove_leftovers()
-        metadata = _metadata(bundle)
+        metadata = read_metadata(bundle)
         packages = choose_packages(
-            request.packages,
-            metadata.get("requirements", ()),
-            metadata.get("unpinnable", {}),
-            _in_base(metadata["kind"]),
+            request.packages, metadata.requirements, metadata.unpinnable, _in_base(metadata.kind)
         )
-        base = self.build_base(metadata["kind"], request.base_image, progress)
-        r_packages = list(metadata.get("r_packages", {}))
-        system_packages = metadata.get("system_packages", [])
+        base = self.build_base(metadata.kind, request.base_image, progress)
+        r_packages = list(metadata.r_packages) if isinstance(metadata, RMetadata) else []
         requirements, package_files = find_local_packages(packages)
         dockerfile = templates.render_model_image(
             base_image=base,
@@ -118,7 +114,7 @@ class DockerBuilder(ImageBuilder):
             labels=_image_labels(request),
             has_package_files=bool(package_files),
             r_packages=r_packages,
-            system_packages=system_packages,
+            system_packages=metadata.system_packages,
         )
         files = {**folder_files(bundle, prefix="bundle"), **package_files}
         with pack_context(dockerfile, files) as context:
@@ -128,7 +124,7 @@ class DockerBuilder(ImageBuilder):
                 progress.step(f"Build image {image}")
                 self._build(
                     image, context, progress, base_image=base, packages=[*packages, *r_packages],
-                    system_packages=system_packages,
+                    system_packages=metadata.system_packages,
                 )  # fmt: skip
         if request.container_registry is not None:
             try:
@@ -351,18 +347,6 @@ def _read_file(container: Any, path: str) -> bytes | None:
 def _in_base(kind: str) -> list[str]:
     """Return what the base image of a kind of model has besides its upstream image."""
     return library.library_requirements() + library.kind_requirements(kind)
-
-
-def _metadata(bundle: Path) -> dict[str, Any]:
-    """Return what the deployer wrote; a folder without metadata holds a Python function."""
-    path = bundle / "metadata.json"
-    if not path.exists():
-        return {"kind": "python_closure"}
-    try:
-        metadata: dict[str, Any] = json.loads(path.read_text())
-        return {**metadata, "kind": str(metadata["kind"])}
-    except (OSError, ValueError, TypeError, KeyError) as exc:
-        raise InvalidRequestError(f"{path.name} in the model's folder has no 'kind': {exc}.") from exc
 
 
 def _is_deployed(tag: str, cluster_name: str, model_id: ModelId) -> bool:

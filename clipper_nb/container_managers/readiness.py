@@ -1,15 +1,18 @@
-"""Waits until a frontend answers."""
+"""Waits until a frontend answers, or the core of its cluster keeps ending."""
 
 from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from clipper_nb.errors import ClusterUnreachableError
+from clipper_nb.container_managers.specs import REPLICA, ObservedContainer
+from clipper_nb.errors import ClusterStartError, ClusterUnreachableError
 
 _POLL_INTERVAL_S = 0.02
+_MAX_EXITS = 1
+"""Of a container of the core that starts: it may have ended once before what it needs was there."""
 
 
 def answers(host: str, port: int, path: str = "/livez") -> bool:
@@ -31,3 +34,13 @@ def wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[], 
         if time.monotonic() > deadline_s:
             raise ClusterUnreachableError("The cluster's processes have not answered in time.")
         time.sleep(_POLL_INTERVAL_S)
+
+
+def check_core(containers: Iterable[ObservedContainer], get_log_tail: Callable[[str], str]) -> None:
+    """Raise ``ClusterStartError`` when Redis or a frontend keeps ending."""
+    for container in containers:
+        if container.role != REPLICA and container.num_exits > _MAX_EXITS:
+            raise ClusterStartError(
+                f"{container.name} ended with status {container.exit_status}, again and again.",
+                get_log_tail(container.name),
+            )

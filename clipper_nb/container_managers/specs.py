@@ -13,6 +13,10 @@ MANAGEMENT_FRONTEND = "management_frontend"
 REDIS = "redis"
 REPLICA = "replica"
 
+QUERY_FRONTEND_NAME = f"{QUERY_FRONTEND}-0"
+MANAGEMENT_FRONTEND_NAME = f"{MANAGEMENT_FRONTEND}-0"
+REDIS_NAME = f"{REDIS}-0"
+
 
 @dataclass(frozen=True)
 class ClusterOptions:
@@ -72,14 +76,14 @@ class ObservedContainer:
 def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str, str]) -> ContainerSpec:
     """Return the query frontend's spec; *redis* tells it the way to Redis."""
     return ContainerSpec(
-        name="query_frontend-0",
+        name=QUERY_FRONTEND_NAME,
         role=QUERY_FRONTEND,
         command=(python, "-m", environment.QUERY_FRONTEND_MODULE),
         environment={
             **redis,
             environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
             environment.MAX_WAITING_SIZE_BYTES: str(options.max_waiting_size_bytes),
-            environment.FRONTEND_ID: "query_frontend-0",
+            environment.FRONTEND_ID: QUERY_FRONTEND_NAME,
             environment.NUM_FRONTENDS: str(options.num_frontend_replicas),
             environment.CACHE_SIZE_BYTES: str(options.cache_size_bytes),
             environment.HEADER_TIMEOUT_S: str(options.header_timeout_s),
@@ -95,7 +99,7 @@ def management_frontend_spec(
 ) -> ContainerSpec:
     """Return the management frontend's spec; *redis* tells it the way to Redis."""
     return ContainerSpec(
-        name="management_frontend-0",
+        name=MANAGEMENT_FRONTEND_NAME,
         role=MANAGEMENT_FRONTEND,
         command=(python, "-m", environment.MANAGEMENT_FRONTEND_MODULE),
         environment={
@@ -110,7 +114,7 @@ def management_frontend_spec(
 
 def redis_spec(command: tuple[str, ...], variables: Mapping[str, str] | None = None) -> ContainerSpec:
     """Return Redis's spec."""
-    return ContainerSpec(name="redis-0", role=REDIS, command=command, environment=variables or {})
+    return ContainerSpec(name=REDIS_NAME, role=REDIS, command=command, environment=variables or {})
 
 
 def replica_spec(

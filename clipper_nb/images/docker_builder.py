@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import tarfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,7 +22,17 @@ from clipper_nb.errors import (
 from clipper_nb.images import library, templates
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
 from clipper_nb.images.build_log import BuildLog
+from clipper_nb.images.build_settings import network_settings
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest
+from clipper_nb.images.built_images import (
+    BASE_PREFIX,
+    BuiltImage,
+    base_labels,
+    built_images,
+    deployed_images,
+    deployed_labels,
+    model_labels,
+)
 from clipper_nb.images.captured_packages import choose_packages
 from clipper_nb.images.context import digest_context, digest_packed, folder_files, pack_context
 from clipper_nb.images.docker_engine import (
@@ -39,46 +47,16 @@ from clipper_nb.images.docker_engine import (
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.protocol import environment as names
 from clipper_nb.protocol.model_folder import RMetadata, read_metadata
-from clipper_nb.protocol.names import ModelId
 from clipper_nb.version import __version__
 
-_BASE_PREFIX = "clipper_nb-"
 _MODEL_FOLDER = "/model"
 """Where the bundle lies in an image; ``model.Dockerfile.j2`` puts it there."""
-_WITH_VERSION = "version"
 _READER_LABEL = "ai.clipper.reader"
 _READER_LABELS = {_READER_LABEL: "", names.LABEL_CLUSTER: ""}
 """Of the container that an image's files are read from; the image's labels would make it one of the cluster's."""
 _LONGEST_READ, _LONGEST_BUILD = "10m", "24h"
 _CANCEL_TIMEOUT_S = 5.0
 """The engine ends the step of an interrupted build within about a second."""
-_ENDS_IN_DIGEST = re.compile(r"-[0-9a-f]{12}$")
-_PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "FTP_PROXY", "ALL_PROXY")
-_LOOPBACK = re.compile(r"(?:\w+://)?(?:[^/@]*@)?(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d*)?(?:/.*)?", re.IGNORECASE)
-"""An address of this machine itself; proxies are often written without ``http://``."""
-
-
-@dataclass(frozen=True)
-class BuiltImage:
-    """An image that a builder of ours made.
-
-    Attributes
-    ----------
-    tags : tuple of str
-    kind : str
-        ``"model"`` for a model version; ``"frontend"``, ``"python_closure"`` and the like for what they stand on.
-    cluster, model, version : str or None
-        Of a model version.
-    size_bytes : int
-        With the layers that it shares with others.
-    """
-
-    tags: tuple[str, ...]
-    kind: str
-    cluster: str | None
-    model: str | None
-    version: str | None
-    size_bytes: int
 
 
 class DockerBuilder(ImageBuilder):
@@ -111,7 +89,7 @@ class DockerBuilder(ImageBuilder):
         dockerfile = templates.render_model_image(
             base_image=base,
             requirements=requirements,
-            labels=_image_labels(request),
+            labels=model_labels(request),
             has_package_files=bool(package_files),
             r_packages=r_packages,
             system_packages=metadata.system_packages,
@@ -162,23 +140,16 @@ class DockerBuilder(ImageBuilder):
                     raise
 
     def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
-        labels = [f"{names.LABEL_CLUSTER}={cluster_name}", f"{names.LABEL_IMAGE_LIFETIME}={_WITH_VERSION}"]
         with translated("listing images"):
-            found = self._engine.client.api.images(filters={"label": labels})
-        deployed = []
-        for summary in found:
-            model_id = ModelId(summary["Labels"][names.LABEL_MODEL], summary["Labels"][names.LABEL_MODEL_VERSION])
-            # An image that a user made from one inherits its labels.
-            tags = [tag for tag in summary["RepoTags"] or () if _is_deployed(tag, cluster_name, model_id)]
-            deployed += [DeployedImage(tag, model_id) for tag in tags]
-        return deployed
+            found = self._engine.client.api.images(filters={"label": deployed_labels(cluster_name)})
+        return deployed_images(found, cluster_name)
 
     def images(self) -> list[BuiltImage]:
         """Return every image on the engine that a builder of ours made, whatever the cluster."""
         with translated("listing images"):
             # Not client.images.list(), which asks for each image once more and fails when one is gone meanwhile.
             found = self._engine.client.api.images(filters={"label": names.LABEL_IMAGE_KIND})
-        return sorted(filter(None, map(_describe, found)), key=lambda image: image.tags)
+        return built_images(found)
 
     def build_base(self, kind: str, base_image: str = DEFAULT_BASE_IMAGE, progress: Progress = QUIET) -> str:
         """Return the tag of the image of a kind (``"frontend"``, ``"python_closure"``, …), built if it is not there.
@@ -205,11 +176,11 @@ class DockerBuilder(ImageBuilder):
             base_image=base_image,
             python_minor=library.python_minor(),
             requirements=requirements,
-            labels=_base_labels(kind),
+            labels=base_labels(kind),
             has_ca_bundle=ca_bundle is not None,
             is_compiled=bool(compiled),
         )
-        repository = f"{_BASE_PREFIX}{kind}"
+        repository = f"{BASE_PREFIX}{kind}"
         release = "{}-py{}.{}".format(__version__, *library.python_minor())
         # The base image's id is part of it: a base image may change under its name.
         tag = f"{repository}:{release}-{digest_context(dockerfile, {**files, 'base-image-id': base_id.encode()})}"
@@ -259,7 +230,7 @@ class DockerBuilder(ImageBuilder):
                     rm=True,
                     forcerm=True,
                     decode=True,
-                    **self._network_settings(),
+                    **network_settings(self._variables),
                 )
                 # A closed stream ends the build: also when the user interrupts it.
                 with contextlib.closing(events):
@@ -305,21 +276,6 @@ class DockerBuilder(ImageBuilder):
                 return False
         return True
 
-    def _network_settings(self) -> dict[str, Any]:
-        """Return the build arguments for pip and proxies, and the host's network when one of them is on loopback."""
-        arguments = {name: self._variables[name] for name in templates.BUILD_ARGUMENTS if self._variables.get(name)}
-        for name in _PROXY_VARIABLES:
-            for spelling in (name, name.lower()):
-                if self._variables.get(spelling):
-                    arguments[spelling] = self._variables[spelling]
-        is_local = any(
-            _LOOPBACK.fullmatch(word)
-            for name, value in arguments.items()
-            if not name.upper().startswith("NO_")
-            for word in value.split()
-        )
-        return {"buildargs": arguments, "network_mode": "host" if is_local else None}
-
     def _push(self, image: str, progress: Progress) -> None:
         repository, tag = split_tag(image)
         progress.step(f"Push {image}")
@@ -347,49 +303,3 @@ def _read_file(container: Any, path: str) -> bytes | None:
 def _in_base(kind: str) -> list[str]:
     """Return what the base image of a kind of model has besides its upstream image."""
     return library.library_requirements() + library.kind_requirements(kind)
-
-
-def _is_deployed(tag: str, cluster_name: str, model_id: ModelId) -> bool:
-    repository, end = split_tag(tag)
-    is_ours = repository.rpartition("/")[2] == f"{cluster_name}-{model_id.name}"
-    return is_ours and _ENDS_IN_DIGEST.search(end) is not None
-
-
-def _image_labels(request: ImageRequest) -> dict[str, str]:
-    lifetime = {names.LABEL_IMAGE_LIFETIME: _WITH_VERSION} if request.goes_with_version else {}
-    return {
-        **lifetime,
-        names.LABEL_CLUSTER: request.cluster_name,
-        names.LABEL_MODEL: request.model_id.name,
-        names.LABEL_MODEL_VERSION: request.model_id.version,
-        "org.opencontainers.image.title": request.model_id.name,
-        "org.opencontainers.image.version": request.model_id.version,
-    }
-
-
-def _base_labels(kind: str) -> dict[str, str]:
-    return {
-        names.LABEL_IMAGE_KIND: kind,
-        names.LABEL_PACKAGE_VERSION: __version__,
-        "org.opencontainers.image.title": f"clipper_nb {kind}",
-        "org.opencontainers.image.version": __version__,
-        "org.opencontainers.image.licenses": "Apache-2.0",
-    }
-
-
-def _describe(summary: Mapping[str, Any]) -> BuiltImage | None:
-    """Return what the engine's list tells of an image; ``None`` when it has no name, or is a user's ``FROM`` ours."""
-    labels = summary["Labels"]
-    is_model = labels[names.LABEL_IMAGE_KIND] == templates.MODEL_KIND
-    prefix = "" if is_model else _BASE_PREFIX
-    tags = [tag for tag in summary["RepoTags"] or () if tag.startswith(prefix) and not tag.startswith("<none>")]
-    if not tags:
-        return None
-    return BuiltImage(
-        tags=tuple(sorted(tags)),
-        kind=labels[names.LABEL_IMAGE_KIND],
-        cluster=labels.get(names.LABEL_CLUSTER) if is_model else None,
-        model=labels.get(names.LABEL_MODEL) if is_model else None,
-        version=labels.get(names.LABEL_MODEL_VERSION) if is_model else None,
-        size_bytes=summary["Size"],
-    )

@@ -56,6 +56,11 @@ class NewContainer:
     max_batches_in_flight: int = 1
     """How many batches it may be sent before it has answered the first; containers written for Clipper do not say."""
 
+    @property
+    def speaks_extensions(self) -> bool:
+        """Whether it knows all messages of ours: those written for Clipper take one batch at a time."""
+        return self.max_batches_in_flight > 1
+
 
 @dataclass(frozen=True)
 class PredictResponse:
@@ -135,7 +140,7 @@ def encode_new_container(message: NewContainer) -> list[Frame]:
         str(message.input_type.code).encode(),
         _VERSION_FRAME,
     ]
-    if message.max_batches_in_flight > 1:  # ours
+    if message.speaks_extensions:
         frames.append(_U32.pack(message.max_batches_in_flight))
     return frames
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.images.docker_builder import DockerBuilder
-from clipper_nb.images.docker_engine import DockerEngine
+from clipper_nb.images.build_settings import network_settings
 
 
 def _settings(**variables: str) -> dict:
-    return DockerBuilder(DockerEngine(), variables)._network_settings()
+    return network_settings(variables)
 
 
 def test_nothing_set_nothing_passed():

@@ -14,7 +14,7 @@ from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.containers import DockerContainers, to_its_end
-from clipper_nb.container_managers.readiness import answers, wait_for
+from clipper_nb.container_managers.readiness import answers, check_core, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec
 from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
@@ -190,13 +190,7 @@ class DockerCore:
             ) from exc
 
     def _check(self) -> None:
-        """Raise when a container of the core keeps ending."""
-        for container in self._containers.observe():
-            if container.role != specs.REPLICA and container.num_exits >= 2:
-                raise ClusterStartError(
-                    f"{container.name} ended with status {container.exit_status}, again and again.",
-                    self._containers.log_tail(container.name, 40),
-                )
+        check_core(self._containers.observe(), partial(self._containers.log_tail, max_lines=40))
 
     def _log_tail_of(self, role: str) -> str:
         found = self._containers.find(**{environment.LABEL_ROLE: role})

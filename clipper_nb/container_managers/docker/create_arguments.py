@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from clipper_nb.container_managers import specs
@@ -26,10 +27,6 @@ _PORT_LABELS = {
     "query": environment.LABEL_QUERY_PORT,
     "management": environment.LABEL_MANAGEMENT_PORT,
     "rpc": environment.LABEL_RPC_PORT,
-}
-_ROLE_LABELS = {
-    specs.QUERY_FRONTEND: environment.LABEL_QUERY_FRONTEND,
-    specs.MANAGEMENT_FRONTEND: environment.LABEL_MANAGEMENT_FRONTEND,
 }
 _OURS = frozenset(
     {"command", "detach", "image", "name", "network", "network_mode", "ports", "remove", "restart_policy"}
@@ -89,6 +86,30 @@ def container_name(cluster: str, spec_name: str) -> str:
     return f"{cluster}-{spec_name}"
 
 
+@dataclass(frozen=True)
+class _Role:
+    """What sets the containers of a role apart."""
+
+    network: Callable[[str], str] = private_network
+    """From the cluster's name to its own network's."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    arguments: Callable[[str], Mapping[str, Any]] = lambda cluster: {}
+    """From the cluster's name to what the container has besides what all have."""
+
+
+def _look_up_quickly(cluster: str) -> Mapping[str, Any]:
+    # Where the outer name server is out of reach, looking for a Redis that is down must not take ten seconds.
+    return {"dns_opt": ["timeout:1", "attempts:1"]}
+
+
+_ROLES = {
+    specs.QUERY_FRONTEND: _Role(labels={environment.LABEL_QUERY_FRONTEND: ""}, arguments=_look_up_quickly),
+    specs.MANAGEMENT_FRONTEND: _Role(labels={environment.LABEL_MANAGEMENT_FRONTEND: ""}, arguments=_look_up_quickly),
+    specs.REDIS: _Role(arguments=docker_redis.create_arguments),
+    specs.REPLICA: _Role(network=models_network),
+}
+
+
 def create_arguments(
     spec: ContainerSpec,
     *,
@@ -111,6 +132,7 @@ def create_arguments(
     extra : dict
         The user's own arguments; labels and environment variables are merged, others replace ours.
     """
+    role = _ROLES[spec.role]
     names = list(spec.sockets.values())
     ports = {_PORT_VARIABLES[variable]: str(CONTAINER_PORTS[name]) for variable, name in spec.sockets.items()}
     bind = {environment.BIND_ADDRESS: "0.0.0.0"} if names else {}
@@ -120,7 +142,7 @@ def create_arguments(
         "environment": {**spec.environment, **ports, **bind, **extra.get("environment", {})},
         "labels": {**_labels(spec, cluster, host_ports), **extra.get("labels", {})},
         "ports": {f"{CONTAINER_PORTS[name]}/tcp": (publish_address, host_ports[name]) for name in names},
-        "network": models_network(cluster) if spec.role == specs.REPLICA else private_network(cluster),
+        "network": role.network(cluster),
         "restart_policy": {"Name": "always"},
         "init": True,
         "read_only": True,
@@ -132,12 +154,7 @@ def create_arguments(
     }
     if spec.command:
         ours["command"] = list(spec.command)
-    if spec.role in _ROLE_LABELS:
-        # Where the outer name server is out of reach, looking for a Redis that is down must not take ten seconds.
-        ours["dns_opt"] = ["timeout:1", "attempts:1"]
-    if spec.role == specs.REDIS:
-        ours.update(docker_redis.create_arguments(cluster))
-    return {**ours, **{name: value for name, value in extra.items() if name not in _MERGED}}
+    return {**ours, **role.arguments(cluster), **{name: value for name, value in extra.items() if name not in _MERGED}}
 
 
 def limit_arguments(limits: ResourceLimits, default: ResourceLimits) -> dict[str, Any]:
@@ -164,9 +181,8 @@ def _labels(spec: ContainerSpec, cluster: str, host_ports: Mapping[str, int]) ->
         environment.LABEL_ROLE: spec.role,
         "org.opencontainers.image.title": f"clipper_nb {spec.role}",
         "org.opencontainers.image.version": __version__,
+        **_ROLES[spec.role].labels,
     }
-    if spec.role in _ROLE_LABELS:
-        labels[_ROLE_LABELS[spec.role]] = ""
     for name in spec.sockets.values():
         labels[_PORT_LABELS[name]] = str(host_ports[name])
     if spec.model is not None:

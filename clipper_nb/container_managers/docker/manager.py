@@ -12,7 +12,6 @@ from typing import Any
 
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.checks import check_engine
@@ -22,7 +21,7 @@ from clipper_nb.container_managers.docker.networks import make_network, make_vol
 from clipper_nb.container_managers.docker.watch import DockerWatch
 from clipper_nb.container_managers.machine_checks import check_ports
 from clipper_nb.container_managers.reaper import Reaper
-from clipper_nb.container_managers.reconcile import reconcile_replicas
+from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
 from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress, show_progress
@@ -38,7 +37,8 @@ from clipper_nb.errors import (
     ReplicaStartError,
 )
 from clipper_nb.images import templates
-from clipper_nb.images.docker_builder import BuiltImage, DockerBuilder
+from clipper_nb.images.built_images import BuiltImage
+from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
@@ -47,7 +47,7 @@ from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 _ROOT_USERS = ("", "root", "0", "0:0", "root:root")
 
 
-class DockerContainerManager(ContainerManager):
+class DockerContainerManager(ReplicaScaling):
     """A cluster of containers: Redis, both frontends, and one container per replica.
 
     The engine is the one that ``DOCKER_HOST`` or the current Docker context leads to. What crashes is started again by
@@ -253,39 +253,31 @@ class DockerContainerManager(ContainerManager):
 
     # --- replicas
 
-    def set_num_replicas(
-        self,
-        model_id: ModelId,
-        *,
-        input_type: str,
-        image: str,
-        num_replicas: int,
-        load_timeout_s: float,
-        limits: ResourceLimits = NO_LIMITS,
-        progress: Progress = QUIET,
-    ) -> None:
-        found = self._require_image(image, progress) if num_replicas > 0 else None
-        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
-        progress.step(f"Start {difference.num_to_start} replicas of {model_id}" if difference.num_to_start
-                      else f"Stop {len(difference.names_to_stop)} replicas of {model_id}")  # fmt: skip
-        new = [
-            specs.replica_spec(
-                model_id,
-                name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(3)}",
-                command=(),
-                image=image,
-                input_type=input_type,
-                rpc_host=_query_frontend_name(),
-                rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
-                load_timeout_s=load_timeout_s,
-            )
-            for _ in range(difference.num_to_start)
-        ]
-        extra = {**docker_specs.limit_arguments(limits, self._default_limits), **self._model_extra}
-        if found is not None and found.attrs["Config"].get("User", "") in _ROOT_USERS:
-            extra.setdefault("user", templates.USER)
-        in_parallel(partial(self._start_replica, image=image, extra=extra), new)
-        self._stop_replicas(difference.names_to_stop)
+    def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
+        found = self._find_or_pull(image, progress)
+        is_root = found.attrs["Config"].get("User", "") in _ROOT_USERS
+        return ReplicaSettings(
+            rpc_host=specs.QUERY_FRONTEND_NAME,
+            rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
+            user=templates.USER if is_root else None,
+            limits=limits,
+        )
+
+    def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
+        user = {} if settings.user is None else {"user": settings.user}
+        limits = docker_specs.limit_arguments(settings.limits, self._default_limits)
+        in_parallel(partial(self._start_replica, extra={**user, **limits, **self._model_extra}), replicas)
+
+    def _start_replica(self, replica: ContainerSpec, *, extra: Mapping[str, Any]) -> None:
+        try:
+            self._containers.run(replica, str(replica.image), extra=extra)
+        except ClusterError as exc:
+            raise ReplicaStartError(str(replica.model), f"could not be started. {exc}") from exc
+
+    def _stop_replicas(self, names: Sequence[str]) -> None:
+        if names:
+            replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
+            self._containers.stop([c for c in replicas if c.name in names], timeout_s=10)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
         labels = {environment.LABEL_ROLE: specs.REPLICA}
@@ -293,44 +285,19 @@ class DockerContainerManager(ContainerManager):
             labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION] = model_id
         return self._containers.observe(**labels)
 
-    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
-        wanted = {(name, version) for name, versions in models.items() for version in versions}
-        replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
-        self._containers.stop(
-            [
-                c
-                for c in replicas
-                if (c.labels[environment.LABEL_MODEL], c.labels[environment.LABEL_MODEL_VERSION]) in wanted
-            ],
-            timeout_s=10,
-        )
-
-    def stop_all_model_containers(self) -> None:
-        self._containers.stop(self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA}), timeout_s=10)
-
-    def _stop_replicas(self, names: Sequence[str]) -> None:
-        if names:
-            replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
-            self._containers.stop([c for c in replicas if c.name in names], timeout_s=10)
-
     # --- logs and images
 
     def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
         return self._containers.log_tail(container_name, max_lines)
 
-    def get_logs(self, logging_dir: str) -> list[str]:
-        target = Path(logging_dir).expanduser()
-        written = []
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            for container in self._containers.find():
-                path = target / f"{container.labels[environment.LABEL_NAME]}.log"
-                with translated(f"reading the log of '{container.name}'"):
-                    path.write_bytes(container.logs())
-                written.append(str(path))
-        except OSError as exc:
-            raise InvalidRequestError(f"The logs cannot be written to {target}: {exc.strerror}.") from exc
-        return written
+    def _write_logs(self, folder: Path) -> list[str]:
+        return [self._write_log(container, folder) for container in self._containers.find()]
+
+    def _write_log(self, container: Any, folder: Path) -> str:
+        path = folder / f"{container.labels[environment.LABEL_NAME]}.log"
+        with translated(f"reading the log of '{container.name}'"):
+            path.write_bytes(container.logs())
+        return str(path)
 
     def build_base_image(self, kind: str = "python_closure") -> str:
         """Return the tag of the image that model versions of a kind stand on, for a ``FROM`` of your own.
@@ -369,13 +336,7 @@ class DockerContainerManager(ContainerManager):
         volume = docker_redis.volume_name(self.cluster_name)
         return to_its_end(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
 
-    def _start_replica(self, spec: ContainerSpec, *, image: str, extra: Mapping[str, Any]) -> None:
-        try:
-            self._containers.run(spec, image, extra=extra)
-        except ClusterError as exc:
-            raise ReplicaStartError(str(spec.model), f"could not be started. {exc}") from exc
-
-    def _require_image(self, image: str, progress: Progress) -> Any:
+    def _find_or_pull(self, image: str, progress: Progress) -> Any:
         found = self._engine.find_image(image)
         if found is not None:
             return found
@@ -418,7 +379,3 @@ class DockerContainerManager(ContainerManager):
             "was ended half-way. Use connect() to work with it, stop_all() to end it and remove what is left of it, or "
             "another cluster_name."
         )
-
-
-def _query_frontend_name() -> str:
-    return specs.query_frontend_spec("python", ClusterOptions(), {}).name

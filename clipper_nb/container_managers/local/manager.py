@@ -9,13 +9,12 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.local.cluster_folder import ClusterRecord, cluster_folder
 from clipper_nb.container_managers.local.log_files import log_parts, read_tail
 from clipper_nb.container_managers.local.process_table import this_machine
@@ -30,9 +29,9 @@ from clipper_nb.container_managers.local.processes import (
 from clipper_nb.container_managers.local.redis import check_redis_server, find_redis_server, write_redis_config
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
-from clipper_nb.container_managers.readiness import answers, wait_for
-from clipper_nb.container_managers.reconcile import reconcile_replicas
-from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
+from clipper_nb.container_managers.readiness import answers, check_core, wait_for
+from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
+from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
@@ -57,7 +56,7 @@ _STOP_TIMEOUT_S = 40.0
 _ORPHAN_TIMEOUT_S = 15.0
 
 
-class LocalContainerManager(ContainerManager):
+class LocalContainerManager(ReplicaScaling):
     """A cluster of local processes: Redis, both frontends, and one process per replica.
 
     A supervisor process of its own runs them. It works while the kernel is busy, starts again what crashes, and stops
@@ -187,45 +186,29 @@ class LocalContainerManager(ContainerManager):
 
     # --- replicas
 
-    def set_num_replicas(
-        self,
-        model_id: ModelId,
-        *,
-        input_type: str,
-        image: str,
-        num_replicas: int,
-        load_timeout_s: float,
-        limits: ResourceLimits = NO_LIMITS,
-        progress: Progress = QUIET,
-    ) -> None:
+    def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
         record = self._connected_record()
-        if num_replicas > 0 and limits != NO_LIMITS:
+        if limits != NO_LIMITS:
             raise InvalidRequestError(
                 "The embedded cluster's replicas are plain processes, which it cannot limit. Leave the limits out, or "
                 "use DockerContainerManager()."
             )
         image_folder = self._folder.image_path(image)
-        if num_replicas > 0 and not image_folder.is_dir():
+        if not image_folder.is_dir():
             raise ImageNotFoundError(image, "Images of the embedded cluster are made by build_model() on this cluster.")
-        progress.step(f"Start replicas of {model_id}")
-        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
-        started = [
-            specs.replica_spec(
-                model_id,
-                name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(3)}",
-                command=(environment_python(image_folder), "-m", environment.MODEL_CONTAINER_MODULE),
-                image=image,
-                input_type=input_type,
-                model_folder=str(image_folder),
-                rpc_host=HOST,
-                rpc_port=record.rpc_port,
-                load_timeout_s=load_timeout_s,
-            )
-            for _ in range(difference.num_to_start)
-        ]
-        if started:
-            self._supervisor.call("start", specs=[asdict(spec) for spec in started])
-        self._stop_containers(difference.names_to_stop)
+        return ReplicaSettings(
+            rpc_host=HOST,
+            rpc_port=record.rpc_port,
+            command=(environment_python(image_folder), "-m", environment.MODEL_CONTAINER_MODULE),
+            model_folder=str(image_folder),
+        )
+
+    def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
+        self._supervisor.call("start", specs=[asdict(spec) for spec in replicas])
+
+    def _stop_replicas(self, names: Sequence[str]) -> None:
+        if names:
+            self._supervisor.call("stop", names=list(names), timeout_s=_STOP_TIMEOUT_S)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
         return [
@@ -234,13 +217,6 @@ class LocalContainerManager(ContainerManager):
             if container.role == specs.REPLICA and (model_id is None or container.model == str(model_id))
         ]
 
-    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
-        wanted = {str(ModelId(name, version)) for name, versions in models.items() for version in versions}
-        self._stop_containers([c.name for c in self.observe_replicas() if c.model in wanted])
-
-    def stop_all_model_containers(self) -> None:
-        self._stop_containers([container.name for container in self.observe_replicas()])
-
     # --- logs
 
     def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
@@ -248,14 +224,12 @@ class LocalContainerManager(ContainerManager):
 
     def get_logs(self, logging_dir: str) -> list[str]:
         self._connected_record()
-        target = Path(logging_dir).expanduser()
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            logs = [self._folder.supervisor_log_path, *sorted(self._folder.logs_path.glob("*.log"))]
-            parts = [part for log in logs for part in log_parts(log)]
-            return [str(shutil.copy(part, target / part.name)) for part in parts]
-        except OSError as exc:
-            raise InvalidRequestError(f"The logs cannot be written to {target}: {exc.strerror}.") from exc
+        return super().get_logs(logging_dir)
+
+    def _write_logs(self, folder: Path) -> list[str]:
+        logs = [self._folder.supervisor_log_path, *sorted(self._folder.logs_path.glob("*.log"))]
+        parts = [part for log in logs for part in log_parts(log)]
+        return [str(shutil.copy(part, folder / part.name)) for part in parts]
 
     # --- starting
 
@@ -309,13 +283,7 @@ class LocalContainerManager(ContainerManager):
                 ) from exc
 
     def _check_core(self) -> None:
-        """Raise when a process of the core keeps ending."""
-        for container in self._observe():
-            if container.num_exits >= 2:
-                raise ClusterStartError(
-                    f"{container.name} ended with status {container.exit_status}, again and again.",
-                    self.get_log_tail(container.name),
-                )
+        check_core(self._observe(), self.get_log_tail)
 
     def _use(self, record: ClusterRecord) -> None:
         self._record = record
@@ -332,10 +300,6 @@ class LocalContainerManager(ContainerManager):
 
     def _observe(self) -> list[ObservedContainer]:
         return [ObservedContainer(**fields) for fields in self._supervisor.call("observe")]
-
-    def _stop_containers(self, names: Sequence[str]) -> None:
-        if names:
-            self._supervisor.call("stop", names=list(names), timeout_s=_STOP_TIMEOUT_S)
 
     def _check_supervisor(self) -> Finding:
         if self._is_running():

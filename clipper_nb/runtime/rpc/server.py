@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from clipper_nb.errors import ClipperException, ProtocolError
 from clipper_nb.protocol import rpc
@@ -86,10 +86,9 @@ class RpcServer:
     def __init__(
         self, listening: socket.socket, listener: ReplicaListener, *, frontend_ports: Sequence[int] = ()
     ) -> None:
-        self._frontend_ports = rpc.FrontendPorts(tuple(frontend_ports))
         self._listening = listening
         self._listener = listener
-        self._sessions = Sessions()
+        self._sessions = Sessions(frontend_ports)
         self._next_message_id = 0
         self._connections: dict[bytes, _Connection] = {}
         self._num_connections = 0
@@ -168,24 +167,31 @@ class RpcServer:
         return self._sessions.receive(identity, error, now_s=self._loop.time())
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, BatchAnswered):
+        if isinstance(event, BatchAnswered):  # nearly all are
             outputs = [str(output, "utf-8", "replace") for output in event.response.outputs]
             self._listener.batch_answered(event.session.replica, outputs)
-        elif isinstance(event, Send):
-            self._send(event.identity, _encode(event.message))
-        elif isinstance(event, BatchFailed):
-            self._listener.batch_failed(event.session.replica, event.response)
-        elif isinstance(event, ReplicaJoined):
-            logger.info("replica %s of %s joined", event.session.replica.replica_id, event.session.replica.model_id)
-            self._connections[event.session.identity].trust()
-            if len(self._frontend_ports.ports) > 1 and event.session.max_batches_in_flight > 1:  # none of Clipper's
-                self._send(event.session.identity, rpc.encode_frontend_ports(self._frontend_ports))
-            self._listener.replica_joined(ConnectedReplica(self, event.session))
-        elif isinstance(event, ReplicaDraining):
-            self._listener.replica_draining(event.session.replica)
-        elif isinstance(event, ReplicaLost):
-            logger.info("replica %s of %s is gone", event.session.replica.replica_id, event.session.replica.model_id)
-            self._listener.replica_lost(event.session.replica)
+        else:
+            _HANDLERS[type(event)](self, event)
+
+    def _send_message(self, event: Send) -> None:
+        self._send(event.identity, _ENCODERS[type(event.message)](event.message))
+
+    def _fail_batch(self, event: BatchFailed) -> None:
+        self._listener.batch_failed(event.session.replica, event.response)
+
+    def _join(self, event: ReplicaJoined) -> None:
+        session = event.session
+        logger.info("replica %s of %s joined", session.replica.replica_id, session.replica.model_id)
+        self._connections[session.identity].trust()
+        self._listener.replica_joined(ConnectedReplica(self, session))
+
+    def _drain(self, event: ReplicaDraining) -> None:
+        self._listener.replica_draining(event.session.replica)
+
+    def _part(self, event: ReplicaLost) -> None:
+        replica = event.session.replica
+        logger.info("replica %s of %s is gone", replica.replica_id, replica.model_id)
+        self._listener.replica_lost(replica)
 
     def _lose(self, identity: bytes) -> None:
         for event in self._sessions.lose(identity):
@@ -250,11 +256,17 @@ class _Connection(asyncio.Protocol):
             self._transport.abort()
 
 
-def _encode(message: rpc.FromFrontend) -> list[rpc.Frame]:
-    if isinstance(message, rpc.FrontendHeartbeat):
-        return rpc.encode_frontend_heartbeat(message)
-    if isinstance(message, rpc.FrontendGoodbye):
-        return rpc.encode_frontend_goodbye()
-    if isinstance(message, rpc.FrontendPorts):
-        return rpc.encode_frontend_ports(message)
-    return rpc.encode_predict_request(message)
+_HANDLERS: dict[type, Callable[[RpcServer, Any], None]] = {
+    Send: RpcServer._send_message,
+    BatchFailed: RpcServer._fail_batch,
+    ReplicaJoined: RpcServer._join,
+    ReplicaDraining: RpcServer._drain,
+    ReplicaLost: RpcServer._part,
+}
+
+_ENCODERS: dict[type, Callable[[Any], list[rpc.Frame]]] = {
+    rpc.FrontendHeartbeat: rpc.encode_frontend_heartbeat,
+    rpc.FrontendGoodbye: lambda message: rpc.encode_frontend_goodbye(),
+    rpc.FrontendPorts: rpc.encode_frontend_ports,
+}
+"""Of what the sessions send; a batch has its own way."""

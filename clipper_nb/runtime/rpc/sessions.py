@@ -7,6 +7,7 @@ what happened.
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -21,6 +22,7 @@ from clipper_nb.protocol.rpc import (
     FromFrontend,
     FrontendGoodbye,
     FrontendHeartbeat,
+    FrontendPorts,
     NewContainer,
     PredictResponse,
 )
@@ -37,6 +39,8 @@ class Session:
     replica: Replica
     last_heard_s: float
     max_batches_in_flight: int = 1
+    speaks_extensions: bool = False
+    """Whether it knows all messages of ours, unlike a container written for Clipper."""
     in_flight: deque[int] = field(default_factory=deque)
     """Message ids that were sent and not answered, oldest first."""
     is_draining: bool = False
@@ -91,9 +95,16 @@ Event = Union[Send, ReplicaJoined, ReplicaDraining, ReplicaLost, BatchAnswered, 
 
 
 class Sessions:
-    """All sessions of one query frontend."""
+    """All sessions of one query frontend.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    frontend_ports : sequence of int
+        The RPC ports of all query frontends of this host, if they are several: containers are told.
+    """
+
+    def __init__(self, frontend_ports: Sequence[int] = ()) -> None:
+        self._frontend_ports = FrontendPorts(tuple(frontend_ports))
         self._by_identity: dict[bytes, Session] = {}
         self._next_replica_id: defaultdict[ModelId, int] = defaultdict(int)
 
@@ -150,9 +161,20 @@ class Sessions:
         model_id = ModelId(check_model_name(message.model_name), check_version(message.model_version))
         replica = Replica(*model_id, self._next_replica_id[model_id], message.input_type)
         self._next_replica_id[model_id] += 1
-        session = Session(identity, replica, last_heard_s=now_s, max_batches_in_flight=message.max_batches_in_flight)
+        session = Session(
+            identity,
+            replica,
+            last_heard_s=now_s,
+            max_batches_in_flight=message.max_batches_in_flight,
+            speaks_extensions=message.speaks_extensions,
+        )
         self._by_identity[identity] = session
-        return [ReplicaJoined(session)]
+        return [*self._tell_ports(session), ReplicaJoined(session)]
+
+    def _tell_ports(self, session: Session) -> list[Event]:
+        if len(self._frontend_ports.ports) > 1 and session.speaks_extensions:
+            return [Send(session.identity, self._frontend_ports)]
+        return []
 
     def _drain(self, session: Session) -> list[Event]:
         session.is_draining = True

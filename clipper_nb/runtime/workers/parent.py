@@ -22,14 +22,12 @@ from pathlib import Path
 
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.restart_delay import RestartDelays
 from clipper_nb.runtime.settings import QueryFrontendSettings
 from clipper_nb.runtime.workers.http import connection_counts_path, make_connection_counts
 
 logger = logging.getLogger(__name__)
 
-_FIRST_RESTART_DELAY_S = 0.05
-_LONGEST_RESTART_DELAY_S = 10.0
-_STEADY_AFTER_S = 10.0
 _STOP_TIMEOUT_S = 8.0
 _WRONG_SETTINGS_STATUS = 1
 _PR_SET_PDEATHSIG = 1
@@ -105,7 +103,7 @@ async def _keep_running(
     stopping: asyncio.Event,
     on_end: Callable[[], None],
 ) -> None:
-    delay_s = _FIRST_RESTART_DELAY_S
+    delays = RestartDelays()
     while not stopping.is_set():
         started_s = time.monotonic()
         process = await asyncio.create_subprocess_exec(
@@ -118,12 +116,10 @@ async def _keep_running(
             return
         if status == _WRONG_SETTINGS_STATUS:
             raise ClusterStartError(f"{name} ended with status {status}; its reason is above.")
-        if time.monotonic() - started_s >= _STEADY_AFTER_S:
-            delay_s = _FIRST_RESTART_DELAY_S
+        delay_s = delays.after_end(lived_s=time.monotonic() - started_s)
         logger.warning("%s ended with status %s; starting it again in %.2f s", name, status, delay_s)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(stopping.wait(), delay_s)
-        delay_s = min(_LONGEST_RESTART_DELAY_S, 2 * delay_s)
 
 
 async def _run(process: asyncio.subprocess.Process, stopping: asyncio.Event) -> int:

@@ -46,3 +46,22 @@ def test_logs_rotate_unless_the_user_says_otherwise(role):
 @pytest.mark.parametrize("role", SPECS)
 def test_what_crashes_is_started_again(role):
     assert _arguments(SPECS[role])["restart_policy"] == {"Name": "always"}
+
+
+def test_replicas_share_a_network_that_redis_is_not_in():
+    networks = {role: _arguments(spec)["network"] for role, spec in SPECS.items()}
+    assert networks.pop("replica") == "c-models"
+    assert set(networks.values()) == {"c-private"}
+
+
+def test_only_a_frontend_has_its_label_and_gives_up_a_name_quickly():
+    for role, label in [("query frontend", "query_frontend"), ("management frontend", "management_frontend")]:
+        arguments = _arguments(SPECS[role])
+        assert arguments["labels"][f"ai.clipper.{label}.label"] == ""
+        assert arguments["dns_opt"] == ["timeout:1", "attempts:1"]
+    assert "dns_opt" not in _arguments(SPECS["replica"]) | _arguments(SPECS["redis"])
+
+
+def test_the_users_arguments_replace_those_of_a_role():
+    assert _arguments(SPECS["redis"])["user"] == "redis"
+    assert _arguments(SPECS["redis"], user="1000")["user"] == "1000"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from clipper_nb import ClipperConnection
-from clipper_nb.container_managers.local.supervisor.process import STEADY_AFTER_S, restart_delay_s
+from clipper_nb.protocol.restart_delay import STEADY_AFTER_S, restart_delay_s
 from tests.end_to_end.cuts.steps import MANAGEMENT_KILLED, REDIS_KILLED
 from tests.support.clusters import kill
 

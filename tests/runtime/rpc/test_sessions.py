@@ -14,6 +14,7 @@ from clipper_nb.protocol.rpc import (
     ErrorResponse,
     FrontendGoodbye,
     FrontendHeartbeat,
+    FrontendPorts,
     NewContainer,
     PredictResponse,
 )
@@ -199,6 +200,18 @@ def test_container_that_does_not_drain_stays(identity):
     session = joined(sessions)
     assert sessions.leave_if_done(identity) == []
     assert sessions.all() == [session]
+
+
+@pytest.mark.parametrize(
+    ("ports", "max_batches_in_flight", "is_told"),
+    [((7000, 7001), 2, True), ((7000, 7001), 1, False), ((7000,), 2, False), ((), 2, False)],
+)
+def test_container_of_ours_is_told_all_frontends_before_it_joins(ports, max_batches_in_flight, is_told):
+    message = NewContainer("model", "1", InputType.DOUBLES, max_batches_in_flight)
+    *told, last = Sessions(ports).receive(b"id", message, now_s=0.0)
+    assert isinstance(last, ReplicaJoined)
+    assert last.session.speaks_extensions is (max_batches_in_flight > 1)
+    assert told == ([Send(b"id", FrontendPorts(ports))] if is_told else [])
 
 
 def test_lost_container_is_forgotten_once():

@@ -16,24 +16,11 @@ from pathlib import Path
 from clipper_nb.container_managers.local.log_files import open_log
 from clipper_nb.container_managers.specs import REPLICA, ContainerSpec, ObservedContainer
 from clipper_nb.protocol.environment import CONTAINER_NAME, READY_FILE
+from clipper_nb.protocol.restart_delay import RestartDelays
 
 logger = logging.getLogger(__name__)
 
-FIRST_RESTART_DELAY_S = 0.05
-LONGEST_RESTART_DELAY_S = 10.0
-LONGEST_READY_RESTART_DELAY_S = 1.0
-"""Of a replica that was ready when it ended: its model is sound, and an input or a person has ended it."""
-STEADY_AFTER_S = 10.0
-"""A process that lived this long is not crashing in a loop."""
-
 _PR_SET_PDEATHSIG = 1
-
-
-def restart_delay_s(num_quick_exits: int, *, was_ready: bool = False) -> float:
-    """Return how long to wait before the next start, after so many quick ends in a row."""
-    doublings = min(max(0, num_quick_exits - 1), 30)
-    longest_s = LONGEST_READY_RESTART_DELAY_S if was_ready else LONGEST_RESTART_DELAY_S
-    return min(FIRST_RESTART_DELAY_S * 2.0**doublings, longest_s)
 
 
 class SupervisedProcess:
@@ -81,7 +68,6 @@ class SupervisedProcess:
         """Its process id, until all that it has started has ended too."""
         self._process: asyncio.subprocess.Process | None = None
         self._num_exits = 0
-        self._num_quick_exits = 0
         self._exit_status: int | None = None
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -120,15 +106,14 @@ class SupervisedProcess:
         self._take_ready_mark()
 
     async def _keep_running(self) -> None:
+        delays = RestartDelays()
         while not self._stopping.is_set():
             started_s = time.monotonic()
             await self._run_once()
             if self._stopping.is_set():
                 return
             self._num_exits += 1
-            is_steady = time.monotonic() - started_s >= STEADY_AFTER_S
-            self._num_quick_exits = 1 if is_steady else self._num_quick_exits + 1
-            delay_s = restart_delay_s(self._num_quick_exits, was_ready=self._take_ready_mark())
+            delay_s = delays.after_end(lived_s=time.monotonic() - started_s, was_ready=self._take_ready_mark())
             logger.warning(
                 "%s ended with status %s; starting it again in %.2f s", self.spec.name, self._exit_status, delay_s
             )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.container_managers.local.supervisor.process import (
+from clipper_nb.protocol.restart_delay import (
     FIRST_RESTART_DELAY_S,
     LONGEST_RESTART_DELAY_S,
+    STEADY_AFTER_S,
+    RestartDelays,
     restart_delay_s,
 )
 
@@ -32,3 +34,15 @@ def test_wait_never_shrinks_while_a_process_keeps_crashing():
     delays_s = [restart_delay_s(number) for number in range(1, 500)]
     assert delays_s == sorted(delays_s)
     assert delays_s[0] == FIRST_RESTART_DELAY_S
+
+
+def test_each_quick_end_doubles_the_wait_and_a_long_life_starts_over():
+    delays = RestartDelays()
+    lives_s = [0.1, STEADY_AFTER_S - 0.01, 0.1, STEADY_AFTER_S, 0.1, 3600.0]
+    assert [delays.after_end(lived_s=lived_s) for lived_s in lives_s] == [0.05, 0.1, 0.2, 0.05, 0.1, 0.05]
+
+
+def test_process_that_was_ready_counts_among_its_quick_ends():
+    delays = RestartDelays()
+    waits_s = [delays.after_end(lived_s=0.1, was_ready=number % 2 == 0) for number in range(8)]
+    assert waits_s == pytest.approx([0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 1.0, 6.4])

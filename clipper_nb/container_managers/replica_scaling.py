@@ -1,0 +1,121 @@
+"""From how many replicas should run to four primitives that a container manager implements.
+
+A manager says how a replica of an image runs, starts and stops containers, and observes them. What is the same
+wherever they run stands here: names, what to start and stop, versions by name, the errors about logs.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.reconcile import reconcile_replicas
+from clipper_nb.container_managers.specs import ContainerSpec, replica_spec
+from clipper_nb.display.progress import QUIET, Progress
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+
+_NUM_TOKEN_BYTES = 3
+"""Enough to tell the replicas of one version apart."""
+
+
+@dataclass(frozen=True)
+class ReplicaSettings:
+    """How a replica of an image runs on a container manager."""
+
+    rpc_host: str
+    """Of the query frontend, as the replica reaches it."""
+    rpc_port: int
+    command: tuple[str, ...] = ()
+    """Empty: what the image says."""
+    model_folder: str | None = None
+    """Where the replica finds its model, if not in ``/model``."""
+    user: str | None = None
+    """What it runs as, if the image's own user has too many rights."""
+    limits: ResourceLimits = NO_LIMITS
+
+
+class ReplicaScaling(ContainerManager):
+    """A container manager whose replicas become as many as asked by starting and stopping containers.
+
+    A subclass implements ``_require_image``, ``_start_replicas``, ``_stop_replicas`` and ``observe_replicas``, and
+    ``_write_logs``; it is given ``set_num_replicas``, ``stop_models``, ``stop_all_model_containers`` and ``get_logs``.
+    """
+
+    @abstractmethod
+    def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
+        """Return how replicas of *image* run with these limits, once the image can be started.
+
+        Raises ``ImageNotFoundError``, or ``InvalidRequestError`` for limits that the manager cannot set.
+        """
+
+    @abstractmethod
+    def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
+        """Start replicas of one image; there is at least one. They may still be loading when this returns."""
+
+    @abstractmethod
+    def _stop_replicas(self, names: Sequence[str]) -> None:
+        """Stop replicas after they finished what they had; unknown names are fine, none too."""
+
+    @abstractmethod
+    def _write_logs(self, folder: Path) -> list[str]:
+        """Copy every container's log into *folder*, which exists; return the files' paths. May raise ``OSError``."""
+
+    def set_num_replicas(
+        self,
+        model_id: ModelId,
+        *,
+        input_type: str,
+        image: str,
+        num_replicas: int,
+        load_timeout_s: float,
+        limits: ResourceLimits = NO_LIMITS,
+        progress: Progress = QUIET,
+    ) -> None:
+        settings = self._require_image(image, limits, progress) if num_replicas > 0 else None
+        difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
+        if settings is not None and difference.num_to_start:
+            progress.step(f"Start {difference.num_to_start} replicas of {model_id}")
+            new = [
+                _replica(model_id, image, input_type, load_timeout_s, settings) for _ in range(difference.num_to_start)
+            ]
+            self._start_replicas(new, settings)
+        else:
+            progress.step(f"Stop {len(difference.names_to_stop)} replicas of {model_id}")
+        self._stop_replicas(difference.names_to_stop)
+
+    def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
+        unwanted = {str(ModelId(name, version)) for name, versions in models.items() for version in versions}
+        self._stop_replicas([replica.name for replica in self.observe_replicas() if replica.model in unwanted])
+
+    def stop_all_model_containers(self) -> None:
+        self._stop_replicas([replica.name for replica in self.observe_replicas()])
+
+    def get_logs(self, logging_dir: str) -> list[str]:
+        folder = Path(logging_dir).expanduser()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return self._write_logs(folder)
+        except OSError as exc:
+            raise InvalidRequestError(f"The logs cannot be written to {folder}: {exc.strerror}.") from exc
+
+
+def _replica(
+    model_id: ModelId, image: str, input_type: str, load_timeout_s: float, settings: ReplicaSettings
+) -> ContainerSpec:
+    return replica_spec(
+        model_id,
+        name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(_NUM_TOKEN_BYTES)}",
+        command=settings.command,
+        image=image,
+        input_type=input_type,
+        rpc_host=settings.rpc_host,
+        rpc_port=settings.rpc_port,
+        load_timeout_s=load_timeout_s,
+        model_folder=settings.model_folder,
+    )

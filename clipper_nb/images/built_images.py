@@ -1,0 +1,115 @@
+"""Images that builders of ours made: their labels, and which of the engine's images they are. (pure)"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clipper_nb.images import templates
+from clipper_nb.images.builder import DeployedImage, ImageRequest
+from clipper_nb.images.docker_engine import split_tag
+from clipper_nb.protocol import environment as names
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.version import __version__
+
+BASE_PREFIX = "clipper_nb-"
+"""Begins the names of images that model versions stand on."""
+_WITH_VERSION = "version"
+_ENDS_IN_DIGEST = re.compile(r"-[0-9a-f]{12}$")
+
+Summary = Mapping[str, Any]
+"""What the engine's list of images tells of one."""
+
+
+@dataclass(frozen=True)
+class BuiltImage:
+    """An image that a builder of ours made.
+
+    Attributes
+    ----------
+    tags : tuple of str
+    kind : str
+        ``"model"`` for a model version; ``"frontend"``, ``"python_closure"`` and the like for what they stand on.
+    cluster, model, version : str or None
+        Of a model version.
+    size_bytes : int
+        With the layers that it shares with others.
+    """
+
+    tags: tuple[str, ...]
+    kind: str
+    cluster: str | None
+    model: str | None
+    version: str | None
+    size_bytes: int
+
+
+def model_labels(request: ImageRequest) -> dict[str, str]:
+    """Return the labels of a model version's image."""
+    lifetime = {names.LABEL_IMAGE_LIFETIME: _WITH_VERSION} if request.goes_with_version else {}
+    return {
+        **lifetime,
+        names.LABEL_CLUSTER: request.cluster_name,
+        names.LABEL_MODEL: request.model_id.name,
+        names.LABEL_MODEL_VERSION: request.model_id.version,
+        "org.opencontainers.image.title": request.model_id.name,
+        "org.opencontainers.image.version": request.model_id.version,
+    }
+
+
+def base_labels(kind: str) -> dict[str, str]:
+    """Return the labels of the image that model versions of a kind stand on, or the frontends run from."""
+    return {
+        names.LABEL_IMAGE_KIND: kind,
+        names.LABEL_PACKAGE_VERSION: __version__,
+        "org.opencontainers.image.title": f"clipper_nb {kind}",
+        "org.opencontainers.image.version": __version__,
+        "org.opencontainers.image.licenses": "Apache-2.0",
+    }
+
+
+def deployed_labels(cluster_name: str) -> list[str]:
+    """Return what the images have among their labels that deploys built for a cluster."""
+    return [f"{names.LABEL_CLUSTER}={cluster_name}", f"{names.LABEL_IMAGE_LIFETIME}={_WITH_VERSION}"]
+
+
+def built_images(summaries: Iterable[Summary]) -> list[BuiltImage]:
+    """Return the images that builders of ours made, of those with a label for their kind."""
+    return sorted(filter(None, map(_describe, summaries)), key=lambda image: image.tags)
+
+
+def deployed_images(summaries: Iterable[Summary], cluster_name: str) -> list[DeployedImage]:
+    """Return the images that deploys built for a cluster, of those with ``deployed_labels``."""
+    deployed = []
+    for summary in summaries:
+        model_id = ModelId(summary["Labels"][names.LABEL_MODEL], summary["Labels"][names.LABEL_MODEL_VERSION])
+        # An image that a user made from one inherits its labels.
+        tags = [tag for tag in summary["RepoTags"] or () if _is_deployed(tag, cluster_name, model_id)]
+        deployed += [DeployedImage(tag, model_id) for tag in tags]
+    return deployed
+
+
+def _is_deployed(tag: str, cluster_name: str, model_id: ModelId) -> bool:
+    repository, end = split_tag(tag)
+    is_ours = repository.rpartition("/")[2] == f"{cluster_name}-{model_id.name}"
+    return is_ours and _ENDS_IN_DIGEST.search(end) is not None
+
+
+def _describe(summary: Summary) -> BuiltImage | None:
+    """Return what the engine's list tells of an image; ``None`` when it has no name, or is a user's ``FROM`` ours."""
+    labels = summary["Labels"]
+    is_model = labels[names.LABEL_IMAGE_KIND] == templates.MODEL_KIND
+    prefix = "" if is_model else BASE_PREFIX
+    tags = [tag for tag in summary["RepoTags"] or () if tag.startswith(prefix) and not tag.startswith("<none>")]
+    if not tags:
+        return None
+    return BuiltImage(
+        tags=tuple(sorted(tags)),
+        kind=labels[names.LABEL_IMAGE_KIND],
+        cluster=labels.get(names.LABEL_CLUSTER) if is_model else None,
+        model=labels.get(names.LABEL_MODEL) if is_model else None,
+        version=labels.get(names.LABEL_MODEL_VERSION) if is_model else None,
+        size_bytes=summary["Size"],
+    )

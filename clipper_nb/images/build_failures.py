@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipper_nb.errors import BaseImageError, DiskFullError, ImageBuildError, PackageInstallError
-from clipper_nb.images.templates import R_PACKAGES_MODULE, SYSTEM_PACKAGES_STEP, WRONG_PYTHON
+from clipper_nb.images.install_steps import InstallStep
+from clipper_nb.images.templates import WRONG_PYTHON
 
 _LOG_TAIL_LINES = 30
 _WRONG_PYTHON = re.compile(rf"^{re.escape(WRONG_PYTHON)} (\d+\.\d+)", re.MULTILINE)
@@ -24,14 +25,13 @@ class FailedBuild:
     image: str
     base_image: str
     python_minor: tuple[int, int]
-    packages: Sequence[str]
+    installs: Sequence[InstallStep]
     step: str
     """The instruction that failed."""
     log: str
     """What it wrote."""
     error: str
     """The engine's words."""
-    system_packages: Sequence[str] = ()
 
 
 def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
@@ -47,20 +47,9 @@ def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
         )
     if NO_SPACE in f"{failed.log}\n{failed.error}".lower():
         return DiskFullError(f"No space is left on the Docker Engine, building '{failed.image}'. {HOW_TO_FREE}", tail)
-    is_pip = '"pip", "install"' in failed.step
-    if is_pip and not _NO_USABLE_PIP.search(failed.log):
-        packages = ", ".join(failed.packages)
-        return PackageInstallError(f"pip could not install the packages of '{failed.image}': {packages}.", tail)
-    if R_PACKAGES_MODULE in failed.step:
-        packages = ", ".join(failed.packages)
-        return PackageInstallError(f"The R packages of '{failed.image}' cannot be installed: {packages}.", tail)
-    if SYSTEM_PACKAGES_STEP in failed.step:
-        packages = ", ".join(failed.system_packages)
-        return PackageInstallError(
-            f"apt could not install the system packages of '{failed.image}': {packages}. They are packages of Debian, "
-            "by its names.",
-            tail,
-        )
+    for install in failed.installs:
+        if install.is_in(failed.step) and not _has_no_pip(install, failed.log):
+            return PackageInstallError(install.explain_failure(failed.image), tail)
     if failed.step.startswith(("FROM ", "RUN ")):  # all that we run is the base image's Python
         return BaseImageError(
             f"The base image '{failed.base_image}' cannot be built upon: {words} It must be a Linux image with "
@@ -68,3 +57,8 @@ def explain_failed_build(failed: FailedBuild) -> ImageBuildError:
             tail,
         )
     return ImageBuildError(f"The image '{failed.image}' could not be built: {words}", tail)
+
+
+def _has_no_pip(install: InstallStep, log: str) -> bool:
+    """Return whether the base image is at fault, not the packages."""
+    return install.installer.is_pip and _NO_USABLE_PIP.search(log) is not None

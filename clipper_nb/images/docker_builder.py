@@ -44,6 +44,7 @@ from clipper_nb.images.docker_engine import (
     split_tag,
     translated,
 )
+from clipper_nb.images.install_steps import APT, PIP, InstallStep, R
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.protocol import environment as names
 from clipper_nb.protocol.model_folder import RMetadata, read_metadata
@@ -84,15 +85,15 @@ class DockerBuilder(ImageBuilder):
             request.packages, metadata.requirements, metadata.unpinnable, _in_base(metadata.kind)
         )
         base = self.build_base(metadata.kind, request.base_image, progress)
-        r_packages = list(metadata.r_packages) if isinstance(metadata, RMetadata) else []
         requirements, package_files = find_local_packages(packages)
+        steps = [
+            InstallStep(APT, metadata.system_packages),  # first, since the others may need them
+            InstallStep(R, tuple(metadata.r_packages) if isinstance(metadata, RMetadata) else ()),
+            InstallStep(PIP, packages, requirements),
+        ]
+        installs = [step for step in steps if step.packages]
         dockerfile = templates.render_model_image(
-            base_image=base,
-            requirements=requirements,
-            labels=model_labels(request),
-            has_package_files=bool(package_files),
-            r_packages=r_packages,
-            system_packages=metadata.system_packages,
+            base_image=base, installs=installs, labels=model_labels(request), has_package_files=bool(package_files)
         )
         files = {**folder_files(bundle, prefix="bundle"), **package_files}
         with pack_context(dockerfile, files) as context:
@@ -100,10 +101,7 @@ class DockerBuilder(ImageBuilder):
             is_new = self._engine.find_image(image) is None
             if is_new:
                 progress.step(f"Build image {image}")
-                self._build(
-                    image, context, progress, base_image=base, packages=[*packages, *r_packages],
-                    system_packages=metadata.system_packages,
-                )  # fmt: skip
+                self._build(image, context, progress, base_image=base, installs=installs)
         if request.container_registry is not None:
             try:
                 self._push(image, progress)
@@ -187,7 +185,7 @@ class DockerBuilder(ImageBuilder):
         if self._engine.find_image(tag) is None:
             progress.step(f"Build image {tag} (once)")
             with pack_context(dockerfile, files) as context:
-                self._build(tag, context, progress, base_image=base_image, packages=requirements)
+                self._build(tag, context, progress, base_image=base_image, installs=[InstallStep(PIP, requirements)])
         if base_image == library.default_base_image():
             with translated(f"tagging '{tag}'"):
                 self._engine.client.api.tag(tag, repository, release)
@@ -217,9 +215,8 @@ class DockerBuilder(ImageBuilder):
         return str(found.id)
 
     def _build(
-        self, tag: str, context: IO[bytes], progress: Progress, *, base_image: str, packages: Sequence[str],
-        system_packages: Sequence[str] = (),
-    ) -> None:  # fmt: skip
+        self, tag: str, context: IO[bytes], progress: Progress, *, base_image: str, installs: Sequence[InstallStep]
+    ) -> None:
         log = BuildLog()
         try:
             with translated(f"building '{tag}'"):
@@ -243,8 +240,7 @@ class DockerBuilder(ImageBuilder):
                                     image=tag,
                                     base_image=base_image,
                                     python_minor=library.python_minor(),
-                                    packages=packages,
-                                    system_packages=system_packages,
+                                    installs=installs,
                                     step=log.step,
                                     log=log.of_step,
                                     error=str(event["error"]),

@@ -20,6 +20,13 @@ _SERVING_PACKAGES = ("model_functions", "protocol", "runtime")
 _COMPILED_SUFFIXES = (".so", ".pyd")
 _SHARED_LIBRARY = re.compile(rb"[0-9a-f]+__mypyc")
 _PACKAGE_FOLDER = Path(__file__).parents[1]
+_KIND_REQUIREMENTS = {
+    "r": {"rpy2-rinterface": ">=3.6,<3.6.7"},
+    "pyspark": {"pyspark": "", "pandas": "", "pyarrow": ""},
+}
+"""By kind of model, the distributions that its adapter needs, and which versions where none is installed here."""
+_WHERE_INSTALLED = ("pandas", "pyarrow")
+"""What an image has only if the notebook has it."""
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -77,12 +84,11 @@ def library_requirements() -> list[str]:
 
 def kind_requirements(kind: str) -> list[str]:
     """Return what the adapter of a kind of model requires besides, pinned like the rest."""
-    if kind == "r":
-        return [_pin("rpy2-rinterface", ">=3.6,<3.6.7")]
-    if kind == "pyspark":
-        beside_spark = [name for name in ("pandas", "pyarrow") if importlib.util.find_spec(name) is not None]
-        return [_pin(name, "") for name in ("pyspark", *beside_spark)]
-    return []
+    return [_pin(name, specifier) for name, specifier in _KIND_REQUIREMENTS.get(kind, {}).items() if _is_wanted(name)]
+
+
+def _is_wanted(name: str) -> bool:
+    return name not in _WHERE_INSTALLED or importlib.util.find_spec(name) is not None
 
 
 def _pin(name: str, specifier: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import ImageBuildError
+from clipper_nb.images.install_steps import PIP, InstallStep
 from clipper_nb.protocol import environment as names
 
 HOME = "/opt/clipper_nb"
@@ -19,10 +20,6 @@ BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "
 """Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
 MODEL_KIND = "model"
 _READY_FILE = "/tmp/clipper_nb_is_ready"
-R_PACKAGES_MODULE = "clipper_nb.runtime.model_container.r_packages"
-"""What installs R packages in a build."""
-SYSTEM_PACKAGES_STEP = "clipper_nb.system_packages"
-"""Names the step of a build that installs Debian packages."""
 WRONG_PYTHON = "clipper_nb.wrong_python"
 """What a build prints before the version when the base image has another Python than the notebook."""
 
@@ -71,7 +68,7 @@ def render_library_image(
         base_image=base_image,
         check_python=["python", "-c", _check_python(python_minor)],
         add_user_and_path=["python", "-c", _ADD_USER_AND_PATH],
-        pip_install=_pip_install(sorted(requirements)),
+        pip_install=InstallStep(PIP, requirements).command,
         labels=_format_labels(labels),
         has_ca_bundle=has_ca_bundle,
         keep_what_loads=["python", "-c", _KEEP_WHAT_LOADS] if is_compiled else None,
@@ -81,13 +78,7 @@ def render_library_image(
 
 
 def render_model_image(
-    *,
-    base_image: str,
-    requirements: Sequence[str],
-    labels: Mapping[str, str],
-    has_package_files: bool,
-    r_packages: Sequence[str] = (),
-    system_packages: Sequence[str] = (),
+    *, base_image: str, installs: Sequence[InstallStep], labels: Mapping[str, str], has_package_files: bool
 ) -> str:
     """Return the Dockerfile of one model version.
 
@@ -95,25 +86,19 @@ def render_model_image(
     ----------
     base_image : str
         The image of its kind.
-    requirements : list of str
-        Its packages, in the user's order; an installation needs them all at once, so the order does not matter to pip.
+    installs : list of InstallStep
+        In the order in which they are made.
     labels : dict
     has_package_files : bool
         Whether the build context has a folder ``packages``.
-    r_packages : list of str
-        Names of R packages, for a base image with R.
-    system_packages : list of str
-        Names of Debian packages; they come first, since the others may need them.
     """
     return _render(
         "model",
         base_image=base_image,
         kind_label=_format_labels({names.LABEL_IMAGE_KIND: MODEL_KIND}),  # first: what a killed build leaves has it
-        pip_install=_pip_install(sorted(requirements)) if requirements else None,
+        installs=installs,
         labels=_format_labels(labels),
         has_package_files=has_package_files,
-        system_install=_system_install(sorted(system_packages)) if system_packages else None,
-        r_install=["python", "-m", R_PACKAGES_MODULE, *sorted(r_packages)] if r_packages else None,
     )
 
 
@@ -139,18 +124,6 @@ def _render(template: str, **facts: Any) -> str:
     except jinja2.TemplateNotFound as exc:
         raise ImageBuildError(f"There is no container template for '{template}' in {templates_folder()}.") from exc
     return found.render(home=HOME, user=USER, build_arguments=BUILD_ARGUMENTS, **facts)
-
-
-def _pip_install(requirements: Sequence[str]) -> list[str]:
-    return [
-        "python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input",
-        "--progress-bar", "off", "--", *requirements,
-    ]  # fmt: skip
-
-
-def _system_install(system_packages: Sequence[str]) -> list[str]:
-    install = 'apt-get update -q && apt-get install -y -q --no-install-recommends -- "$@"'
-    return ["sh", "-c", f"{install} && rm -rf /var/lib/apt/lists/*", SYSTEM_PACKAGES_STEP, *system_packages]
 
 
 def _check_python(minor: tuple[int, int]) -> str:

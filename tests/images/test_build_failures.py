@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
 from clipper_nb.errors import BaseImageError, DiskFullError, ImageBuildError, PackageInstallError
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
+from clipper_nb.images.install_steps import APT, PIP, InstallStep, R
 from tests.images.sample_builds import SAMPLES, read_sample
 
 EXPECTED = {
@@ -28,13 +30,14 @@ EXPECTED = {
     ),
     "disk-full": (DiskFullError, r"No space is left.*docker image prune(.|\n)*Errno 28"),
 }
+INSTALLS = [InstallStep(APT, ["libone"]), InstallStep(R, ["randomForest"]), InstallStep(PIP, ["one", "two==2"])]
 
 
 def _explain(step: str, log: str, error: str) -> ImageBuildError:
     return explain_failed_build(
         FailedBuild(
-            image="c-m:1", base_image="my-base:1", python_minor=(3, 11), packages=["one", "two==2"], step=step, log=log,
-            error=error, system_packages=["libone"],
+            image="c-m:1", base_image="my-base:1", python_minor=(3, 11), installs=INSTALLS, step=step, log=log,
+            error=error,
         )
     )  # fmt: skip
 
@@ -74,3 +77,10 @@ def test_only_the_end_of_a_long_log_is_shown():
     log = "\n".join(f"line {number}" for number in range(1000))
     explained = _explain('RUN ["python", "-m", "pip", "install", "one"]', log, "code 1")
     assert explained.log_tail.splitlines() == [f"line {number}" for number in range(970, 1000)]
+
+
+def test_r_packages_are_named_alone():
+    step = f"RUN {json.dumps(InstallStep(R, ['randomForest']).command)}"
+    explained = _explain(step, "there is no package called 'randomForest'", "returned a non-zero code: 1")
+    assert type(explained) is PackageInstallError
+    assert str(explained).startswith("The R packages of 'c-m:1' cannot be installed: randomForest.\n")

@@ -412,7 +412,7 @@ def test_image_that_cannot_load_what_is_compiled_runs_the_sources(
     """And so does one that is made from an image that could."""
     ending = sysconfig.get_config_var("EXT_SUFFIX")
     shutil.copytree(PACKAGE, tmp_path / "clipper_nb", ignore=shutil.ignore_patterns("__pycache__", "*.so"))
-    monkeypatch.setattr(clipper_nb, "__file__", str(tmp_path / "clipper_nb/__init__.py"))
+    monkeypatch.setattr(library, "_PACKAGE_FOLDER", tmp_path / "clipper_nb")
     for name in (f"clipper_nb/protocol/rpc{ending}", f"0123456789abcdef__mypyc{ending}"):
         (tmp_path / name).write_bytes(b"\x7fELF of a newer system: 0123456789abcdef__mypyc")
     image = builder.build_base("python_closure", own_base.image)

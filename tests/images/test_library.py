@@ -44,7 +44,7 @@ def copied(tmp_path, monkeypatch):
     folder = tmp_path / "installed" / "clipper_nb"
     ignored = shutil.ignore_patterns("__pycache__", "*.so")
     shutil.copytree(Path(clipper_nb.__file__).parent, folder, ignore=ignored)
-    monkeypatch.setattr(clipper_nb, "__file__", str(folder / "__init__.py"))
+    monkeypatch.setattr(library, "_PACKAGE_FOLDER", folder)
     return folder
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from clipper_nb.errors import ImageBuildError
 from clipper_nb.images import templates
+from clipper_nb.images.install_steps import APT, PIP, InstallStep, R
 
 GOLDEN = Path(__file__).with_name("golden")
 
@@ -31,7 +32,7 @@ _library = partial(
 _model = partial(
     templates.render_model_image,
     base_image="clipper_nb-python_closure:0.1.0-py3.11-0123456789ab",
-    requirements=[],
+    installs=[],
     labels={"ai.clipper.model.version": "1", "ai.clipper.model.name": "digits"},
     has_package_files=False,
 )
@@ -44,11 +45,19 @@ RENDERED: dict[str, Callable[[], str]] = {
     "pyspark": partial(_library, "pyspark", requirements=["numpy==1.26.4", "pyspark==4.0.5"]),
     "r": partial(_library, "r", requirements=["numpy==1.26.4", "rpy2-rinterface==3.6.4"]),
     "model": _model,
-    "model-r-packages": partial(_model, r_packages=["randomForest", "jsonlite"]),
-    "model-system-packages": partial(_model, system_packages=["libgomp1", "curl"], requirements=["lightgbm==4.6.0"]),
-    "model-packages": partial(_model, requirements=["scipy>=1.10; python_version<'4'", "pandas[excel]==2.2"]),
+    "model-r-packages": partial(_model, installs=[InstallStep(R, ["randomForest", "jsonlite"])]),
+    "model-system-packages": partial(
+        _model, installs=[InstallStep(APT, ["libgomp1", "curl"]), InstallStep(PIP, ["lightgbm==4.6.0"])]
+    ),
+    "model-packages": partial(
+        _model, installs=[InstallStep(PIP, ["scipy>=1.10; python_version<'4'", "pandas[excel]==2.2"])]
+    ),
     "model-package-files": partial(
-        _model, requirements=[templates.package_path("0/mine-1.0-py3-none-any.whl")], has_package_files=True
+        _model,
+        installs=[
+            InstallStep(PIP, ["mine-1.0-py3-none-any.whl"], [templates.package_path("0/mine-1.0-py3-none-any.whl")])
+        ],
+        has_package_files=True,
     ),
 }
 
@@ -75,7 +84,7 @@ def test_order_of_what_has_none_does_not_matter():
     assert _library("frontend", requirements=["numpy==1.26.4", "tornado==6.4"]) == _library("frontend")
     labels = dict(reversed([("ai.clipper.model.version", "1"), ("ai.clipper.model.name", "digits")]))
     assert _model(labels=labels) == _model()
-    assert _model(requirements=["b", "a"]) == _model(requirements=["a", "b"])
+    assert _model(installs=[InstallStep(PIP, ["b", "a"])]) == _model(installs=[InstallStep(PIP, ["a", "b"])])
 
 
 def test_changing_parts_stand_below_constant_ones():
@@ -88,7 +97,7 @@ def test_changing_parts_stand_below_constant_ones():
 
 @pytest.mark.parametrize("awkward", ["it's", 'say "hi"', "$HOME", "a\nRUN evil", "back\\slash", "é"])
 def test_requirement_stays_one_word_of_the_command(awkward):
-    commands = [line for line in _model(requirements=[awkward]).splitlines() if line.startswith("RUN ")]
+    commands = [line for line in _model(installs=[InstallStep(PIP, [awkward])]).splitlines() if line.startswith("RUN ")]
     assert len(commands) == 1
     assert json.loads(commands[0].removeprefix("RUN "))[-2:] == ["--", awkward]
 

@@ -1,0 +1,71 @@
+"""Ways to install what a model needs: the command of a build's step, and what to say when it fails. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Installer:
+    """A program that installs packages into an image."""
+
+    command: tuple[str, ...]
+    """What stands before the packages."""
+    mark: str
+    """By which an instruction is known as its own."""
+    failure: str
+    """What a failed step is, of ``{image}`` and ``{packages}``."""
+    is_pip: bool = False
+    """Whether it needs pip's settings, and the files of packages that lie on the notebook's machine."""
+
+
+APT = Installer(
+    command=(
+        "sh",
+        "-c",
+        'apt-get update -q && apt-get install -y -q --no-install-recommends -- "$@" && rm -rf /var/lib/apt/lists/*',
+        "clipper_nb.system_packages",
+    ),
+    mark="clipper_nb.system_packages",
+    failure="apt could not install the system packages of '{image}': {packages}. They are packages of Debian, by its "
+    "names.",
+)
+R = Installer(
+    command=("python", "-m", "clipper_nb.runtime.model_container.r_packages"),
+    mark="clipper_nb.runtime.model_container.r_packages",
+    failure="The R packages of '{image}' cannot be installed: {packages}.",
+)
+PIP = Installer(
+    command=(
+        "python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input",
+        "--progress-bar", "off", "--",
+    ),
+    mark='"pip", "install"',
+    failure="pip could not install the packages of '{image}': {packages}.",
+    is_pip=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class InstallStep:
+    """One step of a build: some packages at once."""
+
+    installer: Installer
+    packages: Sequence[str]
+    """As the user named them."""
+    arguments: Sequence[str] | None = None
+    """As the build names them, where that differs: those that are files lie elsewhere there."""
+
+    @property
+    def command(self) -> list[str]:
+        """What the step runs. The order of packages does not matter to installers, and must not to an image."""
+        return [*self.installer.command, *sorted(self.packages if self.arguments is None else self.arguments)]
+
+    def is_in(self, instruction: str) -> bool:
+        """Return whether *instruction* of a Dockerfile is this step."""
+        return self.installer.mark in instruction
+
+    def explain_failure(self, image: str) -> str:
+        """Return what to say when the build of *image* failed in this step."""
+        return self.installer.failure.format(image=image, packages=", ".join(self.packages))

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.local.cluster_folder import ClusterRecord, cluster_folder
+from clipper_nb.container_managers.local.cluster_folder import cluster_folder
 from clipper_nb.container_managers.local.log_files import log_parts, read_tail
 from clipper_nb.container_managers.local.process_table import this_machine
 from clipper_nb.container_managers.local.processes import (
@@ -44,6 +44,7 @@ from clipper_nb.errors import (
 )
 from clipper_nb.images.folder_builder import FolderBuilder, environment_python
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.cluster_record import ClusterRecord
 from clipper_nb.protocol.containers import (
     REPLICA,
     ContainerSpec,

@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from clipper_nb.clients.management_client import ManagementClient
-from clipper_nb.container_managers.local.cluster_folder import ClusterFolder, ClusterRecord
-from clipper_nb.container_managers.local.process_table import ProcessIdentity, this_machine
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.process_table import this_machine
 from clipper_nb.container_managers.local.processes import HOST
 from clipper_nb.container_managers.local.supervisor.control import listen
 from clipper_nb.container_managers.local.supervisor.descendants import Descendants, adopt_orphans
@@ -20,6 +20,7 @@ from clipper_nb.container_managers.local.supervisor.process import SupervisedPro
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.errors import ClusterFolderError
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
 from clipper_nb.protocol.containers import (
     MANAGEMENT_FRONTEND,
     QUERY_FRONTEND,

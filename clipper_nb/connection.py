@@ -43,7 +43,6 @@ from clipper_nb.errors import (
     VersionExistsError,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
-from clipper_nb.images.model_metadata import FileReader, read_folder
 from clipper_nb.panels.opener import Panels
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import (
@@ -52,6 +51,7 @@ from clipper_nb.protocol.environment import (
     DEFAULT_MAX_WAITING_SIZE_BYTES,
 )
 from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.model_folder import FileReader, read_folder
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits

@@ -18,6 +18,7 @@ from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.errors import ClusterNotFoundError, ExistsError, ImageNotFoundError
 from clipper_nb.images.builder import ImageRequest
+from clipper_nb.protocol.model_folder import FUNCTION_FILE, PythonMetadata
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
 from clipper_nb.protocol.resource_limits import NO_LIMITS
@@ -77,8 +78,8 @@ class ContainerManagerContract:
         def scale(version: str, num_replicas: int) -> list[str]:
             model_id = ModelId("echo", version)
             if version not in images:
-                with bundle(kind="python_closure", input_type="strings") as folder:
-                    (folder / "func.pkl").write_bytes(pickle.dumps(list))
+                with bundle(PythonMetadata(input_type="strings")) as folder:
+                    (folder / FUNCTION_FILE).write_bytes(pickle.dumps(list))
                     images[version] = self.make_image(running, model_id, folder)
                     _register(running, model_id, images[version])
             _set_desired(running, model_id, num_replicas)

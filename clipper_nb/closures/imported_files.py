@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from clipper_nb.closures.user_modules import is_user_file
+from clipper_nb.protocol.model_folder import MODULES_FOLDER
 
-MODULES_FOLDER = "modules"
-"""Of a bundle; a replica finds what it imports there."""
 _SKIPPED = ("__pycache__", ".git", ".ipynb_checkpoints", ".venv")
 
 

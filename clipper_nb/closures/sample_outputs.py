@@ -10,8 +10,9 @@ from clipper_nb.closures.trial import answer_query
 from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import format_input
+from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.protocol.samples import SAMPLES_FILE, Samples, format_samples
+from clipper_nb.protocol.samples import Samples, format_samples
 
 
 def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inputs: Sequence[Any]) -> Samples:

@@ -12,10 +12,10 @@ from clipper_nb.clients.cluster_version import is_compatible, read_version
 from clipper_nb.clients.http_client import HttpClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.display.diagnosis import Diagnosis, Finding
 from clipper_nb.display.long_lists import join_some
 from clipper_nb.errors import ClipperException, NotFoundError
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.version import __version__
 
 _TIMEOUT_S = 15.0

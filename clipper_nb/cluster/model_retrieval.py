@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError, NotFoundError, SerializationError
-from clipper_nb.images.model_metadata import METADATA_FILE, FileReader, parse_metadata
-
-_FUNCTION_FILE = "func.pkl"
+from clipper_nb.protocol.model_environment import PYTHON, describe_environment, find_conflicts
+from clipper_nb.protocol.model_folder import FUNCTION_FILE, METADATA_FILE, FileReader, PythonMetadata, parse_metadata
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,13 @@ def fetch_function(model_id: str, read_files: FileReader) -> Callable[[list[Any]
         It needs something that is not here; the sentence says what.
     """
     metadata, files = _read(model_id, read_files, "can be called here")
-    here, there = platform.python_version(), str(metadata["python_version"])
-    if here.split(".")[:2] != there.split(".")[:2]:
+    conflicts = find_conflicts({PYTHON: metadata.python_version}, describe_environment(()))
+    if conflicts:
         raise IncompatibleEnvironmentError(
-            model_id, {"Python": (there, here)}, sides=("its notebook", "this one"),
-            hint="Call it where that Python is.",
-        )  # fmt: skip
+            model_id, conflicts, sides=("its notebook", "this one"), hint="Call it where that Python is."
+        )
     try:
-        function: Callable[[list[Any]], Any] = pickle.loads(files[_FUNCTION_FILE])
+        function: Callable[[list[Any]], Any] = pickle.loads(files[FUNCTION_FILE])
     except Exception as exc:  # whatever unpickling runs
         raise SerializationError(
             f"The function of {model_id} cannot be loaded here: {type(exc).__name__}: {exc}. get_model_source() says "
@@ -72,19 +69,19 @@ def read_source(model_id: str, read_files: FileReader) -> ModelSource:
     """Return what the deploy kept of the function's text and needs; raises as :func:`fetch_function` does."""
     metadata, _files = _read(model_id, read_files, "has a source in Python")
     return ModelSource(
-        source=metadata.get("source"),
-        requirements=list(metadata.get("requirements", ())),
-        system_packages=list(metadata.get("system_packages", ())),
-        python_version=str(metadata["python_version"]),
-        report=dict(metadata.get("report", {})),
+        source=metadata.source,
+        requirements=list(metadata.requirements),
+        system_packages=list(metadata.system_packages),
+        python_version=metadata.python_version,
+        report=dict(metadata.report),
     )
 
 
-def _read(model_id: str, read_files: FileReader, what: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    files = dict(read_files([METADATA_FILE, _FUNCTION_FILE]))
-    metadata = parse_metadata(files.get(METADATA_FILE, b""))
-    if not metadata:
+def _read(model_id: str, read_files: FileReader, what: str) -> tuple[PythonMetadata, Mapping[str, bytes]]:
+    files = read_files([METADATA_FILE, FUNCTION_FILE])
+    if METADATA_FILE not in files:
         raise NotFoundError(f"The image of {model_id} has no {METADATA_FILE}: no deployer of clipper_nb made it.")
-    if metadata.get("kind") != "python_closure" or _FUNCTION_FILE not in files:
-        raise InvalidRequestError(f"{model_id} is of kind '{metadata.get('kind')}'; only a Python function {what}.")
+    metadata = parse_metadata(files[METADATA_FILE])
+    if not isinstance(metadata, PythonMetadata) or FUNCTION_FILE not in files:
+        raise InvalidRequestError(f"{model_id} is of kind '{metadata.kind}'; only a Python function {what}.")
     return metadata, files

@@ -9,8 +9,8 @@ from typing import Any
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.cluster.start_failures import start_error, timeout_error
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import ReplicaStartError
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.names import ModelId
 
 _POLL_INTERVAL_S = 0.03

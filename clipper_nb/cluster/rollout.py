@@ -17,8 +17,8 @@ from clipper_nb.errors import (
     ModelNotFoundError,
     NotFoundError,
 )
-from clipper_nb.images.model_metadata import FileReader, read_provenance
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.model_folder import FileReader, read_provenance
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import ResourceLimits

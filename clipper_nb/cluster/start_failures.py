@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any, Union
 
-from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import (
     IncompatibleEnvironmentError,
     ModelImportError,
@@ -17,6 +16,7 @@ from clipper_nb.errors import (
     ReplicaStartError,
     StartTimeoutError,
 )
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
 from clipper_nb.protocol.names import ModelId
 

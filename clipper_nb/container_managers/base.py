@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from clipper_nb.container_managers.specs import ClusterOptions, ObservedContainer
+from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 

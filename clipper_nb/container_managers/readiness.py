@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from clipper_nb.container_managers.specs import REPLICA, ObservedContainer
 from clipper_nb.errors import ClusterStartError, ClusterUnreachableError
+from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 
 _POLL_INTERVAL_S = 0.02
 _MAX_EXITS = 1

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.reconcile import undesired_replicas
-from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import ClipperException
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.rest import DesiredReplicas
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.rest import DesiredReplicas
 
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.reconcile import reconcile_replicas
-from clipper_nb.container_managers.specs import ContainerSpec, replica_spec
+from clipper_nb.container_managers.specs import replica_spec
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.containers import ContainerSpec
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 

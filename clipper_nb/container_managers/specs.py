@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
 from clipper_nb.protocol.names import ModelId
-
-QUERY_FRONTEND = "query_frontend"
-MANAGEMENT_FRONTEND = "management_frontend"
-REDIS = "redis"
-REPLICA = "replica"
 
 QUERY_FRONTEND_NAME = f"{QUERY_FRONTEND}-0"
 MANAGEMENT_FRONTEND_NAME = f"{MANAGEMENT_FRONTEND}-0"
@@ -31,46 +27,6 @@ class ClusterOptions:
     max_body_size_bytes: int = environment.DEFAULT_MAX_BODY_SIZE_BYTES
     max_waiting_size_bytes: int = environment.DEFAULT_MAX_WAITING_SIZE_BYTES
     num_frontend_replicas: int = 1
-
-
-@dataclass(frozen=True)
-class ContainerSpec:
-    """One container that should run."""
-
-    name: str
-    role: str
-    command: tuple[str, ...]
-    """Empty: what its image says."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    working_folder: str = "."
-    """Relative to the cluster's folder."""
-    sockets: Mapping[str, str] = field(default_factory=dict)
-    """Ports that it serves: a name for each (``query``, ``management``, ``rpc``) by the environment variable that hands
-    it a listening socket."""
-    model: str | None = None
-    """``name:version`` of a replica's model version."""
-    image: str | None = None
-    """Tag of the image that a replica runs."""
-    stop_timeout_s: float = 5.0
-
-
-@dataclass(frozen=True)
-class ObservedContainer:
-    """One container as it is."""
-
-    name: str
-    role: str
-    model: str | None
-    is_running: bool
-    num_exits: int = 0
-    """How often it ended without being asked to; it is started again each time."""
-    exit_status: int | None = None
-    """Of the last end; negative is the signal that ended it."""
-    pid: int | None = None
-    was_out_of_memory: bool = False
-    """Whether it was killed at its memory limit when it ended last."""
-    image: str | None = None
-    """Tag of the image that a replica runs."""
 
 
 def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str, str]) -> ContainerSpec:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import platform
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+
+import msgspec
 
 from clipper_nb.errors import DeploymentError, DiskFullError
 from clipper_nb.images.working_folder import working_folder
+from clipper_nb.protocol.model_folder import Metadata, write_metadata
 
 
 @contextlib.contextmanager
-def bundle(*, kind: str, input_type: str, **facts: Any) -> Iterator[Path]:
-    """Give a temporary folder that holds ``metadata.json``; it is gone after the ``with``, however that ends.
-
-    *facts* are what the kind's adapter wants to know besides.
-    """
-    metadata = {"kind": kind, "input_type": input_type, "python_version": platform.python_version(), **facts}
+def bundle(metadata: Metadata) -> Iterator[Path]:
+    """Yield a temporary folder that holds *metadata*; it is gone after the ``with``, however that ends."""
+    metadata = msgspec.structs.replace(metadata, python_version=platform.python_version())
     try:
         with working_folder(Path(tempfile.gettempdir()), "clipper_nb-bundle-") as path:
-            (path / "metadata.json").write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
+            write_metadata(metadata, path)
             yield path
     except OSError as exc:  # of the files that are written: everything else raises errors of ours
         kind_of_error = DiskFullError if exc.errno == errno.ENOSPC else DeploymentError

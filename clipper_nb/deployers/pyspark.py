@@ -19,6 +19,7 @@ from clipper_nb.deployers.spark_model_files import (
 )
 from clipper_nb.model_functions.spark_function import SparkFunction
 from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.model_folder import FUNCTION_FILE, SPARK_MODEL_FOLDER, PySparkMetadata
 from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, NO_LIMITS
 from clipper_nb.spark_vectors import predict_vector
 
@@ -131,21 +132,24 @@ def deploy_pyspark_model(
     samples = None
     if sample_inputs is not None:
         samples = answer_samples(SparkFunction(func, session, pyspark_model), input_type, sample_inputs)
-    facts = {
-        **describe_spark_model(pyspark_model),
-        "environment": environment,
-        "session_settings": result_settings(session),
-        "driver_memory_bytes": _driver_memory_bytes(limits),
-        "report": report.to_dict(),
-        "requirements": list(report.requirements.pinned),
-        "unpinnable": dict(report.requirements.unpinnable),
-        "system_packages": check_system_packages(system_packages),
-    }
-    with bundle(kind="pyspark", input_type=str(canonical), **facts) as folder:
-        (folder / "func.pkl").write_bytes(pickled)
+    model_class, threshold = describe_spark_model(pyspark_model)
+    metadata = PySparkMetadata(
+        input_type=str(canonical),
+        environment=environment,
+        requirements=report.requirements.pinned,
+        unpinnable=report.requirements.unpinnable,
+        system_packages=tuple(check_system_packages(system_packages)),
+        model_class=model_class,
+        threshold=threshold,
+        session_settings=result_settings(session),
+        driver_memory_bytes=_driver_memory_bytes(limits),
+        report=report.to_dict(),
+    )
+    with bundle(metadata) as folder:
+        (folder / FUNCTION_FILE).write_bytes(pickled)
         report.files.write(folder)
         if pyspark_model is not None:
-            save_spark_model(pyspark_model, session, folder / "pyspark_model_data")
+            save_spark_model(pyspark_model, session, folder / SPARK_MODEL_FOLDER)
         if samples is not None:
             write_samples(samples, folder)
         clipper_conn.build_and_deploy_model(

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.report import closure_report, show_in_cell
+from clipper_nb.closures.requirements import NO_REQUIREMENTS
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.closures.trial import unpickle_function
 from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import new_endpoint
 from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.model_folder import FUNCTION_FILE, PythonMetadata
 
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
@@ -121,17 +123,18 @@ def deploy_python_closure(
     show_in_cell(report)
     environment = notebook_environment(report.requirements.direct)
     refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
-    facts: dict[str, Any] = {
-        "report": report.to_dict(),
-        "environment": environment,
-        "source": _source_of(func),
-        "system_packages": check_system_packages(system_packages),
-    }
-    if capture_packages:
-        facts["requirements"] = list(report.requirements.pinned)
-        facts["unpinnable"] = dict(report.requirements.unpinnable)
-    with bundle(kind="python_closure", input_type=str(parse_input_type(input_type)), **facts) as folder:
-        (folder / "func.pkl").write_bytes(pickled)
+    to_install = report.requirements if capture_packages else NO_REQUIREMENTS
+    metadata = PythonMetadata(
+        input_type=str(parse_input_type(input_type)),
+        environment=environment,
+        requirements=to_install.pinned,
+        unpinnable=to_install.unpinnable,
+        system_packages=tuple(check_system_packages(system_packages)),
+        source=_source_of(func),
+        report=report.to_dict(),
+    )
+    with bundle(metadata) as folder:
+        (folder / FUNCTION_FILE).write_bytes(pickled)
         report.files.write(folder)
         if samples is not None:
             write_samples(samples, folder)

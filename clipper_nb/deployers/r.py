@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
@@ -16,6 +15,7 @@ from clipper_nb.deployers.sample_columns import sample_columns
 from clipper_nb.model_functions.r_function import RFunction
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, RMetadata
 from clipper_nb.protocol.samples import Samples
 
 if TYPE_CHECKING:
@@ -169,17 +169,18 @@ limits, system_packages
     samples : Samples, optional
         What it answers where it was captured.
     """
-    facts = {
-        "r_version": captured.r_version,
-        "environment": {"R": captured.r_version},
-        "r_packages": captured.packages,
-        "r_attached": captured.attached,
-        "r_library_paths": captured.library_paths,
-        "r_columns": [asdict(column) for column in columns],
-        "system_packages": check_system_packages(system_packages),
-    }
-    with bundle(kind="r", input_type=str(parse_input_type(input_type)), **facts) as folder:
-        (folder / "func.rds").write_bytes(captured.serialized)
+    metadata = RMetadata(
+        input_type=str(parse_input_type(input_type)),
+        environment={"R": captured.r_version},
+        system_packages=tuple(check_system_packages(system_packages)),
+        r_version=captured.r_version,
+        r_packages=captured.packages,
+        r_attached=tuple(captured.attached),
+        r_library_paths=tuple(captured.library_paths),
+        r_columns=tuple(columns),
+    )
+    with bundle(metadata) as folder:
+        (folder / R_FUNCTION_FILE).write_bytes(captured.serialized)
         if samples is not None:
             write_samples(samples, folder)
         clipper_conn.build_and_deploy_model(

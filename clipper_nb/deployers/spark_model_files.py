@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+
 from clipper_nb.closures.user_modules import is_user_module
 from clipper_nb.errors import DeploymentError, InvalidRequestError, SerializationError
 
@@ -55,7 +57,7 @@ def result_settings(session: Any) -> dict[str, str]:
     return {name: value for name in _RESULT_SETTINGS if (value := session.conf.get(name, None)) is not None}
 
 
-def describe_spark_model(model: Any) -> dict[str, Any]:
+def describe_spark_model(model: Any) -> tuple[str | None, float | UnsetType | None]:
     """Return what a replica must know to load *model*: its class, and a threshold that Spark does not save.
 
     Raises
@@ -66,7 +68,7 @@ def describe_spark_model(model: Any) -> dict[str, Any]:
         Spark cannot save it, or could not load it; the sentence names the class.
     """
     if model is None:
-        return {"model_class": None}
+        return None, UNSET
     is_mllib = _check_is_model(model)
     for part in _parts(model):
         module = type(part).__module__
@@ -76,10 +78,8 @@ def describe_spark_model(model: Any) -> dict[str, Any]:
                 "that is not installed, and Spark can load only classes that it can import. Put the class into a "
                 "package, and give that as pkgs_to_install."
             )
-    facts: dict[str, Any] = {"model_class": f"{type(model).__module__}:{type(model).__qualname__}"}
-    if is_mllib and hasattr(model, "clearThreshold"):
-        facts["threshold"] = model.threshold
-    return facts
+    has_threshold = is_mllib and hasattr(model, "clearThreshold")
+    return f"{type(model).__module__}:{type(model).__qualname__}", model.threshold if has_threshold else UNSET
 
 
 def save_spark_model(model: Any, session: Any, folder: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import tarfile
 import time
@@ -48,6 +47,7 @@ from clipper_nb.images.docker_engine import (
 from clipper_nb.images.install_steps import APT, PIP, InstallStep, R
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.protocol import environment as names
+from clipper_nb.protocol.model_folder import RMetadata, read_metadata
 from clipper_nb.version import __version__
 
 _MODEL_FOLDER = "/model"
@@ -80,18 +80,15 @@ class DockerBuilder(ImageBuilder):
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
         check_image_name(request.tag("digest"))  # before anything is built
         self.remove_leftovers()
-        metadata = _metadata(bundle)
+        metadata = read_metadata(bundle)
         packages = choose_packages(
-            request.packages,
-            metadata.get("requirements", ()),
-            metadata.get("unpinnable", {}),
-            _in_base(metadata["kind"]),
+            request.packages, metadata.requirements, metadata.unpinnable, _in_base(metadata.kind)
         )
-        base = self.build_base(metadata["kind"], request.base_image, progress)
+        base = self.build_base(metadata.kind, request.base_image, progress)
         requirements, package_files = find_local_packages(packages)
         steps = [
-            InstallStep(APT, metadata.get("system_packages", ())),  # first, since the others may need them
-            InstallStep(R, tuple(metadata.get("r_packages", ()))),
+            InstallStep(APT, metadata.system_packages),  # first, since the others may need them
+            InstallStep(R, tuple(metadata.r_packages) if isinstance(metadata, RMetadata) else ()),
             InstallStep(PIP, packages, requirements),
         ]
         installs = [step for step in steps if step.packages]
@@ -302,15 +299,3 @@ def _read_file(container: Any, path: str) -> bytes | None:
 def _in_base(kind: str) -> list[str]:
     """Return what the base image of a kind of model has besides its upstream image."""
     return library.library_requirements() + library.kind_requirements(kind)
-
-
-def _metadata(bundle: Path) -> dict[str, Any]:
-    """Return what the deployer wrote; a folder without metadata holds a Python function."""
-    path = bundle / "metadata.json"
-    if not path.exists():
-        return {"kind": "python_closure"}
-    try:
-        metadata: dict[str, Any] = json.loads(path.read_text())
-        return {**metadata, "kind": str(metadata["kind"])}
-    except (OSError, ValueError, TypeError, KeyError) as exc:
-        raise InvalidRequestError(f"{path.name} in the model's folder has no 'kind': {exc}.") from exc

@@ -27,8 +27,8 @@ from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBu
 from clipper_nb.images.child_environment import child_environment
 from clipper_nb.images.context import digest_context, folder_files
 from clipper_nb.images.local_packages import find_local_packages
-from clipper_nb.images.model_metadata import read_folder
 from clipper_nb.images.working_folder import locked, working_folder
+from clipper_nb.protocol.model_folder import read_folder
 from clipper_nb.protocol.names import ModelId
 
 _BUILDING = ".building-"

@@ -12,7 +12,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 
 if TYPE_CHECKING:
-    from clipper_nb.container_managers.specs import ObservedContainer
+    from clipper_nb.protocol.containers import ObservedContainer
 
 Level = Literal["ok", "warning", "bad", "idle"]
 

@@ -10,14 +10,20 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-_APPLICATION_METRICS = ("queries_total", "default_outputs_total", "latency_seconds_bucket")
-_MODEL_METRICS = (
-    "predictions_total", "errors_total", "cache_hits_total", "cache_misses_total", "batch_size_sum",
-    "batch_size_count", "batch_latency_seconds_bucket", "queue_length",
-)  # fmt: skip
-_SAMPLE = re.compile(
-    rf"^clipper_(?:app_({'|'.join(_APPLICATION_METRICS)})|model_({'|'.join(_MODEL_METRICS)}))\{{(.*)\}} (\S+)$", re.M
+from clipper_nb.protocol import metric_names
+
+_OF_APPLICATIONS = (metric_names.APP_QUERIES, metric_names.APP_DEFAULT_OUTPUTS, f"{metric_names.APP_LATENCY}_bucket")
+_OF_VERSIONS = (
+    metric_names.MODEL_PREDICTIONS,
+    metric_names.MODEL_ERRORS,
+    metric_names.MODEL_CACHE_HITS,
+    metric_names.MODEL_CACHE_MISSES,
+    f"{metric_names.MODEL_BATCH_SIZE}_sum",
+    f"{metric_names.MODEL_BATCH_SIZE}_count",
+    f"{metric_names.MODEL_BATCH_LATENCY}_bucket",
+    metric_names.MODEL_QUEUE_LENGTH,
 )
+_SAMPLE = re.compile(rf"^(?:({'|'.join(_OF_APPLICATIONS)})|({'|'.join(_OF_VERSIONS)}))\{{(.*)\}} (\S+)$", re.M)
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
@@ -28,11 +34,11 @@ class Series:
     Attributes
     ----------
     values : dict
-        Counters and gauges by name, such as ``queries_total``.
+        Counters and gauges by name, such as ``clipper_app_queries_total``.
     defaults : dict
         Default outputs by reason.
     buckets : dict
-        Histograms by name, such as ``latency_seconds``: (upper bound in seconds, count up to there), in order.
+        Histograms by name, such as ``clipper_app_latency_seconds``: (upper bound, count up to there), in order.
     """
 
     values: dict[str, float] = field(default_factory=dict)
@@ -54,9 +60,9 @@ def parse_counts(text: str) -> Counts:
     for of_application, of_model, label_text, value_text in _SAMPLE.findall(text):
         labels = _parse_labels(label_text)
         if of_application:
-            _add(counts.applications, labels.get("app", ""), of_application, labels, float(value_text))
+            _add(counts.applications, labels.get(metric_names.LABEL_APP, ""), of_application, labels, float(value_text))
         else:
-            key = f"{labels.get('model', '')}:{labels.get('version', '')}"
+            key = f"{labels.get(metric_names.LABEL_MODEL, '')}:{labels.get(metric_names.LABEL_VERSION, '')}"
             _add(counts.versions, key, of_model, labels, float(value_text))
     return counts
 
@@ -67,8 +73,8 @@ def _add(all_series: dict[str, Series], key: str, name: str, labels: dict[str, s
         series = all_series[key] = Series()
     if name.endswith("_bucket"):
         series.buckets.setdefault(name.removesuffix("_bucket"), []).append((float(labels["le"]), value))
-    elif name == "default_outputs_total":
-        series.defaults[labels["reason"]] = value
+    elif name == metric_names.APP_DEFAULT_OUTPUTS:
+        series.defaults[labels[metric_names.LABEL_REASON]] = value
     else:
         series.values[name] = value
 

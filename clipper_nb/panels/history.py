@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from clipper_nb.clients.metrics_report import bucket_quantile
 from clipper_nb.panels.counts import Counts, Series
+from clipper_nb.protocol import metric_names
 
 _Formula = Callable[["Series | None", Series, float], "Traffic"]
 
@@ -114,8 +115,8 @@ class History:
 
 
 def _application_traffic(older: Series | None, newer: Series, span_s: float) -> Traffic:
-    answered = _increase("queries_total", older, newer)
-    latencies = _new_observations("latency_seconds", older, newer)
+    answered = _increase(metric_names.APP_QUERIES, older, newer)
+    latencies = _new_observations(metric_names.APP_LATENCY, older, newer)
     before = older.defaults if older else {}
     defaults = {reason: count - before.get(reason, 0.0) for reason, count in newer.defaults.items()}
     return Traffic(
@@ -127,20 +128,23 @@ def _application_traffic(older: Series | None, newer: Series, span_s: float) -> 
 
 
 def _rate_alone(older: Series | None, newer: Series, span_s: float) -> Traffic:
-    return Traffic(rate_per_s=_increase("queries_total", older, newer) / span_s)
+    return Traffic(rate_per_s=_increase(metric_names.APP_QUERIES, older, newer) / span_s)
 
 
 def _version_traffic(older: Series | None, newer: Series, span_s: float) -> Traffic:
-    latencies = _new_observations("batch_latency_seconds", older, newer)
-    num_batches = _increase("batch_size_count", older, newer)
-    hits, misses = (_increase(f"cache_{name}_total", older, newer) for name in ("hits", "misses"))
+    latencies = _new_observations(metric_names.MODEL_BATCH_LATENCY, older, newer)
+    num_batches = _increase(f"{metric_names.MODEL_BATCH_SIZE}_count", older, newer)
+    hits = _increase(metric_names.MODEL_CACHE_HITS, older, newer)
+    misses = _increase(metric_names.MODEL_CACHE_MISSES, older, newer)
     return Traffic(
-        rate_per_s=_increase("predictions_total", older, newer) / span_s,
+        rate_per_s=_increase(metric_names.MODEL_PREDICTIONS, older, newer) / span_s,
         p50_s=bucket_quantile(latencies, 0.5),
         p99_s=bucket_quantile(latencies, 0.99),
-        errors_per_s=_increase("errors_total", older, newer) / span_s,
-        batch_size=_increase("batch_size_sum", older, newer) / num_batches if num_batches else None,
-        queue_length=newer.values.get("queue_length", 0.0),
+        errors_per_s=_increase(metric_names.MODEL_ERRORS, older, newer) / span_s,
+        batch_size=_increase(f"{metric_names.MODEL_BATCH_SIZE}_sum", older, newer) / num_batches
+        if num_batches
+        else None,
+        queue_length=newer.values.get(metric_names.MODEL_QUEUE_LENGTH, 0.0),
         cache_hit_share=hits / (hits + misses) if hits + misses else None,
     )
 
@@ -153,7 +157,8 @@ def _between(older: Series | None, newer: Series | None, span_s: float, traffic:
 
 def _began_anew(older: Series, newer: Series) -> bool:
     """Return whether a counter fell: the application or the version was registered again."""
-    return any(newer.values.get(name, 0.0) < value for name, value in older.values.items() if name != "queue_length")
+    counters = older.values.keys() - {metric_names.MODEL_QUEUE_LENGTH}
+    return any(newer.values.get(name, 0.0) < older.values[name] for name in counters)
 
 
 def _increase(name: str, older: Series | None, newer: Series) -> float:

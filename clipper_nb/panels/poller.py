@@ -22,7 +22,7 @@ from clipper_nb.panels.running_cell import RunningCell
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import PanelCalls
-    from clipper_nb.container_managers.specs import ObservedContainer
+    from clipper_nb.protocol.containers import ObservedContainer
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-SAMPLES_FILE = "samples.json"
-"""Lies in the model's folder."""
-
 RELATIVE_TOLERANCE = 1e-6
 ABSOLUTE_TOLERANCE = 1e-9
 """Numbers may differ by as much: other processors and libraries add up in another order."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from clipper_nb.cluster.doctor import _check_applications, _check_replicas
-from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.display.long_lists import join_some
+from clipper_nb.protocol.containers import ObservedContainer
 
 
 def model(name, num_replicas=None, version="1"):

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from clipper_nb.cluster.image_cleanup import remove_unused_images
-from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import ClusterUnreachableError
 from clipper_nb.images.builder import DeployedImage, ImageBuilder, ImageRequest
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.names import ModelId
 
 ONE, TWO = ModelId("m", "1"), ModelId("m", "2")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from clipper_nb.cluster.start_failures import start_error, timeout_error
-from clipper_nb.container_managers.specs import REPLICA, ObservedContainer
 from clipper_nb.errors import (
     IncompatibleEnvironmentError,
     ModelImportError,
@@ -14,6 +13,7 @@ from clipper_nb.errors import (
     ReplicaMemoryError,
     ReplicaStartError,
 )
+from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, format_load_failure
 from clipper_nb.protocol.names import ModelId
 

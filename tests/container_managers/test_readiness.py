@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from clipper_nb.container_managers.readiness import check_core
-from clipper_nb.container_managers.specs import REDIS, REDIS_NAME, REPLICA, ObservedContainer
+from clipper_nb.container_managers.specs import REDIS_NAME
 from clipper_nb.errors import ClusterStartError
+from clipper_nb.protocol.containers import REDIS, REPLICA, ObservedContainer
 
 
 def _ended(role: str, num_exits: int) -> ObservedContainer:

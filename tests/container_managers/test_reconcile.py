@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipper_nb.container_managers.reconcile import reconcile_replicas, undesired_replicas
-from clipper_nb.container_managers.specs import REPLICA, ObservedContainer
+from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 from clipper_nb.protocol.rest import DesiredReplicas
 
 IMAGE = "c-m:1"

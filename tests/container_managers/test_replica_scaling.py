@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
-from clipper_nb.container_managers.specs import REPLICA, ClusterOptions, ContainerSpec, ObservedContainer
+from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import ImageNotFoundError, InvalidRequestError
 from clipper_nb.images.builder import ImageBuilder
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import ResourceLimits
 

@@ -8,6 +8,7 @@ import pytest
 
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.protocol.containers import REPLICA
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.model_container.settings import model_container_settings
@@ -83,7 +84,7 @@ def test_model_container_understands_what_it_is_told(input_type):
 
 def test_replica_belongs_to_its_version():
     assert replica().model == "digits-net:1"
-    assert all(spec.model is None for spec in ALL if spec.role != specs.REPLICA)
+    assert all(spec.model is None for spec in ALL if spec.role != REPLICA)
 
 
 @pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.role)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from clipper_nb.deployers.bundle import bundle
+from clipper_nb.protocol.model_folder import PythonMetadata
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +23,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_describes_the_model_and_is_gone_afterwards(temporary_folder):
-    with bundle(kind="python_closure", input_type="doubles", source="f") as folder:
+    with bundle(PythonMetadata(input_type="doubles", source="f")) as folder:
         assert folder.parent == temporary_folder
         metadata = json.loads((folder / "metadata.json").read_text())
     assert (metadata["kind"], metadata["source"]) == ("python_closure", "f")
@@ -33,10 +34,11 @@ def test_what_a_killed_notebook_left_goes_at_the_next_deploy(temporary_folder):
     program = """
 import os, signal
 from clipper_nb.deployers.bundle import bundle
-with bundle(kind="python_closure", input_type="doubles"):
+from clipper_nb.protocol.model_folder import PythonMetadata
+with bundle(PythonMetadata(input_type="doubles")):
     os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], check=False)
     assert len(list(temporary_folder.iterdir())) == 1
-    with bundle(kind="python_closure", input_type="doubles") as folder:
+    with bundle(PythonMetadata(input_type="doubles")) as folder:
         assert list(temporary_folder.iterdir()) == [folder]

@@ -15,6 +15,7 @@ import pytest
 from clipper_nb import ClipperConnection, IncompatibleEnvironmentError
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from clipper_nb.protocol.model_folder import PythonMetadata
 
 pytestmark = pytest.mark.cluster
 
@@ -29,7 +30,7 @@ def weigh(inputs: list[Any]) -> list[float]:
 @contextmanager
 def pickled_elsewhere(**environment: str) -> Iterator[Path]:
     """Give the files of a model that was made with other versions; its pickle must not even be read."""
-    with bundle(kind="python_closure", input_type="doubles", environment=environment) as folder:
+    with bundle(PythonMetadata(input_type="doubles", environment=environment)) as folder:
         (folder / "func.pkl").write_bytes(b"not to be read")
         yield folder
 
@@ -87,7 +88,7 @@ def test_what_it_was_made_in_and_an_example_are_kept_with_the_version(shared: Cl
 
 @pytest.mark.same_on_docker
 def test_a_model_that_says_nothing_of_its_versions_is_served(shared: ClipperConnection) -> None:
-    with bundle(kind="python_closure", input_type="strings") as folder:
+    with bundle(PythonMetadata(input_type="strings")) as folder:
         (folder / "func.pkl").write_bytes(pickle.dumps(list))
         shared.build_and_deploy_model("plain", 1, "strings", str(folder))
     known = shared.get_model_info("plain", 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clipper_nb.container_managers.specs import REPLICA, ObservedContainer
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, VersionState
+from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 from clipper_nb.protocol.input_types import InputType
 
 

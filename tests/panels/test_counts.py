@@ -28,16 +28,17 @@ def test_every_series_that_is_shown_is_read() -> None:
     counts = parse_counts(format_families(_metrics().families()).decode())
     assert list(counts.applications) == ["digits", "quiet"]
     digits, net = counts.applications["digits"], counts.versions["net:1.0-rc"]
-    assert digits.values == {"queries_total": 2}
+    assert digits.values == {"clipper_app_queries_total": 2}
     assert digits.defaults["model_too_slow"] == 1
     assert sum(digits.defaults.values()) == 1
     assert net.values == {
-        "predictions_total": 8, "errors_total": 2, "cache_hits_total": 7, "cache_misses_total": 8, "batch_size_sum": 8,
-        "batch_size_count": 2, "queue_length": 4,
+        "clipper_model_predictions_total": 8, "clipper_model_errors_total": 2, "clipper_model_cache_hits_total": 7,
+        "clipper_model_cache_misses_total": 8, "clipper_model_batch_size_sum": 8, "clipper_model_batch_size_count": 2,
+        "clipper_model_queue_length": 4,
     }  # fmt: skip
-    assert digits.buckets["latency_seconds"][-1] == (float("inf"), 2)
-    assert [bound for bound, _ in net.buckets["batch_latency_seconds"]] == sorted(
-        bound for bound, _ in net.buckets["batch_latency_seconds"]
+    assert digits.buckets["clipper_app_latency_seconds"][-1] == (float("inf"), 2)
+    assert [bound for bound, _ in net.buckets["clipper_model_batch_latency_seconds"]] == sorted(
+        bound for bound, _ in net.buckets["clipper_model_batch_latency_seconds"]
     )
 
 
@@ -45,10 +46,12 @@ def test_it_agrees_with_the_parser_of_prometheus() -> None:
     text = format_families(_metrics().families()).decode()
     report, counts = parse_metrics(text), parse_counts(text)
     for series in report["clipper_app_queries_total"]:
-        assert counts.applications[series["labels"]["app"]].values["queries_total"] == series["value"]
+        assert counts.applications[series["labels"]["app"]].values["clipper_app_queries_total"] == series["value"]
     for series in report["clipper_model_batch_latency_seconds"]:
         labels = series["labels"]
-        buckets = counts.versions[f"{labels['model']}:{labels['version']}"].buckets["batch_latency_seconds"]
+        buckets = counts.versions[f"{labels['model']}:{labels['version']}"].buckets[
+            "clipper_model_batch_latency_seconds"
+        ]
         assert buckets[-1][1] == series["count"]
 
 

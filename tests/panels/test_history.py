@@ -10,15 +10,15 @@ from clipper_nb.panels.history import LENGTH_S, History, Traffic
 
 def _application(queries: float, fast: float, defaults: float = 0.0) -> Counts:
     series = Series(
-        {"queries_total": queries},
+        {"clipper_app_queries_total": queries},
         {"model_too_slow": defaults, "not_linked": 0.0},
-        {"latency_seconds": [(0.01, fast), (0.1, queries), (float("inf"), queries)]},
+        {"clipper_app_latency_seconds": [(0.01, fast), (0.1, queries), (float("inf"), queries)]},
     )
     return Counts(applications={"a": series})
 
 
 def _version(**values: float) -> Counts:
-    return Counts(versions={"m:1": Series(dict(values))})
+    return Counts(versions={"m:1": Series({f"clipper_model_{name}": value for name, value in values.items()})})
 
 
 def test_before_the_second_look_nothing_is_known() -> None:

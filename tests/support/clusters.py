@@ -16,7 +16,7 @@ import psutil
 
 from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.specs import ObservedContainer
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.environment import CLUSTER_FOLDER, LABEL_CLUSTER
 
 _MANAGERS: dict[str, Callable[..., ContainerManager]] = {

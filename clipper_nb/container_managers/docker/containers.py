@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 from clipper_nb.container_managers.docker.again import Attributes, equal_container, should_run
 from clipper_nb.container_managers.docker.create_arguments import create_arguments, exit_status
-from clipper_nb.container_managers.specs import ContainerSpec, ObservedContainer
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import ContainerSpec, ObservedContainer
 
 _NUM_AT_ONCE = 4
 _NUM_UPDATE_TRIES, _UPDATE_INTERVAL_S = 5, 0.1

@@ -15,12 +15,13 @@ from clipper_nb.container_managers.docker import create_arguments as docker_spec
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.containers import DockerContainers, to_its_end
 from clipper_nb.container_managers.readiness import answers, check_core, wait_for
-from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec
+from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, ContainerSpec
 
 _START_TIMEOUT_S = 30.0
 _EXTERNAL_REDIS_TIMEOUT_S = 15.0
@@ -87,9 +88,9 @@ class DockerCore:
         if query is None or management is None:
             ours = self._builder.build_base("frontend", progress=progress)
             query, management = query or ours, management or ours
-        images = {specs.QUERY_FRONTEND: query, specs.MANAGEMENT_FRONTEND: management}
+        images = {QUERY_FRONTEND: query, MANAGEMENT_FRONTEND: management}
         if self._settings.redis_ip is None:
-            images[specs.REDIS] = self._settings.redis_image
+            images[REDIS] = self._settings.redis_image
         for image in images.values():
             if self._engine.find_image(image) is None:
                 self._engine.pull(image, progress)
@@ -112,7 +113,7 @@ class DockerCore:
         redis = settings.redis_variables
         if settings.redis_ip is None:
             spec, redis = docker_redis.own_redis(redis_password)
-            to_its_end(partial(self._containers.run, spec, images[specs.REDIS], extra=settings.extra))
+            to_its_end(partial(self._containers.run, spec, images[REDIS], extra=settings.extra))
         management = specs.management_frontend_spec("python", options, redis, admin_token)
         published = self._start_frontend(management, images, {"management": wanted.management})
         ports = replace(wanted, **published)
@@ -135,7 +136,7 @@ class DockerCore:
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         # How often they ended before somebody connects is no news.
         check = self._check if error is ClusterStartError else _no_check
-        for role, port in ((specs.MANAGEMENT_FRONTEND, ports.management), (specs.QUERY_FRONTEND, ports.query)):
+        for role, port in ((MANAGEMENT_FRONTEND, ports.management), (QUERY_FRONTEND, ports.query)):
             try:
                 wait_for(partial(answers, host, port), deadline_s, check)
             except ClusterUnreachableError as exc:
@@ -186,7 +187,7 @@ class DockerCore:
         except ClusterUnreachableError as exc:
             raise ClusterStartError(
                 f"Redis at {settings.redis_ip}:{settings.redis_port} does not answer the cluster's containers.",
-                self._log_tail_of(specs.MANAGEMENT_FRONTEND),
+                self._log_tail_of(MANAGEMENT_FRONTEND),
             ) from exc
 
     def _check(self) -> None:

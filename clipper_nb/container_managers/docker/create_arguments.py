@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import redis as docker_redis
-from clipper_nb.container_managers.specs import ContainerSpec
 from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
 from clipper_nb.protocol.names import check_cluster_name
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.version import __version__
@@ -103,10 +102,10 @@ def _look_up_quickly(cluster: str) -> Mapping[str, Any]:
 
 
 _ROLES = {
-    specs.QUERY_FRONTEND: _Role(labels={environment.LABEL_QUERY_FRONTEND: ""}, arguments=_look_up_quickly),
-    specs.MANAGEMENT_FRONTEND: _Role(labels={environment.LABEL_MANAGEMENT_FRONTEND: ""}, arguments=_look_up_quickly),
-    specs.REDIS: _Role(arguments=docker_redis.create_arguments),
-    specs.REPLICA: _Role(network=models_network),
+    QUERY_FRONTEND: _Role(labels={environment.LABEL_QUERY_FRONTEND: ""}, arguments=_look_up_quickly),
+    MANAGEMENT_FRONTEND: _Role(labels={environment.LABEL_MANAGEMENT_FRONTEND: ""}, arguments=_look_up_quickly),
+    REDIS: _Role(arguments=docker_redis.create_arguments),
+    REPLICA: _Role(network=models_network),
 }
 
 

@@ -22,7 +22,7 @@ from clipper_nb.container_managers.docker.watch import DockerWatch
 from clipper_nb.container_managers.machine_checks import check_ports
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
-from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
+from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress, show_progress
 from clipper_nb.errors import (
@@ -41,6 +41,13 @@ from clipper_nb.images.built_images import BuiltImage
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import (
+    MANAGEMENT_FRONTEND,
+    QUERY_FRONTEND,
+    REPLICA,
+    ContainerSpec,
+    ObservedContainer,
+)
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -208,7 +215,7 @@ class DockerContainerManager(ReplicaScaling):
                 f"The Docker Engine runs no cluster with name '{self.cluster_name}'. Start one with start_clipper()."
             )
         try:
-            query, management = core[specs.QUERY_FRONTEND], core[specs.MANAGEMENT_FRONTEND]
+            query, management = core[QUERY_FRONTEND], core[MANAGEMENT_FRONTEND]
         except KeyError as exc:
             raise ClusterUnreachableError(
                 f"Cluster '{self.cluster_name}' has no {exc.args[0]}; stop_all() removes what is left of it."
@@ -240,7 +247,7 @@ class DockerContainerManager(ReplicaScaling):
     def stop_all(self, *, graceful: bool = True) -> None:
         self._end_watch()
         self._admin_token = None
-        replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
+        replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
         self._containers.stop(replicas, timeout_s=10 if graceful else 0)
         core = self._containers.find()
         self._containers.stop(core, timeout_s=10 if graceful else 0)
@@ -276,11 +283,11 @@ class DockerContainerManager(ReplicaScaling):
 
     def _stop_replicas(self, names: Sequence[str]) -> None:
         if names:
-            replicas = self._containers.find(**{environment.LABEL_ROLE: specs.REPLICA})
+            replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
             self._containers.stop([c for c in replicas if c.name in names], timeout_s=10)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
-        labels = {environment.LABEL_ROLE: specs.REPLICA}
+        labels = {environment.LABEL_ROLE: REPLICA}
         if model_id is not None:
             labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION] = model_id
         return self._containers.observe(**labels)

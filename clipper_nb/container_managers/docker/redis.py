@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.specs import ContainerSpec
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import ContainerSpec
 
 DEFAULT_IMAGE = "redis:7"
 HOST_FROM_INSIDE = {"host.docker.internal": "host-gateway"}

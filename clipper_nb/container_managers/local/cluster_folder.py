@@ -26,7 +26,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,54 +40,18 @@ from clipper_nb.container_managers.local.own_folder import (
     opened_root,
     remove_marked_folder,
 )
-from clipper_nb.container_managers.local.process_table import ProcessIdentity
 from clipper_nb.errors import ClusterFolderError, ClusterStartError
+from clipper_nb.protocol.cluster_record import RECORD_FILE, ClusterRecord, ProcessIdentity, is_old_record, parse_record
 from clipper_nb.protocol.names import check_cluster_name
 
-_RECORD = "cluster.json"
 _DESCENDANTS = "descendants.json"
 _OURS = (
-    _RECORD, _RECORD + ".new", _DESCENDANTS, _DESCENDANTS + ".new", "supervisor.sock", "supervisor.log",
+    RECORD_FILE, RECORD_FILE + ".new", _DESCENDANTS, _DESCENDANTS + ".new", "supervisor.sock", "supervisor.log",
     "supervisor.log.*", "redis", "logs", "images", "workers", "spark-*", "core", "core.*",
 )  # fmt: skip
 """Patterns of all names that processes of a cluster put here; entries of other names are not ours to remove."""
 
-_OLD_FIELD = "owner_started_at"
-"""What records of release 0.1 have in place of ``owner_start``: wall time, which may step."""
-_OLD_FIELDS = {"cluster_name", "package_version", "admin_token", "redis_password", "supervisor_pid", _OLD_FIELD}
-
 _LONGEST_SOCKET_PATH = 103  # bytes; macOS takes 104 with the final NUL, Linux 108
-
-
-@dataclass(frozen=True)
-class ClusterRecord:
-    """What a process needs to know to join a running cluster."""
-
-    cluster_name: str
-    package_version: str
-    admin_token: str
-    redis_password: str
-    owner_pid: int | None
-    """The cluster ends with this process; ``None`` for a detached cluster."""
-    owner_start: str | None
-    """Distinguishes it from a later process with that id; ``None`` also in a record of release 0.1."""
-    query_port: int
-    management_port: int
-    rpc_port: int
-    supervisor_pid: int = 0
-    supervisor_start: str = ""
-
-    @property
-    def owner(self) -> ProcessIdentity | None:
-        """The process that the cluster ends with, where that can be identified."""
-        if self.owner_pid is None or self.owner_start is None:
-            return None
-        return ProcessIdentity(self.owner_pid, self.owner_start)
-
-    @property
-    def supervisor(self) -> ProcessIdentity:
-        """The process that runs the cluster; runs nowhere before it has begun."""
-        return ProcessIdentity(self.supervisor_pid, self.supervisor_start)
 
 
 class ClusterFolder:
@@ -101,7 +65,7 @@ class ClusterFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.record_path = path / _RECORD
+        self.record_path = path / RECORD_FILE
         self.control_socket_path = path / "supervisor.sock"
         self.supervisor_log_path = path / "supervisor.log"
         self.redis_path = path / "redis"
@@ -181,7 +145,7 @@ class ClusterFolder:
 
     def write_record(self, record: ClusterRecord) -> None:
         """Write the record in one step."""
-        self._write_json(_RECORD, asdict(record))
+        self._write_json(RECORD_FILE, asdict(record))
 
     def write_descendants(self, processes: Iterable[ProcessIdentity]) -> None:
         """Write in one step what processes of the cluster have started, for a time without a supervisor."""
@@ -199,10 +163,8 @@ class ClusterFolder:
         """Return the record, or ``None`` when there is none of this user's that can be read."""
         try:
             with self._opened() as (_, folder_fd):
-                fields = _read_json(_RECORD, folder_fd)
-            if _OLD_FIELD in fields:
-                fields = {name: value for name, value in fields.items() if name != _OLD_FIELD} | {"owner_start": None}
-            return ClusterRecord(**fields)
+                fields = _read_json(RECORD_FILE, folder_fd)
+            return parse_record(fields)
         except (OSError, ValueError, TypeError, ClusterFolderError):
             return None
 
@@ -231,10 +193,10 @@ class ClusterFolder:
     def _holds_old_record(self, folder_fd: int) -> bool:
         """Return whether this is a cluster's folder of release 0.1, which has no marker but a record like no other."""
         try:
-            fields = _read_json(_RECORD, folder_fd)
+            fields = _read_json(RECORD_FILE, folder_fd)
         except (OSError, ValueError):
             return False
-        return isinstance(fields, dict) and fields.keys() >= _OLD_FIELDS and fields["cluster_name"] == self.path.name
+        return is_old_record(fields, self.path.name)
 
 
 def _read_json(name: str, folder_fd: int) -> Any:

@@ -10,12 +10,11 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.local.cluster_folder import ClusterRecord, cluster_folder
+from clipper_nb.container_managers.local.cluster_folder import cluster_folder
 from clipper_nb.container_managers.local.log_files import log_parts, read_tail
 from clipper_nb.container_managers.local.process_table import this_machine
 from clipper_nb.container_managers.local.processes import (
@@ -31,7 +30,7 @@ from clipper_nb.container_managers.local.supervisor.control import SupervisorCli
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
 from clipper_nb.container_managers.readiness import answers, check_core, wait_for
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
-from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec, ObservedContainer
+from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
@@ -45,6 +44,16 @@ from clipper_nb.errors import (
 )
 from clipper_nb.images.folder_builder import FolderBuilder, environment_python
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.cluster_record import ClusterRecord
+from clipper_nb.protocol.containers import (
+    REPLICA,
+    ContainerSpec,
+    Observe,
+    ObservedContainer,
+    ShutDown,
+    Start,
+    Stop,
+)
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.version import __version__
@@ -164,7 +173,7 @@ class LocalContainerManager(ReplicaScaling):
         self._folder.check()
         record = self._folder.read_record()
         with contextlib.suppress(ClusterUnreachableError):
-            self._supervisor.call("shut_down", graceful=graceful)
+            self._supervisor.call(ShutDown(graceful=graceful))
             if record is not None:
                 self._wait_for_supervisor(record, timeout_s=_STOP_TIMEOUT_S)
         stays = self._remove_leftovers()
@@ -204,17 +213,17 @@ class LocalContainerManager(ReplicaScaling):
         )
 
     def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
-        self._supervisor.call("start", specs=[asdict(spec) for spec in replicas])
+        self._supervisor.call(Start(tuple(replicas)))
 
     def _stop_replicas(self, names: Sequence[str]) -> None:
         if names:
-            self._supervisor.call("stop", names=list(names), timeout_s=_STOP_TIMEOUT_S)
+            self._supervisor.call(Stop(tuple(names)), timeout_s=_STOP_TIMEOUT_S)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
         return [
             container
             for container in self._observe()
-            if container.role == specs.REPLICA and (model_id is None or container.model == str(model_id))
+            if container.role == REPLICA and (model_id is None or container.model == str(model_id))
         ]
 
     # --- logs
@@ -267,12 +276,12 @@ class LocalContainerManager(ReplicaScaling):
         record = self._connected_record()
         config_path = write_redis_config(self._folder, record.redis_password)
         redis = {environment.REDIS_URL: f"unix://:{record.redis_password}@{self._folder.redis_socket_path}"}
-        core = [
+        core = (
             specs.redis_spec((redis_server, str(config_path))),
             specs.management_frontend_spec(sys.executable, options, redis, record.admin_token),
             specs.query_frontend_spec(sys.executable, options, redis),
-        ]
-        self._supervisor.call("start", specs=[asdict(spec) for spec in core])
+        )
+        self._supervisor.call(Start(core))
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         for port, name in ((record.management_port, core[1].name), (record.query_port, core[2].name)):
             try:
@@ -299,7 +308,7 @@ class LocalContainerManager(ReplicaScaling):
         return self._record
 
     def _observe(self) -> list[ObservedContainer]:
-        return [ObservedContainer(**fields) for fields in self._supervisor.call("observe")]
+        return list(self._supervisor.call(Observe()))
 
     def _check_supervisor(self) -> Finding:
         if self._is_running():
@@ -311,7 +320,7 @@ class LocalContainerManager(ReplicaScaling):
 
     def _is_running(self) -> bool:
         try:
-            self._supervisor.call("observe", timeout_s=5.0)
+            self._supervisor.call(Observe(), timeout_s=5.0)
         except ClusterUnreachableError:
             return False
         return True

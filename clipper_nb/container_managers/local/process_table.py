@@ -13,15 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from clipper_nb.errors import ClusterStartError
-
-
-@dataclass(frozen=True)
-class ProcessIdentity:
-    """Distinguishes one process from every other that has had, or will have, its process id."""
-
-    pid: int
-    start: str
-    """Opaque; equal only for the same process. Never wall time, which steps."""
+from clipper_nb.protocol.cluster_record import ProcessIdentity
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.local.log_files import open_log
-from clipper_nb.container_managers.local.process_table import ProcessIdentity, ProcessTable, descendants, this_machine
+from clipper_nb.container_managers.local.process_table import ProcessTable, descendants, this_machine
 from clipper_nb.images.child_environment import child_environment
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.cluster_record import ProcessIdentity
 
 HOST = "127.0.0.1"
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
-from clipper_nb.protocol import names, rest
+from clipper_nb.protocol import metric_names, names, rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, exposition_of
@@ -289,7 +289,7 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
 def make_application(service: ManagementService, *, token: str, registry: CollectorRegistry) -> tornado.web.Application:
     """Return the management frontend's Tornado application."""
     requests = Counter(
-        "clipper_admin_requests", "Admin calls by path and status", ["path", "status"], registry=registry
+        metric_names.ADMIN_REQUESTS, "Admin calls by path and status", ["path", "status"], registry=registry
     )
     shared = {"service": service, "token": token, "requests": requests}
     routes: list[Any] = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from clipper_nb.protocol import metric_names
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.runtime.metrics.exposition import Family, format_labels
@@ -58,8 +59,11 @@ class ApplicationMetrics:
 
     def __init__(self, name: str, slo_s: float) -> None:
         self._slo_s = slo_s
-        self.labels = format_labels({"app": name})
-        self.default_labels = {reason: format_labels({"app": name, "reason": reason}) for reason in DEFAULT_REASONS}
+        self.labels = format_labels({metric_names.LABEL_APP: name})
+        self.default_labels = {
+            reason: format_labels({metric_names.LABEL_APP: name, metric_names.LABEL_REASON: reason})
+            for reason in DEFAULT_REASONS
+        }
         self.num_queries = 0
         self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
         self.num_bad_requests = 0
@@ -164,17 +168,15 @@ class QueryFrontendMetrics:
             yield
 
     def _collect_applications(self, families: list[Family]) -> Iterator[None]:
-        queries = Family("clipper_app_queries_total", "Queries answered", "counter", [])
-        defaults = Family(
-            "clipper_app_default_outputs_total", "Queries answered with the default output", "counter", []
-        )
-        bad_requests = Family("clipper_app_bad_requests_total", "Requests refused", "counter", [])
+        queries = Family(metric_names.APP_QUERIES, "Queries answered", "counter", [])
+        defaults = Family(metric_names.APP_DEFAULT_OUTPUTS, "Queries answered with the default output", "counter", [])
+        bad_requests = Family(metric_names.APP_BAD_REQUESTS, "Requests refused", "counter", [])
         latency = Family(
-            "clipper_app_latency_seconds", "From the arrival of a query to its answer", "histogram", [],
+            metric_names.APP_LATENCY, "From the arrival of a query to its answer", "histogram", [],
             _LATENCY_BUCKETS_S,
         )  # fmt: skip
         lateness = Family(
-            "clipper_app_lateness_seconds", "By how much an answer missed the SLO; 0 when it met it", "histogram", [],
+            metric_names.APP_LATENESS, "By how much an answer missed the SLO; 0 when it met it", "histogram", [],
             _LATENESS_BUCKETS_S,
         )  # fmt: skip
         families += [queries, defaults, bad_requests, latency, lateness]
@@ -189,14 +191,14 @@ class QueryFrontendMetrics:
             yield
 
     def _collect_models(self, families: list[Family]) -> Iterator[None]:
-        predictions = Family("clipper_model_predictions_total", "Inputs predicted", "counter", [])
-        errors = Family("clipper_model_errors_total", "Inputs the model failed on", "counter", [])
-        lost = Family("clipper_model_lost_total", "Inputs lost with their replica", "counter", [])
-        hits = Family("clipper_model_cache_hits_total", "Inputs found in the cache", "counter", [])
-        misses = Family("clipper_model_cache_misses_total", "Inputs not found there", "counter", [])
-        sizes = Family("clipper_model_batch_size", "Inputs per batch", "histogram", [], _BATCH_SIZE_BUCKETS)
+        predictions = Family(metric_names.MODEL_PREDICTIONS, "Inputs predicted", "counter", [])
+        errors = Family(metric_names.MODEL_ERRORS, "Inputs the model failed on", "counter", [])
+        lost = Family(metric_names.MODEL_LOST, "Inputs lost with their replica", "counter", [])
+        hits = Family(metric_names.MODEL_CACHE_HITS, "Inputs found in the cache", "counter", [])
+        misses = Family(metric_names.MODEL_CACHE_MISSES, "Inputs not found there", "counter", [])
+        sizes = Family(metric_names.MODEL_BATCH_SIZE, "Inputs per batch", "histogram", [], _BATCH_SIZE_BUCKETS)
         latency = Family(
-            "clipper_model_batch_latency_seconds", "From sending a batch to its answer", "histogram", [],
+            metric_names.MODEL_BATCH_LATENCY, "From sending a batch to its answer", "histogram", [],
             _LATENCY_BUCKETS_S,
         )  # fmt: skip
         families += [predictions, errors, lost, hits, misses, sizes, latency]
@@ -221,15 +223,15 @@ def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, in
     cache : (int, int, int)
         The cache's size in bytes, its entries, and how many made room for others.
     """
-    queue_length = Family("clipper_model_queue_length", "Inputs that wait for a replica", "gauge", [])
-    replicas = Family("clipper_model_replicas", "Connected replicas", "gauge", [])
+    queue_length = Family(metric_names.MODEL_QUEUE_LENGTH, "Inputs that wait for a replica", "gauge", [])
+    replicas = Family(metric_names.MODEL_REPLICAS, "Connected replicas", "gauge", [])
     for model_id, length, num_replicas in models:
         labels = _model_labels(model_id)
         _add(queue_length, labels, length)
         _add(replicas, labels, num_replicas)
-    size_bytes = Family("clipper_cache_size_bytes", "Inputs and outputs in the cache", "gauge", [])
-    entries = Family("clipper_cache_entries", "Outputs in the cache", "gauge", [])
-    evictions = Family("clipper_cache_evictions_total", "Outputs that made room for others", "counter", [])
+    size_bytes = Family(metric_names.CACHE_SIZE, "Inputs and outputs in the cache", "gauge", [])
+    entries = Family(metric_names.CACHE_ENTRIES, "Outputs in the cache", "gauge", [])
+    evictions = Family(metric_names.CACHE_EVICTIONS, "Outputs that made room for others", "counter", [])
     families = [size_bytes, entries, evictions]
     for family, value in zip(families, cache, strict=True):
         _add(family, "", value)
@@ -237,7 +239,7 @@ def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, in
 
 
 def _model_labels(model_id: ModelId) -> str:
-    return format_labels({"model": model_id.name, "version": model_id.version})
+    return format_labels({metric_names.LABEL_MODEL: model_id.name, metric_names.LABEL_VERSION: model_id.version})
 
 
 def _add(family: Family, labels: str, value: float) -> None:

@@ -12,9 +12,10 @@ from operator import add
 
 import msgspec
 
+from clipper_nb.protocol.metric_names import MODEL_REPLICAS
 from clipper_nb.runtime.metrics.exposition import Family
 
-_NOT_ADDED = frozenset({"clipper_model_replicas"})
+_NOT_ADDED = frozenset({MODEL_REPLICAS})
 """Every replica serves all frontends, so the fewest that one of them has is how many there are."""
 
 _END = b'"end"'

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from clipper_nb.protocol.load_report import UnreadableHere
 from clipper_nb.protocol.model_environment import describe_environment, find_conflicts
+from clipper_nb.protocol.model_folder import read_metadata
 
 
 def check_environment(folder: Path) -> None:
@@ -17,10 +17,7 @@ def check_environment(folder: Path) -> None:
     UnreadableHere
         With each version that differs.
     """
-    path = folder / "metadata.json"
-    if not path.exists():
-        return
-    notebook = json.loads(path.read_text()).get("environment", {})
+    notebook = read_metadata(folder).environment
     conflicts = find_conflicts(notebook, describe_environment(notebook))
     if conflicts:
         raise UnreadableHere(conflicts)

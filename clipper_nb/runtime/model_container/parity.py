@@ -8,9 +8,10 @@ from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.exception_description import describe_exception
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_inputs
+from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.predict_body import format_request, parse_predict
-from clipper_nb.protocol.samples import SAMPLES_FILE, find_difference, parse_samples
+from clipper_nb.protocol.samples import find_difference, parse_samples
 from clipper_nb.runtime.model_container.client import Model
 
 

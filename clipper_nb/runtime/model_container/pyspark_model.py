@@ -6,19 +6,19 @@ Spark's JVM computes while Python waits for a socket, so heartbeats go on during
 from __future__ import annotations
 
 import importlib
-import json
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
+
 from clipper_nb.model_functions.spark_errors import short_spark_errors
 from clipper_nb.model_functions.spark_function import SparkFunction
+from clipper_nb.protocol.model_folder import SPARK_MODEL_FOLDER, PySparkMetadata
 from clipper_nb.runtime.model_container.python_model import PythonModel, load_function
 from clipper_nb.runtime.model_container.spark_session import start_session
 
-SPARK_MODEL_FOLDER = "pyspark_model_data"
 
-
-def load_pyspark_model(folder: Path) -> PythonModel:
+def load_pyspark_model(folder: Path, metadata: PySparkMetadata) -> PythonModel:
     """Return the function and the model in *folder*, with Spark warm.
 
     Raises
@@ -26,16 +26,15 @@ def load_pyspark_model(folder: Path) -> PythonModel:
     ImportError
         PySpark is missing, or the module of the model's class.
     """
-    metadata = json.loads((folder / "metadata.json").read_text())
     spark = start_session(
         "clipper_nb",
-        driver_memory_bytes=metadata["driver_memory_bytes"],
-        session_settings=metadata["session_settings"],
+        driver_memory_bytes=metadata.driver_memory_bytes,
+        session_settings=metadata.session_settings,
     )
     with short_spark_errors():
-        model = _load_spark_model(spark, metadata["model_class"], folder / SPARK_MODEL_FOLDER)
-    if "threshold" in metadata:  # of a classifier of mllib: Spark saves its default in place of what was set
-        model.clearThreshold() if metadata["threshold"] is None else model.setThreshold(metadata["threshold"])
+        model = _load_spark_model(spark, metadata.model_class, folder / SPARK_MODEL_FOLDER)
+    if metadata.threshold is not UNSET:  # of a classifier of mllib: Spark saves its default in place of what was set
+        model.clearThreshold() if metadata.threshold is None else model.setThreshold(metadata.threshold)
     return PythonModel(SparkFunction(load_function(folder), spark, model))
 
 

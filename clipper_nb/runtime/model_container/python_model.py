@@ -9,8 +9,7 @@ from typing import Any
 
 import cloudpickle
 
-FUNCTION_FILE = "func.pkl"
-MODULES_FOLDER = "modules"
+from clipper_nb.protocol.model_folder import FUNCTION_FILE, MODULES_FOLDER
 
 
 class PythonModel:

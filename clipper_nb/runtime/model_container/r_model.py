@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import DeploymentError
 from clipper_nb.model_functions.r_function import RFunction
-from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.load_report import UnreadableHere
+from clipper_nb.protocol.model_environment import find_conflicts
+from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, RMetadata
 from clipper_nb.runtime.model_container.python_model import PythonModel
 
 logger = logging.getLogger(__name__)
 
-SERIALIZED_FILE = "func.rds"
 _QUIT_IS_AN_ERROR = """
 for (name in c("quit", "q")) local({
   called <- name
@@ -33,7 +32,7 @@ function(serialized) {
 """
 
 
-def load_r_model(folder: Path) -> PythonModel:
+def load_r_model(folder: Path, metadata: RMetadata) -> PythonModel:
     """Return the R function in *folder*, with its packages loaded.
 
     Raises
@@ -54,19 +53,19 @@ def load_r_model(folder: Path) -> PythonModel:
             "R functions run through rpy2, which the replica's Python cannot use. Install R, and then pip install "
             f"'clipper-nb[r]'. {type(exc).__name__}: {str(exc).strip()}"
         ) from exc
-    metadata = json.loads((folder / "metadata.json").read_text())
     rinterface.evalr("options(warn = 1)")  # a warning is logged when it happens
     rinterface.evalr(_QUIT_IS_AN_ERROR)
     here = rinterface.evalr('paste(R.version$major, R.version$minor, sep = ".")')[0]
-    if here.split(".")[:2] != metadata["r_version"].split(".")[:2]:
-        raise UnreadableHere({"R": (metadata["r_version"], here)})
+    conflicts = find_conflicts({"R": metadata.r_version}, {"R": str(here)})
+    if conflicts:
+        raise UnreadableHere(conflicts)
     rinterface.evalr("function(paths) .libPaths(c(paths, .libPaths()))")(
-        rinterface.StrSexpVector(metadata["r_library_paths"])
+        rinterface.StrSexpVector(metadata.r_library_paths)
     )
-    for package, version in metadata["r_packages"].items():
-        _load_package(rinterface, package, version, is_attached=package in metadata["r_attached"])
-    fn = rinterface.evalr(_RESTORE)(rinterface.ByteSexpVector((folder / SERIALIZED_FILE).read_bytes()))
-    return PythonModel(RFunction(fn, [Column(**facts) for facts in metadata["r_columns"]]))
+    for package, version in metadata.r_packages.items():
+        _load_package(rinterface, package, version, is_attached=package in metadata.r_attached)
+    fn = rinterface.evalr(_RESTORE)(rinterface.ByteSexpVector((folder / R_FUNCTION_FILE).read_bytes()))
+    return PythonModel(RFunction(fn, metadata.r_columns))
 
 
 def _load_package(rinterface: Any, name: str, version: str, *, is_attached: bool) -> None:

@@ -9,7 +9,8 @@ import pytest
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.create_arguments import create_arguments
-from clipper_nb.container_managers.specs import ClusterOptions, ContainerSpec
+from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.protocol.containers import ContainerSpec
 from clipper_nb.protocol.names import ModelId
 
 SPECS = {

@@ -12,12 +12,11 @@ import pytest
 
 from clipper_nb.container_managers.local.cluster_folder import (
     ClusterFolder,
-    ClusterRecord,
     cluster_folder,
     default_root_folder,
 )
-from clipper_nb.container_managers.local.process_table import ProcessIdentity
 from clipper_nb.errors import ClusterFolderError, ClusterStartError, InvalidNameError
+from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
 
 RECORD = ClusterRecord(
     cluster_name="default-cluster",

@@ -14,11 +14,11 @@ import pytest
 from clipper_nb.container_managers.local.process_table import (
     LinuxProcessTable,
     ProcessEntry,
-    ProcessIdentity,
     ProcessTable,
     descendants,
     this_machine,
 )
+from clipper_nb.protocol.cluster_record import ProcessIdentity
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

@@ -11,13 +11,14 @@ import pytest
 
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.local.log_files import open_log
-from clipper_nb.container_managers.local.process_table import ProcessIdentity, this_machine
+from clipper_nb.container_managers.local.process_table import this_machine
 from clipper_nb.container_managers.local.processes import (
     kill_processes_of,
     process_runs,
     processes_of,
     wait_for_end,
 )
+from clipper_nb.protocol.cluster_record import ProcessIdentity
 from clipper_nb.protocol.environment import CLUSTER_FOLDER
 
 _WAIT = (sys.executable, "-c", "input()")

@@ -15,6 +15,7 @@ import urllib3
 
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.errors import ClusterUnreachableError
+from clipper_nb.protocol.containers import Command
 from tests.end_to_end.cuts.steps import AFTER, BEFORE, ENGINE_CALL, REQUEST, SUPERVISOR_COMMAND, Step
 
 _ENGINE_VERSION = re.compile(r"^/v\d+\.\d+(?=/)")
@@ -85,8 +86,8 @@ def _http_error(label: str, moment: str) -> urllib3.HTTPResponse:
     )  # fmt: skip
 
 
-def _supervisor_label(client: Any, command: str, **arguments: Any) -> tuple[str, str]:
-    return SUPERVISOR_COMMAND, command
+def _supervisor_label(client: Any, command: Command, **arguments: Any) -> tuple[str, str]:
+    return SUPERVISOR_COMMAND, command.name
 
 
 def _supervisor_error(label: str, moment: str) -> None:

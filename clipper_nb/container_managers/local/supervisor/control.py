@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+
+from msgspec import UNSET
 
 from clipper_nb.errors import ClusterUnreachableError
+from clipper_nb.protocol.containers import (
+    Command,
+    ObservedContainer,
+    Reply,
+    decode_command,
+    decode_reply,
+    encode_command,
+    encode_reply,
+)
 
 logger = logging.getLogger(__name__)
 
 _LONGEST_LINE_BYTES = 64 * 1024 * 1024
 
-Command = Callable[[dict[str, Any]], Awaitable[Any]]
+CarryOut = Callable[[Command], Awaitable[Sequence[ObservedContainer] | None]]
+"""Carries out a command; returns what was observed, or ``None``."""
 
 
 class SupervisorClient:
@@ -31,42 +41,41 @@ class SupervisorClient:
     def __init__(self, socket_path: Path) -> None:
         self._socket_path = socket_path
 
-    def call(self, command: str, *, timeout_s: float = 10.0, **arguments: Any) -> Any:
-        """Return the supervisor's reply to one command.
+    def call(self, command: Command, *, timeout_s: float = 10.0) -> Sequence[ObservedContainer]:
+        """Have the supervisor carry out one command; return what it observed, if that was asked.
 
         Raises
         ------
         ClusterUnreachableError
             Nobody listens, or no reply came within *timeout_s*.
         """
-        request = json.dumps({"command": command, **arguments}).encode() + b"\n"
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
                 connection.settimeout(timeout_s)
                 connection.connect(str(self._socket_path))
-                connection.sendall(request)
+                connection.sendall(encode_command(command))
                 with connection.makefile("rb") as lines:
                     line = lines.readline()
-            reply = json.loads(line)
+            reply = decode_reply(line)
         except TimeoutError as exc:
             raise ClusterUnreachableError(
-                f"The cluster's supervisor has not answered '{command}' within {timeout_s:g} s."
+                f"The cluster's supervisor has not answered '{command.name}' within {timeout_s:g} s."
             ) from exc
         except (OSError, ValueError) as exc:
             raise ClusterUnreachableError(f"The cluster's supervisor is out of reach: {exc or 'it hung up'}.") from exc
-        if "error" in reply:
-            raise ClusterUnreachableError(f"The cluster's supervisor failed on '{command}': {reply['error']}")
-        return reply["result"]
+        if reply.error is not UNSET:
+            raise ClusterUnreachableError(f"The cluster's supervisor failed on '{command.name}': {reply.error}")
+        return reply.result or ()
 
 
-async def listen(socket_path: Path, commands: dict[str, Command]) -> asyncio.Server:
-    """Answer *commands* on a new Unix socket."""
+async def listen(socket_path: Path, carry_out: CarryOut) -> asyncio.Server:
+    """Answer commands on a new Unix socket."""
 
     async def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             line = await reader.readline()
             if line:
-                writer.write(json.dumps(await _answer(line, commands)).encode() + b"\n")
+                writer.write(encode_reply(await _answer(line, carry_out)))
                 await writer.drain()
         except (OSError, ValueError) as exc:
             logger.warning("a control connection ended: %s", exc)
@@ -76,10 +85,10 @@ async def listen(socket_path: Path, commands: dict[str, Command]) -> asyncio.Ser
     return await asyncio.start_unix_server(on_connection, path=str(socket_path), limit=_LONGEST_LINE_BYTES)
 
 
-async def _answer(line: bytes, commands: dict[str, Command]) -> dict[str, Any]:
+async def _answer(line: bytes, carry_out: CarryOut) -> Reply:
     try:
-        request = json.loads(line)
-        return {"result": await commands[request.pop("command")](request)}
+        observed = await carry_out(decode_command(line))
+        return Reply(None if observed is None else tuple(observed))
     except Exception as exc:
         logger.exception("a command failed")
-        return {"error": f"{type(exc).__name__}: {exc}"}
+        return Reply(error=f"{type(exc).__name__}: {exc}")

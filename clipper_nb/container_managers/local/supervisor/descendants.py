@@ -17,10 +17,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
-from clipper_nb.container_managers.local.process_table import ProcessEntry, ProcessIdentity, ProcessTable
+from clipper_nb.container_managers.local.process_table import ProcessEntry, ProcessTable
 from clipper_nb.container_managers.local.supervisor.process import SupervisedProcess
 from clipper_nb.errors import ClusterFolderError
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.cluster_record import ProcessIdentity
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 from clipper_nb.container_managers.local.log_files import open_log
-from clipper_nb.container_managers.specs import REPLICA, ContainerSpec, ObservedContainer
+from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
 from clipper_nb.protocol.environment import CONTAINER_NAME, READY_FILE
 from clipper_nb.protocol.restart_delay import RestartDelays
 

@@ -5,29 +5,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Coroutine, Iterable
-from dataclasses import asdict, replace
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from clipper_nb.clients.management_client import ManagementClient
-from clipper_nb.container_managers.local.cluster_folder import ClusterFolder, ClusterRecord
-from clipper_nb.container_managers.local.process_table import ProcessIdentity, this_machine
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
+from clipper_nb.container_managers.local.process_table import this_machine
 from clipper_nb.container_managers.local.processes import HOST
 from clipper_nb.container_managers.local.supervisor.control import listen
 from clipper_nb.container_managers.local.supervisor.descendants import Descendants, adopt_orphans
 from clipper_nb.container_managers.local.supervisor.logs import ClusterLogs
 from clipper_nb.container_managers.local.supervisor.process import SupervisedProcess
 from clipper_nb.container_managers.reaper import Reaper
-from clipper_nb.container_managers.specs import (
+from clipper_nb.errors import ClusterFolderError
+from clipper_nb.protocol import environment
+from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
+from clipper_nb.protocol.containers import (
     MANAGEMENT_FRONTEND,
     QUERY_FRONTEND,
     REDIS,
     REPLICA,
+    Command,
     ContainerSpec,
     ObservedContainer,
+    ShutDown,
+    Start,
+    Stop,
 )
-from clipper_nb.errors import ClusterFolderError
-from clipper_nb.protocol import environment
 
 _T = TypeVar("_T")
 
@@ -84,15 +89,7 @@ class Supervisor:
         ports = {f"{name}_port": bound.getsockname()[1] for name, bound in self._sockets.items()}
         self._record = replace(self._record, supervisor_pid=identity.pid, supervisor_start=identity.start, **ports)
         self._folder.write_record(self._record)
-        server = await listen(
-            self._folder.control_socket_path,
-            {
-                "start": self._command_start,
-                "stop": self._command_stop,
-                "observe": self._command_observe,
-                "shut_down": self._command_shut_down,
-            },
-        )
+        server = await listen(self._folder.control_socket_path, self._carry_out)
         watches = [asyncio.create_task(_every(interval_s, action)) for interval_s, action in self._watches()]
         await self._shutdown.wait()
         logger.info("shutting down")
@@ -113,9 +110,20 @@ class Supervisor:
 
     # --- commands
 
-    async def _command_start(self, request: dict[str, Any]) -> None:
-        for fields in request["specs"]:
-            spec = ContainerSpec(**{**fields, "command": tuple(fields["command"])})
+    async def _carry_out(self, command: Command) -> Sequence[ObservedContainer] | None:
+        if isinstance(command, Start):
+            self._start(command.specs)
+        elif isinstance(command, Stop):
+            await self._stop([name for name in command.names if name in self._processes])
+        elif isinstance(command, ShutDown):
+            self._is_graceful = command.graceful
+            self._shutdown.set()
+        else:
+            return [process.observe() for process in self._processes.values()]
+        return None
+
+    def _start(self, container_specs: Sequence[ContainerSpec]) -> None:
+        for spec in container_specs:
             if self._shutdown.is_set() or spec.name in self._processes:
                 continue
             process = SupervisedProcess(
@@ -132,16 +140,6 @@ class Supervisor:
             process.start()
             if spec.role == MANAGEMENT_FRONTEND and self._reaper is None:
                 self._reaper = self._start_reaper(spec.environment[environment.ADMIN_TOKEN])
-
-    async def _command_stop(self, request: dict[str, Any]) -> None:
-        await self._stop([name for name in request["names"] if name in self._processes])
-
-    async def _command_observe(self, request: dict[str, Any]) -> list[dict[str, Any]]:
-        return [asdict(process.observe()) for process in self._processes.values()]
-
-    async def _command_shut_down(self, request: dict[str, Any]) -> None:
-        self._is_graceful = request["graceful"]
-        self._shutdown.set()
 
     # --- stopping
 

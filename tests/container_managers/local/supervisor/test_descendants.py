@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.container_managers.local.process_table import ProcessEntry, ProcessIdentity
+from clipper_nb.container_managers.local.process_table import ProcessEntry
 from clipper_nb.container_managers.local.supervisor.descendants import UNKNOWN, adopted_zombies, attribute
+from clipper_nb.protocol.cluster_record import ProcessIdentity
 
 SUPERVISOR_PID, INIT_PID = 100, 1
 

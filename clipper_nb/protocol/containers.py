@@ -1,0 +1,127 @@
+"""What crosses to an embedded cluster's supervisor: its commands, and containers as they should be and as they are.
+
+A command is one line of JSON, ``{"command": "stop", "names": ["m_1-4f2a1c"]}``; so is the reply, ``{"result": null}``
+or ``{"error": "…"}``. A supervisor may be of another release than the notebook: fields that are not known are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Union
+
+import msgspec
+
+QUERY_FRONTEND = "query_frontend"
+MANAGEMENT_FRONTEND = "management_frontend"
+REDIS = "redis"
+REPLICA = "replica"
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """One container that should run."""
+
+    name: str
+    role: str
+    command: tuple[str, ...]
+    """Empty: what its image says."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    working_folder: str = "."
+    """Relative to the cluster's folder."""
+    sockets: Mapping[str, str] = field(default_factory=dict)
+    """Ports that it serves: a name for each (``query``, ``management``, ``rpc``) by the environment variable that hands
+    it a listening socket."""
+    model: str | None = None
+    """``name:version`` of a replica's model version."""
+    image: str | None = None
+    """Tag of the image that a replica runs."""
+    stop_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class ObservedContainer:
+    """One container as it is."""
+
+    name: str
+    role: str
+    model: str | None
+    is_running: bool
+    num_exits: int = 0
+    """How often it ended without being asked to; it is started again each time."""
+    exit_status: int | None = None
+    """Of the last end; negative is the signal that ended it."""
+    pid: int | None = None
+    was_out_of_memory: bool = False
+    """Whether it was killed at its memory limit when it ended last."""
+    image: str | None = None
+    """Tag of the image that a replica runs."""
+
+
+class _Command(msgspec.Struct, frozen=True, tag_field="command"):
+    @property
+    def name(self) -> str:
+        """Return its name on the wire."""
+        return str(self.__struct_config__.tag)
+
+
+class Start(_Command, frozen=True, tag="start"):
+    """Run these containers from now on; those that run are left alone."""
+
+    specs: tuple[ContainerSpec, ...]
+
+
+class Stop(_Command, frozen=True, tag="stop"):
+    """Stop these; replied to when they have ended."""
+
+    names: tuple[str, ...]
+
+
+class Observe(_Command, frozen=True, tag="observe"):
+    """Say which containers there are; the reply's result is a list of :class:`ObservedContainer`."""
+
+
+class ShutDown(_Command, frozen=True, tag="shut_down"):
+    """Stop all and end; replied to before."""
+
+    graceful: bool
+
+
+Command = Union[Start, Stop, Observe, ShutDown]
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What the supervisor answers."""
+
+    result: tuple[ObservedContainer, ...] | None = None
+    """Of :class:`Observe`."""
+    error: str | msgspec.UnsetType = msgspec.UNSET
+    """Why the command failed."""
+
+
+def encode_command(command: Command) -> bytes:
+    """Return the line of a command."""
+    return _encode({"command": command.name, **msgspec.structs.asdict(command)})
+
+
+def decode_command(line: bytes) -> Command:
+    """Return the command in a line; raises ``ValueError`` for anything else."""
+    command: Command = msgspec.convert(json.loads(line), Command)
+    return command
+
+
+def encode_reply(reply: Reply) -> bytes:
+    """Return the line of a reply."""
+    fields = {"result": reply.result} if reply.error is msgspec.UNSET else {"error": reply.error}
+    return _encode(fields)
+
+
+def decode_reply(line: bytes) -> Reply:
+    """Return the reply in a line; raises ``ValueError`` for anything else."""
+    return msgspec.convert(json.loads(line), Reply)
+
+
+def _encode(fields: Mapping[str, Any]) -> bytes:
+    # The standard library's: paths that are not UTF-8 pass as they are.
+    return json.dumps(fields, default=asdict).encode() + b"\n"

@@ -1,0 +1,34 @@
+"""The names of all metrics: the frontends write them, and panels, ``inspect_instance()`` and Prometheus read them.
+
+Base units are in the names. docs/protocol.md says what each counts.
+"""
+
+from __future__ import annotations
+
+APP_QUERIES = "clipper_app_queries_total"
+APP_DEFAULT_OUTPUTS = "clipper_app_default_outputs_total"
+APP_BAD_REQUESTS = "clipper_app_bad_requests_total"
+APP_LATENCY = "clipper_app_latency_seconds"
+APP_LATENESS = "clipper_app_lateness_seconds"
+
+MODEL_PREDICTIONS = "clipper_model_predictions_total"
+MODEL_ERRORS = "clipper_model_errors_total"
+MODEL_LOST = "clipper_model_lost_total"
+MODEL_CACHE_HITS = "clipper_model_cache_hits_total"
+MODEL_CACHE_MISSES = "clipper_model_cache_misses_total"
+MODEL_BATCH_SIZE = "clipper_model_batch_size"
+MODEL_BATCH_LATENCY = "clipper_model_batch_latency_seconds"
+MODEL_QUEUE_LENGTH = "clipper_model_queue_length"
+MODEL_REPLICAS = "clipper_model_replicas"
+
+CACHE_SIZE = "clipper_cache_size_bytes"
+CACHE_ENTRIES = "clipper_cache_entries"
+CACHE_EVICTIONS = "clipper_cache_evictions_total"
+
+ADMIN_REQUESTS = "clipper_admin_requests_total"
+
+LABEL_APP = "app"
+LABEL_REASON = "reason"
+"""Why an application answered with its default output."""
+LABEL_MODEL = "model"
+LABEL_VERSION = "version"

@@ -1,0 +1,160 @@
+"""The folder of one model version: the names of its files, and ``metadata.json``, which says what they hold.
+
+A deployer writes it, an image keeps it, replicas load from it. Images outlive releases: fields that are not known are
+ignored, and those that are missing have defaults.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Union, get_args
+
+import msgspec
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.columns import Column
+from clipper_nb.protocol.provenance import Example, Provenance
+from clipper_nb.protocol.samples import parse_output, parse_samples
+
+METADATA_FILE = "metadata.json"
+SAMPLES_FILE = "samples.json"
+"""Inputs with the outputs that each replica must have for them; not there without samples."""
+FUNCTION_FILE = "func.pkl"
+R_FUNCTION_FILE = "func.rds"
+SPARK_MODEL_FOLDER = "pyspark_model_data"
+"""A model in Spark's own format."""
+MODULES_FOLDER = "modules"
+"""Modules of the user's own; a replica finds what it imports there."""
+
+_WHERE = f"{METADATA_FILE} in the model's folder"
+_MAX_EXAMPLE_BYTES = 4096
+"""The configuration, which holds the example, is sent to every query frontend."""
+
+FileReader = Callable[[Sequence[str]], Mapping[str, bytes]]
+"""Returns those of the named files that a model's folder has."""
+
+
+class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of models of every kind."""
+
+    input_type: str = ""
+    python_version: str = ""
+    """The notebook's."""
+    environment: Mapping[str, str] = {}
+    """Versions by name that a replica must have in the same minor version."""
+    requirements: tuple[str, ...] = ()
+    """What the model uses, as pip requirements with versions."""
+    unpinnable: Mapping[str, str] = {}
+    """Why, by name, something that it uses cannot be installed elsewhere."""
+    system_packages: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """Which adapter loads the model, and which base image has it."""
+        return str(self.__struct_config__.tag)
+
+
+class PythonMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="python_closure"):
+    """A Python function."""
+
+    source: str | None = None
+    """Its text; ``None`` where it had none, as a function made by ``exec``."""
+    report: Mapping[str, Any] = {}
+    """Its closure report."""
+
+
+class PySparkMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="pyspark"):
+    """A function with a model of Spark."""
+
+    model_class: str | None = None
+    """``module:name``, or ``None`` where there is no model."""
+    threshold: float | msgspec.UnsetType | None = msgspec.UNSET
+    """Of a classifier of mllib, which has one or ``None``; Spark does not save it."""
+    session_settings: Mapping[str, str] = {}
+    driver_memory_bytes: int = 1024**3
+    report: Mapping[str, Any] = {}
+    """The function's closure report."""
+
+
+class RMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="r"):
+    """An R function."""
+
+    r_version: str = ""
+    r_packages: Mapping[str, str] = {}
+    """Version by name of each R package that it needs."""
+    r_attached: tuple[str, ...] = ()
+    """Those to attach, in this order."""
+    r_library_paths: tuple[str, ...] = ()
+    """Where the notebook's R finds packages."""
+    r_columns: tuple[Column, ...] = ()
+    """Of the data frame that it takes; none when it takes a list."""
+
+
+Metadata = Union[PythonMetadata, PySparkMetadata, RMetadata]
+KINDS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in get_args(Metadata))
+
+
+def write_metadata(metadata: Metadata, folder: Path) -> None:
+    """Write ``metadata.json`` into *folder*; the same metadata is the same bytes, for images are named by content."""
+    facts = {name: value for name, value in msgspec.structs.asdict(metadata).items() if value is not msgspec.UNSET}
+    text = json.dumps({"kind": metadata.kind, **facts}, default=asdict, indent=1, sort_keys=True)
+    (folder / METADATA_FILE).write_text(text + "\n")
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """Return the metadata in *folder*; a folder without it holds a Python function.
+
+    Raises
+    ------
+    InvalidRequestError
+        The file has no kind, or an unknown one, or a fact of the wrong type.
+    """
+    try:
+        return parse_metadata((folder / METADATA_FILE).read_bytes())
+    except FileNotFoundError:
+        return PythonMetadata()
+    except OSError as exc:
+        raise InvalidRequestError(f"{_WHERE} cannot be read: {exc}.") from exc
+
+
+def parse_metadata(content: bytes) -> Metadata:
+    """Return what ``metadata.json`` says; raises as :func:`read_metadata` does."""
+    try:
+        facts = json.loads(content)
+        kind = facts["kind"]
+    except (ValueError, TypeError, LookupError) as exc:
+        raise InvalidRequestError(f"{_WHERE} has no 'kind': {exc}.") from exc
+    if kind not in KINDS:
+        raise InvalidRequestError(f"There is no loader for models of kind {kind!r}; known: {', '.join(KINDS)}.")
+    try:
+        return msgspec.convert(facts, Metadata)  # type: ignore[no-any-return]
+    except msgspec.ValidationError as exc:
+        raise InvalidRequestError(f"{_WHERE} cannot be used: {exc}.") from exc
+
+
+def read_folder(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """Return those of the named files that are in *folder*."""
+    return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
+
+
+def read_provenance(read_files: FileReader) -> Provenance:
+    """Return what is kept with a version of what its folder says; nothing of a folder that no deployer made."""
+    files = read_files([METADATA_FILE, SAMPLES_FILE])
+    environment = _parse_environment(files.get(METADATA_FILE, b""))
+    if SAMPLES_FILE not in files:
+        return Provenance(environment)
+    samples = parse_samples(files[SAMPLES_FILE].decode())
+    example = Example(samples.inputs[0], parse_output(samples.outputs[0]))
+    is_small = len(json.dumps([example.input, example.output])) <= _MAX_EXAMPLE_BYTES
+    return Provenance(environment, len(samples.inputs), example if is_small else None)
+
+
+def _parse_environment(content: bytes) -> Mapping[str, str]:
+    """Return the environment of a model of any kind, also one of a later release; ``{}`` from a stranger's file."""
+    try:
+        return msgspec.convert(json.loads(content), ModelMetadata).environment
+    except ValueError:
+        return {}

@@ -1,0 +1,54 @@
+"""The frontends write the metrics that are named and no others, and the documentation has each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from clipper_nb.protocol import metric_names
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.runtime.management_frontend.handlers import make_application
+from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
+from clipper_nb.runtime.metrics.exposition import format_families
+
+CONSTANTS = {name: value for name, value in vars(metric_names).items() if name.isupper()}
+LABELS = {value for name, value in CONSTANTS.items() if name.startswith("LABEL_")}
+NAMES = set(CONSTANTS.values()) - LABELS
+DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+
+
+@pytest.fixture
+def text() -> str:
+    """What both frontends write, with a series of an application and a version."""
+    metrics = QueryFrontendMetrics()
+    metrics.application("digits", slo_s=0.02)
+    model_id = ModelId("net", "1")
+    metrics.model(model_id)
+    metrics.show_gauges(lambda: make_gauges([(model_id, 4, 2)], (0, 0, 0)))
+    registry = CollectorRegistry()
+    unused: Any = None  # no request is made
+    make_application(unused, token="", registry=registry)
+    return format_families(metrics.families()).decode() + generate_latest(registry).decode()
+
+
+def test_frontends_write_the_metrics_that_are_named(text: str) -> None:
+    found = set(re.findall(r"^# TYPE (\S+)", text, re.M))
+    assert {name for name in found if not name.endswith("_created")} == NAMES
+
+
+def test_labels_are_those_that_are_named(text: str) -> None:
+    assert set(re.findall(r'[{,](\w+)="', text)) == LABELS | {"le"}
+
+
+def test_names_of_counters_alone_end_in_total(text: str) -> None:
+    types = {name: kind for name, kind in re.findall(r"^# TYPE (\S+) (\S+)", text, re.M) if name in NAMES}
+    assert {name for name in types if name.endswith("_total")} == {n for n, kind in types.items() if kind == "counter"}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_metric_is_documented(name: str) -> None:
+    assert f"| `{name}` |" in DOCUMENTATION

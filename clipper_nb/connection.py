@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from clipper_nb.clients.cluster_version import check_versions, read_version
+from clipper_nb.clients.cluster_version import check_versions
+from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.clients.query_client import QueryClient
@@ -706,7 +708,8 @@ class ClipperConnection:
         estimated from their buckets. Units are in the names.
         """
         self._connected("inspect_instance()")
-        return parse_metrics(self._query_client().get_metrics())
+        with closing(FrontendClient.at(self.cm.get_query_addr(), "query frontend")) as frontend:
+            return parse_metrics(frontend.metrics())
 
     def dashboard(self) -> Frame:
         """Show the cluster live: applications, models, metrics, a query to try, and events, in tabs.
@@ -849,8 +852,14 @@ class ClipperConnection:
     # ----------------------------------------------------------------------------------------------------- internal
 
     def _check_cluster_version(self) -> None:
-        frontends = {"management frontend": self.cm.get_admin_addr(), "query frontend": self.cm.get_query_addr()}
-        check_versions(self.cm.cluster_name, [read_version(address, what) for what, address in frontends.items()])
+        versions = []
+        for what, address in (
+            ("management frontend", self.cm.get_admin_addr()),
+            ("query frontend", self.cm.get_query_addr()),
+        ):
+            with closing(FrontendClient.at(address, what)) as frontend:
+                versions.append(frontend.live())
+        check_versions(self.cm.cluster_name, versions)
 
     def _connected(self, method: str) -> ManagementClient:
         if not self.connected or self._management is None:
@@ -866,8 +875,8 @@ class ClipperConnection:
 
     def _use_cluster(self) -> None:
         self._forget_cluster()
-        self._management = ManagementClient(self.cm.get_admin_addr(), self.cm.get_admin_token())
-        self._queries = QueryClient(self.cm.get_query_addr(), self._management.get_application)
+        self._management = ManagementClient.at(self.cm.get_admin_addr(), self.cm.get_admin_token())
+        self._queries = QueryClient.at(self.cm.get_query_addr(), self._management.get_application)
         self.connected = True
 
     def _forget_cluster(self) -> None:

@@ -65,7 +65,7 @@ def frontend(*answers: tuple[int, bytes]) -> Iterator[tuple[Frontend, Management
     with Frontend(answers) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        client = ManagementClient("{}:{}".format(*server.server_address), "token")
+        client = ManagementClient.at("{}:{}".format(*server.server_address), "token")
         try:
             yield server, client
         finally:

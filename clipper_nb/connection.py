@@ -27,7 +27,6 @@ from clipper_nb.cluster.doctor import examine
 from clipper_nb.cluster.handles import Applications, Models
 from clipper_nb.cluster.image_cleanup import remove_unused_images
 from clipper_nb.cluster.model_retrieval import ModelSource, fetch_function, read_source
-from clipper_nb.cluster.panel_opener import Panels
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.cluster.version_claim import VersionClaim
@@ -47,6 +46,7 @@ from clipper_nb.errors import (
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.images.model_metadata import FileReader, read_folder
+from clipper_nb.panels.opener import Panels
 from clipper_nb.protocol import names
 from clipper_nb.protocol.environment import (
     DEFAULT_CACHE_SIZE_BYTES,

@@ -29,7 +29,7 @@ from clipper_nb.protocol import names
 from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
-    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.cluster.ports import ClusterCalls
     from clipper_nb.protocol.records import Prediction
 
 _Handle = TypeVar("_Handle")
@@ -74,7 +74,7 @@ class _ByName(Mapping[str, _Handle]):
 class Applications(_ByName["ApplicationHandle"]):
     """The cluster's applications by name."""
 
-    def __init__(self, conn: ClipperConnection) -> None:
+    def __init__(self, conn: ClusterCalls) -> None:
         self._conn = conn
 
     def __getitem__(self, name: str) -> ApplicationHandle:
@@ -100,7 +100,7 @@ class ApplicationHandle:
     name : str
     """
 
-    def __init__(self, conn: ClipperConnection, name: str) -> None:
+    def __init__(self, conn: ClusterCalls, name: str) -> None:
         self._conn = conn
         self.name = name
 
@@ -149,7 +149,7 @@ class ApplicationHandle:
 class Models(_ByName["ModelHandle"]):
     """The cluster's models by name."""
 
-    def __init__(self, conn: ClipperConnection) -> None:
+    def __init__(self, conn: ClusterCalls) -> None:
         self._conn = conn
 
     def __getitem__(self, name: str) -> ModelHandle:
@@ -176,7 +176,7 @@ class ModelHandle(_ByName["VersionHandle"]):
     name : str
     """
 
-    def __init__(self, conn: ClipperConnection, name: str) -> None:
+    def __init__(self, conn: ClusterCalls, name: str) -> None:
         self._conn = conn
         self.name = name
 
@@ -233,7 +233,7 @@ class VersionHandle:
     model_name, version : str
     """
 
-    def __init__(self, conn: ClipperConnection, model_id: ModelId) -> None:
+    def __init__(self, conn: ClusterCalls, model_id: ModelId) -> None:
         self._conn = conn
         self.model_name, self.version = model_id
 
@@ -277,7 +277,7 @@ class VersionHandle:
         return _html(lambda: _models_html(self._conn, [self.info]))
 
 
-def _models_html(conn: ClipperConnection, records: list[dict[str, Any]] | None) -> str:
+def _models_html(conn: ClusterCalls, records: list[dict[str, Any]] | None) -> str:
     records = conn.get_all_models(verbose=True) if records is None else records
     return format_models(records, conn.get_all_model_replicas(verbose=True))
 

@@ -14,7 +14,7 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.display.diagnosis import Diagnosis, Finding
-from clipper_nb.display.long_lists import join_some
+from clipper_nb.display.long_lists import count, join_some
 from clipper_nb.errors import ClipperException, NotFoundError
 from clipper_nb.version import __version__
 
@@ -111,7 +111,7 @@ def _check_replicas(
     numbers = Counter(str(container.model) for container in running)
     desired = {f"{model['model_name']}:{model['model_version']}": model.get("num_replicas") for model in models}
     faults = [
-        f"{model_id}: {_count(number, 'replica')} run{'s' * (number == 1)}, but the version is not registered"
+        f"{model_id}: {count(number, 'replica')} run{'s' * (number == 1)}, but the version is not registered"
         for model_id, number in numbers.items()
         if model_id not in desired and model_id not in claimed
     ]
@@ -129,7 +129,7 @@ def _check_replicas(
         if connected[model_id] < number
     ]
     unsteady += [
-        f"{container.name} ended {_count(container.num_exits, 'time')}{_why(container)}"
+        f"{container.name} ended {count(container.num_exits, 'time')}{_why(container)}"
         for container in running
         if container.num_exits
     ]
@@ -141,12 +141,8 @@ def _check_replicas(
     num_models = len({model["model_name"] for model in models})
     if not num_models:
         return Finding("Replicas", "ok", "No model is deployed yet.")
-    found = f"{_count(sum(connected.values()), 'replica')} of {_count(num_models, 'model')} ready."
+    found = f"{count(sum(connected.values()), 'replica')} of {count(num_models, 'model')} ready."
     return Finding("Replicas", "ok", found)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _why(container: ObservedContainer) -> str:

@@ -113,9 +113,10 @@ class ClosureReport:
             ("needs", name, requirements.unpinnable.get(name, version)) for name, version in requirements.direct.items()
         ]
         size = format_size(self.size_bytes) if self.size_bytes else "cannot travel"
+        found = table(rows, columns=(LEFT, LEFT, LEFT), attributes='cellpadding="4"')
         return (
             f"<details{' open' if self.refused else ''}><summary>What <code>{escape(self.function)}</code> takes "
-            f"along: {escape(size)}</summary>{table(rows, columns=(LEFT, LEFT, LEFT))}</details>"
+            f"along: {escape(size)}</summary>{found}</details>"
         )
 
 

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
-from clipper_nb.display.html import STYLED, STYLED_UNBROKEN, Html, Severity, table
+from clipper_nb.display.html import Html, Severity, table
 from clipper_nb.display.long_lists import count
 
 _MARKS: dict[Severity, str] = {"ok": "✔", "warning": "!", "problem": "✖"}
 """Those of a checklist, which a terminal has too."""
+_CELL = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0"'
+_SUBJECT = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:nowrap"'
 _WIDTH = 100
 
 
@@ -87,8 +89,7 @@ class Diagnosis:
             for finding in self.findings
         ]  # fmt: skip
         head = ("", "Looked at", "Found", "What to do")
-        columns = (STYLED, STYLED_UNBROKEN, STYLED, STYLED)
-        return f"{table(rows, head=head, columns=columns)}<p>{escape(self._summary())}</p>"
+        return f"{table(rows, head=head, columns=(_CELL, _SUBJECT, _CELL, _CELL))}<p>{escape(self._summary())}</p>"
 
     def _summary(self) -> str:
         if not self.problems and not self.warnings:

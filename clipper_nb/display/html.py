@@ -14,9 +14,6 @@ SIGNS: dict[Severity, str] = {"ok": "●", "warning": "▲", "problem": "✖", "
 # Attributes of old, not styles: they are short, and stay in a notebook that is not trusted.
 LEFT = 'align="left"'
 RIGHT = 'align="right"'
-# Where no style sheet of ours is: JupyterLab aligns cells right, which only a style overrides.
-STYLED = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0"'
-STYLED_UNBROKEN = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:nowrap"'
 
 
 class Html(str):
@@ -35,8 +32,8 @@ def table(
     *,
     columns: Sequence[str],
     head: Sequence[str] = (),
+    attributes: str = "",
     caption: str = "",
-    css_class: str = "",
     is_named_by_first: bool = False,
 ) -> Html:
     """Return a table.
@@ -48,21 +45,20 @@ def table(
         For each column the attributes of its cells, such as ``LEFT``.
     head : list of str
         Names of the columns, if they have any.
+    attributes : str
+        Of the table itself.
     caption : str
-        What a screen reader calls the table.
-    css_class : str
+        What a screen reader calls the table, which it then reads by the names of its columns.
     is_named_by_first : bool
         Whether the first cell of a row is the row's name.
     """
-    its_class = f' class="{css_class}"' if css_class else ""
-    label = f' aria-label="{escape(caption)}"' if caption else ""
+    scope = ' scope="col"' if caption else ""
+    names = "".join(f"<th{scope} {how}>{as_html(name)}</th>" for name, how in zip(head, columns, strict=False))
     lines = "".join(f"<tr>{_cells(row, columns, is_named_by_first)}</tr>" for row in rows)
-    thead = f"<thead><tr>{_names(head, columns)}</tr></thead>" if head else ""
-    return Html(f'<table cellpadding="4"{its_class}{label}>{thead}<tbody>{lines}</tbody></table>')
-
-
-def _names(head: Sequence[str], columns: Sequence[str]) -> str:
-    return "".join(f'<th scope="col" {how}>{as_html(name)}</th>' for name, how in zip(head, columns, strict=True))
+    label = f'aria-label="{escape(caption)}"' if caption else ""
+    opening = " ".join(filter(None, ("table", attributes, label)))
+    thead = f"<thead><tr>{names}</tr></thead>" if head else ""
+    return Html(f"<{opening}>{thead}<tbody>{lines}</tbody></table>")
 
 
 def _cells(row: Sequence[str], columns: Sequence[str], is_named_by_first: bool) -> str:

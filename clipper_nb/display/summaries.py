@@ -9,8 +9,11 @@ from html import escape
 from typing import Any
 
 from clipper_nb.display.browser_url import browser_url
-from clipper_nb.display.html import STYLED, table
+from clipper_nb.display.html import table
 from clipper_nb.display.long_lists import MAX_LINES, count
+
+# A style, for JupyterLab aligns the cells of tables right.
+_CELL = 'style="text-align:left;padding:2px 16px 2px 0"'
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def format_models(models: Sequence[Mapping[str, Any]], connected: Sequence[Mappi
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    return table(rows, head=head, columns=[STYLED] * len(head))
+    return table(rows, head=head, columns=[_CELL] * len(head))
 
 
 def _more(number: int, noun: str) -> str:

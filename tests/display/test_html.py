@@ -24,8 +24,8 @@ def test_every_part_of_a_table_is_escaped() -> None:
 
 
 def test_cells_have_the_attributes_of_their_column() -> None:
-    assert table([["a", "1"]], columns=(LEFT, RIGHT), head=("", "n"), css_class="cl-table") == (
-        '<table cellpadding="4" class="cl-table">'
+    assert table([["a", "1"]], columns=(LEFT, RIGHT), head=("", "n"), attributes='class="a"', caption="b") == (
+        '<table class="a" aria-label="b">'
         '<thead><tr><th scope="col" align="left"></th><th scope="col" align="right">n</th></tr></thead>'
         '<tbody><tr><td align="left">a</td><td align="right">1</td></tr></tbody></table>'
     )
@@ -33,8 +33,7 @@ def test_cells_have_the_attributes_of_their_column() -> None:
 
 def test_table_may_be_without_head_and_have_names_of_rows() -> None:
     assert table([["SLO", "20 ms"]], columns=(LEFT, LEFT), is_named_by_first=True) == (
-        '<table cellpadding="4"><tbody>'
-        '<tr><th scope="row" align="left">SLO</th><td align="left">20 ms</td></tr></tbody></table>'
+        '<table><tbody><tr><th scope="row" align="left">SLO</th><td align="left">20 ms</td></tr></tbody></table>'
     )
 
 

@@ -55,9 +55,9 @@ class HttpClient:
     def __init__(self, address: str, what: str, *, num_connect_retries: int = 3) -> None:
         self.base_url = (address if "://" in address else f"http://{address}").rstrip("/")
         self.what = what
-        # A request is sent again only when it has not reached the frontend.
+        # A request is sent again only when it has not reached the frontend; read=0 would hide why a GET failed.
         retries = urllib3.Retry(
-            total=None, connect=num_connect_retries, read=0, redirect=0, status=0, other=0, backoff_factor=0.1
+            total=None, connect=num_connect_retries, read=False, redirect=0, status=0, other=0, backoff_factor=0.1
         )
         self._pool = urllib3.PoolManager(retries=retries, maxsize=16)
 

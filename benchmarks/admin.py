@@ -61,7 +61,7 @@ def fill(conn: ClipperConnection, begin: int, end: int) -> None:
 
 def admin_calls(conn: ClipperConnection) -> Iterator[tuple[str, Callable[[], None]]]:
     """Yield calls, for ever, that leave in the end what was there before."""
-    management = conn._connected("a benchmark")
+    management = conn._management_client()
     versions = [ModelId("app", "1"), ModelId("app", "2")]
     while True:
         yield "register", lambda: management.register_application("x", "doubles", DEFAULT_OUTPUT, SLO_MICROS)

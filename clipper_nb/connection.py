@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from contextlib import closing
+from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from clipper_nb.clients.cluster_version import check_versions, read_version
+from clipper_nb.clients.cluster_version import check_versions
+from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.clients.query_client import QueryClient
@@ -64,6 +66,22 @@ __all__ = ["ClipperConnection"]
 
 
 _MAX_FRONTENDS = 64
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def needs_cluster(
+    method: Callable[Concatenate[ClipperConnection, _Arguments], _Result],
+) -> Callable[Concatenate[ClipperConnection, _Arguments], _Result]:
+    """Have a method raise ``UnconnectedException``, with its own name, before ``start_clipper()`` or ``connect()``."""
+
+    @wraps(method)
+    def checked(conn: ClipperConnection, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        if not conn.connected:
+            raise UnconnectedException(f"{method.__name__}()")
+        return method(conn, *args, **kwargs)
+
+    return checked
 
 
 class ClipperConnection:
@@ -226,23 +244,24 @@ class ClipperConnection:
         self._forget_cluster()
         self.cm.stop_all(graceful=graceful)
 
+    @needs_cluster
     def get_query_addr(self) -> str:
         """Return ``"host:port"`` of the query frontend; applications answer at ``http://<it>/<application>/predict``."""
-        self._connected("get_query_addr()")
         return self.cm.get_query_addr()
 
+    @needs_cluster
     def get_admin_addr(self) -> str:
         """Return ``"host:port"`` of the management frontend."""
-        self._connected("get_admin_addr()")
         return self.cm.get_admin_addr()
 
+    @needs_cluster
     def get_metric_addr(self) -> str:
         """Return ``"host:port"`` whose ``/metrics`` has the metrics in Prometheus text: the query frontend's."""
-        self._connected("get_metric_addr()")
         return self.cm.get_query_addr()
 
     # ------------------------------------------------------------------------------------------------ applications
 
+    @needs_cluster
     def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
         """Make an application: a REST endpoint ``POST /<name>/predict``.
 
@@ -264,7 +283,7 @@ class ClipperConnection:
         ExistsError
             The name is taken.
         """
-        management = self._connected("register_application()")
+        management = self._management_client()
         names.check_application_name(name)
         canonical = parse_input_type(input_type)
         if not isinstance(default_output, str):
@@ -274,14 +293,17 @@ class ClipperConnection:
         check_whole("slo_micros", slo_micros, 1, MAX_SLO_MICROS)
         management.register_application(name, str(canonical), default_output, slo_micros)
 
+    @needs_cluster
     def unregister_application(self, name: str) -> None:
         """Remove an application and its link; its URL answers 404 at once. Raises ``NotFoundError``."""
-        self._connected("unregister_application()").unregister_application(names.check_application_name(name))
+        self._management_client().unregister_application(names.check_application_name(name))
 
+    @needs_cluster
     def delete_application(self, name: str) -> None:
         """Do what ``unregister_application`` does, under Clipper's old name."""
         self.unregister_application(name)
 
+    @needs_cluster
     def link_model_to_app(self, app_name: str, model_name: str) -> None:
         """Send an application's queries to a model's current version; an application has one model.
 
@@ -294,32 +316,37 @@ class ClipperConnection:
         ExistsError
             The application is linked already.
         """
-        management = self._connected("link_model_to_app()")
+        management = self._management_client()
         management.link_model(names.check_application_name(app_name), names.check_model_name(model_name))
 
+    @needs_cluster
     def unlink_model_from_app(self, app_name: str, model_name: str) -> None:
         """Remove a link; the application answers its default output. Raises ``NotFoundError``."""
-        management = self._connected("unlink_model_from_app()")
+        management = self._management_client()
         management.unlink_model(names.check_application_name(app_name), names.check_model_name(model_name))
 
+    @needs_cluster
     def get_all_apps(self, verbose: bool = False) -> list[Any]:
         """Return the applications' names, or with *verbose* their descriptions (see ``get_app_info``)."""
-        applications = self._connected("get_all_apps()").get_applications()
+        applications = self._management_client().get_applications()
         return applications if verbose else [application["name"] for application in applications]
 
+    @needs_cluster
     def get_app_info(self, name: str) -> dict[str, Any] | None:
         """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown.
 
         With ``example``, ``{"input", "output"}``, when the version that answers was deployed with ``sample_inputs``.
         """
-        return self._connected("get_app_info()").get_application(name)
+        return self._management_client().get_application(name)
 
+    @needs_cluster
     def get_linked_models(self, app_name: str) -> list[str]:
         """Return the names of the application's linked models: none or one. Raises ``NotFoundError``."""
-        return self._connected("get_linked_models()").get_linked_models(app_name)
+        return self._management_client().get_linked_models(app_name)
 
     # ------------------------------------------------------------------------------------------- models, deploying
 
+    @needs_cluster
     def build_model(
         self,
         name: str,
@@ -364,7 +391,7 @@ class ClipperConnection:
         goes_with_version: bool = False,
     ) -> str:
         """Do what ``build_model`` says."""
-        management = self._connected("build_model()")
+        management = self._management_client()
         model_id = _model_id(name, version)
         packages = check_packages(pkgs_to_install)
         _refuse_registered(management, model_id)
@@ -380,6 +407,7 @@ class ClipperConnection:
         with show_progress(f"Build {model_id}") as progress:
             return self._builder().build(request, progress)
 
+    @needs_cluster
     def deploy_model(
         self,
         name: str,
@@ -418,7 +446,7 @@ class ClipperConnection:
         ExistsError
             The version is registered.
         """
-        management = self._connected("deploy_model()")
+        management = self._management_client()
         model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_whole("num_replicas", num_replicas, 0)
         check_batch_size(batch_size)
@@ -432,6 +460,7 @@ class ClipperConnection:
                 read_files=partial(self._builder().read_model_files, image),
             )  # fmt: skip
 
+    @needs_cluster
     def build_and_deploy_model(
         self,
         name: str,
@@ -449,7 +478,7 @@ class ClipperConnection:
         limits: ResourceLimits | None = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
-        management = self._connected("build_and_deploy_model()")
+        management = self._management_client()
         model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_whole("num_replicas", num_replicas, 0)
         check_batch_size(batch_size)
@@ -467,6 +496,7 @@ class ClipperConnection:
                 remove_image=partial(self._remove_unused_images, {model_id: image}, claimed_here=model_id),
             )  # fmt: skip
 
+    @needs_cluster
     def register_model(
         self,
         name: str,
@@ -488,13 +518,14 @@ class ClipperConnection:
         InvalidRequestError
             A parameter is not valid, or an application that the model is linked to takes another input type.
         """
-        management = self._connected("register_model()")
+        management = self._management_client()
         model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_batch_size(batch_size)
         management.register_model(
             model_id, str(canonical), image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size, NO_LIMITS
         )
 
+    @needs_cluster
     def check_new_model_version(self, name: str, version: int | str, input_type: str) -> tuple[ModelId, InputType]:
         """Return the id and input type of a version that may be deployed; deployers ask before anything slow starts.
 
@@ -507,7 +538,7 @@ class ClipperConnection:
         IncompatibleClusterError
             The cluster runs another release of clipper_nb.
         """
-        management = self._connected("deploy_model()")
+        management = self._management_client()
         model_id, canonical = _model_id(name, version), parse_input_type(input_type)
         self._check_cluster_version()
         _refuse_registered(management, model_id)
@@ -518,19 +549,22 @@ class ClipperConnection:
 
     # ---------------------------------------------------------------------------------- models, versions, replicas
 
+    @needs_cluster
     def get_all_models(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version"`` of every registered version, or with *verbose* dicts (see ``get_model_info``)."""
-        models = self._connected("get_all_models()").get_models()
+        models = self._management_client().get_models()
         return models if verbose else [f"{model['model_name']}:{model['model_version']}" for model in models]
 
+    @needs_cluster
     def get_model_info(self, name: str, version: int | str) -> dict[str, Any] | None:
         """Return a version's record, or ``None`` if unknown.
 
         Its fields: ``model_name, model_version, input_type, labels, container_name`` (the image), ``batch_size,
         registered_at`` (seconds since the epoch), ``is_current_version``.
         """
-        return self._connected("get_model_info()").get_model(_model_id(name, version))
+        return self._management_client().get_model(_model_id(name, version))
 
+    @needs_cluster
     def fetch_model(self, name: str, version: int | str | None = None) -> Callable[[list[Any]], Any]:
         """Return a deployed Python function, to be called here; from any notebook that is connected.
 
@@ -554,19 +588,22 @@ class ClipperConnection:
         >>> conn.fetch_model("sums", 1)([numpy.array([1.0, 2.0])])
         [3.0]
         """
-        return fetch_function(*self._files_of("fetch_model()", name, version))
+        return fetch_function(*self._files_of(name, version))
 
+    @needs_cluster
     def get_model_source(self, name: str, version: int | str | None = None) -> ModelSource:
         """Return source text, requirements, Python version and closure report of a deployed Python function.
 
         Parameters and errors are those of ``fetch_model``; nothing of it is loaded.
         """
-        return read_source(*self._files_of("get_model_source()", name, version))
+        return read_source(*self._files_of(name, version))
 
+    @needs_cluster
     def get_current_model_version(self, name: str) -> str:
         """Return the model's current version. Raises ``NotFoundError`` when it has none."""
-        return self._connected("get_current_model_version()").get_current_model_version(names.check_model_name(name))
+        return self._management_client().get_current_model_version(names.check_model_name(name))
 
+    @needs_cluster
     def set_model_version(self, name: str, version: int | str, num_replicas: int | None = None) -> None:
         """Make another registered version current: a roll-back, or a roll-forward.
 
@@ -581,17 +618,19 @@ class ClipperConnection:
         NotFoundError
             There is no such version.
         """
-        management = self._connected("set_model_version()")
+        management = self._management_client()
         model_id = _model_id(name, version)
         if num_replicas is not None:
             self.set_num_replicas(name, num_replicas, version)
         management.set_model_version(model_id)
 
+    @needs_cluster
     def get_num_replicas(self, name: str, version: int | str | None = None) -> int:
         """Return how many replicas of a version there are: the current version's without *version*."""
-        management = self._connected("get_num_replicas()")
+        management = self._management_client()
         return self.cm.get_num_replicas(self._version_or_current(management, name, version))
 
+    @needs_cluster
     def set_num_replicas(
         self, name: str, num_replicas: int, version: int | str | None = None, *, timeout_s: float = 60.0
     ) -> None:
@@ -617,30 +656,34 @@ class ClipperConnection:
         ReplicaStartError, StartTimeoutError
             New replicas do not come up; they have been stopped again.
         """
-        management = self._connected("set_num_replicas()")
+        management = self._management_client()
         check_whole("num_replicas", num_replicas, 0)
         check_timeout(timeout_s)
         model_id = self._version_or_current(management, name, version)
         scale(self.cm, management, model_id, num_replicas, timeout_s=timeout_s)
 
+    @needs_cluster
     def get_all_model_replicas(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version:replica_id"`` of every connected replica, or with *verbose* dicts."""
-        replicas = self._connected("get_all_model_replicas()").get_replicas()
+        replicas = self._management_client().get_replicas()
         return replicas if verbose else [f"{r['model_id']}:{r['model_replica_id']}" for r in replicas]
 
+    @needs_cluster
     def get_model_replica_info(self, name: str, version: int | str, replica_id: int) -> dict[str, Any] | None:
         """Return ``{model_id, model_name, model_version, model_replica_id, input_type}``, or ``None`` if unknown."""
-        management = self._connected("get_model_replica_info()")
+        management = self._management_client()
         check_whole("replica_id", replica_id, 0)
         return management.get_replica(_model_id(name, version), replica_id)
 
     # ---------------------------------------------------------------------------------------------------- stopping
 
+    @needs_cluster
     def stop_models(self, model_names: Sequence[str]) -> None:
         """Unregister all versions of the named models and stop their replicas; unknown names are ignored."""
         wanted = check_list("model_names", model_names)
         self._stop_versions(lambda model: model["model_name"] in wanted, lambda model_id: model_id.name in wanted)
 
+    @needs_cluster
     def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[int | str]]) -> None:
         """Unregister and stop the given versions, ``{name: [versions]}``.
 
@@ -649,7 +692,7 @@ class ClipperConnection:
         NotFoundError
             A version is neither registered nor running; then nothing was stopped.
         """
-        management = self._connected("stop_versioned_models()")
+        management = self._management_client()
         wanted = [
             _model_id(name, version)
             for name, versions in model_versions_dict.items()
@@ -662,11 +705,13 @@ class ClipperConnection:
                 raise ModelNotFoundError(*model_id)
         self._unregister_and_stop(management, wanted, images)
 
+    @needs_cluster
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
         """Unregister and stop the versions of the named models that are not current."""
         wanted = check_list("model_names", model_names)
         self._stop_versions(lambda model: model["model_name"] in wanted and not model["is_current_version"])
 
+    @needs_cluster
     def stop_all_model_containers(self) -> None:
         """Unregister all models and stop all replicas."""
         self._stop_versions(lambda model: True, lambda model_id: True)
@@ -694,19 +739,20 @@ class ClipperConnection:
         """
         return examine(self.cm, self._management if self.connected else None)
 
+    @needs_cluster
     def get_clipper_logs(self, logging_dir: str = "clipper_logs/") -> list[str]:
         """Copy the log of every process into a folder, made if need be, and return the files' paths."""
-        self._connected("get_clipper_logs()")
         return self.cm.get_logs(logging_dir)
 
+    @needs_cluster
     def inspect_instance(self) -> dict[str, list[dict[str, Any]]]:
         """Return the query frontend's metrics, the same numbers as ``/metrics`` shows.
 
         ``{name: [{"labels": {...}, "value": ...}]}``; histograms have ``count``, ``sum``, and ``p50``, ``p95``, ``p99``
         estimated from their buckets. Units are in the names.
         """
-        self._connected("inspect_instance()")
-        return parse_metrics(self._query_client().get_metrics())
+        with closing(FrontendClient.at(self.cm.get_query_addr(), "query frontend")) as frontend:
+            return parse_metrics(frontend.metrics())
 
     def dashboard(self) -> Frame:
         """Show the cluster live: applications, models, metrics, a query to try, and events, in tabs.
@@ -737,6 +783,7 @@ class ClipperConnection:
 
     # --------------------------------------------------------------------------------------------------- predicting
 
+    @needs_cluster
     def predict(self, app_name: str, input: Any, *, version: int | str | None = None) -> Prediction:
         """Query an application over REST, as any client does.
 
@@ -767,6 +814,7 @@ class ClipperConnection:
         """
         return self._predict(app_name, [input], is_batch=False, version=version)[0]
 
+    @needs_cluster
     def predict_batch(
         self, app_name: str, inputs: Sequence[Any], *, version: int | str | None = None
     ) -> list[Prediction]:
@@ -778,6 +826,7 @@ class ClipperConnection:
             raise InvalidInputError(f"inputs must be a sequence of inputs, not {type(inputs).__name__}.")
         return self._predict(app_name, inputs, is_batch=True, version=version)
 
+    @needs_cluster
     def predict_dataframe(
         self, name: str, df: Any, input_col: str, output_col: str, *, version: int | str | None = None
     ) -> Any:
@@ -819,7 +868,6 @@ class ClipperConnection:
         """
         from clipper_nb.cluster.dataframe_scoring import score_dataframe
 
-        self._connected("predict_dataframe()")
         return score_dataframe(self, name, df, input_col, output_col, version)
 
     def test_predict_function(self, query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
@@ -849,25 +897,32 @@ class ClipperConnection:
     # ----------------------------------------------------------------------------------------------------- internal
 
     def _check_cluster_version(self) -> None:
-        frontends = {"management frontend": self.cm.get_admin_addr(), "query frontend": self.cm.get_query_addr()}
-        check_versions(self.cm.cluster_name, [read_version(address, what) for what, address in frontends.items()])
+        versions = []
+        for what, address in (
+            ("management frontend", self.cm.get_admin_addr()),
+            ("query frontend", self.cm.get_query_addr()),
+        ):
+            with closing(FrontendClient.at(address, what)) as frontend:
+                versions.append(frontend.live())
+        check_versions(self.cm.cluster_name, versions)
 
-    def _connected(self, method: str) -> ManagementClient:
-        if not self.connected or self._management is None:
-            raise UnconnectedException(method)
+    def _management_client(self) -> ManagementClient:
+        if self._management is None:  # another thread stopped the cluster meanwhile
+            raise UnconnectedException
         return self._management
 
     def _builder(self) -> ImageBuilder:
         return self._image_builder or self.cm.make_image_builder()
 
     def _query_client(self) -> QueryClient:
-        assert self._queries is not None  # made together with the management client
+        if self._queries is None:  # another thread stopped the cluster meanwhile
+            raise UnconnectedException
         return self._queries
 
     def _use_cluster(self) -> None:
         self._forget_cluster()
-        self._management = ManagementClient(self.cm.get_admin_addr(), self.cm.get_admin_token())
-        self._queries = QueryClient(self.cm.get_query_addr(), self._management.get_application)
+        self._management = ManagementClient.at(self.cm.get_admin_addr(), self.cm.get_admin_token())
+        self._queries = QueryClient.at(self.cm.get_query_addr(), self._management.get_application)
         self.connected = True
 
     def _forget_cluster(self) -> None:
@@ -877,8 +932,9 @@ class ClipperConnection:
                 client.close()
         self._management = self._queries = None
 
+    @needs_cluster
     def _snapshot(self) -> ClusterSnapshot:
-        management = self._connected("repr()")
+        management = self._management_client()
         return ClusterSnapshot(
             cluster_name=self.cm.cluster_name,
             query_address=self.cm.get_query_addr(),
@@ -887,8 +943,8 @@ class ClipperConnection:
             replicas=management.get_replicas(),
         )
 
-    def _files_of(self, method: str, name: str, version: int | str | None) -> tuple[str, FileReader]:
-        management = self._connected(method)
+    def _files_of(self, name: str, version: int | str | None) -> tuple[str, FileReader]:
+        management = self._management_client()
         model_id = self._version_or_current(management, name, version)
         record = management.get_model(model_id)
         if record is None:
@@ -908,7 +964,7 @@ class ClipperConnection:
         is_deploy_unwanted: Callable[[ModelId], bool] = lambda model_id: False,
     ) -> None:
         """Stop registered versions, and deploys that are under way."""
-        management = self._connected("stop_models()")
+        management = self._management_client()
         models = management.get_models()
         wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
         wanted += filter(is_deploy_unwanted, (parse_model_id(claim["model_id"]) for claim in management.get_claims()))
@@ -923,13 +979,12 @@ class ClipperConnection:
         self._remove_unused_images({model_id: images.get(model_id, "") for model_id in wanted})
 
     def _remove_unused_images(self, stopped: Mapping[ModelId, str], claimed_here: ModelId | None = None) -> None:
-        management = self._connected("stop_models()")
+        management = self._management_client()
         remove_unused_images(self._builder(), self.cm, management, stopped, claimed_here=claimed_here)
 
     def _predict(
         self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None
     ) -> list[Prediction]:
-        self._connected("predict()")
         checked = None if version is None else names.check_version(version)
         return self._query_client().predict(
             names.check_application_name(app_name), inputs, is_batch=is_batch, version=checked

@@ -3,10 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import urllib3
 
 from clipper_nb.errors import ClusterUnreachableError
+
+
+class Http(Protocol):
+    """What the clients of the frontends send requests with: an :class:`HttpClient`, or what a test puts in its place.
+
+    Attributes
+    ----------
+    base_url : str
+    what : str
+        Who listens there, for error messages.
+    """
+
+    base_url: str
+    what: str
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        is_repeatable: bool = False,
+    ) -> tuple[int, bytes]:
+        """Return status and body, or raise ``ClusterUnreachableError``."""
+
+    def close(self) -> None:
+        """Close the connections."""
 
 
 class HttpClient:
@@ -18,13 +48,17 @@ class HttpClient:
         ``host:port``, or a URL that the frontend's paths are appended to.
     what : str
         Who listens there, for error messages.
+    num_connect_retries : int
+        How often a connection that is refused is tried again, within a second.
     """
 
-    def __init__(self, address: str, what: str) -> None:
+    def __init__(self, address: str, what: str, *, num_connect_retries: int = 3) -> None:
         self.base_url = (address if "://" in address else f"http://{address}").rstrip("/")
-        self._what = what
-        # A request is sent again only when it has not reached the frontend.
-        retries = urllib3.Retry(total=None, connect=3, read=0, redirect=0, status=0, other=0, backoff_factor=0.1)
+        self.what = what
+        # A request is sent again only when it has not reached the frontend; read=0 would hide why a GET failed.
+        retries = urllib3.Retry(
+            total=None, connect=num_connect_retries, read=False, redirect=0, status=0, other=0, backoff_factor=0.1
+        )
         self._pool = urllib3.PoolManager(retries=retries, maxsize=16)
 
     def request(
@@ -68,7 +102,7 @@ class HttpClient:
 
     def _unreachable(self, what_happened: str, *, is_passing: bool = False) -> ClusterUnreachableError:
         return ClusterUnreachableError(
-            f"The {self._what} at {self.base_url} {what_happened}. Is the cluster still running?", is_passing=is_passing
+            f"The {self.what} at {self.base_url} {what_happened}. Is the cluster still running?", is_passing=is_passing
         )
 
     def close(self) -> None:

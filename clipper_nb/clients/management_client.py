@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
 
 import msgspec
 
-from clipper_nb.clients.http_client import HttpClient
+from clipper_nb.clients.http_client import Http, HttpClient
 from clipper_nb.errors import (
     ClipperException,
     ClusterUnreachableError,
@@ -53,20 +53,38 @@ class ManagementClient:
 
     Parameters
     ----------
-    address : str
-        ``host:port``.
+    http : Http
+        What reaches the management frontend.
     token : str
         The cluster's bearer token.
+    clock : callable
+        Seconds that only grow.
+    sleep : callable
+        Passes the time between two tries of a call.
     """
 
-    def __init__(self, address: str, token: str) -> None:
-        self._http = HttpClient(address, "management frontend")
+    def __init__(
+        self,
+        http: Http,
+        token: str,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._http = http
+        self._clock = clock
+        self._sleep = sleep
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
             # A kept connection breaks under a request when the frontend is started again; a new one waits for it.
             "Connection": "close",
         }
+
+    @classmethod
+    def at(cls, address: str, token: str) -> ManagementClient:
+        """Return a client of the management frontend at ``host:port``."""
+        return cls(HttpClient(address, "management frontend"), token)
 
     def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
         """Add an application."""
@@ -199,7 +217,7 @@ class ManagementClient:
         self, action: str, request: Any, headers: Mapping[str, str], timeout_s: float, settles_within_s: float
     ) -> _Answer:
         """Return the answer; what a restart of the frontend or of Redis cut off is sent again."""
-        deadline_s = time.monotonic() + settles_within_s
+        deadline_s = self._clock() + settles_within_s
         was_in_doubt = False
         while True:
             try:
@@ -207,13 +225,13 @@ class ManagementClient:
                     "POST", f"/admin/{action}", body=rest.format_body(request), headers=headers, timeout_s=timeout_s
                 )
                 was_in_doubt = was_in_doubt or rest.CHANGE_IN_DOUBT.encode() in body
-                if status != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() >= deadline_s:
+                if status != HTTPStatus.SERVICE_UNAVAILABLE or self._clock() >= deadline_s:
                     return _Answer(status, body, was_in_doubt)
             except ClusterUnreachableError as exc:
                 was_in_doubt = True
-                if not exc.is_passing or time.monotonic() >= deadline_s:
+                if not exc.is_passing or self._clock() >= deadline_s:
                     raise
-            time.sleep(_REPEAT_INTERVAL_S)
+            self._sleep(_REPEAT_INTERVAL_S)
 
 
 @dataclass(frozen=True)

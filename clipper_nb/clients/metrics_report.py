@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
+from clipper_nb.clients.metrics_text import Sample, parse_samples, parse_types
+
+_HISTOGRAM_PARTS = ("bucket", "count", "sum")
 _QUANTILES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 
@@ -15,30 +19,31 @@ def parse_metrics(text: str) -> dict[str, list[dict[str, Any]]]:
     unit. They are estimated from the buckets: times as Prometheus' ``histogram_quantile`` does, and whole numbers, such
     as batch sizes, as the upper bound of the bucket.
     """
-    from prometheus_client.parser import text_string_to_metric_families
-
-    report: dict[str, list[dict[str, Any]]] = {}
-    for family in text_string_to_metric_families(text):
-        if family.type == "histogram":
-            report[family.name] = _histograms(family.samples, is_whole=not family.name.endswith("_seconds"))
-            continue
-        for sample in family.samples:
-            if not sample.name.endswith("_created"):
-                report.setdefault(sample.name, []).append({"labels": sample.labels, "value": sample.value})
+    types = parse_types(text)
+    report: dict[str, list[dict[str, Any]]] = {name: [] for name, type_ in types.items() if type_ == "histogram"}
+    histograms: dict[str, list[Sample]] = {name: [] for name in report}
+    for name, labels, value in parse_samples(text):
+        base, _, part = name.rpartition("_")
+        if base in histograms and part in _HISTOGRAM_PARTS:
+            histograms[base].append((name, labels, value))
+        elif not name.endswith("_created"):
+            report.setdefault(name, []).append({"labels": dict(labels), "value": value})
+    for name, samples in histograms.items():
+        report[name] = _histograms(samples, is_whole=not name.endswith("_seconds"))
     return report
 
 
-def _histograms(samples: Any, *, is_whole: bool) -> list[dict[str, Any]]:
+def _histograms(samples: Iterable[Sample], *, is_whole: bool) -> list[dict[str, Any]]:
     series: dict[tuple[tuple[str, str], ...], dict[str, Any]] = {}
-    for sample in samples:
-        labels = {name: value for name, value in sample.labels.items() if name != "le"}
+    for name, all_labels, value in samples:
+        labels = {label: text for label, text in all_labels.items() if label != "le"}
         one = series.setdefault(tuple(sorted(labels.items())), {"labels": labels, "buckets": []})
-        if sample.name.endswith("_bucket"):
-            one["buckets"].append((float(sample.labels["le"]), sample.value))
-        elif sample.name.endswith("_count"):
-            one["count"] = int(sample.value)
-        elif sample.name.endswith("_sum"):
-            one["sum"] = sample.value
+        if name.endswith("_bucket"):
+            one["buckets"].append((float(all_labels["le"]), value))
+        elif name.endswith("_count"):
+            one["count"] = int(value)
+        else:
+            one["sum"] = value
     return [_with_quantiles(one, is_whole=is_whole) for one in series.values()]
 
 

@@ -1,4 +1,4 @@
-"""REST client of the query frontend: predictions and metrics."""
+"""REST client of the query frontend: predictions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from clipper_nb.clients.http_client import HttpClient
+from clipper_nb.clients.http_client import Http, HttpClient
 from clipper_nb.errors import (
     ApplicationNotFoundError,
     ClusterUnreachableError,
@@ -18,7 +18,6 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.records import Prediction
 
-_TIMEOUT_S = 10.0
 _MARGIN_S = 5.0
 """What a reply may take beyond the SLO before we say that the query frontend is away."""
 
@@ -28,16 +27,21 @@ class QueryClient:
 
     Parameters
     ----------
-    address : str
-        ``host:port``.
+    http : Http
+        What reaches the query frontend.
     get_application : callable
         Gives an application's description by name, or ``None``; asked once per application while it lasts.
     """
 
-    def __init__(self, address: str, get_application: Callable[[str], dict[str, Any] | None]) -> None:
-        self._http = HttpClient(address, "query frontend")
+    def __init__(self, http: Http, get_application: Callable[[str], dict[str, Any] | None]) -> None:
+        self._http = http
         self._get_application = get_application
         self._applications: dict[str, dict[str, Any]] = {}
+
+    @classmethod
+    def at(cls, address: str, get_application: Callable[[str], dict[str, Any] | None]) -> QueryClient:
+        """Return a client of the query frontend at ``host:port``."""
+        return cls(HttpClient(address, "query frontend"), get_application)
 
     def predict(
         self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
@@ -52,13 +56,6 @@ class QueryClient:
                 raise
         # What we knew of the application may be old: it can have been registered anew.
         return self._predict(application_name, inputs, is_batch=is_batch, version=version)
-
-    def get_metrics(self) -> str:
-        """Return the metrics in Prometheus text."""
-        status, body = self._http.request("GET", "/metrics", timeout_s=_TIMEOUT_S, is_repeatable=True)
-        if status != 200:
-            raise ClusterUnreachableError(f"The query frontend answered /metrics with status {status}.")
-        return body.decode()
 
     def close(self) -> None:
         """Close the connections."""

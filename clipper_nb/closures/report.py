@@ -14,6 +14,7 @@ from clipper_nb.closures.pickler import pickle_noting
 from clipper_nb.closures.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.closures.user_modules import is_user_module, user_modules_by_value
 from clipper_nb.closures.variables import Variable, find_variables
+from clipper_nb.display.html import LEFT, table
 from clipper_nb.errors import InvalidRequestError
 
 __all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]
@@ -111,13 +112,11 @@ class ClosureReport:
         rows += [
             ("needs", name, requirements.unpinnable.get(name, version)) for name, version in requirements.direct.items()
         ]
-        lines = "".join(
-            "<tr>" + "".join(f'<td align="left">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows
-        )
         size = format_size(self.size_bytes) if self.size_bytes else "cannot travel"
+        found = table(rows, columns=(LEFT, LEFT, LEFT), attributes='cellpadding="4"')
         return (
             f"<details{' open' if self.refused else ''}><summary>What <code>{escape(self.function)}</code> takes "
-            f'along: {escape(size)}</summary><table cellpadding="4"><tbody>{lines}</tbody></table></details>'
+            f"along: {escape(size)}</summary>{found}</details>"
         )
 
 

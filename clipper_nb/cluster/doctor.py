@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import closing
 from typing import Any
 
-from clipper_nb.clients.cluster_version import is_compatible, read_version
-from clipper_nb.clients.http_client import HttpClient
+from clipper_nb.clients.cluster_version import is_compatible
+from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.display.diagnosis import Diagnosis, Finding
-from clipper_nb.display.long_lists import join_some
+from clipper_nb.display.long_lists import count, join_some
 from clipper_nb.errors import ClipperException, NotFoundError
 from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.version import __version__
 
-_TIMEOUT_S = 15.0
-"""The management frontend itself waits for Redis before it says that it is away."""
 _RESTART = "start_clipper() after stop_all() starts it anew; get_clipper_logs() has what it wrote."
 
+FrontendAt = Callable[[str, str], FrontendClient]
+"""Returns a client of the frontend at an address, which errors call by the second argument."""
 
-def examine(manager: ContainerManager, management: ManagementClient | None) -> Diagnosis:
+
+def examine(
+    manager: ContainerManager, management: ManagementClient | None, frontend_at: FrontendAt = FrontendClient.at
+) -> Diagnosis:
     """Return what was found; *management* is ``None`` for a connection without a cluster. Raises nothing."""
     findings = [Finding("Notebook", "ok", f"clipper_nb {__version__}, Python {platform.python_version()}.")]
     findings += manager.check_machine()
@@ -38,20 +41,21 @@ def examine(manager: ContainerManager, management: ManagementClient | None) -> D
     answers = []
     addresses = {"Management frontend": manager.get_admin_addr(), "Query frontend": manager.get_query_addr()}
     for what, address in addresses.items():
-        found = _check_frontend(what, address)
+        found = _check_frontend(what, address, frontend_at)
         answers.append(found.state != "problem")
         findings.append(found)
     if answers[0]:
-        redis = _check_redis(manager.get_admin_addr())
+        redis = _check_redis(manager.get_admin_addr(), frontend_at)
         findings.append(redis)
         if redis.state == "ok":
             findings += _check_models(manager, management)
     return Diagnosis(findings)
 
 
-def _check_frontend(what: str, address: str) -> Finding:
+def _check_frontend(what: str, address: str, frontend_at: FrontendAt) -> Finding:
     try:
-        version = read_version(address, what.lower())
+        with closing(frontend_at(address, what.lower())) as frontend:
+            version = frontend.live()
     except ClipperException as exc:
         return Finding(what, "problem", exc.msg, _RESTART)
     if not is_compatible(version):
@@ -62,28 +66,19 @@ def _check_frontend(what: str, address: str) -> Finding:
     return Finding(what, "ok", f"Answers at {address}; clipper_nb {version}.")
 
 
-def _check_redis(admin_address: str) -> Finding:
+def _check_redis(admin_address: str, frontend_at: FrontendAt) -> Finding:
     """Ask the management frontend, which alone can reach Redis."""
-    http = HttpClient(admin_address, "management frontend")
     try:
-        status, body = http.request("GET", "/readyz", timeout_s=_TIMEOUT_S, is_repeatable=True)
+        with closing(frontend_at(admin_address, "management frontend")) as frontend:
+            cause = frontend.ready()
     except ClipperException as exc:
         return Finding("Redis", "problem", exc.msg, _RESTART)
-    finally:
-        http.close()
-    if status == 200:
+    if cause is None:
         return Finding("Redis", "ok", "Answers the management frontend; the configuration can be read.")
     return Finding(
-        "Redis", "problem", f"Does not answer the management frontend: {_cause(body)}",
+        "Redis", "problem", f"Does not answer the management frontend: {cause}",
         "Queries are answered by what was known last, and nothing can be changed until it is back.",
     )  # fmt: skip
-
-
-def _cause(body: bytes) -> str:
-    try:
-        return str(json.loads(body)["cause"])
-    except (ValueError, KeyError, TypeError):
-        return body.decode("utf-8", "replace")[:200]
 
 
 def _check_models(manager: ContainerManager, management: ManagementClient) -> list[Finding]:
@@ -116,7 +111,7 @@ def _check_replicas(
     numbers = Counter(str(container.model) for container in running)
     desired = {f"{model['model_name']}:{model['model_version']}": model.get("num_replicas") for model in models}
     faults = [
-        f"{model_id}: {_count(number, 'replica')} run{'s' * (number == 1)}, but the version is not registered"
+        f"{model_id}: {count(number, 'replica')} run{'s' * (number == 1)}, but the version is not registered"
         for model_id, number in numbers.items()
         if model_id not in desired and model_id not in claimed
     ]
@@ -134,7 +129,7 @@ def _check_replicas(
         if connected[model_id] < number
     ]
     unsteady += [
-        f"{container.name} ended {_count(container.num_exits, 'time')}{_why(container)}"
+        f"{container.name} ended {count(container.num_exits, 'time')}{_why(container)}"
         for container in running
         if container.num_exits
     ]
@@ -146,12 +141,8 @@ def _check_replicas(
     num_models = len({model["model_name"] for model in models})
     if not num_models:
         return Finding("Replicas", "ok", "No model is deployed yet.")
-    found = f"{_count(sum(connected.values()), 'replica')} of {_count(num_models, 'model')} ready."
+    found = f"{count(sum(connected.values()), 'replica')} of {count(num_models, 'model')} ready."
     return Finding("Replicas", "ok", found)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _why(container: ObservedContainer) -> str:

@@ -27,6 +27,8 @@ def wait_for_replicas(
     started_s: float,
     timeout_s: float,
     check: Callable[[], None],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Return when exactly *num_replicas* replicas of *model_id* are connected to every query frontend.
 
@@ -56,11 +58,11 @@ def wait_for_replicas(
         for container in observed:
             if container.num_exits > known_exits.get(container.name, 0):
                 raise start_error(model_id, container, manager.get_log_tail(container.name))
-        waited_s = time.monotonic() - started_s
+        waited_s = clock() - started_s
         if waited_s > timeout_s:
             log = manager.get_log_tail(observed[-1].name) if observed else ""
             raise timeout_error(model_id, connected, num_replicas, waited_s, log)
-        time.sleep(_POLL_INTERVAL_S)
+        sleep(_POLL_INTERVAL_S)
 
 
 def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[list[dict[str, Any]]]:

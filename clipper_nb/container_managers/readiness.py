@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-import http.client
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Any
 
+from clipper_nb.clients.frontend_client import FrontendClient
+from clipper_nb.clients.http_client import HttpClient
 from clipper_nb.errors import ClusterStartError, ClusterUnreachableError
 from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 
 _POLL_INTERVAL_S = 0.02
+_TIMEOUT_S = 0.5
 _MAX_EXITS = 1
 """Of a container of the core that starts: it may have ended once before what it needs was there."""
 
 
-def answers(host: str, port: int, path: str = "/livez") -> bool:
-    """Whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
-    connection = http.client.HTTPConnection(host, port, timeout=0.5)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def answers(host: str, port: int) -> bool:
+    """Return whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
+    with closing(_frontend(host, port)) as frontend:
+        try:
+            frontend.live(timeout_s=_TIMEOUT_S)
+        except ClusterUnreachableError:
+            return False
+        return True
+
+
+def is_ready(host: str, port: int) -> bool:
+    """Return whether a frontend answers there that it can do its work."""
+    with closing(_frontend(host, port)) as frontend:
+        try:
+            return frontend.ready(timeout_s=_TIMEOUT_S) is None
+        except ClusterUnreachableError:
+            return False
+
+
+def _frontend(host: str, port: int) -> FrontendClient:
+    # Refused is refused: who waits asks again at once.
+    return FrontendClient(HttpClient(f"{host}:{port}", "frontend", num_connect_retries=0))
 
 
 def wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[], None]) -> None:

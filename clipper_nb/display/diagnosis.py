@@ -6,11 +6,15 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
-State = Literal["ok", "warning", "problem"]
+from clipper_nb.display.html import Html, Severity, table
+from clipper_nb.display.long_lists import count
 
-_SIGNS: dict[State, str] = {"ok": "✔", "warning": "!", "problem": "✖"}
+_MARKS: dict[Severity, str] = {"ok": "✔", "warning": "!", "problem": "✖"}
+"""Those of a checklist, which a terminal has too."""
+_CELL = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0"'
+_SUBJECT = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:nowrap"'
 _WIDTH = 100
 
 
@@ -29,7 +33,7 @@ class Finding:
     """
 
     subject: str
-    state: State
+    state: Severity
     found: str
     advice: str = ""
 
@@ -71,7 +75,7 @@ class Diagnosis:
         margin = " " * (width + 4)
         lines = []
         for finding in self.findings:
-            head = f"{_SIGNS[finding.state]} {finding.subject:<{width}}  "
+            head = f"{_MARKS[finding.state]} {finding.subject:<{width}}  "
             lines += textwrap.wrap(finding.found, _WIDTH, initial_indent=head, subsequent_indent=margin)
             lines += textwrap.wrap(
                 finding.advice, _WIDTH, initial_indent=f"{margin}→ ", subsequent_indent=f"{margin}  "
@@ -79,23 +83,16 @@ class Diagnosis:
         return "\n".join([*lines, self._summary()])
 
     def _repr_html_(self) -> str:
-        cell = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0"'
-        subject = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:nowrap"'
-        rows = "".join(
-            f"<tr><td {cell} title='{finding.state}'>{_SIGNS[finding.state]}</td>"
-            f"<td {subject}>{escape(finding.subject)}</td>"
-            f"<td {cell}>{escape(finding.found)}</td><td {cell}>{escape(finding.advice)}</td></tr>"
+        rows = [
+            (Html(f'<span title="{finding.state}">{_MARKS[finding.state]}</span>'), finding.subject, finding.found,
+             finding.advice)
             for finding in self.findings
-        )
-        head = f"<tr><th></th><th {cell}>Looked at</th><th {cell}>Found</th><th {cell}>What to do</th></tr>"
-        return f"<table><thead>{head}</thead><tbody>{rows}</tbody></table><p>{escape(self._summary())}</p>"
+        ]  # fmt: skip
+        head = ("", "Looked at", "Found", "What to do")
+        return f"{table(rows, head=head, columns=(_CELL, _SUBJECT, _CELL, _CELL))}<p>{escape(self._summary())}</p>"
 
     def _summary(self) -> str:
         if not self.problems and not self.warnings:
             return "All is well."
-        counted = [_count(len(self.problems), "problem"), _count(len(self.warnings), "warning")]
-        return f"{' and '.join(filter(None, counted))}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}" if number else ""
+        found = ((len(self.problems), "problem"), (len(self.warnings), "warning"))
+        return f"{' and '.join(count(number, noun) for number, noun in found if number)}."

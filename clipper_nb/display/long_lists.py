@@ -1,10 +1,15 @@
-"""Long lists in few lines: what a person would read of them, and how many more there are. (pure)"""
+"""Numbers and long lists in a few words, as a person would read them. (pure)"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 MAX_LINES = 50
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``"1 replica"`` or ``"1,200 replicas"``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def join_some(texts: Sequence[str], separator: str = ", ") -> str:

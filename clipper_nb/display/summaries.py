@@ -9,7 +9,11 @@ from html import escape
 from typing import Any
 
 from clipper_nb.display.browser_url import browser_url
-from clipper_nb.display.long_lists import MAX_LINES
+from clipper_nb.display.html import table
+from clipper_nb.display.long_lists import MAX_LINES, count
+
+# A style, for JupyterLab aligns the cells of tables right.
+_CELL = 'style="text-align:left;padding:2px 16px 2px 0"'
 
 
 @dataclass(frozen=True)
@@ -28,8 +32,8 @@ def format_text(snapshot: ClusterSnapshot) -> str:
     models = {model["model_name"] for model in snapshot.models}
     return (
         f"<ClipperConnection {snapshot.cluster_name!r} at http://{snapshot.query_address}: "
-        f"{_count(len(snapshot.applications), 'application')}, {_count(len(models), 'model')}, "
-        f"{_count(len(snapshot.models), 'version')}, {_count(len(snapshot.replicas), 'replica')}>"
+        f"{count(len(snapshot.applications), 'application')}, {count(len(models), 'model')}, "
+        f"{count(len(snapshot.models), 'version')}, {count(len(snapshot.replicas), 'replica')}>"
     )
 
 
@@ -55,7 +59,7 @@ def describe_application(application: Mapping[str, Any]) -> str:
 def describe_model(name: str, versions: Sequence[Mapping[str, Any]]) -> str:
     """Return one line about a model, from the records of its versions."""
     current = next((model["model_version"] for model in versions if model["is_current_version"]), "none")
-    return f"<Model {name!r}: {versions[0]['input_type']}, {_count(len(versions), 'version')}, current {current}>"
+    return f"<Model {name!r}: {versions[0]['input_type']}, {count(len(versions), 'version')}, current {current}>"
 
 
 def describe_version(model: Mapping[str, Any], num_replicas: int) -> str:
@@ -63,7 +67,7 @@ def describe_version(model: Mapping[str, Any], num_replicas: int) -> str:
     current = "current" if model["is_current_version"] else "not current"
     return (
         f"<Version {model['model_name']}:{model['model_version']}: {model['input_type']}, {current}, "
-        f"{_count(num_replicas, 'replica')}>"
+        f"{count(num_replicas, 'replica')}>"
     )
 
 
@@ -81,8 +85,8 @@ def format_applications(applications: Sequence[Mapping[str, Any]]) -> str:
         )
         for application in applications[:MAX_LINES]
     ]
-    table = _table(("application", "input type", "SLO", "default output", "linked model"), rows)
-    return table + _more(len(applications), "application")
+    head = ("application", "input type", "SLO", "default output", "linked model")
+    return _table(head, rows) + _more(len(applications), "application")
 
 
 def format_models(models: Sequence[Mapping[str, Any]], connected: Sequence[Mapping[str, Any]]) -> str:
@@ -103,24 +107,13 @@ def format_models(models: Sequence[Mapping[str, Any]], connected: Sequence[Mappi
     return _table(("model", "version", "", "input type", "replicas"), rows) + _more(len(models), "version")
 
 
-_CELL_STYLE = "text-align:left;padding:2px 16px 2px 0"
-
-
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f'<th style="{_CELL_STYLE}">{escape(name)}</th>' for name in head)
-    lines = "".join(
-        "<tr>" + "".join(f'<td style="{_CELL_STYLE}">{escape(value)}</td>' for value in row) + "</tr>" for row in rows
-    )
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{lines}</tbody></table>"
+    return table(rows, head=head, columns=[_CELL] * len(head))
 
 
 def _more(number: int, noun: str) -> str:
-    return f"<p>… and {_count(number - MAX_LINES, f'more {noun}')}.</p>" if number > MAX_LINES else ""
+    return f"<p>… and {count(number - MAX_LINES, f'more {noun}')}.</p>" if number > MAX_LINES else ""
 
 
 def _format_slo(application: Mapping[str, Any]) -> str:
     return f"{application['latency_slo_micros'] / 1000:g} ms"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

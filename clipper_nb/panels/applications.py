@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import ipywidgets
 
+from clipper_nb.display.html import Html
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState
 from clipper_nb.panels.markup import (
-    Html,
     badge,
     code,
     format_ms,

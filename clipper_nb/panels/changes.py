@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Level, VersionState
+from clipper_nb.display.html import Severity
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, VersionState
 
 
 @dataclass(frozen=True)
@@ -20,14 +21,14 @@ class Event:
     """
 
     at: float
-    level: Level
+    level: Severity
     text: str
 
 
 def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Event]:
     """Return what changed until a look at *at*, seconds since the epoch; the first tells the deploys that it finds."""
     if now.problem:
-        return [] if before.problem else [Event(at, "bad", now.problem)]
+        return [] if before.problem else [Event(at, "problem", now.problem)]
     if not before.seen_at:
         deploys = [Event(found.registered_at, "ok", f"version {found.model_id} was deployed") for found in now.versions]
         return sorted(deploys, key=lambda event: event.at)
@@ -36,7 +37,8 @@ def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Even
     return [Event(at, level, text) for level, text in changes]
 
 
-_Change = tuple[Level, str]
+_Change = tuple[Severity, str]
+_AMISS: tuple[Severity, ...] = ("warning", "problem")
 
 
 def _application_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:
@@ -48,9 +50,9 @@ def _application_events(before: ClusterState, now: ClusterState) -> Iterator[_Ch
         if name not in old:
             yield "ok", f"application {name} was registered"
         yield from _link_events(old.get(name), found)
-        if name in old and old[name].status.level != found.status.level and found.status.level in ("warning", "bad"):
+        if name in old and old[name].status.level != found.status.level and found.status.level in _AMISS:
             yield found.status.level, f"application {name}: {found.status.text}"
-        elif name in old and old[name].status.level in ("warning", "bad") and found.status.level == "ok":
+        elif name in old and old[name].status.level in _AMISS and found.status.level == "ok":
             yield "ok", f"application {name}: {found.status.text} again"
 
 
@@ -79,7 +81,7 @@ def _version_events(before: ClusterState, now: ClusterState) -> Iterator[_Change
 def _replica_events(before: VersionState, now: VersionState) -> Iterator[_Change]:
     exits = sum(container.num_exits for container in now.containers)
     if exits > sum(container.num_exits for container in before.containers):
-        yield "bad", f"a replica of {now.model_id} ended and is started again"
+        yield "problem", f"a replica of {now.model_id} ended and is started again"
     if now.num_connected != before.num_connected:
         fell = now.num_connected < min(before.num_connected, now.num_wanted)
         yield (

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from clipper_nb.display.html import Severity
 from clipper_nb.panels.history import NO_TRAFFIC, History, Traffic
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 
 if TYPE_CHECKING:
     from clipper_nb.protocol.containers import ObservedContainer
-
-Level = Literal["ok", "warning", "bad", "idle"]
 
 _DEFAULTS_TO_WARN_OF = 0.01
 _SPARKLINE_LENGTH = 40
@@ -24,7 +23,7 @@ _SPARKLINE_LENGTH = 40
 class Status:
     """How something does, in a word or two."""
 
-    level: Level
+    level: Severity
     text: str
 
 
@@ -49,7 +48,7 @@ class ApplicationState:
             return Status("idle", "no queries")
         share = self.traffic.default_share
         if share >= 0.5:
-            return Status("bad", f"{share:.0%} defaults")
+            return Status("problem", f"{share:.0%} defaults")
         if share >= _DEFAULTS_TO_WARN_OF:
             return Status("warning", f"{share:.0%} defaults")
         if self.traffic.p99_s > self.slo_s:
@@ -88,10 +87,10 @@ class VersionState:
         """Whether its replicas are there."""
         if self.num_connected < self.num_wanted:
             if any(container.num_exits for container in self.containers):
-                return Status("bad", f"{self.num_connected} of {self.num_wanted}, restarting")
+                return Status("problem", f"{self.num_connected} of {self.num_wanted}, restarting")
             return Status("warning", f"{self.num_connected} of {self.num_wanted} ready")
         if self.num_wanted == 0:
-            return Status("bad", "no replica") if self.is_current else Status("idle", "stopped")
+            return Status("problem", "no replica") if self.is_current else Status("idle", "stopped")
         if self.traffic.errors_per_s > 0:
             return Status("warning", "model errors")
         return Status("ok", "ready")
@@ -134,7 +133,7 @@ class ClusterState:
         return next((version for version in self.versions_of(model_name) if version.is_current), None)
 
     @property
-    def worst(self) -> Mapping[Level, int]:
+    def worst(self) -> Mapping[Severity, int]:
         """How many applications and versions do how."""
         levels = [found.status.level for found in self.applications] + [found.status.level for found in self.versions]
         return Counter(levels)

@@ -1,15 +1,12 @@
-"""What the query frontend has counted, read from its Prometheus text fast enough to be read every second. (pure)
-
-prometheus_client's own parser takes 0.1 s for twenty applications and fifty versions, this one a few milliseconds: it
-knows which metrics the panels show, and meets the same labels every time.
-"""
+"""What the panels show of what the query frontend has counted. (pure)"""
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
+from clipper_nb.clients.metrics_text import parse_samples
 from clipper_nb.protocol import metric_names
 
 _OF_APPLICATIONS = (metric_names.APP_QUERIES, metric_names.APP_DEFAULT_OUTPUTS, f"{metric_names.APP_LATENCY}_bucket")
@@ -23,8 +20,7 @@ _OF_VERSIONS = (
     f"{metric_names.MODEL_BATCH_LATENCY}_bucket",
     metric_names.MODEL_QUEUE_LENGTH,
 )
-_SAMPLE = re.compile(rf"^(?:({'|'.join(_OF_APPLICATIONS)})|({'|'.join(_OF_VERSIONS)}))\{{(.*)\}} (\S+)$", re.M)
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_SHOWN = _OF_APPLICATIONS + _OF_VERSIONS
 
 
 @dataclass
@@ -56,29 +52,21 @@ class Counts:
 
 def parse_counts(text: str) -> Counts:
     """Return what the panels show of the query frontend's metrics."""
-    counts = Counts()
-    for of_application, of_model, label_text, value_text in _SAMPLE.findall(text):
-        labels = _parse_labels(label_text)
-        if of_application:
-            _add(counts.applications, labels.get(metric_names.LABEL_APP, ""), of_application, labels, float(value_text))
+    applications: defaultdict[str, Series] = defaultdict(Series)
+    versions: defaultdict[str, Series] = defaultdict(Series)
+    for name, labels, value in parse_samples(text, _SHOWN):
+        if name in _OF_APPLICATIONS:
+            _add(applications[labels[metric_names.LABEL_APP]], name, labels, value)
         else:
-            key = f"{labels.get(metric_names.LABEL_MODEL, '')}:{labels.get(metric_names.LABEL_VERSION, '')}"
-            _add(counts.versions, key, of_model, labels, float(value_text))
-    return counts
+            key = f"{labels[metric_names.LABEL_MODEL]}:{labels[metric_names.LABEL_VERSION]}"
+            _add(versions[key], name, labels, value)
+    return Counts(dict(applications), dict(versions))
 
 
-def _add(all_series: dict[str, Series], key: str, name: str, labels: dict[str, str], value: float) -> None:
-    series = all_series.get(key)
-    if series is None:
-        series = all_series[key] = Series()
-    if name.endswith("_bucket"):
+def _add(series: Series, name: str, labels: Mapping[str, str], value: float) -> None:
+    if "le" in labels:
         series.buckets.setdefault(name.removesuffix("_bucket"), []).append((float(labels["le"]), value))
     elif name == metric_names.APP_DEFAULT_OUTPUTS:
         series.defaults[labels[metric_names.LABEL_REASON]] = value
     else:
         series.values[name] = value
-
-
-@lru_cache(maxsize=65536)
-def _parse_labels(text: str) -> dict[str, str]:
-    return dict(_LABEL.findall(text))  # names of ours have nothing that is escaped

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from clipper_nb.display.html import Html, Severity
 from clipper_nb.panels.cluster_state import Status
-from clipper_nb.panels.markup import Html, badge, format_time, paragraph, table, unbroken
+from clipper_nb.panels.markup import badge, format_time, paragraph, table, unbroken
 from clipper_nb.panels.panel import Panel
 
 _MAX_ROWS = 40
-_WORDS = {"ok": "change", "warning": "warning", "bad": "problem", "idle": "note"}
+_WORDS: dict[Severity, str] = {"ok": "change", "warning": "warning", "problem": "problem", "idle": "note"}
 
 
 class EventsPanel(Panel):

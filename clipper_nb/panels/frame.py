@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets
 
 from clipper_nb.display.browser_url import browser_url
+from clipper_nb.display.html import Html, Severity, as_html
+from clipper_nb.display.long_lists import count
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.panels.cluster_state import ClusterState, Level, Status
-from clipper_nb.panels.markup import Html, as_html, badge, format_clock, format_time
+from clipper_nb.panels.cluster_state import ClusterState, Status
+from clipper_nb.panels.markup import badge, format_clock, format_time
 from clipper_nb.panels.panel import Panel
 from clipper_nb.panels.poller import Poller
 from clipper_nb.panels.watchdog import Watchdog
@@ -164,11 +166,11 @@ def _sum_up(state: ClusterState) -> str:
         (len(state.versions), "version"),
         (num_replicas, "replica"),
     )
-    return ", ".join(f"{number} {noun}{'' if number == 1 else 's'}" for number, noun in counts)
+    return ", ".join(count(number, noun) for number, noun in counts)
 
 
 def _header(state: ClusterState) -> Html:
-    words: dict[Level, str] = {"bad": "failing", "warning": "to look at"}
+    words: dict[Severity, str] = {"problem": "failing", "warning": "to look at"}
     worst = state.worst
     badges = "".join(
         badge(Status(level, f"{worst[level]} {word}")) for level, word in words.items() if worst.get(level)

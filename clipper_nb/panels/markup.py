@@ -6,49 +6,31 @@ import time
 from collections.abc import Sequence
 from html import escape
 
-from clipper_nb.panels.cluster_state import Level, Status
+from clipper_nb.display import html
+from clipper_nb.display.html import LEFT, RIGHT, SIGNS, Html, as_html
+from clipper_nb.panels.cluster_state import Status
 
-_SYMBOLS: dict[Level, str] = {"ok": "●", "warning": "▲", "bad": "✖", "idle": "○"}
 _SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 90, 20
-
-
-class Html(str):
-    """Text that is HTML already; any other is escaped in a table."""
-
-    __slots__ = ()
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, numbers: Sequence[int] = ()) -> Html:
     """Return a table; *numbers* are the columns that are aligned right, and *caption* is for those who hear it."""
-    # Attributes of old, not styles: they are short, and stay in a notebook that is not trusted.
-    aligned = [' align="right"' if index in numbers else ' align="left"' for index in range(len(head))]
-    names = "".join(f'<th scope="col"{how}>{escape(name)}</th>' for name, how in zip(head, aligned, strict=True))
-    lines = "".join(
-        "<tr>" + "".join(f"<td{how}>{as_html(cell)}</td>" for cell, how in zip(row, aligned, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return Html(
-        f'<table class="cl-table" cellpadding="4" aria-label="{escape(caption)}">'
-        f"<thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table>"
-    )
+    columns = [RIGHT if index in numbers else LEFT for index in range(len(head))]
+    attributes = 'class="cl-table" cellpadding="4"'
+    return html.table(rows, head=head, columns=columns, attributes=attributes, caption=caption)
 
 
 def facts(rows: Sequence[tuple[str, str]], *, caption: str) -> Html:
     """Return a table of names and what they are."""
-    lines = "".join(
-        f'<tr><th scope="row" align="left">{escape(name)}</th><td align="left">{as_html(value)}</td></tr>'
-        for name, value in rows
-    )
-    return Html(
-        f'<table class="cl-facts" cellpadding="4" aria-label="{escape(caption)}"><tbody>{lines}</tbody></table>'
-    )
+    attributes = 'class="cl-facts" cellpadding="4"'
+    return html.table(rows, columns=(LEFT, LEFT), attributes=attributes, caption=caption, is_named_by_first=True)
 
 
 def badge(status: Status) -> Html:
     """Return a status as symbol, word and colour."""
     return Html(
         f'<span class="cl-badge cl-{status.level}"><span aria-hidden="true">'
-        f"{_SYMBOLS[status.level]}</span> {escape(status.text)}</span>"
+        f"{SIGNS[status.level]}</span> {escape(status.text)}</span>"
     )
 
 
@@ -93,11 +75,6 @@ def sparkline(values: Sequence[float], *, label: str) -> Html:
         f'viewBox="0 0 {width} {height}"><polyline points="{points}" fill="none" stroke="currentColor" '
         'stroke-width="1.5"/></svg>'
     )
-
-
-def as_html(text: str) -> str:
-    """Return text escaped, and HTML as it is."""
-    return text if isinstance(text, Html) else escape(text)
 
 
 def format_rate(per_s: float) -> str:

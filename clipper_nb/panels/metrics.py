@@ -6,10 +6,11 @@ from typing import ClassVar
 
 import ipywidgets
 
+from clipper_nb.display.html import Html
 from clipper_nb.panels.charts import Chart, Charts, Line
 from clipper_nb.panels.cluster_state import ClusterState
 from clipper_nb.panels.history import Traffic
-from clipper_nb.panels.markup import Html, format_ms, format_rate, format_share, paragraph, table
+from clipper_nb.panels.markup import format_ms, format_rate, format_share, paragraph, table
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
 
 _HEAD = ("", "per second", "p50 ms", "p99 ms", "Defaults", "Batch size", "Queue", "Cache hits")

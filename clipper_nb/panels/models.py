@@ -6,9 +6,10 @@ from typing import ClassVar
 
 import ipywidgets
 
+from clipper_nb.display.html import Html
+from clipper_nb.display.long_lists import count
 from clipper_nb.panels.cluster_state import ClusterState, VersionState
 from clipper_nb.panels.markup import (
-    Html,
     badge,
     format_day_time,
     format_ms,
@@ -139,7 +140,7 @@ class ModelsPanel(Panel):
 
         def scale() -> str:
             self._conn.set_num_replicas(chosen.model_name, number, chosen.version)
-            return f"{chosen.model_id} has {number} replica{'' if number == 1 else 's'}."
+            return f"{chosen.model_id} has {count(number, 'replica')}."
 
         if number == 0 and chosen.is_current:
             self._question.ask(
@@ -177,7 +178,7 @@ class ModelsPanel(Panel):
             text = "\n".join(f"{name}:\n{tail.rstrip() or '(nothing)'}\n" for name, tail in tails.items())
             html = preformatted(text or "There is no replica.", label=f"Logs of {chosen.model_id}")
             self._poller.call_soon(lambda: setattr(self._log, "value", html))
-            return f"The last lines of {len(tails)} replica{'' if len(tails) == 1 else 's'} of {chosen.model_id}."
+            return f"The last lines of {count(len(tails), 'replica')} of {chosen.model_id}."
 
         self._act(f"Reading the logs of {chosen.model_id}", read)
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import ipywidgets
 
+from clipper_nb.display.html import Html
 from clipper_nb.errors import ClipperException
-from clipper_nb.panels.markup import Html
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import PanelCalls

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clipper_nb.clients.http_client import HttpClient
+from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.errors import ClipperException
 from clipper_nb.panels.changes import Event, find_events
 from clipper_nb.panels.cluster_state import ClusterState, make_cluster_state
@@ -75,7 +75,8 @@ class Poller:
         self._next_look_s = 0.0
         self._next_container_look_s = 0.0
         self._containers: Sequence[ObservedContainer] = ()
-        self._metrics: HttpClient | None = None
+        self._frontend: FrontendClient | None = None
+        self._frontend_address = ""
 
     def watch(self, watcher: Watcher) -> None:
         """Call *watcher* after each look, until :meth:`unwatch`."""
@@ -143,10 +144,9 @@ class Poller:
         )
 
     def _read_counts(self, address: str) -> Counts:
-        if self._metrics is None or self._metrics.base_url != f"http://{address}":
-            self._metrics = HttpClient(address, "query frontend")
-        status, text = self._metrics.request("GET", "/metrics", timeout_s=_METRICS_TIMEOUT_S, is_repeatable=True)
-        return parse_counts(text.decode()) if status == 200 else Counts()
+        if self._frontend is None or self._frontend_address != address:
+            self._frontend, self._frontend_address = FrontendClient.at(address, "query frontend"), address
+        return parse_counts(self._frontend.metrics(timeout_s=_METRICS_TIMEOUT_S))
 
     def _run(self) -> None:
         while True:

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 
 import ipywidgets
 
+from clipper_nb.display.html import Html, as_html
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status
-from clipper_nb.panels.markup import Html, as_html, badge, facts, format_ms, paragraph
+from clipper_nb.panels.markup import badge, facts, format_ms, paragraph
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
 from clipper_nb.protocol import predict_body
 from clipper_nb.protocol.input_types import InputType

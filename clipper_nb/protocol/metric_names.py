@@ -26,6 +26,7 @@ CACHE_ENTRIES = "clipper_cache_entries"
 CACHE_EVICTIONS = "clipper_cache_evictions_total"
 
 ADMIN_REQUESTS = "clipper_admin_requests_total"
+ADMIN_REQUESTS_CREATED = "clipper_admin_requests_created"
 
 LABEL_APP = "app"
 LABEL_REASON = "reason"

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socketserver
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -24,54 +21,56 @@ from clipper_nb.errors import (
 )
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
+from tests.support.fake_clock import FakeClock
 
 BREAK = 0
 """In place of a status: the connection ends without an answer."""
 AWAY = rest.format_error("State unavailable", "Redis does not answer.")
 
 
-class Frontend(socketserver.ThreadingTCPServer):
-    """Answers as told, one request after the other, and keeps their paths and keys."""
+class Frontend:
+    """Given in place of an HTTP client: answers as told, in order, and keeps the paths and keys of requests."""
 
-    allow_reuse_address = True
-    daemon_threads = True
+    base_url, what = "http://management", "management frontend"
 
     def __init__(self, answers: Sequence[tuple[int, bytes]]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = list(answers)
         self.requests: list[tuple[str, str | None]] = []
 
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Frontend
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.requests.append((self.path, self.headers.get("Idempotency-Key")))
-        status, body = self.server.answers.pop(0)
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float,
+        is_repeatable: bool = False,
+    ) -> tuple[int, bytes]:
+        assert (method, is_repeatable) == ("POST", False)
+        headers = headers or {}
+        assert headers["Authorization"] == "Bearer token"
+        self.requests.append((path, headers.get("Idempotency-Key")))
+        status, answer = self.answers.pop(0)
         if status == BREAK:
-            return
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+            raise ClusterUnreachableError("The management frontend broke the connection.", is_passing=True)
+        return status, answer
 
-    def log_message(self, *arguments: object) -> None:
-        pass
+    def close(self) -> None:
+        """Have nothing to close."""
 
 
 @contextmanager
 def frontend(*answers: tuple[int, bytes]) -> Iterator[tuple[Frontend, ManagementClient]]:
-    with Frontend(answers) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        client = ManagementClient("{}:{}".format(*server.server_address), "token")
-        try:
-            yield server, client
-        finally:
-            client.close()
-            server.shutdown()
-            thread.join()
+    server, clock = Frontend(answers), FakeClock()
+    yield server, ManagementClient(server, "token", clock=clock, sleep=clock.advance)
+
+
+def raising(error: Exception) -> Callable[..., tuple[int, bytes]]:
+    def request(*_args: object, **_kwargs: object) -> tuple[int, bytes]:
+        raise error
+
+    return request
 
 
 def test_change_that_was_cut_off_is_sent_again_with_its_key() -> None:
@@ -143,6 +142,24 @@ def test_answer_is_final_and_becomes_an_error_of_ours(status: int, error: type[C
         client.set_num_replicas(ModelId("m", "1"), 2)
     assert "is not known" not in str(caught.value)
     assert len(server.requests) == 1
+
+
+def test_answer_that_does_not_come_in_time_is_final() -> None:
+    slow = ClusterUnreachableError("The management frontend has not answered within 20 s.")
+    with frontend((200, b"")) as (server, client):
+        server.request = raising(slow)  # type: ignore[method-assign]
+        with pytest.raises(ClusterUnreachableError, match="within 20 s") as caught:
+            client.get_applications()
+    assert "is not known" not in str(caught.value)
+
+
+def test_client_tries_for_as_long_as_a_restart_takes() -> None:
+    with frontend(*[(BREAK, b"")] * 100) as (server, client), pytest.raises(ClusterUnreachableError):
+        client.unregister_application("a")
+    assert 60 <= len(server.requests) <= 62  # six seconds, ten times a second
+    with frontend(*[(BREAK, b"")] * 100) as (server, client), pytest.raises(ClusterUnreachableError):
+        client.get_linked_models("a")
+    assert 30 <= len(server.requests) <= 32
 
 
 def test_lost_claim_is_an_error_that_names_the_version() -> None:

@@ -67,6 +67,10 @@ def test_quantiles_of_whole_numbers_are_whole():
     assert (sizes["p50"], sizes["p95"], sizes["count"]) == (4.0, 4.0, 4)
 
 
+def test_histogram_of_nothing_has_no_series():
+    assert parse_metrics("# TYPE clipper_model_batch_size histogram\n") == {"clipper_model_batch_size": []}
+
+
 def test_no_metrics_are_no_report():
     assert parse_metrics("") == {}
 

@@ -1,12 +1,20 @@
-"""What ``conn.doctor()`` says of replicas and applications, from what was seen."""
+"""What ``conn.doctor()`` says of a cluster, and of its replicas and applications, from what was seen."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from clipper_nb.cluster.doctor import _check_applications, _check_replicas
+from clipper_nb import __version__
+from clipper_nb.clients.frontend_client import FrontendClient
+from clipper_nb.cluster.doctor import _check_applications, _check_replicas, examine
+from clipper_nb.display.diagnosis import Diagnosis, Finding
 from clipper_nb.display.long_lists import join_some
+from clipper_nb.errors import ClusterUnreachableError
 from clipper_nb.protocol.containers import ObservedContainer
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.testing import RecordingContainerManager
+from tests.support import management_frontend as wire
+from tests.support.management_frontend import ManagementFrontend, client_of, refusal, replicas_of
 
 
 def model(name, num_replicas=None, version="1"):
@@ -67,3 +75,115 @@ def test_short_list_is_whole():
     assert join_some([]) == ""
     assert join_some(["a"] * 50).count("a") == 50
     assert join_some(["a"] * 51).endswith(", a, and 1 more")
+
+
+class Frontends:
+    """Both frontends, asked about themselves: each path has an answer, or an error."""
+
+    base_url = "http://frontend"
+
+    def __init__(self, **answers) -> None:
+        live = (200, f'{{"live": true, "version": "{__version__}"}}'.encode())
+        self.answers = {"management frontend/livez": live, "query frontend/livez": live}
+        self.answers["management frontend/readyz"] = (200, b'{"ready": true}')
+        self.answers |= {name.replace("_", " "): answer for name, answer in answers.items()}
+
+    def at(self, address: str, what: str) -> FrontendClient:
+        self.what = what
+        return FrontendClient(self)
+
+    def request(self, method, path, *, body=None, headers=None, timeout_s, is_repeatable=False):
+        answer = self.answers[self.what + path]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Have nothing to close."""
+
+
+def cluster(num_replicas: int = 1) -> tuple[RecordingContainerManager, ManagementFrontend]:
+    """Return a cluster that is well: one application, linked to a model with one replica."""
+    manager = RecordingContainerManager("mine")
+    manager.set_num_replicas(
+        ModelId("net", "1"), input_type="doubles", image="net:1", num_replicas=num_replicas, load_timeout_s=1.0
+    )
+    frontend = ManagementFrontend(
+        applications=[wire.application("digits", "net")], versions=[wire.version("net")], replicas=replicas_of(manager)
+    )
+    return manager, frontend
+
+
+def look_over(manager, frontend, **answers) -> dict[str, Finding]:
+    diagnosis = examine(manager, client_of(frontend), Frontends(**answers).at)
+    assert isinstance(diagnosis, Diagnosis)
+    return {finding.subject: finding for finding in diagnosis.findings}
+
+
+def test_cluster_that_is_well_has_no_problem():
+    told = look_over(*cluster())
+    assert list(told) == [
+        "Notebook", "Management frontend", "Query frontend", "Redis", "Replicas", "Applications"
+    ]  # fmt: skip
+    assert {finding.state for finding in told.values()} == {"ok"}
+    assert told["Query frontend"].found == f"Answers at 127.0.0.1:0; clipper_nb {__version__}."
+    assert told["Replicas"].found == "1 replica of 1 model ready."
+
+
+def test_connection_without_a_cluster_is_told_how_to_start_one():
+    *_, last = examine(RecordingContainerManager("mine"), None).findings
+    assert (last.subject, last.state) == ("Cluster", "warning")
+    assert "'mine'" in last.found
+    assert "start_clipper()" in last.advice
+
+
+def test_nothing_more_is_asked_of_a_frontend_that_is_away():
+    away = {"management_frontend/livez": ClusterUnreachableError("It does not answer.")}
+    manager, frontend = cluster()
+    told = look_over(manager, frontend, **away)
+    assert list(told) == ["Notebook", "Management frontend", "Query frontend"]
+    assert (told["Management frontend"].state, told["Management frontend"].found) == ("problem", "It does not answer.")
+    assert told["Query frontend"].state == "ok"
+    assert frontend.calls == []
+
+
+def test_query_frontend_that_is_away_is_a_problem():
+    told = look_over(*cluster(), **{"query_frontend/livez": (500, b"")})
+    assert told["Query frontend"].found == "The query frontend answered /livez with status 500."
+    assert told["Replicas"].state == "ok"
+
+
+def test_cluster_of_another_release_is_named():
+    told = look_over(*cluster(), **{"query_frontend/livez": (200, b'{"version": "0.0.9"}')})
+    assert told["Query frontend"].state == "problem"
+    assert "clipper_nb 0.0.9, and the notebook has" in told["Query frontend"].found
+
+
+def test_redis_that_does_not_answer_is_told_with_its_cause():
+    cause = b'{"error": "State unavailable", "cause": "Redis does not answer."}'
+    manager, frontend = cluster()
+    told = look_over(manager, frontend, **{"management_frontend/readyz": (503, cause)})
+    assert told["Redis"].found == "Does not answer the management frontend: Redis does not answer."
+    assert told["Redis"].state == "problem"
+    assert "Replicas" not in told
+    assert frontend.calls == []
+
+
+def test_management_frontend_that_ends_meanwhile_is_a_problem():
+    manager, frontend = cluster()
+    frontend.answers["get_all_models"] = refusal(504, "It was stopped.")
+    told = look_over(manager, frontend)
+    assert (told["Replicas"].state, told["Replicas"].found) == ("problem", "It was stopped.")
+
+
+def test_release_without_claims_has_none():
+    manager, frontend = cluster()
+    frontend.answers["get_all_claims"] = refusal(404, "The management frontend has no path.")
+    assert look_over(manager, frontend)["Replicas"].state == "ok"
+
+
+def test_application_without_a_replica_that_serves_is_named():
+    told = look_over(*cluster(num_replicas=0))
+    assert told["Replicas"].state == "warning"
+    assert "'digits' is linked to 'net'" in told["Applications"].found
+    assert told["Applications"].advice == "set_num_replicas('net', 1)"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.errors import ReplicaStartError, StartTimeoutError
 from clipper_nb.protocol.names import ModelId
+from tests.support.fake_clock import FakeClock
 
 NET = ModelId("net", "1")
 
@@ -32,9 +31,10 @@ class Cluster:
         return []
 
     def wait(self, num_replicas, timeout_s=20.0):
+        clock = FakeClock()
         wait_for_replicas(
-            self, self, NET, num_replicas, input_type="doubles", observed_before=[], started_s=time.monotonic(),
-            timeout_s=timeout_s, check=lambda: None,
+            self, self, NET, num_replicas, input_type="doubles", observed_before=[], started_s=clock(),
+            timeout_s=timeout_s, check=lambda: None, clock=clock, sleep=clock.advance,
         )  # fmt: skip
 
 

@@ -174,7 +174,7 @@ def test_what_a_killed_notebook_was_deploying_is_stopped(cluster: ClipperConnect
 
 
 def test_claim_lapses_only_when_its_holder_is_gone(cluster: ClipperConnection) -> None:
-    management = ManagementClient(cluster.cm.get_admin_addr(), cluster.cm.get_admin_token())
+    management = ManagementClient.at(cluster.cm.get_admin_addr(), cluster.cm.get_admin_token())
     model_id = ModelId("claimed", "1")
     with VersionClaim(management, model_id, is_new=True) as claim:
         with pytest.raises(VersionClaimedError), VersionClaim(management, model_id, is_new=True):

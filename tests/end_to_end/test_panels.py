@@ -172,7 +172,7 @@ def test_a_stopped_cluster_is_said_and_a_new_one_is_shown() -> None:
         conn.register_application("later", "doubles", "-1", SLO_MICROS)
         wait_until(lambda: poller.state.application("later"), "the new cluster is shown")
         wait_until(lambda: "connection is closed" not in frame._header.value, "the problem is over")
-        assert [event.level for event in poller.events].count("bad") == 1
+        assert [event.level for event in poller.events].count("problem") == 1
     finally:
         frame.close()
         conn.stop_all()

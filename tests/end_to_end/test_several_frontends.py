@@ -48,7 +48,7 @@ def _wait_until_all_serve(conn: ClipperConnection) -> None:
 
 
 def _num_known(conn: ClipperConnection) -> int:
-    return len(conn._connected("a test").get_query_frontends())
+    return len(conn._management_client().get_query_frontends())
 
 
 class Kept:
@@ -101,7 +101,7 @@ def test_connections_are_spread_over_all_and_each_predicts(conn: ClipperConnecti
 
 def test_every_replica_serves_all(conn: ClipperConnection) -> None:
     _create_identity(conn, "shared", num_replicas=3)
-    frontends = conn._connected("a test").get_query_frontends()
+    frontends = conn._management_client().get_query_frontends()
     ids = [frontend["query_frontend_id"] for frontend in frontends]
     assert ids == ["query_frontend-0-worker-0", "query_frontend-0-worker-1"]
     for frontend in frontends:
@@ -133,7 +133,7 @@ def test_scaling_is_done_at_all_when_it_returns(conn: ClipperConnection) -> None
     _create_identity(conn, "scaled")
     for wanted in (3, 1, 2, 0, 1):
         conn.set_num_replicas("scaled", wanted)
-        for frontend in conn._connected("a test").get_query_frontends():
+        for frontend in conn._management_client().get_query_frontends():
             assert [replica["model_id"] for replica in frontend["replicas"]].count("scaled:1") == wanted
         assert len([r for r in conn.get_all_model_replicas() if r.startswith("scaled:")]) == wanted
     with Kept(conn) as kept:
@@ -315,7 +315,7 @@ def test_another_connection_scales_at_all_of_them(conn: ClipperConnection) -> No
 def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: ClipperConnection) -> None:
     """As Clipper's own know ``CLIPPER_IP`` and ``CLIPPER_PORT`` alone."""
     with ClipperContainer(conn.cm.clipper_rpc_port, "old", "1", 3, lambda inputs: [b"1" for _ in inputs]):
-        frontends = conn._connected("a test").get_query_frontends
+        frontends = conn._management_client().get_query_frontends
         eventually(
             lambda: any(replica["model_id"] == "old:1" for one in frontends() for replica in one["replicas"]),
             within_s=20, what="one query frontend has it",
@@ -323,7 +323,7 @@ def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: 
         assert [replica for replica in conn.get_all_model_replicas() if replica.startswith("old:")] == []
         with pytest.raises(StartTimeoutError, match=r"connected to 1 of the 2 query frontends.*replicas=1"):
             wait_for_replicas(
-                conn.cm, conn._connected("a test"), ModelId("old", "1"), 1, input_type="doubles", observed_before=[],
+                conn.cm, conn._management_client(), ModelId("old", "1"), 1, input_type="doubles", observed_before=[],
                 started_s=time.monotonic(), timeout_s=1.0, check=lambda: None,
             )  # fmt: skip
 

@@ -44,7 +44,8 @@ def test_the_first_look_tells_of_the_deploys_before_it() -> None:
          [("warning", "net:1 has 1 of 2 replicas ready, had 2")]),
         (cluster(version(wanted=1)), cluster(version(wanted=3)), [("ok", "net:1 has 3 of 3 replicas ready, had 1")]),
         (cluster(version(wanted=3)), cluster(version(wanted=1)), [("ok", "net:1 has 1 of 1 replicas ready, had 3")]),
-        (cluster(version()), cluster(version(num_exits=1)), [("bad", "a replica of net:1 ended and is started again")]),
+        (cluster(version()), cluster(version(num_exits=1)),
+         [("problem", "a replica of net:1 ended and is started again")]),
     ],
 )  # fmt: skip
 def test_what_changed(before: ClusterState, now: ClusterState, expected: list[tuple[str, str]]) -> None:
@@ -53,6 +54,6 @@ def test_what_changed(before: ClusterState, now: ClusterState, expected: list[tu
 
 def test_a_cluster_out_of_reach_is_told_once_and_its_return() -> None:
     well, away = cluster(version()), cluster(version(), problem="it is away")
-    assert find_events(well, away, 1.0) == [Event(1.0, "bad", "it is away")]
+    assert find_events(well, away, 1.0) == [Event(1.0, "problem", "it is away")]
     assert find_events(away, away, 2.0) == []
     assert find_events(away, well, 3.0) == [Event(3.0, "ok", "the cluster answers again")]

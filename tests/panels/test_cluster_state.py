@@ -19,7 +19,11 @@ GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
         (application(traffic=GOOD), "ok", "SLO met"),
         (application(traffic=Traffic(10, 0.001, 0.03, {})), "warning", "p99 over SLO"),
         (application(traffic=Traffic(10, 0.001, 0.01, {"model_error": 0.02})), "warning", "2% defaults"),
-        (application(traffic=Traffic(10, 0.001, 0.01, {"model_error": 0.4, "not_linked": 0.2})), "bad", "60% defaults"),
+        (
+            application(traffic=Traffic(10, 0.001, 0.01, {"model_error": 0.4, "not_linked": 0.2})),
+            "problem",
+            "60% defaults",
+        ),
     ],
 )
 def test_an_application(state: ApplicationState, level: str, text: str) -> None:
@@ -31,9 +35,9 @@ def test_an_application(state: ApplicationState, level: str, text: str) -> None:
     [
         (version(), "ok", "ready"),
         (version(wanted=3, num_connected=2), "warning", "2 of 3 ready"),
-        (version(wanted=2, num_connected=1, num_exits=4), "bad", "1 of 2, restarting"),
+        (version(wanted=2, num_connected=1, num_exits=4), "problem", "1 of 2, restarting"),
         (version(num_exits=4), "ok", "ready"),
-        (version(wanted=0), "bad", "no replica"),
+        (version(wanted=0), "problem", "no replica"),
         (version(wanted=0, is_current=False), "idle", "stopped"),
         (version(wanted=0, num_connected=2, is_containerless=True), "ok", "ready"),
         (version(traffic=Traffic(errors_per_s=1.0)), "warning", "model errors"),

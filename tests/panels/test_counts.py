@@ -1,4 +1,4 @@
-"""What the panels read of the query frontend's metrics is what Prometheus' own parser reads."""
+"""What the panels read of the query frontend's metrics."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_every_series_that_is_shown_is_read() -> None:
     )
 
 
-def test_it_agrees_with_the_parser_of_prometheus() -> None:
+def test_panels_agree_with_inspect_instance() -> None:
     text = format_families(_metrics().families()).decode()
     report, counts = parse_metrics(text), parse_counts(text)
     for series in report["clipper_app_queries_total"]:

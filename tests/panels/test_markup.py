@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from clipper_nb.display.html import Html
 from clipper_nb.panels.cluster_state import Status
 from clipper_nb.panels.markup import (
-    Html,
     badge,
     facts,
     format_day_time,

@@ -14,7 +14,7 @@ from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.containers import DockerContainers, to_its_end
-from clipper_nb.container_managers.readiness import answers, check_core, wait_for
+from clipper_nb.container_managers.readiness import answers, check_core, is_ready, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
@@ -181,7 +181,7 @@ class DockerCore:
     def _wait_for_external_redis(self, ports: CorePorts) -> None:
         """Let the management frontend say whether Redis answers it; from here it may look different."""
         settings = self._settings
-        ready = partial(answers, settings.host, ports.management, "/readyz")
+        ready = partial(is_ready, settings.host, ports.management)
         try:
             wait_for(ready, time.monotonic() + _EXTERNAL_REDIS_TIMEOUT_S, self._check)
         except ClusterUnreachableError as exc:

@@ -367,7 +367,7 @@ class DockerContainerManager(ReplicaScaling):
         self._end_watch()
         self._watch = DockerWatch(self._engine, self._containers, self.cluster_name)
         self._watch.start()
-        self._management = ManagementClient(self.get_admin_addr(), self.get_admin_token())
+        self._management = ManagementClient.at(self.get_admin_addr(), self.get_admin_token())
         self._reaper = Reaper(self._management, self.observe_replicas, self._stop_replicas)
         self._reaper.start()
 

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any
 
 import tornado.web
-from prometheus_client import CollectorRegistry, generate_latest
 
 from clipper_nb.errors import (
     ClipperException,
@@ -119,15 +118,6 @@ class LiveHandler(JsonHandler):
 
 Exposition = Callable[[], Awaitable[list[bytes]]]
 """Gives metrics as Prometheus text, in parts: to copy megabytes takes milliseconds."""
-
-
-def exposition_of(registry: CollectorRegistry) -> Exposition:
-    """Return what gives the text of one registry."""
-
-    async def exposition() -> list[bytes]:
-        return [generate_latest(registry)]
-
-    return exposition
 
 
 class MetricsHandler(JsonHandler):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from prometheus_client import CollectorRegistry
-
 from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.management_frontend.handlers import make_application
 from clipper_nb.runtime.management_frontend.service import ManagementService
@@ -25,7 +23,7 @@ async def serve(stopping: asyncio.Event) -> None:
     )
     service = ManagementService(store)
     service.start()
-    application = make_application(service, token=settings.admin_token, registry=CollectorRegistry())
+    application = make_application(service, token=settings.admin_token)
     server = HttpServer(None, application, settings.http_limits)
     listening = settings.http.open_socket()
     await server.start(listening)

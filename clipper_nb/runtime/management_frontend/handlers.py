@@ -12,14 +12,14 @@ from typing import Any, Union
 
 import tornado.web
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Counter
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
-from clipper_nb.protocol import metric_names, names, rest
+from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
-from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler, exposition_of
+from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
 from clipper_nb.runtime.management_frontend.service import ManagementService
+from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 
 logger = logging.getLogger(__name__)
 
@@ -39,14 +39,14 @@ class AdminHandler(JsonHandler):
         self,
         service: ManagementService,
         token: str,
-        requests: Counter,
+        calls: AdminCalls,
         action: Any,
         request_type: type[Struct],
     ) -> None:
         """Store the route's arguments (called by Tornado)."""
         self._service = service
         self._token = token
-        self._requests = requests
+        self._calls = calls
         self._action = action
         self._request_type = request_type
 
@@ -77,7 +77,7 @@ class AdminHandler(JsonHandler):
 
     def on_finish(self) -> None:
         """Count the call."""
-        self._requests.labels(path=self.request.path, status=str(self.get_status())).inc()
+        self._calls.count(self.request.path, self.get_status())
 
 
 async def _format_in_slices(items: Iterator[Any]) -> bytes:
@@ -286,12 +286,10 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
 }
 
 
-def make_application(service: ManagementService, *, token: str, registry: CollectorRegistry) -> tornado.web.Application:
+def make_application(service: ManagementService, *, token: str) -> tornado.web.Application:
     """Return the management frontend's Tornado application."""
-    requests = Counter(
-        metric_names.ADMIN_REQUESTS, "Admin calls by path and status", ["path", "status"], registry=registry
-    )
-    shared = {"service": service, "token": token, "requests": requests}
+    calls = AdminCalls()
+    shared = {"service": service, "token": token, "calls": calls}
     routes: list[Any] = [
         (rf"/admin/{path}", handler, {**shared, "action": action, "request_type": request_type})
         for handler, actions in ((ChangeHandler, _CHANGES), (ReadHandler, _READS))
@@ -302,7 +300,7 @@ def make_application(service: ManagementService, *, token: str, registry: Collec
         (r"/admin/ping", PingHandler),
         (r"/livez", LiveHandler),
         (r"/readyz", ReadyHandler, {"service": service}),
-        (r"/metrics", MetricsHandler, {"exposition": exposition_of(registry)}),
+        (r"/metrics", MetricsHandler, {"exposition": calls.exposition}),
     ]
     return tornado.web.Application(
         routes,

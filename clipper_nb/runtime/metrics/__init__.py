@@ -1,1 +1,1 @@
-"""What the query frontend counts, and how it is written for Prometheus."""
+"""What the frontends count, and how it is written for Prometheus."""

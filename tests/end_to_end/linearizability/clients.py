@@ -55,7 +55,7 @@ def read_state(conn: ClipperConnection) -> AdminState:
 
 
 def _client(conn: ClipperConnection) -> ManagementClient:
-    return ManagementClient(conn.get_admin_addr(), conn.cm.get_admin_token())
+    return ManagementClient.at(conn.get_admin_addr(), conn.cm.get_admin_token())
 
 
 def _ask_at_random(

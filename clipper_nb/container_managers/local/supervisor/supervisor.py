@@ -157,7 +157,7 @@ class Supervisor:
             return asyncio.run_coroutine_threadsafe(work, loop).result(_REAP_TIMEOUT_S)
 
         reaper = Reaper(
-            ManagementClient(f"{HOST}:{self._record.management_port}", admin_token),
+            ManagementClient.at(f"{HOST}:{self._record.management_port}", admin_token),
             lambda: on_loop(observe()),
             lambda names: on_loop(stop(names)),
         )

@@ -213,11 +213,7 @@ FAULTS = {
     ),
     "image missing": Fault(
         lambda conn: conn.deploy_model("m", 2, "doubles", "nowhere:1"), ImageNotFoundError, "no image 'nowhere:1'",
-<<<<<<< HEAD
-        within_s=30,
-=======
-        within_s=10, differs_on_docker=True,
->>>>>>> run
+        within_s=30, differs_on_docker=True,
     ),
     "package not found": Fault(
         _deploying(_echo, pkgs_to_install=["clipper-nb-no-such-package==0.0.1"]), PackageInstallError,

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from msgspec import to_builtins
+
 from clipper_nb.clients.cluster_version import check_versions, read_version
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
@@ -46,13 +48,14 @@ from clipper_nb.errors import (
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.images.model_metadata import FileReader, read_folder
 from clipper_nb.protocol import names
+from clipper_nb.protocol.descriptions import VersionInfo
 from clipper_nb.protocol.environment import (
     DEFAULT_CACHE_SIZE_BYTES,
     DEFAULT_MAX_BODY_SIZE_BYTES,
     DEFAULT_MAX_WAITING_SIZE_BYTES,
 )
 from clipper_nb.protocol.input_types import InputType, parse_input_type
-from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import MAX_SLO_MICROS
@@ -272,7 +275,7 @@ class ClipperConnection:
                 f"default_output must be text (JSON text becomes JSON), not {type(default_output).__name__}."
             )
         check_whole("slo_micros", slo_micros, 1, MAX_SLO_MICROS)
-        management.register_application(name, str(canonical), default_output, slo_micros)
+        management.register_application(name, canonical, default_output, slo_micros)
 
     def unregister_application(self, name: str) -> None:
         """Remove an application and its link; its URL answers 404 at once. Raises ``NotFoundError``."""
@@ -305,14 +308,15 @@ class ClipperConnection:
     def get_all_apps(self, verbose: bool = False) -> list[Any]:
         """Return the applications' names, or with *verbose* their descriptions (see ``get_app_info``)."""
         applications = self._connected("get_all_apps()").get_applications()
-        return applications if verbose else [application["name"] for application in applications]
+        return to_builtins(applications) if verbose else [application.name for application in applications]
 
     def get_app_info(self, name: str) -> dict[str, Any] | None:
         """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown.
 
         With ``example``, ``{"input", "output"}``, when the version that answers was deployed with ``sample_inputs``.
         """
-        return self._connected("get_app_info()").get_application(name)
+        found: dict[str, Any] | None = to_builtins(self._connected("get_app_info()").get_application(name))
+        return found
 
     def get_linked_models(self, app_name: str) -> list[str]:
         """Return the names of the application's linked models: none or one. Raises ``NotFoundError``."""
@@ -492,7 +496,7 @@ class ClipperConnection:
         model_id, canonical = self.check_new_model_version(name, version, input_type)
         check_batch_size(batch_size)
         management.register_model(
-            model_id, str(canonical), image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size, NO_LIMITS
+            model_id, canonical, image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size, NO_LIMITS
         )
 
     def check_new_model_version(self, name: str, version: int | str, input_type: str) -> tuple[ModelId, InputType]:
@@ -512,8 +516,8 @@ class ClipperConnection:
         self._check_cluster_version()
         _refuse_registered(management, model_id)
         for application in management.get_applications():
-            if name in application["linked_models"] and application["input_type"] != canonical:
-                raise InputTypeConflictError(name, canonical, application["name"], application["input_type"])
+            if name in application.linked_models and application.input_type != canonical:
+                raise InputTypeConflictError(name, canonical, application.name, application.input_type)
         return model_id, canonical
 
     # ---------------------------------------------------------------------------------- models, versions, replicas
@@ -521,7 +525,7 @@ class ClipperConnection:
     def get_all_models(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version"`` of every registered version, or with *verbose* dicts (see ``get_model_info``)."""
         models = self._connected("get_all_models()").get_models()
-        return models if verbose else [f"{model['model_name']}:{model['model_version']}" for model in models]
+        return to_builtins(models) if verbose else [str(model.model_id) for model in models]
 
     def get_model_info(self, name: str, version: int | str) -> dict[str, Any] | None:
         """Return a version's record, or ``None`` if unknown.
@@ -529,7 +533,9 @@ class ClipperConnection:
         Its fields: ``model_name, model_version, input_type, labels, container_name`` (the image), ``batch_size,
         registered_at`` (seconds since the epoch), ``is_current_version``.
         """
-        return self._connected("get_model_info()").get_model(_model_id(name, version))
+        management = self._connected("get_model_info()")
+        found: dict[str, Any] | None = to_builtins(management.get_model(_model_id(name, version)))
+        return found
 
     def fetch_model(self, name: str, version: int | str | None = None) -> Callable[[list[Any]], Any]:
         """Return a deployed Python function, to be called here; from any notebook that is connected.
@@ -626,20 +632,21 @@ class ClipperConnection:
     def get_all_model_replicas(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version:replica_id"`` of every connected replica, or with *verbose* dicts."""
         replicas = self._connected("get_all_model_replicas()").get_replicas()
-        return replicas if verbose else [f"{r['model_id']}:{r['model_replica_id']}" for r in replicas]
+        return to_builtins(replicas) if verbose else [f"{found.model}:{found.replica_id}" for found in replicas]
 
     def get_model_replica_info(self, name: str, version: int | str, replica_id: int) -> dict[str, Any] | None:
         """Return ``{model_id, model_name, model_version, model_replica_id, input_type}``, or ``None`` if unknown."""
         management = self._connected("get_model_replica_info()")
         check_whole("replica_id", replica_id, 0)
-        return management.get_replica(_model_id(name, version), replica_id)
+        found: dict[str, Any] | None = to_builtins(management.get_replica(_model_id(name, version), replica_id))
+        return found
 
     # ---------------------------------------------------------------------------------------------------- stopping
 
     def stop_models(self, model_names: Sequence[str]) -> None:
         """Unregister all versions of the named models and stop their replicas; unknown names are ignored."""
         wanted = check_list("model_names", model_names)
-        self._stop_versions(lambda model: model["model_name"] in wanted, lambda model_id: model_id.name in wanted)
+        self._stop_versions(lambda model: model.name in wanted, lambda model_id: model_id.name in wanted)
 
     def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[int | str]]) -> None:
         """Unregister and stop the given versions, ``{name: [versions]}``.
@@ -655,7 +662,7 @@ class ClipperConnection:
             for name, versions in model_versions_dict.items()
             for version in check_list(f"the versions of '{name}'", versions)
         ]
-        claimed = {parse_model_id(claim["model_id"]): "" for claim in management.get_claims()}
+        claimed = {claim.model_id: "" for claim in management.get_claims()}
         images = claimed | _images_by_version(management.get_models())
         for model_id in wanted:
             if model_id not in images and not self.cm.get_num_replicas(model_id):
@@ -665,7 +672,7 @@ class ClipperConnection:
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
         """Unregister and stop the versions of the named models that are not current."""
         wanted = check_list("model_names", model_names)
-        self._stop_versions(lambda model: model["model_name"] in wanted and not model["is_current_version"])
+        self._stop_versions(lambda model: model.name in wanted and not model.is_current)
 
     def stop_all_model_containers(self) -> None:
         """Unregister all models and stop all replicas."""
@@ -852,6 +859,10 @@ class ClipperConnection:
         frontends = {"management frontend": self.cm.get_admin_addr(), "query frontend": self.cm.get_query_addr()}
         check_versions(self.cm.cluster_name, [read_version(address, what) for what, address in frontends.items()])
 
+    def management(self, method: str) -> ManagementClient:
+        """Return what handles and panels read records from; *method* is named when there is no cluster."""
+        return self._connected(method)
+
     def _connected(self, method: str) -> ManagementClient:
         if not self.connected or self._management is None:
             raise UnconnectedException(method)
@@ -893,9 +904,9 @@ class ClipperConnection:
         record = management.get_model(model_id)
         if record is None:
             raise ModelNotFoundError(*model_id)
-        if record["container_name"] == CONTAINERLESS_IMAGE:
+        if record.image == CONTAINERLESS_IMAGE:
             raise InvalidRequestError(f"{model_id} is a containerless model: it has no image to be read.")
-        return str(model_id), partial(self._builder().read_model_files, record["container_name"])
+        return str(model_id), partial(self._builder().read_model_files, record.image)
 
     def _version_or_current(self, management: ManagementClient, name: str, version: int | str | None) -> ModelId:
         if version is None:
@@ -904,14 +915,14 @@ class ClipperConnection:
 
     def _stop_versions(
         self,
-        is_wanted: Callable[[dict[str, Any]], bool],
+        is_wanted: Callable[[VersionInfo], bool],
         is_deploy_unwanted: Callable[[ModelId], bool] = lambda model_id: False,
     ) -> None:
         """Stop registered versions, and deploys that are under way."""
         management = self._connected("stop_models()")
         models = management.get_models()
-        wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
-        wanted += filter(is_deploy_unwanted, (parse_model_id(claim["model_id"]) for claim in management.get_claims()))
+        wanted = [model.model_id for model in models if is_wanted(model)]
+        wanted += filter(is_deploy_unwanted, (claim.model_id for claim in management.get_claims()))
         images = dict.fromkeys(wanted, "") | _images_by_version(models)
         self._unregister_and_stop(management, list(dict.fromkeys(wanted)), images)
 
@@ -940,8 +951,8 @@ def _model_id(name: str, version: int | str) -> ModelId:
     return ModelId(names.check_model_name(name), names.check_version(version))
 
 
-def _images_by_version(models: Sequence[Mapping[str, Any]]) -> dict[ModelId, str]:
-    return {ModelId(model["model_name"], model["model_version"]): model["container_name"] for model in models}
+def _images_by_version(models: Sequence[VersionInfo]) -> dict[ModelId, str]:
+    return {model.model_id: model.image for model in models}
 
 
 def _refuse_registered(management: ManagementClient, model_id: ModelId) -> None:

@@ -14,7 +14,7 @@ from clipper_nb.errors import (
     NotFoundError,
 )
 from clipper_nb.protocol import predict_body, rest
-from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.descriptions import ApplicationInfo
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.records import Prediction
 
@@ -34,10 +34,10 @@ class QueryClient:
         Gives an application's description by name, or ``None``; asked once per application while it lasts.
     """
 
-    def __init__(self, address: str, get_application: Callable[[str], dict[str, Any] | None]) -> None:
+    def __init__(self, address: str, get_application: Callable[[str], ApplicationInfo | None]) -> None:
         self._http = HttpClient(address, "query frontend")
         self._get_application = get_application
-        self._applications: dict[str, dict[str, Any]] = {}
+        self._applications: dict[str, ApplicationInfo] = {}
 
     def predict(
         self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
@@ -68,10 +68,9 @@ class QueryClient:
         self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
     ) -> list[Prediction]:
         application = self._find_application(application_name)
-        input_type = InputType(application["input_type"])
-        values = [format_input(input_type, value) for value in inputs]
+        values = [format_input(application.input_type, value) for value in inputs]
         body = predict_body.format_request(values if is_batch else values[0], is_batch=is_batch, version=version)
-        timeout_s = application["latency_slo_micros"] / 1e6 + _MARGIN_S
+        timeout_s = application.slo_micros / 1e6 + _MARGIN_S
         started_s = time.perf_counter()
         status, reply = self._http.request(
             "POST", f"/{application_name}/predict", body=body, timeout_s=timeout_s, is_repeatable=True
@@ -81,7 +80,7 @@ class QueryClient:
             return predict_body.parse_predictions(reply, latency_s=latency_s)
         raise _failure(status, reply)
 
-    def _find_application(self, name: str) -> dict[str, Any]:
+    def _find_application(self, name: str) -> ApplicationInfo:
         application = self._applications.get(name)
         if application is None:
             application = self._get_application(name)

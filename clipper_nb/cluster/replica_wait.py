@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
@@ -19,6 +18,8 @@ from clipper_nb.errors import (
     ReplicaStartError,
     StartTimeoutError,
 )
+from clipper_nb.protocol.descriptions import ReplicaInfo
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
 from clipper_nb.protocol.names import ModelId
 
@@ -50,7 +51,7 @@ def wait_for_replicas(
     model_id: ModelId,
     num_replicas: int,
     *,
-    input_type: str,
+    input_type: InputType,
     observed_before: Sequence[ObservedContainer],
     started_s: float,
     timeout_s: float,
@@ -73,9 +74,9 @@ def wait_for_replicas(
         check()
         connected = _connected_to_each(management, model_id)
         for replica in (replica for replicas in connected for replica in replicas):
-            if replica["input_type"] != input_type:
+            if replica.input_type != input_type:
                 raise ReplicaStartError(
-                    str(model_id), f"serves inputs of type {replica['input_type']}, and the version takes {input_type}"
+                    str(model_id), f"serves inputs of type {replica.input_type}, and the version takes {input_type}"
                 )
         counts = [len(replicas) for replicas in connected] or [0]
         if all(count == num_replicas for count in counts):
@@ -90,10 +91,10 @@ def wait_for_replicas(
         time.sleep(_POLL_INTERVAL_S)
 
 
-def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[list[dict[str, Any]]]:
+def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[list[ReplicaInfo]]:
     """Return the replicas of a version that are connected to each query frontend."""
     return [
-        [replica for replica in frontend["replicas"] if replica["model_id"] == str(model_id)]
+        [replica for replica in frontend.replicas if replica.model_id == model_id]
         for frontend in management.get_query_frontends()
     ]
 

@@ -62,7 +62,7 @@ def start_and_register(
             progress.step(f"Make {model_id.version} the current version")
             was_asked_for = True
             management.register_model(
-                model_id, str(input_type), image, labels, batch_size, limits, read_provenance(read_files),
+                model_id, input_type, image, labels, batch_size, limits, read_provenance(read_files),
                 num_replicas=num_replicas, claim_id=claim.claim_id,
             )  # fmt: skip
     except BaseException:
@@ -95,13 +95,12 @@ def scale(
     record = management.get_model(model_id)
     if record is None:
         raise ModelNotFoundError(*model_id)
-    image, input_type = record["container_name"], InputType(record["input_type"])
-    if image == CONTAINERLESS_IMAGE:
+    if record.image == CONTAINERLESS_IMAGE:
         raise InvalidRequestError(
             f"{model_id} is a containerless model: it was registered without an image, so whoever runs its "
             "processes scales it."
         )
-    limits = ResourceLimits(**record["limits"])
+    image, input_type, limits = record.image, record.input_type, record.limits
     with (
         VersionClaim(management, model_id, is_new=False, wait_s=timeout_s) as claim,
         show_progress(f"Scale {model_id} to {num_replicas}") as progress,
@@ -142,7 +141,7 @@ def _scale(
     )  # fmt: skip
     progress.step(f"Wait until {num_replicas} replicas of {model_id} have loaded the model")
     wait_for_replicas(
-        manager, management, model_id, num_replicas, input_type=str(input_type), observed_before=before,
+        manager, management, model_id, num_replicas, input_type=input_type, observed_before=before,
         started_s=started_s, timeout_s=timeout_s, check=claim.check,
     )  # fmt: skip
 

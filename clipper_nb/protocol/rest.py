@@ -11,15 +11,8 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.provenance import NO_PROVENANCE, Example, Provenance
-from clipper_nb.protocol.records import (
-    ADAPTIVE_BATCH_SIZE,
-    CONTAINERLESS_IMAGE,
-    Application,
-    FrontendPresence,
-    ModelVersion,
-    Replica,
-)
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 MAX_SLO_MICROS = 2**31 - 1
@@ -120,6 +113,13 @@ class DesiredReplicas(Struct, frozen=True):
     """``name:version`` of those that a caller is deploying or scaling now."""
 
 
+class ClaimHeld(Struct, frozen=True):
+    """Answer of ``/admin/hold_claim``"""
+
+    is_held: bool
+    """Whether the claim can be held again."""
+
+
 class ModelVersionName(Struct):
     """``/admin/delete_versioned_model``, ``/admin/set_model_version``, ``/admin/get_model``"""
 
@@ -170,10 +170,10 @@ def format_body(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def parse_body(body: bytes) -> Any:
-    """Return the JSON value in *body*; raises ``ValueError`` when there is none."""
+def parse_body(body: bytes, body_type: Any = Any) -> Any:
+    """Return the JSON value in *body*; raises ``ValueError`` when there is none, or none of *body_type*."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body, type=body_type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
 
@@ -181,53 +181,3 @@ def parse_body(body: bytes) -> Any:
 def format_error(error: str, cause: str) -> bytes:
     """Return the body of a failure."""
     return msgspec.json.encode({"error": error, "cause": cause})
-
-
-def describe_application(
-    application: Application, linked_model: str | None, example: Example | None = None
-) -> dict[str, Any]:
-    """Return an application as the REST interface shows it, with an *example* of the version that answers for it."""
-    described = {
-        "name": application.name,
-        "input_type": str(application.input_type),
-        "default_output": application.default_output,
-        "latency_slo_micros": application.slo_micros,
-        "linked_models": [] if linked_model is None else [linked_model],
-    }
-    return described if example is None else {**described, "example": example}
-
-
-def describe_model_version(version: ModelVersion, *, is_current: bool, num_replicas: int) -> dict[str, Any]:
-    """Return a model version as the REST interface shows it."""
-    return {
-        "model_name": version.name,
-        "model_version": version.version,
-        "input_type": str(version.input_type),
-        "labels": list(version.labels),
-        "container_name": version.image,
-        "batch_size": version.batch_size,
-        "num_replicas": num_replicas,
-        "limits": version.limits,
-        **vars(version.provenance),
-        "registered_at": version.registered_at,
-        "is_current_version": is_current,
-    }
-
-
-def describe_query_frontend(frontend: FrontendPresence) -> dict[str, Any]:
-    """Return a query frontend as the REST interface shows it."""
-    return {
-        "query_frontend_id": frontend.frontend_id,
-        "replicas": [describe_replica(replica) for replica in frontend.replicas],
-    }
-
-
-def describe_replica(replica: Replica) -> dict[str, Any]:
-    """Return a connected replica as the REST interface shows it."""
-    return {
-        "model_id": str(replica.model_id),
-        "model_name": replica.model_name,
-        "model_version": replica.model_version,
-        "model_replica_id": replica.replica_id,
-        "input_type": str(replica.input_type),
-    }

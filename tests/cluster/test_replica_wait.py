@@ -8,7 +8,10 @@ import pytest
 
 from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.errors import ReplicaStartError, StartTimeoutError
+from clipper_nb.protocol.descriptions import FrontendInfo
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from tests.support.records import make_replica_info
 
 NET = ModelId("net", "1")
 
@@ -19,21 +22,21 @@ class Cluster:
     A state has the number of connected replicas of each query frontend.
     """
 
-    def __init__(self, *states, input_type="doubles"):
+    def __init__(self, *states, input_type=InputType.DOUBLES):
         self.states, self.num_looks, self.input_type = list(states), 0, input_type
 
     def get_query_frontends(self):
         state = self.states[min(self.num_looks, len(self.states) - 1)]
         self.num_looks += 1
-        replica = {"model_id": "net:1", "input_type": self.input_type}
-        return [{"replicas": [replica] * number + [{"model_id": "other:1", "input_type": "x"}]} for number in state]
+        replica, other = make_replica_info(*NET, self.input_type), make_replica_info("other", "1", InputType.BYTES)
+        return [FrontendInfo(frontend_id="f", replicas=[replica] * number + [other]) for number in state]
 
     def observe_replicas(self, model_id):
         return []
 
     def wait(self, num_replicas, timeout_s=20.0):
         wait_for_replicas(
-            self, self, NET, num_replicas, input_type="doubles", observed_before=[], started_s=time.monotonic(),
+            self, self, NET, num_replicas, input_type=InputType.DOUBLES, observed_before=[], started_s=time.monotonic(),
             timeout_s=timeout_s, check=lambda: None,
         )  # fmt: skip
 
@@ -74,5 +77,5 @@ def test_a_slow_start_is_not_blamed_on_query_frontends(state):
 
 
 def test_another_input_type_is_told_whichever_query_frontend_saw_it():
-    with pytest.raises(ReplicaStartError, match="serves inputs of type ints"):
-        Cluster([0, 1], input_type="ints").wait(1)
+    with pytest.raises(ReplicaStartError, match="serves inputs of type integers"):
+        Cluster([0, 1], input_type=InputType.INTEGERS).wait(1)

@@ -119,16 +119,16 @@ def _register_version(client: ManagementClient, model: str, version: str, input_
 def _read_applications(client: ManagementClient) -> tuple[frozenset, frozenset]:
     found = client.get_applications()
     return (
-        frozenset((one["name"], one["input_type"]) for one in found),
-        frozenset((one["name"], model) for one in found for model in one["linked_models"]),
+        frozenset((one.name, one.input_type) for one in found),
+        frozenset((one.name, model) for one in found for model in one.linked_models),
     )
 
 
 def _read_versions(client: ManagementClient) -> tuple[frozenset, frozenset]:
     found = client.get_models()
     return (
-        frozenset((one["model_name"], one["model_version"], one["input_type"]) for one in found),
-        frozenset((one["model_name"], one["model_version"]) for one in found if one["is_current_version"]),
+        frozenset((one.name, one.version, one.input_type) for one in found),
+        frozenset((one.name, one.version) for one in found if one.is_current),
     )
 
 

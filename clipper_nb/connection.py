@@ -27,7 +27,7 @@ from clipper_nb.cluster.doctor import examine
 from clipper_nb.cluster.handles import Applications, Models
 from clipper_nb.cluster.image_cleanup import remove_unused_images
 from clipper_nb.cluster.model_retrieval import ModelSource, fetch_function, read_source
-from clipper_nb.cluster.panel_opener import Panels
+from clipper_nb.cluster.ports import Records
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.cluster.version_claim import VersionClaim
@@ -47,6 +47,7 @@ from clipper_nb.errors import (
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.images.model_metadata import FileReader, read_folder
+from clipper_nb.panels.opener import Panels
 from clipper_nb.protocol import names
 from clipper_nb.protocol.descriptions import VersionInfo
 from clipper_nb.protocol.environment import (
@@ -859,8 +860,8 @@ class ClipperConnection:
         frontends = {"management frontend": self.cm.get_admin_addr(), "query frontend": self.cm.get_query_addr()}
         check_versions(self.cm.cluster_name, [read_version(address, what) for what, address in frontends.items()])
 
-    def management(self, method: str) -> ManagementClient:
-        """Return what handles and panels read records from; *method* is named when there is no cluster."""
+    def records(self, method: str) -> Records:
+        """Return what handles and panels read records with; *method* is named when there is no cluster."""
         return self._connected(method)
 
     def _connected(self, method: str) -> ManagementClient:

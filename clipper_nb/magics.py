@@ -134,7 +134,7 @@ class ClipperMagics(Magics):
 
 def _must_link(conn: ClipperConnection, application_name: str, model_name: str, input_type: InputType) -> bool:
     """Return whether the application is still to be linked; refuse before anything runs what cannot be linked."""
-    application = conn.management("%%deploy").get_application(application_name)
+    application = conn.records("%%deploy").get_application(application_name)
     if application is None:
         raise ApplicationNotFoundError(application_name, list(conn.apps))
     if application.input_type != input_type:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import graphlib
 import subprocess
 import sys
 
+import grimp
 import pytest
 
 from tests.support.architecture_tree import PAGE, ROOT, draw_tree, replace_tree
@@ -69,3 +71,21 @@ def test_serving_processes_bring_nothing_of_the_notebooks_column(module):
 def test_the_tree_in_the_docs_is_that_of_the_modules():
     page = PAGE.read_text()
     assert page == replace_tree(page, draw_tree(ROOT / "clipper_nb")), "run: python -m tests.support.architecture_tree"
+
+
+def test_imports_have_no_circle():
+    """Imports for types alone, and those inside of functions, count too."""
+    graph = grimp.build_graph("clipper_nb", cache_dir=None)
+    package = {"clipper_nb"}  # whose lazy names are imported by nobody of ours
+    order = graphlib.TopologicalSorter(
+        {module: graph.find_modules_directly_imported_by(module) - package for module in graph.modules - package}
+    )
+    try:
+        order.prepare()
+    except graphlib.CycleError as exc:
+        pytest.fail(f"a circle of imports: {' -> '.join(exc.args[1])}")
+
+
+def test_few_modules_stand_beside_the_rooms():
+    loose = [path.name for path in (ROOT / "clipper_nb").glob("*.py") if path.name != "__init__.py"]
+    assert len(loose) <= 8, loose

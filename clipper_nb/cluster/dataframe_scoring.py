@@ -18,7 +18,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
-    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.cluster.ports import ClusterCalls
 
 _BATCH_ROWS = 64
 """Of one request: a replica that computes them is busy for the queries of others."""
@@ -28,7 +28,7 @@ _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float
 
 
 def score_dataframe(
-    conn: ClipperConnection, name: str, df: Any, input_col: str, output_col: str, version: int | str | None
+    conn: ClusterCalls, name: str, df: Any, input_col: str, output_col: str, version: int | str | None
 ) -> Any:
     """Return *df* with the column *output_col*; *name* is an application, else a model."""
     if not hasattr(df, "toLocalIterator"):
@@ -54,11 +54,11 @@ def score_dataframe(
 
 
 @contextlib.contextmanager
-def _patient_application(conn: ClipperConnection, name: str) -> Iterator[tuple[str, InputType]]:
+def _patient_application(conn: ClusterCalls, name: str) -> Iterator[tuple[str, InputType]]:
     """Give name and input type of an application that is linked to the same model and waits long."""
     model_name = _find_model(conn, name)
     version = conn.get_current_model_version(model_name)
-    record = conn.management("predict_dataframe()").get_model(ModelId(model_name, version))
+    record = conn.records("predict_dataframe()").get_model(ModelId(model_name, version))
     if record is None:
         raise ModelNotFoundError(model_name, version)
     application = f"predict-dataframe-{uuid.uuid4().hex[:8]}"
@@ -70,7 +70,7 @@ def _patient_application(conn: ClipperConnection, name: str) -> Iterator[tuple[s
         conn.unregister_application(application)
 
 
-def _find_model(conn: ClipperConnection, name: str) -> str:
+def _find_model(conn: ClusterCalls, name: str) -> str:
     if conn.get_app_info(name) is not None:
         linked = conn.get_linked_models(name)
         if not linked:

@@ -31,7 +31,7 @@ from clipper_nb.protocol import names
 from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
-    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.cluster.ports import ClusterCalls
     from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
     from clipper_nb.protocol.records import Prediction
 
@@ -77,7 +77,7 @@ class _ByName(Mapping[str, _Handle]):
 class Applications(_ByName["ApplicationHandle"]):
     """The cluster's applications by name."""
 
-    def __init__(self, conn: ClipperConnection) -> None:
+    def __init__(self, conn: ClusterCalls) -> None:
         self._conn = conn
 
     def __getitem__(self, name: str) -> ApplicationHandle:
@@ -92,7 +92,7 @@ class Applications(_ByName["ApplicationHandle"]):
         return _live(lambda: f"<Applications: {join_some(list(self)) or 'none'}>", "<Applications: {}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: format_applications(self._conn.management("get_all_apps()").get_applications()))
+        return _html(lambda: format_applications(self._conn.records("get_all_apps()").get_applications()))
 
 
 class ApplicationHandle:
@@ -103,7 +103,7 @@ class ApplicationHandle:
     name : str
     """
 
-    def __init__(self, conn: ClipperConnection, name: str) -> None:
+    def __init__(self, conn: ClusterCalls, name: str) -> None:
         self._conn = conn
         self.name = name
 
@@ -147,7 +147,7 @@ class ApplicationHandle:
         return _html(lambda: format_applications([self._record()]))
 
     def _record(self) -> ApplicationInfo:
-        found = self._conn.management("get_app_info()").get_application(self.name)
+        found = self._conn.records("get_app_info()").get_application(self.name)
         if found is None:
             raise ApplicationNotFoundError(self.name)
         return found
@@ -156,7 +156,7 @@ class ApplicationHandle:
 class Models(_ByName["ModelHandle"]):
     """The cluster's models by name."""
 
-    def __init__(self, conn: ClipperConnection) -> None:
+    def __init__(self, conn: ClusterCalls) -> None:
         self._conn = conn
 
     def __getitem__(self, name: str) -> ModelHandle:
@@ -183,7 +183,7 @@ class ModelHandle(_ByName["VersionHandle"]):
     name : str
     """
 
-    def __init__(self, conn: ClipperConnection, name: str) -> None:
+    def __init__(self, conn: ClusterCalls, name: str) -> None:
         self._conn = conn
         self.name = name
 
@@ -240,7 +240,7 @@ class VersionHandle:
     model_name, version : str
     """
 
-    def __init__(self, conn: ClipperConnection, model_id: ModelId) -> None:
+    def __init__(self, conn: ClusterCalls, model_id: ModelId) -> None:
         self._conn = conn
         self.model_name, self.version = model_id
 
@@ -284,7 +284,7 @@ class VersionHandle:
 
     def _record(self) -> VersionInfo:
         model_id = ModelId(self.model_name, self.version)
-        found = self._conn.management("get_model_info()").get_model(model_id)
+        found = self._conn.records("get_model_info()").get_model(model_id)
         if found is None:
             raise ModelNotFoundError(*model_id)
         return found
@@ -294,15 +294,15 @@ class VersionHandle:
         return [found for found in _all_replicas(self._conn) if found.model_id == mine]
 
 
-def _all_versions(conn: ClipperConnection) -> list[VersionInfo]:
-    return conn.management("get_all_models()").get_models()
+def _all_versions(conn: ClusterCalls) -> list[VersionInfo]:
+    return conn.records("get_all_models()").get_models()
 
 
-def _all_replicas(conn: ClipperConnection) -> list[ReplicaInfo]:
-    return conn.management("get_all_model_replicas()").get_replicas()
+def _all_replicas(conn: ClusterCalls) -> list[ReplicaInfo]:
+    return conn.records("get_all_model_replicas()").get_replicas()
 
 
-def _models_html(conn: ClipperConnection, records: Sequence[VersionInfo]) -> str:
+def _models_html(conn: ClusterCalls, records: Sequence[VersionInfo]) -> str:
     return format_models(records, _all_replicas(conn))
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from clipper_nb import __version__
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     BaseImageError,
@@ -41,6 +40,7 @@ from clipper_nb.images.docker_engine import (
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.protocol import environment as names
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.version import __version__
 
 _BASE_PREFIX = "clipper_nb-"
 _MODEL_FOLDER = "/model"

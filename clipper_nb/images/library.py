@@ -11,7 +11,6 @@ import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
-import clipper_nb
 from clipper_nb.errors import ImageBuildError
 from clipper_nb.images.context import folder_files
 
@@ -20,6 +19,7 @@ _SERVING_CODE = ("__init__.py", "errors.py", "spark_vectors.py", "version.py")
 _SERVING_PACKAGES = ("model_functions", "protocol", "runtime")
 _COMPILED_SUFFIXES = (".so", ".pyd")
 _SHARED_LIBRARY = re.compile(rb"[0-9a-f]+__mypyc")
+_PACKAGE_FOLDER = Path(__file__).parents[1]
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -41,15 +41,14 @@ def compiled_files() -> dict[str, Path]:
         return {}
     # Each module is a door to one library for all, which lies beside the package.
     found = _SHARED_LIBRARY.search(next(iter(modules.values())).read_bytes())
-    shared = Path(clipper_nb.__file__).parents[1] / f"{found[0].decode()}{ending}" if found else None
+    shared = _PACKAGE_FOLDER.parent / f"{found[0].decode()}{ending}" if found else None
     return {**modules, f"library/{shared.name}": shared} if shared is not None and shared.is_file() else {}
 
 
 def _serving_files() -> dict[str, Path]:
-    package = Path(clipper_nb.__file__).parent
-    files = {f"library/clipper_nb/{name}": package / name for name in _SERVING_CODE}
+    files = {f"library/clipper_nb/{name}": _PACKAGE_FOLDER / name for name in _SERVING_CODE}
     for name in _SERVING_PACKAGES:
-        files.update(folder_files(package / name, prefix=f"library/clipper_nb/{name}"))
+        files.update(folder_files(_PACKAGE_FOLDER / name, prefix=f"library/clipper_nb/{name}"))
     return files
 
 

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from clipper_nb.panels.applications import ApplicationsPanel
-from clipper_nb.panels.events import EventsPanel
-from clipper_nb.panels.frame import Frame
-from clipper_nb.panels.metrics import MetricsPanel
-from clipper_nb.panels.models import ModelsPanel
-from clipper_nb.panels.panel import Panel
-from clipper_nb.panels.poller import poller_of
-from clipper_nb.panels.try_a_query import TryAQueryPanel
+import importlib
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.panels.applications import ApplicationsPanel
+    from clipper_nb.panels.dashboard import show
+    from clipper_nb.panels.events import EventsPanel
+    from clipper_nb.panels.frame import Frame
+    from clipper_nb.panels.metrics import MetricsPanel
+    from clipper_nb.panels.models import ModelsPanel
+    from clipper_nb.panels.try_a_query import TryAQueryPanel
 
 __all__ = ["ApplicationsPanel", "EventsPanel", "Frame", "MetricsPanel", "ModelsPanel", "TryAQueryPanel", "show"]
 
-DASHBOARD: tuple[type[Panel], ...] = (ApplicationsPanel, ModelsPanel, MetricsPanel, TryAQueryPanel, EventsPanel)
+_HOMES = {
+    "ApplicationsPanel": "applications",
+    "EventsPanel": "events",
+    "Frame": "frame",
+    "MetricsPanel": "metrics",
+    "ModelsPanel": "models",
+    "TryAQueryPanel": "try_a_query",
+    "show": "dashboard",
+}
 
 
-def show(conn: ClipperConnection, *kinds: type[Panel]) -> Frame:
-    """Return a frame with a panel of each kind; of all kinds without any."""
-    poller = poller_of(conn)
-    return Frame(poller, [kind(conn, poller) for kind in kinds or DASHBOARD])
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: the connection opens panels, and needs no ipywidgets until then."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'clipper_nb.panels' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"clipper_nb.panels.{_HOMES[name]}"), name)

@@ -78,8 +78,7 @@ class ApplicationsPanel(Panel):
             self._act(f"Linking {application} to {model}", lambda: self._relink(application, model))
 
     def _relink(self, application: str, model: str) -> str:
-        for linked in self._conn.get_linked_models(application):
-            self._conn.unlink_model_from_app(application, linked)
+        self._remove_links(application)
         self._conn.link_model_to_app(application, model)
         return f"{application} is linked to {model}."
 
@@ -91,8 +90,12 @@ class ApplicationsPanel(Panel):
         )
 
     def _unlink_now(self, application: str) -> str:
-        self._conn.apps[application].unlink()
+        self._remove_links(application)
         return f"{application} is linked to no model."
+
+    def _remove_links(self, application: str) -> None:
+        for linked in self._conn.get_linked_models(application):
+            self._conn.unlink_model_from_app(application, linked)
 
     def _unregister(self) -> None:
         application = self._application.value

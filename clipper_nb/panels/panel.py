@@ -14,7 +14,7 @@ from clipper_nb.errors import ClipperException
 from clipper_nb.panels.markup import Html
 
 if TYPE_CHECKING:
-    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.cluster.ports import PanelCalls
     from clipper_nb.panels.cluster_state import ClusterState
     from clipper_nb.panels.poller import Poller
 
@@ -27,13 +27,13 @@ class Panel(ABC):
 
     Parameters
     ----------
-    conn : ClipperConnection
+    conn : PanelCalls
     poller : Poller
     """
 
     title: ClassVar[str]
 
-    def __init__(self, conn: ClipperConnection, poller: Poller) -> None:
+    def __init__(self, conn: PanelCalls, poller: Poller) -> None:
         self._conn = conn
         self._poller = poller
         self._picture = ipywidgets.HTML(tabbable=True)  # it can be wider than the page, and is scrolled by keys then

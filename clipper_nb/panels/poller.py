@@ -21,7 +21,7 @@ from clipper_nb.panels.history import History
 from clipper_nb.panels.running_cell import RunningCell
 
 if TYPE_CHECKING:
-    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.cluster.ports import PanelCalls
     from clipper_nb.container_managers.specs import ObservedContainer
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Poller:
 
     Parameters
     ----------
-    conn : ClipperConnection
+    conn : PanelCalls
     seen_lasts_s : float
         How long it looks after somebody was last known to see a panel.
 
@@ -59,7 +59,7 @@ class Poller:
     num_looks : int
     """
 
-    def __init__(self, conn: ClipperConnection, *, seen_lasts_s: float = _SEEN_LASTS_S) -> None:
+    def __init__(self, conn: PanelCalls, *, seen_lasts_s: float = _SEEN_LASTS_S) -> None:
         self._conn = weakref.ref(conn)
         self._seen_lasts_s = seen_lasts_s
         self.state = ClusterState(conn.cm.cluster_name)
@@ -131,14 +131,14 @@ class Poller:
             self._containers = conn.cm.observe_replicas()
             self._next_container_look_s = time.monotonic() + _CONTAINERS_EVERY_S
         self.history.add(time.monotonic(), self._read_counts(conn.get_metric_addr()))
-        management = conn.management("dashboard()")
+        records = conn.records("dashboard()")
         return make_cluster_state(
             conn.cm.cluster_name,
             conn.get_query_addr(),
             seen_at=now,
-            applications=management.get_applications(),
-            models=management.get_models(),
-            connected=management.get_replicas(),
+            applications=records.get_applications(),
+            models=records.get_models(),
+            connected=records.get_replicas(),
             containers=self._containers,
             history=self.history,
         )
@@ -179,11 +179,11 @@ class Poller:
             logger.warning("a panel cannot be painted", exc_info=True)
 
 
-_pollers: weakref.WeakKeyDictionary[ClipperConnection, Poller] = weakref.WeakKeyDictionary()
+_pollers: weakref.WeakKeyDictionary[PanelCalls, Poller] = weakref.WeakKeyDictionary()
 _pollers_lock = threading.Lock()
 
 
-def poller_of(conn: ClipperConnection) -> Poller:
+def poller_of(conn: PanelCalls) -> Poller:
     """Return the poller that all panels of a connection share."""
     with _pollers_lock:
         if conn not in _pollers:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
-from clipper_nb.runtime.http.server import HttpLimits
+from clipper_nb.runtime.http.limits import HttpLimits
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clipper_nb.runtime.http.connection import HttpConnection
+from clipper_nb.runtime.http.endpoint import Cancel, Respond
 from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
-from clipper_nb.runtime.http.server import Cancel, HttpLimits, HttpServer, Respond
+from clipper_nb.runtime.http.limits import HttpLimits
+from clipper_nb.runtime.http.server import HttpServer
 
 LIMITS = HttpLimits(max_body_size_bytes=300, header_timeout_s=5.0, body_timeout_s=5.0)
 HOST = b"Host: x\r\n"

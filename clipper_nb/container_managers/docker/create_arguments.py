@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from clipper_nb import __version__
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.specs import ContainerSpec
@@ -13,6 +12,7 @@ from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import check_cluster_name
 from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.version import __version__
 
 CONTAINER_PORTS = {
     "query": environment.DEFAULT_QUERY_PORT,

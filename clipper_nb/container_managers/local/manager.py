@@ -14,7 +14,6 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from clipper_nb import __version__
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.local.cluster_folder import ClusterRecord, cluster_folder
@@ -49,6 +48,7 @@ from clipper_nb.images.folder_builder import FolderBuilder, environment_python
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.version import __version__
 
 logger = logging.getLogger(__name__)
 

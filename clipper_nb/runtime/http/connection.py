@@ -18,19 +18,18 @@ import socket
 import time
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
-from tornado.httputil import HTTPInputError
+from tornado.httputil import HTTPInputError, HTTPServerConnectionDelegate
 
 from clipper_nb.protocol import rest
+from clipper_nb.runtime.http.endpoint import Endpoint
 from clipper_nb.runtime.http.exchange import Exchange
-from clipper_nb.runtime.http.heads import path_and_query, predict_name
-from clipper_nb.runtime.http.reader import RequestReader
+from clipper_nb.runtime.http.heads import KnownHeads, path_and_query, predict_name
+from clipper_nb.runtime.http.limits import HttpLimits
+from clipper_nb.runtime.http.reader import Event, HeadBegun, HeadEnded, Received, RequestReader
 from clipper_nb.runtime.http.tornado_bridge import Request, answer_with_tornado
-from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES
-
-if TYPE_CHECKING:
-    from clipper_nb.runtime.http.server import HttpServer
+from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, WaitingBytes
 
 logger = logging.getLogger(__name__)
 
@@ -42,17 +41,45 @@ _SLICE_SIZE_BYTES = 4096
 _KEEP_ALIVE_TIMEOUT_S = 300.0
 _LINGER_S = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+TOO_MUCH_WAITS = "Too many bytes of large bodies wait for an answer."
+
+
+class Server(Protocol):
+    """What the connections of one listening socket share."""
+
+    endpoint: Endpoint | None
+    application: HTTPServerConnectionDelegate
+    limits: HttpLimits
+    waiting: WaitingBytes
+    loop: asyncio.AbstractEventLoop
+    received: bytearray
+    received_view: memoryview
+    known_heads: KnownHeads
+    is_stopping: bool
+
+    def connection_made(self, connection: HttpConnection) -> None:
+        """Watch over a connection's time-outs."""
+
+    def connection_lost(self, connection: HttpConnection) -> None:
+        """Forget a connection that has ended."""
+
+    def rest(self, connection: HttpConnection) -> None:
+        """Call ``read_on`` when others have had their turn."""
+
+    def make_room(self) -> None:
+        """Refuse the largest of the bodies that are not finished."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
     """One client's connection: requests are read as they come and may be pipelined; replies leave in their order."""
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
-        self.waiting = server.waiting
-        """What waits on all connections."""
+        self._waiting = server.waiting
         self._transport: asyncio.Transport
-        self._reader = RequestReader(self, server)
+        self._reader = RequestReader(server.limits.max_body_size_bytes)
+        self._counted_size_bytes = 0  # of the body that is not at its end, among what waits on all connections
+        self._on_reply = self.write_replies
         self._exchanges: deque[Exchange] = deque()
         self.is_closing = False
         """Whether no further request is taken."""
@@ -72,7 +99,7 @@ class HttpConnection(asyncio.BufferedProtocol):
     @property
     def unfinished_size_bytes(self) -> int:
         """How much of a body has come that is not at its end."""
-        return self._reader.unfinished_size_bytes
+        return self._counted_size_bytes
 
     # --- asyncio.BufferedProtocol
 
@@ -86,8 +113,9 @@ class HttpConnection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_closing = True
         self._unparsed = None
-        self._reader.forget_request()
+        self._forget_request()
         self._server.connection_lost(self)
+        self._on_reply = _nothing  # no circle: the memory is free at once
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         for exchange in self._exchanges:
@@ -116,7 +144,10 @@ class HttpConnection(asyncio.BufferedProtocol):
                 return
         data = bytes(server.received_view[:nbytes])
         self._whole = data if is_fresh else b""
-        taken = self._reader.feed(data) if nbytes <= _SLICE_SIZE_BYTES else 0
+        taken = 0
+        if nbytes <= _SLICE_SIZE_BYTES:
+            self._handle(self._reader.feed(data))
+            taken = self._reader.taken_size_bytes
         if nbytes == RECEIVED_SIZE_BYTES:
             self._is_resting = True  # uvloop reads on and on else, 8 MB in one turn
             server.rest(self)
@@ -144,17 +175,54 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Parse what waits; after each slice that ends a request let other connections have their turn."""
         self._parse_soon = None
         while self._unparsed is not None and not self.is_closing and self._may_take():
-            num_ended = self._reader.num_ended
-            taken = self._reader.feed(self._unparsed[: max(_SLICE_SIZE_BYTES, self._reader.missing_size_bytes)])
+            events = self._reader.feed(self._unparsed[: max(_SLICE_SIZE_BYTES, self._reader.missing_size_bytes)])
+            taken = self._reader.taken_size_bytes
             self._unparsed = self._unparsed[taken:] if taken < len(self._unparsed) else None
-            if self._reader.num_ended != num_ended:
+            self._handle(events)
+            if any(isinstance(event, Received) for event in events):
                 break
         self._read_or_pause()
 
-    def request_received(
-        self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]], body: bytes, *, keep_alive: bool
-    ) -> None:
+    def _handle(self, events: list[Event]) -> None:
+        """Do what follows from what was read, up to the end of the connection."""
+        for event in events:
+            if self.is_closing:
+                return
+            if isinstance(event, Received):
+                self._received(event)
+            elif isinstance(event, HeadBegun):
+                self.wait_for(self._server.limits.header_timeout_s)
+            elif isinstance(event, HeadEnded):
+                self.wait_for(self._server.limits.body_timeout_s)
+                if not self._waiting.has_room_for(event.content_length):
+                    self.refuse_overload(TOO_MUCH_WAITS)
+            else:
+                self.refuse(event.status, event.error, event.cause)
+        if self._reader.unfinished_size_bytes != self._counted_size_bytes:
+            self._count_unfinished()
+        if self._reader.owes_continue:
+            self._send_continue()
+
+    def _count_unfinished(self) -> None:
+        """Count what has come of a body; where that is too much of all connections, one of them is refused."""
+        size_bytes = self._reader.unfinished_size_bytes
+        self._waiting.add(size_bytes - self._counted_size_bytes, is_unfinished=True)
+        self._counted_size_bytes = size_bytes
+        if self._waiting.must_make_room(size_bytes):
+            self._server.make_room()
+
+    def _forget_request(self) -> None:
+        """Drop what has come of the present request."""
+        self._reader.forget_request()
+        self._waiting.remove(self._counted_size_bytes, is_unfinished=True)
+        self._counted_size_bytes = 0
+
+    def _received(self, event: Received) -> None:
         """Answer a request that is whole."""
+        self._waiting.remove(self._counted_size_bytes, is_unfinished=True)
+        self._counted_size_bytes = 0
+        method, url, headers, body = event.method, event.url, event.headers, event.body
+        keep_alive = event.keep_alive and not self._server.is_stopping
         self.wait_for(_KEEP_ALIVE_TIMEOUT_S)
         name = predict_name(url) if self._server.endpoint is not None and method == b"POST" else None
         if name is not None:
@@ -172,7 +240,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _predict(self, application_name: str, body: bytes, *, keep_alive: bool) -> None:
         """Answer a predict request."""
-        exchange = Exchange(self, keep_alive, len(body))
+        exchange = Exchange(self._on_reply, self._waiting, keep_alive, len(body))
         self._exchanges.append(exchange)
         endpoint = self._server.endpoint
         assert endpoint is not None
@@ -185,7 +253,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def _take_turns(self, request: Request, *, keep_alive: bool) -> None:
         """Answer any other request when its reply is next: one at a time, so that a flood of them holds up nobody."""
-        exchange = Exchange(self, keep_alive, len(request.body))
+        exchange = Exchange(self._on_reply, self._waiting, keep_alive, len(request.body))
         exchange.start = functools.partial(self._answer_with_tornado, exchange, request)
         self._exchanges.append(exchange)
         self._start_first()
@@ -198,7 +266,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     # --- replies
 
-    def send_continue(self) -> None:
+    def _send_continue(self) -> None:
         """Ask for the body that the client holds back, when nothing else is to be said before."""
         if self._reader.owes_continue and not self._exchanges:
             self._reader.owes_continue = False
@@ -275,10 +343,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Reply that the request cannot be taken, after what is under way, and close."""
         if self.is_closing:
             return
-        exchange = Exchange(self, keep_alive=False)
+        exchange = Exchange(self._on_reply, self._waiting, keep_alive=False)
         self._exchanges.append(exchange)
         self.is_closing = True
-        self._reader.forget_request()  # nobody needs what has come of it
+        self._forget_request()  # nobody needs what has come of it
         exchange.respond(status, rest.format_error(error, cause))
 
     def _close(self) -> None:
@@ -334,7 +402,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             return _KEEP_ALIVE_TIMEOUT_S
         if self._reader.in_head:
             return self._server.limits.header_timeout_s
-        self.send_continue()
+        self._send_continue()
         return self._server.limits.body_timeout_s
 
     def wait_for(self, limit_s: float) -> None:
@@ -368,3 +436,7 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+
+
+def _nothing() -> None:
+    """Take no reply any more."""

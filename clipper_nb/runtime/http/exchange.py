@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
-from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES
-
-if TYPE_CHECKING:
-    from clipper_nb.runtime.http.connection import HttpConnection
-    from clipper_nb.runtime.http.server import Cancel
+from clipper_nb.runtime.http.endpoint import Cancel
+from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, WaitingBytes
 
 _OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 _LARGE_REPLY_SIZE_BYTES = 256 * 1024
@@ -18,16 +14,31 @@ _OK_HEADS = [_OK_HEAD % size for size in range(256)]
 
 
 class Exchange:
-    """One request and its reply; replies leave in the order of the requests."""
+    """One request and its reply; replies leave in the order of the requests.
 
-    __slots__ = ("_connection", "cancel", "keep_alive", "large_body", "reply", "size_bytes", "start")
+    Parameters
+    ----------
+    on_reply : callable
+        Called when there is a reply.
+    waiting : WaitingBytes
+        Counts the body while there is none.
+    keep_alive : bool
+        Whether the connection stays open after the reply.
+    size_bytes : int
+        Of the body.
+    """
 
-    def __init__(self, connection: HttpConnection, keep_alive: bool, size_bytes: int = 0) -> None:
-        self._connection = connection
+    __slots__ = ("_on_reply", "_waiting", "cancel", "keep_alive", "large_body", "reply", "size_bytes", "start")
+
+    def __init__(
+        self, on_reply: Callable[[], None], waiting: WaitingBytes, keep_alive: bool, size_bytes: int = 0
+    ) -> None:
+        self._on_reply = on_reply
+        self._waiting = waiting
         self.keep_alive = keep_alive
         self.size_bytes = size_bytes
         if size_bytes > LARGE_BODY_SIZE_BYTES:
-            connection.waiting.add(size_bytes)
+            waiting.add(size_bytes)
         self.reply: bytes | None = None
         self.large_body = b""
         """What follows the reply; it is large, and not copied."""
@@ -57,15 +68,15 @@ class Exchange:
             self.reply = reply
             self.cancel = None
             if self.size_bytes > LARGE_BODY_SIZE_BYTES:
-                self._connection.waiting.remove(self.size_bytes)
-            self._connection.write_replies()
+                self._waiting.remove(self.size_bytes)
+            self._on_reply()
 
     def abandon(self) -> None:
         """Nobody waits for the reply any more."""
         if self.reply is None:
             self.reply = b""
             if self.size_bytes > LARGE_BODY_SIZE_BYTES:
-                self._connection.waiting.remove(self.size_bytes)
+                self._waiting.remove(self.size_bytes)
             cancel, self.cancel = self.cancel, None
             if cancel is not None:
                 cancel()

@@ -6,16 +6,13 @@ Those are the size of a head, a target, a body and what stands around its chunks
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Union
 
 import httptools
 
 from clipper_nb.runtime.http.heads import head_without_upgrade
-
-if TYPE_CHECKING:
-    from clipper_nb.runtime.http.connection import HttpConnection
-    from clipper_nb.runtime.http.server import HttpServer
 
 _WATCHED_HEADERS = frozenset({b"host", b"content-length", b"connection", b"transfer-encoding", b"expect"})
 _CHUNKED = -1
@@ -24,27 +21,60 @@ _MAX_TARGET_SIZE_BYTES = 8 * 1024
 _MAX_HEADERS = 256
 _MAX_CHUNK_EXCESS_BYTES = 64 * 1024
 _CHUNK_ALLOWANCE_BYTES = 16
-TOO_MUCH_WAITS = "Too many bytes of large bodies wait for an answer."
 
 
 class _ParsingStopped(Exception):
     """Raised through the parser when nothing more is wanted of it."""
 
 
+@dataclass(frozen=True)
+class HeadBegun:
+    """The first bytes of a request have come."""
+
+
+@dataclass(frozen=True)
+class HeadEnded:
+    """A head is whole; the body comes next."""
+
+    content_length: int
+    """In bytes; of a chunked body -1."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A request is whole."""
+
+    method: bytes
+    url: bytes
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+    keep_alive: bool
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A request cannot be taken; nothing that comes after it is read."""
+
+    status: HTTPStatus
+    error: str
+    cause: str
+
+
+Event = Union[HeadBegun, HeadEnded, Received, Refused]
+
+
 class RequestReader:
-    """Reads one connection's requests, and hands each to it when it is whole or tells it why it cannot be taken.
+    """Reads one connection's requests: bytes in, events out.
 
     Parameters
     ----------
-    connection : HttpConnection
-        Takes the requests.
-    server : HttpServer
-        Has the limits, and counts what is unfinished on all connections.
+    max_body_size_bytes : int
     """
 
-    def __init__(self, connection: HttpConnection, server: HttpServer) -> None:
-        self._connection = connection
-        self._server = server
+    def __init__(self, max_body_size_bytes: int) -> None:
+        self._max_body_size_bytes = max_body_size_bytes
+        self._events: list[Event] = []
+        self._is_refused = False
         self._parser = httptools.HttpRequestParser(self)
         self._head_size_bytes = 0  # received since the last request ended, roughly: pieces are counted whole
         self._chunk_excess_bytes = 0  # received between the data of chunks
@@ -53,8 +83,8 @@ class RequestReader:
         self.in_head = True
         self.has_begun = False
         """Whether a part of a request has come; line ends before it are none."""
-        self.num_ended = 0
-        """Requests that were read or given up."""
+        self.taken_size_bytes = 0
+        """How much of what it was fed last was taken: less than all before what a request hides by an upgrade."""
         self.owes_continue = False
         """Whether the client waits to be asked for the body."""
         self.unfinished_size_bytes = 0
@@ -63,15 +93,12 @@ class RequestReader:
 
     def forget_request(self) -> None:
         """Drop what has come of the present request."""
-        if self.unfinished_size_bytes:
-            self._server.waiting.remove(self.unfinished_size_bytes, is_unfinished=True)
-            self.unfinished_size_bytes = 0
+        self.unfinished_size_bytes = 0
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = b""
         self._pieces: io.BytesIO | None = None  # of a body that comes in several
         self._body_size_bytes = 0
-        self.num_ended += 1
         self.owes_continue = False
 
     @property
@@ -84,8 +111,15 @@ class RequestReader:
         """How much of the body is still to come, as far as one knows."""
         return 0 if self.in_head else self._content_length - self._body_size_bytes
 
-    def feed(self, data: bytes | memoryview) -> int:
-        """Parse *data*; return how many bytes were taken: fewer than all before what a request hides by an upgrade."""
+    def feed(self, data: bytes | memoryview) -> list[Event]:
+        """Parse *data*; return what has happened, in its order."""
+        self.taken_size_bytes = len(data)
+        if not self._is_refused:
+            self._parse(data)
+        events, self._events = self._events, []  # their bodies are the caller's alone
+        return events
+
+    def _parse(self, data: bytes | memoryview) -> None:
         if self.in_head:
             self._head_size_bytes += len(data)
         elif self._content_length == _CHUNKED:
@@ -93,36 +127,33 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as exc:
+            self.taken_size_bytes = int(exc.args[0])
             self._parse_without_upgrade()
-            return int(exc.args[0])
         except httptools.HttpParserError as exc:
-            self._connection.refuse(HTTPStatus.BAD_REQUEST, "Bad request", f"This is not HTTP/1.1: {exc}.")
+            self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", f"This is not HTTP/1.1: {exc}.")
         else:
             if self.in_head:
                 if self._head_size_bytes > _MAX_HEAD_SIZE_BYTES:
                     self._refuse_head()
             elif self._content_length == _CHUNKED and self._chunk_excess_bytes > _MAX_CHUNK_EXCESS_BYTES:
-                self._connection.refuse(
-                    HTTPStatus.BAD_REQUEST, "Bad request", "The chunks have too much besides their data."
-                )
-        return len(data)
+                self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "The chunks have too much besides their data.")
 
     def _parse_without_upgrade(self) -> None:
         """Parse the request again as if it had not offered another protocol; the parser stopped after its head."""
         method, version = self._parser.get_method(), self._parser.get_http_version()
         self._parser = httptools.HttpRequestParser(self)
         if method == b"CONNECT":
-            self._connection.refuse(HTTPStatus.BAD_REQUEST, "Bad request", "This is not a proxy.")
+            self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "This is not a proxy.")
             return
         head = head_without_upgrade(method, self._url, version, self._headers)
         self.forget_request()
-        self.feed(head)
+        self._parse(head)
 
     # --- httptools callbacks
 
     def on_message_begin(self) -> None:
         self.in_head = self.has_begun = True
-        self._connection.wait_for(self._server.limits.header_timeout_s)
+        self._events.append(HeadBegun())
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -133,7 +164,6 @@ class RequestReader:
 
     def on_headers_complete(self) -> None:
         self.in_head = False
-        self._connection.wait_for(self._server.limits.body_timeout_s)
         self._content_length = 0
         self._keep_alive = self._parser.should_keep_alive()
         size_bytes = len(self._url)
@@ -159,30 +189,27 @@ class RequestReader:
             self._refuse_head()
         elif len(self._url) > _MAX_TARGET_SIZE_BYTES:
             limit = _MAX_TARGET_SIZE_BYTES
-            self._connection.refuse(
-                HTTPStatus.REQUEST_URI_TOO_LONG, "URI too long", f"The target is larger than {limit} bytes."
-            )
-        elif self._content_length > self._server.limits.max_body_size_bytes:
+            self._refuse(HTTPStatus.REQUEST_URI_TOO_LONG, "URI too long", f"The target is larger than {limit} bytes.")
+        elif self._content_length > self._max_body_size_bytes:
             self._refuse_body()
-        elif not self._server.waiting.has_room_for(self._content_length):
-            self._connection.refuse_overload(TOO_MUCH_WAITS)
         elif num_hosts != 1 or may_be_old:
             self._check_version(num_hosts)
-        if self._connection.is_closing:
+        if self._is_refused:
             raise _ParsingStopped
-        if expects_continue and self._content_length:
-            self._owe_continue()
+        self._events.append(HeadEnded(self._content_length))
+        if expects_continue and self._content_length and not self._parser.should_upgrade():
+            self.owes_continue = self._parser.get_http_version() != "1.0"
 
     def on_chunk_complete(self) -> None:
         self._chunk_excess_bytes = max(0, self._chunk_excess_bytes - _CHUNK_ALLOWANCE_BYTES)
 
     def on_body(self, body: bytes) -> None:
         self._body_size_bytes += len(body)
-        if self._body_size_bytes > self._server.limits.max_body_size_bytes:
+        if self._body_size_bytes > self._max_body_size_bytes:
             self._refuse_body()
             raise _ParsingStopped
         if self._body_size_bytes != self._content_length:
-            self._count_unfinished(len(body))
+            self.unfinished_size_bytes += len(body)
         if self._pieces is not None:
             self._pieces.write(body)
         elif self._body:
@@ -202,13 +229,11 @@ class RequestReader:
         self._head_size_bytes = 0
         # Joining them would copy a large body at once; what was written is handed over as it is.
         body = self._body if self._pieces is None else self._pieces.getvalue()
-        keep_alive = self._keep_alive and not self._server.is_stopping
-        method, url, headers = self._parser.get_method(), self._url, self._headers
+        self._events.append(Received(self._parser.get_method(), self._url, self._headers, body, self._keep_alive))
         self.forget_request()
         self.in_head = True
         self.has_begun = False
-        self._connection.request_received(method, url, headers, body, keep_alive=keep_alive)
-        if not keep_alive:
+        if not self._keep_alive:
             raise _ParsingStopped
 
     # --- checks
@@ -217,7 +242,7 @@ class RequestReader:
         self._content_length = _CHUNKED
         self._chunk_excess_bytes = 0
         if transfer_encoding.strip().lower() != b"chunked":
-            self._connection.refuse(
+            self._refuse(
                 HTTPStatus.NOT_IMPLEMENTED, "Not implemented", "The only transfer encoding known here is 'chunked'."
             )
 
@@ -226,39 +251,28 @@ class RequestReader:
         if version == "1.0":
             self._keep_alive = False
             if self._content_length == _CHUNKED:  # what came between may have read it otherwise
-                self._connection.refuse(HTTPStatus.BAD_REQUEST, "Bad request", "HTTP/1.0 has no chunked bodies.")
+                self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "HTTP/1.0 has no chunked bodies.")
         elif version != "1.1":
-            self._connection.refuse(
+            self._refuse(
                 HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP version not supported", "This server speaks HTTP/1.1."
             )
         elif num_hosts != 1:
-            self._connection.refuse(
-                HTTPStatus.BAD_REQUEST, "Bad request", f"HTTP/1.1 wants one 'Host' header, not {num_hosts}."
-            )
+            self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", f"HTTP/1.1 wants one 'Host' header, not {num_hosts}.")
 
-    def _count_unfinished(self, size_bytes: int) -> None:
-        server = self._server
-        self.unfinished_size_bytes += size_bytes
-        server.waiting.add(size_bytes, is_unfinished=True)
-        if server.waiting.must_make_room(self.unfinished_size_bytes):
-            server.make_room()
-            if self._connection.is_closing:
-                raise _ParsingStopped
-
-    def _owe_continue(self) -> None:
-        if not self._parser.should_upgrade() and self._parser.get_http_version() != "1.0":
-            self.owes_continue = True
-            self._connection.send_continue()
+    def _refuse(self, status: HTTPStatus, error: str, cause: str) -> None:
+        if not self._is_refused:
+            self._is_refused = True
+            self._events.append(Refused(status, error, cause))
 
     def _refuse_head(self) -> None:
-        self._connection.refuse(
+        self._refuse(
             HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
             "Header too large",
             f"The request's head is larger than {_MAX_HEAD_SIZE_BYTES} bytes or has more than {_MAX_HEADERS} headers.",
         )
 
     def _refuse_body(self) -> None:
-        limit = self._server.limits.max_body_size_bytes
-        self._connection.refuse(
+        limit = self._max_body_size_bytes
+        self._refuse(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Payload too large", f"The body is larger than {limit} bytes."
         )

@@ -5,39 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
-from clipper_nb.protocol.environment import DEFAULT_MAX_WAITING_SIZE_BYTES
-from clipper_nb.runtime.http.connection import RECEIVED_SIZE_BYTES, HttpConnection
+from clipper_nb.runtime.http.connection import RECEIVED_SIZE_BYTES, TOO_MUCH_WAITS, HttpConnection
+from clipper_nb.runtime.http.endpoint import Endpoint
 from clipper_nb.runtime.http.heads import KnownHeads
+from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.open_files import max_http_connections
-from clipper_nb.runtime.http.reader import TOO_MUCH_WAITS
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 
-Respond = Callable[[int, bytes], None]
-Cancel = Callable[[], None]
-Endpoint = Callable[[str, bytes, float, Respond], "Cancel | None"]
-"""Takes the application's name, the body, the instant of arrival (``time.monotonic``), and how to respond."""
-
 _SWEEP_INTERVAL_S = 1.0
-
-
-@dataclass(frozen=True)
-class HttpLimits:
-    """What one client may cost, and how many there may be."""
-
-    max_body_size_bytes: int
-    header_timeout_s: float
-    body_timeout_s: float
-    reply_timeout_s: float = 30.0
-    """A client that takes nothing of a reply for this long is dropped."""
-    max_waiting_size_bytes: int = DEFAULT_MAX_WAITING_SIZE_BYTES
-    """Of all large bodies together that were received, in part or whole, and have no answer."""
-    max_connections: int | None = None
-    """By default as many as the process may have files open, less some for everything else."""
 
 
 class HttpServer:

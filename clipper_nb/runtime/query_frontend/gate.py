@@ -11,8 +11,9 @@ from clipper_nb.protocol import predict_body
 from clipper_nb.runtime.batching import query as reasons
 from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.clock import LoopClock
+from clipper_nb.runtime.http.endpoint import Cancel, Respond
 from clipper_nb.runtime.http.errors import describe_failure
-from clipper_nb.runtime.query_frontend.predict_endpoint import Cancel, PredictEndpoint, Respond
+from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication
 from clipper_nb.runtime.state.lease import Lease
 

@@ -16,15 +16,13 @@ from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.large_body import LargeBody
 from clipper_nb.runtime.batching.query import QUEUED_TOO_LONG, Query
 from clipper_nb.runtime.clock import LoopClock
+from clipper_nb.runtime.http.endpoint import Respond
 from clipper_nb.runtime.http.errors import describe_failure
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
 from clipper_nb.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)
-
-Respond = Callable[[int, bytes], None]
-"""Takes the status and the JSON body of the one reply."""
 
 _FIRST_WINDOW = 64
 _SMALLEST_WINDOW = 8

@@ -10,14 +10,10 @@ from clipper_nb.errors import ApplicationNotFoundError, InvalidInputError
 from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.predict_body import SMALL_BODY_SIZE_BYTES
 from clipper_nb.runtime.batching.query import Query
+from clipper_nb.runtime.http.endpoint import Cancel, Respond
 from clipper_nb.runtime.http.errors import describe_failure
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
-
-Respond = Callable[[int, bytes], None]
-"""Takes the status and the JSON body of the one reply."""
-
-Cancel = Callable[[], None]
 
 
 class PredictEndpoint:

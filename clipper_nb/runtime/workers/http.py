@@ -15,7 +15,9 @@ from typing import cast
 from tornado.httputil import HTTPServerConnectionDelegate
 
 from clipper_nb.runtime.http.connection import HttpConnection
-from clipper_nb.runtime.http.server import Endpoint, HttpLimits, HttpServer
+from clipper_nb.runtime.http.endpoint import Endpoint
+from clipper_nb.runtime.http.limits import HttpLimits
+from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 
 logger = logging.getLogger(__name__)

@@ -11,8 +11,10 @@ import pytest
 import tornado.web
 
 from clipper_nb.runtime.http.connection import RECEIVED_SIZE_BYTES
+from clipper_nb.runtime.http.endpoint import Cancel, Respond
 from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
-from clipper_nb.runtime.http.server import Cancel, HttpLimits, HttpServer, Respond
+from clipper_nb.runtime.http.limits import HttpLimits
+from clipper_nb.runtime.http.server import HttpServer
 
 LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
 HOST = b"Host: x\r\n"

@@ -9,7 +9,7 @@ import socket
 import tempfile
 from pathlib import Path
 
-from clipper_nb.runtime.http.server import HttpLimits
+from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.workers.http import ConnectionCounts, SharedHttpServer, make_connection_counts
 
 _REQUEST = b"POST /app/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}"

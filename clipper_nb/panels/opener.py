@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from clipper_nb.errors import DeploymentError, UnconnectedException
 
 if TYPE_CHECKING:
-    from clipper_nb.connection import ClipperConnection
+    from clipper_nb.cluster.ports import PanelCalls
     from clipper_nb.panels.frame import Frame
 
 
@@ -19,7 +18,7 @@ class Panels:
     ``close()`` of what is returned stops one.
     """
 
-    def __init__(self, conn: ClipperConnection) -> None:
+    def __init__(self, conn: PanelCalls) -> None:
         self._conn = conn
 
     def applications(self) -> Frame:
@@ -49,14 +48,13 @@ class Panels:
     def __repr__(self) -> str:
         return "<Panels: applications(), models(), metrics(), try_a_query(), events(), all()>"
 
-    def _open(self, *names: str) -> Frame:
+    def _open(self, panel: str | None = None) -> Frame:
         if not self._conn.connected:
-            raise UnconnectedException("dashboard()" if not names else f"panels.{names[0]}")
+            raise UnconnectedException(f"panels.{panel}" if panel else "dashboard()")
         try:
-            panels: Any = importlib.import_module("clipper_nb.panels")
+            from clipper_nb.panels import dashboard
         except ImportError as exc:
             raise DeploymentError(
                 f"Panels need the package '{exc.name}': pip install 'clipper-nb[notebook]', then restart the kernel."
             ) from exc
-        frame: Frame = panels.show(self._conn, *(getattr(panels, name) for name in names))
-        return frame
+        return dashboard.show(self._conn, *([getattr(dashboard, panel)] if panel else []))

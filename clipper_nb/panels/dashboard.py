@@ -1,0 +1,25 @@
+"""Which panels the dashboard has, in the order of its tabs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clipper_nb.panels.applications import ApplicationsPanel
+from clipper_nb.panels.events import EventsPanel
+from clipper_nb.panels.frame import Frame
+from clipper_nb.panels.metrics import MetricsPanel
+from clipper_nb.panels.models import ModelsPanel
+from clipper_nb.panels.panel import Panel
+from clipper_nb.panels.poller import poller_of
+from clipper_nb.panels.try_a_query import TryAQueryPanel
+
+if TYPE_CHECKING:
+    from clipper_nb.cluster.ports import PanelCalls
+
+_TABS: tuple[type[Panel], ...] = (ApplicationsPanel, ModelsPanel, MetricsPanel, TryAQueryPanel, EventsPanel)
+
+
+def show(conn: PanelCalls, *kinds: type[Panel]) -> Frame:
+    """Return a frame with a panel of each kind; of all kinds without any."""
+    poller = poller_of(conn)
+    return Frame(poller, [kind(conn, poller) for kind in kinds or _TABS])

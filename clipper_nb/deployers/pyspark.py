@@ -10,7 +10,7 @@ from clipper_nb.closures.notebook_environment import notebook_environment, refus
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
-from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.spark_model_files import (
     describe_spark_model,
     find_session,
@@ -154,63 +154,17 @@ def deploy_pyspark_model(
         )  # fmt: skip
 
 
-def create_endpoint(
-    clipper_conn: ClipperConnection,
-    name: str,
-    input_type: str,
-    func: Callable[[Any, Any, list[Any]], Any],
-    pyspark_model: Any,
-    sc: Any,
-    default_output: str = "None",
-    version: int | str = 1,
-    slo_micros: int = 3000000,
-    labels: Sequence[str] | None = None,
-    registry: str | None = None,
-    base_image: str = "default",
-    num_replicas: int = 1,
-    batch_size: int = -1,
-    pkgs_to_install: Sequence[str] | None = None,
-    *,
-    timeout_s: float = 180.0,
-    limits: ResourceLimits | None = None,
-    sample_inputs: Sequence[Any] | None = None,
-    system_packages: Sequence[str] | None = None,
-) -> None:
-    """Register an application, deploy a PySpark model of the same name, and link the two.
-
-    When something fails nothing is left of it, so it can be tried again.
-
-    Parameters
-    ----------
-    clipper_conn, name, input_type, func, pyspark_model, sc, version, labels, registry, base_image, num_replicas, \
-batch_size, pkgs_to_install, timeout_s, limits, sample_inputs, system_packages
-        As for :func:`deploy_pyspark_model`; *name* is also the application's.
-    default_output : str
-        What the application answers when no prediction arrives within the SLO.
-    slo_micros : int
-        The application's latency SLO, in microseconds.
-
-    Raises
-    ------
-    ExistsError
-        The application, or that version of the model, exists.
-    DeploymentError
-        As for :func:`deploy_pyspark_model`.
-
-    Examples
-    --------
-    >>> def classify(spark, model, inputs):
-    ...     return [predict_vector(model, x) for x in inputs]
-    >>> create_endpoint(conn, "species", "doubles", classify, forest, spark, slo_micros=500_000)
-    >>> conn.predict("species", [5.1, 3.5, 1.4, 0.2]).output
-    0.0
-    """
-    with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
-        deploy_pyspark_model(
-            clipper_conn, name, version, input_type, func, pyspark_model, sc, base_image, labels, registry,
-            num_replicas, batch_size, pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
-            system_packages=system_packages,
-        )  # fmt: skip
+create_endpoint = endpoint(
+    deploy_pyspark_model,
+    what="a PySpark model of the same name",
+    example="""
+>>> def classify(spark, model, inputs):
+...     return [predict_vector(model, x) for x in inputs]
+>>> create_endpoint(conn, "species", "doubles", classify, forest, spark, slo_micros=500_000)
+>>> conn.predict("species", [5.1, 3.5, 1.4, 0.2]).output
+0.0
+""",
+)
 
 
 def _driver_memory_bytes(limits: ResourceLimits | None) -> int:

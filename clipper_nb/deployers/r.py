@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
-from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function
 from clipper_nb.deployers.r_session import undisturbed_r
 from clipper_nb.deployers.sample_columns import sample_columns
@@ -188,59 +188,12 @@ limits, system_packages
         )  # fmt: skip
 
 
-def create_endpoint(
-    clipper_conn: ClipperConnection,
-    name: str,
-    input_type: str,
-    func: Any,
-    default_output: str = "None",
-    version: int | str = 1,
-    slo_micros: int = 3000000,
-    labels: Sequence[str] | None = None,
-    registry: str | None = None,
-    base_image: str = "default",
-    num_replicas: int = 1,
-    batch_size: int = -1,
-    pkgs_to_install: Sequence[str] | None = None,
-    *,
-    sample_input: Any = None,
-    timeout_s: float = 60.0,
-    limits: ResourceLimits | None = None,
-    sample_inputs: Sequence[Any] | None = None,
-    system_packages: Sequence[str] | None = None,
-) -> None:
-    """Register an application, deploy a function as a model of the same name, and link the two.
-
-    When something fails nothing is left of it, so it can be tried again.
-
-    Parameters
-    ----------
-    clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, sample_input, timeout_s, limits, sample_inputs, \
-system_packages
-        As for :func:`deploy_r_model`; *name* is also the application's.
-    default_output : str
-        What the application answers when no prediction arrives within the SLO.
-    slo_micros : int
-        The application's latency SLO, in microseconds.
-
-    Raises
-    ------
-    ExistsError
-        The application, or that version of the model, exists.
-    DeploymentError
-        As for :func:`deploy_r_model`.
-
-    Examples
-    --------
-    >>> total = rpy2.robjects.r("function(inputs) sapply(inputs, sum)")
-    >>> create_endpoint(conn, "total", "doubles", total, slo_micros=100_000)
-    >>> conn.predict("total", [1.0, 2.0]).output
-    3.0
-    """
-    with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
-        deploy_r_model(
-            clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, sample_input=sample_input, timeout_s=timeout_s, limits=limits,
-            sample_inputs=sample_inputs, system_packages=system_packages,
-        )  # fmt: skip
+create_endpoint = endpoint(
+    deploy_r_model,
+    example="""
+>>> total = rpy2.robjects.r("function(inputs) sapply(inputs, sum)")
+>>> create_endpoint(conn, "total", "doubles", total, slo_micros=100_000)
+>>> conn.predict("total", [1.0, 2.0]).output
+3.0
+""",
+)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers import pyspark, python, r
+from clipper_nb.deployers.endpoint import endpoint, new_endpoint
 from clipper_nb.errors import ClusterUnreachableError, ExistsError, ModelNotFoundError
 
 
@@ -123,3 +126,46 @@ def test_name_that_is_taken_stays_what_it_is():
     with pytest.raises(ExistsError):
         make_endpoint(connection)
     assert connection.changes() == [REGISTER]
+
+
+def deploy_thing(clipper_conn, name, version, input_type, thing, base_image="default", labels=None, *, colour="red"):
+    clipper_conn.deploy(name, version, input_type, thing, base_image, labels, colour)
+
+
+def test_endpoint_passes_each_option_to_the_deploy():
+    connection = Connection()
+    create_endpoint = endpoint(deploy_thing, example=">>> 1")
+    create_endpoint(connection, "digits", "doubles", "a thing", "0", 2, 1000, ["a label"], colour="blue")
+    deploy = ("deploy", "digits", 2, "doubles", "a thing", "default", ["a label"], "blue")
+    assert connection.changes() == [REGISTER, deploy, LINK]
+
+
+def test_endpoint_rejects_an_option_the_deploy_does_not_have():
+    with pytest.raises(TypeError, match="shape"):
+        endpoint(deploy_thing, example=">>> 1")(Connection(), "digits", "doubles", "a thing", shape="round")
+
+
+@pytest.mark.parametrize(
+    ("deploy", "create_endpoint"),
+    [
+        (python.deploy_python_closure, python.create_endpoint),
+        (pyspark.deploy_pyspark_model, pyspark.create_endpoint),
+        (r.deploy_r_model, r.create_endpoint),
+        (deploy_thing, endpoint(deploy_thing, example=">>> 1")),
+    ],
+    ids=["python", "pyspark", "r", "a new one"],
+)
+def test_endpoint_shows_all_options_in_signature_and_help(deploy, create_endpoint):
+    own = {"default_output": "None", "version": 1, "slo_micros": 3000000}
+    shown = inspect.signature(create_endpoint).parameters
+    expected = {**inspect.signature(deploy).parameters}
+    assert set(shown) == {*expected, *own}
+    for name, parameter in shown.items():
+        if name in own:
+            assert parameter.default == own[name]
+        else:
+            assert parameter == expected[name]
+    manual = inspect.getdoc(create_endpoint)
+    assert all(name in manual for name in shown)
+    assert f":func:`{deploy.__name__}`" in manual
+    assert (create_endpoint.__name__, create_endpoint.__module__) == ("create_endpoint", deploy.__module__)

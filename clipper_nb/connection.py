@@ -13,7 +13,6 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.clients.query_client import QueryClient
 from clipper_nb.cluster.argument_checks import (
-    check_batch_size,
     check_labels,
     check_limits,
     check_list,
@@ -53,9 +52,9 @@ from clipper_nb.protocol.environment import (
 )
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.number_rules import BATCH_SIZE, NUM_REPLICAS
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-from clipper_nb.protocol.rest import MAX_SLO_MICROS
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -271,7 +270,6 @@ class ClipperConnection:
             raise InvalidRequestError(
                 f"default_output must be text (JSON text becomes JSON), not {type(default_output).__name__}."
             )
-        check_whole("slo_micros", slo_micros, 1, MAX_SLO_MICROS)
         management.register_application(name, str(canonical), default_output, slo_micros)
 
     def unregister_application(self, name: str) -> None:
@@ -420,8 +418,8 @@ class ClipperConnection:
         """
         management = self._connected("deploy_model()")
         model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_whole("num_replicas", num_replicas, 0)
-        check_batch_size(batch_size)
+        NUM_REPLICAS.check(num_replicas)
+        BATCH_SIZE.check(batch_size)
         checked_labels = check_labels(labels)
         check_timeout(timeout_s)
         checked_limits = check_limits(limits)
@@ -451,8 +449,8 @@ class ClipperConnection:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
         management = self._connected("build_and_deploy_model()")
         model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_whole("num_replicas", num_replicas, 0)
-        check_batch_size(batch_size)
+        NUM_REPLICAS.check(num_replicas)
+        BATCH_SIZE.check(batch_size)
         checked_labels = check_labels(labels)
         check_timeout(timeout_s)
         checked_limits = check_limits(limits)
@@ -490,7 +488,7 @@ class ClipperConnection:
         """
         management = self._connected("register_model()")
         model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_batch_size(batch_size)
+        BATCH_SIZE.check(batch_size)
         management.register_model(
             model_id, str(canonical), image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size, NO_LIMITS
         )
@@ -618,7 +616,7 @@ class ClipperConnection:
             New replicas do not come up; they have been stopped again.
         """
         management = self._connected("set_num_replicas()")
-        check_whole("num_replicas", num_replicas, 0)
+        NUM_REPLICAS.check(num_replicas)
         check_timeout(timeout_s)
         model_id = self._version_or_current(management, name, version)
         scale(self.cm, management, model_id, num_replicas, timeout_s=timeout_s)

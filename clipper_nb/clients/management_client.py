@@ -28,6 +28,7 @@ from clipper_nb.errors import (
 )
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
@@ -181,7 +182,8 @@ class ManagementClient:
         self._http.close()
 
     def _change(self, action: str, request: Any, *, settles_within_s: float = _CHANGE_SETTLES_WITHIN_S) -> None:
-        """Make a change once, however often it has to be sent."""
+        """Make a change once, however often it has to be sent; its numbers are checked before."""
+        checked(request)
         headers = {**self._headers, "Idempotency-Key": secrets.token_hex(8)}
         try:
             answer = self._request(action, request, headers, _TIMEOUT_S, settles_within_s)

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Example, Provenance
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
@@ -22,10 +23,6 @@ from clipper_nb.protocol.records import (
 )
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
-MAX_SLO_MICROS = 2**31 - 1
-"""About 35.8 minutes, Clipper's limit."""
-
-
 CHANGE_IN_DOUBT = "Change in doubt"
 """Word of a failure after which the change may have been made."""
 
@@ -36,7 +33,7 @@ class AddApplication(Struct):
     name: str
     input_type: str
     default_output: str
-    latency_slo_micros: int
+    latency_slo_micros: SloMicros
 
 
 class ApplicationName(Struct):
@@ -66,10 +63,10 @@ class AddModel(Struct):
     input_type: str
     labels: list[str] = []
     container_name: str = CONTAINERLESS_IMAGE
-    batch_size: int = ADAPTIVE_BATCH_SIZE
+    batch_size: BatchSize = ADAPTIVE_BATCH_SIZE
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
-    num_replicas: int = 0
+    num_replicas: ReplicaCount = 0
     claim_id: str | None = None
 
 
@@ -78,7 +75,7 @@ class NumReplicas(Struct):
 
     model_name: str
     model_version: str
-    num_replicas: int
+    num_replicas: ReplicaCount
     claim_id: str | None = None
 
 

@@ -17,8 +17,8 @@ from clipper_nb.errors import ClusterUnreachableError, InvalidRequestError, Stat
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import checked
 from clipper_nb.protocol.records import (
-    ADAPTIVE_BATCH_SIZE,
     Application,
     Claim,
     Configuration,
@@ -100,7 +100,7 @@ class ManagementService:
             name=names.check_application_name(request.name),
             input_type=parse_input_type(request.input_type),
             default_output=request.default_output,
-            slo_micros=_check_slo(request.latency_slo_micros),
+            slo_micros=checked(request).latency_slo_micros,
             registered_at=self._wall_clock(),
         )
         await self._change(lambda configuration: rules.register_application(configuration, application), change_id)
@@ -131,21 +131,21 @@ class ManagementService:
 
     async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> None:
         """Add a model version and make it current."""
-        num_replicas = _check_num_replicas(request.num_replicas)
+        number, claim_id = checked(request).num_replicas, request.claim_id
         version = ModelVersion(
             name=names.check_model_name(request.model_name),
             version=names.check_version(request.model_version),
             input_type=parse_input_type(request.input_type),
             image=request.container_name,
             labels=tuple(request.labels),
-            batch_size=_check_batch_size(request.batch_size),
+            batch_size=request.batch_size,
             limits=request.limits,
             provenance=request.provenance,
             registered_at=self._wall_clock(),
         )
 
         def change(configuration: Configuration) -> Configuration:
-            return rules.register_version(configuration, version, num_replicas=num_replicas, claim_id=request.claim_id)
+            return rules.register_version(configuration, version, num_replicas=number, claim_id=claim_id)
 
         await self._change(change, change_id)
 
@@ -162,7 +162,7 @@ class ManagementService:
     async def set_num_replicas(self, request: rest.NumReplicas, change_id: str | None = None) -> None:
         """Say how many replicas of a version should run."""
         model_id = ModelId(request.model_name, request.model_version)
-        number, claim_id = _check_num_replicas(request.num_replicas), request.claim_id
+        number, claim_id = checked(request).num_replicas, request.claim_id
         await self._change(lambda before: rules.set_num_replicas(before, model_id, number, claim_id), change_id)
 
     async def claim_version(self, request: rest.ClaimVersion, change_id: str | None = None) -> None:
@@ -333,25 +333,3 @@ def _only_model_name(request: rest.ModelLinks) -> str:
     if len(request.model_names) != 1:
         raise InvalidRequestError(f"An application has exactly one model; {len(request.model_names)} were named.")
     return names.check_model_name(request.model_names[0])
-
-
-def _check_slo(slo_micros: int) -> int:
-    if not 0 < slo_micros <= rest.MAX_SLO_MICROS:
-        raise InvalidRequestError(
-            f"The SLO is {slo_micros} microseconds; it must be from 1 to {rest.MAX_SLO_MICROS}. 100 ms is 100000."
-        )
-    return slo_micros
-
-
-def _check_num_replicas(num_replicas: int) -> int:
-    if num_replicas < 0:
-        raise InvalidRequestError(f"num_replicas is {num_replicas}; it must be at least 0.")
-    return num_replicas
-
-
-def _check_batch_size(batch_size: int) -> int:
-    if batch_size < 1 and batch_size != ADAPTIVE_BATCH_SIZE:
-        raise InvalidRequestError(
-            f"batch_size is {batch_size}; it must be at least 1, or {ADAPTIVE_BATCH_SIZE} to adapt to the SLO."
-        )
-    return batch_size

@@ -29,8 +29,6 @@ from clipper_nb.errors import (
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
-from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.resource_limits import ResourceLimits
 
 _TIMEOUT_S = 20.0
 _LONG_POLL_TIMEOUT_S = 60.0
@@ -85,24 +83,9 @@ class ManagementClient:
         """Remove a link."""
         self._change("delete_model_links", rest.ModelLinks(application_name, [model_name]))
 
-    def register_model(
-        self,
-        model_id: ModelId,
-        input_type: str,
-        image: str,
-        labels: list[str],
-        batch_size: int,
-        limits: ResourceLimits,
-        provenance: Provenance = NO_PROVENANCE,
-        *,
-        num_replicas: int = 0,
-        claim_id: str | None = None,
-    ) -> None:
-        """Add a model version and make it current; *num_replicas* of it should run."""
-        self._change(
-            "add_model",
-            rest.AddModel(*model_id, input_type, labels, image, batch_size, limits, provenance, num_replicas, claim_id),
-        )
+    def register_model(self, version: rest.AddModel) -> None:
+        """Add a model version and make it current."""
+        self._change("add_model", version)
 
     def unregister_model(self, model_id: ModelId) -> None:
         """Remove a model version."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import (
@@ -47,16 +48,13 @@ _HINT_KILLED = "It was killed; out of memory is the usual reason."
 def wait_for_replicas(
     manager: ContainerManager,
     management: ManagementClient,
-    model_id: ModelId,
-    num_replicas: int,
+    wanted: NewVersion,
     *,
-    input_type: str,
     observed_before: Sequence[ObservedContainer],
     started_s: float,
-    timeout_s: float,
     check: Callable[[], None],
 ) -> None:
-    """Return when exactly *num_replicas* replicas of *model_id* are connected to every query frontend.
+    """Return when exactly as many replicas as wanted are connected to every query frontend.
 
     *observed_before* is what ran before anything was started: what ended earlier is no news. *check* raises when
     there is nothing to wait for any more.
@@ -64,10 +62,11 @@ def wait_for_replicas(
     Raises
     ------
     ModelImportError, ModelLoadError, ReplicaStartError, IncompatibleEnvironmentError
-        A replica ended before it was connected, or serves another input type than *input_type*.
+        A replica ended before it was connected, or serves another input type than the version's.
     StartTimeoutError
-        They are not connected *timeout_s* after *started_s*.
+        They are not connected in the version's time after *started_s*.
     """
+    model_id, num_replicas, input_type = wanted.model_id, wanted.num_replicas, str(wanted.input_type)
     known_exits = {container.name: container.num_exits for container in observed_before}
     while True:
         check()
@@ -85,7 +84,7 @@ def wait_for_replicas(
             if container.num_exits > known_exits.get(container.name, 0):
                 raise _start_error(model_id, container, manager.get_log_tail(container.name))
         waited_s = time.monotonic() - started_s
-        if waited_s > timeout_s:
+        if waited_s > wanted.timeout_s:
             raise _timeout_error(manager, model_id, observed, connected, num_replicas, waited_s)
         time.sleep(_POLL_INTERVAL_S)
 

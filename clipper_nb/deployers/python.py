@@ -11,10 +11,8 @@ from clipper_nb.closures.notebook_environment import notebook_environment, refus
 from clipper_nb.closures.report import closure_report, show_in_cell
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.closures.trial import unpickle_function
-from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import endpoint
-from clipper_nb.protocol.input_types import parse_input_type
 
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
@@ -115,30 +113,31 @@ def deploy_python_closure(
     ...     return [x.sum() for x in inputs]
     >>> deploy_python_closure(conn, "total", 1, "doubles", total)
     """
-    clipper_conn.check_new_model_version(name, version, input_type)
+    new = clipper_conn.new_version(
+        name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
+        batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
+        system_packages=system_packages,
+    )  # fmt: skip
     pickled, report = pickle_function(func, allow_large=allow_large)
     samples = None if sample_inputs is None else answer_samples(unpickle_function(pickled), input_type, sample_inputs)
     show_in_cell(report)
     environment = notebook_environment(report.requirements.direct)
-    refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
+    refuse_other_versions(str(new.model_id), environment, new.packages)
     facts: dict[str, Any] = {
         "report": report.to_dict(),
         "environment": environment,
         "source": _source_of(func),
-        "system_packages": check_system_packages(system_packages),
+        "system_packages": list(new.system_packages),
     }
     if capture_packages:
         facts["requirements"] = list(report.requirements.pinned)
         facts["unpinnable"] = dict(report.requirements.unpinnable)
-    with bundle(kind="python_closure", input_type=str(parse_input_type(input_type)), **facts) as folder:
+    with bundle(kind="python_closure", input_type=str(new.input_type), **facts) as folder:
         (folder / "func.pkl").write_bytes(pickled)
         report.files.write(folder)
         if samples is not None:
             write_samples(samples, folder)
-        clipper_conn.build_and_deploy_model(
-            name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        )  # fmt: skip
+        clipper_conn.deploy_version(new, str(folder))
 
 
 create_endpoint = endpoint(

@@ -6,8 +6,10 @@ import time
 
 import pytest
 
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.errors import ReplicaStartError, StartTimeoutError
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 
 NET = ModelId("net", "1")
@@ -33,8 +35,8 @@ class Cluster:
 
     def wait(self, num_replicas, timeout_s=20.0):
         wait_for_replicas(
-            self, self, NET, num_replicas, input_type="doubles", observed_before=[], started_s=time.monotonic(),
-            timeout_s=timeout_s, check=lambda: None,
+            self, self, NewVersion(NET, InputType.DOUBLES, num_replicas=num_replicas, timeout_s=timeout_s),
+            observed_before=[], started_s=time.monotonic(), check=lambda: None,
         )  # fmt: skip
 
 

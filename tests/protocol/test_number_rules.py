@@ -12,7 +12,6 @@ from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import BATCH_SIZE, SLO_MICROS, checked
-from clipper_nb.protocol.resource_limits import NO_LIMITS
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.state.memory_store import MemoryStore
 
@@ -57,7 +56,7 @@ async def _ask_service(ask):
             lambda service: service.register_application(rest.AddApplication("a", "doubles", "", 0)),
         ),
         (
-            lambda client: client.register_model(ModelId("m", "1"), "doubles", "i", [], 0, NO_LIMITS),
+            lambda client: client.register_model(rest.AddModel("m", "1", "doubles", batch_size=0)),
             lambda service: service.register_version(rest.AddModel("m", "1", "doubles", batch_size=0)),
         ),
         (

@@ -105,10 +105,13 @@ class ManagementClient:
         """Claim a version, to deploy it (*is_new*) or to scale it."""
         self._change("claim_version", rest.ClaimVersion(*model_id, claim_id, holder, is_new, replaces))
 
-    def hold_claim(self, model_id: ModelId, claim_id: str) -> bool:
-        """Keep a claim from lapsing for half a minute at most; return whether it can be held again."""
-        answer = self._call("hold_claim", rest.ClaimName(*model_id, claim_id), timeout_s=_LONG_POLL_TIMEOUT_S)
-        return bool(answer["is_held"])
+    def hold_claim(
+        self, model_id: ModelId, claim_id: str, awaited: rest.AwaitedReplicas | None = None
+    ) -> rest.ClaimHeld:
+        """Keep a claim from lapsing for half a minute at most, or until the awaited replicas are connected."""
+        request = rest.HoldClaim(*model_id, claim_id, awaited)
+        answer = self._call("hold_claim", request, timeout_s=_LONG_POLL_TIMEOUT_S)
+        return msgspec.convert(answer, rest.ClaimHeld)
 
     def release_claim(self, model_id: ModelId, claim_id: str) -> None:
         """End a claim; one that cannot be released now lapses by itself."""
@@ -119,6 +122,10 @@ class ManagementClient:
         request = rest.DesiredReplicasSince(known_revision, wait_s)
         answer = self._call("get_desired_replicas", request, timeout_s=wait_s + _TIMEOUT_S)
         return msgspec.convert(answer, rest.DesiredReplicas)
+
+    def get_deploy_state(self, model_id: ModelId) -> rest.DeployState:
+        """Return what a deploy of a version has to agree with."""
+        return msgspec.convert(self._call("get_deploy_state", rest.ModelVersionName(*model_id)), rest.DeployState)
 
     def get_claims(self) -> list[dict[str, Any]]:
         """Return the versions that are being deployed or scaled now, each with who does it."""

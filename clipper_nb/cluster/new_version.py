@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from clipper_nb.cluster.argument_checks import (
     check_system_packages,
     check_timeout,
 )
+from clipper_nb.errors import InputTypeConflictError, VersionExistsError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
@@ -21,7 +22,7 @@ from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-from clipper_nb.protocol.rest import AddModel
+from clipper_nb.protocol.rest import AddModel, DeployState
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,8 @@ class NewVersion:
     """pip requirements."""
     system_packages: Sequence[str] = ()
     """Packages of Debian."""
+    before: DeployState | None = None
+    """What the cluster had when the version was checked there; not of the caller."""
 
     def image_request(self, cluster_name: str, folder: Path, *, goes_with_version: bool) -> ImageRequest:
         """Return what its image is made from; *folder* becomes the model's folder in the image."""
@@ -73,6 +76,24 @@ class NewVersion:
             num_replicas=self.num_replicas,
             claim_id=claim_id,
         )
+
+
+def check_room(new: NewVersion, state: DeployState) -> NewVersion:
+    """Return the version with the cluster's state, in which there is room for it.
+
+    Raises
+    ------
+    VersionExistsError
+        The version is registered.
+    InputTypeConflictError
+        An application that is linked to the model takes another input type.
+    """
+    if state.is_registered:
+        raise VersionExistsError(*new.model_id)
+    for application, input_type in state.linked_input_types.items():
+        if input_type != new.input_type:
+            raise InputTypeConflictError(new.model_id.name, new.input_type, application, input_type)
+    return replace(new, before=state)
 
 
 def make_new_version(

@@ -57,6 +57,7 @@ def start_and_register(
             progress.step(f"Make {new.model_id.version} the current version")
             was_asked_for = True
             management.register_model(new.registration(read_provenance(read_files), claim.claim_id))
+            claim.ended()
     except BaseException:
         # Also when the user interrupts the cell: what was started must not stay, unless the version is registered.
         if not (was_asked_for or claim.is_lost) or claim.take_back():
@@ -126,9 +127,7 @@ def _scale(
     before = manager.observe_replicas(wanted.model_id)
     _set_num_replicas(manager, wanted, progress)
     progress.step(f"Wait until {wanted.num_replicas} replicas of {wanted.model_id} have loaded the model")
-    wait_for_replicas(
-        manager, management, wanted, observed_before=before, started_s=started_s, check=claim.check
-    )  # fmt: skip
+    wait_for_replicas(manager, management, claim, wanted, observed_before=before, started_s=started_s)
 
 
 def _set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: Progress = QUIET) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
-from clipper_nb.errors import ClipperException, ExistsError, NotFoundError
+from clipper_nb.errors import ClipperException, ExistsError
 
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
@@ -109,9 +109,8 @@ def new_endpoint(
     When a step fails the steps before it are undone, so that the same call can be tried again. A model that had a
     current version before has it again, with its replicas.
     """
-    clipper_conn.check_new_model_version(name, version, input_type)
-    before = _current_version(clipper_conn, name)
-    was_there = clipper_conn.get_app_info(name) is not None
+    before = clipper_conn.new_version(name, version, input_type).before
+    assert before is not None  # the cluster was asked
     step = "register"
     try:
         clipper_conn.register_application(name, input_type, default_output, slo_micros)
@@ -124,8 +123,8 @@ def new_endpoint(
         taken = step if isinstance(exc, ExistsError) else None  # another caller's, then
         if taken != "deploy" and step != "register":
             with suppress(ClipperException):
-                _remove_version(clipper_conn, name, str(version), before)
-        if taken != "register" and not was_there:
+                _remove_version(clipper_conn, name, str(version), before.current_version)
+        if taken != "register" and not before.has_application:
             with suppress(ClipperException):
                 clipper_conn.unregister_application(name)
         raise
@@ -139,10 +138,3 @@ def _remove_version(clipper_conn: ClipperConnection, name: str, version: str, be
         with suppress(ClipperException):
             clipper_conn.set_model_version(name, before)
     clipper_conn.stop_versioned_models({name: [version]})
-
-
-def _current_version(clipper_conn: ClipperConnection, name: str) -> str | None:
-    try:
-        return clipper_conn.get_current_model_version(name)
-    except NotFoundError:
-        return None

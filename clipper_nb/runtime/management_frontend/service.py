@@ -27,10 +27,12 @@ from clipper_nb.protocol.records import (
     Replica,
 )
 from clipper_nb.runtime.management_frontend import rules
+from clipper_nb.runtime.management_frontend.arrival import are_connected, find_other_input_type
 from clipper_nb.runtime.management_frontend.claim_holding import LOOK_INTERVAL_S, ClaimHolding
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
 from clipper_nb.runtime.state.store import Change, StateStore
 from clipper_nb.runtime.tasks import end_tasks
+from clipper_nb.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -183,24 +185,36 @@ class ManagementService:
         model_id, claim_id = ModelId(request.model_name, request.model_version), request.claim_id
         await self._store_change(lambda before: rules.release_claim(before, model_id, claim_id), change_id)
 
-    async def hold_claim(self, request: rest.ClaimName, gone: asyncio.Event) -> bool:
+    async def hold_claim(self, request: rest.HoldClaim, gone: asyncio.Event) -> rest.ClaimHeld:
         """Keep a claim from lapsing until it ends, the caller is *gone*, or some seconds have passed.
 
-        Return whether it can be held again.
+        With awaited replicas, return as soon as they are connected, or one that serves another input type is.
         """
         model_id, claim_id = ModelId(request.model_name, request.model_version), request.claim_id
         deadline_s = self._clock() + _HOLD_TIMEOUT_S
         self._holding.opened(claim_id)
         try:
             while True:
-                changed = self._changed
+                changed, presence_changed = self._changed, self._presence_changed
                 known = (await self._store.read_configuration()).claims.get(model_id)
-                is_ours = known is not None and known.claim_id == claim_id
-                if not is_ours or gone.is_set() or self._is_stopping or self._clock() >= deadline_s:
-                    return is_ours
-                await _first_of(changed, gone, timeout_s=deadline_s - self._clock())
+                held = rest.ClaimHeld(is_held=known is not None and known.claim_id == claim_id)
+                if request.awaited is not None and held.is_held:
+                    held = await self._look_for_replicas(model_id, request.awaited)
+                is_over = not held.is_held or held.is_complete or held.other_input_type is not None
+                if is_over or gone.is_set() or self._is_stopping or self._clock() >= deadline_s:
+                    return held
+                news = (changed, gone) if request.awaited is None else (changed, gone, presence_changed)
+                await _first_of(*news, timeout_s=deadline_s - self._clock())
         finally:
             self._holding.closed(claim_id)
+
+    async def _look_for_replicas(self, model_id: ModelId, awaited: rest.AwaitedReplicas) -> rest.ClaimHeld:
+        living = await self._read_living()
+        return rest.ClaimHeld(
+            is_held=True,
+            is_complete=are_connected(living, model_id, awaited),
+            other_input_type=find_other_input_type(living, model_id, awaited),
+        )
 
     async def read_desired_replicas(self, request: rest.DesiredReplicasSince) -> rest.DesiredReplicas:
         """Return which replicas should run, as soon as the configuration is not the known one or the wait is over."""
@@ -218,6 +232,11 @@ class ManagementService:
     async def read_configuration(self) -> Configuration:
         """Return the configuration."""
         return await self._store.read_configuration()
+
+    async def read_deploy_state(self, model_id: ModelId) -> rest.DeployState:
+        """Return what a deploy of a version has to agree with."""
+        configuration = await self._store.read_configuration()
+        return rest.describe_deploy_state(configuration, await self._read_living(), model_id, __version__)
 
     async def read_replicas(self) -> list[Replica]:
         """Return the replicas that every living query frontend is connected to.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +16,6 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.clients.query_client import QueryClient
 from clipper_nb.cluster.argument_checks import (
-    check_batch_size,
-    check_labels,
-    check_limits,
     check_list,
     check_packages,
     check_timeout,
@@ -27,6 +25,7 @@ from clipper_nb.cluster.doctor import examine
 from clipper_nb.cluster.handles import Applications, Models
 from clipper_nb.cluster.image_cleanup import remove_unused_images
 from clipper_nb.cluster.model_retrieval import ModelSource, fetch_function, read_source
+from clipper_nb.cluster.new_version import NewVersion, check_room, make_new_version
 from clipper_nb.cluster.ports import Records
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
@@ -38,10 +37,10 @@ from clipper_nb.display.progress import show_progress
 from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
 from clipper_nb.errors import (
     ClipperException,
-    InputTypeConflictError,
     InvalidInputError,
     InvalidRequestError,
     ModelNotFoundError,
+    NotFoundError,
     UnconnectedException,
     VersionExistsError,
 )
@@ -57,9 +56,10 @@ from clipper_nb.protocol.environment import (
 )
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import NUM_REPLICAS
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
-from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-from clipper_nb.protocol.rest import MAX_SLO_MICROS
+from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.protocol.rest import DeployState
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -275,7 +275,6 @@ class ClipperConnection:
             raise InvalidRequestError(
                 f"default_output must be text (JSON text becomes JSON), not {type(default_output).__name__}."
             )
-        check_whole("slo_micros", slo_micros, 1, MAX_SLO_MICROS)
         management.register_application(name, canonical, default_output, slo_micros)
 
     def unregister_application(self, name: str) -> None:
@@ -355,35 +354,21 @@ class ClipperConnection:
         ExistsError
             The version is registered, so its image must not change.
         """
-        return self._build_image(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
-
-    def _build_image(
-        self,
-        name: str,
-        version: int | str,
-        model_data_path: str,
-        base_image: str,
-        container_registry: str | None,
-        pkgs_to_install: Sequence[str] | None,
-        *,
-        goes_with_version: bool = False,
-    ) -> str:
-        """Do what ``build_model`` says."""
         management = self._connected("build_model()")
         model_id = _model_id(name, version)
         packages = check_packages(pkgs_to_install)
-        _refuse_registered(management, model_id)
-        request = ImageRequest(
-            cluster_name=self.cm.cluster_name,
-            model_id=model_id,
-            model_data_path=str(Path(model_data_path).expanduser()),
-            base_image=base_image,
-            packages=packages,
-            container_registry=container_registry,
-            goes_with_version=goes_with_version,
+        if management.get_model(model_id) is not None:
+            raise VersionExistsError(*model_id)
+        return self._build(
+            ImageRequest(
+                cluster_name=self.cm.cluster_name,
+                model_id=model_id,
+                model_data_path=str(Path(model_data_path).expanduser()),
+                base_image=base_image,
+                packages=packages,
+                container_registry=container_registry,
+            )
         )
-        with show_progress(f"Build {model_id}") as progress:
-            return self._builder().build(request, progress)
 
     def deploy_model(
         self,
@@ -423,18 +408,14 @@ class ClipperConnection:
         ExistsError
             The version is registered.
         """
+        new = self.new_version(
+            name, version, input_type, image=image, labels=labels, num_replicas=num_replicas, batch_size=batch_size,
+            timeout_s=timeout_s, limits=limits,
+        )  # fmt: skip
         management = self._connected("deploy_model()")
-        model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_whole("num_replicas", num_replicas, 0)
-        check_batch_size(batch_size)
-        checked_labels = check_labels(labels)
-        check_timeout(timeout_s)
-        checked_limits = check_limits(limits)
-        with VersionClaim(management, model_id, is_new=True) as claim:
+        with VersionClaim(management, new.model_id, is_new=True) as claim:
             start_and_register(
-                self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
-                batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
-                read_files=partial(self._builder().read_model_files, image),
+                self.cm, management, claim, new, read_files=partial(self._builder().read_model_files, image)
             )  # fmt: skip
 
     def build_and_deploy_model(
@@ -454,22 +435,62 @@ class ClipperConnection:
         limits: ResourceLimits | None = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
-        management = self._connected("build_and_deploy_model()")
-        model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_whole("num_replicas", num_replicas, 0)
-        check_batch_size(batch_size)
-        checked_labels = check_labels(labels)
-        check_timeout(timeout_s)
-        checked_limits = check_limits(limits)
-        with show_progress(f"Deploy {name}:{version}"), VersionClaim(management, model_id, is_new=True) as claim:
-            image = self._build_image(
-                name, version, model_data_path, base_image, container_registry, pkgs_to_install, goes_with_version=True
-            )
+        new = self.new_version(
+            name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
+            num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s,
+            limits=limits,
+        )  # fmt: skip
+        self.deploy_version(new, model_data_path)
+
+    def new_version(self, name: str, version: int | str, input_type: str, **options: Any) -> NewVersion:
+        """Return a description of a version that may be deployed; deployers ask before anything slow starts.
+
+        All of it is checked here, and nowhere else: the arguments, the cluster's release, and that there is room for
+        the version.
+
+        Parameters
+        ----------
+        name, version, input_type : str
+        **options
+            The other fields of ``NewVersion``, by name; ``None`` stands for the default of a list or of limits.
+
+        Raises
+        ------
+        InvalidRequestError
+            An argument is not valid, or a linked application takes another input type.
+        ExistsError
+            The version is registered.
+        IncompatibleClusterError
+            The cluster runs another release of clipper_nb.
+        """
+        management = self._connected("deploy_model()")
+        new = make_new_version(name, version, input_type, **options)
+        return check_room(new, self._deploy_state(management, new.model_id))
+
+    def deploy_version(self, new: NewVersion, model_data_path: str) -> None:
+        """Build a version that ``new_version()`` described, start its replicas and make it current.
+
+        Parameters
+        ----------
+        new : NewVersion
+        model_data_path : str
+            The folder that becomes the model's folder in the image.
+
+        Raises
+        ------
+        DeploymentError
+            The image cannot be built, or the replicas do not come up; nothing is left of it.
+        ExistsError
+            The version is registered, or another caller deploys it.
+        """
+        management = self._connected("deploy_version()")
+        folder = Path(model_data_path).expanduser()
+        request = new.image_request(self.cm.cluster_name, folder, goes_with_version=True)
+        with show_progress(f"Deploy {new.model_id}"), VersionClaim(management, new.model_id, is_new=True) as claim:
+            image = self._build(request)
             start_and_register(
-                self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
-                batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
-                read_files=partial(read_folder, Path(model_data_path).expanduser()),
-                remove_image=partial(self._remove_unused_images, {model_id: image}, claimed_here=model_id),
+                self.cm, management, claim, replace(new, image=image), read_files=partial(read_folder, folder),
+                remove_image=partial(self._remove_unused_images, {new.model_id: image}, claimed_here=new.model_id),
             )  # fmt: skip
 
     def register_model(
@@ -493,33 +514,16 @@ class ClipperConnection:
         InvalidRequestError
             A parameter is not valid, or an application that the model is linked to takes another input type.
         """
-        management = self._connected("register_model()")
-        model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_batch_size(batch_size)
-        management.register_model(
-            model_id, canonical, image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size, NO_LIMITS
-        )
+        new = self.new_version(
+            name, version, input_type, image=image or CONTAINERLESS_IMAGE, labels=labels, batch_size=batch_size,
+            num_replicas=0,
+        )  # fmt: skip
+        self._connected("register_model()").register_model(new.registration())
 
     def check_new_model_version(self, name: str, version: int | str, input_type: str) -> tuple[ModelId, InputType]:
-        """Return the id and input type of a version that may be deployed; deployers ask before anything slow starts.
-
-        Raises
-        ------
-        InvalidRequestError
-            The name, version or input type is not valid, or a linked application takes another input type.
-        ExistsError
-            The version is registered.
-        IncompatibleClusterError
-            The cluster runs another release of clipper_nb.
-        """
-        management = self._connected("deploy_model()")
-        model_id, canonical = _model_id(name, version), parse_input_type(input_type)
-        self._check_cluster_version()
-        _refuse_registered(management, model_id)
-        for application in management.get_applications():
-            if name in application.linked_models and application.input_type != canonical:
-                raise InputTypeConflictError(name, canonical, application.name, application.input_type)
-        return model_id, canonical
+        """Return the id and input type of a version that may be deployed; raises as ``new_version()`` does."""
+        new = self.new_version(name, version, input_type)
+        return new.model_id, new.input_type
 
     # ---------------------------------------------------------------------------------- models, versions, replicas
 
@@ -625,7 +629,7 @@ class ClipperConnection:
             New replicas do not come up; they have been stopped again.
         """
         management = self._connected("set_num_replicas()")
-        check_whole("num_replicas", num_replicas, 0)
+        NUM_REPLICAS.check(num_replicas)
         check_timeout(timeout_s)
         model_id = self._version_or_current(management, name, version)
         scale(self.cm, management, model_id, num_replicas, timeout_s=timeout_s)
@@ -856,9 +860,18 @@ class ClipperConnection:
 
     # ----------------------------------------------------------------------------------------------------- internal
 
-    def _check_cluster_version(self) -> None:
-        frontends = {"management frontend": self.cm.get_admin_addr(), "query frontend": self.cm.get_query_addr()}
-        check_versions(self.cm.cluster_name, [read_version(address, what) for what, address in frontends.items()])
+    def _deploy_state(self, management: ManagementClient, model_id: ModelId) -> DeployState:
+        """Return what a deploy has to agree with; raises ``IncompatibleClusterError`` for another release."""
+        try:
+            state = management.get_deploy_state(model_id)
+        except NotFoundError:  # an older release does not have that call
+            check_versions(self.cm.cluster_name, [read_version(self.cm.get_admin_addr(), "management frontend")])
+            raise
+        releases = state.query_frontend_releases
+        if not releases:  # none has said that it lives
+            releases = [read_version(self.cm.get_query_addr(), "query frontend")]
+        check_versions(self.cm.cluster_name, [state.release, *releases])
+        return state
 
     def records(self, method: str) -> Records:
         """Return what handles and panels read records with; *method* is named when there is no cluster."""
@@ -868,6 +881,10 @@ class ClipperConnection:
         if not self.connected or self._management is None:
             raise UnconnectedException(method)
         return self._management
+
+    def _build(self, request: ImageRequest) -> str:
+        with show_progress(f"Build {request.model_id}") as progress:
+            return self._builder().build(request, progress)
 
     def _builder(self) -> ImageBuilder:
         return self._image_builder or self.cm.make_image_builder()
@@ -954,8 +971,3 @@ def _model_id(name: str, version: int | str) -> ModelId:
 
 def _images_by_version(models: Sequence[VersionInfo]) -> dict[ModelId, str]:
     return {model.model_id: model.image for model in models}
-
-
-def _refuse_registered(management: ManagementClient, model_id: ModelId) -> None:
-    if management.get_model(model_id) is not None:
-        raise VersionExistsError(*model_id)

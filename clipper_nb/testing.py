@@ -18,10 +18,8 @@ from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.errors import ClusterNotFoundError, ExistsError, ImageNotFoundError
 from clipper_nb.images.builder import ImageRequest
-from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
-from clipper_nb.protocol.resource_limits import NO_LIMITS
+from clipper_nb.protocol.rest import AddModel
 
 __all__ = ["ContainerManagerContract"]
 
@@ -178,7 +176,7 @@ def _set_num_replicas(manager: ContainerManager, model_id: ModelId, image: str, 
 def _register(manager: ContainerManager, model_id: ModelId, image: str) -> None:
     """Register a version: the cluster itself may stop replicas of one that is not."""
     with _management_client(manager) as client:
-        client.register_model(model_id, InputType.STRINGS, image, [], ADAPTIVE_BATCH_SIZE, NO_LIMITS)
+        client.register_model(AddModel(*model_id, "strings", container_name=image))
 
 
 def _set_desired(manager: ContainerManager, model_id: ModelId, num_replicas: int) -> None:

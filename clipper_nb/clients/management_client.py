@@ -28,8 +28,7 @@ from clipper_nb.protocol import rest
 from clipper_nb.protocol.descriptions import ApplicationInfo, ClaimInfo, FrontendInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.protocol.number_rules import checked
 
 _TIMEOUT_S = 20.0
 _LONG_POLL_TIMEOUT_S = 60.0
@@ -89,24 +88,9 @@ class ManagementClient:
         """Remove a link."""
         self._change("delete_model_links", rest.ModelLinks(application_name, [model_name]))
 
-    def register_model(
-        self,
-        model_id: ModelId,
-        input_type: InputType,
-        image: str,
-        labels: list[str],
-        batch_size: int,
-        limits: ResourceLimits,
-        provenance: Provenance = NO_PROVENANCE,
-        *,
-        num_replicas: int = 0,
-        claim_id: str | None = None,
-    ) -> None:
-        """Add a model version and make it current; *num_replicas* of it should run."""
-        self._change(
-            "add_model",
-            rest.AddModel(*model_id, input_type, labels, image, batch_size, limits, provenance, num_replicas, claim_id),
-        )
+    def register_model(self, version: rest.AddModel) -> None:
+        """Add a model version and make it current."""
+        self._change("add_model", version)
 
     def unregister_model(self, model_id: ModelId) -> None:
         """Remove a model version."""
@@ -126,10 +110,12 @@ class ManagementClient:
         """Claim a version, to deploy it (*is_new*) or to scale it."""
         self._change("claim_version", rest.ClaimVersion(*model_id, claim_id, holder, is_new, replaces))
 
-    def hold_claim(self, model_id: ModelId, claim_id: str) -> bool:
-        """Keep a claim from lapsing for half a minute at most; return whether it can be held again."""
-        request = rest.ClaimName(*model_id, claim_id)
-        return self._call("hold_claim", request, rest.ClaimHeld, timeout_s=_LONG_POLL_TIMEOUT_S).is_held
+    def hold_claim(
+        self, model_id: ModelId, claim_id: str, awaited: rest.AwaitedReplicas | None = None
+    ) -> rest.ClaimHeld:
+        """Keep a claim from lapsing for half a minute at most, or until the awaited replicas are connected."""
+        request = rest.HoldClaim(*model_id, claim_id, awaited)
+        return self._call("hold_claim", request, rest.ClaimHeld, timeout_s=_LONG_POLL_TIMEOUT_S)
 
     def release_claim(self, model_id: ModelId, claim_id: str) -> None:
         """End a claim; one that cannot be released now lapses by itself."""
@@ -139,6 +125,10 @@ class ManagementClient:
         """Return which replicas should run; waits up to *wait_s* for a revision that is not the known one."""
         request = rest.DesiredReplicasSince(known_revision, wait_s)
         return self._call("get_desired_replicas", request, rest.DesiredReplicas, timeout_s=wait_s + _TIMEOUT_S)
+
+    def get_deploy_state(self, model_id: ModelId) -> rest.DeployState:
+        """Return what a deploy of a version has to agree with."""
+        return self._call("get_deploy_state", rest.ModelVersionName(*model_id), rest.DeployState)
 
     def get_claims(self) -> list[ClaimInfo]:
         """Return the versions that are being deployed or scaled now, each with who does it."""
@@ -185,7 +175,8 @@ class ManagementClient:
         self._http.close()
 
     def _change(self, action: str, request: Any, *, settles_within_s: float = _CHANGE_SETTLES_WITHIN_S) -> None:
-        """Make a change once, however often it has to be sent."""
+        """Make a change once, however often it has to be sent; its numbers are checked before."""
+        checked(request)
         headers = {**self._headers, "Idempotency-Key": secrets.token_hex(8)}
         try:
             answer = self._request(action, request, headers, _TIMEOUT_S, settles_within_s)

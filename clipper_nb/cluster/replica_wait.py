@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.cluster.new_version import NewVersion
+from clipper_nb.cluster.replica_arrival import ReplicaArrival
+from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.specs import ObservedContainer
 from clipper_nb.errors import (
@@ -19,11 +22,10 @@ from clipper_nb.errors import (
     StartTimeoutError,
 )
 from clipper_nb.protocol.descriptions import ReplicaInfo
-from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
 from clipper_nb.protocol.names import ModelId
 
-_POLL_INTERVAL_S = 0.03
+_LOOK_INTERVAL_S = 0.03
 _HINT_PACKAGES = "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there."
 _HINT_LIBRARY = (
     "No Python package has it. Pass system_packages=[...] with the package of Debian that has it ('libgomp1' for "
@@ -48,47 +50,40 @@ _HINT_KILLED = "It was killed; out of memory is the usual reason."
 def wait_for_replicas(
     manager: ContainerManager,
     management: ManagementClient,
-    model_id: ModelId,
-    num_replicas: int,
+    claim: VersionClaim,
+    wanted: NewVersion,
     *,
-    input_type: InputType,
     observed_before: Sequence[ObservedContainer],
     started_s: float,
-    timeout_s: float,
-    check: Callable[[], None],
 ) -> None:
-    """Return when exactly *num_replicas* replicas of *model_id* are connected to every query frontend.
+    """Return when exactly as many replicas as wanted are connected to every query frontend.
 
-    *observed_before* is what ran before anything was started: what ended earlier is no news. *check* raises when
-    there is nothing to wait for any more.
+    *observed_before* is what ran before anything was started: what ended earlier is no news.
 
     Raises
     ------
+    ClaimLostError
+        The version was stopped by another caller meanwhile.
     ModelImportError, ModelLoadError, ReplicaStartError, IncompatibleEnvironmentError
-        A replica ended before it was connected, or serves another input type than *input_type*.
+        A replica ended before it was connected, or serves another input type than the version's.
     StartTimeoutError
-        They are not connected *timeout_s* after *started_s*.
+        They are not connected in the version's time after *started_s*.
     """
+    model_id = wanted.model_id
     known_exits = {container.name: container.num_exits for container in observed_before}
+    arrival = ReplicaArrival(management, claim.claim_id, wanted)
     while True:
-        check()
-        connected = _connected_to_each(management, model_id)
-        for replica in (replica for replicas in connected for replica in replicas):
-            if replica.input_type != input_type:
-                raise ReplicaStartError(
-                    str(model_id), f"serves inputs of type {replica.input_type}, and the version takes {input_type}"
-                )
-        counts = [len(replicas) for replicas in connected] or [0]
-        if all(count == num_replicas for count in counts):
+        claim.check()
+        if arrival.wait(_LOOK_INTERVAL_S):
             return
         observed = manager.observe_replicas(model_id)
         for container in observed:
             if container.num_exits > known_exits.get(container.name, 0):
                 raise _start_error(model_id, container, manager.get_log_tail(container.name))
         waited_s = time.monotonic() - started_s
-        if waited_s > timeout_s:
-            raise _timeout_error(manager, model_id, observed, connected, num_replicas, waited_s)
-        time.sleep(_POLL_INTERVAL_S)
+        if waited_s > wanted.timeout_s:
+            connected = _connected_to_each(management, model_id)
+            raise _timeout_error(manager, model_id, observed, connected, wanted.num_replicas, waited_s)
 
 
 def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[list[ReplicaInfo]]:

@@ -5,19 +5,23 @@ Field names are Clipper's. Requests are decoded strictly by type; unknown fields
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
+from clipper_nb.protocol.records import (
+    ADAPTIVE_BATCH_SIZE,
+    CONTAINERLESS_IMAGE,
+    Configuration,
+    FrontendPresence,
+)
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-
-MAX_SLO_MICROS = 2**31 - 1
-"""About 35.8 minutes, Clipper's limit."""
-
 
 CHANGE_IN_DOUBT = "Change in doubt"
 """Word of a failure after which the change may have been made."""
@@ -29,7 +33,7 @@ class AddApplication(Struct):
     name: str
     input_type: str
     default_output: str
-    latency_slo_micros: int
+    latency_slo_micros: SloMicros
 
 
 class ApplicationName(Struct):
@@ -59,10 +63,10 @@ class AddModel(Struct):
     input_type: str
     labels: list[str] = []
     container_name: str = CONTAINERLESS_IMAGE
-    batch_size: int = ADAPTIVE_BATCH_SIZE
+    batch_size: BatchSize = ADAPTIVE_BATCH_SIZE
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
-    num_replicas: int = 0
+    num_replicas: ReplicaCount = 0
     claim_id: str | None = None
 
 
@@ -71,7 +75,7 @@ class NumReplicas(Struct):
 
     model_name: str
     model_version: str
-    num_replicas: int
+    num_replicas: ReplicaCount
     claim_id: str | None = None
 
 
@@ -87,11 +91,54 @@ class ClaimVersion(Struct):
 
 
 class ClaimName(Struct):
-    """``/admin/hold_claim``, ``/admin/release_claim``"""
+    """``/admin/release_claim``"""
 
     model_name: str
     model_version: str
     claim_id: str
+
+
+class AwaitedReplicas(Struct, frozen=True):
+    """What a caller waits for while it holds a claim."""
+
+    num_replicas: ReplicaCount
+    input_type: str
+
+
+class HoldClaim(Struct):
+    """``/admin/hold_claim``"""
+
+    model_name: str
+    model_version: str
+    claim_id: str
+    awaited: AwaitedReplicas | None = None
+
+
+class ClaimHeld(Struct, frozen=True):
+    """Answer of ``/admin/hold_claim``."""
+
+    is_held: bool
+    """Whether the claim can be held again."""
+    is_complete: bool = False
+    """Whether exactly the awaited replicas are connected to every query frontend."""
+    other_input_type: str | None = None
+    """That of a connected replica which does not serve the awaited one."""
+
+
+class DeployState(Struct, frozen=True):
+    """Answer of ``/admin/get_deploy_state``: what a deploy of a version has to agree with."""
+
+    release: str
+    """The management frontend's."""
+    query_frontend_releases: list[str]
+    """Those of the query frontends that live."""
+    is_registered: bool
+    current_version: str | None
+    """The model's."""
+    has_application: bool
+    """Whether there is an application of the model's name."""
+    linked_input_types: dict[str, str]
+    """Input types of the applications that are linked to the model, by name."""
 
 
 class DesiredReplicasSince(Struct):
@@ -111,13 +158,6 @@ class DesiredReplicas(Struct, frozen=True):
     """By ``name:version``, for every registered version."""
     claimed: list[str]
     """``name:version`` of those that a caller is deploying or scaling now."""
-
-
-class ClaimHeld(Struct, frozen=True):
-    """Answer of ``/admin/hold_claim``"""
-
-    is_held: bool
-    """Whether the claim can be held again."""
 
 
 class ModelVersionName(Struct):
@@ -181,3 +221,18 @@ def parse_body(body: bytes, body_type: Any = Any) -> Any:
 def format_error(error: str, cause: str) -> bytes:
     """Return the body of a failure."""
     return msgspec.json.encode({"error": error, "cause": cause})
+
+
+def describe_deploy_state(
+    configuration: Configuration, frontends: Sequence[FrontendPresence], model_id: ModelId, release: str
+) -> DeployState:
+    """Return what a deploy of a version has to agree with."""
+    linked = (name for name, model in configuration.links.items() if model == model_id.name)
+    return DeployState(
+        release=release,
+        query_frontend_releases=[frontend.release or "before 0.1.0" for frontend in frontends],
+        is_registered=model_id in configuration.versions,
+        current_version=configuration.current_versions.get(model_id.name),
+        has_application=model_id.name in configuration.applications,
+        linked_input_types={name: str(configuration.applications[name].input_type) for name in linked},
+    )

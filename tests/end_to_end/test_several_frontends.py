@@ -17,7 +17,9 @@ import psutil
 import pytest
 
 from clipper_nb import ClipperConnection, StartTimeoutError
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.replica_wait import wait_for_replicas
+from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
@@ -319,11 +321,13 @@ def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: 
             within_s=20, what="one query frontend has it",
         )  # fmt: skip
         assert [replica for replica in conn.get_all_model_replicas() if replica.startswith("old:")] == []
-        with pytest.raises(StartTimeoutError, match=r"connected to 1 of the 2 query frontends.*replicas=1"):
-            wait_for_replicas(
-                conn.cm, conn._connected("a test"), ModelId("old", "1"), 1, input_type=InputType.DOUBLES,
-                observed_before=[], started_s=time.monotonic(), timeout_s=1.0, check=lambda: None,
-            )  # fmt: skip
+        management = conn._connected("a test")
+        new = NewVersion(ModelId("old", "1"), InputType.DOUBLES, timeout_s=1.0)
+        with (
+            VersionClaim(management, new.model_id, is_new=True) as claim,
+            pytest.raises(StartTimeoutError, match=r"connected to 1 of the 2 query frontends.*replicas=1"),
+        ):
+            wait_for_replicas(conn.cm, management, claim, new, observed_before=[], started_s=time.monotonic())
 
 
 def test_the_log_says_which_of_them_wrote(conn: ClipperConnection) -> None:

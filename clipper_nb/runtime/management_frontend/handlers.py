@@ -121,7 +121,7 @@ class HoldHandler(AdminHandler):
         self._gone.set()
 
     async def _answer(self, request: Any) -> rest.ClaimHeld:
-        return rest.ClaimHeld(await self._service.hold_claim(request, self._gone))
+        return await self._service.hold_claim(request, self._gone)
 
 
 class PingHandler(JsonHandler):
@@ -238,6 +238,10 @@ async def _get_replica(service: ManagementService, request: rest.ReplicaName) ->
     return None
 
 
+async def _get_deploy_state(service: ManagementService, request: rest.ModelVersionName) -> rest.DeployState:
+    return await service.read_deploy_state(_model_id(request))
+
+
 async def _get_claims(service: ManagementService, request: rest.Listing) -> list[Any]:
     claims = (await service.read_configuration()).claims
     if not request.verbose:
@@ -282,6 +286,7 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_all_query_frontends": (_get_query_frontends, rest.Listing),
     "get_container": (_get_replica, rest.ReplicaName),
     "get_desired_replicas": (ManagementService.read_desired_replicas, rest.DesiredReplicasSince),
+    "get_deploy_state": (_get_deploy_state, rest.ModelVersionName),
     "get_all_claims": (_get_claims, rest.Listing),
 }
 
@@ -297,7 +302,7 @@ def make_application(service: ManagementService, *, token: str, registry: Collec
         for handler, actions in ((ChangeHandler, _CHANGES), (ReadHandler, _READS))
         for path, (action, request_type) in actions.items()
     ]
-    routes.append((r"/admin/hold_claim", HoldHandler, {**shared, "action": None, "request_type": rest.ClaimName}))
+    routes.append((r"/admin/hold_claim", HoldHandler, {**shared, "action": None, "request_type": rest.HoldClaim}))
     routes += [
         (r"/admin/ping", PingHandler),
         (r"/livez", LiveHandler),

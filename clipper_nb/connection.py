@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from msgspec import to_builtins
 
 from clipper_nb.clients.cluster_version import check_versions
 from clipper_nb.clients.frontend_client import FrontendClient
@@ -15,9 +18,6 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.clients.query_client import QueryClient
 from clipper_nb.cluster.argument_checks import (
-    check_batch_size,
-    check_labels,
-    check_limits,
     check_list,
     check_packages,
     check_timeout,
@@ -27,6 +27,8 @@ from clipper_nb.cluster.doctor import examine
 from clipper_nb.cluster.handles import Applications, Models
 from clipper_nb.cluster.image_cleanup import remove_unused_images
 from clipper_nb.cluster.model_retrieval import ModelSource, fetch_function, read_source
+from clipper_nb.cluster.new_version import NewVersion, check_room, make_new_version
+from clipper_nb.cluster.ports import Records
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.cluster.version_claim import VersionClaim
@@ -37,16 +39,17 @@ from clipper_nb.display.progress import show_progress
 from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
 from clipper_nb.errors import (
     ClipperException,
-    InputTypeConflictError,
     InvalidInputError,
     InvalidRequestError,
     ModelNotFoundError,
+    NotFoundError,
     UnconnectedException,
     VersionExistsError,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.panels.opener import Panels
 from clipper_nb.protocol import names
+from clipper_nb.protocol.descriptions import VersionInfo
 from clipper_nb.protocol.environment import (
     DEFAULT_CACHE_SIZE_BYTES,
     DEFAULT_MAX_BODY_SIZE_BYTES,
@@ -54,10 +57,11 @@ from clipper_nb.protocol.environment import (
 )
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.model_folder import FileReader, read_folder
-from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import NUM_REPLICAS
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
-from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-from clipper_nb.protocol.rest import MAX_SLO_MICROS
+from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.protocol.rest import DeployState
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -290,8 +294,7 @@ class ClipperConnection:
             raise InvalidRequestError(
                 f"default_output must be text (JSON text becomes JSON), not {type(default_output).__name__}."
             )
-        check_whole("slo_micros", slo_micros, 1, MAX_SLO_MICROS)
-        management.register_application(name, str(canonical), default_output, slo_micros)
+        management.register_application(name, canonical, default_output, slo_micros)
 
     @needs_cluster
     def unregister_application(self, name: str) -> None:
@@ -329,7 +332,7 @@ class ClipperConnection:
     def get_all_apps(self, verbose: bool = False) -> list[Any]:
         """Return the applications' names, or with *verbose* their descriptions (see ``get_app_info``)."""
         applications = self._management_client().get_applications()
-        return applications if verbose else [application["name"] for application in applications]
+        return to_builtins(applications) if verbose else [application.name for application in applications]
 
     @needs_cluster
     def get_app_info(self, name: str) -> dict[str, Any] | None:
@@ -337,7 +340,8 @@ class ClipperConnection:
 
         With ``example``, ``{"input", "output"}``, when the version that answers was deployed with ``sample_inputs``.
         """
-        return self._management_client().get_application(name)
+        found: dict[str, Any] | None = to_builtins(self._management_client().get_application(name))
+        return found
 
     @needs_cluster
     def get_linked_models(self, app_name: str) -> list[str]:
@@ -377,35 +381,21 @@ class ClipperConnection:
         ExistsError
             The version is registered, so its image must not change.
         """
-        return self._build_image(name, version, model_data_path, base_image, container_registry, pkgs_to_install)
-
-    def _build_image(
-        self,
-        name: str,
-        version: int | str,
-        model_data_path: str,
-        base_image: str,
-        container_registry: str | None,
-        pkgs_to_install: Sequence[str] | None,
-        *,
-        goes_with_version: bool = False,
-    ) -> str:
-        """Do what ``build_model`` says."""
         management = self._management_client()
         model_id = _model_id(name, version)
         packages = check_packages(pkgs_to_install)
-        _refuse_registered(management, model_id)
-        request = ImageRequest(
-            cluster_name=self.cm.cluster_name,
-            model_id=model_id,
-            model_data_path=str(Path(model_data_path).expanduser()),
-            base_image=base_image,
-            packages=packages,
-            container_registry=container_registry,
-            goes_with_version=goes_with_version,
+        if management.get_model(model_id) is not None:
+            raise VersionExistsError(*model_id)
+        return self._build(
+            ImageRequest(
+                cluster_name=self.cm.cluster_name,
+                model_id=model_id,
+                model_data_path=str(Path(model_data_path).expanduser()),
+                base_image=base_image,
+                packages=packages,
+                container_registry=container_registry,
+            )
         )
-        with show_progress(f"Build {model_id}") as progress:
-            return self._builder().build(request, progress)
 
     @needs_cluster
     def deploy_model(
@@ -446,18 +436,14 @@ class ClipperConnection:
         ExistsError
             The version is registered.
         """
+        new = self.new_version(
+            name, version, input_type, image=image, labels=labels, num_replicas=num_replicas, batch_size=batch_size,
+            timeout_s=timeout_s, limits=limits,
+        )  # fmt: skip
         management = self._management_client()
-        model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_whole("num_replicas", num_replicas, 0)
-        check_batch_size(batch_size)
-        checked_labels = check_labels(labels)
-        check_timeout(timeout_s)
-        checked_limits = check_limits(limits)
-        with VersionClaim(management, model_id, is_new=True) as claim:
+        with VersionClaim(management, new.model_id, is_new=True) as claim:
             start_and_register(
-                self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
-                batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
-                read_files=partial(self._builder().read_model_files, image),
+                self.cm, management, claim, new, read_files=partial(self._builder().read_model_files, image)
             )  # fmt: skip
 
     @needs_cluster
@@ -478,22 +464,64 @@ class ClipperConnection:
         limits: ResourceLimits | None = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
+        new = self.new_version(
+            name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
+            num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s,
+            limits=limits,
+        )  # fmt: skip
+        self.deploy_version(new, model_data_path)
+
+    def new_version(self, name: str, version: int | str, input_type: str, **options: Any) -> NewVersion:
+        """Return a description of a version that may be deployed; deployers ask before anything slow starts.
+
+        All of it is checked here, and nowhere else: the arguments, the cluster's release, and that there is room for
+        the version.
+
+        Parameters
+        ----------
+        name, version, input_type : str
+        **options
+            The other fields of ``NewVersion``, by name; ``None`` stands for the default of a list or of limits.
+
+        Raises
+        ------
+        InvalidRequestError
+            An argument is not valid, or a linked application takes another input type.
+        ExistsError
+            The version is registered.
+        IncompatibleClusterError
+            The cluster runs another release of clipper_nb.
+        """
+        if not self.connected:
+            raise UnconnectedException("deploy_model()")
+        new = make_new_version(name, version, input_type, **options)
+        return check_room(new, self._deploy_state(new.model_id))
+
+    @needs_cluster
+    def deploy_version(self, new: NewVersion, model_data_path: str) -> None:
+        """Build a version that ``new_version()`` described, start its replicas and make it current.
+
+        Parameters
+        ----------
+        new : NewVersion
+        model_data_path : str
+            The folder that becomes the model's folder in the image.
+
+        Raises
+        ------
+        DeploymentError
+            The image cannot be built, or the replicas do not come up; nothing is left of it.
+        ExistsError
+            The version is registered, or another caller deploys it.
+        """
         management = self._management_client()
-        model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_whole("num_replicas", num_replicas, 0)
-        check_batch_size(batch_size)
-        checked_labels = check_labels(labels)
-        check_timeout(timeout_s)
-        checked_limits = check_limits(limits)
-        with show_progress(f"Deploy {name}:{version}"), VersionClaim(management, model_id, is_new=True) as claim:
-            image = self._build_image(
-                name, version, model_data_path, base_image, container_registry, pkgs_to_install, goes_with_version=True
-            )
+        folder = Path(model_data_path).expanduser()
+        request = new.image_request(self.cm.cluster_name, folder, goes_with_version=True)
+        with show_progress(f"Deploy {new.model_id}"), VersionClaim(management, new.model_id, is_new=True) as claim:
+            image = self._build(request)
             start_and_register(
-                self.cm, management, claim, canonical, image, num_replicas=num_replicas, labels=checked_labels,
-                batch_size=batch_size, limits=checked_limits, timeout_s=timeout_s,
-                read_files=partial(read_folder, Path(model_data_path).expanduser()),
-                remove_image=partial(self._remove_unused_images, {model_id: image}, claimed_here=model_id),
+                self.cm, management, claim, replace(new, image=image), read_files=partial(read_folder, folder),
+                remove_image=partial(self._remove_unused_images, {new.model_id: image}, claimed_here=new.model_id),
             )  # fmt: skip
 
     @needs_cluster
@@ -518,34 +546,17 @@ class ClipperConnection:
         InvalidRequestError
             A parameter is not valid, or an application that the model is linked to takes another input type.
         """
-        management = self._management_client()
-        model_id, canonical = self.check_new_model_version(name, version, input_type)
-        check_batch_size(batch_size)
-        management.register_model(
-            model_id, str(canonical), image or CONTAINERLESS_IMAGE, check_labels(labels), batch_size, NO_LIMITS
-        )
+        new = self.new_version(
+            name, version, input_type, image=image or CONTAINERLESS_IMAGE, labels=labels, batch_size=batch_size,
+            num_replicas=0,
+        )  # fmt: skip
+        self._management_client().register_model(new.registration())
 
     @needs_cluster
     def check_new_model_version(self, name: str, version: int | str, input_type: str) -> tuple[ModelId, InputType]:
-        """Return the id and input type of a version that may be deployed; deployers ask before anything slow starts.
-
-        Raises
-        ------
-        InvalidRequestError
-            The name, version or input type is not valid, or a linked application takes another input type.
-        ExistsError
-            The version is registered.
-        IncompatibleClusterError
-            The cluster runs another release of clipper_nb.
-        """
-        management = self._management_client()
-        model_id, canonical = _model_id(name, version), parse_input_type(input_type)
-        self._check_cluster_version()
-        _refuse_registered(management, model_id)
-        for application in management.get_applications():
-            if name in application["linked_models"] and application["input_type"] != canonical:
-                raise InputTypeConflictError(name, canonical, application["name"], application["input_type"])
-        return model_id, canonical
+        """Return the id and input type of a version that may be deployed; raises as ``new_version()`` does."""
+        new = self.new_version(name, version, input_type)
+        return new.model_id, new.input_type
 
     # ---------------------------------------------------------------------------------- models, versions, replicas
 
@@ -553,7 +564,7 @@ class ClipperConnection:
     def get_all_models(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version"`` of every registered version, or with *verbose* dicts (see ``get_model_info``)."""
         models = self._management_client().get_models()
-        return models if verbose else [f"{model['model_name']}:{model['model_version']}" for model in models]
+        return to_builtins(models) if verbose else [str(model.model_id) for model in models]
 
     @needs_cluster
     def get_model_info(self, name: str, version: int | str) -> dict[str, Any] | None:
@@ -562,7 +573,8 @@ class ClipperConnection:
         Its fields: ``model_name, model_version, input_type, labels, container_name`` (the image), ``batch_size,
         registered_at`` (seconds since the epoch), ``is_current_version``.
         """
-        return self._management_client().get_model(_model_id(name, version))
+        found: dict[str, Any] | None = to_builtins(self._management_client().get_model(_model_id(name, version)))
+        return found
 
     @needs_cluster
     def fetch_model(self, name: str, version: int | str | None = None) -> Callable[[list[Any]], Any]:
@@ -657,7 +669,7 @@ class ClipperConnection:
             New replicas do not come up; they have been stopped again.
         """
         management = self._management_client()
-        check_whole("num_replicas", num_replicas, 0)
+        NUM_REPLICAS.check(num_replicas)
         check_timeout(timeout_s)
         model_id = self._version_or_current(management, name, version)
         scale(self.cm, management, model_id, num_replicas, timeout_s=timeout_s)
@@ -666,14 +678,15 @@ class ClipperConnection:
     def get_all_model_replicas(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version:replica_id"`` of every connected replica, or with *verbose* dicts."""
         replicas = self._management_client().get_replicas()
-        return replicas if verbose else [f"{r['model_id']}:{r['model_replica_id']}" for r in replicas]
+        return to_builtins(replicas) if verbose else [f"{found.model}:{found.replica_id}" for found in replicas]
 
     @needs_cluster
     def get_model_replica_info(self, name: str, version: int | str, replica_id: int) -> dict[str, Any] | None:
         """Return ``{model_id, model_name, model_version, model_replica_id, input_type}``, or ``None`` if unknown."""
         management = self._management_client()
         check_whole("replica_id", replica_id, 0)
-        return management.get_replica(_model_id(name, version), replica_id)
+        found: dict[str, Any] | None = to_builtins(management.get_replica(_model_id(name, version), replica_id))
+        return found
 
     # ---------------------------------------------------------------------------------------------------- stopping
 
@@ -681,7 +694,7 @@ class ClipperConnection:
     def stop_models(self, model_names: Sequence[str]) -> None:
         """Unregister all versions of the named models and stop their replicas; unknown names are ignored."""
         wanted = check_list("model_names", model_names)
-        self._stop_versions(lambda model: model["model_name"] in wanted, lambda model_id: model_id.name in wanted)
+        self._stop_versions(lambda model: model.name in wanted, lambda model_id: model_id.name in wanted)
 
     @needs_cluster
     def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[int | str]]) -> None:
@@ -698,7 +711,7 @@ class ClipperConnection:
             for name, versions in model_versions_dict.items()
             for version in check_list(f"the versions of '{name}'", versions)
         ]
-        claimed = {parse_model_id(claim["model_id"]): "" for claim in management.get_claims()}
+        claimed = {claim.model_id: "" for claim in management.get_claims()}
         images = claimed | _images_by_version(management.get_models())
         for model_id in wanted:
             if model_id not in images and not self.cm.get_num_replicas(model_id):
@@ -709,7 +722,7 @@ class ClipperConnection:
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
         """Unregister and stop the versions of the named models that are not current."""
         wanted = check_list("model_names", model_names)
-        self._stop_versions(lambda model: model["model_name"] in wanted and not model["is_current_version"])
+        self._stop_versions(lambda model: model.name in wanted and not model.is_current)
 
     @needs_cluster
     def stop_all_model_containers(self) -> None:
@@ -896,20 +909,37 @@ class ClipperConnection:
 
     # ----------------------------------------------------------------------------------------------------- internal
 
-    def _check_cluster_version(self) -> None:
-        versions = []
-        for what, address in (
-            ("management frontend", self.cm.get_admin_addr()),
-            ("query frontend", self.cm.get_query_addr()),
-        ):
-            with closing(FrontendClient.at(address, what)) as frontend:
-                versions.append(frontend.live())
-        check_versions(self.cm.cluster_name, versions)
+    def _deploy_state(self, model_id: ModelId) -> DeployState:
+        """Return what a deploy has to agree with; raises ``IncompatibleClusterError`` for another release."""
+        try:
+            state = self._management_client().get_deploy_state(model_id)
+        except NotFoundError:  # an older release does not have that call
+            check_versions(self.cm.cluster_name, [self._release("management frontend", self.cm.get_admin_addr())])
+            raise
+        releases = state.query_frontend_releases
+        if not releases:  # none has said that it lives
+            releases = [self._release("query frontend", self.cm.get_query_addr())]
+        check_versions(self.cm.cluster_name, [state.release, *releases])
+        return state
+
+    def _release(self, what: str, address: str) -> str:
+        with closing(FrontendClient.at(address, what)) as frontend:
+            return frontend.live()
+
+    def records(self, method: str) -> Records:
+        """Return what handles and panels read records with; *method* is named when there is no cluster."""
+        if not self.connected:
+            raise UnconnectedException(method)
+        return self._management_client()
 
     def _management_client(self) -> ManagementClient:
         if self._management is None:  # another thread stopped the cluster meanwhile
             raise UnconnectedException
         return self._management
+
+    def _build(self, request: ImageRequest) -> str:
+        with show_progress(f"Build {request.model_id}") as progress:
+            return self._builder().build(request, progress)
 
     def _builder(self) -> ImageBuilder:
         return self._image_builder or self.cm.make_image_builder()
@@ -949,9 +979,9 @@ class ClipperConnection:
         record = management.get_model(model_id)
         if record is None:
             raise ModelNotFoundError(*model_id)
-        if record["container_name"] == CONTAINERLESS_IMAGE:
+        if record.image == CONTAINERLESS_IMAGE:
             raise InvalidRequestError(f"{model_id} is a containerless model: it has no image to be read.")
-        return str(model_id), partial(self._builder().read_model_files, record["container_name"])
+        return str(model_id), partial(self._builder().read_model_files, record.image)
 
     def _version_or_current(self, management: ManagementClient, name: str, version: int | str | None) -> ModelId:
         if version is None:
@@ -960,14 +990,14 @@ class ClipperConnection:
 
     def _stop_versions(
         self,
-        is_wanted: Callable[[dict[str, Any]], bool],
+        is_wanted: Callable[[VersionInfo], bool],
         is_deploy_unwanted: Callable[[ModelId], bool] = lambda model_id: False,
     ) -> None:
         """Stop registered versions, and deploys that are under way."""
         management = self._management_client()
         models = management.get_models()
-        wanted = [ModelId(model["model_name"], model["model_version"]) for model in models if is_wanted(model)]
-        wanted += filter(is_deploy_unwanted, (parse_model_id(claim["model_id"]) for claim in management.get_claims()))
+        wanted = [model.model_id for model in models if is_wanted(model)]
+        wanted += filter(is_deploy_unwanted, (claim.model_id for claim in management.get_claims()))
         images = dict.fromkeys(wanted, "") | _images_by_version(models)
         self._unregister_and_stop(management, list(dict.fromkeys(wanted)), images)
 
@@ -995,10 +1025,5 @@ def _model_id(name: str, version: int | str) -> ModelId:
     return ModelId(names.check_model_name(name), names.check_version(version))
 
 
-def _images_by_version(models: Sequence[Mapping[str, Any]]) -> dict[ModelId, str]:
-    return {ModelId(model["model_name"], model["model_version"]): model["container_name"] for model in models}
-
-
-def _refuse_registered(management: ManagementClient, model_id: ModelId) -> None:
-    if management.get_model(model_id) is not None:
-        raise VersionExistsError(*model_id)
+def _images_by_version(models: Sequence[VersionInfo]) -> dict[ModelId, str]:
+    return {model.model_id: model.image for model in models}

@@ -12,12 +12,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
-from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.cluster.handles import VersionHandle
 from clipper_nb.connection import ClipperConnection
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import ApplicationNotFoundError, InvalidRequestError
-from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.records import Prediction
 
 if TYPE_CHECKING:
@@ -50,18 +49,19 @@ class ClipperMagics(Magics):
         """Run the cell, and deploy the function that it defines last."""
         arguments = parse_argstring(self.deploy, line)
         conn = self._connection(arguments.conn)
-        conn.check_new_model_version(arguments.name, arguments.version, arguments.input_type)
-        must_link = arguments.link is not None and _must_link(
-            conn, arguments.link, arguments.name, str(parse_input_type(arguments.input_type))
-        )
-        system_packages = check_system_packages(shlex.split(_unquoted(arguments.system_packages)))
+        options: dict[str, Any] = {"num_replicas": arguments.replicas, "batch_size": arguments.batch_size}
+        packages = shlex.split(_unquoted(arguments.packages)) or None
+        system_packages = shlex.split(_unquoted(arguments.system_packages))
+        new = conn.new_version(
+            arguments.name, arguments.version, arguments.input_type, packages=packages,
+            system_packages=system_packages, **options,
+        )  # fmt: skip
+        must_link = arguments.link is not None and _must_link(conn, arguments.link, arguments.name, new.input_type)
         func = self._run_and_find_function(cell)
         samples = None if arguments.samples is None else self._evaluate("--samples", _unquoted(arguments.samples))
         deploy_python_closure(
-            conn, arguments.name, arguments.version, arguments.input_type, func, num_replicas=arguments.replicas,
-            batch_size=arguments.batch_size, pkgs_to_install=shlex.split(_unquoted(arguments.packages)) or None,
-            system_packages=system_packages, allow_large=arguments.allow_large,
-            sample_inputs=samples,
+            conn, arguments.name, arguments.version, arguments.input_type, func, pkgs_to_install=packages,
+            system_packages=system_packages, allow_large=arguments.allow_large, sample_inputs=samples, **options,
         )  # fmt: skip
         if must_link:
             conn.link_model_to_app(arguments.link, arguments.name)
@@ -132,22 +132,22 @@ class ClipperMagics(Magics):
         raise UsageError("the cell defines no function: %%deploy deploys the last one that is defined at its top level")
 
 
-def _must_link(conn: ClipperConnection, application_name: str, model_name: str, input_type: str) -> bool:
+def _must_link(conn: ClipperConnection, application_name: str, model_name: str, input_type: InputType) -> bool:
     """Return whether the application is still to be linked; refuse before anything runs what cannot be linked."""
-    application = conn.get_app_info(application_name)
+    application = conn.records("%%deploy").get_application(application_name)
     if application is None:
         raise ApplicationNotFoundError(application_name, list(conn.apps))
-    if application["input_type"] != input_type:
+    if application.input_type != input_type:
         raise InvalidRequestError(
-            f"Application '{application_name}' takes {application['input_type']} and the model {input_type}."
+            f"Application '{application_name}' takes {application.input_type} and the model {input_type}."
         )
-    linked = application["linked_models"]
-    if linked and model_name not in linked:
+    linked = application.linked_model
+    if linked not in (None, model_name):
         raise InvalidRequestError(
-            f"Application '{application_name}' is linked to model '{linked[0]}'; unlink it first: "
+            f"Application '{application_name}' is linked to model '{linked}'; unlink it first: "
             f"conn.apps[{application_name!r}].unlink()."
         )
-    return not linked
+    return linked is None
 
 
 def _defined_names(statement: ast.stmt) -> list[str]:

@@ -30,7 +30,7 @@ from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
 from clipper_nb.errors import ClipperException, InvalidRequestError
-from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
@@ -100,12 +100,13 @@ class RCommands:
         sample: Mapping[str, Sequence[Any]] | None = None,
         **options: Any,
     ) -> None:
-        self._conn.check_new_model_version(name, version, input_type)
+        new = self._conn.new_version(
+            name, version, input_type, limits=ResourceLimits(**limits) if limits else None, **options
+        )  # fmt: skip
         captured = captured_from_parts(texts, Path(serialized_path).read_bytes() if serialized_path else b"")
+        samples = _samples(sample, new.input_type) if sample else None
         deploy_captured_function(
-            self._conn, name, version, input_type, captured, columns_from_parts(columns) if columns else (),
-            limits=ResourceLimits(**limits) if limits else None,
-            samples=_samples(sample, parse_input_type(input_type)) if sample else None, **options,
+            self._conn, new, captured, columns_from_parts(columns) if columns else (), samples
         )  # fmt: skip
 
     def _create_endpoint(

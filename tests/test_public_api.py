@@ -8,7 +8,9 @@ import pytest
 
 import clipper_nb
 from clipper_nb import ClipperConnection, errors
+from clipper_nb.deployers import pyspark as pyspark_deployer
 from clipper_nb.deployers import python as python_deployer
+from clipper_nb.deployers import r as r_deployer
 
 CACHE_SIZE = 33554432
 REQUIRED = inspect.Parameter.empty
@@ -118,6 +120,12 @@ CLIPPERS_DEPLOYERS = {
 }
 
 
+ENDPOINTS_BY_POSITION = {
+    pyspark_deployer: ["clipper_conn", "name", "input_type", "func", "pyspark_model", "sc"],
+    r_deployer: ["clipper_conn", "name", "input_type", "func"],
+}
+
+
 def positional_parameters(function):
     """Return name and default of each parameter that may be given by position, without ``self``."""
     parameters = inspect.signature(function).parameters.values()
@@ -142,6 +150,13 @@ def test_method_is_called_as_in_clipper(name):
 def test_deployer_is_called_as_in_clipper(name):
     function = getattr(python_deployer, name)
     assert positional_parameters(function) == with_defaults(CLIPPERS_DEPLOYERS[name])
+
+
+@pytest.mark.parametrize("deployer", ENDPOINTS_BY_POSITION, ids=lambda deployer: deployer.__name__)
+def test_every_create_endpoint_goes_on_as_that_of_python(deployer):
+    needed = ENDPOINTS_BY_POSITION[deployer]
+    tail = CLIPPERS_DEPLOYERS["create_endpoint"][4:]
+    assert positional_parameters(deployer.create_endpoint) == with_defaults([*needed, *tail])
 
 
 @pytest.mark.parametrize(

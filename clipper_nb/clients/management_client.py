@@ -11,9 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, cast
-
-import msgspec
+from typing import Any, TypeVar
 
 from clipper_nb.clients.http_client import Http, HttpClient
 from clipper_nb.errors import (
@@ -27,15 +25,19 @@ from clipper_nb.errors import (
     VersionClaimedError,
 )
 from clipper_nb.protocol import rest
+from clipper_nb.protocol.descriptions import ApplicationInfo, ClaimInfo, FrontendInfo, ReplicaInfo, VersionInfo
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.protocol.number_rules import checked
 
 _TIMEOUT_S = 20.0
 _LONG_POLL_TIMEOUT_S = 60.0
 _REPEAT_INTERVAL_S = 0.1
 _CHANGE_SETTLES_WITHIN_S = 6.0
 _READ_SETTLES_WITHIN_S = 3.0
+_EVERYTHING = rest.Listing(verbose=True)
+_NONE = b"{}"
+"""The answer where there is no such thing."""
 _UNKNOWN_OUTCOME = "Whether the change was made is not known: look before you repeat it."
 
 _ERRORS: dict[int, type[ClipperException]] = {
@@ -46,6 +48,8 @@ _ERRORS: dict[int, type[ClipperException]] = {
     503: StateUnavailableError,
     504: ClusterUnreachableError,
 }
+
+_AnswerT = TypeVar("_AnswerT")
 
 
 class ManagementClient:
@@ -86,7 +90,7 @@ class ManagementClient:
         """Return a client of the management frontend at ``host:port``."""
         return cls(HttpClient(address, "management frontend"), token)
 
-    def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
+    def register_application(self, name: str, input_type: InputType, default_output: str, slo_micros: int) -> None:
         """Add an application."""
         self._change("add_app", rest.AddApplication(name, input_type, default_output, slo_micros))
 
@@ -102,24 +106,9 @@ class ManagementClient:
         """Remove a link."""
         self._change("delete_model_links", rest.ModelLinks(application_name, [model_name]))
 
-    def register_model(
-        self,
-        model_id: ModelId,
-        input_type: str,
-        image: str,
-        labels: list[str],
-        batch_size: int,
-        limits: ResourceLimits,
-        provenance: Provenance = NO_PROVENANCE,
-        *,
-        num_replicas: int = 0,
-        claim_id: str | None = None,
-    ) -> None:
-        """Add a model version and make it current; *num_replicas* of it should run."""
-        self._change(
-            "add_model",
-            rest.AddModel(*model_id, input_type, labels, image, batch_size, limits, provenance, num_replicas, claim_id),
-        )
+    def register_model(self, version: rest.AddModel) -> None:
+        """Add a model version and make it current."""
+        self._change("add_model", version)
 
     def unregister_model(self, model_id: ModelId) -> None:
         """Remove a model version."""
@@ -139,10 +128,12 @@ class ManagementClient:
         """Claim a version, to deploy it (*is_new*) or to scale it."""
         self._change("claim_version", rest.ClaimVersion(*model_id, claim_id, holder, is_new, replaces))
 
-    def hold_claim(self, model_id: ModelId, claim_id: str) -> bool:
-        """Keep a claim from lapsing for half a minute at most; return whether it can be held again."""
-        answer = self._call("hold_claim", rest.ClaimName(*model_id, claim_id), timeout_s=_LONG_POLL_TIMEOUT_S)
-        return bool(answer["is_held"])
+    def hold_claim(
+        self, model_id: ModelId, claim_id: str, awaited: rest.AwaitedReplicas | None = None
+    ) -> rest.ClaimHeld:
+        """Keep a claim from lapsing for half a minute at most, or until the awaited replicas are connected."""
+        request = rest.HoldClaim(*model_id, claim_id, awaited)
+        return self._call("hold_claim", request, rest.ClaimHeld, timeout_s=_LONG_POLL_TIMEOUT_S)
 
     def release_claim(self, model_id: ModelId, claim_id: str) -> None:
         """End a claim; one that cannot be released now lapses by itself."""
@@ -151,55 +142,59 @@ class ManagementClient:
     def get_desired_replicas(self, known_revision: int = -1, wait_s: float = 0.0) -> rest.DesiredReplicas:
         """Return which replicas should run; waits up to *wait_s* for a revision that is not the known one."""
         request = rest.DesiredReplicasSince(known_revision, wait_s)
-        answer = self._call("get_desired_replicas", request, timeout_s=wait_s + _TIMEOUT_S)
-        return msgspec.convert(answer, rest.DesiredReplicas)
+        return self._call("get_desired_replicas", request, rest.DesiredReplicas, timeout_s=wait_s + _TIMEOUT_S)
 
-    def get_claims(self) -> list[dict[str, Any]]:
+    def get_deploy_state(self, model_id: ModelId) -> rest.DeployState:
+        """Return what a deploy of a version has to agree with."""
+        return self._call("get_deploy_state", rest.ModelVersionName(*model_id), rest.DeployState)
+
+    def get_claims(self) -> list[ClaimInfo]:
         """Return the versions that are being deployed or scaled now, each with who does it."""
-        return cast("list[dict[str, Any]]", self._call("get_all_claims", rest.Listing(verbose=True)))
+        return self._call("get_all_claims", _EVERYTHING, list[ClaimInfo])
 
-    def get_applications(self) -> list[dict[str, Any]]:
+    def get_applications(self) -> list[ApplicationInfo]:
         """Return all applications."""
-        return cast("list[dict[str, Any]]", self._call("get_all_applications", rest.Listing(verbose=True)))
+        return self._call("get_all_applications", _EVERYTHING, list[ApplicationInfo])
 
-    def get_application(self, name: str) -> dict[str, Any] | None:
+    def get_application(self, name: str) -> ApplicationInfo | None:
         """Return one application, or ``None``."""
-        return self._call("get_application", rest.ApplicationName(name)) or None
+        return self._find("get_application", rest.ApplicationName(name), ApplicationInfo)
 
     def get_linked_models(self, application_name: str) -> list[str]:
         """Return the names of an application's linked models."""
-        return cast("list[str]", self._call("get_linked_models", rest.LinkedModelsOf(application_name)))
+        return self._call("get_linked_models", rest.LinkedModelsOf(application_name), list[str])
 
-    def get_models(self) -> list[dict[str, Any]]:
+    def get_models(self) -> list[VersionInfo]:
         """Return all model versions."""
-        return cast("list[dict[str, Any]]", self._call("get_all_models", rest.Listing(verbose=True)))
+        return self._call("get_all_models", _EVERYTHING, list[VersionInfo])
 
-    def get_model(self, model_id: ModelId) -> dict[str, Any] | None:
+    def get_model(self, model_id: ModelId) -> VersionInfo | None:
         """Return one model version, or ``None``."""
-        return self._call("get_model", rest.ModelVersionName(*model_id)) or None
+        return self._find("get_model", rest.ModelVersionName(*model_id), VersionInfo)
 
     def get_current_model_version(self, name: str) -> str:
         """Return a model's current version."""
-        return cast("str", self._call("get_current_model_version", rest.ModelName(name)))
+        return self._call("get_current_model_version", rest.ModelName(name), str)
 
-    def get_replicas(self) -> list[dict[str, Any]]:
+    def get_replicas(self) -> list[ReplicaInfo]:
         """Return the connected replicas."""
-        return cast("list[dict[str, Any]]", self._call("get_all_containers", rest.Listing(verbose=True)))
+        return self._call("get_all_containers", _EVERYTHING, list[ReplicaInfo])
 
-    def get_query_frontends(self) -> list[dict[str, Any]]:
+    def get_query_frontends(self) -> list[FrontendInfo]:
         """Return the query frontends that live, each with the replicas that are connected to it."""
-        return cast("list[dict[str, Any]]", self._call("get_all_query_frontends", rest.Listing(verbose=True)))
+        return self._call("get_all_query_frontends", _EVERYTHING, list[FrontendInfo])
 
-    def get_replica(self, model_id: ModelId, replica_id: int) -> dict[str, Any] | None:
+    def get_replica(self, model_id: ModelId, replica_id: int) -> ReplicaInfo | None:
         """Return one connected replica, or ``None``."""
-        return self._call("get_container", rest.ReplicaName(*model_id, replica_id)) or None
+        return self._find("get_container", rest.ReplicaName(*model_id, replica_id), ReplicaInfo)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
     def _change(self, action: str, request: Any, *, settles_within_s: float = _CHANGE_SETTLES_WITHIN_S) -> None:
-        """Make a change once, however often it has to be sent."""
+        """Make a change once, however often it has to be sent; its numbers are checked before."""
+        checked(request)
         headers = {**self._headers, "Idempotency-Key": secrets.token_hex(8)}
         try:
             answer = self._request(action, request, headers, _TIMEOUT_S, settles_within_s)
@@ -208,10 +203,17 @@ class ManagementClient:
         if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.was_in_doubt:
             # The last try changed nothing, but an earlier one may have.
             raise StateUnavailableError(f"The cluster's Redis does not answer. {_UNKNOWN_OUTCOME}", is_in_doubt=True)
-        _read_answer(answer)
+        _read_answer(answer, object)
 
-    def _call(self, action: str, request: Any, timeout_s: float = _TIMEOUT_S) -> Any:
-        return _read_answer(self._request(action, request, self._headers, timeout_s, _READ_SETTLES_WITHIN_S))
+    def _find(self, action: str, request: Any, answer_type: type[_AnswerT]) -> _AnswerT | None:
+        answer = self._read(action, request)
+        return None if answer.body == _NONE else _read_answer(answer, answer_type)
+
+    def _call(self, action: str, request: Any, answer_type: type[_AnswerT], timeout_s: float = _TIMEOUT_S) -> _AnswerT:
+        return _read_answer(self._read(action, request, timeout_s), answer_type)
+
+    def _read(self, action: str, request: Any, timeout_s: float = _TIMEOUT_S) -> _Answer:
+        return self._request(action, request, self._headers, timeout_s, _READ_SETTLES_WITHIN_S)
 
     def _request(
         self, action: str, request: Any, headers: Mapping[str, str], timeout_s: float, settles_within_s: float
@@ -243,15 +245,28 @@ class _Answer:
     was_in_doubt: bool
     """Whether an answer to an earlier try was lost, or said that Redis may have the change."""
 
+    @property
+    def text(self) -> str:
+        """The body, for a person to read."""
+        return self.body.decode("utf-8", "replace")
 
-def _read_answer(answer: _Answer) -> Any:
-    text = answer.body.decode("utf-8", "replace")
+
+def _read_answer(answer: _Answer, answer_type: type[_AnswerT]) -> _AnswerT:
+    """Return what a call that succeeded has answered."""
+    if answer.status != HTTPStatus.OK:
+        raise _failure(answer)
     try:
-        value = rest.parse_body(answer.body)
+        value: _AnswerT = rest.parse_body(answer.body, answer_type)
     except ValueError as exc:
-        raise ManagementError(answer.status, text) from exc
-    if answer.status == HTTPStatus.OK:
-        return value
-    if answer.status in _ERRORS and isinstance(value, dict) and "cause" in value:
-        raise _ERRORS[answer.status](value["cause"])
-    raise ManagementError(answer.status, text)
+        raise ManagementError(answer.status, f"{exc}: {answer.text}") from exc
+    return value
+
+
+def _failure(answer: _Answer) -> ClipperException:
+    try:
+        failure = rest.parse_body(answer.body)
+    except ValueError:
+        failure = None
+    if answer.status in _ERRORS and isinstance(failure, dict) and "cause" in failure:
+        return _ERRORS[answer.status](failure["cause"])
+    return ManagementError(answer.status, answer.text)

@@ -14,7 +14,7 @@ from clipper_nb.errors import (
     NotFoundError,
 )
 from clipper_nb.protocol import predict_body, rest
-from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.descriptions import ApplicationInfo
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.records import Prediction
 
@@ -33,13 +33,13 @@ class QueryClient:
         Gives an application's description by name, or ``None``; asked once per application while it lasts.
     """
 
-    def __init__(self, http: Http, get_application: Callable[[str], dict[str, Any] | None]) -> None:
+    def __init__(self, http: Http, get_application: Callable[[str], ApplicationInfo | None]) -> None:
         self._http = http
         self._get_application = get_application
-        self._applications: dict[str, dict[str, Any]] = {}
+        self._applications: dict[str, ApplicationInfo] = {}
 
     @classmethod
-    def at(cls, address: str, get_application: Callable[[str], dict[str, Any] | None]) -> QueryClient:
+    def at(cls, address: str, get_application: Callable[[str], ApplicationInfo | None]) -> QueryClient:
         """Return a client of the query frontend at ``host:port``."""
         return cls(HttpClient(address, "query frontend"), get_application)
 
@@ -65,10 +65,9 @@ class QueryClient:
         self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
     ) -> list[Prediction]:
         application = self._find_application(application_name)
-        input_type = InputType(application["input_type"])
-        values = [format_input(input_type, value) for value in inputs]
+        values = [format_input(application.input_type, value) for value in inputs]
         body = predict_body.format_request(values if is_batch else values[0], is_batch=is_batch, version=version)
-        timeout_s = application["latency_slo_micros"] / 1e6 + _MARGIN_S
+        timeout_s = application.slo_micros / 1e6 + _MARGIN_S
         started_s = time.perf_counter()
         status, reply = self._http.request(
             "POST", f"/{application_name}/predict", body=body, timeout_s=timeout_s, is_repeatable=True
@@ -78,7 +77,7 @@ class QueryClient:
             return predict_body.parse_predictions(reply, latency_s=latency_s)
         raise _failure(status, reply)
 
-    def _find_application(self, name: str) -> dict[str, Any]:
+    def _find_application(self, name: str) -> ApplicationInfo:
         application = self._applications.get(name)
         if application is None:
             application = self._get_application(name)

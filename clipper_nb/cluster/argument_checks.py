@@ -7,22 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.number_rules import Whole
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
 
 
 def check_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or value < smallest or (largest is not None and value > largest):  # type: ignore[operator]
-        span = f"at least {smallest}" if largest is None else f"from {smallest} to {largest}"
-        raise InvalidRequestError(f"{name} must be a whole number, {span}; it is {value!r}.")
-
-
-def check_batch_size(batch_size: object) -> None:
-    if batch_size != ADAPTIVE_BATCH_SIZE or isinstance(batch_size, float):
-        check_whole(f"batch_size (or {ADAPTIVE_BATCH_SIZE} to adapt to the SLO)", batch_size, 1)
+    Whole(name, smallest, largest).check(value)
 
 
 def check_timeout(timeout_s: object) -> None:

@@ -13,7 +13,9 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clipper_nb.errors import InvalidRequestError, NotFoundError, PredictionError
+from clipper_nb.errors import InvalidRequestError, ModelNotFoundError, NotFoundError, PredictionError
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import ClusterCalls
@@ -52,20 +54,18 @@ def score_dataframe(
 
 
 @contextlib.contextmanager
-def _patient_application(conn: ClusterCalls, name: str) -> Iterator[tuple[str, str]]:
+def _patient_application(conn: ClusterCalls, name: str) -> Iterator[tuple[str, InputType]]:
     """Give name and input type of an application that is linked to the same model and waits long."""
     model_name = _find_model(conn, name)
     version = conn.get_current_model_version(model_name)
-    input_type = next(
-        model["input_type"]
-        for model in conn.get_all_models(verbose=True)
-        if (model["model_name"], model["model_version"]) == (model_name, version)
-    )
+    record = conn.records("predict_dataframe()").get_model(ModelId(model_name, version))
+    if record is None:
+        raise ModelNotFoundError(model_name, version)
     application = f"predict-dataframe-{uuid.uuid4().hex[:8]}"
-    conn.register_application(application, input_type, "", _SLO_MICROS)
+    conn.register_application(application, record.input_type, "", _SLO_MICROS)
     try:
         conn.link_model_to_app(application, model_name)
-        yield application, input_type
+        yield application, record.input_type
     finally:
         conn.unregister_application(application)
 
@@ -81,14 +81,14 @@ def _find_model(conn: ClusterCalls, name: str) -> str:
     return name
 
 
-def _as_input(value: Any, input_type: str, row: int) -> Any:
+def _as_input(value: Any, input_type: InputType, row: int) -> Any:
     """Return a cell as one input: vectors as arrays, a lone number as a list of one."""
     if value is None:
         raise InvalidRequestError(f"Row {row} has no input: it is null. Fill or drop such rows before.")
     if hasattr(value, "toArray"):
         return value.toArray()
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return [value] if is_number and input_type not in ("strings", "bytes") else value
+    return [value] if is_number and input_type not in (InputType.STRINGS, InputType.BYTES) else value
 
 
 def _with_column(df: Any, rows: Sequence[Any], output_col: str, outputs: Sequence[Any]) -> Any:

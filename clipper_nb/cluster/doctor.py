@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import closing
-from typing import Any
 
 from clipper_nb.clients.cluster_version import is_compatible
 from clipper_nb.clients.frontend_client import FrontendClient
@@ -16,6 +15,7 @@ from clipper_nb.display.diagnosis import Diagnosis, Finding
 from clipper_nb.display.long_lists import count, join_some
 from clipper_nb.errors import ClipperException, NotFoundError
 from clipper_nb.protocol.containers import ObservedContainer
+from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo
 from clipper_nb.version import __version__
 
 _RESTART = "start_clipper() after stop_all() starts it anew; get_clipper_logs() has what it wrote."
@@ -87,7 +87,7 @@ def _check_models(manager: ContainerManager, management: ManagementClient) -> li
         running = manager.observe_replicas()
         claimed = _claimed(management)
         models, applications = management.get_models(), management.get_applications()
-        connected = Counter(str(replica["model_id"]) for replica in management.get_replicas())
+        connected = Counter(replica.model for replica in management.get_replicas())
     except ClipperException as exc:
         return [Finding("Replicas", "problem", exc.msg, _RESTART)]
     return [_check_replicas(models, connected, running, claimed), _check_applications(applications, models, connected)]
@@ -96,20 +96,20 @@ def _check_models(manager: ContainerManager, management: ManagementClient) -> li
 def _claimed(management: ManagementClient) -> set[str]:
     """Return the versions that are being deployed or scaled now: what is amiss with them is not."""
     try:
-        return {str(claim["model_id"]) for claim in management.get_claims()}
+        return {claim.model for claim in management.get_claims()}
     except NotFoundError:
         return set()  # the cluster's release has none
 
 
 def _check_replicas(
-    models: Sequence[Mapping[str, Any]],
+    models: Sequence[VersionInfo],
     connected: Counter[str],
     running: Sequence[ObservedContainer],
     claimed: Set[str],
 ) -> Finding:
     """Compare, by version, replicas that should run with those that run, and these with those that serve."""
     numbers = Counter(str(container.model) for container in running)
-    desired = {f"{model['model_name']}:{model['model_version']}": model.get("num_replicas") for model in models}
+    desired = {str(model.model_id): model.num_replicas for model in models}
     faults = [
         f"{model_id}: {count(number, 'replica')} run{'s' * (number == 1)}, but the version is not registered"
         for model_id, number in numbers.items()
@@ -138,7 +138,7 @@ def _check_replicas(
     faults += missing + unsteady
     if faults:
         return Finding("Replicas", "warning", f"{join_some(faults, '; ')}.", " ".join(advice))
-    num_models = len({model["model_name"] for model in models})
+    num_models = len({model.name for model in models})
     if not num_models:
         return Finding("Replicas", "ok", "No model is deployed yet.")
     found = f"{count(sum(connected.values()), 'replica')} of {count(num_models, 'model')} ready."
@@ -152,19 +152,19 @@ def _why(container: ObservedContainer) -> str:
 
 
 def _check_applications(
-    applications: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]], connected: Counter[str]
+    applications: Sequence[ApplicationInfo], models: Sequence[VersionInfo], connected: Counter[str]
 ) -> Finding:
     """Tell which applications answer nothing but their default output."""
-    current = {m["model_name"]: f"{m['model_name']}:{m['model_version']}" for m in models if m["is_current_version"]}
+    current = {model.name: str(model.model_id) for model in models if model.is_current}
     faults, advice = [], []
     for application in applications:
-        name, linked = application["name"], application["linked_models"]
+        name, linked = application.name, application.linked_model
         if not linked:
             faults.append(f"'{name}' is not linked to a model")
             advice.append(f"link_model_to_app({name!r}, …)")
-        elif not connected[current.get(linked[0], "")]:
-            faults.append(f"'{name}' is linked to '{linked[0]}', whose current version has no replica that serves")
-            advice.append(f"set_num_replicas({linked[0]!r}, 1)")
+        elif not connected[current.get(linked, "")]:
+            faults.append(f"'{name}' is linked to '{linked}', whose current version has no replica that serves")
+            advice.append(f"set_num_replicas({linked!r}, 1)")
     if faults:
         return Finding(
             "Applications", "warning", f"{join_some(faults, '; ')}: only default outputs.", join_some(advice, "; ")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
+from msgspec import to_builtins
+
 from clipper_nb.display.long_lists import join_some
 from clipper_nb.display.summaries import (
     describe_application,
@@ -30,6 +32,7 @@ from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import ClusterCalls
+    from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
     from clipper_nb.protocol.records import Prediction
 
 _Handle = TypeVar("_Handle")
@@ -89,7 +92,7 @@ class Applications(_ByName["ApplicationHandle"]):
         return _live(lambda: f"<Applications: {join_some(list(self)) or 'none'}>", "<Applications: {}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: format_applications(self._conn.get_all_apps(verbose=True)))
+        return _html(lambda: format_applications(self._conn.records("get_all_apps()").get_applications()))
 
 
 class ApplicationHandle:
@@ -107,16 +110,14 @@ class ApplicationHandle:
     @property
     def info(self) -> dict[str, Any]:
         """``{name, input_type, default_output, latency_slo_micros, linked_models}``, and perhaps ``example``."""
-        found = self._conn.get_app_info(self.name)
-        if found is None:
-            raise ApplicationNotFoundError(self.name)
+        found: dict[str, Any] = to_builtins(self._record())
         return found
 
     @property
     def linked_model(self) -> ModelHandle | None:
         """The model that it sends its queries to."""
-        linked = self.info["linked_models"]
-        return ModelHandle(self._conn, linked[0]) if linked else None
+        linked = self._record().linked_model
+        return None if linked is None else ModelHandle(self._conn, linked)
 
     def predict(self, input: Any, *, version: int | str | None = None) -> Prediction:
         """Query it; see ``ClipperConnection.predict``."""
@@ -132,7 +133,7 @@ class ApplicationHandle:
 
     def unlink(self) -> None:
         """Remove its link, if it has one; it answers its default output then."""
-        for model_name in self.info["linked_models"]:
+        for model_name in self._record().linked_models:
             self._conn.unlink_model_from_app(self.name, model_name)
 
     def unregister(self) -> None:
@@ -140,10 +141,16 @@ class ApplicationHandle:
         self._conn.unregister_application(self.name)
 
     def __repr__(self) -> str:
-        return _live(lambda: describe_application(self.info), f"<Application {self.name!r}: {{}}>")
+        return _live(lambda: describe_application(self._record()), f"<Application {self.name!r}: {{}}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: format_applications([self.info]))
+        return _html(lambda: format_applications([self._record()]))
+
+    def _record(self) -> ApplicationInfo:
+        found = self._conn.records("get_app_info()").get_application(self.name)
+        if found is None:
+            raise ApplicationNotFoundError(self.name)
+        return found
 
 
 class Models(_ByName["ModelHandle"]):
@@ -159,13 +166,13 @@ class Models(_ByName["ModelHandle"]):
         return ModelHandle(self._conn, name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({model["model_name"] for model in self._conn.get_all_models(verbose=True)}))
+        return iter(sorted({model.name for model in _all_versions(self._conn)}))
 
     def __repr__(self) -> str:
         return _live(lambda: f"<Models: {join_some(list(self)) or 'none'}>", "<Models: {}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: _models_html(self._conn, None))
+        return _html(lambda: _models_html(self._conn, _all_versions(self._conn)))
 
 
 class ModelHandle(_ByName["VersionHandle"]):
@@ -188,8 +195,8 @@ class ModelHandle(_ByName["VersionHandle"]):
 
     def __iter__(self) -> Iterator[str]:
         """Give the versions, in the order in which they were registered."""
-        versions = [model for model in self._conn.get_all_models(verbose=True) if model["model_name"] == self.name]
-        return iter([model["model_version"] for model in sorted(versions, key=lambda model: model["registered_at"])])
+        versions = [model for model in _all_versions(self._conn) if model.name == self.name]
+        return iter([model.version for model in sorted(versions, key=lambda model: model.registered_at)])
 
     @property
     def current_version(self) -> VersionHandle:
@@ -218,8 +225,8 @@ class ModelHandle(_ByName["VersionHandle"]):
     def _repr_html_(self) -> str | None:
         return _html(lambda: _models_html(self._conn, self._records()))
 
-    def _records(self) -> list[dict[str, Any]]:
-        records = [model for model in self._conn.get_all_models(verbose=True) if model["model_name"] == self.name]
+    def _records(self) -> list[VersionInfo]:
+        records = [model for model in _all_versions(self._conn) if model.name == self.name]
         if not records:
             raise ModelNotFoundError(self.name)
         return records
@@ -240,21 +247,19 @@ class VersionHandle:
     @property
     def info(self) -> dict[str, Any]:
         """Its record; see ``ClipperConnection.get_model_info``."""
-        found = self._conn.get_model_info(self.model_name, self.version)
-        if found is None:
-            raise ModelNotFoundError(self.model_name, self.version)
+        found: dict[str, Any] = to_builtins(self._record())
         return found
 
     @property
     def is_current(self) -> bool:
         """Whether queries go to it."""
-        return bool(self.info["is_current_version"])
+        return self._record().is_current
 
     @property
     def replicas(self) -> list[dict[str, Any]]:
         """Its connected replicas; see ``ClipperConnection.get_all_model_replicas``."""
-        mine = f"{self.model_name}:{self.version}"
-        return [found for found in self._conn.get_all_model_replicas(verbose=True) if found["model_id"] == mine]
+        found: list[dict[str, Any]] = to_builtins(self._replicas())
+        return found
 
     def make_current(self, num_replicas: int | None = None) -> None:
         """Let queries go to it; see ``ClipperConnection.set_model_version``."""
@@ -270,16 +275,35 @@ class VersionHandle:
 
     def __repr__(self) -> str:
         return _live(
-            lambda: describe_version(self.info, len(self.replicas)), f"<Version {self.model_name}:{self.version}: {{}}>"
+            lambda: describe_version(self._record(), len(self._replicas())),
+            f"<Version {self.model_name}:{self.version}: {{}}>",
         )
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: _models_html(self._conn, [self.info]))
+        return _html(lambda: _models_html(self._conn, [self._record()]))
+
+    def _record(self) -> VersionInfo:
+        model_id = ModelId(self.model_name, self.version)
+        found = self._conn.records("get_model_info()").get_model(model_id)
+        if found is None:
+            raise ModelNotFoundError(*model_id)
+        return found
+
+    def _replicas(self) -> list[ReplicaInfo]:
+        mine = ModelId(self.model_name, self.version)
+        return [found for found in _all_replicas(self._conn) if found.model_id == mine]
 
 
-def _models_html(conn: ClusterCalls, records: list[dict[str, Any]] | None) -> str:
-    records = conn.get_all_models(verbose=True) if records is None else records
-    return format_models(records, conn.get_all_model_replicas(verbose=True))
+def _all_versions(conn: ClusterCalls) -> list[VersionInfo]:
+    return conn.records("get_all_models()").get_models()
+
+
+def _all_replicas(conn: ClusterCalls) -> list[ReplicaInfo]:
+    return conn.records("get_all_model_replicas()").get_replicas()
+
+
+def _models_html(conn: ClusterCalls, records: Sequence[VersionInfo]) -> str:
+    return format_models(records, _all_replicas(conn))
 
 
 def _live(describe: Callable[[], str], otherwise: str) -> str:

@@ -9,7 +9,7 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.builder import ImageBuilder, choose_unused
-from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.names import ModelId
 
 
 def remove_unused_images(
@@ -37,8 +37,8 @@ def remove_unused_images(
     with contextlib.suppress(ClipperException):
         # In this order: what is there by now was built for a version that is claimed still, registered, or unused.
         deployed = builder.find_deployed(manager.cluster_name)
-        claimed = {parse_model_id(claim["model_id"]) for claim in management.get_claims()} - {claimed_here}
-        registered = {model["container_name"] for model in management.get_models()}
+        claimed = {claim.model_id for claim in management.get_claims()} - {claimed_here}
+        registered = {model.image for model in management.get_models()}
         running = {replica.image for replica in manager.observe_replicas() if replica.image}
         gone = {model_id: image for model_id, image in stopped.items() if model_id not in claimed}
         for image in choose_unused(deployed, gone, registered | running):

@@ -5,37 +5,31 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.display.progress import Progress, show_progress
+from clipper_nb.display.progress import QUIET, Progress, show_progress
 from clipper_nb.errors import (
     ClipperException,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
 )
-from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.model_folder import FileReader, read_provenance
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
-from clipper_nb.protocol.resource_limits import ResourceLimits
 
 
 def start_and_register(
     manager: ContainerManager,
     management: ManagementClient,
     claim: VersionClaim,
-    input_type: InputType,
-    image: str,
+    new: NewVersion,
     *,
-    num_replicas: int,
-    labels: list[str],
-    batch_size: int,
-    limits: ResourceLimits,
-    timeout_s: float,
     read_files: FileReader,
     remove_image: Callable[[], None] | None = None,
 ) -> None:
@@ -52,19 +46,16 @@ def start_and_register(
     ClaimLostError
         The version was stopped by another caller meanwhile.
     """
-    model_id = claim.model_id
-    versions = {model_id.name: [model_id.version]}
+    versions = {new.model_id.name: [new.model_id.version]}
     was_asked_for = False
     try:
         manager.stop_models(versions)  # what a caller left that was killed a moment ago
-        with show_progress(f"Deploy {model_id}") as progress:
-            _scale(manager, management, claim, input_type, image, num_replicas, limits, timeout_s, progress)
-            progress.step(f"Make {model_id.version} the current version")
+        with show_progress(f"Deploy {new.model_id}") as progress:
+            _scale(manager, management, claim, new, progress)
+            progress.step(f"Make {new.model_id.version} the current version")
             was_asked_for = True
-            management.register_model(
-                model_id, str(input_type), image, labels, batch_size, limits, read_provenance(read_files),
-                num_replicas=num_replicas, claim_id=claim.claim_id,
-            )  # fmt: skip
+            management.register_model(new.registration(read_provenance(read_files), claim.claim_id))
+            claim.ended()
     except BaseException:
         # Also when the user interrupts the cell: what was started must not stay, unless the version is registered.
         if not (was_asked_for or claim.is_lost) or claim.take_back():
@@ -95,13 +86,14 @@ def scale(
     record = management.get_model(model_id)
     if record is None:
         raise ModelNotFoundError(*model_id)
-    image, input_type = record["container_name"], InputType(record["input_type"])
-    if image == CONTAINERLESS_IMAGE:
+    if record.image == CONTAINERLESS_IMAGE:
         raise InvalidRequestError(
             f"{model_id} is a containerless model: it was registered without an image, so whoever runs its "
             "processes scales it."
         )
-    limits = ResourceLimits(**record["limits"])
+    wanted = NewVersion(
+        model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s
+    )
     with (
         VersionClaim(management, model_id, is_new=False, wait_s=timeout_s) as claim,
         show_progress(f"Scale {model_id} to {num_replicas}") as progress,
@@ -110,14 +102,12 @@ def scale(
         if num_replicas < before:  # what should run is said first, so that a scale that is cut off goes on
             management.set_num_replicas(model_id, num_replicas, claim.claim_id)
         try:
-            _scale(manager, management, claim, input_type, image, num_replicas, limits, timeout_s, progress)
+            _scale(manager, management, claim, wanted, progress)
             management.set_num_replicas(model_id, num_replicas, claim.claim_id)
         except BaseException:  # also when the user interrupts the cell; only stops, for the version may be gone
             with contextlib.suppress(ClipperException):
-                manager.set_num_replicas(
-                    model_id, input_type=str(input_type), image=image, load_timeout_s=timeout_s, limits=limits,
-                    num_replicas=min(before, manager.get_num_replicas(model_id)),
-                )  # fmt: skip
+                left = min(before, manager.get_num_replicas(model_id))
+                _set_num_replicas(manager, replace(wanted, num_replicas=left))
             raise
 
 
@@ -125,26 +115,27 @@ def _scale(
     manager: ContainerManager,
     management: ManagementClient,
     claim: VersionClaim,
-    input_type: InputType,
-    image: str,
-    num_replicas: int,
-    limits: ResourceLimits,
-    timeout_s: float,
+    wanted: NewVersion,
     progress: Progress,
 ) -> None:
     """Have as many replicas, and return when as many are connected."""
-    model_id = claim.model_id
     started_s = time.monotonic()
-    before = manager.observe_replicas(model_id)
+    before = manager.observe_replicas(wanted.model_id)
+    _set_num_replicas(manager, wanted, progress)
+    progress.step(f"Wait until {wanted.num_replicas} replicas of {wanted.model_id} have loaded the model")
+    wait_for_replicas(manager, management, claim, wanted, observed_before=before, started_s=started_s)
+
+
+def _set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: Progress = QUIET) -> None:
     manager.set_num_replicas(
-        model_id, input_type=str(input_type), image=image, num_replicas=num_replicas, load_timeout_s=timeout_s,
-        limits=limits, progress=progress,
-    )  # fmt: skip
-    progress.step(f"Wait until {num_replicas} replicas of {model_id} have loaded the model")
-    wait_for_replicas(
-        manager, management, model_id, num_replicas, input_type=str(input_type), observed_before=before,
-        started_s=started_s, timeout_s=timeout_s, check=claim.check,
-    )  # fmt: skip
+        wanted.model_id,
+        input_type=str(wanted.input_type),
+        image=wanted.image,
+        num_replicas=wanted.num_replicas,
+        load_timeout_s=wanted.timeout_s,
+        limits=wanted.limits,
+        progress=progress,
+    )
 
 
 def unregister_and_stop(

@@ -54,6 +54,7 @@ class VersionClaim:
         self._is_new = is_new
         self._wait_s = wait_s
         self.is_lost = False
+        self._has_ended = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -75,8 +76,9 @@ class VersionClaim:
     ) -> None:
         """Release it; when the cluster cannot be reached, it lapses."""
         self._stopping.set()
-        with contextlib.suppress(ClipperException):
-            self._management.release_claim(self.model_id, self.claim_id)
+        if not self._has_ended:
+            with contextlib.suppress(ClipperException):
+                self._management.release_claim(self.model_id, self.claim_id)
         if self._thread is not None:
             self._thread.join(_JOIN_TIMEOUT_S)
 
@@ -84,6 +86,10 @@ class VersionClaim:
         """Raise :class:`ClaimLostError` when the version was stopped, or the claim has lapsed."""
         if self.is_lost:
             raise ClaimLostError(str(self.model_id))
+
+    def ended(self) -> None:
+        """Record that the version is registered, which has ended the claim: there is nothing to release."""
+        self._has_ended = True
 
     def take_back(self) -> bool:
         """Make sure that no earlier request of ours registers the version any more, and return whether none did.
@@ -109,7 +115,7 @@ class VersionClaim:
         """Keep one request open until the claim ends, here or there."""
         while not self._stopping.is_set() and claim_id == self.claim_id:
             try:
-                if not self._management.hold_claim(self.model_id, claim_id):
+                if not self._management.hold_claim(self.model_id, claim_id).is_held:
                     self.is_lost = claim_id == self.claim_id
                     return
             except ClipperException:  # the frontend or Redis is started again

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
-from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
-from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.spark_model_files import (
     describe_spark_model,
     find_session,
@@ -18,9 +17,8 @@ from clipper_nb.deployers.spark_model_files import (
     save_spark_model,
 )
 from clipper_nb.model_functions.spark_function import SparkFunction
-from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, SPARK_MODEL_FOLDER, PySparkMetadata
-from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, NO_LIMITS
+from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, ResourceLimits
 from clipper_nb.spark_vectors import predict_vector
 
 if TYPE_CHECKING:
@@ -123,26 +121,29 @@ def deploy_pyspark_model(
     ...     return [row.prediction for row in model.transform(rows).collect()]
     >>> deploy_pyspark_model(conn, "topics", 1, "strings", classify, pipeline_model, spark)
     """
-    clipper_conn.check_new_model_version(name, version, input_type)
-    canonical = parse_input_type(input_type)
+    new = clipper_conn.new_version(
+        name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
+        batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
+        system_packages=system_packages,
+    )  # fmt: skip
     session = find_session(sc)
     pickled, report = pickle_function(func)
     environment = notebook_environment({*report.requirements.direct, "pyspark"})
-    refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
+    refuse_other_versions(str(new.model_id), environment, new.packages)
     samples = None
     if sample_inputs is not None:
         samples = answer_samples(SparkFunction(func, session, pyspark_model), input_type, sample_inputs)
     model_class, threshold = describe_spark_model(pyspark_model)
     metadata = PySparkMetadata(
-        input_type=str(canonical),
+        input_type=str(new.input_type),
         environment=environment,
         requirements=report.requirements.pinned,
         unpinnable=report.requirements.unpinnable,
-        system_packages=tuple(check_system_packages(system_packages)),
+        system_packages=new.system_packages,
         model_class=model_class,
         threshold=threshold,
         session_settings=result_settings(session),
-        driver_memory_bytes=_driver_memory_bytes(limits),
+        driver_memory_bytes=_driver_memory_bytes(new.limits),
         report=report.to_dict(),
     )
     with bundle(metadata) as folder:
@@ -152,71 +153,22 @@ def deploy_pyspark_model(
             save_spark_model(pyspark_model, session, folder / SPARK_MODEL_FOLDER)
         if samples is not None:
             write_samples(samples, folder)
-        clipper_conn.build_and_deploy_model(
-            name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        )  # fmt: skip
+        clipper_conn.deploy_version(new, str(folder))
 
 
-def create_endpoint(
-    clipper_conn: ClipperConnection,
-    name: str,
-    input_type: str,
-    func: Callable[[Any, Any, list[Any]], Any],
-    pyspark_model: Any,
-    sc: Any,
-    default_output: str = "None",
-    version: int | str = 1,
-    slo_micros: int = 3000000,
-    labels: Sequence[str] | None = None,
-    registry: str | None = None,
-    base_image: str = "default",
-    num_replicas: int = 1,
-    batch_size: int = -1,
-    pkgs_to_install: Sequence[str] | None = None,
-    *,
-    timeout_s: float = 180.0,
-    limits: ResourceLimits | None = None,
-    sample_inputs: Sequence[Any] | None = None,
-    system_packages: Sequence[str] | None = None,
-) -> None:
-    """Register an application, deploy a PySpark model of the same name, and link the two.
-
-    When something fails nothing is left of it, so it can be tried again.
-
-    Parameters
-    ----------
-    clipper_conn, name, input_type, func, pyspark_model, sc, version, labels, registry, base_image, num_replicas, \
-batch_size, pkgs_to_install, timeout_s, limits, sample_inputs, system_packages
-        As for :func:`deploy_pyspark_model`; *name* is also the application's.
-    default_output : str
-        What the application answers when no prediction arrives within the SLO.
-    slo_micros : int
-        The application's latency SLO, in microseconds.
-
-    Raises
-    ------
-    ExistsError
-        The application, or that version of the model, exists.
-    DeploymentError
-        As for :func:`deploy_pyspark_model`.
-
-    Examples
-    --------
-    >>> def classify(spark, model, inputs):
-    ...     return [predict_vector(model, x) for x in inputs]
-    >>> create_endpoint(conn, "species", "doubles", classify, forest, spark, slo_micros=500_000)
-    >>> conn.predict("species", [5.1, 3.5, 1.4, 0.2]).output
-    0.0
-    """
-    with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
-        deploy_pyspark_model(
-            clipper_conn, name, version, input_type, func, pyspark_model, sc, base_image, labels, registry,
-            num_replicas, batch_size, pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
-            system_packages=system_packages,
-        )  # fmt: skip
+create_endpoint = endpoint(
+    deploy_pyspark_model,
+    what="a PySpark model of the same name",
+    example="""
+>>> def classify(spark, model, inputs):
+...     return [predict_vector(model, x) for x in inputs]
+>>> create_endpoint(conn, "species", "doubles", classify, forest, spark, slo_micros=500_000)
+>>> conn.predict("species", [5.1, 3.5, 1.4, 0.2]).output
+0.0
+""",
+)
 
 
-def _driver_memory_bytes(limits: ResourceLimits | None) -> int:
-    memory_bytes = (limits or NO_LIMITS).memory_bytes
+def _driver_memory_bytes(limits: ResourceLimits) -> int:
+    memory_bytes = limits.memory_bytes
     return _DEFAULT_DRIVER_MEMORY_BYTES if memory_bytes is None else int(JAVA_HEAP_SHARE * memory_bytes)

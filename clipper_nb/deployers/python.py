@@ -12,10 +12,8 @@ from clipper_nb.closures.report import closure_report, show_in_cell
 from clipper_nb.closures.requirements import NO_REQUIREMENTS
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.closures.trial import unpickle_function
-from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
-from clipper_nb.deployers.endpoint import new_endpoint
-from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, PythonMetadata
 
 if TYPE_CHECKING:
@@ -117,19 +115,23 @@ def deploy_python_closure(
     ...     return [x.sum() for x in inputs]
     >>> deploy_python_closure(conn, "total", 1, "doubles", total)
     """
-    clipper_conn.check_new_model_version(name, version, input_type)
+    new = clipper_conn.new_version(
+        name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
+        batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
+        system_packages=system_packages,
+    )  # fmt: skip
     pickled, report = pickle_function(func, allow_large=allow_large)
     samples = None if sample_inputs is None else answer_samples(unpickle_function(pickled), input_type, sample_inputs)
     show_in_cell(report)
     environment = notebook_environment(report.requirements.direct)
-    refuse_other_versions(f"{name}:{version}", environment, pkgs_to_install)
+    refuse_other_versions(str(new.model_id), environment, new.packages)
     to_install = report.requirements if capture_packages else NO_REQUIREMENTS
     metadata = PythonMetadata(
-        input_type=str(parse_input_type(input_type)),
+        input_type=str(new.input_type),
         environment=environment,
         requirements=to_install.pinned,
         unpinnable=to_install.unpinnable,
-        system_packages=tuple(check_system_packages(system_packages)),
+        system_packages=new.system_packages,
         source=_source_of(func),
         report=report.to_dict(),
     )
@@ -138,68 +140,17 @@ def deploy_python_closure(
         report.files.write(folder)
         if samples is not None:
             write_samples(samples, folder)
-        clipper_conn.build_and_deploy_model(
-            name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        )  # fmt: skip
+        clipper_conn.deploy_version(new, str(folder))
 
 
-def create_endpoint(
-    clipper_conn: ClipperConnection,
-    name: str,
-    input_type: str,
-    func: Callable[[list[Any]], Any],
-    default_output: str = "None",
-    version: int | str = 1,
-    slo_micros: int = 3000000,
-    labels: Sequence[str] | None = None,
-    registry: str | None = None,
-    base_image: str = "default",
-    num_replicas: int = 1,
-    batch_size: int = -1,
-    pkgs_to_install: Sequence[str] | None = None,
-    *,
-    timeout_s: float = 60.0,
-    limits: ResourceLimits | None = None,
-    sample_inputs: Sequence[Any] | None = None,
-    capture_packages: bool = True,
-    allow_large: bool = False,
-    system_packages: Sequence[str] | None = None,
-) -> None:
-    """Register an application, deploy a function as a model of the same name, and link the two.
-
-    When something fails nothing is left of it, so it can be tried again.
-
-    Parameters
-    ----------
-    clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, timeout_s, limits, sample_inputs, capture_packages, allow_large, \
-system_packages
-        As for :func:`deploy_python_closure`; *name* is also the application's.
-    default_output : str
-        What the application answers when no prediction arrives within the SLO.
-    slo_micros : int
-        The application's latency SLO, in microseconds.
-
-    Raises
-    ------
-    ExistsError
-        The application, or that version of the model, exists.
-    DeploymentError
-        As for :func:`deploy_python_closure`.
-
-    Examples
-    --------
-    >>> create_endpoint(conn, "total", "doubles", lambda inputs: [x.sum() for x in inputs], slo_micros=100_000)
-    >>> conn.predict("total", [1.0, 2.0]).output
-    3.0
-    """
-    with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
-        deploy_python_closure(
-            clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, timeout_s=timeout_s, limits=limits, sample_inputs=sample_inputs,
-            capture_packages=capture_packages, allow_large=allow_large, system_packages=system_packages,
-        )  # fmt: skip
+create_endpoint = endpoint(
+    deploy_python_closure,
+    example="""
+>>> create_endpoint(conn, "total", "doubles", lambda inputs: [x.sum() for x in inputs], slo_micros=100_000)
+>>> conn.predict("total", [1.0, 2.0]).output
+3.0
+""",
+)
 
 
 def _source_of(func: Callable[..., Any]) -> str | None:

@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
-from clipper_nb.cluster.argument_checks import check_system_packages
 from clipper_nb.deployers.bundle import bundle
-from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function
 from clipper_nb.deployers.r_session import undisturbed_r
 from clipper_nb.deployers.sample_columns import sample_columns
 from clipper_nb.model_functions.r_function import RFunction
 from clipper_nb.protocol.columns import Column
-from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, RMetadata
 from clipper_nb.protocol.samples import Samples
 
 if TYPE_CHECKING:
+    from clipper_nb.cluster.new_version import NewVersion
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
@@ -123,7 +122,11 @@ def deploy_r_model(
     >>> r("fit <- lm(mpg ~ wt, mtcars); fuel <- function(cars) predict(fit, cars)")
     >>> deploy_r_model(conn, "fuel", 1, "strings", "fuel", sample_input="mtcars")
     """
-    clipper_conn.check_new_model_version(name, version, input_type)
+    new = clipper_conn.new_version(
+        name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
+        batch_size=batch_size, timeout_s=timeout_s, limits=limits,
+        system_packages=system_packages,
+    )  # fmt: skip
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)
     captured = capture_function(fn, pkgs_to_install or ())
@@ -131,38 +134,23 @@ def deploy_r_model(
     if sample_inputs is not None:
         with undisturbed_r():
             samples = answer_samples(RFunction(fn, columns), input_type, sample_inputs)
-    deploy_captured_function(
-        clipper_conn, name, version, input_type, captured, columns, base_image, labels, registry, num_replicas,
-        batch_size, timeout_s=timeout_s, limits=limits, samples=samples,
-        system_packages=system_packages,
-    )  # fmt: skip
+    deploy_captured_function(clipper_conn, new, captured, columns, samples)
 
 
 def deploy_captured_function(
     clipper_conn: ClipperConnection,
-    name: str,
-    version: int | str,
-    input_type: str,
+    new: NewVersion,
     captured: CapturedFunction,
     columns: Sequence[Column] = (),
-    base_image: str = "default",
-    labels: Sequence[str] | None = None,
-    registry: str | None = None,
-    num_replicas: int = 1,
-    batch_size: int = -1,
-    *,
-    timeout_s: float = 60.0,
-    limits: ResourceLimits | None = None,
     samples: Samples | None = None,
-    system_packages: Sequence[str] | None = None,
 ) -> None:
     """Deploy an R function that was captured before, in this process or in another R; rpy2 is not needed for it.
 
     Parameters
     ----------
-    clipper_conn, name, version, input_type, base_image, labels, registry, num_replicas, batch_size, timeout_s, \
-limits, system_packages
-        As for :func:`deploy_r_model`.
+    clipper_conn : ClipperConnection
+    new : NewVersion
+        The version that it becomes, as ``new_version()`` described it.
     captured : CapturedFunction
     columns : list of Column
         Those of the data frame that the function takes; none when it takes a list.
@@ -170,9 +158,9 @@ limits, system_packages
         What it answers where it was captured.
     """
     metadata = RMetadata(
-        input_type=str(parse_input_type(input_type)),
+        input_type=str(new.input_type),
         environment={"R": captured.r_version},
-        system_packages=tuple(check_system_packages(system_packages)),
+        system_packages=new.system_packages,
         r_version=captured.r_version,
         r_packages=captured.packages,
         r_attached=tuple(captured.attached),
@@ -183,65 +171,15 @@ limits, system_packages
         (folder / R_FUNCTION_FILE).write_bytes(captured.serialized)
         if samples is not None:
             write_samples(samples, folder)
-        clipper_conn.build_and_deploy_model(
-            name, version, input_type, str(folder), base_image, labels, registry, num_replicas, batch_size,
-            timeout_s=timeout_s, limits=limits,
-        )  # fmt: skip
+        clipper_conn.deploy_version(new, str(folder))
 
 
-def create_endpoint(
-    clipper_conn: ClipperConnection,
-    name: str,
-    input_type: str,
-    func: Any,
-    default_output: str = "None",
-    version: int | str = 1,
-    slo_micros: int = 3000000,
-    labels: Sequence[str] | None = None,
-    registry: str | None = None,
-    base_image: str = "default",
-    num_replicas: int = 1,
-    batch_size: int = -1,
-    pkgs_to_install: Sequence[str] | None = None,
-    *,
-    sample_input: Any = None,
-    timeout_s: float = 60.0,
-    limits: ResourceLimits | None = None,
-    sample_inputs: Sequence[Any] | None = None,
-    system_packages: Sequence[str] | None = None,
-) -> None:
-    """Register an application, deploy a function as a model of the same name, and link the two.
-
-    When something fails nothing is left of it, so it can be tried again.
-
-    Parameters
-    ----------
-    clipper_conn, name, input_type, func, version, labels, registry, base_image, num_replicas, batch_size, \
-pkgs_to_install, sample_input, timeout_s, limits, sample_inputs, \
-system_packages
-        As for :func:`deploy_r_model`; *name* is also the application's.
-    default_output : str
-        What the application answers when no prediction arrives within the SLO.
-    slo_micros : int
-        The application's latency SLO, in microseconds.
-
-    Raises
-    ------
-    ExistsError
-        The application, or that version of the model, exists.
-    DeploymentError
-        As for :func:`deploy_r_model`.
-
-    Examples
-    --------
-    >>> total = rpy2.robjects.r("function(inputs) sapply(inputs, sum)")
-    >>> create_endpoint(conn, "total", "doubles", total, slo_micros=100_000)
-    >>> conn.predict("total", [1.0, 2.0]).output
-    3.0
-    """
-    with new_endpoint(clipper_conn, name, version, input_type, default_output, slo_micros):
-        deploy_r_model(
-            clipper_conn, name, version, input_type, func, base_image, labels, registry, num_replicas, batch_size,
-            pkgs_to_install, sample_input=sample_input, timeout_s=timeout_s, limits=limits,
-            sample_inputs=sample_inputs, system_packages=system_packages,
-        )  # fmt: skip
+create_endpoint = endpoint(
+    deploy_r_model,
+    example="""
+>>> total = rpy2.robjects.r("function(inputs) sapply(inputs, sum)")
+>>> create_endpoint(conn, "total", "doubles", total, slo_micros=100_000)
+>>> conn.predict("total", [1.0, 2.0]).output
+3.0
+""",
+)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
 
 from clipper_nb.display.browser_url import browser_url
 from clipper_nb.display.html import table
 from clipper_nb.display.long_lists import MAX_LINES, count
+from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 
 # A style, for JupyterLab aligns the cells of tables right.
 _CELL = 'style="text-align:left;padding:2px 16px 2px 0"'
@@ -22,14 +22,14 @@ class ClusterSnapshot:
 
     cluster_name: str
     query_address: str
-    applications: Sequence[dict[str, Any]]
-    models: Sequence[dict[str, Any]]
-    replicas: Sequence[dict[str, Any]]
+    applications: Sequence[ApplicationInfo]
+    models: Sequence[VersionInfo]
+    replicas: Sequence[ReplicaInfo]
 
 
 def format_text(snapshot: ClusterSnapshot) -> str:
     """Return one line."""
-    models = {model["model_name"] for model in snapshot.models}
+    models = {model.name for model in snapshot.models}
     return (
         f"<ClipperConnection {snapshot.cluster_name!r} at http://{snapshot.query_address}: "
         f"{count(len(snapshot.applications), 'application')}, {count(len(models), 'model')}, "
@@ -47,41 +47,38 @@ def format_html(snapshot: ClusterSnapshot) -> str:
     )
 
 
-def describe_application(application: Mapping[str, Any]) -> str:
+def describe_application(application: ApplicationInfo) -> str:
     """Return one line about an application."""
-    linked = ", ".join(application["linked_models"])
+    linked = application.linked_model
     return (
-        f"<Application {application['name']!r}: {application['input_type']}, SLO {_format_slo(application)}, "
-        f"default output {application['default_output']!r}, {f'linked to {linked}' if linked else 'not linked'}>"
+        f"<Application {application.name!r}: {application.input_type}, SLO {_format_slo(application)}, "
+        f"default output {application.default_output!r}, {f'linked to {linked}' if linked else 'not linked'}>"
     )
 
 
-def describe_model(name: str, versions: Sequence[Mapping[str, Any]]) -> str:
+def describe_model(name: str, versions: Sequence[VersionInfo]) -> str:
     """Return one line about a model, from the records of its versions."""
-    current = next((model["model_version"] for model in versions if model["is_current_version"]), "none")
-    return f"<Model {name!r}: {versions[0]['input_type']}, {count(len(versions), 'version')}, current {current}>"
+    current = next((model.version for model in versions if model.is_current), "none")
+    return f"<Model {name!r}: {versions[0].input_type}, {count(len(versions), 'version')}, current {current}>"
 
 
-def describe_version(model: Mapping[str, Any], num_replicas: int) -> str:
+def describe_version(model: VersionInfo, num_replicas: int) -> str:
     """Return one line about a version of a model."""
-    current = "current" if model["is_current_version"] else "not current"
-    return (
-        f"<Version {model['model_name']}:{model['model_version']}: {model['input_type']}, {current}, "
-        f"{count(num_replicas, 'replica')}>"
-    )
+    current = "current" if model.is_current else "not current"
+    return f"<Version {model.model_id}: {model.input_type}, {current}, {count(num_replicas, 'replica')}>"
 
 
-def format_applications(applications: Sequence[Mapping[str, Any]]) -> str:
+def format_applications(applications: Sequence[ApplicationInfo]) -> str:
     """Return a table of applications, or a sentence where there are none."""
     if not applications:
         return "<p>No applications yet: call <code>register_application()</code>.</p>"
     rows = [
         (
-            application["name"],
-            application["input_type"],
+            application.name,
+            application.input_type,
             _format_slo(application),
-            application["default_output"],
-            ", ".join(application["linked_models"]) or "none",
+            application.default_output,
+            application.linked_model or "none",
         )
         for application in applications[:MAX_LINES]
     ]
@@ -89,18 +86,18 @@ def format_applications(applications: Sequence[Mapping[str, Any]]) -> str:
     return _table(head, rows) + _more(len(applications), "application")
 
 
-def format_models(models: Sequence[Mapping[str, Any]], connected: Sequence[Mapping[str, Any]]) -> str:
+def format_models(models: Sequence[VersionInfo], connected: Sequence[ReplicaInfo]) -> str:
     """Return a table of model versions with their numbers of *connected* replicas, or a sentence without any."""
     if not models:
         return "<p>No models yet: call <code>deploy_python_closure()</code>.</p>"
-    replicas = Counter(replica["model_id"] for replica in connected)
+    replicas = Counter(replica.model_id for replica in connected)
     rows = [
         (
-            model["model_name"],
-            model["model_version"],
-            "● current" if model["is_current_version"] else "",
-            model["input_type"],
-            str(replicas[f"{model['model_name']}:{model['model_version']}"]),
+            model.name,
+            model.version,
+            "● current" if model.is_current else "",
+            model.input_type,
+            str(replicas[model.model_id]),
         )
         for model in models[:MAX_LINES]
     ]
@@ -115,5 +112,5 @@ def _more(number: int, noun: str) -> str:
     return f"<p>… and {count(number - MAX_LINES, f'more {noun}')}.</p>" if number > MAX_LINES else ""
 
 
-def _format_slo(application: Mapping[str, Any]) -> str:
-    return f"{application['latency_slo_micros'] / 1000:g} ms"
+def _format_slo(application: ApplicationInfo) -> str:
+    return f"{application.slo_micros / 1000:g} ms"

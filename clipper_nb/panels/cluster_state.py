@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from clipper_nb.display.html import Severity
 from clipper_nb.panels.history import NO_TRAFFIC, History, Traffic
+from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 
 if TYPE_CHECKING:
@@ -144,53 +146,53 @@ def make_cluster_state(
     query_address: str,
     *,
     seen_at: float,
-    applications: Sequence[Mapping[str, Any]],
-    models: Sequence[Mapping[str, Any]],
-    connected: Sequence[Mapping[str, Any]],
+    applications: Sequence[ApplicationInfo],
+    models: Sequence[VersionInfo],
+    connected: Sequence[ReplicaInfo],
     containers: Sequence[ObservedContainer],
     history: History,
 ) -> ClusterState:
     """Return the state from what the management frontend, the container manager and the metrics tell."""
-    num_connected = Counter(replica["model_id"] for replica in connected)
+    num_connected = Counter(replica.model_id for replica in connected)
     return ClusterState(
         cluster_name=cluster_name,
         query_address=query_address,
         seen_at=seen_at,
         applications=[
             ApplicationState(
-                name=record["name"],
-                input_type=InputType(record["input_type"]),
-                default_output=record["default_output"],
-                slo_s=record["latency_slo_micros"] / 1e6,
-                linked_model=next(iter(record["linked_models"]), None),
-                traffic=history.application(record["name"]),
-                recent_rates=history.application_rates(record["name"], _SPARKLINE_LENGTH),
+                name=record.name,
+                input_type=record.input_type,
+                default_output=record.default_output,
+                slo_s=record.slo_micros / 1e6,
+                linked_model=record.linked_model,
+                traffic=history.application(record.name),
+                recent_rates=history.application_rates(record.name, _SPARKLINE_LENGTH),
             )
-            for record in sorted(applications, key=lambda record: record["name"])
+            for record in sorted(applications, key=lambda record: record.name)
         ],
         versions=[
             _version_state(record, num_connected, containers, history)
-            for record in sorted(models, key=lambda record: (record["model_name"], -record["registered_at"]))
+            for record in sorted(models, key=lambda record: (record.name, -record.registered_at))
         ],
     )
 
 
 def _version_state(
-    record: Mapping[str, Any],
-    num_connected: Mapping[str, int],
+    record: VersionInfo,
+    num_connected: Mapping[ModelId, int],
     containers: Sequence[ObservedContainer],
     history: History,
 ) -> VersionState:
-    model_id = f"{record['model_name']}:{record['model_version']}"
+    model_id = str(record.model_id)
     return VersionState(
-        model_name=record["model_name"],
-        version=record["model_version"],
-        input_type=InputType(record["input_type"]),
-        registered_at=record["registered_at"],
-        is_current=record["is_current_version"],
-        is_containerless=record["container_name"] == CONTAINERLESS_IMAGE,
-        num_connected=num_connected.get(model_id, 0),
+        model_name=record.name,
+        version=record.version,
+        input_type=record.input_type,
+        registered_at=record.registered_at,
+        is_current=record.is_current,
+        is_containerless=record.image == CONTAINERLESS_IMAGE,
+        num_connected=num_connected.get(record.model_id, 0),
         containers=[container for container in containers if container.model == model_id],
         traffic=history.version(model_id),
-        example_input=(record.get("example") or {}).get("input"),
+        example_input=record.example.input if record.example else None,
     )

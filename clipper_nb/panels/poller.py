@@ -132,13 +132,14 @@ class Poller:
             self._containers = conn.cm.observe_replicas()
             self._next_container_look_s = time.monotonic() + _CONTAINERS_EVERY_S
         self.history.add(time.monotonic(), self._read_counts(conn.get_metric_addr()))
+        records = conn.records("dashboard()")
         return make_cluster_state(
             conn.cm.cluster_name,
             conn.get_query_addr(),
             seen_at=now,
-            applications=conn.get_all_apps(verbose=True),
-            models=conn.get_all_models(verbose=True),
-            connected=conn.get_all_model_replicas(verbose=True),
+            applications=records.get_applications(),
+            models=records.get_models(),
+            connected=records.get_replicas(),
             containers=self._containers,
             history=self.history,
         )

@@ -130,6 +130,8 @@ class FrontendPresence:
     announced_at: float
     """Differs from one announcement to the next; seconds on a clock of the frontend's that never steps back."""
     replicas: tuple[Replica, ...] = ()
+    release: str = ""
+    """Of clipper_nb; empty before 0.1.0."""
 
 
 @dataclass(frozen=True)

@@ -5,26 +5,23 @@ Field names are Clipper's. Requests are decoded strictly by type; unknown fields
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.provenance import NO_PROVENANCE, Example, Provenance
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
-    Application,
+    Configuration,
     FrontendPresence,
-    ModelVersion,
-    Replica,
 )
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-
-MAX_SLO_MICROS = 2**31 - 1
-"""About 35.8 minutes, Clipper's limit."""
-
 
 CHANGE_IN_DOUBT = "Change in doubt"
 """Word of a failure after which the change may have been made."""
@@ -36,7 +33,7 @@ class AddApplication(Struct):
     name: str
     input_type: str
     default_output: str
-    latency_slo_micros: int
+    latency_slo_micros: SloMicros
 
 
 class ApplicationName(Struct):
@@ -66,10 +63,10 @@ class AddModel(Struct):
     input_type: str
     labels: list[str] = []
     container_name: str = CONTAINERLESS_IMAGE
-    batch_size: int = ADAPTIVE_BATCH_SIZE
+    batch_size: BatchSize = ADAPTIVE_BATCH_SIZE
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
-    num_replicas: int = 0
+    num_replicas: ReplicaCount = 0
     claim_id: str | None = None
 
 
@@ -78,7 +75,7 @@ class NumReplicas(Struct):
 
     model_name: str
     model_version: str
-    num_replicas: int
+    num_replicas: ReplicaCount
     claim_id: str | None = None
 
 
@@ -94,11 +91,54 @@ class ClaimVersion(Struct):
 
 
 class ClaimName(Struct):
-    """``/admin/hold_claim``, ``/admin/release_claim``"""
+    """``/admin/release_claim``"""
 
     model_name: str
     model_version: str
     claim_id: str
+
+
+class AwaitedReplicas(Struct, frozen=True):
+    """What a caller waits for while it holds a claim."""
+
+    num_replicas: ReplicaCount
+    input_type: str
+
+
+class HoldClaim(Struct):
+    """``/admin/hold_claim``"""
+
+    model_name: str
+    model_version: str
+    claim_id: str
+    awaited: AwaitedReplicas | None = None
+
+
+class ClaimHeld(Struct, frozen=True):
+    """Answer of ``/admin/hold_claim``."""
+
+    is_held: bool
+    """Whether the claim can be held again."""
+    is_complete: bool = False
+    """Whether exactly the awaited replicas are connected to every query frontend."""
+    other_input_type: str | None = None
+    """That of a connected replica which does not serve the awaited one."""
+
+
+class DeployState(Struct, frozen=True):
+    """Answer of ``/admin/get_deploy_state``: what a deploy of a version has to agree with."""
+
+    release: str
+    """The management frontend's."""
+    query_frontend_releases: list[str]
+    """Those of the query frontends that live."""
+    is_registered: bool
+    current_version: str | None
+    """The model's."""
+    has_application: bool
+    """Whether there is an application of the model's name."""
+    linked_input_types: dict[str, str]
+    """Input types of the applications that are linked to the model, by name."""
 
 
 class DesiredReplicasSince(Struct):
@@ -170,10 +210,10 @@ def format_body(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def parse_body(body: bytes) -> Any:
-    """Return the JSON value in *body*; raises ``ValueError`` when there is none."""
+def parse_body(body: bytes, body_type: Any = Any) -> Any:
+    """Return the JSON value in *body*; raises ``ValueError`` when there is none, or none of *body_type*."""
     try:
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body, type=body_type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
 
@@ -183,51 +223,16 @@ def format_error(error: str, cause: str) -> bytes:
     return msgspec.json.encode({"error": error, "cause": cause})
 
 
-def describe_application(
-    application: Application, linked_model: str | None, example: Example | None = None
-) -> dict[str, Any]:
-    """Return an application as the REST interface shows it, with an *example* of the version that answers for it."""
-    described = {
-        "name": application.name,
-        "input_type": str(application.input_type),
-        "default_output": application.default_output,
-        "latency_slo_micros": application.slo_micros,
-        "linked_models": [] if linked_model is None else [linked_model],
-    }
-    return described if example is None else {**described, "example": example}
-
-
-def describe_model_version(version: ModelVersion, *, is_current: bool, num_replicas: int) -> dict[str, Any]:
-    """Return a model version as the REST interface shows it."""
-    return {
-        "model_name": version.name,
-        "model_version": version.version,
-        "input_type": str(version.input_type),
-        "labels": list(version.labels),
-        "container_name": version.image,
-        "batch_size": version.batch_size,
-        "num_replicas": num_replicas,
-        "limits": version.limits,
-        **vars(version.provenance),
-        "registered_at": version.registered_at,
-        "is_current_version": is_current,
-    }
-
-
-def describe_query_frontend(frontend: FrontendPresence) -> dict[str, Any]:
-    """Return a query frontend as the REST interface shows it."""
-    return {
-        "query_frontend_id": frontend.frontend_id,
-        "replicas": [describe_replica(replica) for replica in frontend.replicas],
-    }
-
-
-def describe_replica(replica: Replica) -> dict[str, Any]:
-    """Return a connected replica as the REST interface shows it."""
-    return {
-        "model_id": str(replica.model_id),
-        "model_name": replica.model_name,
-        "model_version": replica.model_version,
-        "model_replica_id": replica.replica_id,
-        "input_type": str(replica.input_type),
-    }
+def describe_deploy_state(
+    configuration: Configuration, frontends: Sequence[FrontendPresence], model_id: ModelId, release: str
+) -> DeployState:
+    """Return what a deploy of a version has to agree with."""
+    linked = (name for name, route in configuration.routes.items() if model_id.name in route.model_names)
+    return DeployState(
+        release=release,
+        query_frontend_releases=[frontend.release or "before 0.1.0" for frontend in frontends],
+        is_registered=model_id in configuration.versions,
+        current_version=configuration.current_versions.get(model_id.name),
+        has_application=model_id.name in configuration.applications,
+        linked_input_types={name: str(configuration.applications[name].input_type) for name in linked},
+    )

@@ -20,8 +20,7 @@ from clipper_nb.errors import ClusterNotFoundError, ExistsError, ImageNotFoundEr
 from clipper_nb.images.builder import ImageRequest
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, PythonMetadata
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
-from clipper_nb.protocol.resource_limits import NO_LIMITS
+from clipper_nb.protocol.rest import AddModel
 
 __all__ = ["ContainerManagerContract"]
 
@@ -179,7 +178,7 @@ def _set_num_replicas(manager: ContainerManager, model_id: ModelId, image: str, 
 def _register(manager: ContainerManager, model_id: ModelId, image: str) -> None:
     """Register a version: the cluster itself may stop replicas of one that is not."""
     with _management_client(manager) as client:
-        client.register_model(model_id, "strings", image, [], ADAPTIVE_BATCH_SIZE, NO_LIMITS)
+        client.register_model(AddModel(*model_id, "strings", container_name=image))
 
 
 def _set_desired(manager: ContainerManager, model_id: ModelId, num_replicas: int) -> None:
@@ -198,7 +197,7 @@ def _names(manager: ContainerManager, model_id: ModelId | None = None) -> list[s
 
 def _num_connected(manager: ContainerManager, model_id: ModelId | None = None) -> int:
     with _management_client(manager) as client:
-        return sum(model_id is None or replica["model_id"] == str(model_id) for replica in client.get_replicas())
+        return sum(model_id is None or replica.model_id == model_id for replica in client.get_replicas())
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -20,11 +21,14 @@ from clipper_nb.errors import (
     VersionClaimedError,
 )
 from clipper_nb.protocol import rest
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from tests.support.fake_clock import FakeClock
+from tests.support.records import make_application_info, make_replica_info
 
 BREAK = 0
 """In place of a status: the connection ends without an answer."""
+FIELDS: dict[str, Any] = {"input_type": InputType.INTEGERS, "default_output": "-", "slo_micros": 5}
 AWAY = rest.format_error("State unavailable", "Redis does not answer.")
 
 
@@ -95,6 +99,36 @@ def test_each_change_has_a_key_and_a_read_has_none() -> None:
 def test_read_that_was_cut_off_is_sent_again() -> None:
     with frontend((BREAK, b""), (200, b'["m"]')) as (_, client):
         assert client.get_linked_models("a") == ["m"]
+
+
+def test_answers_become_records() -> None:
+    application = (
+        b'{"name":"a","input_type":"integers","default_output":"-","latency_slo_micros":5,"linked_models":["m"]}'
+    )
+    replica = b'{"model_id":"m:1","model_name":"m","model_version":"1","model_replica_id":0,"input_type":"bytes"}'
+    claim = b'{"model_id":"m:1","holder":"process 1 on host a","added_later":null}'
+    with frontend((200, b"[" + application + b"]"), (200, application), (200, replica), (200, b"[" + claim + b"]")) as (
+        _,
+        client,
+    ):
+        [listed] = client.get_applications()
+        assert client.get_application("a") == listed == make_application_info("a", linked_model="m", **FIELDS)
+        assert listed.input_type is InputType.INTEGERS
+        assert client.get_replica(ModelId("m", "1"), 0) == make_replica_info("m", "1", InputType.BYTES)
+        assert [claimed.model_id for claimed in client.get_claims()] == [ModelId("m", "1")]
+
+
+def test_what_is_not_there_is_none() -> None:
+    with frontend(*[(200, b"{}")] * 3) as (_, client):
+        model_id = ModelId("m", "1")
+        assert client.get_application("a") is client.get_model(model_id) is client.get_replica(model_id, 0) is None
+
+
+@pytest.mark.parametrize("body", [b'[{"name": "a"}]', b"{}", b"<html>", b"", b"\xff"])
+def test_answer_that_cannot_be_read_says_what_came(body: bytes) -> None:
+    with frontend((200, body)) as (_, client), pytest.raises(ManagementError, match="answered with status 200") as info:
+        client.get_applications()
+    assert body.decode("utf-8", "replace") in str(info.value)
 
 
 def test_change_that_stays_cut_off_is_said_to_be_in_doubt() -> None:

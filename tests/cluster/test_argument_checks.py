@@ -30,17 +30,6 @@ def test_span_may_be_open():
         checks.check_whole("n", 0, 1)
 
 
-@pytest.mark.parametrize("batch_size", [-1, 1, 4096])
-def test_batch_size_is_a_maximum_or_adapts(batch_size):
-    checks.check_batch_size(batch_size)
-
-
-@pytest.mark.parametrize("batch_size", [*NO_NUMBERS, 0, -2, 1.0, -1.0, math.inf])
-def test_other_batch_size_is_refused(batch_size):
-    with pytest.raises(InvalidRequestError, match=r"batch_size \(or -1 to adapt to the SLO\)"):
-        checks.check_batch_size(batch_size)
-
-
 @pytest.mark.parametrize("timeout_s", [0.001, 1, 60.0, 1e9])
 def test_timeout_is_a_span(timeout_s):
     checks.check_timeout(timeout_s)

@@ -15,11 +15,11 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.testing import RecordingContainerManager
 from tests.support import management_frontend as wire
 from tests.support.management_frontend import ManagementFrontend, client_of, refusal, replicas_of
+from tests.support.records import make_application_info, make_version_info
 
 
-def model(name, num_replicas=None, version="1"):
-    record = {"model_name": name, "model_version": version, "is_current_version": True}
-    return record if num_replicas is None else {**record, "num_replicas": num_replicas}
+def model(name, num_replicas=None):
+    return make_version_info(name, num_replicas=num_replicas)
 
 
 def replica(name, **fields):
@@ -63,7 +63,7 @@ def test_replicas_that_ended_or_do_not_serve_are_told():
 
 
 def test_many_faults_are_summed_up():
-    applications = [{"name": f"app-{number}", "linked_models": []} for number in range(1000)]
+    applications = [make_application_info(f"app-{number}") for number in range(1000)]
     finding = _check_applications(applications, [], Counter())
     assert finding.found.count("is not linked") == 50
     assert finding.found.endswith("; and 950 more: only default outputs.")

@@ -12,7 +12,9 @@ from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import ClusterUnreachableError
 from clipper_nb.images.builder import DeployedImage, ImageBuilder, ImageRequest
 from clipper_nb.protocol.containers import ObservedContainer
+from clipper_nb.protocol.descriptions import ClaimInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
+from tests.support.records import make_version_info
 
 ONE, TWO = ModelId("m", "1"), ModelId("m", "2")
 
@@ -43,18 +45,18 @@ class Cluster:
     ) -> None:
         self._registered, self._claimed, self._running = registered, claimed, running
 
-    def get_models(self) -> list[dict[str, str]]:
-        return [{"container_name": image} for image in self._registered]
+    def get_models(self) -> list[VersionInfo]:
+        return [make_version_info(image=image) for image in self._registered]
 
-    def get_claims(self) -> list[dict[str, str]]:
-        return [{"model_id": version} for version in self._claimed]
+    def get_claims(self) -> list[ClaimInfo]:
+        return [ClaimInfo(model=version) for version in self._claimed]
 
     def observe_replicas(self) -> list[ObservedContainer]:
         return [ObservedContainer("r", "replica", "m:9", True, 0, None, 1, image=image) for image in self._running]
 
 
 class LostCluster(Cluster):
-    def get_models(self) -> list[dict[str, str]]:
+    def get_models(self) -> list[VersionInfo]:
         raise ClusterUnreachableError("The management frontend does not answer.")
 
 

@@ -2,77 +2,101 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.replica_wait import wait_for_replicas
-from clipper_nb.errors import ReplicaStartError, StartTimeoutError
+from clipper_nb.errors import ClaimLostError, ClusterUnreachableError, ReplicaStartError, StartTimeoutError
+from clipper_nb.protocol.descriptions import FrontendInfo
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from tests.support.fake_clock import FakeClock
+from clipper_nb.protocol.rest import AwaitedReplicas, ClaimHeld
+from tests.support.records import make_replica_info
 
 NET = ModelId("net", "1")
+HELD = ClaimHeld(is_held=True)
+CONNECTED = ClaimHeld(is_held=True, is_complete=True)
 
 
 class Cluster:
-    """A manager and a management client in one: each look sees the next of *states*, and then the last for ever.
+    """A manager, a management client and a claim in one.
 
-    A state has the number of connected replicas of each query frontend.
+    Its holds end with *answers*, one after the other; then one stays open. *counts* are the numbers of connected
+    replicas of the query frontends.
     """
 
-    def __init__(self, *states, input_type="doubles"):
-        self.states, self.num_looks, self.input_type = list(states), 0, input_type
+    claim_id = "ours"
+
+    def __init__(self, *answers, counts=(0,), is_lost=False):
+        self.answers, self.counts, self.is_lost = list(answers), counts, is_lost
+        self.asked = []
+
+    def hold_claim(self, model_id, claim_id, awaited):
+        self.asked.append((model_id, claim_id, awaited))
+        if not self.answers:
+            threading.Event().wait(20.0)
+            return ClaimHeld(is_held=False)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def get_query_frontends(self):
-        state = self.states[min(self.num_looks, len(self.states) - 1)]
-        self.num_looks += 1
-        replica = {"model_id": "net:1", "input_type": self.input_type}
-        return [{"replicas": [replica] * number + [{"model_id": "other:1", "input_type": "x"}]} for number in state]
+        replica, other = make_replica_info(*NET), make_replica_info("other", "1")
+        return [FrontendInfo(frontend_id="f", replicas=[replica] * count + [other]) for count in self.counts]
 
     def observe_replicas(self, model_id):
         return []
 
+    def check(self):
+        if self.is_lost:
+            raise ClaimLostError("net:1")
+
     def wait(self, num_replicas, timeout_s=20.0):
-        clock = FakeClock()
-        wait_for_replicas(
-            self, self, NET, num_replicas, input_type="doubles", observed_before=[], started_s=clock(),
-            timeout_s=timeout_s, check=lambda: None, clock=clock, sleep=clock.advance,
-        )  # fmt: skip
+        new = NewVersion(NET, InputType.DOUBLES, num_replicas=num_replicas, timeout_s=timeout_s)
+        wait_for_replicas(self, self, self, new, observed_before=[], started_s=time.monotonic())
 
 
-@pytest.mark.parametrize(
-    ("num_replicas", "states"),
-    [
-        (1, [[0], [1]]),
-        (2, [[0, 0], [2, 0], [2, 1], [1, 2], [2, 2]]),
-        (1, [[3, 3], [1, 3], [1, 1]]),  # fewer than before
-        (0, [[1, 1], [0, 1], [0, 0]]),
-        (2, [[], [2]]),
-    ],
-)
-def test_it_is_done_when_every_query_frontend_has_as_many(num_replicas, states):
-    cluster = Cluster(*states)
-    cluster.wait(num_replicas)
-    assert cluster.num_looks == len(states)
+def test_it_is_done_when_the_frontend_says_so():
+    cluster = Cluster(CONNECTED)
+    cluster.wait(2)
+    assert cluster.asked == [(NET, "ours", AwaitedReplicas(2, "doubles"))]
 
 
-def test_none_wanted_is_done_where_no_query_frontend_lives():
-    Cluster([]).wait(0)
+def test_a_hold_that_ends_without_news_is_made_again():
+    cluster = Cluster(HELD, HELD, CONNECTED)
+    cluster.wait(1)
+    assert len(cluster.asked) == 3
+
+
+def test_wait_ends_with_the_claim():
+    with pytest.raises(ClaimLostError):
+        Cluster(ClaimHeld(is_held=False), is_lost=True).wait(1)
+
+
+def test_wait_raises_when_the_frontend_is_away():
+    with pytest.raises(ClusterUnreachableError, match="away"):
+        Cluster(ClusterUnreachableError("away")).wait(1)
 
 
 def test_replicas_that_only_some_query_frontends_have_are_explained():
     with pytest.raises(StartTimeoutError) as info:
-        Cluster([1, 0, 0]).wait(1, timeout_s=0.01)
+        Cluster(counts=[1, 0, 0]).wait(1, timeout_s=0.01)
     assert info.value.num_ready == 0
     assert "connected to 1 of the 3 query frontends" in str(info.value)
     assert "start_clipper(num_frontend_replicas=1)" in str(info.value)
 
 
-@pytest.mark.parametrize("state", [[0], [0, 0], [1, 1], []])
-def test_a_slow_start_is_not_blamed_on_query_frontends(state):
+@pytest.mark.parametrize("counts", [[0], [0, 0], [1, 1], []])
+def test_a_slow_start_is_not_blamed_on_query_frontends(counts):
     with pytest.raises(StartTimeoutError, match=r"of 2 replicas.*pass timeout_s=") as info:
-        Cluster(state).wait(2, timeout_s=0.01)
+        Cluster(counts=counts).wait(2, timeout_s=0.01)
     assert "query frontends" not in str(info.value)
 
 
-def test_another_input_type_is_told_whichever_query_frontend_saw_it():
+def test_another_input_type_is_told():
     with pytest.raises(ReplicaStartError, match="serves inputs of type ints"):
-        Cluster([0, 1], input_type="ints").wait(1)
+        Cluster(ClaimHeld(is_held=True, other_input_type="ints")).wait(1)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.errors import (
@@ -19,12 +21,12 @@ from clipper_nb.errors import (
     ReplicaStartError,
     StartTimeoutError,
 )
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
-from clipper_nb.protocol.resource_limits import NO_LIMITS
 from clipper_nb.testing import RecordingContainerManager
-from tests.support.management_frontend import ManagementFrontend, client_of, refusal, replicas_of, version
+from tests.support.management_frontend import AWAITING, ManagementFrontend, client_of, refusal, replicas_of, version
 
 NET = ModelId("net", "2")
 IMAGE = "net:2-image"
@@ -57,9 +59,11 @@ class Bench:
     def deploy(self, num_replicas: int = 2, timeout_s: float = 20.0) -> None:
         management = client_of(self.frontend)
         with VersionClaim(management, NET, is_new=True) as claim:
+            new = NewVersion(
+                NET, InputType.DOUBLES, IMAGE, labels=["x"], num_replicas=num_replicas, timeout_s=timeout_s
+            )
             start_and_register(
-                self.manager, management, claim, InputType.DOUBLES, IMAGE, num_replicas=num_replicas, labels=["x"],
-                batch_size=-1, limits=NO_LIMITS, timeout_s=timeout_s, read_files=lambda names: {},
+                self.manager, management, claim, new, read_files=lambda names: {},
                 remove_image=lambda: self.removed_images.append(IMAGE),
             )  # fmt: skip
 
@@ -76,6 +80,18 @@ class Bench:
 
         self.frontend.answers[action] = then
 
+    def at_first_look(self, do: Callable[[], object]) -> None:
+        """Have something happen when the containers are looked at for the first time after they were started."""
+        observe = self.manager.observe_replicas
+        looks = itertools.count()
+
+        def then(model_id: ModelId | None = None) -> list[ObservedContainer]:
+            if next(looks) == 2:  # before it came one, and another from what starts them
+                do()
+            return observe(model_id)
+
+        self.manager.observe_replicas = then  # type: ignore[method-assign]
+
     @property
     def num_running(self) -> int:
         return self.manager.get_num_replicas(NET)
@@ -89,7 +105,6 @@ def test_version_is_registered_when_its_replicas_are_connected() -> None:
     assert running == [2]
     assert bench.changes == [
         "/admin/claim_version", "stop_models net:2", "set_num_replicas net:2 2", "/admin/add_model",
-        "/admin/release_claim",
     ]  # fmt: skip
     [request] = bench.frontend.requests("add_model")
     [claim] = bench.frontend.requests("claim_version")
@@ -116,14 +131,14 @@ def test_replicas_that_never_connect_leave_nothing() -> None:
 
 
 def test_replica_that_ends_says_why_and_is_stopped() -> None:
-    bench = Bench()
+    bench = Bench(connects=False)
 
     def end_one() -> None:
         first, *others = bench.manager.replicas
         bench.manager.replicas = [replace(first, num_exits=1, exit_status=3), *others]
         bench.manager.logs[first.name] = "no such file: weights.bin"
 
-    bench.at("get_all_query_frontends", end_one)
+    bench.at_first_look(end_one)
     with pytest.raises(ReplicaStartError, match="ended with exit status 3") as caught:
         bench.deploy()
     assert "weights.bin" in caught.value.log_tail
@@ -140,8 +155,8 @@ def test_image_that_is_gone_leaves_nothing() -> None:
 
 
 def test_interrupted_deploy_leaves_nothing() -> None:
-    bench = Bench()
-    bench.at("get_all_query_frontends", lambda: (_ for _ in ()).throw(KeyboardInterrupt()))
+    bench = Bench(connects=False)
+    bench.at_first_look(lambda: (_ for _ in ()).throw(KeyboardInterrupt()).__next__())
     with pytest.raises(KeyboardInterrupt):
         bench.deploy()
     assert (bench.num_running, bench.removed_images) == (0, [IMAGE])
@@ -170,9 +185,9 @@ def test_version_that_may_be_registered_is_left_to_the_cluster() -> None:
 
 
 def test_version_that_another_caller_stopped_is_not_registered() -> None:
-    bench = Bench()
-    bench.frontend.answers["hold_claim"] = lambda request: {"is_held": False}
-    bench.at("get_all_query_frontends", lambda: bench.manager.replicas.clear())  # so that it waits
+    bench = Bench(connects=False)
+    for action in ("hold_claim", AWAITING):
+        bench.frontend.answers[action] = lambda request: {"is_held": False}
     with pytest.raises(ClaimLostError, match="stopped by another caller"):
         bench.deploy()
     assert "/admin/add_model" not in bench.changes
@@ -217,8 +232,8 @@ def test_scale_up_that_fails_keeps_those_that_served() -> None:
 
 
 def test_scale_that_fails_starts_none_of_a_version_that_is_gone() -> None:
-    bench = Bench(num_replicas=2, is_registered=True)
-    bench.at("get_all_query_frontends", lambda: (bench.manager.replicas.clear(), 1 / 0))
+    bench = Bench(num_replicas=2, is_registered=True, connects=False)
+    bench.at_first_look(lambda: (bench.manager.replicas.clear(), 1 / 0))
     with pytest.raises(ZeroDivisionError):
         bench.scale(3)
     assert bench.num_running == 0

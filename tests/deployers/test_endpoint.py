@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 
-from clipper_nb.deployers.endpoint import new_endpoint
-from clipper_nb.errors import ClusterUnreachableError, ExistsError, ModelNotFoundError
+from clipper_nb.cluster.new_version import check_room, make_new_version
+from clipper_nb.deployers import pyspark, python, r
+from clipper_nb.deployers.endpoint import endpoint, new_endpoint
+from clipper_nb.errors import ClusterUnreachableError, ExistsError
+from clipper_nb.protocol.rest import DeployState
 
 
 class Connection:
@@ -25,19 +30,18 @@ class Connection:
 
         return call
 
-    def get_app_info(self, name):
-        return None
+    def new_version(self, name, version, input_type):
+        state = DeployState(
+            release="0.1.0", query_frontend_releases=[], is_registered=False, current_version=self.current,
+            has_application=False, linked_input_types={},
+        )  # fmt: skip
+        return check_room(make_new_version(name, version, input_type), state)
 
     def get_model_info(self, name, version):
         return {"model_version": version} if self.is_registered else None
 
-    def get_current_model_version(self, name):
-        if self.current is None:
-            raise ModelNotFoundError(name)
-        return self.current
-
     def changes(self):
-        return [call for call in self.calls if not call[0].startswith("check_")]
+        return self.calls
 
 
 REGISTER = ("register_application", "digits", "doubles", "0", 1000)
@@ -123,3 +127,46 @@ def test_name_that_is_taken_stays_what_it_is():
     with pytest.raises(ExistsError):
         make_endpoint(connection)
     assert connection.changes() == [REGISTER]
+
+
+def deploy_thing(clipper_conn, name, version, input_type, thing, base_image="default", labels=None, *, colour="red"):
+    clipper_conn.deploy(name, version, input_type, thing, base_image, labels, colour)
+
+
+def test_endpoint_passes_each_option_to_the_deploy():
+    connection = Connection()
+    create_endpoint = endpoint(deploy_thing, example=">>> 1")
+    create_endpoint(connection, "digits", "doubles", "a thing", "0", 2, 1000, ["a label"], colour="blue")
+    deploy = ("deploy", "digits", 2, "doubles", "a thing", "default", ["a label"], "blue")
+    assert connection.changes() == [REGISTER, deploy, LINK]
+
+
+def test_endpoint_rejects_an_option_the_deploy_does_not_have():
+    with pytest.raises(TypeError, match="shape"):
+        endpoint(deploy_thing, example=">>> 1")(Connection(), "digits", "doubles", "a thing", shape="round")
+
+
+@pytest.mark.parametrize(
+    ("deploy", "create_endpoint"),
+    [
+        (python.deploy_python_closure, python.create_endpoint),
+        (pyspark.deploy_pyspark_model, pyspark.create_endpoint),
+        (r.deploy_r_model, r.create_endpoint),
+        (deploy_thing, endpoint(deploy_thing, example=">>> 1")),
+    ],
+    ids=["python", "pyspark", "r", "a new one"],
+)
+def test_endpoint_shows_all_options_in_signature_and_help(deploy, create_endpoint):
+    own = {"default_output": "None", "version": 1, "slo_micros": 3000000}
+    shown = inspect.signature(create_endpoint).parameters
+    expected = {**inspect.signature(deploy).parameters}
+    assert set(shown) == {*expected, *own}
+    for name, parameter in shown.items():
+        if name in own:
+            assert parameter.default == own[name]
+        else:
+            assert parameter == expected[name]
+    manual = inspect.getdoc(create_endpoint)
+    assert all(name in manual for name in shown)
+    assert f":func:`{deploy.__name__}`" in manual
+    assert (create_endpoint.__name__, create_endpoint.__module__) == ("create_endpoint", deploy.__module__)

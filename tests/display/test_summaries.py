@@ -7,23 +7,15 @@ from html.parser import HTMLParser
 import pytest
 
 from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
+from clipper_nb.protocol.input_types import InputType
+from tests.support.records import make_application_info, make_replica_info, make_version_info
 
-APPLICATION = {
-    "name": "digits",
-    "input_type": "doubles",
-    "default_output": "-1.0",
-    "latency_slo_micros": 2_500,
-    "linked_models": ["digits-net"],
-}
+FIELDS = {"input_type": InputType.DOUBLES, "default_output": "-1.0", "slo_micros": 2_500}
+APPLICATION = make_application_info(linked_model="digits-net", **FIELDS)
 
 
 def version(number, *, is_current=False):
-    return {
-        "model_name": "digits-net",
-        "model_version": number,
-        "input_type": "doubles",
-        "is_current_version": is_current,
-    }
+    return make_version_info(version=number, input_type=InputType.DOUBLES, is_current=is_current)
 
 
 FULL = ClusterSnapshot(
@@ -31,7 +23,7 @@ FULL = ClusterSnapshot(
     query_address="127.0.0.1:1337",
     applications=[APPLICATION],
     models=[version("1"), version("2", is_current=True)],
-    replicas=[{"model_id": "digits-net:2"}, {"model_id": "digits-net:2"}],
+    replicas=[make_replica_info(version="2"), make_replica_info(version="2")],
 )
 EMPTY = ClusterSnapshot("c", "127.0.0.1:1337", [], [], [])
 
@@ -80,7 +72,7 @@ def test_tables_show_applications_and_versions():
 
 
 def test_application_without_a_model_says_so():
-    snapshot = ClusterSnapshot("c", "a:1", [{**APPLICATION, "linked_models": []}], [], [])
+    snapshot = ClusterSnapshot("c", "a:1", [make_application_info(**FIELDS)], [], [])
     assert Page(format_html(snapshot)).rows[1][-1] == "none"
 
 
@@ -92,7 +84,7 @@ def test_empty_cluster_tells_what_to_call():
 
 
 def test_long_tables_are_summed_up():
-    applications = [{**APPLICATION, "name": f"app-{number}"} for number in range(1050)]
+    applications = [make_application_info(f"app-{number}", **FIELDS) for number in range(1050)]
     models = [version(str(number)) for number in range(51)]
     html = format_html(ClusterSnapshot("c", "a:1", applications, models, []))
     assert len(Page(html).rows) == (1 + 50) + (1 + 50)
@@ -109,7 +101,7 @@ def test_table_of_fifty_is_whole():
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x>', "a & b", "</td></table>"])
 def test_text_of_users_stays_text(text):
-    snapshot = ClusterSnapshot(text, "a:1", [{**APPLICATION, "default_output": text}], [], [])
+    snapshot = ClusterSnapshot(text, "a:1", [make_application_info(**{**FIELDS, "default_output": text})], [], [])
     page = Page(format_html(snapshot))
     assert page.rows[1][3] == text
     assert not {"script", "img"} & set(page.tags)

@@ -21,7 +21,10 @@ from clipper_nb import (
     SerializationError,
     UnconnectedException,
 )
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
 from tests.support.clusters import leftovers, new_manager
 
 pytestmark = pytest.mark.cluster
@@ -143,7 +146,7 @@ ARGUMENTS = {
     "name": "m", "version": 1, "input_type": "doubles", "default_output": "", "slo_micros": 1, "app_name": "a",
     "model_name": "m", "model_data_path": ".", "image": "i", "num_replicas": 1, "replica_id": 0, "model_names": ["m"],
     "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]], "df": None, "input_col": "x",
-    "output_col": "y",
+    "output_col": "y", "new": NewVersion(ModelId("m", "1"), InputType.DOUBLES),
 }  # fmt: skip
 NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function", "doctor"}
 METHODS = [
@@ -157,7 +160,7 @@ METHODS = [
 def test_every_method_before_connect_says_what_to_do(kind: str, name: str) -> None:
     conn = ClipperConnection(new_manager(kind))
     parameters = list(inspect.signature(getattr(conn, name)).parameters.values())
-    required = [ARGUMENTS[p.name] for p in parameters if p.default is p.empty]
+    required = [ARGUMENTS[p.name] for p in parameters if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
     with pytest.raises(UnconnectedException, match=r"call start_clipper\(\) or connect\(\) first"):
         getattr(conn, name)(*required)
     assert repr(conn).endswith("not connected>")

@@ -181,7 +181,7 @@ def test_claim_lapses_only_when_its_holder_is_gone(cluster: ClipperConnection) -
             pass
         assert claim.take_back()
         claim.check()
-        assert [found["model_id"] for found in management.get_claims()] == ["claimed:1"]
+        assert [found.model for found in management.get_claims()] == ["claimed:1"]
     assert management.get_claims() == []
     management.claim_version(model_id, "nobody-holds-it", "a test", is_new=True)
     eventually(lambda: management.get_claims() == [], within_s=20, what="the claim lapses")

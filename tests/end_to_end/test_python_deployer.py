@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import json
 import subprocess
 import sys
 import tempfile
@@ -181,14 +182,23 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     assert (info["labels"], info["batch_size"], info["input_type"], info["is_current_version"]) == (
         ["a", "b"], 3, "integers", True,
     )  # fmt: skip
-    assert shared.get_app_info("described") == {
+    assert list(info) == [
+        "model_name", "model_version", "input_type", "labels", "container_name", "batch_size", "num_replicas", "limits",
+        "environment", "num_samples", "example", "registered_at", "is_current_version",
+    ]  # fmt: skip
+    assert info == next(m for m in shared.get_all_models(verbose=True) if m["model_name"] == "described")
+    assert info == shared.models["described"]["1.0_rc1"].info
+    assert json.loads(json.dumps(info)) == info
+    assert shared.get_app_info("described") == shared.apps["described"].info == {
         "name": "described", "input_type": "integers", "default_output": "None", "latency_slo_micros": SLO_MICROS,
         "linked_models": ["described"],
     }  # fmt: skip
     assert shared.get_linked_models("described") == ["described"]
     assert shared.get_current_model_version("described") == "1.0_rc1"
     replica = next(r for r in shared.get_all_model_replicas(verbose=True) if r["model_name"] == "described")
+    assert list(replica) == ["model_id", "model_name", "model_version", "model_replica_id", "input_type"]
     assert shared.get_model_replica_info("described", "1.0_rc1", replica["model_replica_id"]) == replica
+    assert shared.models["described"]["1.0_rc1"].replicas == [replica]
     assert shared.get_model_info("described", "9") is None
     assert shared.get_app_info("nobody") is None
     assert "described" in shared._repr_html_()

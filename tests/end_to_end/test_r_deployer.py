@@ -261,7 +261,7 @@ def test_what_another_r_serialised_is_refused_with_both_versions(shared: Clipper
     captured = capture_function(r("function(inputs) lapply(inputs, sum)"), ())
     older = replace(captured, r_version="3.6.1")
     with pytest.raises(IncompatibleEnvironmentError, match=r"R +3\.6\.1 +\d+\.") as caught:
-        deploy_captured_function(shared, "older", 1, "doubles", older, ())
+        deploy_captured_function(shared, shared.new_version("older", 1, "doubles"), older)
     assert caught.value.conflicts["R"] == ("3.6.1", captured.r_version)
     assert "older:1" not in shared.get_all_models()
 

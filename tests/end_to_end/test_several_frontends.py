@@ -17,8 +17,11 @@ import psutil
 import pytest
 
 from clipper_nb import ClipperConnection, StartTimeoutError
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.replica_wait import wait_for_replicas
+from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from tests.end_to_end.test_rpc_conformance import ClipperContainer
 from tests.support.clusters import disconnect, eventually, http_request, observe, query, running_cluster, worker_pids
@@ -102,10 +105,10 @@ def test_connections_are_spread_over_all_and_each_predicts(conn: ClipperConnecti
 def test_every_replica_serves_all(conn: ClipperConnection) -> None:
     _create_identity(conn, "shared", num_replicas=3)
     frontends = conn._management_client().get_query_frontends()
-    ids = [frontend["query_frontend_id"] for frontend in frontends]
+    ids = [frontend.frontend_id for frontend in frontends]
     assert ids == ["query_frontend-0-worker-0", "query_frontend-0-worker-1"]
     for frontend in frontends:
-        assert [replica["model_id"] for replica in frontend["replicas"]].count("shared:1") == 3
+        assert [replica.model for replica in frontend.replicas].count("shared:1") == 3
     assert _total(conn, "clipper_model_replicas", model="shared") == 3
 
 
@@ -134,7 +137,7 @@ def test_scaling_is_done_at_all_when_it_returns(conn: ClipperConnection) -> None
     for wanted in (3, 1, 2, 0, 1):
         conn.set_num_replicas("scaled", wanted)
         for frontend in conn._management_client().get_query_frontends():
-            assert [replica["model_id"] for replica in frontend["replicas"]].count("scaled:1") == wanted
+            assert [replica.model for replica in frontend.replicas].count("scaled:1") == wanted
         assert len([r for r in conn.get_all_model_replicas() if r.startswith("scaled:")]) == wanted
     with Kept(conn) as kept:
         assert {reply["default"] for reply in kept.ask("scaled", [float(i) for i in range(16)])} == {False}
@@ -306,8 +309,8 @@ def test_another_connection_scales_at_all_of_them(conn: ClipperConnection) -> No
     other.connect()
     try:
         other.set_num_replicas("known", 2)
-        for frontend in other._connected("a test").get_query_frontends():
-            assert [replica["model_id"] for replica in frontend["replicas"]].count("known:1") == 2
+        for frontend in other._management_client().get_query_frontends():
+            assert [replica.model for replica in frontend.replicas].count("known:1") == 2
     finally:
         disconnect(other.cm)
 
@@ -317,15 +320,17 @@ def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: 
     with ClipperContainer(conn.cm.clipper_rpc_port, "old", "1", 3, lambda inputs: [b"1" for _ in inputs]):
         frontends = conn._management_client().get_query_frontends
         eventually(
-            lambda: any(replica["model_id"] == "old:1" for one in frontends() for replica in one["replicas"]),
+            lambda: any(replica.model == "old:1" for one in frontends() for replica in one.replicas),
             within_s=20, what="one query frontend has it",
         )  # fmt: skip
         assert [replica for replica in conn.get_all_model_replicas() if replica.startswith("old:")] == []
-        with pytest.raises(StartTimeoutError, match=r"connected to 1 of the 2 query frontends.*replicas=1"):
-            wait_for_replicas(
-                conn.cm, conn._management_client(), ModelId("old", "1"), 1, input_type="doubles", observed_before=[],
-                started_s=time.monotonic(), timeout_s=1.0, check=lambda: None,
-            )  # fmt: skip
+        management = conn._management_client()
+        new = NewVersion(ModelId("old", "1"), InputType.DOUBLES, timeout_s=1.0)
+        with (
+            VersionClaim(management, new.model_id, is_new=True) as claim,
+            pytest.raises(StartTimeoutError, match=r"connected to 1 of the 2 query frontends.*replicas=1"),
+        ):
+            wait_for_replicas(conn.cm, management, claim, new, observed_before=[], started_s=time.monotonic())
 
 
 @pytest.mark.also_on_docker

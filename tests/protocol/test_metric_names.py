@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
 
 from clipper_nb.protocol import metric_names
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.runtime.management_frontend.handlers import make_application
+from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import format_families
 
@@ -29,19 +27,18 @@ def text() -> str:
     model_id = ModelId("net", "1")
     metrics.model(model_id)
     metrics.show_gauges(lambda: make_gauges([(model_id, 4, 2)], (0, 0, 0)))
-    registry = CollectorRegistry()
-    unused: Any = None  # no request is made
-    make_application(unused, token="", registry=registry)
-    return format_families(metrics.families()).decode() + generate_latest(registry).decode()
+    calls = AdminCalls()
+    calls.count("get_all_models", 200)
+    return format_families([*metrics.families(), *calls.families()]).decode()
 
 
 def test_frontends_write_the_metrics_that_are_named(text: str) -> None:
     found = set(re.findall(r"^# TYPE (\S+)", text, re.M))
-    assert {name for name in found if not name.endswith("_created")} == NAMES
+    assert found == NAMES
 
 
 def test_labels_are_those_that_are_named(text: str) -> None:
-    assert set(re.findall(r'[{,](\w+)="', text)) == LABELS | {"le"}
+    assert set(re.findall(r'[{,](\w+)="', text)) == LABELS | {"le", "path", "status"}
 
 
 def test_names_of_counters_alone_end_in_total(text: str) -> None:

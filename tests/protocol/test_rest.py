@@ -10,10 +10,6 @@ from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import rest
-from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.provenance import Example
-from clipper_nb.protocol.records import Replica
-from tests.support.records import make_application, make_version
 
 REQUEST_TYPES = [
     rest.AddApplication,
@@ -135,54 +131,3 @@ def test_what_is_formatted_is_parsed_again(value):
 
 def test_error_body_has_error_and_cause():
     assert json.loads(rest.format_error("Bad request", 'said "é"')) == {"error": "Bad request", "cause": 'said "é"'}
-
-
-def as_sent(described):
-    """Return a description as the caller reads it."""
-    return rest.parse_body(rest.format_body(described))
-
-
-def test_application_is_described_in_clippers_words():
-    application = make_application(default_output="-1", slo_micros=2000)
-    assert rest.describe_application(application, None) == {
-        "name": "digits",
-        "input_type": "strings",
-        "default_output": "-1",
-        "latency_slo_micros": 2000,
-        "linked_models": [],
-    }
-    assert rest.describe_application(application, "digits-net")["linked_models"] == ["digits-net"]
-
-
-def test_application_has_the_example_of_the_version_that_answers():
-    described = as_sent(rest.describe_application(make_application(), "digits-net", Example("a", {"digit": 3})))
-    assert described["example"] == {"input": "a", "output": {"digit": 3}}
-
-
-def test_model_version_is_described_in_clippers_words():
-    version = make_version("m", "2", InputType.FLOATS, batch_size=8, registered_at=3.5)
-    assert as_sent(rest.describe_model_version(version, is_current=True, num_replicas=2)) == {
-        "model_name": "m",
-        "model_version": "2",
-        "input_type": "floats",
-        "labels": [],
-        "container_name": "image:1",
-        "batch_size": 8,
-        "num_replicas": 2,
-        "limits": {"memory": None, "cpus": None, "processes": None},
-        "environment": {},
-        "num_samples": 0,
-        "example": None,
-        "registered_at": 3.5,
-        "is_current_version": True,
-    }
-
-
-def test_replica_is_described_in_clippers_words():
-    assert rest.describe_replica(Replica("m", "2", 4, InputType.BYTES)) == {
-        "model_id": "m:2",
-        "model_name": "m",
-        "model_version": "2",
-        "model_replica_id": 4,
-        "input_type": "bytes",
-    }

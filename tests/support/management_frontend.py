@@ -15,7 +15,10 @@ from tests.support.fake_clock import FakeClock
 
 Json = dict[str, Any]
 
+AWAITING = "hold_claim, awaiting replicas"
+"""The action of a ``hold_claim`` that also waits for replicas."""
 _HOLDING_TIMEOUT_S = 10.0
+_POLL_INTERVAL_S = 0.005
 
 
 def application(name: str, *linked_models: str, input_type: str = "doubles", **fields: Any) -> Json:
@@ -84,7 +87,9 @@ class ManagementFrontend:
             "get_all_query_frontends": lambda request: [{"query_frontend_id": "query", "replicas": replicas()}],
             "get_all_claims": [],
             "hold_claim": self._hold_claim,
-            "release_claim": self._release_claim,
+            AWAITING: lambda request: self._await_replicas(request, replicas),
+            "release_claim": self._end_claim,
+            "add_model": self._end_claim,
         }  # fmt: skip
 
     @property
@@ -111,7 +116,7 @@ class ManagementFrontend:
         assert method == "POST"
         action, request = path.removeprefix("/admin/"), json.loads(body or b"{}")
         self.calls.append((path, request))
-        answer = self.answers.get(action, "Success")
+        answer = self.answers.get(AWAITING if request.get("awaited") else action, "Success")
         if callable(answer):
             answer = answer(request)
         if isinstance(answer, Exception):
@@ -125,7 +130,15 @@ class ManagementFrontend:
         self._released.wait(_HOLDING_TIMEOUT_S)
         return {"is_held": True}
 
-    def _release_claim(self, request: Json) -> str:
+    def _await_replicas(self, request: Json, replicas: Callable[[], list[Json]]) -> Json:
+        model = f"{request['model_name']}:{request['model_version']}"
+        while not self._released.wait(_POLL_INTERVAL_S):
+            found = [replica for replica in replicas() if replica["model_id"] == model]
+            if len(found) == request["awaited"]["num_replicas"]:
+                return {"is_held": True, "is_complete": True}
+        return {"is_held": False}
+
+    def _end_claim(self, request: Json) -> str:
         self._released.set()
         return "Success"
 

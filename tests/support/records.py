@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from msgspec.structs import replace
+
+from clipper_nb.protocol.descriptions import (
+    ApplicationInfo,
+    ReplicaInfo,
+    VersionInfo,
+    describe_application,
+    describe_model_version,
+    describe_replica,
+)
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Application, Configuration, ModelVersion
+from clipper_nb.protocol.records import Application, Configuration, ModelVersion, Replica
 from clipper_nb.protocol.route import Route, link_to
 
 
@@ -30,6 +42,31 @@ def make_version(
 ) -> ModelVersion:
     """Return a model version."""
     return ModelVersion(name, version, input_type, "image:1", (), batch_size, registered_at)
+
+
+def make_application_info(name: str = "digits", *, linked_model: str | None = None, **fields: Any) -> ApplicationInfo:
+    """Return the description of an application."""
+    return describe_application(make_application(name, **fields), linked_model)
+
+
+def make_version_info(
+    name: str = "digits-net",
+    version: str = "1",
+    *,
+    num_replicas: int | None = None,
+    is_current: bool = True,
+    **fields: Any,
+) -> VersionInfo:
+    """Return the description of a model version."""
+    described = describe_model_version(make_version(name, version), is_current=is_current, num_replicas=0)
+    return replace(described, num_replicas=num_replicas, **fields)
+
+
+def make_replica_info(
+    name: str = "digits-net", version: str = "1", input_type: InputType = InputType.STRINGS
+) -> ReplicaInfo:
+    """Return the description of a connected replica."""
+    return describe_replica(Replica(name, version, 0, input_type))
 
 
 def make_configuration(

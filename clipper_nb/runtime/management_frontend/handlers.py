@@ -14,7 +14,8 @@ import tornado.web
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
-from clipper_nb.protocol import names, rest
+from clipper_nb.protocol import descriptions, names, rest
+from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
@@ -90,10 +91,11 @@ async def _format_in_slices(items: Iterator[Any]) -> bytes:
 
 
 class ReadHandler(AdminHandler):
-    """An admin call that changes nothing."""
+    """An admin call that changes nothing; where there is no such thing it answers ``{}``, as Clipper did."""
 
     async def _answer(self, request: Any) -> Any:
-        return await self._action(self._service, request)
+        answer = await self._action(self._service, request)
+        return {} if answer is None else answer
 
 
 class ChangeHandler(AdminHandler):
@@ -118,8 +120,8 @@ class HoldHandler(AdminHandler):
         """Record that the caller is gone."""
         self._gone.set()
 
-    async def _answer(self, request: Any) -> dict[str, bool]:
-        return {"is_held": await self._service.hold_claim(request, self._gone)}
+    async def _answer(self, request: Any) -> rest.ClaimHeld:
+        return await self._service.hold_claim(request, self._gone)
 
 
 class PingHandler(JsonHandler):
@@ -173,18 +175,16 @@ async def _get_all_applications(service: ManagementService, request: rest.Listin
     return (_describe_application(configuration, application) for application in applications)
 
 
-async def _get_application(service: ManagementService, request: rest.ApplicationName) -> dict[str, Any]:
+async def _get_application(service: ManagementService, request: rest.ApplicationName) -> ApplicationInfo | None:
     configuration = await service.read_configuration()
     application = configuration.applications.get(request.name)
-    if application is None:
-        return {}
-    return _describe_application(configuration, application)
+    return None if application is None else _describe_application(configuration, application)
 
 
-def _describe_application(configuration: Configuration, application: Application) -> dict[str, Any]:
+def _describe_application(configuration: Configuration, application: Application) -> ApplicationInfo:
     answering = configuration.current_version_of(application.name)
     example = answering.provenance.example if answering else None
-    return rest.describe_application(application, configuration.linked_model_of(application.name), example)
+    return descriptions.describe_application(application, configuration.linked_model_of(application.name), example)
 
 
 async def _get_linked_models(service: ManagementService, request: rest.LinkedModelsOf) -> list[str]:
@@ -199,10 +199,10 @@ async def _get_all_models(service: ManagementService, request: rest.Listing) -> 
     return (_describe_version(configuration, version.model_id) for version in versions)
 
 
-async def _get_model(service: ManagementService, request: rest.ModelVersionName) -> dict[str, Any]:
+async def _get_model(service: ManagementService, request: rest.ModelVersionName) -> VersionInfo | None:
     configuration = await service.read_configuration()
     model_id = ModelId(request.model_name, request.model_version)
-    return _describe_version(configuration, model_id) if model_id in configuration.versions else {}
+    return _describe_version(configuration, model_id) if model_id in configuration.versions else None
 
 
 async def _get_current_version(service: ManagementService, request: rest.ModelName) -> str:
@@ -217,41 +217,45 @@ async def _get_all_replicas(service: ManagementService, request: rest.Listing) -
     replicas = await service.read_replicas()
     if not request.verbose:
         return (f"{replica.model_id}:{replica.replica_id}" for replica in replicas)
-    return map(rest.describe_replica, replicas)
+    return map(descriptions.describe_replica, replicas)
 
 
 async def _get_query_frontends(service: ManagementService, request: rest.Listing) -> list[Any]:
     frontends = await service.read_query_frontends()
     if not request.verbose:
         return [frontend.frontend_id for frontend in frontends]
-    return [rest.describe_query_frontend(frontend) for frontend in frontends]
+    return [descriptions.describe_query_frontend(frontend) for frontend in frontends]
 
 
-async def _get_replica(service: ManagementService, request: rest.ReplicaName) -> dict[str, Any]:
+async def _get_replica(service: ManagementService, request: rest.ReplicaName) -> ReplicaInfo | None:
     for replica in await service.read_replicas():
         if (*replica.model_id, replica.replica_id) == (
             request.model_name,
             request.model_version,
             request.replica_id,
         ):
-            return rest.describe_replica(replica)
-    return {}
+            return descriptions.describe_replica(replica)
+    return None
+
+
+async def _get_deploy_state(service: ManagementService, request: rest.ModelVersionName) -> rest.DeployState:
+    return await service.read_deploy_state(_model_id(request))
 
 
 async def _get_claims(service: ManagementService, request: rest.Listing) -> list[Any]:
     claims = (await service.read_configuration()).claims
     if not request.verbose:
         return [str(model_id) for model_id in claims]
-    return [{"model_id": str(claim.model_id), "holder": claim.holder} for claim in claims.values()]
+    return [descriptions.describe_claim(claim) for claim in claims.values()]
 
 
 def _model_id(request: rest.ModelVersionName) -> ModelId:
     return ModelId(names.check_model_name(request.model_name), names.check_version(request.model_version))
 
 
-def _describe_version(configuration: Configuration, model_id: ModelId) -> dict[str, Any]:
+def _describe_version(configuration: Configuration, model_id: ModelId) -> VersionInfo:
     is_current = configuration.current_versions.get(model_id.name) == model_id.version
-    return rest.describe_model_version(
+    return descriptions.describe_model_version(
         configuration.versions[model_id],
         is_current=is_current,
         num_replicas=configuration.num_replicas.get(model_id, 0),
@@ -282,6 +286,7 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_all_query_frontends": (_get_query_frontends, rest.Listing),
     "get_container": (_get_replica, rest.ReplicaName),
     "get_desired_replicas": (ManagementService.read_desired_replicas, rest.DesiredReplicasSince),
+    "get_deploy_state": (_get_deploy_state, rest.ModelVersionName),
     "get_all_claims": (_get_claims, rest.Listing),
 }
 
@@ -295,7 +300,7 @@ def make_application(service: ManagementService, *, token: str) -> tornado.web.A
         for handler, actions in ((ChangeHandler, _CHANGES), (ReadHandler, _READS))
         for path, (action, request_type) in actions.items()
     ]
-    routes.append((r"/admin/hold_claim", HoldHandler, {**shared, "action": None, "request_type": rest.ClaimName}))
+    routes.append((r"/admin/hold_claim", HoldHandler, {**shared, "action": None, "request_type": rest.HoldClaim}))
     routes += [
         (r"/admin/ping", PingHandler),
         (r"/livez", LiveHandler),

@@ -17,8 +17,8 @@ from clipper_nb.errors import ClusterUnreachableError, InvalidRequestError, Stat
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import checked
 from clipper_nb.protocol.records import (
-    ADAPTIVE_BATCH_SIZE,
     Application,
     Claim,
     Configuration,
@@ -27,10 +27,12 @@ from clipper_nb.protocol.records import (
     Replica,
 )
 from clipper_nb.runtime.management_frontend import rules
+from clipper_nb.runtime.management_frontend.arrival import are_connected, find_other_input_type
 from clipper_nb.runtime.management_frontend.claim_holding import LOOK_INTERVAL_S, ClaimHolding
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
 from clipper_nb.runtime.state.store import Change, StateStore
 from clipper_nb.runtime.tasks import end_tasks
+from clipper_nb.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ class ManagementService:
             name=names.check_application_name(request.name),
             input_type=parse_input_type(request.input_type),
             default_output=request.default_output,
-            slo_micros=_check_slo(request.latency_slo_micros),
+            slo_micros=checked(request).latency_slo_micros,
             registered_at=self._wall_clock(),
         )
         await self._change(lambda configuration: rules.register_application(configuration, application), change_id)
@@ -131,21 +133,21 @@ class ManagementService:
 
     async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> None:
         """Add a model version and make it current."""
-        num_replicas = _check_num_replicas(request.num_replicas)
+        number, claim_id = checked(request).num_replicas, request.claim_id
         version = ModelVersion(
             name=names.check_model_name(request.model_name),
             version=names.check_version(request.model_version),
             input_type=parse_input_type(request.input_type),
             image=request.container_name,
             labels=tuple(request.labels),
-            batch_size=_check_batch_size(request.batch_size),
+            batch_size=request.batch_size,
             limits=request.limits,
             provenance=request.provenance,
             registered_at=self._wall_clock(),
         )
 
         def change(configuration: Configuration) -> Configuration:
-            return rules.register_version(configuration, version, num_replicas=num_replicas, claim_id=request.claim_id)
+            return rules.register_version(configuration, version, num_replicas=number, claim_id=claim_id)
 
         await self._change(change, change_id)
 
@@ -162,7 +164,7 @@ class ManagementService:
     async def set_num_replicas(self, request: rest.NumReplicas, change_id: str | None = None) -> None:
         """Say how many replicas of a version should run."""
         model_id = ModelId(request.model_name, request.model_version)
-        number, claim_id = _check_num_replicas(request.num_replicas), request.claim_id
+        number, claim_id = checked(request).num_replicas, request.claim_id
         await self._change(lambda before: rules.set_num_replicas(before, model_id, number, claim_id), change_id)
 
     async def claim_version(self, request: rest.ClaimVersion, change_id: str | None = None) -> None:
@@ -183,24 +185,36 @@ class ManagementService:
         model_id, claim_id = ModelId(request.model_name, request.model_version), request.claim_id
         await self._store_change(lambda before: rules.release_claim(before, model_id, claim_id), change_id)
 
-    async def hold_claim(self, request: rest.ClaimName, gone: asyncio.Event) -> bool:
+    async def hold_claim(self, request: rest.HoldClaim, gone: asyncio.Event) -> rest.ClaimHeld:
         """Keep a claim from lapsing until it ends, the caller is *gone*, or some seconds have passed.
 
-        Return whether it can be held again.
+        With awaited replicas, return as soon as they are connected, or one that serves another input type is.
         """
         model_id, claim_id = ModelId(request.model_name, request.model_version), request.claim_id
         deadline_s = self._clock() + _HOLD_TIMEOUT_S
         self._holding.opened(claim_id)
         try:
             while True:
-                changed = self._changed
+                changed, presence_changed = self._changed, self._presence_changed
                 known = (await self._store.read_configuration()).claims.get(model_id)
-                is_ours = known is not None and known.claim_id == claim_id
-                if not is_ours or gone.is_set() or self._is_stopping or self._clock() >= deadline_s:
-                    return is_ours
-                await _first_of(changed, gone, timeout_s=deadline_s - self._clock())
+                held = rest.ClaimHeld(is_held=known is not None and known.claim_id == claim_id)
+                if request.awaited is not None and held.is_held:
+                    held = await self._look_for_replicas(model_id, request.awaited)
+                is_over = not held.is_held or held.is_complete or held.other_input_type is not None
+                if is_over or gone.is_set() or self._is_stopping or self._clock() >= deadline_s:
+                    return held
+                news = (changed, gone) if request.awaited is None else (changed, gone, presence_changed)
+                await _first_of(*news, timeout_s=deadline_s - self._clock())
         finally:
             self._holding.closed(claim_id)
+
+    async def _look_for_replicas(self, model_id: ModelId, awaited: rest.AwaitedReplicas) -> rest.ClaimHeld:
+        living = await self._read_living()
+        return rest.ClaimHeld(
+            is_held=True,
+            is_complete=are_connected(living, model_id, awaited),
+            other_input_type=find_other_input_type(living, model_id, awaited),
+        )
 
     async def read_desired_replicas(self, request: rest.DesiredReplicasSince) -> rest.DesiredReplicas:
         """Return which replicas should run, as soon as the configuration is not the known one or the wait is over."""
@@ -218,6 +232,11 @@ class ManagementService:
     async def read_configuration(self) -> Configuration:
         """Return the configuration."""
         return await self._store.read_configuration()
+
+    async def read_deploy_state(self, model_id: ModelId) -> rest.DeployState:
+        """Return what a deploy of a version has to agree with."""
+        configuration = await self._store.read_configuration()
+        return rest.describe_deploy_state(configuration, await self._read_living(), model_id, __version__)
 
     async def read_replicas(self) -> list[Replica]:
         """Return the replicas that every living query frontend is connected to.
@@ -333,25 +352,3 @@ def _only_model_name(request: rest.ModelLinks) -> str:
     if len(request.model_names) != 1:
         raise InvalidRequestError(f"An application has exactly one model; {len(request.model_names)} were named.")
     return names.check_model_name(request.model_names[0])
-
-
-def _check_slo(slo_micros: int) -> int:
-    if not 0 < slo_micros <= rest.MAX_SLO_MICROS:
-        raise InvalidRequestError(
-            f"The SLO is {slo_micros} microseconds; it must be from 1 to {rest.MAX_SLO_MICROS}. 100 ms is 100000."
-        )
-    return slo_micros
-
-
-def _check_num_replicas(num_replicas: int) -> int:
-    if num_replicas < 0:
-        raise InvalidRequestError(f"num_replicas is {num_replicas}; it must be at least 0.")
-    return num_replicas
-
-
-def _check_batch_size(batch_size: int) -> int:
-    if batch_size < 1 and batch_size != ADAPTIVE_BATCH_SIZE:
-        raise InvalidRequestError(
-            f"batch_size is {batch_size}; it must be at least 1, or {ADAPTIVE_BATCH_SIZE} to adapt to the SLO."
-        )
-    return batch_size

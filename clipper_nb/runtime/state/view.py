@@ -14,6 +14,7 @@ from clipper_nb.protocol.redis_keys import PRESENCE_INTERVAL_S
 from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.tasks import end_tasks
+from clipper_nb.version import __version__
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class ConfigurationView:
         """
         looked_s = self._lease.clock()
         presence = FrontendPresence(
-            self._frontend_id, self._applied_revision, time.monotonic(), tuple(self._replicas())
+            self._frontend_id, self._applied_revision, time.monotonic(), tuple(self._replicas()), __version__
         )
         has_answered = False
         with contextlib.suppress(StateUnavailableError, asyncio.TimeoutError):

@@ -144,7 +144,7 @@ def _answer(conn: ClipperConnection, application: str) -> str:
 def _claims(conn: ClipperConnection) -> list[str]:
     """Return the versions that are said to be deployed or scaled, while no call is under way."""
     assert conn._management is not None
-    return [f"claim on {claim['model_id']}" for claim in conn._management.get_claims()]
+    return [f"claim on {claim.model}" for claim in conn._management.get_claims()]
 
 
 def _unlisted(conn: ClipperConnection) -> list[str]:

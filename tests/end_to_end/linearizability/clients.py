@@ -18,8 +18,7 @@ from clipper_nb.errors import (
     StateUnavailableError,
 )
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
-from clipper_nb.protocol.resource_limits import NO_LIMITS
+from clipper_nb.protocol.rest import AddModel
 from tests.end_to_end.linearizability.admin_model import DONE, EXISTS, INVALID, NOT_FOUND, AdminState
 from tests.end_to_end.linearizability.history import UNKNOWN, Call
 
@@ -111,24 +110,22 @@ def _ask(client: ManagementClient, operation: str, arguments: list[str]) -> Hash
 
 
 def _register_version(client: ManagementClient, model: str, version: str, input_type: str) -> None:
-    client.register_model(
-        ModelId(model, version), input_type, CONTAINERLESS_IMAGE, [], ADAPTIVE_BATCH_SIZE, NO_LIMITS
-    )  # fmt: skip
+    client.register_model(AddModel(model, version, input_type))
 
 
 def _read_applications(client: ManagementClient) -> tuple[frozenset, frozenset]:
     found = client.get_applications()
     return (
-        frozenset((one["name"], one["input_type"]) for one in found),
-        frozenset((one["name"], model) for one in found for model in one["linked_models"]),
+        frozenset((one.name, one.input_type) for one in found),
+        frozenset((one.name, model) for one in found for model in one.linked_models),
     )
 
 
 def _read_versions(client: ManagementClient) -> tuple[frozenset, frozenset]:
     found = client.get_models()
     return (
-        frozenset((one["model_name"], one["model_version"], one["input_type"]) for one in found),
-        frozenset((one["model_name"], one["model_version"]) for one in found if one["is_current_version"]),
+        frozenset((one.name, one.version, one.input_type) for one in found),
+        frozenset((one.name, one.version) for one in found if one.is_current),
     )
 
 

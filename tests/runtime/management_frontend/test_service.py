@@ -23,6 +23,7 @@ from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
 from clipper_nb.runtime.management_frontend.claim_holding import LAPSE_AFTER_S
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.state.memory_store import MemoryStore
+from clipper_nb.version import __version__
 from tests.support.fake_clock import run_in_virtual_time
 
 ADD_DIGITS = rest.AddApplication("digits", "Doubles", "-1.0", 100_000)
@@ -303,7 +304,7 @@ def test_change_that_is_sent_again_with_its_id_is_made_once():
 
 
 CLAIM_NET = rest.ClaimVersion("digits-net", "1", "mine", "process 1 on a", is_new=True)
-OUR_CLAIM = rest.ClaimName("digits-net", "1", "mine")
+OUR_CLAIM = rest.HoldClaim("digits-net", "1", "mine")
 
 
 def test_claim_that_is_held_stays_and_lapses_when_its_holder_is_gone():
@@ -314,7 +315,7 @@ def test_claim_that_is_held_stays_and_lapses_when_its_holder_is_gone():
         await asyncio.sleep(20)
         assert not holding.done()
         gone.set()
-        assert await asyncio.wait_for(holding, 0.1)  # it may be held again
+        assert (await asyncio.wait_for(holding, 0.1)).is_held  # it may be held again
         await asyncio.sleep(LAPSE_AFTER_S - 0.5)
         assert list((await store.read_configuration()).claims)
         await asyncio.sleep(1.5)
@@ -329,8 +330,50 @@ def test_holding_ends_at_once_with_the_claim():
         holding = asyncio.create_task(service.hold_claim(OUR_CLAIM, asyncio.Event()))
         await asyncio.sleep(0.1)
         await service.unregister_version(ModelId("digits-net", "1"))
-        assert not await asyncio.wait_for(holding, 0.1)
-        assert not await service.hold_claim(OUR_CLAIM, asyncio.Event())
+        assert not (await asyncio.wait_for(holding, 0.1)).is_held
+        assert not (await service.hold_claim(OUR_CLAIM, asyncio.Event())).is_held
+
+    run(test)
+
+
+def test_holding_ends_when_the_awaited_replicas_are_connected():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        await announce(store, "a", 10)
+        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(1, "doubles"))
+        holding = asyncio.create_task(service.hold_claim(awaited, asyncio.Event()))
+        await asyncio.sleep(20)
+        assert not holding.done()
+        await announce(store, "a", 10, Replica("digits-net", "1", 0, InputType.DOUBLES))
+        assert await asyncio.wait_for(holding, 0.1) == rest.ClaimHeld(is_held=True, is_complete=True)
+
+    run(test)
+
+
+def test_holding_ends_when_a_replica_serves_another_input_type():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        await announce(store, "a", 10, Replica("digits-net", "1", 0, InputType.INTEGERS))
+        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(2, "doubles"))
+        held = await service.hold_claim(awaited, asyncio.Event())
+        assert held == rest.ClaimHeld(is_held=True, other_input_type="integers")
+
+    run(test)
+
+
+def test_one_answer_has_all_that_a_deploy_must_agree_with():
+    async def test(service, store):
+        await store.announce(FrontendPresence("a", 10, 1.0, (), "0.1.7"))
+        await service.register_application(rest.AddApplication("digits-net", "doubles", "", 1000))
+        await service.register_version(rest.AddModel("digits-net", "1", "doubles"))
+        await service.link_model(rest.ModelLinks("digits-net", ["digits-net"]))
+        state = await service.read_deploy_state(ModelId("digits-net", "2"))
+        assert (state.is_registered, state.current_version, state.has_application) == (False, "1", True)
+        assert state.linked_input_types == {"digits-net": "doubles"}
+        assert (state.release, state.query_frontend_releases) == (__version__, ["0.1.7"])
+        assert (await service.read_deploy_state(ModelId("digits-net", "1"))).is_registered
+        fresh = await service.read_deploy_state(ModelId("fresh", "1"))
+        assert (fresh.is_registered, fresh.current_version, fresh.has_application) == (False, None, False)
 
     run(test)
 

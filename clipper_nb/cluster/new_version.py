@@ -1,0 +1,139 @@
+"""A version that is to be deployed: made and checked once, at the one door, and handed on whole. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from clipper_nb.cluster.argument_checks import (
+    check_labels,
+    check_limits,
+    check_packages,
+    check_system_packages,
+    check_timeout,
+)
+from clipper_nb.errors import InputTypeConflictError, VersionExistsError
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
+from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.names import ModelId, check_model_name, check_version
+from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, checked
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.protocol.rest import AddModel, DeployState
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """All that a caller says of a version before it is deployed; what was left out has its default.
+
+    A new option of a deploy is a field here, with its check in :func:`make_new_version`.
+    """
+
+    model_id: ModelId
+    input_type: InputType
+    image: str = ""
+    """Empty until it is built."""
+    labels: Sequence[str] = ()
+    num_replicas: ReplicaCount = 1
+    batch_size: BatchSize = ADAPTIVE_BATCH_SIZE
+    timeout_s: float = 60.0
+    """Seconds that the replicas may take to load the model."""
+    limits: ResourceLimits = NO_LIMITS
+    base_image: str = DEFAULT_BASE_IMAGE
+    registry: str | None = None
+    packages: Sequence[str] = ()
+    """pip requirements."""
+    system_packages: tuple[str, ...] = ()
+    """Packages of Debian."""
+    before: DeployState | None = None
+    """What the cluster had when the version was checked there; not of the caller."""
+
+    def image_request(self, cluster_name: str, folder: Path, *, goes_with_version: bool) -> ImageRequest:
+        """Return what its image is made from; *folder* becomes the model's folder in the image."""
+        return ImageRequest(
+            cluster_name=cluster_name,
+            model_id=self.model_id,
+            model_data_path=str(folder),
+            base_image=self.base_image,
+            packages=self.packages,
+            container_registry=self.registry,
+            goes_with_version=goes_with_version,
+        )
+
+    def registration(self, provenance: Provenance = NO_PROVENANCE, claim_id: str | None = None) -> AddModel:
+        """Return the request that makes it the current version."""
+        return AddModel(
+            *self.model_id,
+            input_type=str(self.input_type),
+            labels=list(self.labels),
+            container_name=self.image,
+            batch_size=self.batch_size,
+            limits=self.limits,
+            provenance=provenance,
+            num_replicas=self.num_replicas,
+            claim_id=claim_id,
+        )
+
+
+def check_room(new: NewVersion, state: DeployState) -> NewVersion:
+    """Return the version with the cluster's state, in which there is room for it.
+
+    Raises
+    ------
+    VersionExistsError
+        The version is registered.
+    InputTypeConflictError
+        An application that is linked to the model takes another input type.
+    """
+    if state.is_registered:
+        raise VersionExistsError(*new.model_id)
+    for application, input_type in state.linked_input_types.items():
+        if input_type != new.input_type:
+            raise InputTypeConflictError(new.model_id.name, new.input_type, application, input_type)
+    return replace(new, before=state)
+
+
+def make_new_version(
+    name: str,
+    version: int | str,
+    input_type: str,
+    *,
+    labels: Sequence[str] | None = None,
+    timeout_s: float = 60.0,
+    limits: ResourceLimits | None = None,
+    packages: Sequence[str] | None = None,
+    system_packages: Sequence[str] | None = None,
+    **others: Any,
+) -> NewVersion:
+    """Return a version with all that was said of it, checked.
+
+    Parameters
+    ----------
+    name, version, input_type : str
+    labels, timeout_s, limits, packages, system_packages
+        ``None`` is what was left out.
+    **others
+        Further fields of :class:`NewVersion`.
+
+    Raises
+    ------
+    InvalidRequestError
+        The first argument that is not valid; the sentence says what was expected.
+    """
+    model_id = ModelId(check_model_name(name), check_version(version))
+    check_timeout(timeout_s)
+    return checked(
+        NewVersion(
+            model_id,
+            parse_input_type(input_type),
+            labels=check_labels(labels),
+            timeout_s=timeout_s,
+            limits=check_limits(limits),
+            packages=check_packages(packages),
+            system_packages=tuple(check_system_packages(system_packages)),
+            **others,
+        )
+    )

@@ -1,0 +1,153 @@
+"""Applications, versions and replicas as the management frontend describes them to its clients.
+
+The fields have our names inside and Clipper's on the wire. A field that an older frontend does not send has a default;
+what a newer one adds is ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct, field
+
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.provenance import Example
+from clipper_nb.protocol.records import Application, Claim, FrontendPresence, ModelVersion, Replica
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+
+
+class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An application with its link."""
+
+    name: str
+    input_type: InputType
+    default_output: str
+    slo_micros: int = field(name="latency_slo_micros")
+    linked_models: Sequence[str]
+    """None or one."""
+    example: Example | None = None
+    """Of the version that answers; left out on the wire when there is none."""
+
+    @property
+    def linked_model(self) -> str | None:
+        """The model that it sends its queries to."""
+        return next(iter(self.linked_models), None)
+
+
+class VersionInfo(Struct, frozen=True, kw_only=True):
+    """A registered version of a model, and what is expected of it."""
+
+    name: str = field(name="model_name")
+    version: str = field(name="model_version")
+    input_type: InputType
+    labels: Sequence[str]
+    image: str = field(name="container_name")
+    batch_size: int
+    num_replicas: int | None = None
+    """How many should run; ``None`` when the frontend does not say."""
+    limits: ResourceLimits = NO_LIMITS
+    environment: Mapping[str, str] = {}
+    num_samples: int = 0
+    example: Example | None = None
+    registered_at: float
+    """Seconds since the epoch."""
+    is_current: bool = field(name="is_current_version")
+
+    @property
+    def model_id(self) -> ModelId:
+        """The version's id."""
+        return ModelId(self.name, self.version)
+
+
+class ReplicaInfo(Struct, frozen=True, kw_only=True):
+    """A replica that is connected to a query frontend."""
+
+    model: str = field(name="model_id")
+    """``name:version``"""
+    model_name: str
+    model_version: str
+    replica_id: int = field(name="model_replica_id")
+    input_type: InputType
+
+    @property
+    def model_id(self) -> ModelId:
+        """The version that it serves."""
+        return ModelId(self.model_name, self.model_version)
+
+
+class FrontendInfo(Struct, frozen=True, kw_only=True):
+    """A query frontend that lives, with the replicas that are connected to it."""
+
+    frontend_id: str = field(name="query_frontend_id")
+    replicas: Sequence[ReplicaInfo]
+
+
+class ClaimInfo(Struct, frozen=True, kw_only=True):
+    """A version that is being deployed or scaled now."""
+
+    model: str = field(name="model_id")
+    """``name:version``"""
+    holder: str = ""
+    """Who does it, as a person would name it."""
+
+    @property
+    def model_id(self) -> ModelId:
+        """The version that is claimed."""
+        return parse_model_id(self.model)
+
+
+def describe_application(
+    application: Application, linked_model: str | None, example: Example | None = None
+) -> ApplicationInfo:
+    """Return the description of an application, with an *example* of the version that answers for it."""
+    return ApplicationInfo(
+        name=application.name,
+        input_type=application.input_type,
+        default_output=application.default_output,
+        slo_micros=application.slo_micros,
+        linked_models=[] if linked_model is None else [linked_model],
+        example=example,
+    )
+
+
+def describe_model_version(version: ModelVersion, *, is_current: bool, num_replicas: int) -> VersionInfo:
+    """Return the description of a version; *num_replicas* of it should run."""
+    return VersionInfo(
+        name=version.name,
+        version=version.version,
+        input_type=version.input_type,
+        labels=list(version.labels),
+        image=version.image,
+        batch_size=version.batch_size,
+        num_replicas=num_replicas,
+        limits=version.limits,
+        environment=version.provenance.environment,
+        num_samples=version.provenance.num_samples,
+        example=version.provenance.example,
+        registered_at=version.registered_at,
+        is_current=is_current,
+    )
+
+
+def describe_replica(replica: Replica) -> ReplicaInfo:
+    """Return the description of a connected replica."""
+    return ReplicaInfo(
+        model=str(replica.model_id),
+        model_name=replica.model_name,
+        model_version=replica.model_version,
+        replica_id=replica.replica_id,
+        input_type=replica.input_type,
+    )
+
+
+def describe_query_frontend(frontend: FrontendPresence) -> FrontendInfo:
+    """Return the description of a query frontend."""
+    return FrontendInfo(
+        frontend_id=frontend.frontend_id, replicas=[describe_replica(replica) for replica in frontend.replicas]
+    )
+
+
+def describe_claim(claim: Claim) -> ClaimInfo:
+    """Return the description of a claim; its id is its holder's alone."""
+    return ClaimInfo(model=str(claim.model_id), holder=claim.holder)

@@ -1,0 +1,85 @@
+"""The rules on numbers of records: each stands once, as an annotation, and gives one sentence at both ends. (pure)
+
+>>> class AddApplication(Struct):
+...     latency_slo_micros: SloMicros
+>>> checked(AddApplication(0))
+InvalidRequestError: slo_micros (the latency SLO) must be a whole number, from 1 to 2147483647; it is 0. ...
+
+``msgspec.Meta`` cannot say "-1 or at least 1", and its sentence names no argument of a notebook.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+
+_RecordT = TypeVar("_RecordT")
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number within bounds.
+
+    Attributes
+    ----------
+    name : str
+        What the sentence calls it.
+    smallest, largest : int
+        The bounds; both are allowed.
+    besides : int, optional
+        A number out of the bounds that is allowed too.
+    hint : str
+        Ends the sentence.
+    """
+
+    name: str
+    smallest: int
+    largest: int | None = None
+    besides: int | None = None
+    hint: str = ""
+
+    def check(self, value: object) -> None:
+        """Raise :class:`InvalidRequestError` for any other value."""
+        if isinstance(value, int) and not isinstance(value, bool) and self._allows(value):
+            return
+        span = f"at least {self.smallest}" if self.largest is None else f"from {self.smallest} to {self.largest}"
+        raise InvalidRequestError(f"{self.name} must be a whole number, {span}; it is {value!r}.{self.hint}")
+
+    def _allows(self, number: int) -> bool:
+        is_within = number >= self.smallest and (self.largest is None or number <= self.largest)
+        return is_within or number == self.besides
+
+
+SLO_MICROS = Whole("slo_micros (the latency SLO)", 1, 2**31 - 1, hint=" 100 ms is 100000.")
+"""At most about 35.8 minutes, Clipper's limit."""
+BATCH_SIZE = Whole(f"batch_size (or {ADAPTIVE_BATCH_SIZE} to adapt to the SLO)", 1, besides=ADAPTIVE_BATCH_SIZE)
+NUM_REPLICAS = Whole("num_replicas", 0)
+
+SloMicros = Annotated[int, SLO_MICROS]
+BatchSize = Annotated[int, BATCH_SIZE]
+ReplicaCount = Annotated[int, NUM_REPLICAS]
+
+
+def checked(record: _RecordT) -> _RecordT:
+    """Return the record if each of its numbers follows the rule of its field.
+
+    Raises
+    ------
+    InvalidRequestError
+        The first that does not; the sentence says what was expected.
+    """
+    record_type: Any = type(record)
+    for name, rule in _rules_of(record_type):
+        rule.check(getattr(record, name))
+    return record
+
+
+@functools.cache
+def _rules_of(record_type: Any) -> list[tuple[str, Whole]]:
+    hints: dict[str, Any] = get_type_hints(record_type, include_extras=True)
+    found = ((name, getattr(hint, "__metadata__", ())) for name, hint in hints.items())
+    return [(name, rule) for name, annotations in found for rule in annotations if isinstance(rule, Whole)]

@@ -1,0 +1,23 @@
+"""Whether the replicas that a caller waits for are connected. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import FrontendPresence
+from clipper_nb.protocol.rest import AwaitedReplicas
+
+
+def are_connected(frontends: Sequence[FrontendPresence], model_id: ModelId, awaited: AwaitedReplicas) -> bool:
+    """Return whether exactly as many replicas of a version as awaited are connected to every query frontend."""
+    counts = [sum(replica.model_id == model_id for replica in frontend.replicas) for frontend in frontends]
+    return all(count == awaited.num_replicas for count in counts or [0])
+
+
+def find_other_input_type(
+    frontends: Sequence[FrontendPresence], model_id: ModelId, awaited: AwaitedReplicas
+) -> str | None:
+    """Return the input type of a connected replica of the version that serves another one than the version takes."""
+    replicas = (replica for frontend in frontends for replica in frontend.replicas if replica.model_id == model_id)
+    return next((str(replica.input_type) for replica in replicas if replica.input_type != awaited.input_type), None)

@@ -17,7 +17,7 @@ from tests.support.clusters import disconnect, eventually, query, running_cluste
 from tests.support.docker_clusters import container_of, containers_of, network_of
 from tests.support.load import Load
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.serial]
 
 _SLO_S = 0.5
 _GRACE_S = 0.1  # for a client on a busy machine

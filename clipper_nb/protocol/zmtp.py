@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from typing import Final
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol.rpc import Frame
@@ -24,14 +25,14 @@ _NULL_MECHANISM = b"NULL".ljust(20, b"\0")
 _GREETING = _SIGNATURE + b"\x03\x00" + _NULL_MECHANISM + bytes(32)
 _MECHANISM_AT = 12
 
-_MORE = 1
-_LONG = 2
-_COMMAND = 4
-_MAX_COMMAND_SIZE_BYTES = 64 * 1024
-_LARGE_FRAME_SIZE_BYTES = 256 * 1024
-_LONG_HEADER = struct.Struct(">BQ")
-_SHORT_HEADERS = [bytes((0, size)) for size in range(256)]
-_SHORT_HEADERS_MORE = [bytes((_MORE, size)) for size in range(256)]
+_MORE: Final = 1
+_LONG: Final = 2
+_COMMAND: Final = 4
+_MAX_COMMAND_SIZE_BYTES: Final = 64 * 1024
+_LARGE_FRAME_SIZE_BYTES: Final = 256 * 1024
+_LONG_HEADER: Final = struct.Struct(">BQ")
+_SHORT_HEADERS: Final = [bytes((0, size)) for size in range(256)]
+_SHORT_HEADERS_MORE: Final = [bytes((_MORE, size)) for size in range(256)]
 
 
 def encode_message(frames: Sequence[Frame]) -> bytes:

@@ -18,11 +18,13 @@ from clipper_nb.protocol.inputs import decode_input, format_input
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_body import (
     MAX_BATCH_INPUTS,
+    MAX_INPUTS_AT_ONCE,
     format_defaults,
     format_model,
     format_prediction,
     format_predictions,
     format_request,
+    is_large,
     parse_predict,
     parse_predictions,
 )
@@ -446,3 +448,15 @@ def test_client_reads_a_batch_in_order():
     assert (first.output, first.default) == ("a", False)
     assert (second.output, second.default, second.reason) == ("d", True, "not_linked")
     assert second.explanation == "No model."
+
+
+@pytest.mark.parametrize(("input_type", "value"), [(InputType.DOUBLES, [1.25] * 20), (InputType.STRINGS, "word" * 20)])
+def test_request_is_large_from_so_many_inputs_on(input_type, value):
+    sizes = [1, MAX_INPUTS_AT_ONCE, MAX_INPUTS_AT_ONCE + 4]  # texts are counted with room for the keys
+    bodies = [format_request([value] * size, is_batch=True, version="1") for size in sizes]
+    assert [is_large(body, input_type) for body in bodies] == [False, False, True]
+
+
+def test_one_long_input_is_not_large():
+    assert not is_large(format_request([1.25] * 20_000, is_batch=False, version=None), InputType.DOUBLES)
+    assert not is_large(format_request("word" * 20_000, is_batch=False, version=None), InputType.STRINGS)

@@ -18,7 +18,7 @@ import socket
 import time
 from collections import deque
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from tornado.httputil import HTTPInputError, HTTPServerConnectionDelegate
 
@@ -33,12 +33,12 @@ from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, Waiting
 
 logger = logging.getLogger(__name__)
 
-RECEIVED_SIZE_BYTES = 256 * 1024
+RECEIVED_SIZE_BYTES: Final = 256 * 1024
 """Of what is read at once."""
-_MAX_PIPELINED = 128
-_MAX_PIPELINED_BYTES = 1024 * 1024
-_SLICE_SIZE_BYTES = 4096
-_KEEP_ALIVE_TIMEOUT_S = 300.0
+_MAX_PIPELINED: Final = 128
+_MAX_PIPELINED_BYTES: Final = 1024 * 1024
+_SLICE_SIZE_BYTES: Final = 4096
+_KEEP_ALIVE_TIMEOUT_S: Final = 300.0
 _LINGER_S = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 TOO_MUCH_WAITS = "Too many bytes of large bodies wait for an answer."
@@ -75,6 +75,11 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        # Looked up once, for each request needs them.
+        self._endpoint = server.endpoint
+        self._received_bytes, self._received_view = server.received, server.received_view
+        self._find_known_head = server.known_heads.find
+        self._loop_time_s = server.loop.time
         self._waiting = server.waiting
         self._transport: asyncio.Transport
         self._reader = RequestReader(server.limits.max_body_size_bytes)
@@ -90,7 +95,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._unparsed: memoryview | None = None  # received, and waits until there is time or room for it
         self._parse_soon: asyncio.Handle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
-        self._wait_began_s = server.loop.time()
+        self._wait_began_s = self._loop_time_s()
         self._wait_limit_s = _KEEP_ALIVE_TIMEOUT_S
         self._unsent_size_bytes = 0  # when it was looked at last
         self._unsent_progress_s = 0.0
@@ -123,26 +128,25 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._exchanges.clear()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        return self._server.received_view
+        return self._received_view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was received, out of the buffer that all connections share."""
         if self.is_closing:
             return  # what follows a refused request is read and dropped until the client has its reply
-        server = self._server
         if self._holds_back:
-            self._unparsed = memoryview(bytes(server.received_view[:nbytes]))
+            self._unparsed = memoryview(bytes(self._received_view[:nbytes]))
             self._whole = b""
             self._read_or_pause()
             return
         is_fresh = self._reader.is_fresh
         if is_fresh:
-            head_size_bytes = server.received.find(b"\r\n\r\n", 0, nbytes) + 4
-            known = server.known_heads.find(bytes(server.received_view[:head_size_bytes]))
-            if known is not None and nbytes == head_size_bytes + known[1] and not server.is_stopping:
-                self._predict(known[0], bytes(server.received_view[head_size_bytes:nbytes]), keep_alive=True)
+            head_size_bytes = self._received_bytes.find(b"\r\n\r\n", 0, nbytes) + 4
+            known = self._find_known_head(bytes(self._received_view[:head_size_bytes]))
+            if known is not None and nbytes == head_size_bytes + known[1] and not self._server.is_stopping:
+                self._predict(known[0], bytes(self._received_view[head_size_bytes:nbytes]), keep_alive=True)
                 return
-        data = bytes(server.received_view[:nbytes])
+        data = bytes(self._received_view[:nbytes])
         self._whole = data if is_fresh else b""
         taken = 0
         if nbytes <= _SLICE_SIZE_BYTES:
@@ -150,7 +154,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             taken = self._reader.taken_size_bytes
         if nbytes == RECEIVED_SIZE_BYTES:
             self._is_resting = True  # uvloop reads on and on else, 8 MB in one turn
-            server.rest(self)
+            self._server.rest(self)
         if taken < nbytes:
             self._unparsed = memoryview(data)[taken:]
             self._parse_unparsed()
@@ -224,7 +228,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         method, url, headers, body = event.method, event.url, event.headers, event.body
         keep_alive = event.keep_alive and not self._server.is_stopping
         self.wait_for(_KEEP_ALIVE_TIMEOUT_S)
-        name = predict_name(url) if self._server.endpoint is not None and method == b"POST" else None
+        name = predict_name(url) if self._endpoint is not None and method == b"POST" else None
         if name is not None:
             if keep_alive:
                 self._server.known_heads.remember(self._whole, name, len(body))
@@ -242,7 +246,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Answer a predict request."""
         exchange = Exchange(self._on_reply, self._waiting, keep_alive, len(body))
         self._exchanges.append(exchange)
-        endpoint = self._server.endpoint
+        endpoint = self._endpoint
         assert endpoint is not None
         try:
             exchange.cancel = endpoint(application_name, body, time.monotonic(), exchange.respond)
@@ -407,7 +411,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def wait_for(self, limit_s: float) -> None:
         """Give the client so long from now on."""
-        self._wait_began_s = self._server.loop.time()
+        self._wait_began_s = self._loop_time_s()
         self._wait_limit_s = limit_s
 
     def _may_take(self) -> bool:

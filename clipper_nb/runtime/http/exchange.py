@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Final
 
 from clipper_nb.runtime.http.endpoint import Cancel
 from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, WaitingBytes
 
-_OK_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-_LARGE_REPLY_SIZE_BYTES = 256 * 1024
-_OK_HEADS = [_OK_HEAD % size for size in range(256)]
+_OK_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_LARGE_REPLY_SIZE_BYTES: Final = 256 * 1024
+_OK_HEADS: Final = [_OK_HEAD % size for size in range(256)]
 
 
 class Exchange:

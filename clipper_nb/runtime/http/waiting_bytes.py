@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-LARGE_BODY_SIZE_BYTES = 64 * 1024
+from typing import Final
+
+LARGE_BODY_SIZE_BYTES: Final = 64 * 1024
 """Smaller bodies that wait for an answer are not counted: what one connection may have of them is bounded."""
 
 

@@ -57,7 +57,10 @@ class Gate:
     def __call__(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
         """Answer one request through *respond*, as the endpoint does."""
         if self._now_s() <= self._lease.until_s:
-            return self._endpoint(application_name, body, arrived_s, respond)
+            return self._endpoint.answer(application_name, body, arrived_s, respond)
+        return self._hold(application_name, body, arrived_s, respond)
+
+    def _hold(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel:
         held = _HeldRequest(self._endpoint, self._held, application_name, body, arrived_s, respond)
         served = self._predictor.find_application(application_name)
         if served is not None:  # an unknown one may turn out to be known
@@ -134,7 +137,7 @@ class _HeldRequest:
 
     def _ask(self) -> None:
         try:
-            self._cancel_answer = self._endpoint(self._application_name, self.body, self.arrived_s, self.respond)
+            self._cancel_answer = self._endpoint.answer(self._application_name, self.body, self.arrived_s, self.respond)
         except Exception as exc:  # whoever renewed the lease is not to blame
             logger.exception("predict %r", self._application_name)
             self.respond(*describe_failure(exc))

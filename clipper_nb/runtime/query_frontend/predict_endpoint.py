@@ -33,7 +33,7 @@ class PredictEndpoint:
         self._clock = clock
         self._answer_large = large_requests.answer
 
-    def __call__(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
+    def answer(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
         """Answer one request through *respond*, now or later; what is returned tells that nobody waits any more."""
         served = self._predictor.find_application(application_name)
         if served is None:

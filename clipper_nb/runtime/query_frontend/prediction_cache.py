@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from typing import Final
 
 from xxhash import xxh3_128_digest
 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.query import Computation
 
-_ENTRY_OVERHEAD_BYTES = 350
+_ENTRY_OVERHEAD_BYTES: Final = 350
 """About what the objects and the dictionary cost beside key, input and output."""
-_SEED = secrets.randbits(64)
+_SEED: Final = secrets.randbits(64)
 """Nobody outside can make inputs whose digests are equal."""
 
 

@@ -41,7 +41,7 @@ class LargeBench(Bench):
     def post(self, body, *, arrived_s=None):
         """Send a request; return what cancels it."""
         arrived_s = self.loop.time() if arrived_s is None else arrived_s
-        return self.endpoint("digits", body, arrived_s, lambda status, body: self.replies.append((status, body)))
+        return self.endpoint.answer("digits", body, arrived_s, lambda status, body: self.replies.append((status, body)))
 
     def end_turn(self):
         due, self.turns[:] = list(self.turns), []

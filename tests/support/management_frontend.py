@@ -70,7 +70,7 @@ class ManagementFrontend:
         self.calls: list[tuple[Any, ...]] = []
         known = {(found["model_name"], found["model_version"]): found for found in versions or []}
         by_name = {found["name"]: found for found in applications or []}
-        self._released = threading.Event()
+        self._claim_ended = threading.Event()
         self.answers: dict[str, Any] = {
             "get_all_applications": list(by_name.values()),
             "get_application": lambda request: by_name.get(request["name"], {}),
@@ -83,8 +83,9 @@ class ManagementFrontend:
             "get_all_containers": lambda request: replicas(),
             "get_all_query_frontends": lambda request: [{"query_frontend_id": "query", "replicas": replicas()}],
             "get_all_claims": [],
-            "hold_claim": self._hold_claim,
-            "release_claim": self._release_claim,
+            "hold_claim": lambda request: self._hold_claim(request, replicas),
+            "release_claim": self._end_claim,
+            "add_model": self._end_claim,
         }  # fmt: skip
 
     @property
@@ -121,12 +122,16 @@ class ManagementFrontend:
     def close(self) -> None:
         """Have nothing to close."""
 
-    def _hold_claim(self, request: Json) -> Json:
-        self._released.wait(_HOLDING_TIMEOUT_S)
+    def _hold_claim(self, request: Json, replicas: Callable[[], list[Json]]) -> Json:
+        model = f"{request['model_name']}:{request['model_version']}"
+        awaited = request.get("awaited")
+        if awaited and sum(found["model_id"] == model for found in replicas()) == awaited["num_replicas"]:
+            return {"is_held": True, "is_complete": True}
+        self._claim_ended.wait(_HOLDING_TIMEOUT_S)
         return {"is_held": True}
 
-    def _release_claim(self, request: Json) -> str:
-        self._released.set()
+    def _end_claim(self, request: Json) -> str:
+        self._claim_ended.set()
         return "Success"
 
 

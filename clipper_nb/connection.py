@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from clipper_nb.clients.cluster_version import check_versions
+from clipper_nb.clients.cluster_version import check_versions, read_version
 from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
@@ -897,14 +897,8 @@ class ClipperConnection:
     # ----------------------------------------------------------------------------------------------------- internal
 
     def _check_cluster_version(self) -> None:
-        versions = []
-        for what, address in (
-            ("management frontend", self.cm.get_admin_addr()),
-            ("query frontend", self.cm.get_query_addr()),
-        ):
-            with closing(FrontendClient.at(address, what)) as frontend:
-                versions.append(frontend.live())
-        check_versions(self.cm.cluster_name, versions)
+        frontends = {"management frontend": self.cm.get_admin_addr(), "query frontend": self.cm.get_query_addr()}
+        check_versions(self.cm.cluster_name, [read_version(address, what) for what, address in frontends.items()])
 
     def _management_client(self) -> ManagementClient:
         if self._management is None:  # another thread stopped the cluster meanwhile

@@ -7,7 +7,7 @@ from contextlib import closing
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from clipper_nb.clients.cluster_version import check_versions, read_version
 from clipper_nb.clients.frontend_client import FrontendClient
@@ -66,22 +66,19 @@ __all__ = ["ClipperConnection"]
 
 
 _MAX_FRONTENDS = 64
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 
-def needs_cluster(
-    method: Callable[Concatenate[ClipperConnection, _Arguments], _Result],
-) -> Callable[Concatenate[ClipperConnection, _Arguments], _Result]:
+def needs_cluster(method: _MethodT) -> _MethodT:
     """Have a method raise ``UnconnectedException``, with its own name, before ``start_clipper()`` or ``connect()``."""
 
     @wraps(method)
-    def checked(conn: ClipperConnection, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+    def checked(conn: ClipperConnection, /, *args: Any, **kwargs: Any) -> Any:
         if not conn.connected:
             raise UnconnectedException(f"{method.__name__}()")
         return method(conn, *args, **kwargs)
 
-    return checked
+    return cast("_MethodT", checked)
 
 
 class ClipperConnection:

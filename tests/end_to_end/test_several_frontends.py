@@ -303,7 +303,7 @@ def test_another_connection_scales_at_all_of_them(conn: ClipperConnection) -> No
     other.connect()
     try:
         other.set_num_replicas("known", 2)
-        for frontend in other._connected("a test").get_query_frontends():
+        for frontend in other._management_client().get_query_frontends():
             assert [replica["model_id"] for replica in frontend["replicas"]].count("known:1") == 2
     finally:
         disconnect(other.cm)

@@ -8,11 +8,11 @@ from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec import to_builtins
 
-from clipper_nb.clients.cluster_version import check_versions
+from clipper_nb.clients.cluster_version import check_versions, read_version
 from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
@@ -70,22 +70,19 @@ __all__ = ["ClipperConnection"]
 
 
 _MAX_FRONTENDS = 64
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+_MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 
-def needs_cluster(
-    method: Callable[Concatenate[ClipperConnection, _Arguments], _Result],
-) -> Callable[Concatenate[ClipperConnection, _Arguments], _Result]:
+def needs_cluster(method: _MethodT) -> _MethodT:
     """Have a method raise ``UnconnectedException``, with its own name, before ``start_clipper()`` or ``connect()``."""
 
     @wraps(method)
-    def checked(conn: ClipperConnection, /, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+    def checked(conn: ClipperConnection, /, *args: Any, **kwargs: Any) -> Any:
         if not conn.connected:
             raise UnconnectedException(f"{method.__name__}()")
         return method(conn, *args, **kwargs)
 
-    return checked
+    return cast("_MethodT", checked)
 
 
 class ClipperConnection:
@@ -914,17 +911,13 @@ class ClipperConnection:
         try:
             state = self._management_client().get_deploy_state(model_id)
         except NotFoundError:  # an older release does not have that call
-            check_versions(self.cm.cluster_name, [self._release("management frontend", self.cm.get_admin_addr())])
+            check_versions(self.cm.cluster_name, [read_version(self.cm.get_admin_addr(), "management frontend")])
             raise
         releases = state.query_frontend_releases
         if not releases:  # none has said that it lives
-            releases = [self._release("query frontend", self.cm.get_query_addr())]
+            releases = [read_version(self.cm.get_query_addr(), "query frontend")]
         check_versions(self.cm.cluster_name, [state.release, *releases])
         return state
-
-    def _release(self, what: str, address: str) -> str:
-        with closing(FrontendClient.at(address, what)) as frontend:
-            return frontend.live()
 
     def records(self, method: str) -> Records:
         """Return what handles and panels read records with; *method* is named when there is no cluster."""

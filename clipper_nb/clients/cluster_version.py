@@ -1,11 +1,19 @@
-"""Whether this release of the package may deploy to a cluster of another one. (pure)"""
+"""Which release of this package a cluster runs, and whether this one may deploy to it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 
+from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.errors import IncompatibleClusterError
 from clipper_nb.version import __version__
+
+
+def read_version(address: str, what: str) -> str:
+    """Return the release that a frontend runs; *what* names it in errors. Raises ``ClusterUnreachableError``."""
+    with closing(FrontendClient.at(address, what)) as frontend:
+        return frontend.live()
 
 
 def check_versions(cluster_name: str, versions: Sequence[str]) -> None:
@@ -16,5 +24,5 @@ def check_versions(cluster_name: str, versions: Sequence[str]) -> None:
 
 
 def is_compatible(version: str) -> bool:
-    """Whether a cluster of that version understands this one: their first two numbers are the same."""
+    """Whether a cluster of that version understands this one: their first two numbers are the same. (pure)"""
     return version.split(".")[:2] == __version__.split(".")[:2]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -63,14 +61,10 @@ def test_text_without_samples_has_none() -> None:
     assert list(parse_samples("# HELP a What\n# TYPE a counter\n")) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
-    st.dictionaries(
-        st.sampled_from(["app", "le", "path"]),
-        st.text(st.characters(codec="utf-8", exclude_characters="\0")),
-        max_size=3,
-    ),
-    st.floats(allow_nan=False) | st.just(math.inf),
+    st.dictionaries(st.sampled_from(["app", "le", "path"]), st.text('aé\u2028"\\\n\r{}=,# ', max_size=8), max_size=3),
+    st.floats(allow_nan=False),
 )
 def test_every_label_and_number_comes_back(labels, value) -> None:
     text = format_families([Family("a_total", "What", "counter", [(format_labels(labels), [value])])]).decode()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,15 +21,28 @@ from clipper_nb.errors import (
     ReplicaStartError,
     StartTimeoutError,
 )
-from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 from clipper_nb.testing import RecordingContainerManager
-from tests.support.management_frontend import AWAITING, ManagementFrontend, client_of, refusal, replicas_of, version
+from tests.support.management_frontend import ManagementFrontend, client_of, refusal, replicas_of, version
 
 NET = ModelId("net", "2")
 IMAGE = "net:2-image"
+
+
+class Manager(RecordingContainerManager):
+    """Does something right after it has scaled a version for the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.then: Callable[[], None] | None = None
+
+    def set_num_replicas(self, model_id: ModelId, **wanted: Any) -> None:
+        super().set_num_replicas(model_id, **wanted)
+        then, self.then = self.then, None
+        if then is not None:
+            then()
 
 
 class Bench:
@@ -39,7 +52,7 @@ class Bench:
     """
 
     def __init__(self, *, num_replicas: int = 0, is_registered: bool = False, connects: bool = True) -> None:
-        self.manager = RecordingContainerManager()
+        self.manager = Manager()
         known = [version("net", "2", container_name=IMAGE)] if is_registered else []
         self.frontend = ManagementFrontend(versions=known, replicas=replicas_of(self.manager) if connects else list)
         self.removed_images: list[str] = []
@@ -70,39 +83,19 @@ class Bench:
     def scale(self, num_replicas: int, timeout_s: float = 20.0) -> None:
         scale(self.manager, client_of(self.frontend), NET, num_replicas, timeout_s=timeout_s)
 
-    def at(self, action: str, do: Callable[[], None]) -> None:
-        """Have something happen when the frontend is asked for *action*."""
-        answer = self.frontend.answers.get(action, "Success")
-
-        def then(request):
-            do()
-            return answer(request) if callable(answer) else answer
-
-        self.frontend.answers[action] = then
-
-    def at_first_look(self, do: Callable[[], object]) -> None:
-        """Have something happen when the containers are looked at for the first time after they were started."""
-        observe = self.manager.observe_replicas
-        looks = itertools.count()
-
-        def then(model_id: ModelId | None = None) -> list[ObservedContainer]:
-            if next(looks) == 2:  # before it came one, and another from what starts them
-                do()
-            return observe(model_id)
-
-        self.manager.observe_replicas = then  # type: ignore[method-assign]
-
     @property
     def num_running(self) -> int:
         return self.manager.get_num_replicas(NET)
 
 
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 def test_version_is_registered_when_its_replicas_are_connected() -> None:
     bench = Bench()
-    running: list[int] = []
-    bench.at("add_model", lambda: running.append(bench.num_running))
     bench.deploy(num_replicas=2)
-    assert running == [2]
+    assert bench.num_running == 2
     assert bench.changes == [
         "/admin/claim_version", "stop_models net:2", "set_num_replicas net:2 2", "/admin/add_model",
     ]  # fmt: skip
@@ -131,14 +124,14 @@ def test_replicas_that_never_connect_leave_nothing() -> None:
 
 
 def test_replica_that_ends_says_why_and_is_stopped() -> None:
-    bench = Bench(connects=False)
+    bench = Bench()
 
     def end_one() -> None:
         first, *others = bench.manager.replicas
         bench.manager.replicas = [replace(first, num_exits=1, exit_status=3), *others]
         bench.manager.logs[first.name] = "no such file: weights.bin"
 
-    bench.at_first_look(end_one)
+    bench.manager.then = end_one
     with pytest.raises(ReplicaStartError, match="ended with exit status 3") as caught:
         bench.deploy()
     assert "weights.bin" in caught.value.log_tail
@@ -155,8 +148,8 @@ def test_image_that_is_gone_leaves_nothing() -> None:
 
 
 def test_interrupted_deploy_leaves_nothing() -> None:
-    bench = Bench(connects=False)
-    bench.at_first_look(lambda: (_ for _ in ()).throw(KeyboardInterrupt()).__next__())
+    bench = Bench()
+    bench.manager.then = interrupt
     with pytest.raises(KeyboardInterrupt):
         bench.deploy()
     assert (bench.num_running, bench.removed_images) == (0, [IMAGE])
@@ -185,9 +178,9 @@ def test_version_that_may_be_registered_is_left_to_the_cluster() -> None:
 
 
 def test_version_that_another_caller_stopped_is_not_registered() -> None:
-    bench = Bench(connects=False)
-    for action in ("hold_claim", AWAITING):
-        bench.frontend.answers[action] = lambda request: {"is_held": False}
+    bench = Bench()
+    bench.frontend.answers["hold_claim"] = lambda request: {"is_held": False}
+    bench.manager.then = bench.manager.replicas.clear  # so that it waits
     with pytest.raises(ClaimLostError, match="stopped by another caller"):
         bench.deploy()
     assert "/admin/add_model" not in bench.changes
@@ -232,9 +225,14 @@ def test_scale_up_that_fails_keeps_those_that_served() -> None:
 
 
 def test_scale_that_fails_starts_none_of_a_version_that_is_gone() -> None:
-    bench = Bench(num_replicas=2, is_registered=True, connects=False)
-    bench.at_first_look(lambda: (bench.manager.replicas.clear(), 1 / 0))
-    with pytest.raises(ZeroDivisionError):
+    bench = Bench(num_replicas=2, is_registered=True)
+
+    def end_all() -> None:
+        bench.manager.replicas.clear()
+        interrupt()
+
+    bench.manager.then = end_all
+    with pytest.raises(KeyboardInterrupt):
         bench.scale(3)
     assert bench.num_running == 0
 

@@ -15,10 +15,7 @@ from tests.support.fake_clock import FakeClock
 
 Json = dict[str, Any]
 
-AWAITING = "hold_claim, awaiting replicas"
-"""The action of a ``hold_claim`` that also waits for replicas."""
 _HOLDING_TIMEOUT_S = 10.0
-_POLL_INTERVAL_S = 0.005
 
 
 def application(name: str, *linked_models: str, input_type: str = "doubles", **fields: Any) -> Json:
@@ -73,7 +70,7 @@ class ManagementFrontend:
         self.calls: list[tuple[Any, ...]] = []
         known = {(found["model_name"], found["model_version"]): found for found in versions or []}
         by_name = {found["name"]: found for found in applications or []}
-        self._released = threading.Event()
+        self._claim_ended = threading.Event()
         self.answers: dict[str, Any] = {
             "get_all_applications": list(by_name.values()),
             "get_application": lambda request: by_name.get(request["name"], {}),
@@ -86,8 +83,7 @@ class ManagementFrontend:
             "get_all_containers": lambda request: replicas(),
             "get_all_query_frontends": lambda request: [{"query_frontend_id": "query", "replicas": replicas()}],
             "get_all_claims": [],
-            "hold_claim": self._hold_claim,
-            AWAITING: lambda request: self._await_replicas(request, replicas),
+            "hold_claim": lambda request: self._hold_claim(request, replicas),
             "release_claim": self._end_claim,
             "add_model": self._end_claim,
         }  # fmt: skip
@@ -116,7 +112,7 @@ class ManagementFrontend:
         assert method == "POST"
         action, request = path.removeprefix("/admin/"), json.loads(body or b"{}")
         self.calls.append((path, request))
-        answer = self.answers.get(AWAITING if request.get("awaited") else action, "Success")
+        answer = self.answers.get(action, "Success")
         if callable(answer):
             answer = answer(request)
         if isinstance(answer, Exception):
@@ -126,20 +122,16 @@ class ManagementFrontend:
     def close(self) -> None:
         """Have nothing to close."""
 
-    def _hold_claim(self, request: Json) -> Json:
-        self._released.wait(_HOLDING_TIMEOUT_S)
+    def _hold_claim(self, request: Json, replicas: Callable[[], list[Json]]) -> Json:
+        model = f"{request['model_name']}:{request['model_version']}"
+        awaited = request.get("awaited")
+        if awaited and sum(found["model_id"] == model for found in replicas()) == awaited["num_replicas"]:
+            return {"is_held": True, "is_complete": True}
+        self._claim_ended.wait(_HOLDING_TIMEOUT_S)
         return {"is_held": True}
 
-    def _await_replicas(self, request: Json, replicas: Callable[[], list[Json]]) -> Json:
-        model = f"{request['model_name']}:{request['model_version']}"
-        while not self._released.wait(_POLL_INTERVAL_S):
-            found = [replica for replica in replicas() if replica["model_id"] == model]
-            if len(found) == request["awaited"]["num_replicas"]:
-                return {"is_held": True, "is_complete": True}
-        return {"is_held": False}
-
     def _end_claim(self, request: Json) -> str:
-        self._released.set()
+        self._claim_ended.set()
         return "Success"
 
 

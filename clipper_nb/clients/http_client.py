@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import urllib3
@@ -23,9 +24,7 @@ class HttpClient:
     def __init__(self, address: str, what: str) -> None:
         self.base_url = (address if "://" in address else f"http://{address}").rstrip("/")
         self._what = what
-        # A request is sent again only when it has not reached the frontend.
-        retries = urllib3.Retry(total=None, connect=3, read=0, redirect=0, status=0, other=0, backoff_factor=0.1)
-        self._pool = urllib3.PoolManager(retries=retries, maxsize=16)
+        self._pool, self._pool_pid = _make_pool(), os.getpid()
 
     def request(
         self,
@@ -60,6 +59,8 @@ class HttpClient:
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None, timeout_s: float
     ) -> tuple[int, bytes]:
+        if self._pool_pid != os.getpid():  # forked: the connections are the parent's, who may be using them
+            self._pool, self._pool_pid = _make_pool(), os.getpid()
         timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
         reply = self._pool.request(
             method, self.base_url + path, body=body, headers=dict(headers or {}), timeout=timeout
@@ -74,3 +75,9 @@ class HttpClient:
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
+
+
+def _make_pool() -> urllib3.PoolManager:
+    # A request is sent again only when it has not reached the frontend.
+    retries = urllib3.Retry(total=None, connect=3, read=0, redirect=0, status=0, other=0, backoff_factor=0.1)
+    return urllib3.PoolManager(retries=retries, maxsize=16)

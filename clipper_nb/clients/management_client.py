@@ -63,8 +63,6 @@ class ManagementClient:
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
-            # A kept connection breaks under a request when the frontend is started again; a new one waits for it.
-            "Connection": "close",
         }
 
     def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:

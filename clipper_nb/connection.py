@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec import to_builtins
 
-from clipper_nb.clients.cluster_version import check_versions, read_version
 from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
@@ -23,11 +22,12 @@ from clipper_nb.cluster.argument_checks import (
     check_timeout,
     check_whole,
 )
+from clipper_nb.cluster.deploy_room import find_room
 from clipper_nb.cluster.doctor import examine
 from clipper_nb.cluster.handles import Applications, Models
 from clipper_nb.cluster.image_cleanup import remove_unused_images
 from clipper_nb.cluster.model_retrieval import ModelSource, fetch_function, read_source
-from clipper_nb.cluster.new_version import NewVersion, check_room, make_new_version
+from clipper_nb.cluster.new_version import NewVersion, make_new_version
 from clipper_nb.cluster.ports import Records
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
@@ -42,7 +42,6 @@ from clipper_nb.errors import (
     InvalidInputError,
     InvalidRequestError,
     ModelNotFoundError,
-    NotFoundError,
     UnconnectedException,
     VersionExistsError,
 )
@@ -61,7 +60,6 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import NUM_REPLICAS
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
 from clipper_nb.protocol.resource_limits import ResourceLimits
-from clipper_nb.protocol.rest import DeployState
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -492,7 +490,7 @@ class ClipperConnection:
         if not self.connected:
             raise UnconnectedException("deploy_model()")
         new = make_new_version(name, version, input_type, **options)
-        return check_room(new, self._deploy_state(new.model_id))
+        return find_room(self.cm, self._management_client(), new)
 
     @needs_cluster
     def deploy_version(self, new: NewVersion, model_data_path: str) -> None:
@@ -905,19 +903,6 @@ class ClipperConnection:
         return try_function(query, func, input_type)
 
     # ----------------------------------------------------------------------------------------------------- internal
-
-    def _deploy_state(self, model_id: ModelId) -> DeployState:
-        """Return what a deploy has to agree with; raises ``IncompatibleClusterError`` for another release."""
-        try:
-            state = self._management_client().get_deploy_state(model_id)
-        except NotFoundError:  # an older release does not have that call
-            check_versions(self.cm.cluster_name, [read_version(self.cm.get_admin_addr(), "management frontend")])
-            raise
-        releases = state.query_frontend_releases
-        if not releases:  # none has said that it lives
-            releases = [read_version(self.cm.get_query_addr(), "query frontend")]
-        check_versions(self.cm.cluster_name, [state.release, *releases])
-        return state
 
     def records(self, method: str) -> Records:
         """Return what handles and panels read records with; *method* is named when there is no cluster."""

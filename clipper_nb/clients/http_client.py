@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -55,11 +56,8 @@ class HttpClient:
     def __init__(self, address: str, what: str, *, num_connect_retries: int = 3) -> None:
         self.base_url = (address if "://" in address else f"http://{address}").rstrip("/")
         self.what = what
-        # A request is sent again only when it has not reached the frontend; read=0 would hide why a GET failed.
-        retries = urllib3.Retry(
-            total=None, connect=num_connect_retries, read=False, redirect=0, status=0, other=0, backoff_factor=0.1
-        )
-        self._pool = urllib3.PoolManager(retries=retries, maxsize=16)
+        self._num_connect_retries = num_connect_retries
+        self._pool, self._pool_pid = _make_pool(num_connect_retries), os.getpid()
 
     def request(
         self,
@@ -94,6 +92,8 @@ class HttpClient:
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None, timeout_s: float
     ) -> tuple[int, bytes]:
+        if self._pool_pid != os.getpid():  # forked: the connections are the parent's, who may be using them
+            self._pool, self._pool_pid = _make_pool(self._num_connect_retries), os.getpid()
         timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
         reply = self._pool.request(
             method, self.base_url + path, body=body, headers=dict(headers or {}), timeout=timeout
@@ -108,3 +108,11 @@ class HttpClient:
     def close(self) -> None:
         """Close the connections."""
         self._pool.clear()
+
+
+def _make_pool(num_connect_retries: int) -> urllib3.PoolManager:
+    # A request is sent again only when it has not reached the frontend; read=0 would hide why a GET failed.
+    retries = urllib3.Retry(
+        total=None, connect=num_connect_retries, read=False, redirect=0, status=0, other=0, backoff_factor=0.1
+    )
+    return urllib3.PoolManager(retries=retries, maxsize=16)

@@ -81,8 +81,6 @@ class ManagementClient:
         self._headers = {
             "Authorization": f"Bearer {token}",
             "Content-Type": "application/json",
-            # A kept connection breaks under a request when the frontend is started again; a new one waits for it.
-            "Connection": "close",
         }
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from clipper_nb.cluster.argument_checks import (
     check_system_packages,
     check_timeout,
 )
-from clipper_nb.errors import InputTypeConflictError, VersionExistsError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
@@ -76,24 +75,6 @@ class NewVersion:
             num_replicas=self.num_replicas,
             claim_id=claim_id,
         )
-
-
-def check_room(new: NewVersion, state: DeployState) -> NewVersion:
-    """Return the version with the cluster's state, in which there is room for it.
-
-    Raises
-    ------
-    VersionExistsError
-        The version is registered.
-    InputTypeConflictError
-        An application that is linked to the model takes another input type.
-    """
-    if state.is_registered:
-        raise VersionExistsError(*new.model_id)
-    for application, input_type in state.linked_input_types.items():
-        if input_type != new.input_type:
-            raise InputTypeConflictError(new.model_id.name, new.input_type, application, input_type)
-    return replace(new, before=state)
 
 
 def make_new_version(

@@ -12,10 +12,11 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import (
+from clipper_nb.protocol.records import Configuration, FrontendPresence, ModelVersion
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
     Configuration,
@@ -203,6 +204,21 @@ def parse_request(body: bytes, request_type: type[_RequestT]) -> _RequestT:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         fields = ", ".join(f"'{name}'" for name in request_type.__struct_fields__)
         raise InvalidRequestError(f"{exc}. Expected a JSON object with the fields {fields}.") from exc
+
+
+def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
+    """Return the version that a request describes; raises ``InvalidRequestError`` for a bad name or input type."""
+    return ModelVersion(
+        name=check_model_name(request.model_name),
+        version=check_version(request.model_version),
+        input_type=parse_input_type(request.input_type),
+        image=request.container_name,
+        labels=tuple(request.labels),
+        batch_size=request.batch_size,
+        limits=request.limits,
+        provenance=request.provenance,
+        registered_at=registered_at,
+    )
 
 
 def format_body(value: Any) -> bytes:

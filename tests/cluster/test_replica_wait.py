@@ -33,11 +33,12 @@ class Cluster:
     def __init__(self, *answers, counts=(0,), is_lost=False):
         self.answers, self.counts, self.is_lost = list(answers), counts, is_lost
         self.asked = []
+        self.is_over = threading.Event()
 
     def hold_claim(self, model_id, claim_id, awaited):
         self.asked.append((model_id, claim_id, awaited))
         if not self.answers:
-            threading.Event().wait(20.0)
+            self.is_over.wait(20.0)
             return ClaimHeld(is_held=False)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
@@ -57,7 +58,10 @@ class Cluster:
 
     def wait(self, num_replicas, timeout_s=20.0):
         new = NewVersion(NET, InputType.DOUBLES, num_replicas=num_replicas, timeout_s=timeout_s)
-        wait_for_replicas(self, self, self, new, observed_before=[], started_s=time.monotonic())
+        try:
+            wait_for_replicas(self, self, self, new, observed_before=[], started_s=time.monotonic())
+        finally:
+            self.is_over.set()
 
 
 def test_it_is_done_when_the_frontend_says_so():

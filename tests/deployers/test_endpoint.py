@@ -6,7 +6,7 @@ import inspect
 
 import pytest
 
-from clipper_nb.cluster.new_version import check_room, make_new_version
+from clipper_nb.cluster.new_version import make_new_version
 from clipper_nb.deployers import pyspark, python, r
 from clipper_nb.deployers.endpoint import endpoint, new_endpoint
 from clipper_nb.errors import ClusterUnreachableError, ExistsError
@@ -35,7 +35,7 @@ class Connection:
             release="0.1.0", query_frontend_releases=[], is_registered=False, current_version=self.current,
             has_application=False, linked_input_types={},
         )  # fmt: skip
-        return check_room(make_new_version(name, version, input_type), state)
+        return make_new_version(name, version, input_type, before=state)
 
     def get_model_info(self, name, version):
         return {"model_version": version} if self.is_registered else None

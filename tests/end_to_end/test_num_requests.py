@@ -77,6 +77,17 @@ def test_an_endpoint_makes_at_most_eight_requests(conn: ClipperConnection) -> No
     assert conn.predict("sums", [1.0, 2.0]).output == 3.0
 
 
+def test_requests_share_connections(conn: ClipperConnection) -> None:
+    """The two that are held have one each while they are open."""
+    [_, admin] = conn.cm.proxies  # type: ignore[attr-defined]
+    before = admin.num_connections
+    deploy_python_closure(conn, "kept", 1, "doubles", lambda xs: [1 for _ in xs])
+    for _ in range(5):
+        conn.get_all_models()
+    assert admin.num_connections - before <= 2
+    conn.cm.requests()  # type: ignore[attr-defined]
+
+
 def test_a_change_of_the_number_of_replicas_asks_as_often_however_long_it_takes(conn: ClipperConnection) -> None:
     deploy_python_closure(conn, "scaled", 1, "doubles", lambda xs: [1 for _ in xs])
     conn.cm.requests()  # type: ignore[attr-defined]

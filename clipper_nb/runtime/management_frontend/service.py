@@ -23,7 +23,6 @@ from clipper_nb.protocol.records import (
     Claim,
     Configuration,
     FrontendPresence,
-    ModelVersion,
     Replica,
 )
 from clipper_nb.runtime.management_frontend import rules
@@ -134,17 +133,7 @@ class ManagementService:
     async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> None:
         """Add a model version and make it current."""
         number, claim_id = checked(request).num_replicas, request.claim_id
-        version = ModelVersion(
-            name=names.check_model_name(request.model_name),
-            version=names.check_version(request.model_version),
-            input_type=parse_input_type(request.input_type),
-            image=request.container_name,
-            labels=tuple(request.labels),
-            batch_size=request.batch_size,
-            limits=request.limits,
-            provenance=request.provenance,
-            registered_at=self._wall_clock(),
-        )
+        version = rest.parse_version(request, registered_at=self._wall_clock())
 
         def change(configuration: Configuration) -> Configuration:
             return rules.register_version(configuration, version, num_replicas=number, claim_id=claim_id)

@@ -1,0 +1,51 @@
+"""When a cluster has room for a version."""
+
+from __future__ import annotations
+
+import pytest
+
+from clipper_nb.cluster.deploy_room import find_room
+from clipper_nb.cluster.new_version import make_new_version
+from clipper_nb.errors import IncompatibleClusterError, InputTypeConflictError, VersionExistsError
+from clipper_nb.protocol.rest import DeployState
+from clipper_nb.version import __version__
+
+
+class Cluster:
+    """A manager and a management client in one."""
+
+    cluster_name = "here"
+
+    def __init__(self, **facts):
+        usual = {
+            "release": __version__, "query_frontend_releases": [__version__], "is_registered": False,
+            "current_version": "1", "has_application": True, "linked_input_types": {"app": "doubles"},
+        }  # fmt: skip
+        self.state = DeployState(**{**usual, **facts})
+
+    def get_deploy_state(self, model_id):
+        return self.state
+
+
+def find(**facts):
+    cluster = Cluster(**facts)
+    return find_room(cluster, cluster, make_new_version("net", 2, "doubles"))
+
+
+def test_a_version_with_room_has_what_was_there_before():
+    before = find().before
+    assert (before.current_version, before.has_application) == ("1", True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "error", "words"),
+    [
+        ({"is_registered": True}, VersionExistsError, "immutable"),
+        ({"linked_input_types": {"app": "doubles", "other": "strings"}}, InputTypeConflictError, "'other'"),
+        ({"release": "0.0.9"}, IncompatibleClusterError, r"0\.0\.9"),
+        ({"query_frontend_releases": [__version__, "before 0.1.0"]}, IncompatibleClusterError, r"before 0\.1\.0"),
+    ],
+)
+def test_what_stands_in_the_way_is_said(facts, error, words):
+    with pytest.raises(error, match=words):
+        find(**facts)

@@ -16,11 +16,12 @@ from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import Configuration, FrontendPresence, ModelVersion
+from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
     Configuration,
     FrontendPresence,
+    ModelVersion,
 )
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 

@@ -6,11 +6,10 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 UNITS := not cluster and not redis and not docker and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-# Each file in one process, the short ones last. On two cores units run two at a time, and files with clusters, which wait
-# for most of their time, three.
+# Each file in one process, the short ones last, two at a time on two cores.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
-CLUSTER_WORKERS ?= 3
+CLUSTER_WORKERS ?= 2
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb

@@ -18,7 +18,7 @@ from clipper_nb.closures.unpicklable import describe_immovable
 _MAX_TRIES = 10
 
 
-class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
+class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     """A pickler that notes what it meets, and goes on after what cannot travel.
 
     Parameters
@@ -85,7 +85,7 @@ class NotingPickler(cloudpickle.Pickler):  # type: ignore[misc]
                 self.modules.add(str(getattr(needed, "__module__", None) or ""))
 
 
-def pickle_noting(obj: Any) -> tuple[bytes, NotingPickler]:
+def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:
     """Return an object pickled, empty when it cannot be, and the pickler with what it noted.
 
     Where something raises, all is pickled anew without it, so that whatever else cannot travel is noted too; and just
@@ -96,7 +96,7 @@ def pickle_noting(obj: Any) -> tuple[bytes, NotingPickler]:
     while True:
         tries_left -= 1
         file = io.BytesIO()
-        pickler = NotingPickler(file, left_out)
+        pickler = RecordingPickler(file, left_out)
         try:
             pickler.dump(obj)
         except Exception as exc:  # whatever the objects' own __reduce__ raise

@@ -10,7 +10,7 @@ from typing import Any
 from clipper_nb.images import templates
 from clipper_nb.images.builder import DeployedImage, ImageRequest
 from clipper_nb.images.docker_engine import split_tag
-from clipper_nb.protocol import environment as names
+from clipper_nb.protocol import environment as variables
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.version import __version__
 
@@ -48,12 +48,12 @@ class BuiltImage:
 
 def model_labels(request: ImageRequest) -> dict[str, str]:
     """Return the labels of a model version's image."""
-    lifetime = {names.LABEL_IMAGE_LIFETIME: _WITH_VERSION} if request.goes_with_version else {}
+    lifetime = {variables.LABEL_IMAGE_LIFETIME: _WITH_VERSION} if request.goes_with_version else {}
     return {
         **lifetime,
-        names.LABEL_CLUSTER: request.cluster_name,
-        names.LABEL_MODEL: request.model_id.name,
-        names.LABEL_MODEL_VERSION: request.model_id.version,
+        variables.LABEL_CLUSTER: request.cluster_name,
+        variables.LABEL_MODEL: request.model_id.name,
+        variables.LABEL_MODEL_VERSION: request.model_id.version,
         "org.opencontainers.image.title": request.model_id.name,
         "org.opencontainers.image.version": request.model_id.version,
     }
@@ -62,8 +62,8 @@ def model_labels(request: ImageRequest) -> dict[str, str]:
 def base_labels(kind: str) -> dict[str, str]:
     """Return the labels of the image that model versions of a kind stand on, or the frontends run from."""
     return {
-        names.LABEL_IMAGE_KIND: kind,
-        names.LABEL_PACKAGE_VERSION: __version__,
+        variables.LABEL_IMAGE_KIND: kind,
+        variables.LABEL_PACKAGE_VERSION: __version__,
         "org.opencontainers.image.title": f"clipper_nb {kind}",
         "org.opencontainers.image.version": __version__,
         "org.opencontainers.image.licenses": "Apache-2.0",
@@ -72,7 +72,7 @@ def base_labels(kind: str) -> dict[str, str]:
 
 def deployed_labels(cluster_name: str) -> list[str]:
     """Return what the images have among their labels that deploys built for a cluster."""
-    return [f"{names.LABEL_CLUSTER}={cluster_name}", f"{names.LABEL_IMAGE_LIFETIME}={_WITH_VERSION}"]
+    return [f"{variables.LABEL_CLUSTER}={cluster_name}", f"{variables.LABEL_IMAGE_LIFETIME}={_WITH_VERSION}"]
 
 
 def built_images(summaries: Iterable[Summary]) -> list[BuiltImage]:
@@ -84,7 +84,7 @@ def deployed_images(summaries: Iterable[Summary], cluster_name: str) -> list[Dep
     """Return the images that deploys built for a cluster, of those with ``deployed_labels``."""
     deployed = []
     for summary in summaries:
-        model_id = ModelId(summary["Labels"][names.LABEL_MODEL], summary["Labels"][names.LABEL_MODEL_VERSION])
+        model_id = ModelId(summary["Labels"][variables.LABEL_MODEL], summary["Labels"][variables.LABEL_MODEL_VERSION])
         # An image that a user made from one inherits its labels.
         tags = [tag for tag in summary["RepoTags"] or () if _is_deployed(tag, cluster_name, model_id)]
         deployed += [DeployedImage(tag, model_id) for tag in tags]
@@ -100,16 +100,16 @@ def _is_deployed(tag: str, cluster_name: str, model_id: ModelId) -> bool:
 def _describe(summary: Summary) -> BuiltImage | None:
     """Return what the engine's list tells of an image; ``None`` when it has no name, or is a user's ``FROM`` ours."""
     labels = summary["Labels"]
-    is_model = labels[names.LABEL_IMAGE_KIND] == templates.MODEL_KIND
+    is_model = labels[variables.LABEL_IMAGE_KIND] == templates.MODEL_KIND
     prefix = "" if is_model else BASE_PREFIX
     tags = [tag for tag in summary["RepoTags"] or () if tag.startswith(prefix) and not tag.startswith("<none>")]
     if not tags:
         return None
     return BuiltImage(
         tags=tuple(sorted(tags)),
-        kind=labels[names.LABEL_IMAGE_KIND],
-        cluster=labels.get(names.LABEL_CLUSTER) if is_model else None,
-        model=labels.get(names.LABEL_MODEL) if is_model else None,
-        version=labels.get(names.LABEL_MODEL_VERSION) if is_model else None,
+        kind=labels[variables.LABEL_IMAGE_KIND],
+        cluster=labels.get(variables.LABEL_CLUSTER) if is_model else None,
+        model=labels.get(variables.LABEL_MODEL) if is_model else None,
+        version=labels.get(variables.LABEL_MODEL_VERSION) if is_model else None,
         size_bytes=summary["Size"],
     )

@@ -46,14 +46,14 @@ from clipper_nb.images.docker_engine import (
 )
 from clipper_nb.images.install_steps import APT, PIP, InstallStep, R
 from clipper_nb.images.local_packages import find_local_packages
-from clipper_nb.protocol import environment as names
+from clipper_nb.protocol import environment as variables
 from clipper_nb.protocol.model_folder import RMetadata, read_metadata
 from clipper_nb.version import __version__
 
 _MODEL_FOLDER = "/model"
 """Where the bundle lies in an image; ``model.Dockerfile.j2`` puts it there."""
 _READER_LABEL = "ai.clipper.reader"
-_READER_LABELS = {_READER_LABEL: "", names.LABEL_CLUSTER: ""}
+_READER_LABELS = {_READER_LABEL: "", variables.LABEL_CLUSTER: ""}
 """Of the container that an image's files are read from; the image's labels would make it one of the cluster's."""
 _LONGEST_READ, _LONGEST_BUILD = "10m", "24h"
 _CANCEL_TIMEOUT_S = 5.0
@@ -146,7 +146,7 @@ class DockerBuilder(ImageBuilder):
         """Return every image on the engine that a builder of ours made, whatever the cluster."""
         with translated("listing images"):
             # Not client.images.list(), which asks for each image once more and fails when one is gone meanwhile.
-            found = self._engine.client.api.images(filters={"label": names.LABEL_IMAGE_KIND})
+            found = self._engine.client.api.images(filters={"label": variables.LABEL_IMAGE_KIND})
         return built_images(found)
 
     def build_base(self, kind: str, base_image: str = DEFAULT_BASE_IMAGE, progress: Progress = QUIET) -> str:
@@ -199,7 +199,7 @@ class DockerBuilder(ImageBuilder):
         client = self._engine.client
         with contextlib.suppress(ClipperException), translated("removing what is left of interrupted builds"):
             client.containers.prune(filters={"label": _READER_LABEL, "until": _LONGEST_READ})
-            models = f"{names.LABEL_IMAGE_KIND}={templates.MODEL_KIND}"
+            models = f"{variables.LABEL_IMAGE_KIND}={templates.MODEL_KIND}"
             client.images.prune(filters={"dangling": True, "label": models, "until": _LONGEST_BUILD})
 
     # --- the engine's part

@@ -10,7 +10,7 @@ from typing import Any
 
 from clipper_nb.errors import ImageBuildError
 from clipper_nb.images.install_steps import PIP, InstallStep
-from clipper_nb.protocol import environment as names
+from clipper_nb.protocol import environment as variables
 
 HOME = "/opt/clipper_nb"
 """Where the library lies in an image."""
@@ -72,7 +72,7 @@ def render_library_image(
         labels=_format_labels(labels),
         has_ca_bundle=has_ca_bundle,
         keep_what_loads=["python", "-c", _KEEP_WHAT_LOADS] if is_compiled else None,
-        ready_variable=names.READY_FILE,
+        ready_variable=variables.READY_FILE,
         ready_file=_READY_FILE,
     )
 
@@ -95,7 +95,7 @@ def render_model_image(
     return _render(
         "model",
         base_image=base_image,
-        kind_label=_format_labels({names.LABEL_IMAGE_KIND: MODEL_KIND}),  # first: what a killed build leaves has it
+        kind_label=_format_labels({variables.LABEL_IMAGE_KIND: MODEL_KIND}),  # first: what a killed build leaves has it
         installs=installs,
         labels=_format_labels(labels),
         has_package_files=has_package_files,

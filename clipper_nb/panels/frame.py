@@ -124,7 +124,7 @@ class Frame:
 
     def _wait_for_first_look(self) -> None:
         deadline_s = time.monotonic() + _FIRST_LOOK_TIMEOUT_S
-        while not self._poller.num_looks and time.monotonic() < deadline_s:
+        while not self._poller.num_polls and time.monotonic() < deadline_s:
             time.sleep(0.01)
 
     def _paint(self, poller: Poller) -> None:

@@ -102,7 +102,7 @@ class Panel(ABC):
             outcome = f"{type(exc).__name__}: {exc}", "failed"
         self._is_acting = False
         self._tell(*outcome)
-        self._poller.look_soon()
+        self._poller.poll_soon()
 
     def _tell(self, text: str, kind: str) -> None:
         symbol = {"busy": "●", "done": "✓", "failed": "✖"}[kind]

@@ -56,7 +56,7 @@ class Poller:
     history : History
     events : deque of Event
         What changed, oldest first.
-    num_looks : int
+    num_polls : int
     """
 
     def __init__(self, conn: PanelCalls, *, seen_lasts_s: float = _SEEN_LASTS_S) -> None:
@@ -65,7 +65,7 @@ class Poller:
         self.state = ClusterState(conn.cm.cluster_name)
         self.history = History()
         self.events: deque[Event] = deque(maxlen=_MAX_EVENTS)
-        self.num_looks = 0
+        self.num_polls = 0
         self._watchers: list[Watcher] = []
         self._calls: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -99,9 +99,9 @@ class Poller:
         was_seen = self._is_seen()
         self._is_seen_until_s = time.monotonic() + self._seen_lasts_s
         if not was_seen:
-            self.look_soon()
+            self.poll_soon()
 
-    def look_soon(self) -> None:
+    def poll_soon(self) -> None:
         """Look now, and not when the second is over: something was changed."""
         self._next_look_s = self._next_container_look_s = 0.0
         self.call_soon(lambda: None)
@@ -110,7 +110,7 @@ class Poller:
         """Have *call* run in the thread that changes widgets."""
         self._calls.put(call)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Look at the cluster once."""
         now = time.time()
         try:
@@ -122,7 +122,7 @@ class Poller:
             state = replace(self.state, problem=f"{type(exc).__name__}: {exc}")
         self.events.extend(find_events(self.state, state, now))
         self.state = state
-        self.num_looks += 1
+        self.num_polls += 1
 
     def _observe(self, now: float) -> ClusterState:
         conn = self._conn()
@@ -153,7 +153,7 @@ class Poller:
         while True:
             if self._is_seen() and time.monotonic() >= self._next_look_s:
                 self._next_look_s = time.monotonic() + INTERVAL_S
-                self.look()
+                self.poll()
                 for watcher in list(self._watchers):
                     self._paint(lambda watcher=watcher: watcher(self))  # type: ignore[misc]
             try:

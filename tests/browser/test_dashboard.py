@@ -199,15 +199,15 @@ def test_a_saved_notebook_shows_the_last_state(tutorial: NotebookPage, tmp_path:
 
 
 def test_nobody_looks_at_the_cluster_when_no_panel_is_on_the_page(tutorial: NotebookPage) -> None:
-    num_looks = "__import__('clipper_nb.panels.poller').panels.poller.poller_of(conn).num_looks"
-    before = tutorial.evaluate(num_looks)
-    wait_until(lambda: tutorial.evaluate(num_looks) > before, 30, "somebody looks while the panel is on the page")
+    num_polls = "__import__('clipper_nb.panels.poller').panels.poller.poller_of(conn).num_polls"
+    before = tutorial.evaluate(num_polls)
+    wait_until(lambda: tutorial.evaluate(num_polls) > before, 30, "somebody looks while the panel is on the page")
     tutorial.page.evaluate("async () => { await window.jupyterapp.commands.execute('editmenu:clear-all'); }")
     tutorial.page.wait_for_selector(".cl-panel", state="detached")
     tutorial.page.wait_for_timeout(15_000)
-    before = tutorial.evaluate(num_looks)
+    before = tutorial.evaluate(num_polls)
     tutorial.page.wait_for_timeout(4_000)
-    assert tutorial.evaluate(num_looks) == before
+    assert tutorial.evaluate(num_polls) == before
 
 
 def _snapshot(page: NotebookPage) -> str:

@@ -63,7 +63,7 @@ def make(kind: type, conn: ClipperConnection) -> tuple[Frame, Any]:
 
 def test_many_panels_share_one_thread_which_ends_with_the_last(shared: ClipperConnection) -> None:
     frames = [shared.dashboard(), shared.panels.models(), shared.panels.events()]
-    wait_until(lambda: poller_of(shared).num_looks, "somebody looked")
+    wait_until(lambda: poller_of(shared).num_polls, "somebody looked")
     assert len(panel_threads()) == 1
     for frame in frames:
         frame.close()
@@ -78,13 +78,13 @@ def test_nobody_looks_when_nobody_sees_it(shared: ClipperConnection) -> None:
     painted = []
     poller.watch(lambda _poller: painted.append(time.monotonic()))
     try:
-        wait_until(lambda: poller.seen() or poller.num_looks >= 2, "it looks once a second")
+        wait_until(lambda: poller.seen() or poller.num_polls >= 2, "it looks once a second")
         time.sleep(3.0)  # it has been seen for 1.5 s, and the last look is over
-        num_looks = poller.num_looks
+        num_polls = poller.num_polls
         time.sleep(2.5)
-        assert poller.num_looks == num_looks
+        assert poller.num_polls == num_polls
         poller.seen()
-        wait_until(lambda: poller.num_looks > num_looks, "it looks again")
+        wait_until(lambda: poller.num_polls > num_polls, "it looks again")
         assert painted
     finally:
         poller.unwatch(poller._watchers[0])

@@ -188,7 +188,7 @@ def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None
         future.result()
 
 
-def to_its_end(action: Callable[[], _Result]) -> _Result:
+def uninterrupted(action: Callable[[], _Result]) -> _Result:
     """Do something that an interrupt of the notebook waits for: the engine would go on with it, unseen."""
     interrupt = signal.getsignal(signal.SIGINT)
     if not callable(interrupt) or threading.current_thread() is not threading.main_thread():

@@ -13,7 +13,7 @@ from typing import Any
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
-from clipper_nb.container_managers.docker.containers import DockerContainers, to_its_end
+from clipper_nb.container_managers.docker.containers import DockerContainers, uninterrupted
 from clipper_nb.container_managers.readiness import answers, check_core, is_ready, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.progress import Progress
@@ -113,7 +113,7 @@ class DockerCore:
         redis = settings.redis_variables
         if settings.redis_ip is None:
             spec, redis = docker_redis.own_redis(redis_password)
-            to_its_end(partial(self._containers.run, spec, images[REDIS], extra=settings.extra))
+            uninterrupted(partial(self._containers.run, spec, images[REDIS], extra=settings.extra))
         management = specs.management_frontend_spec("python", options, redis, admin_token)
         published = self._start_frontend(management, images, {"management": wanted.management})
         ports = replace(wanted, **published)
@@ -163,7 +163,7 @@ class DockerCore:
         ports = {name: port or _free_port() for name, port in wanted_ports.items()}
         for _ in range(_NUM_PORT_TRIES):
             try:
-                to_its_end(
+                uninterrupted(
                     partial(
                         self._containers.run, spec, images[spec.role], extra=extra, host_ports=ports,
                         publish_address=settings.publish_address, networks=networks,

@@ -15,7 +15,7 @@ from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.checks import check_engine
-from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, to_its_end
+from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, uninterrupted
 from clipper_nb.container_managers.docker.core import CorePorts, CoreSettings, DockerCore
 from clipper_nb.container_managers.docker.networks import make_network, make_volume, remove_networks, remove_volumes
 from clipper_nb.container_managers.docker.watch import DockerWatch
@@ -195,7 +195,7 @@ class DockerContainerManager(ReplicaScaling):
             remove_networks(self._engine, self.cluster_name)  # of a start that was ended half-way
             for network_name in (docker_specs.private_network, docker_specs.models_network):
                 network = network_name(self.cluster_name)
-                to_its_end(partial(make_network, self._engine, self.cluster_name, network))
+                uninterrupted(partial(make_network, self._engine, self.cluster_name, network))
             token = secrets.token_urlsafe(24)
             ports = self._core.start(
                 images, options, self._ports(), admin_token=token, redis_password=secrets.token_urlsafe(24)
@@ -341,7 +341,7 @@ class DockerContainerManager(ReplicaScaling):
     def _take_name(self, start_id: str) -> bool:
         """Return whether this start of the cluster has its name: that is whose the volume for Redis is."""
         volume = docker_redis.volume_name(self.cluster_name)
-        return to_its_end(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
+        return uninterrupted(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
 
     def _find_or_pull(self, image: str, progress: Progress) -> Any:
         found = self._engine.find_image(image)

@@ -36,7 +36,7 @@ class DeadlineQueue:
         self.num_queued += 1
         _stand_in_line(line, computation)
 
-    def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
+    def move_deadline_earlier(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
         """Give a computation an earlier deadline; one that is not queued any more is left as it is."""
         computation.deadline_s, computation.slo_s = deadline_s, min(slo_s, computation.slo_s)
         if computation.is_queued:

@@ -2,7 +2,7 @@
 
 Idle replicas pull: as soon as one is free it gets what is queued, at most its batch size. It waits for company only for
 the clients that it has just answered, and only where they are back sooner than a batch of their own would take
-(``gathering.py``).
+(``batch_delay.py``).
 Sending happens at the end of the event loop's turn, so that queries which arrived together (one ``input_batch``, or
 many connections read in one turn) go together.
 
@@ -23,9 +23,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.runtime.batching.batch_delay import BatchDelay
 from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE, make_batch_size_policy
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
-from clipper_nb.runtime.batching.gathering import Gathering
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG, Computation
 from clipper_nb.runtime.batching.suspects import Allowed, Suspects, patience_ends_s
@@ -92,7 +92,7 @@ class Dispatcher:
         self._idle: deque[Worker] = deque()  # the one that has been idle longest is next
         self._sending_is_due = False
         self._can_send_ahead = False
-        self._gathering: Gathering | None = (
+        self._batch_delay: BatchDelay | None = (
             None  # of the only replica: with several nobody knows who comes back to whom
         )
         self._is_waiting = False
@@ -126,17 +126,17 @@ class Dispatcher:
         if self._suspects.is_watching and self._hold(computation):
             return
         self._queue.put(computation)
-        gathering = self._gathering
-        if gathering is not None and gathering.num_missing:
-            gathering.num_missing -= 1
-            if not gathering.num_missing:
-                gathering.all_have_come(now_s=self._clock())
+        batch_delay = self._batch_delay
+        if batch_delay is not None and batch_delay.num_missing:
+            batch_delay.num_missing -= 1
+            if not batch_delay.num_missing:
+                batch_delay.all_have_come(now_s=self._clock())
         if not self._sending_is_due and (self._idle or self._can_send_ahead):
             self._send_later()
 
-    def hasten(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
+    def move_deadline_earlier(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
         """Give a submitted computation an earlier deadline."""
-        self._queue.hasten(computation, deadline_s=deadline_s, slo_s=slo_s)
+        self._queue.move_deadline_earlier(computation, deadline_s=deadline_s, slo_s=slo_s)
 
     def add_replica(self, connection: ReplicaConnection) -> None:
         """Use a replica that is ready; one that was draining is used again."""
@@ -148,7 +148,7 @@ class Dispatcher:
             return
         latency_model = LatencyModel()
         policy = make_batch_size_policy(self._batch_size, latency_model)
-        worker = Worker(connection, policy, latency_model, Gathering(latency_model))
+        worker = Worker(connection, policy, latency_model, BatchDelay(latency_model))
         self._workers[connection.replica_id] = worker
         self._count_workers()
         self._suspects.replica_joined()
@@ -203,9 +203,9 @@ class Dispatcher:
         worker.latency_model.observe(size, now_s - began_s)
         worker.policy.observe(size, now_s - began_s)
         self._observer().batch_answered(size, now_s - worker.batches[0].sent_s)
-        if self._gathering is not None:
+        if self._batch_delay is not None:
             slo_s = min(self._queue.tightest_slo_s(), worker.batches[0].computations[0].slo_s)
-            self._gathering.answered(size, self._queue.num_queued, worker.policy.next_size(slo_s), slo_s, now_s=now_s)
+            self._batch_delay.answered(size, self._queue.num_queued, worker.policy.next_size(slo_s), slo_s, now_s=now_s)
         for computation, output in zip(self._free(worker, now_s), outputs, strict=True):
             computation.succeed(output)
 
@@ -256,7 +256,7 @@ class Dispatcher:
         """Note what follows from who is there."""
         workers = list(self._workers.values())
         self._can_send_ahead = any(worker.connection.max_batches_in_flight > 1 for worker in workers)
-        self._gathering = workers[0].gathering if len(workers) == 1 else None
+        self._batch_delay = workers[0].batch_delay if len(workers) == 1 else None
 
     def _put_back(self, batch: Batch, *, was_tried: bool) -> None:
         """Queue what a lost replica had; what it had not come to does not count as a try."""
@@ -341,14 +341,14 @@ class Dispatcher:
 
     def _should_wait(self) -> bool:
         """Whether more queries are on their way back that are worth waiting for; a timer ends the wait."""
-        gathering = self._gathering
-        if gathering is None or not gathering.target or not self._idle:
+        batch_delay = self._batch_delay
+        if batch_delay is None or not batch_delay.target or not self._idle:
             return False
-        if not gathering.should_wait(self._queue.num_queued, now_s=self._clock()):
+        if not batch_delay.should_wait(self._queue.num_queued, now_s=self._clock()):
             return False
         if not self._is_waiting and self._queue.num_queued:
             self._is_waiting = True
-            self._call_at(gathering.until_s, self._stop_waiting)
+            self._call_at(batch_delay.until_s, self._stop_waiting)
         return True
 
     def _stop_waiting(self) -> None:
@@ -364,7 +364,7 @@ class Dispatcher:
                 size = min(self._queue.num_queued, worker.policy.next_size(self._queue.tightest_slo_s()))
                 done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
                 num_ahead = len(worker.batches[0].computations)
-                is_worth_it = size >= num_ahead and not (self._gathering and self._gathering.pays(num_ahead))
+                is_worth_it = size >= num_ahead and not (self._batch_delay and self._batch_delay.pays(num_ahead))
                 if is_worth_it and done_s <= LATENCY_SHARE * self._queue.tightest_slo_s():
                     batch = self._take_batch(worker)
                     if batch:

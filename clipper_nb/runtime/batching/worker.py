@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from clipper_nb.runtime.batching.batch_delay import BatchDelay
 from clipper_nb.runtime.batching.batch_size import BatchSizePolicy
-from clipper_nb.runtime.batching.gathering import Gathering
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import Computation
 
@@ -45,7 +45,7 @@ class Worker:
     connection: ReplicaConnection
     policy: BatchSizePolicy
     latency_model: LatencyModel
-    gathering: Gathering
+    batch_delay: BatchDelay
     batches: deque[Batch] = field(default_factory=deque)
     """In the order in which they were sent, which is the order of their answers."""
     answered_s: float = 0.0

@@ -365,7 +365,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     # --- limits
 
-    def send_away(self) -> None:
+    def reject(self) -> None:
         """Tell a client that there are too many, and close at once."""
         self.refuse_overload("There are too many connections.")
         self._transport.close()

@@ -81,7 +81,7 @@ class HttpServer:
         """Watch over a connection's time-outs; send it away when there are too many."""
         self.connections.add(connection)
         if len(self.connections) > self._max_connections:
-            connection.send_away()
+            connection.reject()
         if self._sweep_timer is None and not self.is_stopping:
             self._sweep_timer = self.loop.call_later(_SWEEP_INTERVAL_S, self._sweep)
 

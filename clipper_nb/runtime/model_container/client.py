@@ -125,7 +125,7 @@ class ModelContainerClient:
 
     def _follow_frontends(self) -> None:
         """Connect to all query frontends that were told of, and to none that is not there any more."""
-        told = [self._by_address[address].told_addresses for address in self._given_addresses]
+        told = [self._by_address[address].advertised_addresses for address in self._given_addresses]
         wanted = dict.fromkeys([*self._given_addresses, *itertools.chain(*told)])
         for address in wanted.keys() - self._by_address.keys():
             self._by_address[address] = FrontendConnection(address, self._metadata)

@@ -37,7 +37,7 @@ class FrontendConnection:
 
     def __init__(self, address: str, metadata: list[rpc.Frame]) -> None:
         self._address = address
-        self.told_addresses: tuple[str, ...] = ()
+        self.advertised_addresses: tuple[str, ...] = ()
         """Where this frontend and the others beside it listen, when it has said so."""
         self._metadata = metadata
         self._socket: socket.socket | None = None
@@ -142,7 +142,7 @@ class FrontendConnection:
             return None
         if isinstance(message, rpc.FrontendPorts):
             host = self._address.rpartition(":")[0]
-            self.told_addresses = tuple(f"{host}:{port}" for port in message.ports)
+            self.advertised_addresses = tuple(f"{host}:{port}" for port in message.ports)
         batch = self.session.receive(message, now_s=time.monotonic())
         if batch is None and self.session.wants_metadata(message):
             self.send(self._metadata)

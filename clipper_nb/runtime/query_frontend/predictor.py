@@ -240,7 +240,7 @@ class Predictor:
                 known.join(query)
                 served.timer.add(query)
                 if query.deadline_s < known.deadline_s:
-                    dispatcher.hasten(known, deadline_s=query.deadline_s, slo_s=served.slo_s)
+                    dispatcher.move_deadline_earlier(known, deadline_s=query.deadline_s, slo_s=served.slo_s)
                 return
             metrics.num_cache_misses += 1
         if dispatcher is None or dispatcher.num_replicas == 0:

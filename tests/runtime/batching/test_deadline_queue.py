@@ -65,7 +65,7 @@ def test_backlog_of_what_nobody_wants_does_not_grow():
 def test_hastened_computation_moves_ahead_once():
     patient, other = make_computation(b"p", deadline_s=9.0, slo_s=9.0), make_computation(b"o", deadline_s=5.0)
     queue = filled(patient, other)
-    queue.hasten(patient, deadline_s=1.0, slo_s=0.5)
+    queue.move_deadline_earlier(patient, deadline_s=1.0, slo_s=0.5)
     assert (patient.deadline_s, patient.slo_s) == (1.0, 0.5)
     assert queue.take(10)[0] == [patient, other]
     assert queue.take(10)[0] == []
@@ -75,7 +75,7 @@ def test_hastened_computation_keeps_the_shorter_slo():
     """A query with a long SLO may be nearly late."""
     computation = make_computation(deadline_s=9.0, slo_s=0.5)
     queue = filled(computation)
-    queue.hasten(computation, deadline_s=1.0, slo_s=60.0)
+    queue.move_deadline_earlier(computation, deadline_s=1.0, slo_s=60.0)
     assert computation.slo_s == 0.5
 
 
@@ -84,10 +84,10 @@ def test_hastened_computation_that_was_taken_does_not_come_back_by_itself():
     computation = make_computation(deadline_s=9.0, on_output=lambda computation, output: told.append(output))
     queue = filled(computation)
     queue.take(1)[0]
-    queue.hasten(computation, deadline_s=1.0, slo_s=1.0)
+    queue.move_deadline_earlier(computation, deadline_s=1.0, slo_s=1.0)
     assert queue.take(1)[0] == []
     queue.put(computation)
-    queue.hasten(computation, deadline_s=0.5, slo_s=0.5)
+    queue.move_deadline_earlier(computation, deadline_s=0.5, slo_s=0.5)
     assert queue.take(2)[0] == [computation]
     answer_all(computation)
     assert queue.take(2)[0] == []

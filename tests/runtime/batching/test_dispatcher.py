@@ -613,7 +613,7 @@ def test_query_at_a_replica_is_not_sent_again_after_its_version_was_removed():
     assert outcome(computation) == ["no_ready_replica"]
 
 
-# --- queries that hasten a computation
+# --- queries that move_deadline_earlier a computation
 
 
 def test_hastened_computation_overtakes():
@@ -624,7 +624,7 @@ def test_hastened_computation_overtakes():
     bench.loop.end_turn()
     [patient] = bench.submit(b"patient", deadline_s=1009.0, slo_s=9.0)
     bench.submit(b"other", deadline_s=1005.0)
-    bench.dispatcher.hasten(patient, deadline_s=1001.0, slo_s=1.0)
+    bench.dispatcher.move_deadline_earlier(patient, deadline_s=1001.0, slo_s=1.0)
     for _ in range(3):
         bench.answer(replica, "X")
     assert replica.batches == [[b"busy"], [b"patient"], [b"other"]]
@@ -633,7 +633,7 @@ def test_hastened_computation_overtakes():
 def test_hastened_computation_is_counted_once():
     bench = Bench()
     [computation] = bench.submit(b"a", deadline_s=1009.0)
-    bench.dispatcher.hasten(computation, deadline_s=1001.0, slo_s=1.0)
+    bench.dispatcher.move_deadline_earlier(computation, deadline_s=1001.0, slo_s=1.0)
     assert bench.dispatcher.queue_length == 1
     bench.add_replica()
     assert bench.dispatcher.queue_length == 0
@@ -642,7 +642,7 @@ def test_hastened_computation_is_counted_once():
 def test_hastened_computation_that_comes_back_is_sent_once():
     bench = Bench()
     [computation] = bench.submit(b"a", deadline_s=1009.0)
-    bench.dispatcher.hasten(computation, deadline_s=1001.0, slo_s=1.0)
+    bench.dispatcher.move_deadline_earlier(computation, deadline_s=1001.0, slo_s=1.0)
     lost, other, _spared = (bench.add_replica() for _ in range(3))
     assert lost.batches == [[b"a"]]
     bench.dispatcher.remove_replica(lost.replica_id)
@@ -658,6 +658,6 @@ def test_computation_that_is_at_a_replica_may_be_hastened():
     replica = bench.add_replica()
     [computation] = bench.submit(b"a", deadline_s=1009.0)
     bench.loop.end_turn()
-    bench.dispatcher.hasten(computation, deadline_s=1001.0, slo_s=1.0)
+    bench.dispatcher.move_deadline_earlier(computation, deadline_s=1001.0, slo_s=1.0)
     bench.answer(replica, "A")
     assert replica.batches == [[b"a"]]

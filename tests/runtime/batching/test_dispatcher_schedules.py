@@ -102,7 +102,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         computation = data.draw(st.sampled_from(self._pending()))
         deadline_s = self._join(computation, slo_s).deadline_s
         if deadline_s < computation.deadline_s:
-            self.dispatcher.hasten(computation, deadline_s=deadline_s, slo_s=slo_s)
+            self.dispatcher.move_deadline_earlier(computation, deadline_s=deadline_s, slo_s=slo_s)
 
     @precondition(lambda self: self._waiting())
     @rule(data=st.data())

@@ -13,7 +13,7 @@ from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 
 
-class Gathering:
+class BatchDelay:
     """Learns how long answered clients take to come back, and says until when to wait for them.
 
     Parameters

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from clipper_nb.runtime.batching.batch_delay import BatchDelay
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
-from clipper_nb.runtime.batching.gathering import Gathering
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import Computation, Query
 from tests.support.fake_clock import FakeLoop
@@ -79,7 +79,7 @@ class Simulation:
 def _gain(num_clients: int, **model) -> float:
     """Return the throughput as a multiple of that without waiting."""
     without_waiting = Simulation(num_clients, **model)
-    without_waiting.dispatcher._gathering = None  # as with several replicas
+    without_waiting.dispatcher._batch_delay = None  # as with several replicas
     return Simulation(num_clients, **model).run(1.5) / without_waiting.run(1.5)
 
 
@@ -142,51 +142,51 @@ def test_queries_that_come_by_themselves_never_wait():
 # --- the decision itself
 
 
-def _settled(*, fixed_s: float, return_s: float, size: int = 8) -> Gathering:
+def _settled(*, fixed_s: float, return_s: float, size: int = 8) -> BatchDelay:
     latency_model = LatencyModel()
-    gathering = Gathering(latency_model)
+    batch_delay = BatchDelay(latency_model)
     for number in itertools.count():
         latency_model.observe(size, fixed_s)
-        gathering.answered(size, 0, 100, 1.0, now_s=float(number))
-        gathering.all_have_come(now_s=number + return_s)
-        gathering.num_missing = 0
+        batch_delay.answered(size, 0, 100, 1.0, now_s=float(number))
+        batch_delay.all_have_come(now_s=number + return_s)
+        batch_delay.num_missing = 0
         if number > 20:
-            return gathering
+            return batch_delay
     raise AssertionError
 
 
 def test_it_waits_for_those_that_were_answered_and_those_that_wait():
-    gathering = _settled(fixed_s=0.01, return_s=0.002)
-    gathering.answered(8, 5, 100, 1.0, now_s=100.0)
-    assert gathering.target == 13
-    assert gathering.until_s == pytest.approx(100.002)
-    assert gathering.should_wait(12, now_s=100.001)
-    assert not gathering.should_wait(13, now_s=100.001)
-    assert not gathering.should_wait(12, now_s=100.003)
+    batch_delay = _settled(fixed_s=0.01, return_s=0.002)
+    batch_delay.answered(8, 5, 100, 1.0, now_s=100.0)
+    assert batch_delay.target == 13
+    assert batch_delay.until_s == pytest.approx(100.002)
+    assert batch_delay.should_wait(12, now_s=100.001)
+    assert not batch_delay.should_wait(13, now_s=100.001)
+    assert not batch_delay.should_wait(12, now_s=100.003)
 
 
 def test_it_never_waits_for_more_than_a_batch_holds():
-    gathering = _settled(fixed_s=0.01, return_s=0.002)
-    gathering.answered(8, 5, 10, 1.0, now_s=100.0)
-    assert gathering.target == 10
-    gathering.answered(8, 10, 10, 1.0, now_s=101.0)
-    assert gathering.target == 0
+    batch_delay = _settled(fixed_s=0.01, return_s=0.002)
+    batch_delay.answered(8, 5, 10, 1.0, now_s=100.0)
+    assert batch_delay.target == 10
+    batch_delay.answered(8, 10, 10, 1.0, now_s=101.0)
+    assert batch_delay.target == 0
 
 
 def test_the_wait_is_paid_from_the_slo():
-    gathering = _settled(fixed_s=0.01, return_s=0.002)
-    gathering.answered(8, 5, 100, 0.02, now_s=100.0)
-    assert gathering.target == 0
+    batch_delay = _settled(fixed_s=0.01, return_s=0.002)
+    batch_delay.answered(8, 5, 100, 0.02, now_s=100.0)
+    assert batch_delay.target == 0
 
 
 def test_nothing_is_waited_for_before_anything_is_known():
-    gathering = Gathering(LatencyModel())
-    gathering.answered(8, 5, 100, 1.0, now_s=0.0)
-    assert gathering.target == 0
+    batch_delay = BatchDelay(LatencyModel())
+    batch_delay.answered(8, 5, 100, 1.0, now_s=0.0)
+    assert batch_delay.target == 0
 
 
 def test_clients_that_do_not_come_back_are_waited_for_no_more():
-    gathering = _settled(fixed_s=0.01, return_s=0.002)
+    batch_delay = _settled(fixed_s=0.01, return_s=0.002)
     for number in range(1, 30):
-        gathering.answered(8, 5, 100, 1.0, now_s=100.0 + number)
-    assert gathering.target == 0
+        batch_delay.answered(8, 5, 100, 1.0, now_s=100.0 + number)
+    assert batch_delay.target == 0

@@ -1,1 +1,1 @@
-"""What starts and stops the containers of a cluster: local processes here, Docker elsewhere."""
+"""Starts and stops the containers of a cluster, as local processes or on Docker."""

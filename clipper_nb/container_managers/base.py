@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class ContainerManager(ABC):
     """Starts and stops the containers of one cluster; only :class:`ClipperConnection` calls it.
 
-    Every method has a deadline, and raises errors of ours alone.
+    Every method has a deadline, and raises only this package's errors.
     """
 
     cluster_name: str
@@ -30,14 +30,14 @@ class ContainerManager(ABC):
 
     @abstractmethod
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
-        """Start a cluster of this name. When it returns both frontends answer, and the manager is connected to it.
+        """Start a cluster of this name and connect to it; when it returns, both frontends answer.
 
-        Raises ``ClusterStartError`` with the end of the guilty log, and leaves nothing behind, when it cannot.
+        Raises ``ClusterStartError`` with the end of the failing process's log, and leaves nothing behind.
         """
 
     @abstractmethod
     def connect(self) -> None:
-        """Find the running cluster of this name, whoever started it.
+        """Connect to the running cluster of this name, which another process may have started.
 
         Raises ``ClusterNotFoundError`` when there is none, ``ClusterUnreachableError`` when it does not answer.
         """
@@ -52,11 +52,11 @@ class ContainerManager(ABC):
 
     @abstractmethod
     def get_admin_token(self) -> str:
-        """Return the bearer token that the management frontend wants."""
+        """Return the bearer token that the management frontend requires."""
 
     @abstractmethod
     def make_image_builder(self) -> ImageBuilder:
-        """Return what builds images that this manager can start."""
+        """Return an image builder whose images this manager can start."""
 
     @abstractmethod
     def set_num_replicas(
@@ -70,24 +70,24 @@ class ContainerManager(ABC):
         limits: ResourceLimits = NO_LIMITS,
         progress: Progress = QUIET,
     ) -> None:
-        """Start or stop replicas until as many are there; calling it twice is harmless.
+        """Start or stop replicas to reach the requested number; calling it twice is harmless.
 
-        When it returns those that were to stop have ended, after finishing what they had; those that were started
-        may still be loading. Raises ``ImageNotFoundError``, or ``InvalidRequestError`` for limits that it cannot set,
-        before anything is changed.
+        When it returns, stopped replicas have finished their queries and ended; started ones may still be loading.
+        Raises ``ImageNotFoundError``, or ``InvalidRequestError`` for limits that it cannot set, before it changes
+        anything.
         """
 
     @abstractmethod
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
-        """Return the replicas of a version, or of all, oldest first; also those that wait to be started again."""
+        """Return the replicas of a version, or of all, oldest first; includes those that wait for a restart."""
 
     @abstractmethod
     def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
-        """Return the last lines that a container wrote; empty when it wrote none or is not known."""
+        """Return the last lines that a container wrote; empty when it wrote none or is unknown."""
 
     @abstractmethod
     def get_logs(self, logging_dir: str) -> list[str]:
-        """Copy every container's log into *logging_dir*, made if need be; return the files' paths."""
+        """Copy every container's log into *logging_dir*, created if missing; return the files' paths."""
 
     @abstractmethod
     def stop_models(self, models: Mapping[str, Sequence[str]]) -> None:
@@ -99,12 +99,12 @@ class ContainerManager(ABC):
 
     @abstractmethod
     def stop_all(self, *, graceful: bool = True) -> None:
-        """Stop the cluster and remove what it left: processes, sockets, files. No cluster is fine too."""
+        """Stop the cluster and remove its processes, sockets and files; does nothing if there is no cluster."""
 
     def check_machine(self) -> list[Finding]:
-        """Look over what a cluster of this manager stands on, for ``conn.doctor()``; raises nothing, takes seconds."""
+        """Check what a cluster of this manager depends on, for ``conn.doctor()``; raises nothing, takes seconds."""
         return []
 
     def get_num_replicas(self, model_id: ModelId) -> int:
-        """Return how many replicas of a version are there."""
+        """Return how many replicas a version has."""
         return len(self.observe_replicas(model_id))

@@ -1,4 +1,4 @@
-"""Looks at what every cluster takes of a machine: room on a disk, and ports."""
+"""Checks what every cluster needs of a machine: disk space and ports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_SPACE_BYTES = 5 * 10**8
 
 
 def check_disk(path: Path, what_lies_there: str, how_to_free: str) -> Finding:
-    """Find out how much room the disk of *path* has, or of the nearest folder above it."""
+    """Check the free space on the disk of *path*, or of the nearest existing folder above it."""
     while not path.exists():
         path = path.parent
     try:
@@ -31,7 +31,7 @@ def check_disk(path: Path, what_lies_there: str, how_to_free: str) -> Finding:
 
 
 def check_ports(ports: Mapping[str, int], address: str) -> Finding:
-    """Find out whether the ports that a cluster will ask for are free; 0 is any free one."""
+    """Check whether the ports that a cluster will request are free; 0 is any free one."""
     busy = [f"{name} {port}" for name, port in ports.items() if port and not _is_free(address, port)]
     if busy:
         return Finding(

@@ -1,4 +1,4 @@
-"""Waits until a frontend answers, or the core of its cluster keeps ending."""
+"""Waits until a frontend answers, or until the core of its cluster keeps ending."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 _POLL_INTERVAL_S = 0.02
 _TIMEOUT_S = 0.5
 _MAX_EXITS = 1
-"""Of a container of the core that starts: it may have ended once before what it needs was there."""
+"""A starting container of the core may end once, if it starts before what it needs."""
 
 
 def answers(host: str, port: int) -> bool:
-    """Return whether a frontend answers there; a frontend that is being started keeps us waiting, not refused."""
+    """Return whether a frontend answers there; a starting frontend delays the connection instead of refusing it."""
     with closing(_frontend(host, port)) as frontend:
         try:
             frontend.live(timeout_s=_TIMEOUT_S)
@@ -29,7 +29,7 @@ def answers(host: str, port: int) -> bool:
 
 
 def is_ready(host: str, port: int) -> bool:
-    """Return whether a frontend answers there that it can do its work."""
+    """Return whether a frontend answers there that it is ready."""
     with closing(_frontend(host, port)) as frontend:
         try:
             return frontend.ready(timeout_s=_TIMEOUT_S) is None
@@ -38,12 +38,12 @@ def is_ready(host: str, port: int) -> bool:
 
 
 def _frontend(host: str, port: int) -> FrontendClient:
-    # Refused is refused: who waits asks again at once.
+    # A refused connection is not retried here: the caller polls.
     return FrontendClient(HttpClient(f"{host}:{port}", "frontend", num_connect_retries=0))
 
 
 def wait_for(is_true: Callable[[], Any], deadline_s: float, check: Callable[[], None]) -> None:
-    """Return when *is_true*; *check* may raise what makes waiting senseless."""
+    """Return when *is_true*; *check* may raise to end a wait that cannot succeed."""
     while not is_true():
         check()
         if time.monotonic() > deadline_s:

@@ -1,8 +1,8 @@
-"""Stops replicas that nobody wants: what a deploy or a scale left that was cut off.
+"""Stops undesired replicas, which a cut-off deploy or scale leaves behind.
 
-What should run is in Redis. Whoever starts replicas claims their version before, so a replica of a version that is
-neither registered nor claimed is an orphan. One runs beside each cluster: in the supervisor of an embedded one, and in
-every notebook that is connected to one on Docker.
+What should run is in Redis. A caller claims a version before it starts replicas of it, so a replica of a version that
+is neither registered nor claimed is an orphan. A reaper runs beside each cluster: in the supervisor of an embedded
+one, and in every notebook that is connected to one on Docker.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from clipper_nb.protocol.rest import DesiredReplicas
 logger = logging.getLogger(__name__)
 
 _LOOK_INTERVAL_S = 20.0
-"""How often it looks when nothing changes: a process that stood still may start replicas long after its claim."""
+"""How often it checks when nothing changes: a suspended process may start replicas long after its claim."""
 _RETRY_INTERVAL_S = 1.0
 _SETTLE_S = 0.3
-"""The caller that unregisters a version stops its replicas itself, and first."""
+"""Time for the caller that unregisters a version to stop its replicas itself."""
 
 
 class Reaper:
-    """Follows what should run, and stops what should not, in a thread of its own.
+    """Follows which replicas should run, and stops all others, in its own thread.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class Reaper:
         self._thread = threading.Thread(target=self._run, name="clipper_nb reaper", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end; it may wait for an answer for some seconds yet."""
+        """Let the thread end; it may wait some more seconds for an answer."""
         self._stopping.set()
 
     def _run(self) -> None:
@@ -67,12 +67,12 @@ class Reaper:
             try:
                 revision = -1 if known is None else known.revision
                 desired = self._management.get_desired_replicas(revision, _LOOK_INTERVAL_S)
-                # Without news the wait is over; with news of applications alone there is nothing to do.
+                # An unchanged revision means that the interval is over; a change of applications only needs no action.
                 is_due = known is None or desired.revision == revision or replace(desired, revision=revision) != known
                 if is_due and not self._stopping.wait(_SETTLE_S):
                     self.look()
                 known = desired
-            except ClipperException as exc:  # the frontend or the engine is away
+            except ClipperException as exc:  # the frontend or the engine is down
                 logger.debug("%s", exc)
                 self._stopping.wait(_RETRY_INTERVAL_S)
             except Exception:
@@ -80,9 +80,9 @@ class Reaper:
                 self._stopping.wait(_RETRY_INTERVAL_S)
 
     def look(self) -> None:
-        """Stop what nobody wants now.
+        """Stop the replicas that should not run now.
 
-        What runs is observed before what should run is read: a replica that was seen had its claim before that.
+        What runs is observed before what should run is read: an observed replica had its claim before that.
         """
         observed = self._observe()
         if not observed:

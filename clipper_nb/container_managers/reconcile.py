@@ -1,4 +1,4 @@
-"""From which replicas should run and which do, to how many to start and which to stop. (pure)"""
+"""From desired and observed replicas to how many to start and which to stop. (pure)"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from clipper_nb.protocol.rest import DesiredReplicas
 
 @dataclass(frozen=True)
 class ReplicaDifference:
-    """What makes the observed replicas the desired ones."""
+    """How many replicas to start, and which to stop."""
 
     num_to_start: int
     names_to_stop: tuple[str, ...]
@@ -20,7 +20,7 @@ class ReplicaDifference:
 def reconcile_replicas(num_desired: int, observed: Sequence[ObservedContainer], image: str) -> ReplicaDifference:
     """Return the difference for one version, whose replicas all run *image*.
 
-    Of too many, those of another image go first, then those that keep ending, then those started last.
+    If there are too many, those of another image stop first, then those that keep ending, then those started last.
     """
     others = tuple(container.name for container in observed if container.image != image)
     known = [container for container in observed if container.image == image]
@@ -32,9 +32,9 @@ def reconcile_replicas(num_desired: int, observed: Sequence[ObservedContainer], 
 
 
 def undesired_replicas(observed: Sequence[ObservedContainer], desired: DesiredReplicas) -> list[str]:
-    """Return the names of the replicas that nobody wants: of no registered version, or more than it should have.
+    """Return the names of replicas to stop: those of no registered version, and those beyond a version's number.
 
-    Those of a version that a caller deploys or scales now are that caller's.
+    Replicas of a version that a caller is deploying or scaling now belong to that caller.
     """
     by_version: dict[str, list[ObservedContainer]] = {}
     for container in observed:

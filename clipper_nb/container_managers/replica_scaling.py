@@ -1,7 +1,7 @@
-"""From how many replicas should run to four primitives that a container manager implements.
+"""Scales replicas with four primitives that a container manager implements.
 
-A manager says how a replica of an image runs, starts and stops containers, and observes them. What is the same
-wherever they run stands here: names, what to start and stop, versions by name, the errors about logs.
+A manager decides how a replica of an image runs, starts and stops containers, and observes them. What is the same for
+every manager is here: names, what to start and stop, versions by name, the errors about logs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 _NUM_TOKEN_BYTES = 3
-"""Enough to tell the replicas of one version apart."""
+"""Enough to distinguish the replicas of one version."""
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,22 @@ class ReplicaSettings:
     """How a replica of an image runs on a container manager."""
 
     rpc_host: str
-    """Of the query frontend, as the replica reaches it."""
+    """Address of the query frontend, as the replica reaches it."""
     rpc_port: int
     command: tuple[str, ...] = ()
-    """Empty: what the image says."""
+    """Empty for the image's own."""
     model_folder: str | None = None
-    """Where the replica finds its model, if not in ``/model``."""
+    """The folder of the replica's model, if not ``/model``."""
     user: str | None = None
-    """What it runs as, if the image's own user has too many rights."""
+    """The user that it runs as, if the image's own user has too many rights."""
     limits: ResourceLimits = NO_LIMITS
 
 
 class ReplicaScaling(ContainerManager):
-    """A container manager whose replicas become as many as asked by starting and stopping containers.
+    """A container manager that scales by starting and stopping containers.
 
-    A subclass implements ``_require_image``, ``_start_replicas``, ``_stop_replicas`` and ``observe_replicas``, and
-    ``_write_logs``; it is given ``set_num_replicas``, ``stop_models``, ``stop_all_model_containers`` and ``get_logs``.
+    A subclass implements ``_require_image``, ``_start_replicas``, ``_stop_replicas``, ``observe_replicas`` and
+    ``_write_logs``; it inherits ``set_num_replicas``, ``stop_models``, ``stop_all_model_containers`` and ``get_logs``.
     """
 
     @abstractmethod
@@ -57,11 +57,11 @@ class ReplicaScaling(ContainerManager):
 
     @abstractmethod
     def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
-        """Start replicas of one image; there is at least one. They may still be loading when this returns."""
+        """Start at least one replica of one image; they may still be loading when this returns."""
 
     @abstractmethod
     def _stop_replicas(self, names: Sequence[str]) -> None:
-        """Stop replicas after they finished what they had; unknown names are fine, none too."""
+        """Stop replicas once they have finished their queries; unknown names and an empty list are fine."""
 
     @abstractmethod
     def _write_logs(self, folder: Path) -> list[str]:

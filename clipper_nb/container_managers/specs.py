@@ -16,7 +16,7 @@ REDIS_NAME = f"{REDIS}-0"
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """What ``start_clipper`` was asked for."""
+    """The arguments of ``start_clipper``."""
 
     query_frontend_image: str | None = None
     management_frontend_image: str | None = None
@@ -30,7 +30,7 @@ class ClusterOptions:
 
 
 def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str, str]) -> ContainerSpec:
-    """Return the query frontend's spec; *redis* tells it the way to Redis."""
+    """Return the query frontend's spec; *redis* holds the variables with which it connects to Redis."""
     return ContainerSpec(
         name=QUERY_FRONTEND_NAME,
         role=QUERY_FRONTEND,
@@ -53,7 +53,7 @@ def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str
 def management_frontend_spec(
     python: str, options: ClusterOptions, redis: Mapping[str, str], admin_token: str
 ) -> ContainerSpec:
-    """Return the management frontend's spec; *redis* tells it the way to Redis."""
+    """Return the management frontend's spec; *redis* holds the variables with which it connects to Redis."""
     return ContainerSpec(
         name=MANAGEMENT_FRONTEND_NAME,
         role=MANAGEMENT_FRONTEND,
@@ -85,7 +85,7 @@ def replica_spec(
     load_timeout_s: float,
     model_folder: str | None = None,
 ) -> ContainerSpec:
-    """Return the spec of one replica of a model version; *model_folder* is where its model lies, if not ``/model``."""
+    """Return the spec of one replica of a model version; *model_folder* is its model's folder, if not ``/model``."""
     variables = {
         environment.MODEL_NAME: model_id.name,
         environment.MODEL_VERSION: model_id.version,

@@ -1,4 +1,4 @@
-"""Containers that were removed by hand: what they were, and which of them come back. (pure)"""
+"""Containers that were removed by hand: their last known state, and which to create again. (pure)"""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ _ENDPOINT_SETTINGS = ("Aliases", "IPAMConfig", "Links", "DriverOpts")
 _SHORT_ID = 12
 
 Attributes = Mapping[str, Any]
-"""What the engine says when it is asked to inspect a container."""
+"""The engine's answer to inspecting a container."""
 
 
 def should_run(attributes: Attributes) -> bool:
-    """Return whether nobody has meant it to end: stopping takes the restart policy away first."""
+    """Return whether the container is meant to run: stopping it removes its restart policy first."""
     return bool(attributes["HostConfig"]["RestartPolicy"]["Name"] == "always")
 
 
 class SeenContainers:
-    """What the containers of a cluster were when they were last seen."""
+    """The containers of a cluster as they were last seen."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Attributes] = {}
 
     def see_all(self, containers: Iterable[Attributes]) -> None:
-        """Record those that are there; what is there no more was removed while nobody watched, by whomever."""
+        """Record the containers that exist, and forget the others: they were removed while no watcher ran."""
         self._by_id = {str(attributes["Id"]): attributes for attributes in containers}
 
     def see(self, container_id: str, attributes: Attributes | None) -> None:
-        """Record one that was started or changed; ``None`` if it is gone already.
+        """Record a container that was started or changed; ``None`` if it is gone already.
 
-        Stopping changes a container before it removes it. So one that is gone so soon after a change is to stay away.
+        Stopping changes a container before it removes it, so one that is gone right after a change must stay removed.
         """
         if attributes is None:
             self._by_id.pop(container_id, None)
@@ -41,7 +41,7 @@ class SeenContainers:
             self._by_id[container_id] = attributes
 
     def take_removed(self, container_id: str) -> Attributes | None:
-        """Return what a container was that is removed now, if it is to come back."""
+        """Return the last known state of a container that was just removed, if it must come back."""
         attributes = self._by_id.pop(container_id, None)
         if attributes is None or not should_run(attributes):
             return None
@@ -50,17 +50,17 @@ class SeenContainers:
 
 @dataclass(frozen=True)
 class EqualContainer:
-    """What the engine is asked for to have a container again."""
+    """The requests that create a removed container again."""
 
     name: str
     config: dict[str, Any]
     """The body of the request that creates it, with the first of its networks."""
     networks: dict[str, dict[str, Any]]
-    """Its other networks, and what it is in them."""
+    """Its other networks, and its endpoint settings in them."""
 
 
 def equal_container(attributes: Attributes) -> EqualContainer:
-    """Return what makes an equal container, from its image and limits to its published ports and aliases."""
+    """Return the requests for an equal container, from its image and limits to its published ports and aliases."""
     short_id = str(attributes["Id"])[:_SHORT_ID]
     endpoints = {
         network: _endpoint(settings, short_id)
@@ -75,6 +75,6 @@ def equal_container(attributes: Attributes) -> EqualContainer:
 
 def _endpoint(settings: Mapping[str, Any], short_id: str) -> dict[str, Any]:
     kept = {name: settings[name] for name in _ENDPOINT_SETTINGS if settings.get(name)}
-    if "Aliases" in kept:  # the engine adds the short id by itself
+    if "Aliases" in kept:  # the engine adds the short id itself
         kept["Aliases"] = [alias for alias in kept["Aliases"] if alias != short_id]
     return kept

@@ -1,4 +1,4 @@
-"""Looks at what a cluster of containers stands on: the engine, its clock, disk and images."""
+"""Checks what a cluster of containers depends on: the engine, its clock, disk and images."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LARGEST_CLOCK_DIFFERENCE_S = 2.0
 
 
 def check_engine(engine: DockerEngine, redis_image: str | None) -> list[Finding]:
-    """Look at the engine and at what it has; *redis_image* is ``None`` where Redis is the user's."""
+    """Check the engine, its clock, disk and images; *redis_image* is ``None`` when Redis is external."""
     try:
         with translated("asking for its version"):
             info, version = engine.client.info(), engine.client.version()
@@ -36,7 +36,7 @@ def check_engine(engine: DockerEngine, redis_image: str | None) -> list[Finding]
 
 
 def check_clock(their_time: str) -> Finding:
-    """Compare a time in ISO 8601 with the clock here."""
+    """Compare a time in ISO 8601 with this machine's clock."""
     read = re.fullmatch(r"(.{19})(\.\d+)?(.*)", their_time)  # Python 3.10 reads neither nanoseconds nor "Z"
     try:
         there = datetime.fromisoformat(read[1] + read[3].replace("Z", "+00:00")) if read else None

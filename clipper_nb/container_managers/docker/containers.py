@@ -1,4 +1,4 @@
-"""The containers of one cluster, as the Docker Engine has them: started, observed, stopped."""
+"""Starts, observes and stops the containers of one cluster on the Docker Engine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _Result = TypeVar("_Result")
 
 
 class DockerContainers:
-    """Does to the containers of one cluster what it is told.
+    """Starts, observes and stops the containers of one cluster.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ class DockerContainers:
         publish_address: str = "127.0.0.1",
         networks: Mapping[str, str] | None = None,
     ) -> None:
-        """Create and start a container; nothing is left of it when that fails.
+        """Create and start a container; a failure leaves nothing of it.
 
-        In its own network it has the spec's name besides its full one; in further *networks* the name given there.
+        In its own network it has the spec's name besides its full one; in each of *networks*, the name given there.
         """
         arguments = create_arguments(
             spec,
@@ -75,7 +75,7 @@ class DockerContainers:
             raise
 
     def find(self, **labels: str) -> list[Any]:
-        """Return the cluster's containers with these labels, oldest first; also those that do not run."""
+        """Return the cluster's containers with these labels, oldest first; includes those that do not run."""
         wanted = {environment.LABEL_CLUSTER: self._cluster, **labels}
         with translated("listing containers"):
             found = self._engine.client.containers.list(
@@ -84,7 +84,7 @@ class DockerContainers:
         return sorted(found, key=lambda container: str(container.attrs["Created"]))
 
     def observe(self, **labels: str) -> list[ObservedContainer]:
-        """Return those containers as they are."""
+        """Return the current state of the containers with these labels."""
         return [self._observe(container) for container in self.find(**labels)]
 
     def stop(self, containers: Iterable[Any], *, timeout_s: float) -> None:
@@ -93,9 +93,9 @@ class DockerContainers:
             in_parallel(lambda container: _stop(container, timeout_s), list(containers))
 
     def restart_ended(self) -> list[Any]:
-        """Start again what should run and does not, because somebody killed or stopped it by hand.
+        """Restart containers that should run but were killed or stopped by hand.
 
-        Return all containers of the cluster.
+        Returns all containers of the cluster.
         """
         containers = self.find()
         for container in containers:
@@ -105,7 +105,7 @@ class DockerContainers:
         return containers
 
     def inspect(self, container_id: str) -> Attributes | None:
-        """Return what the engine knows of a container; ``None`` if there is none."""
+        """Return the engine's inspection of a container; ``None`` if there is none."""
         with translated("inspecting a container"):
             try:
                 found: Attributes = self._engine.client.api.inspect_container(container_id)
@@ -114,7 +114,7 @@ class DockerContainers:
         return found
 
     def make_again(self, attributes: Attributes) -> None:
-        """Create and start the equal of a container that was removed; another notebook may have done so already."""
+        """Create and start a removed container again; another notebook may have done so already."""
         api, errors = self._engine.client.api, docker_module().errors
         equal = equal_container(attributes)
         with translated(f"making container '{equal.name}' again"):
@@ -152,7 +152,7 @@ class DockerContainers:
         if has_ended or container.status == "restarting":
             status = exit_status(state["ExitCode"])
         elif num_exits:
-            # The engine keeps the word about memory while the container runs again, but not the status.
+            # The engine keeps the out-of-memory flag while the container runs again, but not the exit status.
             status = -signal.SIGKILL if was_out_of_memory else self._last_status(container)
         model = labels.get(environment.LABEL_MODEL)
         return ObservedContainer(
@@ -168,7 +168,7 @@ class DockerContainers:
         )
 
     def _last_status(self, container: Any) -> int | None:
-        """Return how a container that runs again ended before, if the engine's short memory of events has it."""
+        """Return the last exit status of a container that runs again, if the engine still has the event."""
         with translated("reading the engine's events"):
             events = self._engine.client.api.events(
                 since=0, until=int(time.time()) + 1, decode=True,
@@ -179,7 +179,7 @@ class DockerContainers:
 
 
 def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None:
-    """Do something to several containers at a time, to all of them, and then raise the first exception."""
+    """Run *action* on all containers, several at a time; then raise the first exception."""
     if not items:
         return
     with ThreadPoolExecutor(min(_NUM_AT_ONCE, len(items)), thread_name_prefix="clipper_nb docker") as pool:
@@ -189,10 +189,10 @@ def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None
 
 
 def uninterrupted(action: Callable[[], _Result]) -> _Result:
-    """Do something that an interrupt of the notebook waits for: the engine would go on with it, unseen."""
+    """Run *action* to completion before delivering Ctrl-C; the engine would finish it anyway."""
     interrupt = signal.getsignal(signal.SIGINT)
     if not callable(interrupt) or threading.current_thread() is not threading.main_thread():
-        return action()  # nothing interrupts here
+        return action()  # no interrupt can arrive here
     received: list[tuple[int, FrameType | None]] = []
     signal.signal(signal.SIGINT, lambda signum, frame: received.append((signum, frame)))
     try:
@@ -206,7 +206,7 @@ def uninterrupted(action: Callable[[], _Result]) -> _Result:
 def _stop(container: Any, timeout_s: float) -> None:
     errors = docker_module().errors
     _take_restart_policy(container)
-    # The engine refuses to stop a container that ends by itself in this moment; it is removed all the same.
+    # The engine refuses to stop a container that is ending by itself right now; it is removed anyway.
     with contextlib.suppress(errors.APIError):
         if timeout_s > 0:
             if container.status == "paused":
@@ -217,19 +217,19 @@ def _stop(container: Any, timeout_s: float) -> None:
     except errors.NotFound:
         pass
     except errors.APIError as exc:
-        if exc.status_code != HTTPStatus.CONFLICT:  # somebody else removes it
+        if exc.status_code != HTTPStatus.CONFLICT:  # another caller is removing it
             raise
 
 
 def _take_restart_policy(container: Any) -> None:
-    """See that nobody starts it again, or makes it again when it is removed: neither the engine nor a watcher."""
+    """Prevent the engine and every watcher from restarting the container, or creating it again after removal."""
     errors = docker_module().errors
     for _ in range(_NUM_UPDATE_TRIES):
         try:
             container.update(restart_policy={"Name": "no"})
         except errors.NotFound:
             return
-        except errors.APIError:  # it ends by itself in this moment, and is refused until the engine has noticed
+        except errors.APIError:  # it is ending by itself; the engine refuses until it has noticed
             time.sleep(_UPDATE_INTERVAL_S)
         else:
             return

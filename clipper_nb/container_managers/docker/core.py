@@ -1,4 +1,4 @@
-"""The core of a cluster on Docker, Redis and both frontends: its images, its start, its sign of life."""
+"""The core of a cluster on Docker (Redis and both frontends): its images, its start, its readiness."""
 
 from __future__ import annotations
 
@@ -39,25 +39,25 @@ class CorePorts:
 
 @dataclass(frozen=True)
 class CoreSettings:
-    """What the container manager was told of the core."""
+    """The container manager's arguments that concern the core."""
 
     host: str
-    """Where published ports are reached from here."""
+    """The address at which this machine reaches published ports."""
     publish_address: str
     network: str | None
-    """Of the user's own, which both frontends join."""
+    """The user's own network, which both frontends join."""
     redis_ip: str | None
-    """Of an external Redis."""
+    """The host of an external Redis; ``None`` for the cluster's own."""
     redis_port: int
     redis_variables: Mapping[str, str]
-    """What tells the frontends the way to it."""
+    """Environment variables with which the frontends connect to it."""
     redis_image: str
     extra: Mapping[str, Any]
     """The user's own arguments for containers."""
 
 
 class DockerCore:
-    """Starts the core of one cluster, whose networks and volume are there, and waits for it.
+    """Starts the core of one cluster, whose networks and volume exist, and waits for it.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class DockerCore:
         self._settings = settings
 
     def require_images(self, options: ClusterOptions, progress: Progress) -> dict[str, str]:
-        """Return the image of each role, built or pulled when the engine does not have it."""
+        """Return the image of each role, built or pulled if the engine does not have it."""
         query, management = options.query_frontend_image, options.management_frontend_image
         if query is None or management is None:
             ours = self._builder.build_base("frontend", progress=progress)
@@ -105,9 +105,9 @@ class DockerCore:
         admin_token: str,
         redis_password: str,
     ) -> CorePorts:
-        """Start all and return the ports of the host, once both frontends answer there.
+        """Start the core and return the ports of the host, once both frontends answer there.
 
-        Raises ``ClusterStartError`` with the end of the guilty log; what was started is left to the caller.
+        Raises ``ClusterStartError`` with the end of the failing container's log; the caller removes what was started.
         """
         settings = self._settings
         redis = settings.redis_variables
@@ -131,10 +131,10 @@ class DockerCore:
     def wait_until_it_answers(
         self, ports: CorePorts, error: type[ClusterStartError] | type[ClusterUnreachableError]
     ) -> None:
-        """Return when both frontends answer; raises *error* when they do not in time, or keep ending at the start."""
+        """Return when both frontends answer; raise *error* if they do not in time, or keep ending during a start."""
         host = self._settings.host
         deadline_s = time.monotonic() + _START_TIMEOUT_S
-        # How often they ended before somebody connects is no news.
+        # For a notebook that connects, earlier ends do not matter.
         check = self._check if error is ClusterStartError else _no_check
         for role, port in ((MANAGEMENT_FRONTEND, ports.management), (QUERY_FRONTEND, ports.query)):
             try:
@@ -152,7 +152,7 @@ class DockerCore:
         wanted_ports: Mapping[str, int],
         networks: Mapping[str, str] | None = None,
     ) -> dict[str, int]:
-        """Start a frontend on the wanted ports of the host, or on free ones, and return them."""
+        """Start a frontend on the requested ports of the host, or on free ones, and return them."""
         settings = self._settings
         networks = dict(networks or {})
         if settings.network is not None:
@@ -179,7 +179,7 @@ class DockerCore:
         raise ClusterStartError(f"No free port of the host was found for {spec.name} in {_NUM_PORT_TRIES} tries.")
 
     def _wait_for_external_redis(self, ports: CorePorts) -> None:
-        """Let the management frontend say whether Redis answers it; from here it may look different."""
+        """Wait until the management frontend reaches Redis; this machine may have another route to it."""
         settings = self._settings
         ready = partial(is_ready, settings.host, ports.management)
         try:

@@ -1,4 +1,4 @@
-"""From the spec of a container to what the Docker Engine is asked for: labels, ports, limits, hardening. (pure)"""
+"""From a container's spec to the arguments for the Docker Engine: labels, ports, limits, hardening. (pure)"""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _MERGED = ("labels", "environment")
 
 DEFAULT_MAX_PROCESSES = 512
 _LOG_CONFIG = {"type": "json-file", "config": {"max-size": "10m", "max-file": "3"}}
-"""Left alone, an engine keeps all that a container ever wrote."""
+"""By default an engine keeps everything that a container ever wrote."""
 _TMPFS = "rw,exec,nosuid,nodev,size=256m,mode=1777"
 _SECOND_NS = 1_000_000_000
 
 
 def check_docker_cluster_name(name: object) -> str:
-    """Return *name* when it can begin the name of a container and of an image."""
+    """Return *name* if the names of containers and images can begin with it."""
     checked = check_cluster_name(name)
     if checked != checked.lower() or any(pair in checked for pair in ("..", ".-", "-.", "._", "_.", "_-", "-_", "__")):
         raise InvalidNameError(
@@ -50,7 +50,7 @@ def check_docker_cluster_name(name: object) -> str:
 
 
 def check_extra_arguments(extra: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the user's own arguments for containers; those that the cluster decides are refused."""
+    """Return the user's own arguments for containers; reject those that the cluster sets itself."""
     arguments = dict(extra or {})
     taken = sorted(_OURS.intersection(arguments))
     if taken:
@@ -71,7 +71,7 @@ def private_network(cluster: str) -> str:
 
 
 def models_network(cluster: str) -> str:
-    """Return the name of the network of the query frontend and the replicas: they reach nothing else of the cluster."""
+    """Return the name of the network of the query frontend and the replicas, without the rest of the cluster."""
     return f"{cluster}-models"
 
 
@@ -87,17 +87,17 @@ def container_name(cluster: str, spec_name: str) -> str:
 
 @dataclass(frozen=True)
 class _Role:
-    """What sets the containers of a role apart."""
+    """What is particular to the containers of a role."""
 
     network: Callable[[str], str] = private_network
-    """From the cluster's name to its own network's."""
+    """From the cluster's name to the name of the role's own network."""
     labels: Mapping[str, str] = field(default_factory=dict)
     arguments: Callable[[str], Mapping[str, Any]] = lambda cluster: {}
-    """From the cluster's name to what the container has besides what all have."""
+    """From the cluster's name to arguments besides those of all roles."""
 
 
 def _look_up_quickly(cluster: str) -> Mapping[str, Any]:
-    # Where the outer name server is out of reach, looking for a Redis that is down must not take ten seconds.
+    # If the outer name server is unreachable, looking up a Redis that is down must not take ten seconds.
     return {"dns_opt": ["timeout:1", "attempts:1"]}
 
 
@@ -157,7 +157,7 @@ def create_arguments(
 
 
 def limit_arguments(limits: ResourceLimits, default: ResourceLimits) -> dict[str, Any]:
-    """Return the arguments that limit a replica; what *limits* leaves open is taken from *default*."""
+    """Return the arguments that limit a replica; *default* fills what *limits* leaves open."""
     memory = limits.memory_bytes or default.memory_bytes
     cpus = limits.cpus or default.cpus
     arguments: dict[str, Any] = {"pids_limit": limits.processes or default.processes or DEFAULT_MAX_PROCESSES}

@@ -57,47 +57,47 @@ _ROOT_USERS = ("", "root", "0", "0:0", "root:root")
 class DockerContainerManager(ReplicaScaling):
     """A cluster of containers: Redis, both frontends, and one container per replica.
 
-    The engine is the one that ``DOCKER_HOST`` or the current Docker context leads to. What crashes is started again by
-    the engine, also after the engine itself was restarted; the cluster lives until ``stop_all()``.
+    The engine is the one that ``DOCKER_HOST`` or the current Docker context points to. It restarts containers that
+    crash, also after a restart of the engine itself; the cluster lives until ``stop_all()``.
 
     Parameters
     ----------
     cluster_name : str
         Clusters with different names live side by side on one engine.
     docker_ip_address : str
-        Where the published ports are reached from here.
+        The address at which this machine reaches the published ports.
     use_centralized_log : bool
         Clipper's Fluentd. Not supported: pass ``extra_container_kwargs={"log_config": ...}`` for a log driver.
     fluentd_port : int
         Not used.
     clipper_query_port, clipper_management_port, clipper_rpc_port : int
-        Ports of the host. One that is busy is replaced by a free one; the attributes say which, after
-        ``start_clipper`` or ``connect``.
+        Ports of the host. A busy one is replaced by a free one; after ``start_clipper`` or ``connect`` the attributes
+        hold the ports in use.
     redis_ip, redis_port : str, int
-        An external Redis for the configuration, as the frontends' containers reach it; ``"localhost"`` is the
-        engine's host. Without it the cluster runs its own. An external one keeps the configuration after
+        Address of an external Redis for the configuration, as seen from the frontends' containers; ``"localhost"`` is
+        the engine's host. Without it the cluster runs its own. An external Redis keeps the configuration after
         ``stop_all()``.
     prometheus_port : int
-        Not used: the frontends show Prometheus metrics themselves.
+        Not used: the frontends serve Prometheus metrics themselves.
     docker_network : str, optional
         A network of yours that both frontends join too, so that your own containers reach them by name
-        (``<cluster>-query_frontend-0:1337``). The cluster's own networks are made for it and removed with it.
+        (``<cluster>-query_frontend-0:1337``). The cluster's own networks are created and removed with it.
     extra_container_kwargs : dict, optional
         More arguments of docker-py's ``containers.create`` for every container; labels and environment are merged.
     publish_address : str
-        The host's address that ports are published on; the default is reached from this machine alone.
+        The host's address that ports are published on; the default is reachable from this machine only.
     redis_password, redis_username : str, optional
-        Of the external Redis.
+        Credentials for the external Redis.
     redis_tls : bool
-        Speak TLS with the external Redis.
+        Connect to the external Redis with TLS.
     redis_ca_file : path, optional
-        The certificates to check it against, in PEM; the usual ones by default.
+        The certificates to verify it with, in PEM; by default the system's.
     redis_image : str
-        For the cluster's own Redis.
+        Image of the cluster's own Redis.
     model_container_kwargs : dict, optional
-        More arguments for the replicas alone, such as ``{"device_requests": [...]}`` for GPUs.
+        More arguments for the replicas only, such as ``{"device_requests": [...]}`` for GPUs.
     default_limits : ResourceLimits, optional
-        For replicas whose deploy says nothing: no limit of memory or cores, 512 processes.
+        Limits of replicas whose deploy sets none. Default: no limit on memory or cores, 512 processes.
 
     Examples
     --------
@@ -192,7 +192,7 @@ class DockerContainerManager(ReplicaScaling):
         try:
             if not self._take_name(start_id):
                 raise self._exists_error()
-            remove_networks(self._engine, self.cluster_name)  # of a start that was ended half-way
+            remove_networks(self._engine, self.cluster_name)  # of a start that was cut off
             for network_name in (docker_specs.private_network, docker_specs.models_network):
                 network = network_name(self.cluster_name)
                 uninterrupted(partial(make_network, self._engine, self.cluster_name, network))
@@ -201,7 +201,7 @@ class DockerContainerManager(ReplicaScaling):
                 images, options, self._ports(), admin_token=token, redis_password=secrets.token_urlsafe(24)
             )
         except BaseException:
-            # Also when the user interrupts the cell. A cluster of this name that another has started must stay.
+            # Also if the user interrupts the cell. A cluster of this name that another caller started must stay.
             with contextlib.suppress(ClipperException):
                 if self._take_name(start_id):
                     self.stop_all(graceful=False)
@@ -252,7 +252,7 @@ class DockerContainerManager(ReplicaScaling):
         core = self._containers.find()
         self._containers.stop(core, timeout_s=10 if graceful else 0)
         remove_networks(self._engine, self.cluster_name)
-        remove_volumes(self._engine, self.cluster_name)  # last: with it goes the name
+        remove_volumes(self._engine, self.cluster_name)  # last: the volume holds the name
 
     def check_machine(self) -> list[Finding]:
         found = check_engine(self._engine, None if self.external_redis else self._redis_image)
@@ -307,9 +307,9 @@ class DockerContainerManager(ReplicaScaling):
         return str(path)
 
     def build_base_image(self, kind: str = "python_closure") -> str:
-        """Return the tag of the image that model versions of a kind stand on, for a ``FROM`` of your own.
+        """Return the tag of the base image of a kind of model, for your own ``FROM``.
 
-        It is built if the engine does not have it.
+        The image is built if the engine does not have it.
 
         Examples
         --------
@@ -320,13 +320,13 @@ class DockerContainerManager(ReplicaScaling):
             return self._builder.build_base(kind, progress=progress)
 
     def get_images(self) -> list[BuiltImage]:
-        """Return the images that were built for this cluster's model versions, and those that they stand on."""
+        """Return the images that were built for this cluster's model versions, and their base images."""
         return [image for image in self._builder.images() if image.cluster in (None, self.cluster_name)]
 
     def remove_images(self, images: Sequence[str] | None = None) -> list[str]:
-        """Remove images by tag and return the tags of those removed; what a container runs from stays.
+        """Remove images by tag and return the tags of those removed; images that a container uses stay.
 
-        Without *images* all of this cluster's model versions, which cannot be started again then.
+        Without *images*, removes those of all this cluster's model versions, which cannot be started again then.
         """
         known = {tag: image for image in self.get_images() for tag in image.tags}
         wanted = [tag for tag, image in known.items() if image.cluster] if images is None else list(images)
@@ -339,7 +339,7 @@ class DockerContainerManager(ReplicaScaling):
     # --- within
 
     def _take_name(self, start_id: str) -> bool:
-        """Return whether this start of the cluster has its name: that is whose the volume for Redis is."""
+        """Return whether this start owns the cluster's name: the creator of the volume for Redis does."""
         volume = docker_redis.volume_name(self.cluster_name)
         return uninterrupted(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
 

@@ -1,4 +1,4 @@
-"""The networks and the volume of one cluster, made and removed on the Docker Engine."""
+"""Creates and removes the networks and the volume of one cluster on the Docker Engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clipper_nb.protocol import environment
 
 
 def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
-    """Make a network of the cluster; raises :class:`ExistsError` when there is one of that name."""
+    """Create a network of the cluster; raises :class:`ExistsError` if there is one of that name."""
     docker = docker_module()
     with translated(f"making network '{name}'"):
         try:
@@ -24,9 +24,9 @@ def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
 
 
 def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) -> bool:
-    """Make a volume of the cluster; return whether this start of the cluster has made it, now or before.
+    """Create a volume of the cluster; return whether this start of the cluster created it, now or before.
 
-    Of several starts at once one makes it. (Networks of one name the engine makes for all of them.)
+    Of several concurrent starts only one creates it. (Networks of the same name the engine creates for each of them.)
     """
     labels = {**cluster_labels(cluster), environment.LABEL_START: start_id}
     with translated(f"making volume '{name}'"):
@@ -45,19 +45,19 @@ def has_volume(engine: DockerEngine, name: str) -> bool:
 
 
 def remove_networks(engine: DockerEngine, cluster: str) -> None:
-    """Remove those of a cluster that has no containers any more."""
+    """Remove the networks of a cluster whose containers are gone."""
     docker = docker_module()
     with translated("removing networks"):
         for network in engine.client.networks.list(filters=_of_cluster(cluster)):
             with contextlib.suppress(docker.errors.NotFound):
                 network.reload()
-                for container in network.containers:  # of the user's own
+                for container in network.containers:  # the user's own
                     network.disconnect(container, force=True)
                 network.remove()
 
 
 def remove_volumes(engine: DockerEngine, cluster: str) -> None:
-    """Remove those of a cluster that has no containers any more."""
+    """Remove the volumes of a cluster whose containers are gone."""
     docker = docker_module()
     with translated("removing volumes"):
         for volume in engine.client.volumes.list(filters=_of_cluster(cluster)):

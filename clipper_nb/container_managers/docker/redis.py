@@ -13,14 +13,14 @@ from clipper_nb.protocol.containers import ContainerSpec
 
 DEFAULT_IMAGE = "redis:7"
 HOST_FROM_INSIDE = {"host.docker.internal": "host-gateway"}
-"""What a container must know to reach a Redis on the engine's host."""
+"""The host name through which a container reaches a Redis on the engine's host."""
 
 _PORT = 6379
 _PASSWORD_VARIABLE = "REDISCLI_AUTH"  # redis-cli, which the health check runs, reads it too
 _SECOND_NS = 1_000_000_000
 
-# The password is not on the command line, which everybody on the host can read. Every change is on disk before it is
-# confirmed, so that nothing is lost when Redis is killed; the file is written anew before it is much larger than that.
+# The password is not on the command line, which every user of the host can read. Every change is on disk before it is
+# confirmed, so a killed Redis loses nothing; the file is rewritten before it grows much larger than that.
 _COMMAND = (
     "sh",
     "-c",
@@ -36,13 +36,13 @@ def volume_name(cluster: str) -> str:
 
 
 def own_redis(password: str) -> tuple[ContainerSpec, dict[str, str]]:
-    """Return the spec of the cluster's own Redis, and what tells the frontends the way to it."""
+    """Return the spec of the cluster's own Redis, and the variables with which the frontends connect to it."""
     spec = specs.redis_spec(_COMMAND, {_PASSWORD_VARIABLE: password})
     return spec, {environment.REDIS_URL: f"redis://:{password}@{spec.name}:{_PORT}"}
 
 
 def create_arguments(cluster: str) -> dict[str, Any]:
-    """Return what Redis's container has besides what all have."""
+    """Return the arguments of Redis's container besides those of all roles."""
     return {
         "user": "redis",
         "volumes": {volume_name(cluster): {"bind": "/data", "mode": "rw"}},
@@ -56,7 +56,7 @@ def create_arguments(cluster: str) -> dict[str, Any]:
 
 
 def is_on_host(host: str | None) -> bool:
-    """Whether an external Redis runs on the engine's own host."""
+    """Return whether an external Redis runs on the engine's own host."""
     return host in ("localhost", "127.0.0.1", "::1")
 
 
@@ -69,7 +69,7 @@ def external_variables(
     tls: bool,
     ca_file: str | Path | None,
 ) -> dict[str, str]:
-    """Return what tells the frontends the way to an external Redis."""
+    """Return the environment variables with which the frontends connect to an external Redis."""
     if host is None:
         if username or password or tls or ca_file:
             raise InvalidRequestError("redis_ip says which Redis the password or TLS is for; it is missing.")

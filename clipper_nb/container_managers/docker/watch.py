@@ -1,8 +1,8 @@
 """Brings back containers that were killed, stopped or removed by hand, as long as this process lives.
 
-What crashes is started again by the engine, whoever lives. But the engine treats ``docker kill``, ``docker stop`` and
-``docker rm -f`` as intentional. To run fewer, call ``set_num_replicas`` or ``stop_all``, which take the restart policy
-away first.
+The engine restarts containers that crash, with or without a notebook. But it treats ``docker kill``,
+``docker stop`` and ``docker rm -f`` as intentional. To run fewer, call ``set_num_replicas`` or ``stop_all``, which
+remove the restart policy first.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from clipper_nb.protocol import environment
 logger = logging.getLogger(__name__)
 
 _SETTLE_S = 0.2
-"""The engine's own restart comes first, and whoever stops a container removes it meanwhile."""
+"""Time for the engine's own restart, and for a caller that stops a container to remove it."""
 _RETRY_INTERVAL_S = 1.0
 _NUM_TRIES = 5
-"""Its port may be released a moment after a container is removed."""
+"""The port of a removed container may be released a moment later."""
 
 
 class DockerWatch:
-    """Follows the engine's events in a thread of its own.
+    """Follows the engine's events in its own thread.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class DockerWatch:
         self._thread = threading.Thread(target=self._run, name=f"clipper_nb watch {cluster}", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -62,7 +62,7 @@ class DockerWatch:
         while not self._stopping.is_set():
             try:
                 self._follow()
-            except ClipperException as exc:  # the engine is away; when it is back, so may be the containers
+            except ClipperException as exc:  # the engine is down; the containers may come back with it
                 logger.debug("%s", exc)
             except Exception:
                 if not self._stopping.is_set():
@@ -82,12 +82,12 @@ class DockerWatch:
                 self._mend_what_ends(stream)
             finally:
                 self._close_stream()
-                stream._response.close()  # it has the socket, which docker's own close() only shuts down
+                stream._response.close()  # closes the socket, which docker's own close() only shuts down
 
     def _mend_what_ends(self, stream: Any) -> None:
         if self._stopping.is_set():
             return
-        self._seen.see_all(container.attrs for container in self._restart_ended())  # what ended while nobody watched
+        self._seen.see_all(container.attrs for container in self._restart_ended())  # what ended while no watcher ran
         for event in stream:
             if self._stopping.is_set():
                 return
@@ -101,17 +101,17 @@ class DockerWatch:
             if removed is not None:
                 self._make_again(removed)
         elif not self._stopping.wait(_SETTLE_S) and not self._restart_ended():
-            self._stopping.set()  # somebody stopped the whole cluster, from another notebook perhaps
+            self._stopping.set()  # the whole cluster was stopped, perhaps from another notebook
 
     def _restart_ended(self) -> list[Any]:
-        # An engine that shuts down ends all containers, and would start them again when told so.
+        # An engine that shuts down ends all containers, and would still obey a request to start them again.
         self._engine.check_that_it_stays()
         return self._containers.restart_ended()
 
     def _make_again(self, removed: Attributes) -> None:
         for _ in range(_NUM_TRIES):
             if not has_volume(self._engine, volume_name(self._cluster)):
-                return  # the cluster was stopped: with its volume goes its name
+                return  # the cluster was stopped: its volume, which holds its name, is gone
             try:
                 self._containers.make_again(removed)
             except ClipperException as exc:
@@ -122,7 +122,7 @@ class DockerWatch:
                 return
 
     def _close_stream(self) -> None:
-        stream, self._stream = self._stream, None  # what keeps it keeps its socket open
+        stream, self._stream = self._stream, None  # a reference to the stream would keep its socket open
         if stream is not None:
-            with contextlib.suppress(Exception):  # it may end by itself in this moment
+            with contextlib.suppress(Exception):  # it may be ending by itself
                 stream.close()

@@ -1,15 +1,15 @@
-"""The folder of one embedded cluster: where its processes find each other, and where everything of it is.
+"""The folder of one embedded cluster: its processes find each other here, and keep all their files here.
 
 ====================  ==========================================================================
-.clipper_nb-cluster   the marker: empty, made with the folder; without it nothing is removed
-cluster.json          :class:`ClusterRecord`; readable by its user alone, for it holds the token
-descendants.json      processes that those of the cluster have started themselves
+.clipper_nb-cluster   the marker: empty, created with the folder; without it nothing is removed
+cluster.json          :class:`ClusterRecord`; readable by its user only, because it holds the token
+descendants.json      processes that the cluster's processes started
 supervisor.sock       the supervisor's control socket
 supervisor.log        what the supervisor wrote; older parts are supervisor.log.1, ...
 redis/                Redis's configuration file, socket and append-only file
 logs/                 one log file per process, and its older parts
 images/               one folder per image
-workers/              what several query frontends have counted, and the sockets that they tell it on
+workers/              counters of several query frontends, and the sockets that report them
 spark-*/              temporary files of replicas that run Spark
 ====================  ==========================================================================
 
@@ -49,7 +49,7 @@ _OURS = (
     RECORD_FILE, RECORD_FILE + ".new", _DESCENDANTS, _DESCENDANTS + ".new", "supervisor.sock", "supervisor.log",
     "supervisor.log.*", "redis", "logs", "images", "workers", "spark-*", "core", "core.*",
 )  # fmt: skip
-"""Patterns of all names that processes of a cluster put here; entries of other names are not ours to remove."""
+"""Patterns of all names that processes of a cluster put here; entries of other names are never removed."""
 
 _LONGEST_SOCKET_PATH = 103  # bytes; macOS takes 104 with the final NUL, Linux 108
 
@@ -60,7 +60,7 @@ class ClusterFolder:
     Parameters
     ----------
     path : Path
-        The folder; need not exist.
+        The folder; it may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,12 +74,12 @@ class ClusterFolder:
         self.images_path = path / "images"
 
     def create(self) -> None:
-        """Make the folder, for this user alone.
+        """Create the folder, for this user only.
 
         Raises
         ------
         ClusterStartError
-            It cannot be made, or its path is too long for a socket.
+            It cannot be created, or its path is too long for a socket.
         """
         if len(os.fsencode(self.redis_socket_path)) > _LONGEST_SOCKET_PATH:
             raise ClusterStartError(
@@ -91,7 +91,7 @@ class ClusterFolder:
             make_marked_folder(self.path, ("redis", "logs", "images"), root_fd=root_fd)
 
     def check(self) -> bool:
-        """Return whether the folder is there.
+        """Return whether the folder exists.
 
         Raises
         ------
@@ -105,7 +105,7 @@ class ClusterFolder:
         return False
 
     def remove(self) -> list[str]:
-        """Remove the folder with all that the cluster put there; return the names of what stays, which keep it.
+        """Remove the cluster's files, and the folder once it is empty; return the names of what is left in it.
 
         Raises
         ------
@@ -121,12 +121,12 @@ class ClusterFolder:
 
     @contextlib.contextmanager
     def lock(self, *, timeout_s: float) -> Iterator[None]:
-        """Keep others from starting a cluster below the same root meanwhile; leaves no file.
+        """Prevent other callers from starting a cluster below the same root meanwhile; leaves no file.
 
         Raises
         ------
         ClusterStartError
-            Somebody else has it for *timeout_s*.
+            Another caller held it for *timeout_s*.
         """
         make_root(self.path.parent)
         deadline_s = time.monotonic() + timeout_s
@@ -148,11 +148,11 @@ class ClusterFolder:
         self._write_json(RECORD_FILE, asdict(record))
 
     def write_descendants(self, processes: Iterable[ProcessIdentity]) -> None:
-        """Write in one step what processes of the cluster have started, for a time without a supervisor."""
+        """Write in one step what the cluster's processes started, for cleaning up after a killed supervisor."""
         self._write_json(_DESCENDANTS, [[process.pid, process.start] for process in processes])
 
     def read_descendants(self) -> set[ProcessIdentity]:
-        """Return what processes of the cluster had started; some may have ended since."""
+        """Return what the cluster's processes started; some may have ended since."""
         try:
             with self._opened() as (_, folder_fd):
                 return {ProcessIdentity(pid, start) for pid, start in _read_json(_DESCENDANTS, folder_fd)}
@@ -160,7 +160,7 @@ class ClusterFolder:
             return set()
 
     def read_record(self) -> ClusterRecord | None:
-        """Return the record, or ``None`` when there is none of this user's that can be read."""
+        """Return the record, or ``None`` if this user has none there that can be read."""
         try:
             with self._opened() as (_, folder_fd):
                 fields = _read_json(RECORD_FILE, folder_fd)
@@ -186,12 +186,12 @@ class ClusterFolder:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[tuple[int, int]]:
-        """Yield descriptors of the root and of this folder, which are this user's and no links."""
+        """Yield descriptors of the root and of this folder, which belong to this user and are not links."""
         with opened_root(self.path.parent) as root_fd, opened_own_folder(self.path, root_fd=root_fd) as folder_fd:
             yield root_fd, folder_fd
 
     def _holds_old_record(self, folder_fd: int) -> bool:
-        """Return whether this is a cluster's folder of release 0.1, which has no marker but a record like no other."""
+        """Return whether this is a cluster's folder of release 0.1, which has no marker but an unmistakable record."""
         try:
             fields = _read_json(RECORD_FILE, folder_fd)
         except (OSError, ValueError):
@@ -200,7 +200,7 @@ class ClusterFolder:
 
 
 def _read_json(name: str, folder_fd: int) -> Any:
-    """Return what a file of this user's says."""
+    """Return the parsed content of a file that belongs to this user."""
     if not is_own_file(name, folder_fd=folder_fd):
         raise FileNotFoundError(name)
     with open(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder_fd), "rb") as file:
@@ -208,7 +208,7 @@ def _read_json(name: str, folder_fd: int) -> Any:
 
 
 def default_root_folder() -> Path:
-    """Return where this user's embedded clusters lie: ``$CLIPPER_HOME``, or a folder among the temporary ones.
+    """Return the root folder of this user's embedded clusters: ``$CLIPPER_HOME``, or one among the temporary folders.
 
     On purpose not below the home folder: sockets need a short path on a local disk.
     """

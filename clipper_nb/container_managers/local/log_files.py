@@ -1,7 +1,7 @@
 """The log of one process: a file of bounded size, and its older parts.
 
-The process writes to a descriptor of its own and knows nothing of this. So a log that is full is copied and made
-empty; the process goes on at the new end, since the descriptor appends.
+The process writes to its own descriptor and knows nothing of this. So a full log is copied and then emptied; the
+process continues at the new end, because the descriptor appends.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _TAIL_SIZE_BYTES = 256 * 1024
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open a log to append to; it is readable by its user alone."""
+    """Open a log to append to; only its user can read it."""
     return open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "ab")
 
 
 def log_parts(path: Path) -> list[Path]:
-    """Return the parts of a log that are there, the newest first."""
+    """Return the existing parts of a log, newest first."""
     return [part for part in (path, *_older_parts(path)) if part.exists()]
 
 
 def rotate_log(path: Path, *, largest_size_bytes: int = LARGEST_PART_SIZE_BYTES) -> bool:
-    """Make a log that is full its own first older part, and go on with an empty one; return whether it was full.
+    """Move the content of a full log to its first older part and empty the log; return whether it was full.
 
-    What is written in the microseconds between the last copied piece and the cut is lost. Of a log that grew to more
-    than twice that size since the last look, the end is kept. On a full disk nothing is kept, and room is made.
+    What is written in the microseconds between the last copied piece and the cut is lost. If a log grew to more
+    than twice that size since the last check, only its end is kept. On a full disk nothing is kept, to free space.
     """
     try:
         with open(path, "r+b", buffering=0) as log:
@@ -72,7 +72,7 @@ def _older_parts(path: Path) -> list[Path]:
 
 
 def _shift(copy: Path, path: Path) -> None:
-    """Let *copy* be the first older part, the first the second, and so on; the last one is dropped."""
+    """Make *copy* the first older part, the first the second, and so on; the last part is dropped."""
     parts = [copy, *_older_parts(path)]
     for newer, older in reversed(list(itertools.pairwise(parts))):
         with contextlib.suppress(FileNotFoundError):

@@ -68,22 +68,22 @@ _ORPHAN_TIMEOUT_S = 15.0
 class LocalContainerManager(ReplicaScaling):
     """A cluster of local processes: Redis, both frontends, and one process per replica.
 
-    A supervisor process of its own runs them. It works while the kernel is busy, starts again what crashes, and stops
-    the cluster when this process ends, unless ``detach=True``.
+    A separate supervisor process runs them. It works while the kernel is busy, restarts what crashes, and stops the
+    cluster when this process ends, unless ``detach=True``.
 
     Parameters
     ----------
     cluster_name : str
         Clusters with different names live side by side.
     clipper_query_port, clipper_management_port, clipper_rpc_port : int
-        Ports on loopback. One that is busy is replaced by a free one; the attributes say which, after
-        ``start_clipper`` or ``connect``.
+        Ports on loopback. A busy one is replaced by a free one; after ``start_clipper`` or ``connect`` the attributes
+        hold the ports in use.
     detach : bool
         Let the cluster live on when this process ends; ``stop_all()`` from any process ends it.
     root_folder : path, optional
-        Where the clusters' folders lie. Default: ``$CLIPPER_HOME``, or a folder of this user's among the temporary
-        ones. It is no symbolic link, and this user alone may write there. ``connect()`` finds a cluster by root folder
-        and name.
+        The folder that holds the clusters' folders. Default: ``$CLIPPER_HOME``, or this user's folder among the
+        temporary ones. It must not be a symbolic link, and only this user may write there. ``connect()`` finds a
+        cluster by root folder and name.
 
     Examples
     --------
@@ -326,12 +326,12 @@ class LocalContainerManager(ReplicaScaling):
         return True
 
     def _wait_for_orphan(self) -> None:
-        """Let a cluster end whose owner has ended, such as the kernel before a restart."""
+        """Wait for the end of a cluster whose owner has ended, such as the kernel before a restart."""
         record = self._folder.read_record()
         if record is None or record.owner_pid is None or process_runs(record.owner_pid, record.owner_start):
             return
         self._wait_for_supervisor(record, timeout_s=_ORPHAN_TIMEOUT_S)
-        if not self._is_running():  # what still answers sees its owner, as in another namespace of processes
+        if not self._is_running():  # a cluster that still answers sees its owner, perhaps in another process namespace
             self._remove_leftovers()
 
     def _wait_for_supervisor(self, record: ClusterRecord, *, timeout_s: float) -> None:
@@ -347,7 +347,7 @@ class LocalContainerManager(ReplicaScaling):
         return record.supervisor_pid in {process.pid for process in processes_of(self._folder)} or self._is_running()
 
     def _remove_leftovers(self) -> list[str]:
-        """End what is left of a cluster, and remove its folder; return the names of what others have put there."""
+        """End what is left of a cluster and remove its folder; return the names of files that others put there."""
         kill_processes_of(self._folder)
         return self._folder.remove()
 

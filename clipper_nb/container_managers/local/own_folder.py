@@ -1,7 +1,7 @@
-"""Folders that are surely this user's own: opened without following a link, marked when made, removed by entry.
+"""Folders that certainly belong to this user: opened without following a link, marked at creation, removed by entry.
 
-A marked folder is one that :func:`make_marked_folder` made. Everything here goes through file descriptors of folders,
-so a link that somebody puts in place of a checked name leads nowhere.
+A marked folder is one that :func:`make_marked_folder` created. Everything here uses file descriptors of folders, so
+a link that another user puts in place of a checked name has no effect.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def make_root(root: Path) -> None:
-    """Make the folder that clusters' folders lie in, for this user alone, unless it is there."""
+    """Create the folder that holds the clusters' folders, for this user only, unless it exists."""
     if root.is_symlink():
         raise _linked(root)
     try:
@@ -34,7 +34,7 @@ def make_root(root: Path) -> None:
 
 @contextlib.contextmanager
 def opened_root(root: Path) -> Iterator[int]:
-    """Yield a descriptor of a root folder that this user alone may write to; folders above it may be links.
+    """Yield a descriptor of a root folder that only this user may write to; folders above it may be links.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def opened_root(root: Path) -> Iterator[int]:
 
 
 def make_marked_folder(path: Path, subfolders: Sequence[str], *, root_fd: int) -> None:
-    """Make a folder with its marker and *subfolders*, for this user alone; it appears in one step, complete."""
+    """Create a folder with its marker and *subfolders*, for this user only; it appears in one step, complete."""
     if path.name in os.listdir(root_fd):
         raise ClusterStartError(f"The cluster's folder {path} cannot be made: it is there already.")
     unfinished = _unfinished_name(path.name)
@@ -82,12 +82,12 @@ def make_marked_folder(path: Path, subfolders: Sequence[str], *, root_fd: int) -
 
 @contextlib.contextmanager
 def opened_own_folder(path: Path, *, root_fd: int) -> Iterator[int]:
-    """Yield a descriptor of a folder of this user's.
+    """Yield a descriptor of a folder that belongs to this user.
 
     Raises
     ------
     ClusterFolderError
-        It is a link, no folder, or another user's.
+        It is a link, not a folder, or another user's.
     FileNotFoundError
         It is not there.
     """
@@ -110,7 +110,7 @@ def opened_own_folder(path: Path, *, root_fd: int) -> Iterator[int]:
 
 
 def check_marked(path: Path, folder_fd: int) -> None:
-    """Raise ClusterFolderError unless the folder carries the marker that is put there when a cluster is made."""
+    """Raise ClusterFolderError unless the folder has the marker of a cluster's folder."""
     if not is_own_file(MARKER, folder_fd=folder_fd):
         raise _not_ours(path, f"it carries no marker ({MARKER}) of a cluster")
 
@@ -122,7 +122,7 @@ def add_marker(folder_fd: int) -> None:
 
 
 def is_own_file(name: str, *, folder_fd: int) -> bool:
-    """Return whether *name* is a regular file of this user's; a link is none."""
+    """Return whether *name* is a regular file, not a link, that belongs to this user."""
     try:
         found = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
     except OSError:
@@ -131,10 +131,10 @@ def is_own_file(name: str, *, folder_fd: int) -> bool:
 
 
 def remove_marked_folder(path: Path, known: Sequence[str], *, root_fd: int, folder_fd: int) -> list[str]:
-    """Remove the *known* entries of an opened, marked folder, and the folder; return what stays and keeps it.
+    """Remove the *known* entries of an opened, marked folder, and the folder if nothing else is in it.
 
-    *known* are patterns of names. An entry of another name, or of another user's, stays, and with it the folder and
-    its marker. A removal that was cut off can be repeated.
+    *known* are patterns of names. An entry with another name or owner stays, and with it the folder and its marker;
+    the names of such entries are returned. A removal that was cut off can be repeated.
     """
     stays = []
     for name in sorted(os.listdir(folder_fd)):
@@ -142,7 +142,7 @@ def remove_marked_folder(path: Path, known: Sequence[str], *, root_fd: int, fold
             stays.append(name)
     if stays:
         return stays
-    # Renamed first: cut off after the marker is gone, an unmarked folder would stand in the way of the next cluster.
+    # Renamed first: if the removal is cut off after the marker is gone, an unmarked folder would block the next start.
     unfinished = _unfinished_name(path.name)
     try:
         _remove_unfinished(unfinished, (), root_fd=root_fd)
@@ -170,7 +170,7 @@ def _remove_known(name: str, known: Sequence[str], folder_fd: int) -> bool:
 
 
 def _remove_entry(name: str, folder_fd: int) -> None:
-    """Remove a file, a link (never what it leads to), or a folder with all that is in it."""
+    """Remove a file, a link (never what it leads to), or a folder with everything in it."""
     if not stat.S_ISDIR(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
         os.unlink(name, dir_fd=folder_fd)
         return
@@ -187,7 +187,7 @@ def _remove_entry(name: str, folder_fd: int) -> None:
 
 
 def _remove_unfinished(name: str, subfolders: Sequence[str], *, root_fd: int) -> None:
-    """Remove what a cut-off start or removal left: a folder with nothing in it but the marker and empty folders."""
+    """Remove what a cut-off start or removal left: a folder that holds only the marker and empty folders."""
     try:
         folder_fd = os.open(name, _OPEN_FOLDER, dir_fd=root_fd)
     except FileNotFoundError:
@@ -220,7 +220,7 @@ def _check_root(root: Path, found: os.stat_result) -> None:
 
 
 def _is_private_group(group_id: int) -> bool:
-    """Return whether a group is this user's alone, as on systems that make one for each user but root."""
+    """Return whether a group has only this user, as on systems that create one for each user but root."""
     if os.getuid() == 0:
         return False
     try:

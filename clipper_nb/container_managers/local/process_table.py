@@ -1,4 +1,4 @@
-"""Which processes this machine runs, each identified by facts that a step of the clock does not change."""
+"""Which processes this machine runs, each identified by facts that do not change when the clock is set."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class ProcessEntry:
     identity: ProcessIdentity
     parent_pid: int
     session_id: int
-    """Process id of the leader of its session; 0 where that is not known."""
+    """Process id of its session leader; 0 if unknown."""
     is_zombie: bool = False
-    """It has ended, and its parent has not asked for its status."""
+    """True if it has ended and its parent has not read its exit status."""
 
 
 class ProcessTable:
@@ -41,15 +41,15 @@ class ProcessTable:
         psutil = psutil_module()
         with contextlib.suppress(psutil.Error):
             process = psutil.Process(pid)
-            # What psutil itself tells processes apart by. create_time() moves with the clock where the kernel keeps
-            # another one, as Darwin's does; this value does not.
+            # psutil's own identity of a process. create_time() moves with the clock on kernels that store wall time, as
+            # Darwin's does; this value does not.
             start = repr(process._ident[1])
             is_zombie = process.status() == psutil.STATUS_ZOMBIE
             return ProcessEntry(ProcessIdentity(pid, start), process.ppid(), 0, is_zombie)
         return None
 
     def this_process(self) -> ProcessIdentity:
-        """Return the identity of the process that asks."""
+        """Return the identity of the calling process."""
         entry = self.read(os.getpid())
         if entry is None:
             raise ClusterStartError("This process is not listed among those of the machine. Is /proc mounted?")
@@ -61,7 +61,7 @@ class ProcessTable:
         return {pid: entry for pid, entry in found if entry is not None}
 
     def variable(self, pid: int, name: str) -> str | None:
-        """Return an environment variable that a process was started with; ``None`` also where it may not be read."""
+        """Return an environment variable that a process was started with; ``None`` if unset or not readable."""
         psutil = psutil_module()
         with contextlib.suppress(psutil.Error, OSError):
             value: str | None = psutil.Process(pid).environ().get(name)
@@ -69,28 +69,28 @@ class ProcessTable:
         return None
 
     def outputs(self, pid: int) -> list[Path]:
-        """Return the files that a process writes its standard output and error to, where that can be known."""
+        """Return the files of a process's standard output and error, if the system shows them."""
         return []
 
     def runs(self, identity: ProcessIdentity) -> bool:
-        """Return whether that very process still runs."""
+        """Return whether exactly that process still runs."""
         entry = self.read(identity.pid)
         return entry is not None and entry.identity == identity and not entry.is_zombie
 
     def send_signal(self, identity: ProcessIdentity, number: signal.Signals) -> None:
-        """Signal that very process; never another one that has its id by now."""
+        """Send a signal to exactly that process, never to another one that has its id by now."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if self.runs(identity):
                 os.kill(identity.pid, number)
 
 
 class LinuxProcessTable(ProcessTable):
-    """The processes of a Linux machine: identified by boot and clock ticks since then.
+    """The processes of a Linux machine, identified by the boot and the clock ticks since then.
 
     Parameters
     ----------
     proc : Path
-        Where the kernel shows them.
+        Where the kernel lists them.
     """
 
     def __init__(self, proc: Path = Path("/proc")) -> None:
@@ -127,7 +127,7 @@ class LinuxProcessTable(ProcessTable):
             return
         try:
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                # The descriptor stays with the process that has the id now, whatever gets the id after the check.
+                # The descriptor stays bound to the process that has the id now, even if another one gets the id later.
                 if self.runs(identity):
                     signal.pidfd_send_signal(process_fd, number)
         finally:
@@ -160,7 +160,7 @@ def descendants(entries: Mapping[int, ProcessEntry], roots: Iterable[int]) -> se
 
 
 def psutil_module() -> ModuleType:
-    """Return psutil, which only those need who run an embedded cluster."""
+    """Return psutil, which only an embedded cluster needs."""
     try:
         import psutil
     except ImportError as exc:

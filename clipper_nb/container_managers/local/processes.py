@@ -25,7 +25,7 @@ _POLL_INTERVAL_S = 0.02
 
 
 def process_runs(pid: int, start: str | None, table: ProcessTable | None = None) -> bool:
-    """Return whether that very process still runs; of a *start* that nobody knows, whether any has its id."""
+    """Return whether exactly that process still runs; if *start* is ``None``, whether any process has its id."""
     table = table or this_machine()
     entry = table.read(pid)
     return entry is not None and not entry.is_zombie and start in (None, entry.identity.start)
@@ -43,7 +43,7 @@ def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
         )
-    # Somebody must take its exit status when it ends, or it stays as a zombie of this process.
+    # A thread reads its exit status when it ends; otherwise it would stay as a zombie of this process.
     threading.Thread(target=process.wait, name="clipper_nb supervisor", daemon=True).start()
     return process
 
@@ -51,8 +51,8 @@ def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
 def processes_of(folder: ClusterFolder, table: ProcessTable | None = None) -> list[ProcessIdentity]:
     """Return all processes of the cluster but this one.
 
-    They carry its folder in their environment, or write into one of its logs, or descend from one that does, or its
-    supervisor has seen them do so.
+    A process belongs to the cluster if it has the cluster's folder in its environment, or writes into one of its logs,
+    or descends from one that does, or if the supervisor has seen it do so.
     """
     table = table or this_machine()
     entries = table.read_all()
@@ -65,7 +65,7 @@ def processes_of(folder: ClusterFolder, table: ProcessTable | None = None) -> li
 
 
 def kill_processes_of(folder: ClusterFolder) -> None:
-    """End every process of the cluster at once, also those that they start meanwhile."""
+    """Kill every process of the cluster, including those that they start meanwhile."""
     table = this_machine()
     deadline_s = time.monotonic() + _END_TIMEOUT_S
     while (lost := processes_of(folder, table)) and time.monotonic() < deadline_s:
@@ -90,7 +90,7 @@ def _carries_mark(pid: int, folder_path: str, logs_path: Path, table: ProcessTab
 
 
 def _import_path() -> dict[str, str]:
-    """Return what lets the cluster's processes import this package when it is used from a folder, not installed."""
+    """Return the variable that lets the cluster's processes import this package if it is not installed."""
     try:
         importlib.metadata.distribution("clipper-nb")
     except importlib.metadata.PackageNotFoundError:

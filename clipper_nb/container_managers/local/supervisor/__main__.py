@@ -28,5 +28,5 @@ async def _run(folder_path: Path, users_umask: int) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    # What it makes, sockets too, is its user's alone, whatever folder it is in.
+    # Only its user can access what it creates, including sockets, in whatever folder.
     asyncio.run(_run(Path(sys.argv[1]), os.umask(0o077)))

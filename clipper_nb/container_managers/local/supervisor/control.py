@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_LINE_BYTES = 64 * 1024 * 1024
 
 CarryOut = Callable[[Command], Awaitable[Sequence[ObservedContainer] | None]]
-"""Carries out a command; returns what was observed, or ``None``."""
+"""Executes a command; returns what was observed, or ``None``."""
 
 
 class SupervisorClient:
@@ -42,12 +42,12 @@ class SupervisorClient:
         self._socket_path = socket_path
 
     def call(self, command: Command, *, timeout_s: float = 10.0) -> Sequence[ObservedContainer]:
-        """Have the supervisor carry out one command; return what it observed, if that was asked.
+        """Have the supervisor execute one command; return what it observed, if the command asks for that.
 
         Raises
         ------
         ClusterUnreachableError
-            Nobody listens, or no reply came within *timeout_s*.
+            No supervisor listens, or no reply came within *timeout_s*.
         """
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

@@ -1,7 +1,7 @@
-"""What the supervised processes have started themselves: whose it is, and its end when its process ends.
+"""Ends what the supervised processes started, once the supervised process itself has ended.
 
-A model's child may have a session, an environment and outputs of its own. On Linux the supervisor is the new parent of
-each whose own parent has ended, so that none leaves its tree; elsewhere those are found by their environment.
+A model's child may have its own session, environment and outputs. On Linux the supervisor becomes the parent of each
+descendant whose own parent has ended, so none leaves its tree; elsewhere they are found by their environment.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from clipper_nb.protocol.cluster_record import ProcessIdentity
 logger = logging.getLogger(__name__)
 
 UNKNOWN = ""
-"""In place of a name, where nothing says which supervised process has started it."""
+"""Stands for the name when the supervised process that started it is unknown."""
 
 _END_TIMEOUT_S = 5.0
 _POLL_INTERVAL_S = 0.02
@@ -35,7 +35,7 @@ _INIT_PID = 1
 
 
 class Descendants:
-    """Ends what supervised processes have started, and reaps what was left to the supervisor.
+    """Ends what supervised processes started, and reaps the zombies that the supervisor adopted.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class Descendants:
         Returns the supervised processes.
     table : ProcessTable
     folder : ClusterFolder
-        Where they are written down, for whoever cleans up after a supervisor that was killed.
+        Where they are recorded, for cleaning up after a supervisor that was killed.
     adopts : bool
-        Whether the supervisor is the new parent of descendants that have lost theirs.
+        Whether the supervisor becomes the parent of descendants that lost theirs.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Descendants:
         self._owners: dict[ProcessIdentity, str] = {}
 
     def look(self) -> None:
-        """Learn whose the processes are that run now, while it can be seen, and reap those that have ended.
+        """Record which supervised process started each running process, and reap those that have ended.
 
-        A process that hides all marks can be told only while the one that started it runs, so this is called often.
+        A process without marks can be attributed only while its parent runs, so this is called often.
         """
         processes = list(self._processes())
         mains = {process.pid: process.spec.name for process in processes if process.pid is not None}
@@ -82,18 +82,18 @@ class Descendants:
         if owners.keys() != self._owners.keys():
             self._write_down(owners)
         self._owners = owners
-        # asyncio waits for the children that it started by their ids, and must get their statuses itself.
+        # asyncio waits for the children that it started by their ids, and must read their statuses itself.
         if not any(process.is_spawning for process in processes):
             for pid in adopted_zombies(entries, supervisor_pid=os.getpid(), mains=mains):
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
 
     async def end(self, name: str) -> None:
-        """End all that the supervised process *name* has started."""
+        """End everything that the supervised process *name* started."""
         await self._end_while(lambda owner: owner == name)
 
     async def end_all(self) -> None:
-        """End all that any has started, also where nothing says which."""
+        """End everything that any supervised process started, including what cannot be attributed to one."""
         await self._end_while(lambda _: True)
 
     async def _end_while(self, is_meant: Callable[[str], bool]) -> None:
@@ -117,7 +117,7 @@ class Descendants:
             logger.warning("what models have started cannot be written down: %s", exc)
 
     def _read_mark(self, pid: int) -> str:
-        """Return the name that a process's environment says, or else the log that it writes to."""
+        """Return the name in a process's environment, or else that of the log it writes to."""
         if self._table.variable(pid, environment.CLUSTER_FOLDER) == str(self._folder.path):
             name = self._table.variable(pid, environment.CONTAINER_NAME)
             if name is not None:
@@ -134,16 +134,16 @@ def attribute(
     read_mark: Callable[[int], str],
     orphans_are_adopted: bool = True,
 ) -> dict[ProcessIdentity, str]:
-    """Return by which supervised process each process below the supervisor was started. (pure)
+    """Return the supervised process that started each process below the supervisor. (pure)
 
     Parameters
     ----------
     mains : Mapping
-        Names of the supervised processes by process id, also of those that have just ended.
+        Names of the supervised processes by process id, including those that have just ended.
     known : Mapping
-        What was returned before.
+        The previous result.
     read_mark : callable
-        Returns the name that a process itself tells, or ``UNKNOWN``.
+        Returns the name that a process itself shows, or ``UNKNOWN``.
     """
     children: dict[int, list[ProcessEntry]] = {}
     for entry in entries.values():
@@ -173,7 +173,7 @@ def attribute(
 
 
 def adopted_zombies(entries: Mapping[int, ProcessEntry], *, supervisor_pid: int, mains: Mapping[int, str]) -> list[int]:
-    """Return the ended children that the supervisor has not started itself. (pure)"""
+    """Return the ended children that the supervisor did not start itself. (pure)"""
     return [
         pid
         for pid, entry in entries.items()
@@ -182,7 +182,7 @@ def adopted_zombies(entries: Mapping[int, ProcessEntry], *, supervisor_pid: int,
 
 
 def adopt_orphans() -> bool:
-    """Make this process the new parent of descendants that lose theirs; return whether the system can."""
+    """Make this process the parent of descendants that lose theirs; return whether the system supports it."""
     if sys.platform != "linux":
         return False
     return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)

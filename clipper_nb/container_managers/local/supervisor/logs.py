@@ -1,4 +1,4 @@
-"""Keeps the cluster's logs bounded: each in size, and those of processes that are gone in number."""
+"""Bounds the size of each of the cluster's logs, and the number of logs of ended processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ClusterLogs:
     largest_size_bytes : int
         A log that is larger is continued in a new part.
     num_ended : int
-        How many logs of processes that were stopped are kept.
+        How many logs of stopped processes are kept.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ClusterLogs:
         self._ended: deque[str] = deque()
 
     def look(self) -> None:
-        """Continue the logs that are full in new parts."""
+        """Continue each full log in a new part."""
         with os.scandir(self._folder.logs_path) as entries:
             sizes_bytes = {Path(entry.path): entry.stat().st_size for entry in entries if entry.name.endswith(".log")}
         sizes_bytes[self._folder.supervisor_log_path] = self._folder.supervisor_log_path.stat().st_size
@@ -51,7 +51,7 @@ class ClusterLogs:
             self._ended.remove(name)
 
     def has_ended(self, name: str) -> None:
-        """Keep the log of a process that was stopped, until as many others were stopped after it."""
+        """Keep the log of a stopped process until *num_ended* others were stopped after it."""
         self._ended.append(name)
         while len(self._ended) > self._num_ended:
             remove_log(self._folder.log_path(self._ended.popleft()))

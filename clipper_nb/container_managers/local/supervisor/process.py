@@ -1,4 +1,4 @@
-"""One supervised process: started, watched, started again with growing waits, stopped."""
+"""One supervised process: started, watched, restarted with growing delays, stopped."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class SupervisedProcess:
     ----------
     spec : ContainerSpec
     cluster_path : Path
-        The cluster's folder, which relative paths of the spec begin in.
+        The cluster's folder; relative paths of the spec start there.
     log_path : Path
-        Where its standard output and error go; appended to.
+        The file that its standard output and error are appended to.
     sockets : Mapping
         The supervisor's listening sockets, as file descriptors by name.
     environment : Mapping
-        What every process of the cluster is told, below the spec's own variables.
+        Variables of every process of the cluster; the spec's own override them.
     end_descendants : callable
-        Ends what the process of that name has started, when itself has ended.
+        Ends what the process of that name started, after the process itself has ended.
     umask : int
-        Of the files that it makes; -1 is the supervisor's.
+        For the files that it creates; -1 is the supervisor's.
     """
 
     def __init__(
@@ -63,9 +63,9 @@ class SupervisedProcess:
         self._end_descendants = end_descendants
         self._umask = umask
         self.is_spawning = False
-        """A child exists whose process id nobody knows yet."""
+        """True while a child exists whose process id is not known yet."""
         self.pid: int | None = None
-        """Its process id, until all that it has started has ended too."""
+        """Its process id, until everything that it started has ended too."""
         self._process: asyncio.subprocess.Process | None = None
         self._num_exits = 0
         self._exit_status: int | None = None
@@ -73,11 +73,11 @@ class SupervisedProcess:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to keep it running."""
+        """Start it, and keep it running."""
         self._task = asyncio.create_task(self._keep_running(), name=self.spec.name)
 
     def observe(self) -> ObservedContainer:
-        """Return how it is now."""
+        """Return its current state."""
         process = self._process
         return ObservedContainer(
             name=self.spec.name,
@@ -182,7 +182,7 @@ class SupervisedProcess:
 
 
 def _end_with_parent() -> Callable[[], None] | None:
-    """Return what makes a child end when the supervisor is killed; only Linux can."""
+    """Return a hook that makes a child end when the supervisor is killed; only Linux supports it."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None).prctl

@@ -46,18 +46,18 @@ _STOP_ORDER = ((REPLICA, MANAGEMENT_FRONTEND), (QUERY_FRONTEND,), (REDIS,))
 
 
 class Supervisor:
-    """Runs one embedded cluster until it is told to shut down or its owner ends.
+    """Runs one embedded cluster until it receives a shutdown command or its owner ends.
 
-    The HTTP and RPC ports are bound here and handed down, so a frontend that is started again keeps its port, and
-    clients that connect meanwhile wait for it instead of being refused.
+    The HTTP and RPC ports are bound here and handed down, so a restarted frontend keeps its port, and clients that
+    connect meanwhile wait for it instead of being refused.
 
     Parameters
     ----------
     folder : ClusterFolder
-        With a record whose ports are wishes.
+        Its record holds the requested ports.
     record : ClusterRecord
     replica_umask : int
-        Of the files that models write, which are their users' business. All others are this user's alone.
+        For the files that models write, whose access is their users' choice. Only this user can read all others.
     """
 
     def __init__(self, folder: ClusterFolder, record: ClusterRecord, *, replica_umask: int) -> None:
@@ -80,7 +80,7 @@ class Supervisor:
         self._is_graceful = True
 
     async def run(self, identity: ProcessIdentity) -> None:
-        """Serve as the process *identity* until shutdown, then remove everything."""
+        """Run the cluster, as the process *identity*, until shutdown; then remove everything."""
         self._sockets = {
             "query": bind_near(self._record.query_port),
             "management": bind_near(self._record.management_port),
@@ -144,7 +144,7 @@ class Supervisor:
     # --- stopping
 
     def _start_reaper(self, admin_token: str) -> Reaper:
-        """Stop from now on replicas that nobody wants; its thread asks the loop, which owns the processes."""
+        """Start to stop undesired replicas; the reaper's thread asks the loop, which owns the processes."""
         loop = asyncio.get_running_loop()
 
         async def observe() -> list[ObservedContainer]:
@@ -166,7 +166,7 @@ class Supervisor:
 
     async def _stop(self, names: Iterable[str]) -> None:
         processes = [self._processes[name] for name in names]
-        self._descendants.look()  # while it can be seen whose they are
+        self._descendants.look()  # while their parents still run
         await asyncio.gather(*(process.stop(graceful=self._is_graceful) for process in processes))
         for process in processes:
             if self._processes.pop(process.spec.name, None) is not None:
@@ -188,7 +188,7 @@ class Supervisor:
     # --- watching
 
     def _watches(self) -> Iterable[tuple[float, Callable[[], None]]]:
-        """Yield what is done again and again while the cluster runs, and after how many seconds."""
+        """Yield the periodic actions of a running cluster, each with its interval in seconds."""
         yield _OWNER_CHECK_INTERVAL_S, self._check_owner
         yield _LOG_CHECK_INTERVAL_S, self._logs.look
         if self._adopts_orphans:
@@ -202,7 +202,7 @@ class Supervisor:
 
 
 async def _every(interval_s: float, action: Callable[[], None]) -> None:
-    """Do something again and again until cancelled; what it raises is logged."""
+    """Run an action periodically until cancelled; log what it raises."""
     while True:
         try:
             action()
@@ -212,7 +212,7 @@ async def _every(interval_s: float, action: Callable[[], None]) -> None:
 
 
 def bind_near(port: int) -> socket.socket:
-    """Return a socket that listens on loopback, at *port* or, when that is busy, at a free one."""
+    """Return a socket that listens on loopback, at *port* or, if that is busy, at a free one."""
     for candidate in (port, 0):
         try:
             return socket.create_server((HOST, candidate), backlog=1024)

@@ -1,1 +1,1 @@
-"""Calls functions of Spark and R with inputs: in replicas, and in the notebook, which answers samples as they do."""
+"""Calls Spark and R functions with inputs: in replicas, and in the notebook, to answer samples as the replicas do."""

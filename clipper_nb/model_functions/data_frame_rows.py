@@ -12,7 +12,7 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.columns import Column
 
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**31) + 1, 2**31 - 1
-"""R's; the one below the smallest is its NA."""
+"""R's integer range; one below the smallest is its NA."""
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)([T ]00:00:00(\.0+)?Z?)?\Z", re.ASCII)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?\s*(Z|[+-]\d\d:?\d\d)?)?\Z", re.ASCII)
 _EPOCH = datetime.date(1970, 1, 1)
@@ -24,9 +24,9 @@ class Instant(NamedTuple):
     """A time of day on a date."""
 
     seconds: float
-    """Since the epoch, or since it on the clocks of the column's time zone."""
+    """Since the epoch, in UTC or on the clocks of the column's time zone."""
     is_local: bool
-    """Whether it is on those clocks."""
+    """True if it is on the clocks of the column's time zone."""
 
 
 def read_rows(rows: Sequence[str], columns: Sequence[Column]) -> list[list[Any]]:
@@ -35,8 +35,8 @@ def read_rows(rows: Sequence[str], columns: Sequence[Column]) -> list[list[Any]]
     Raises
     ------
     InvalidInputError
-        A row is no JSON object, misses a column or has a value of another type; the sentence names row, column and
-        value.
+        A row is not a JSON object, has no value for a column, or a value of another type; the error names row, column
+        and value.
     """
     read = [(column.name, _READERS[column.type], column) for column in columns]
     levels = {column.name: {level: code for code, level in enumerate(column.levels, 1)} for column in columns}

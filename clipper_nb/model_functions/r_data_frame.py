@@ -34,12 +34,12 @@ function(zone) if (!zone %in% OlsonNames()) stop("this R does not know the time 
 
 
 class DataFrameMaker:
-    """Makes data frames of one set of columns.
+    """Creates data frames of one set of columns.
 
     Parameters
     ----------
     rinterface : module
-        rpy2's, with R running.
+        ``rpy2.rinterface``, with R running.
     columns : list of Column
 
     Raises
@@ -61,7 +61,7 @@ class DataFrameMaker:
                 raise InvalidRequestError(f"The data frame cannot be made: {str(exc).strip()}") from exc
 
     def make(self, rows: Sequence[str]) -> Any:
-        """Return the data frame that has *rows*; raises :class:`InvalidInputError` for one that does not fit."""
+        """Return a data frame of *rows*; raises :class:`InvalidInputError` for a row that does not fit."""
         values = read_rows(rows, self._columns)
         columns = [self._to_r(column, of_column) for column, of_column in zip(self._columns, values, strict=True)]
         return self._make_frame(self._r.ListSexpVector(columns), self._names, self._r.IntSexpVector([len(rows)]))

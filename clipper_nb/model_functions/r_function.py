@@ -1,6 +1,6 @@
 """A function of R as a function of inputs.
 
-rpy2 releases Python's lock while R computes, so a replica's heartbeats go on during long calls.
+rpy2 releases Python's lock while R computes, so a replica's heartbeats continue during long calls.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RFunction:
     ----------
     fn : rpy2 function
     columns : list of Column, optional
-        The function takes one data frame with these instead of a list of inputs, which are JSON rows then.
+        If given, the function takes one data frame with these columns instead of a list, and the inputs are JSON rows.
     """
 
     def __init__(self, fn: Any, columns: Sequence[Column] = ()) -> None:
@@ -78,7 +78,7 @@ class RFunction:
     def _to_python(self, value: Any) -> Any:
         """Return a vector as a list, a matrix as a list of rows, a data frame as a list of dicts.
 
-        Doubles stay what they are, to the last bit. NA becomes ``None``; dates, times and factors become text.
+        Doubles keep every bit. NA becomes ``None``; dates, times and factors become text.
         """
         classes = set(value.rclass)
         if classes & {"factor", "Date", "POSIXt"}:
@@ -109,10 +109,10 @@ class RFunction:
         raise PredictionError(f"The R function returned a value of type {value.typeof.name}, which has no JSON.")
 
     def _output(self, value: Any) -> Any:
-        """Return what an element of a list becomes: a vector of one element is that element."""
+        """Return the Python value of a list's element; a vector of one element becomes that element."""
         if value.typeof == self._r.RTYPES.NILSXP:
             return None
-        if not len(value.list_attrs()):  # most outputs; asking for their class would take longer than all else
+        if not len(value.list_attrs()):  # most outputs; looking up their class would take longer than everything else
             elements = self._elements(value)
             return elements if isinstance(value, self._r.ListSexpVector) else _unbox(elements)
         converted = self._to_python(value)

@@ -1,4 +1,4 @@
-"""From an exception of PySpark, which carries pages of Java stack, to what happened. (pure, but for asking the JVM)"""
+"""Shortens PySpark's exceptions, with their pages of Java stack, to what happened. (pure, apart from asking the JVM)"""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 _LONGEST_CHAIN = 20
-"""Causes of causes; Java's rarely have five."""
+"""How many nested causes are followed; Java exceptions rarely have five."""
 
 
 class SparkError(Exception):
-    """Spark failed; the text is its own class and message of what went wrong first."""
+    """Spark failed; the text is the class and message of the first cause."""
 
 
 @contextlib.contextmanager
 def short_spark_errors() -> Iterator[None]:
-    """Raise what Spark raises as :class:`SparkError`, with the original as its cause."""
+    """Convert Spark's exceptions to :class:`SparkError`, with the original as its cause."""
     try:
         yield
     except Exception as exc:
@@ -27,7 +27,7 @@ def short_spark_errors() -> Iterator[None]:
 
 
 def as_spark_error(exc: BaseException) -> SparkError | None:
-    """Return what an exception of Spark tells, and ``None`` for one that is not Spark's."""
+    """Return an exception of Spark as a short error; ``None`` for one that is not Spark's."""
     module = type(exc).__module__
     if not module.startswith(("py4j.", "pyspark.errors.")):
         return None
@@ -46,7 +46,7 @@ def _root_cause(java: Any) -> tuple[str, str]:
 
 
 def _shorten(name: str, message: str) -> str:
-    """Return one sentence; of a traceback of a Python worker its last lines, which name class and message."""
+    """Return one sentence; for a Python worker's traceback its last lines, which have class and message."""
     message = message.strip()
     if "Traceback (most recent call last):" in message:
         lines = message.splitlines()

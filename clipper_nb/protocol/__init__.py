@@ -1,1 +1,1 @@
-"""What the notebook's column and the serving column agree on: names, inputs, records, bodies, frames, keys."""
+"""What the notebook column and the serving column share: names, inputs, records, bodies, frames, keys."""

@@ -1,4 +1,4 @@
-"""``cluster.json`` of an embedded cluster: what a process needs to know to join it, also one of release 0.1. (pure)"""
+"""``cluster.json`` of an embedded cluster, also of release 0.1: what a process needs to know to join it. (pure)"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 RECORD_FILE = "cluster.json"
 
 _OLD_FIELD = "owner_started_at"
-"""What records of release 0.1 have in place of ``owner_start``: wall time, which may step."""
+"""Records of release 0.1 have this instead of ``owner_start``: wall time, which may step."""
 _OLD_FIELDS = {"cluster_name", "package_version", "admin_token", "redis_password", "supervisor_pid", _OLD_FIELD}
 
 
@@ -41,24 +41,24 @@ class ClusterRecord:
 
     @property
     def owner(self) -> ProcessIdentity | None:
-        """The process that the cluster ends with, where that can be identified."""
+        """The process that the cluster ends with, if it can be identified."""
         if self.owner_pid is None or self.owner_start is None:
             return None
         return ProcessIdentity(self.owner_pid, self.owner_start)
 
     @property
     def supervisor(self) -> ProcessIdentity:
-        """The process that runs the cluster; runs nowhere before it has begun."""
+        """The process that runs the cluster; before it has started, an identity that no process has."""
         return ProcessIdentity(self.supervisor_pid, self.supervisor_start)
 
 
 def parse_record(fields: Any) -> ClusterRecord:
-    """Return what the JSON in the file says; raises ``TypeError`` for anything but a record."""
+    """Return the record in the file's JSON; raises ``TypeError`` for anything else."""
     if _OLD_FIELD in fields:
         fields = {name: value for name, value in fields.items() if name != _OLD_FIELD} | {"owner_start": None}
     return ClusterRecord(**fields)
 
 
 def is_old_record(fields: Any, cluster_name: str) -> bool:
-    """Return whether the JSON in the file is the record of that cluster, as release 0.1 wrote it."""
+    """Return whether the file's JSON is the record of that cluster, as release 0.1 wrote it."""
     return isinstance(fields, dict) and fields.keys() >= _OLD_FIELDS and fields["cluster_name"] == cluster_name

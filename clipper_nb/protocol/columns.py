@@ -1,4 +1,4 @@
-"""The columns of the data frame that an R function takes, as in a sample of it: one JSON object per row."""
+"""The columns of the data frame that an R function takes, read from a sample; each row is a JSON object."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Column:
     type : str
         R's name of the type.
     levels : tuple of str
-        Those of a factor, in their order.
+        Levels of a factor, in order.
     is_ordered : bool
         Whether a factor is ordered.
     time_zone : str
-        That of a POSIXct, also for times that name none.
+        Time zone of a POSIXct, also used for times without one.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""What crosses to an embedded cluster's supervisor: its commands, and containers as they should be and as they are.
+"""Messages to an embedded cluster's supervisor: commands, containers that should run, containers as observed.
 
 A command is one line of JSON, ``{"command": "stop", "names": ["m_1-4f2a1c"]}``; so is the reply, ``{"result": null}``
-or ``{"error": "…"}``. A supervisor may be of another release than the notebook: fields that are not known are ignored.
+or ``{"error": "…"}``. The supervisor and the notebook may be of different releases: unknown fields are ignored.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class ContainerSpec:
     name: str
     role: str
     command: tuple[str, ...]
-    """Empty: what its image says."""
+    """Empty for the image's own."""
     environment: Mapping[str, str] = field(default_factory=dict)
     working_folder: str = "."
     """Relative to the cluster's folder."""
     sockets: Mapping[str, str] = field(default_factory=dict)
-    """Ports that it serves: a name for each (``query``, ``management``, ``rpc``) by the environment variable that hands
-    it a listening socket."""
+    """Ports that it serves: from the environment variable that passes it a listening socket to the port's name
+    (``query``, ``management``, ``rpc``)."""
     model: str | None = None
     """``name:version`` of a replica's model version."""
     image: str | None = None
@@ -42,19 +42,19 @@ class ContainerSpec:
 
 @dataclass(frozen=True)
 class ObservedContainer:
-    """One container as it is."""
+    """One container as observed."""
 
     name: str
     role: str
     model: str | None
     is_running: bool
     num_exits: int = 0
-    """How often it ended without being asked to; it is started again each time."""
+    """How often it ended by itself; it is restarted each time."""
     exit_status: int | None = None
-    """Of the last end; negative is the signal that ended it."""
+    """Its last exit status; a negative number is the signal that ended it."""
     pid: int | None = None
     was_out_of_memory: bool = False
-    """Whether it was killed at its memory limit when it ended last."""
+    """True if its last end was a kill at its memory limit."""
     image: str | None = None
     """Tag of the image that a replica runs."""
 
@@ -62,28 +62,28 @@ class ObservedContainer:
 class _Command(msgspec.Struct, frozen=True, tag_field="command"):
     @property
     def name(self) -> str:
-        """Return its name on the wire."""
+        """Return the command's name on the wire."""
         return str(self.__struct_config__.tag)
 
 
 class Start(_Command, frozen=True, tag="start"):
-    """Run these containers from now on; those that run are left alone."""
+    """Run these containers from now on; those that already run are not touched."""
 
     specs: tuple[ContainerSpec, ...]
 
 
 class Stop(_Command, frozen=True, tag="stop"):
-    """Stop these; replied to when they have ended."""
+    """Stop these; the reply comes when they have ended."""
 
     names: tuple[str, ...]
 
 
 class Observe(_Command, frozen=True, tag="observe"):
-    """Say which containers there are; the reply's result is a list of :class:`ObservedContainer`."""
+    """List the containers; the reply's result is a list of :class:`ObservedContainer`."""
 
 
 class ShutDown(_Command, frozen=True, tag="shut_down"):
-    """Stop all and end; replied to before."""
+    """Stop everything and end; the reply comes first."""
 
     graceful: bool
 
@@ -92,10 +92,10 @@ Command = Union[Start, Stop, Observe, ShutDown]
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """What the supervisor answers."""
+    """The supervisor's answer."""
 
     result: tuple[ObservedContainer, ...] | None = None
-    """Of :class:`Observe`."""
+    """The answer to :class:`Observe`."""
     error: str | msgspec.UnsetType = msgspec.UNSET
     """Why the command failed."""
 
@@ -123,5 +123,5 @@ def decode_reply(line: bytes) -> Reply:
 
 
 def _encode(fields: Mapping[str, Any]) -> bytes:
-    # The standard library's: paths that are not UTF-8 pass as they are.
+    # The standard library's encoder: it passes paths that are not UTF-8.
     return json.dumps(fields, default=asdict).encode() + b"\n"

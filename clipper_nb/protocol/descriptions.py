@@ -1,7 +1,7 @@
 """Applications, versions and replicas as the management frontend describes them to its clients.
 
 The fields have our names inside and Clipper's on the wire. A field that an older frontend does not send has a default;
-what a newer one adds is ignored.
+fields that a newer one adds are ignored.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     linked_models: Sequence[str]
     """None or one."""
     example: Example | None = None
-    """Of the version that answers; left out on the wire when there is none."""
+    """An example of the version that answers; not sent if there is none."""
 
     @property
     def linked_model(self) -> str | None:
@@ -36,7 +36,7 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class VersionInfo(Struct, frozen=True, kw_only=True):
-    """A registered version of a model, and what is expected of it."""
+    """A registered version of a model, and its desired state."""
 
     name: str = field(name="model_name")
     version: str = field(name="model_version")
@@ -45,7 +45,7 @@ class VersionInfo(Struct, frozen=True, kw_only=True):
     image: str = field(name="container_name")
     batch_size: int
     num_replicas: int | None = None
-    """How many should run; ``None`` when the frontend does not say."""
+    """How many replicas should run; ``None`` if the frontend does not send it."""
     limits: ResourceLimits = NO_LIMITS
     environment: Mapping[str, str] = {}
     num_samples: int = 0
@@ -77,7 +77,7 @@ class ReplicaInfo(Struct, frozen=True, kw_only=True):
 
 
 class FrontendInfo(Struct, frozen=True, kw_only=True):
-    """A query frontend that lives, with the replicas that are connected to it."""
+    """A live query frontend, with the replicas that are connected to it."""
 
     frontend_id: str = field(name="query_frontend_id")
     replicas: Sequence[ReplicaInfo]
@@ -89,7 +89,7 @@ class ClaimInfo(Struct, frozen=True, kw_only=True):
     model: str = field(name="model_id")
     """``name:version``"""
     holder: str = ""
-    """Who does it, as a person would name it."""
+    """The claim's holder, readable by a person."""
 
     @property
     def model_id(self) -> ModelId:
@@ -149,5 +149,5 @@ def describe_query_frontend(frontend: FrontendPresence) -> FrontendInfo:
 
 
 def describe_claim(claim: Claim) -> ClaimInfo:
-    """Return the description of a claim; its id is its holder's alone."""
+    """Return the description of a claim, without its id, which only the holder may know."""
     return ClaimInfo(model=str(claim.model_id), holder=claim.holder)

@@ -1,6 +1,6 @@
-"""What changed from one configuration to the next: found, told, and made on a copy. (pure)
+"""What changed from one configuration to the next: found, encoded, and applied to a copy. (pure)
 
-Whatever did not change is the same object in both configurations, so that looking for what did costs next to nothing.
+What did not change is the same object in both configurations, so finding the changes costs almost nothing.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MAPPINGS = tuple(one.name for one in fields(Difference))
 
 
 class _Told(msgspec.Struct, omit_defaults=True):
-    """A difference as JSON has it: without the mappings that did not change, and with ids as text."""
+    """A difference as in its JSON: without the unchanged mappings, and with ids as text."""
 
     applications: dict[str, Application | None] = {}
     versions: dict[str, ModelVersion | None] = {}
@@ -51,7 +51,7 @@ _decode = msgspec.json.Decoder(_Told).decode
 
 
 def find_difference(before: Configuration, after: Configuration) -> Difference:
-    """Return what makes *after* of *before*."""
+    """Return the difference from *before* to *after*."""
     return Difference(**{name: changed_fields(getattr(before, name), getattr(after, name)) for name in MAPPINGS})
 
 
@@ -74,7 +74,7 @@ def changed_fields(before: Mapping[_Key, _Value], after: Mapping[_Key, _Value]) 
 
 
 def apply_difference(configuration: Configuration, difference: Difference, *, revision: int) -> Configuration:
-    """Return the configuration of *revision*; its mappings that did not change are those of *configuration*."""
+    """Return the configuration of *revision*; it shares its unchanged mappings with *configuration*."""
     changed = {name: told for name in MAPPINGS if (told := getattr(difference, name))}
     mappings = {name: _with_fields(getattr(configuration, name), told) for name, told in changed.items()}
     return replace(configuration, revision=revision, **mappings)

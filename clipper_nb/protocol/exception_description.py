@@ -1,7 +1,7 @@
-"""What an exception of the user's code tells, read so that reading it cannot fail. (pure)
+"""Describes an exception of the user's code, in a way that cannot fail. (pure)
 
-The exception is the user's too: its text may raise, never end or be huge, its class may hide its name, and the source
-that its traceback quotes may be gone.
+The exception is user code too: its text may raise, never return or be huge, its class may hide its name, and the
+source that its traceback quotes may be gone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class ExceptionDescription:
 
 
 def describe_exception(exc: BaseException) -> ExceptionDescription:
-    """Return what *exc* tells; a part that cannot be read says so."""
+    """Return the description of *exc*; a part that cannot be read says so."""
     type_name = _name_of_type(type(exc))
     message = _message(exc)
     return ExceptionDescription(type_name, message, _traceback(exc) or f"{type_name}: {message}")
@@ -35,7 +35,7 @@ def describe_exception(exc: BaseException) -> ExceptionDescription:
 
 def _message(exc: BaseException) -> str:
     try:
-        return _shorten("".join((str(exc),)), LONGEST_MESSAGE)  # a plain str, of whichever subclass it was
+        return _shorten("".join((str(exc),)), LONGEST_MESSAGE)  # a plain str, even if it was a subclass's
     except BaseException as failure:
         return f"(its text cannot be read: that raises {_name_of_type(type(failure))})"
 
@@ -48,7 +48,7 @@ def _traceback(exc: BaseException) -> str | None:
 
 
 def _shorten(text: str, limit: int) -> str:
-    """Return *text*, of which the middle is left out when it is too long: what happened is at either end."""
+    """Return *text* without its middle if it is too long: the important parts are at its ends."""
     if len(text) <= limit:
         return text
     half = limit // 2

@@ -16,7 +16,7 @@ class InputType(str, Enum):
     DOUBLES = "doubles"
     STRINGS = "strings"
 
-    # Text's own, in place of Enum's slower ones: the types are keys of tables that every query looks into.
+    # str's own, instead of Enum's slower ones: the types are keys of tables that every query uses.
     __str__ = str.__str__
     __hash__ = str.__hash__
 

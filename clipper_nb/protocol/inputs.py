@@ -1,6 +1,6 @@
-"""Inputs between their three forms: JSON value, payload bytes on the wire, and what the model's function gets.
+"""Converts inputs between three forms: JSON value, payload bytes on the wire, argument of the model's function.
 
-The query frontend only needs the first step, so NumPy is imported by the model container alone.
+The query frontend needs only the first step, so only the model container imports NumPy.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ def encode_input(input_type: InputType, value: Any) -> bytes:
 
 
 def decode_input(input_type: InputType, payload: bytes | memoryview) -> ModelInput:
-    """Return what the model's function gets for one payload, as :func:`decode_inputs` does for several."""
+    """Return the function's argument for one payload, as :func:`decode_inputs` does for several."""
     return decode_inputs(input_type, (payload,))[0]
 
 
 def decode_inputs(input_type: InputType, payloads: Sequence[bytes | memoryview]) -> list[ModelInput]:
-    """Return what the model's function gets for each payload: a read-only 1-D array, or text.
+    """Return the function's argument for each payload: a read-only 1-D array, or text.
 
     Raises
     ------
     ProtocolError
-        When a payload is not a whole number of elements, or not UTF-8.
+        A payload is not a whole number of elements, or not UTF-8.
     """
     if input_type is InputType.STRINGS:
         return [_decode_text(payload) for payload in payloads]
@@ -87,16 +87,16 @@ def _numpy_for(input_type: InputType) -> tuple[Any, Any]:
 
 
 def format_input(input_type: InputType, value: Any) -> Any:
-    """Return the JSON value of an input as a notebook has it: arrays and sequences become lists, bytes base64.
+    """Return the JSON value of a notebook's input: arrays and sequences become lists, bytes base64.
 
     Raises
     ------
     InvalidInputError
-        When *value* has no such form; numbers are checked by the query frontend.
+        *value* has no such form; the query frontend checks the numbers.
     """
     if input_type is InputType.STRINGS:
         if isinstance(value, str):
-            return str(value)  # elements of NumPy's arrays of text are of a type of their own
+            return str(value)  # elements of NumPy's arrays of text have their own type
     elif input_type is InputType.BYTES:
         if hasattr(value, "tobytes"):
             value = value.tobytes()

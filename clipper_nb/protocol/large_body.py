@@ -1,8 +1,8 @@
-"""Large bodies of predict requests, parsed in steps between which a caller can do something else. (pure)
+"""Parses large bodies of predict requests in steps, between which a caller can do other work. (pure)
 
 One call of a JSON parser takes 20 to 100 ms for 15 MB. Here the inputs are cut into pieces of some kilobytes at the
-commas between their elements, or within a text, and each piece is parsed by itself. What is left of the body without
-its inputs, the outline, is parsed as a small body is; so is a body that has no inputs where they are looked for.
+commas between their elements, or within a text, and each piece is parsed by itself. The outline, which is the body
+without its inputs, is parsed like a small body; so is a body without inputs in the expected place.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _SCALAR = re.compile(rb'"(?:[^"\\]|\\.){0,1000}"|[-+.0-9a-zA-Z]{1,1000}')
 _COMMA = re.compile(_SPACE + rb",")
 _LIST_BEGIN = re.compile(_SPACE + rb"\[" + _SPACE)
 _AFTER_ELEMENT = re.compile(_SPACE + rb"(?:(\])|," + _SPACE + rb")")
-# What a text may be cut after: no escape is cut, nor two that make one character.
+# Where a text may be cut: not within an escape, nor between two escapes that make one character.
 _WHOLE_CHARACTERS = re.compile(
     rb'[^"\\]*(?:(?:\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})[^"\\]*)*'
 )
@@ -61,7 +61,7 @@ class LargeBody:
     body : bytes
     input_type : InputType
     piece_size_bytes : int, optional
-        What one step parses, about; some steps take an element or a character more.
+        Roughly what one step parses; some steps parse an element or a character more.
     """
 
     def __init__(self, body: bytes, input_type: InputType, *, piece_size_bytes: int = _PIECE_SIZE_BYTES) -> None:
@@ -73,13 +73,13 @@ class LargeBody:
         self._at = 0
         self._payloads: list[bytes] = []
         self.is_batch: bool | None = None
-        """Whether it has several inputs; ``None`` until their key was found."""
+        """True if it has several inputs; ``None`` until their key was found."""
         self.payloads_size_bytes = 0
-        """Of the inputs that were parsed."""
+        """Size of the payloads parsed so far."""
         self.request: PredictRequest | None = None
-        """What is in the body, after the last step."""
+        """The parsed request, after the last step."""
         self.num_inputs = 1
-        """Of a batch: after the last of ``count_steps``."""
+        """Number of a batch's inputs, after the last of ``count_steps``."""
 
     def steps(self) -> Iterator[bool]:
         """Yield ``True`` after each step until ``request`` is there.
@@ -87,7 +87,7 @@ class LargeBody:
         Raises
         ------
         InvalidInputError
-            As ``parse_predict``.
+            For the same bodies as ``parse_predict``.
         """
         body = self._body
         inputs: list[tuple[int, int, bytes]] = []
@@ -99,7 +99,7 @@ class LargeBody:
             start = found.end()
             if found[1] in (b"input", b"input_batch"):
                 if not self._may_begin(is_batch=found[1] == b"input_batch", at=start):
-                    break  # parsing all tells what is wrong, and does so at once
+                    break  # parsing the whole body reports what is wrong, at once
                 yield from self._batch() if self.is_batch else self._one_input()
                 inputs.append((start, self._at, b'""' if self._is_text and not self.is_batch else b"[]"))
             else:
@@ -112,7 +112,7 @@ class LargeBody:
 
     @property
     def is_countable(self) -> bool:
-        """Whether counting tells how many inputs there are, without parsing them: of a batch of lists."""
+        """True if the inputs can be counted without parsing them, as in a batch of lists."""
         return self.is_batch is True and not self._is_text
 
     def count_steps(self) -> Iterator[bool]:
@@ -129,7 +129,7 @@ class LargeBody:
         return self._body[at : at + 1] == (b"[" if is_batch or not self._is_text else b'"')
 
     def _parse_outline(self, inputs: list[tuple[int, int, bytes]]) -> None:
-        """Take the rest of the body, with something empty where the inputs were: keys, and whether it is JSON."""
+        """Parse the rest of the body with an empty value in place of the inputs: checks keys, and that it is JSON."""
         pieces = []
         stop = 0
         for start, end, nothing in inputs:
@@ -153,7 +153,7 @@ class LargeBody:
         self._payloads.append(payload.getvalue())
 
     def _large_input(self, path: str, payload: io.BytesIO) -> Iterator[bool]:
-        """Parse the input that begins here, in pieces."""
+        """Parse the input at the current position, in pieces."""
         if self._is_text:
             return self._text(path, payload)
         return self._numbers(path, payload)
@@ -181,7 +181,7 @@ class LargeBody:
             yield True
 
     def _several_inputs(self) -> bool:
-        """Parse the small inputs that follow; return whether the last one was among them."""
+        """Parse the small inputs that follow; return whether they include the last one."""
         start = self._at
         end = self._end_of_input(start)
         self._at = end
@@ -202,7 +202,7 @@ class LargeBody:
         return is_last
 
     def _end_of_input(self, at: int) -> int:
-        """Return where the input ends that begins there, or -1 when it is long, or no input."""
+        """Return the end of the input that begins there, or -1 if it is long or not an input."""
         body = self._body
         if at >= len(body) or body[at] != self._opening:
             return -1
@@ -215,7 +215,7 @@ class LargeBody:
         return end + 1 if end < len(body) and body[end] == _QUOTE else -1
 
     def _check_opening(self) -> None:
-        """See that an input begins here."""
+        """Check that an input begins here."""
         at = self._at
         if self._body[at : at + 1] != (b'"' if self._is_text else b"["):
             decode = BATCH_DECODERS[self._input_type].decode
@@ -223,7 +223,7 @@ class LargeBody:
             raise self._malformed(at)
 
     def _pass_comma(self) -> bool:
-        """Go to the next input; return whether there is none."""
+        """Move to the next input; return whether there is none."""
         found = _AFTER_ELEMENT.match(self._body, self._at)
         if found is None:
             raise self._malformed(self._at)
@@ -258,7 +258,7 @@ class LargeBody:
         self._at = start
 
     def _last_comma(self, start: int, end: int) -> int:
-        """Return where a piece ends that begins at *start*: at a comma, or at *end*."""
+        """Return the end of the piece that begins at *start*: at a comma, or at *end*."""
         if end - start <= self._piece_size_bytes:
             return end
         comma = self._body.rfind(b",", start, start + self._piece_size_bytes)
@@ -269,7 +269,7 @@ class LargeBody:
     def _text(self, path: str, payload: io.BytesIO) -> Iterator[bool]:
         body = self._body
         start = self._at + 1
-        base64 = ""  # what has not been decoded
+        base64 = ""  # not decoded yet
         is_last = False
         while not is_last:
             found = _WHOLE_CHARACTERS.match(body, start, start + self._piece_size_bytes)
@@ -277,7 +277,7 @@ class LargeBody:
             end = found.end()
             is_last = end < len(body) and body[end] == _QUOTE
             if not is_last:
-                while start < end < len(body) and body[end] & 0xC0 == 0x80:  # within a character
+                while start < end < len(body) and body[end] & 0xC0 == 0x80:  # inside a character
                     end -= 1
                 if end == start or end == len(body):
                     self._decode_one(_decode_text, body[start : start + 16], path, start)
@@ -324,7 +324,7 @@ class LargeBody:
 
 
 def _move_byte(text: str, start: int, size_bytes: int) -> str:
-    """Return *text* with the number of a byte from *start* on moved by what was left out before it."""
+    """Return *text* with its byte number moved by the bytes that were left out, if it is at *start* or later."""
 
     def move(found: re.Match[str]) -> str:
         byte = int(found[1])

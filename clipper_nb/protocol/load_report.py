@@ -1,6 +1,6 @@
-"""How a model container that cannot load its model tells why: one line at the end of its log.
+"""How a model container reports why it cannot load its model: one line at the end of its log.
 
-The log is the one thing that every container manager can read from a process that is already gone.
+The log is the only thing that every container manager can read from a process that has ended.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from clipper_nb.protocol.exception_description import describe_exception
 from clipper_nb.protocol.model_environment import Conflicts
 
 SAMPLE_MISMATCH = "SampleMismatch"
-"""``exception_type`` of a model that answers its samples otherwise than the notebook."""
+"""``exception_type`` of a model whose answers to its samples are different from the notebook's."""
 
 _NO_LIBRARY = re.compile(r"([\w.+-]+\.so[.\d]*): cannot open shared object file")
-"""How the dynamic linker says it, in an ImportError or an OSError."""
+"""The dynamic linker's words for a missing library, in an ImportError or an OSError."""
 _MARK = "clipper_nb.load_failure "
 
 
 class UnreadableHere(Exception):
-    """A model was pickled by versions that differ from those here.
+    """The model was pickled by versions that differ from those here.
 
     Attributes
     ----------
     conflicts : dict
-        By name, the version of the notebook and the one here.
+        By name, the notebook's version and the one here.
     """
 
     def __init__(self, conflicts: Conflicts) -> None:
@@ -44,13 +44,13 @@ class LoadFailure:
     message: str
     traceback_text: str
     missing_module: str | None = None
-    """Name of the module that could not be imported, when that was the reason."""
+    """The module that could not be imported, if that was the reason."""
     conflicts: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Versions of the notebook and of the replica, when that was the reason."""
+    """By name, the versions in notebook and replica, if that was the reason."""
 
     @property
     def missing_library(self) -> str | None:
-        """Name of the operating system's library that was not there, as ``libgomp.so.1``, if that was the reason."""
+        """The missing library of the operating system, such as ``libgomp.so.1``, if that was the reason."""
         found = _NO_LIBRARY.search(self.message)
         return found[1] if found else None
 
@@ -59,7 +59,7 @@ def describe_load_failure(exc: BaseException) -> LoadFailure:
     """Return the record of an exception raised while a model was loaded."""
     told = describe_exception(exc)
     missing = None
-    # Asked of its type: isinstance() also reads __class__, which a class may define as it likes.
+    # issubclass() on its type: isinstance() also reads __class__, which a class may define in any way.
     if issubclass(type(exc), ImportError):
         name = ImportError.__dict__["name"].__get__(exc)
         missing = name if name and type(name) is str else told.message
@@ -78,7 +78,7 @@ def format_load_failure(failure: LoadFailure) -> str:
 
 
 def parse_load_failure(log: str) -> LoadFailure | None:
-    """Return the last load failure that *log* tells of, or ``None``."""
+    """Return the last load failure in *log*, or ``None``."""
     for line in reversed(log.splitlines()):
         if line.startswith(_MARK):
             try:
@@ -89,5 +89,5 @@ def parse_load_failure(log: str) -> LoadFailure | None:
 
 
 def without_load_failure(log: str) -> str:
-    """Return *log* as a person wants to read it."""
+    """Return *log* without the lines of load failures, for people to read."""
     return "\n".join(line for line in log.splitlines() if not line.startswith(_MARK))

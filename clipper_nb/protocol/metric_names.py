@@ -1,6 +1,6 @@
 """The names of all metrics: the frontends write them, and panels, ``inspect_instance()`` and Prometheus read them.
 
-Base units are in the names. docs/protocol.md says what each counts.
+The names include the base unit. docs/protocol.md says what each metric counts.
 """
 
 from __future__ import annotations

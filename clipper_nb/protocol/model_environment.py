@@ -1,4 +1,4 @@
-"""Versions that what was pickled in the notebook depends on, compared with those of where it is to be read."""
+"""Versions that a pickle from the notebook depends on, compared with those where it will be loaded."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 
 PYTHON = "Python"
 CHECKED_PACKAGES = ("cloudpickle", "numpy", "pandas", "scikit-learn", "torch", "pyspark")
-"""Distributions whose objects another minor version may not be able to read, or reads and then answers otherwise."""
+"""Distributions whose objects another minor version may fail to load, or may load but then answer differently."""
 
 Conflicts = Mapping[str, tuple[str, str]]
-"""By name, the version of the notebook and the other one."""
+"""By name, the notebook's version and the other one."""
 
 
 def describe_environment(names: Iterable[str]) -> dict[str, str]:
@@ -22,12 +22,12 @@ def describe_environment(names: Iterable[str]) -> dict[str, str]:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            continue  # whoever needs it says so when it is imported
+            continue  # the import reports it, if the model needs it
     return found
 
 
 def find_conflicts(notebook: Mapping[str, str], other: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Return what both have in different minor versions. (pure)"""
+    """Return the distributions that both have in different minor versions. (pure)"""
     return {
         name: (version, other[name])
         for name, version in notebook.items()

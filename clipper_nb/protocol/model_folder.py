@@ -1,7 +1,7 @@
 """The folder of one model version: the names of its files, and ``metadata.json``, which says what they hold.
 
-A deployer writes it, an image keeps it, replicas load from it. Images outlive releases: fields that are not known are
-ignored, and those that are missing have defaults.
+A deployer writes it, an image keeps it, replicas load from it. Images outlive releases: unknown fields are ignored, and
+missing ones have defaults.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from clipper_nb.protocol.samples import parse_output, parse_samples
 
 METADATA_FILE = "metadata.json"
 SAMPLES_FILE = "samples.json"
-"""Inputs with the outputs that each replica must have for them; not there without samples."""
+"""Inputs with the outputs that each replica must return for them; missing without samples."""
 FUNCTION_FILE = "func.pkl"
 R_FUNCTION_FILE = "func.rds"
 SPARK_MODEL_FOLDER = "pyspark_model_data"
 """A model in Spark's own format."""
 MODULES_FOLDER = "modules"
-"""Modules of the user's own; a replica finds what it imports there."""
+"""The user's own modules, from which a replica imports."""
 
 _WHERE = f"{METADATA_FILE} in the model's folder"
 _MAX_EXAMPLE_BYTES = 4096
-"""The configuration, which holds the example, is sent to every query frontend."""
+"""Kept small: the configuration, which holds the example, is sent to every query frontend."""
 
 FileReader = Callable[[Sequence[str]], Mapping[str, bytes]]
-"""Returns those of the named files that a model's folder has."""
+"""Returns the contents of the named files that a model's folder has."""
 
 
 class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of models of every kind."""
+    """What is known about models of every kind."""
 
     input_type: str = ""
     python_version: str = ""
-    """The notebook's."""
+    """The notebook's Python version."""
     environment: Mapping[str, str] = {}
-    """Versions by name that a replica must have in the same minor version."""
+    """Versions by name; a replica must have the same minor versions."""
     requirements: tuple[str, ...] = ()
-    """What the model uses, as pip requirements with versions."""
+    """The distributions that the model uses, as pip requirements with versions."""
     unpinnable: Mapping[str, str] = {}
-    """Why, by name, something that it uses cannot be installed elsewhere."""
+    """By name, why something that it uses cannot be installed elsewhere."""
     system_packages: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
-        """Which adapter loads the model, and which base image has it."""
+        """Decides which adapter loads the model, and which base image has that adapter."""
         return str(self.__struct_config__.tag)
 
 
@@ -61,18 +61,18 @@ class PythonMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind",
     """A Python function."""
 
     source: str | None = None
-    """Its text; ``None`` where it had none, as a function made by ``exec``."""
+    """Its source; ``None`` if it has none, like a function created by ``exec``."""
     report: Mapping[str, Any] = {}
     """Its closure report."""
 
 
 class PySparkMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="pyspark"):
-    """A function with a model of Spark."""
+    """A function with a Spark model."""
 
     model_class: str | None = None
-    """``module:name``, or ``None`` where there is no model."""
+    """``module:name``, or ``None`` if there is no model."""
     threshold: float | msgspec.UnsetType | None = msgspec.UNSET
-    """Of a classifier of mllib, which has one or ``None``; Spark does not save it."""
+    """The threshold of an mllib classifier, a number or ``None``; Spark does not save it."""
     session_settings: Mapping[str, str] = {}
     driver_memory_bytes: int = 1024**3
     report: Mapping[str, Any] = {}
@@ -86,11 +86,11 @@ class RMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag=
     r_packages: Mapping[str, str] = {}
     """Version by name of each R package that it needs."""
     r_attached: tuple[str, ...] = ()
-    """Those to attach, in this order."""
+    """Packages to attach, in this order."""
     r_library_paths: tuple[str, ...] = ()
-    """Where the notebook's R finds packages."""
+    """Library folders of the notebook's R."""
     r_columns: tuple[Column, ...] = ()
-    """Of the data frame that it takes; none when it takes a list."""
+    """Columns of the data frame that it takes; empty if it takes a list."""
 
 
 Metadata = Union[PythonMetadata, PySparkMetadata, RMetadata]
@@ -98,7 +98,7 @@ KINDS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in get_a
 
 
 def write_metadata(metadata: Metadata, folder: Path) -> None:
-    """Write ``metadata.json`` into *folder*; the same metadata is the same bytes, for images are named by content."""
+    """Write ``metadata.json`` into *folder*; equal metadata gives equal bytes, because images are named by content."""
     facts = {name: value for name, value in msgspec.structs.asdict(metadata).items() if value is not msgspec.UNSET}
     text = json.dumps({"kind": metadata.kind, **facts}, default=asdict, indent=1, sort_keys=True)
     (folder / METADATA_FILE).write_text(text + "\n")
@@ -110,7 +110,7 @@ def read_metadata(folder: Path) -> Metadata:
     Raises
     ------
     InvalidRequestError
-        The file has no kind, or an unknown one, or a fact of the wrong type.
+        The file has no kind, an unknown kind, or a field of the wrong type.
     """
     try:
         return parse_metadata((folder / METADATA_FILE).read_bytes())
@@ -121,7 +121,7 @@ def read_metadata(folder: Path) -> Metadata:
 
 
 def parse_metadata(content: bytes) -> Metadata:
-    """Return what ``metadata.json`` says; raises as :func:`read_metadata` does."""
+    """Return the metadata in the JSON; raises the same errors as :func:`read_metadata`."""
     try:
         facts = json.loads(content)
         kind = facts["kind"]
@@ -136,12 +136,12 @@ def parse_metadata(content: bytes) -> Metadata:
 
 
 def read_folder(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
-    """Return those of the named files that are in *folder*."""
+    """Return the contents of the named files that *folder* has."""
     return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 
 
 def read_provenance(read_files: FileReader) -> Provenance:
-    """Return what is kept with a version of what its folder says; nothing of a folder that no deployer made."""
+    """Return the part of a folder's metadata that is kept with its version; empty if no deployer wrote the folder."""
     files = read_files([METADATA_FILE, SAMPLES_FILE])
     environment = _parse_environment(files.get(METADATA_FILE, b""))
     if SAMPLES_FILE not in files:
@@ -153,7 +153,7 @@ def read_provenance(read_files: FileReader) -> Provenance:
 
 
 def _parse_environment(content: bytes) -> Mapping[str, str]:
-    """Return the environment of a model of any kind, also one of a later release; ``{}`` from a stranger's file."""
+    """Return the environment of a model of any kind, also of a later release; ``{}`` if the file is not ours."""
     try:
         return msgspec.convert(json.loads(content), ModelMetadata).environment
     except ValueError:

@@ -1,4 +1,4 @@
-"""The rules for application, model, version and cluster names; each is checked at every door by one function."""
+"""The rules for application, model, version and cluster names; one function checks each at every entry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
 _APPLICATION_NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?\Z")
 
 RESERVED_APPLICATION_NAMES = frozenset({"admin", "metrics", "livez", "readyz", "healthz", "docs", "static"})
-"""First path segments that the frontends use, or keep for themselves."""
+"""First path segments that the frontends use or reserve."""
 
 
 class ModelId(NamedTuple):
@@ -29,13 +29,13 @@ class ModelId(NamedTuple):
 
 
 def parse_model_id(text: str) -> ModelId:
-    """Return the id that ``str`` wrote: neither names nor versions have a colon."""
+    """Return the id that ``str`` wrote; neither names nor versions contain a colon."""
     name, _, version = text.partition(":")
     return ModelId(name, version)
 
 
 def check_model_name(name: object) -> str:
-    """Return *name* when it is a valid model name, else raise :class:`InvalidNameError`."""
+    """Return *name* if it is a valid model name, else raise :class:`InvalidNameError`."""
     if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _MODEL_NAME.match(name):
         return name
     raise InvalidNameError(
@@ -46,14 +46,14 @@ def check_model_name(name: object) -> str:
 
 
 def check_version(version: object) -> str:
-    """Return *version* as text when it is a valid version; an ``int`` becomes text, a ``float`` is refused."""
+    """Return *version* as text if it is valid; an ``int`` becomes text, a ``float`` is rejected."""
     if isinstance(version, bool) or not isinstance(version, (int, str)):
         rule = "use text or an int."
         if isinstance(version, float):
             rule = f"a float cannot tell 1.10 from 1.1; write it as text: '{version}'."
         raise InvalidNameError("version", version, rule)
     if isinstance(version, int) and abs(version) >= 10**MAX_VERSION_LENGTH:
-        version = "-huge number"  # Python refuses to write down the largest ones
+        version = "-huge number"  # Python refuses to convert the largest ones
     text = str(version)
     if _VERSION.match(text):
         return text
@@ -65,7 +65,7 @@ def check_version(version: object) -> str:
 
 
 def check_application_name(name: object) -> str:
-    """Return *name* when it is a valid application name that no route of the frontends uses."""
+    """Return *name* if it is a valid application name that no route of the frontends uses."""
     if isinstance(name, str) and name.lower() in RESERVED_APPLICATION_NAMES:
         raise InvalidNameError("application name", name, "the frontends use this path themselves.")
     if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _APPLICATION_NAME.match(name):
@@ -78,7 +78,7 @@ def check_application_name(name: object) -> str:
 
 
 def check_cluster_name(name: object) -> str:
-    """Return *name* when it is a valid cluster name (same rule as an application's, no reserved words)."""
+    """Return *name* if it is a valid cluster name: the rule for applications, without reserved words."""
     if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _APPLICATION_NAME.match(name):
         return name
     raise InvalidNameError(

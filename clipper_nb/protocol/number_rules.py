@@ -1,11 +1,11 @@
-"""The rules on numbers of records: each stands once, as an annotation, and gives one sentence at both ends. (pure)
+"""The rules for numbers in records: each is written once, as an annotation, and has one error text everywhere. (pure)
 
 >>> class AddApplication(Struct):
 ...     latency_slo_micros: SloMicros
 >>> checked(AddApplication(0))
 InvalidRequestError: slo_micros (the latency SLO) must be a whole number, from 1 to 2147483647; it is 0. ...
 
-``msgspec.Meta`` cannot say "-1 or at least 1", and its sentence names no argument of a notebook.
+``msgspec.Meta`` cannot say "-1 or at least 1", and its error does not name a notebook's argument.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Whole:
     Attributes
     ----------
     name : str
-        What the sentence calls it.
+        Its name in the error.
     smallest, largest : int
         The bounds; both are allowed.
     besides : int, optional
-        A number out of the bounds that is allowed too.
+        A number outside the bounds that is also allowed.
     hint : str
-        Ends the sentence.
+        The end of the error.
     """
 
     name: str
@@ -70,7 +70,7 @@ def checked(record: _RecordT) -> _RecordT:
     Raises
     ------
     InvalidRequestError
-        The first that does not; the sentence says what was expected.
+        For the first number that does not; the error says what was expected.
     """
     record_type: Any = type(record)
     for name, rule in _rules_of(record_type):

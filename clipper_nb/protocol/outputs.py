@@ -1,4 +1,4 @@
-"""A model's outputs as the text that travels: one per input, in order. (pure)"""
+"""Encodes a model's outputs as text for the wire: one per input, in order. (pure)"""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clipper_nb.errors import PredictionError
 def encode_outputs(outputs: Any, *, num_inputs: int) -> list[bytes]:
     """Return each output as UTF-8.
 
-    Text passes as it is and bytes as UTF-8; numbers, NumPy scalars and arrays, lists, dicts, booleans and ``None``
+    Text stays as it is and bytes must be UTF-8; numbers, NumPy scalars and arrays, lists, dicts, booleans and ``None``
     become JSON.
 
     Raises
@@ -28,7 +28,7 @@ def encode_outputs(outputs: Any, *, num_inputs: int) -> list[bytes]:
             f"The model returned {type(outputs).__name__}; it must return a list with one output per input."
         )
     if getattr(outputs, "ndim", 0) == 1 and hasattr(outputs, "tolist"):
-        outputs = outputs.tolist()  # of an array's own numbers each would need an encoder
+        outputs = outputs.tolist()  # each of an array's own numbers would need an encoder
     elif not isinstance(outputs, Sized):
         outputs = list(outputs)
     if len(outputs) != num_inputs:
@@ -47,7 +47,7 @@ def _encode_output(output: Any, position: int) -> bytes:
             output.decode()
             return output
         if isinstance(output, float) and math.isfinite(output):
-            return float.__repr__(output).encode()  # what JSON writes, without an encoder made for it
+            return float.__repr__(output).encode()  # the same text as JSON, without creating an encoder
         if type(output) is int:
             return int.__repr__(output).encode()
         return _as_json(output).encode()
@@ -58,7 +58,7 @@ def _encode_output(output: Any, position: int) -> bytes:
 
 
 def _to_json(value: Any) -> Any:
-    """Return what ``json`` can write for NumPy and pandas values, bytes and sets."""
+    """Convert NumPy and pandas values, bytes and sets to what ``json`` can encode."""
     if hasattr(value, "tolist"):  # NumPy scalars and arrays, pandas series
         return value.tolist()
     if hasattr(value, "item"):

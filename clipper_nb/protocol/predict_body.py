@@ -1,4 +1,4 @@
-"""Bodies of ``POST /<application>/predict``: parsed straight into payloads, answered as bytes."""
+"""Bodies of ``POST /<application>/predict``: parsed directly into payloads, answered as bytes."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class PredictRequest(NamedTuple):
 
 
 MAX_BATCH_INPUTS: Final = 16_384
-"""Of one request: each input costs some work beside its bytes."""
+"""Per request: each input costs some work besides its bytes."""
 
 TEXT_TYPES = (InputType.STRINGS, InputType.BYTES)
-"""What JSON has as text."""
+"""Types whose inputs are text in JSON."""
 MAX_INPUTS_AT_ONCE: Final = 256
 """A request with more inputs is large."""
 SMALL_BODY_SIZE_BYTES: Final = 1024
-"""A smaller body is not."""
+"""A smaller body is never large."""
 _LARGE_BODY_SIZE_BYTES: Final = 256 * 1024
 _INPUT_KEY: Final = b'{"input"'
 _LITTLE_ENDIAN: Final = sys.byteorder == "little"
@@ -49,11 +49,10 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     ------
     InvalidInputError
         The body is not JSON, not an object, has both or neither of ``input`` and ``input_batch``, an unknown
-        key, a value that does not fit, or too many inputs; the sentence names the first bad position and what is
-        expected.
+        key, a value that does not fit, or too many inputs; the error names the first bad position and what is expected.
     """
     if len(body) > _LARGE_BODY_SIZE_BYTES and input_type not in TEXT_TYPES and body.count(b"[") > MAX_BATCH_INPUTS + 1:
-        raise too_many_inputs(input_type)  # before a list is made for each
+        raise too_many_inputs(input_type)  # before a list is created for each
     if input_type is InputType.DOUBLES:
         payload = parse_one_list_of_doubles(body)
         if payload is not None:
@@ -76,11 +75,11 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
 
 
 def parse_one_list_of_doubles(body: bytes) -> bytes | None:
-    """Return the payload of ``{"input": [numbers]}``, the usual body, without making Python numbers of it.
+    """Return the payload of ``{"input": [numbers]}``, the usual body, without creating Python numbers.
 
-    ``None`` means that the body is something else, or wrong: ``parse_predict`` tells.
+    ``None`` means that the body is something else, or wrong; ``parse_predict`` decides.
     """
-    # One key, and one list at most: searching is quicker than counting.
+    # One key, and at most one list: searching is faster than counting.
     if not body.startswith(_INPUT_KEY) or body.find(b'"', len(_INPUT_KEY)) >= 0 or body.find(b"[") != body.rfind(b"["):
         return None
     if not _LITTLE_ENDIAN:
@@ -104,18 +103,18 @@ def doubles_of(elements: bytes) -> bytes | None:
 
 
 def is_large(body: bytes, input_type: InputType) -> bool:
-    """Whether to parse it would hold up everybody else for more than about a millisecond."""
+    """Return whether parsing the body would block other requests for more than about a millisecond."""
     if len(body) <= SMALL_BODY_SIZE_BYTES:
         return False
     if len(body) > _LARGE_BODY_SIZE_BYTES:
         return True
     if input_type in TEXT_TYPES:
-        return _has_more(body, b'"', 2 * MAX_INPUTS_AT_ONCE + 6)  # of the keys, and the version
+        return _has_more(body, b'"', 2 * MAX_INPUTS_AT_ONCE + 6)  # quotes of the keys and the version
     return _has_more(body, b"[", MAX_INPUTS_AT_ONCE + 1)
 
 
 def _has_more(body: bytes, mark: bytes, count: int) -> bool:
-    """Return whether *mark* is in *body* more often; searching for the few that are usual is quicker than counting."""
+    """Return whether *mark* is in *body* more often; searching for the usual few is faster than counting."""
     position = -1
     for _ in range(count + 1):
         position = body.find(mark, position + 1)
@@ -130,7 +129,7 @@ def too_many_inputs(input_type: InputType) -> InvalidInputError:
 
 
 def expectation(input_type: InputType) -> str:
-    """Return what a body should be, for whoever sent another."""
+    """Return a description of a valid body, for the client that sent another one."""
     return (
         f"This application's input type is '{input_type}': send a JSON object with 'input' ({input_type.expectation}) "
         "or 'input_batch' (a list of such inputs), and optionally 'version' (text)."
@@ -145,9 +144,9 @@ def format_model(model_id: ModelId) -> bytes:
 def format_prediction(
     query_id: int, output: str, reason: str | None, explanation: str | None, model: bytes = b""
 ) -> bytes:
-    """Return the JSON of one answer; *output* is put in as JSON when it is JSON, else as text.
+    """Return the JSON of one answer; *output* is included as JSON if it is JSON, else as text.
 
-    *model* is what ``format_model`` made of the version that was asked, or nothing when there was none.
+    *model* is the result of ``format_model`` for the version that was asked, or empty if there was none.
     """
     if reason is None:
         return b'{"query_id":%d,"output":%b,"default":false%b}' % (query_id, _output_as_json(output), model)
@@ -159,7 +158,7 @@ def format_prediction(
 def format_defaults(
     query_ids: list[int], output: str, reason: str, explanation: str, model: bytes = b""
 ) -> list[bytes]:
-    """Return the JSON of answers that are alike."""
+    """Return the JSON of several equal answers."""
     rest = format_prediction(0, output, reason, explanation, model).removeprefix(b'{"query_id":0')
     return [b'{"query_id":%d%b' % (query_id, rest) for query_id in query_ids]
 

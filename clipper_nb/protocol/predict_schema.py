@@ -1,4 +1,4 @@
-"""What the JSON body of a predict request may be, for each input type. (pure)"""
+"""The valid JSON bodies of a predict request, for each input type. (pure)"""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.DOUBLES: msgspec.json.Decoder(_Doubles),
     InputType.STRINGS: msgspec.json.Decoder(_Strings),
 }
-"""What they decode has ``input``, ``input_batch`` and ``version``, each of which may be unset."""
+"""Their results have ``input``, ``input_batch`` and ``version``, each of which may be unset."""
 
 INPUT_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.INTEGERS: msgspec.json.Decoder(list[_Int32]),
     InputType.FLOATS: msgspec.json.Decoder(list[_Float32]),
     InputType.DOUBLES: msgspec.json.Decoder(list[float]),
 }
-"""Of one input's elements, where it has any."""
+"""Decoders of one input, for types whose inputs are lists."""
 
 BATCH_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.BYTES: msgspec.json.Decoder(list[bytes]),
@@ -65,4 +65,4 @@ BATCH_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.DOUBLES: msgspec.json.Decoder(list[list[float]]),
     InputType.STRINGS: msgspec.json.Decoder(list[str]),
 }
-"""Of several inputs."""
+"""Decoders of several inputs."""

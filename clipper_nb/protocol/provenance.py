@@ -1,4 +1,4 @@
-"""What a deploy knew of a version: kept with it, so that it can be looked up later."""
+"""What a deploy knew about a version, kept with it for later inspection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Example:
-    """A sample input, as a predict request has it, with the output that notebook and replica gave."""
+    """A sample input, as a predict request has it, with the output that notebook and replica returned."""
 
     input: Any
     output: Any
@@ -17,14 +17,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a version was made in, and what it answered there and in its replicas alike."""
+    """The environment in which a version was created, and an example that notebook and replicas answered alike."""
 
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """Version by name, of Python and of packages that the model was pickled with."""
+    """By name, the versions of Python and of packages that the model was pickled with."""
     num_samples: int = 0
-    """Inputs that each replica answered as the notebook did, before it served."""
+    """Number of inputs that each replica answered as the notebook did before it served."""
     example: Example | None = field(default=None, hash=False)
-    """The first of them, unless it is large."""
+    """The first sample, unless it is large."""
 
 
 NO_PROVENANCE = Provenance()

@@ -13,7 +13,7 @@ from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.route import Route
 
 CONTAINERLESS_IMAGE = "NO_CONTAINER"
-"""Image of a version that was registered without one: whoever connects to the RPC port serves it."""
+"""Image of a version that was registered without one: any container that connects to the RPC port serves it."""
 
 ADAPTIVE_BATCH_SIZE = -1
 """``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
@@ -31,7 +31,7 @@ class Application:
     default_output: str
     slo_micros: int
     registered_at: float
-    """Seconds since the epoch; tells a re-registered application from the one before."""
+    """Seconds since the epoch; distinguishes a re-registered application from its predecessor."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Claim:
     model_name: str
     model_version: str
     holder: str
-    """Who has it, as a person would name it: ``process 4711 on host laptop``."""
+    """The holder, readable by a person: ``process 4711 on host laptop``."""
 
     @property
     def model_id(self) -> ModelId:
@@ -87,18 +87,18 @@ class Replica:
 
 @dataclass(frozen=True)
 class Configuration:
-    """Everything that the management frontend decides, as of one revision."""
+    """Everything that the management frontend decides, at one revision."""
 
     revision: int = 0
     applications: Mapping[str, Application] = field(default_factory=dict)
     versions: Mapping[ModelId, ModelVersion] = field(default_factory=dict)
     current_versions: Mapping[str, str] = field(default_factory=dict)
     routes: Mapping[str, Route] = field(default_factory=dict)
-    """Where the queries of a linked application go, by its name."""
+    """The route of each linked application's queries, by application name."""
     num_replicas: Mapping[ModelId, int] = field(default_factory=dict)
     """How many replicas of each registered version should run."""
     claims: Mapping[ModelId, Claim] = field(default_factory=dict)
-    """Versions whose replicas one caller is starting or stopping now, registered or not."""
+    """Versions whose replicas a caller is starting or stopping now, registered or not."""
 
     def versions_of(self, model_name: str) -> list[str]:
         """Return the registered versions of a model, in the order of their registration."""
@@ -123,15 +123,15 @@ class Configuration:
 
 @dataclass(frozen=True)
 class FrontendPresence:
-    """What one query frontend says of itself: what it acts on, and who is connected to it."""
+    """What one query frontend announces: the configuration it acts on, and the replicas connected to it."""
 
     frontend_id: str
     applied_revision: int
     announced_at: float
-    """Differs from one announcement to the next; seconds on a clock of the frontend's that never steps back."""
+    """Differs from one announcement to the next; seconds on the frontend's own clock, which never steps back."""
     replicas: tuple[Replica, ...] = ()
     release: str = ""
-    """Of clipper_nb; empty before 0.1.0."""
+    """The version of clipper_nb; empty before 0.1.0."""
 
 
 @dataclass(frozen=True)
@@ -143,15 +143,16 @@ class Prediction:
     output : object
         The model's output, parsed as JSON when it parses; the default output when ``default`` is true.
     default : bool
-        Whether the default output was given.
+        Whether the output is the default output.
     reason : str or None
-        Why it was: ``not_linked``, ``no_ready_replica``, ``queued_too_long``, ``model_too_slow`` or ``model_error``.
+        Why the default output was returned: ``not_linked``, ``no_ready_replica``, ``queued_too_long``,
+        ``model_too_slow`` or ``model_error``.
     explanation : str or None
         The same as a sentence.
     query_id : int
         Number of the query at the query frontend.
     latency_s : float
-        Seconds from sending the request to having the reply, as the caller saw it.
+        Seconds from sending the request to receiving the reply, measured by the caller.
     model : str or None
         The version that was asked, as ``"name:version"``; ``None`` when there was none to ask.
     """

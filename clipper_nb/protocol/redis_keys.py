@@ -1,4 +1,4 @@
-"""Where the configuration lives in Redis. Layout version 2; changed in one transaction per admin call.
+"""The keys of the configuration in Redis. Layout version 2; each admin call changes it in one transaction.
 
 ==========================  ======  ==============================================  ====================
 key                         type    holds                                           written by
@@ -17,7 +17,7 @@ clipper:claims              hash    "name:version" → JSON Claim               
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
 ==========================  ======  ==============================================  ====================
 
-Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence`` (a frontend spoke).
+Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence`` (a frontend announced itself).
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ class RedisKeys:
 
 
 PRESENCE_INTERVAL_S = 2.0
-"""How often a query frontend speaks when nothing happens."""
+"""How often a query frontend announces itself when nothing changes."""
 PRESENCE_TIMEOUT_S = 6.0
-"""A query frontend that has not spoken for this long, while Redis could be read, is no longer waited for."""
+"""A query frontend that has been silent for this long, while Redis could be read, is no longer waited for."""
 
 LEASE_S = 4.0
-"""How long a query frontend acts on its configuration after it began to look whether that is current.
+"""How long a query frontend acts on its configuration, from the start of its last check that it is current.
 
-Shorter than ``PRESENCE_TIMEOUT_S``: whoever is not waited for any more answers nothing from an old configuration.
+Shorter than ``PRESENCE_TIMEOUT_S``: a frontend that is no longer waited for does not answer from an old configuration.
 """
 
 NUM_KEPT_CHANGES = 1000
-"""How many changes are remembered by their ids, so that one that is asked for again is made once."""
+"""How many changes are remembered by id, so that a repeated request changes the configuration only once."""
 NUM_KEPT_DIFFERENCES = 256
-"""How many differences are kept at least, for frontends to follow; whoever missed more reads everything anew."""
+"""How many differences are kept at least; a frontend that missed more reads the whole configuration again."""

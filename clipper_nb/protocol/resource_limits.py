@@ -1,4 +1,4 @@
-"""What one replica may use of its machine."""
+"""Limits on what one replica may use of its machine."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from clipper_nb.errors import InvalidRequestError
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\Z", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3, "t": 1024**4}
-_SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker's
+_SMALLEST_MEMORY_BYTES = 6 * 1024**2  # Docker's minimum
 
 JAVA_HEAP_SHARE = 0.6
-"""Of the memory of a replica with Spark; Python, Java's own needs and Arrow's buffers have the rest."""
+"""Share of a Spark replica's memory for the JVM's heap; the rest is for Python, the JVM itself and Arrow's buffers."""
 
 
 @dataclass(frozen=True)
 class ResourceLimits:
-    """Limits of each replica of a version; ``None`` is no limit of its own.
+    """Limits of each replica of a version; ``None`` leaves the container manager's default.
 
     Attributes
     ----------
     memory : int or str, optional
-        Bytes, or text such as ``"512m"`` or ``"2g"`` (powers of 1024); kept as bytes. A replica that wants more is
-        killed and started again.
+        Bytes, or text such as ``"512m"`` or ``"2g"`` (powers of 1024); kept as bytes. A replica that uses more is
+        killed and restarted.
     cpus : float, optional
         How many cores it may keep busy, for example 0.5.
     processes : int, optional
@@ -32,7 +32,7 @@ class ResourceLimits:
     Raises
     ------
     InvalidRequestError
-        A number makes no sense.
+        A number is invalid.
 
     Examples
     --------

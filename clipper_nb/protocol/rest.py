@@ -26,7 +26,7 @@ from clipper_nb.protocol.records import (
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 CHANGE_IN_DOUBT = "Change in doubt"
-"""Word of a failure after which the change may have been made."""
+"""Error code of a failure after which the change may have been made."""
 
 
 class AddApplication(Struct):
@@ -120,25 +120,25 @@ class ClaimHeld(Struct, frozen=True):
     """Answer of ``/admin/hold_claim``."""
 
     is_held: bool
-    """Whether the claim can be held again."""
+    """Whether the claim is still held, and can be held again."""
     is_complete: bool = False
     """Whether exactly the awaited replicas are connected to every query frontend."""
     other_input_type: str | None = None
-    """That of a connected replica which does not serve the awaited one."""
+    """The input type of a connected replica, if it is not the awaited one."""
 
 
 class DeployState(Struct, frozen=True):
-    """Answer of ``/admin/get_deploy_state``: what a deploy of a version has to agree with."""
+    """Answer of ``/admin/get_deploy_state``: the state that a deploy of a version must agree with."""
 
     release: str
-    """The management frontend's."""
+    """Release of the management frontend."""
     query_frontend_releases: list[str]
-    """Those of the query frontends that live."""
+    """Releases of the live query frontends."""
     is_registered: bool
     current_version: str | None
-    """The model's."""
+    """The model's input type."""
     has_application: bool
-    """Whether there is an application of the model's name."""
+    """Whether there is an application with the model's name."""
     linked_input_types: dict[str, str]
     """Input types of the applications that are linked to the model, by name."""
 
@@ -198,7 +198,7 @@ def parse_request(body: bytes, request_type: type[_RequestT]) -> _RequestT:
     Raises
     ------
     InvalidRequestError
-        The body is not JSON or a field is missing or of the wrong type; the sentence names it.
+        The body is not JSON or a field is missing or of the wrong type; the error names it.
     """
     try:
         return msgspec.json.decode(body or b"{}", type=request_type)
@@ -228,7 +228,7 @@ def format_body(value: Any) -> bytes:
 
 
 def parse_body(body: bytes, body_type: Any = Any) -> Any:
-    """Return the JSON value in *body*; raises ``ValueError`` when there is none, or none of *body_type*."""
+    """Return the JSON value in *body*; raises ``ValueError`` if it is not JSON or not of *body_type*."""
     try:
         return msgspec.json.decode(body, type=body_type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
@@ -243,7 +243,7 @@ def format_error(error: str, cause: str) -> bytes:
 def describe_deploy_state(
     configuration: Configuration, frontends: Sequence[FrontendPresence], model_id: ModelId, release: str
 ) -> DeployState:
-    """Return what a deploy of a version has to agree with."""
+    """Return the state that a deploy of a version must agree with."""
     linked = (name for name, route in configuration.routes.items() if model_id.name in route.model_names)
     return DeployState(
         release=release,

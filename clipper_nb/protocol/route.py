@@ -1,4 +1,4 @@
-"""Where an application sends its queries. (pure)"""
+"""The models that an application sends its queries to. (pure)"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 
 class RouteMode(str, Enum):
-    """How one of a route's targets is chosen for a query."""
+    """How a route chooses one of its targets for a query."""
 
     CURRENT = "current"
     """The current version of the one model that is linked."""
@@ -21,7 +21,7 @@ class RouteTarget:
 
     model_name: str
     weight: float = 1.0
-    """Its share is its weight over the sum of all weights."""
+    """Its share is its weight divided by the sum of all weights."""
 
 
 @dataclass(frozen=True)
@@ -52,5 +52,5 @@ def encode_route(route: Route) -> str:
 
 
 def decode_route(text: str) -> Route:
-    """Return the route of a text; no model's name begins with a brace."""
+    """Return the route in a text; no model name begins with a brace."""
     return _decode(text) if text.startswith("{") else link_to(text)

@@ -1,6 +1,6 @@
-"""Messages between query frontend and model containers: Clipper's RPC version 3, and three messages of our own.
+"""Messages between query frontend and model containers: Clipper's RPC version 3, and three messages that extend it.
 
-Each message is a frozen dataclass; ``encode_…`` gives its frames and ``decode_…`` takes them, both without the
+Each message is a frozen dataclass; ``encode_…`` returns its frames and ``decode_…`` accepts them, both without the
 router's identity frame and with the empty delimiter. All integers are little-endian. ``docs/protocol.md`` has the
 tables.
 """
@@ -43,22 +43,22 @@ _DELIMITER = b""
 
 @dataclass(frozen=True)
 class ContainerHeartbeat:
-    """A container says that it lives."""
+    """A container reports that it is alive."""
 
 
 @dataclass(frozen=True)
 class NewContainer:
-    """A container says what it serves."""
+    """A container reports which model version it serves."""
 
     model_name: str
     model_version: str
     input_type: InputType
     max_batches_in_flight: int = 1
-    """How many batches it may be sent before it has answered the first; containers written for Clipper do not say."""
+    """How many batches it accepts before it has answered the first; containers written for Clipper do not send it."""
 
     @property
     def speaks_extensions(self) -> bool:
-        """Whether it knows all messages of ours: those written for Clipper take one batch at a time."""
+        """True if it knows all extensions; containers written for Clipper take one batch at a time."""
         return self.max_batches_in_flight > 1
 
 
@@ -72,7 +72,7 @@ class PredictResponse:
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """The model raised, or did not give one output per input (ours)."""
+    """The model raised, or did not return one output per input (extension)."""
 
     message_id: int
     exception_type: str
@@ -82,7 +82,7 @@ class ErrorResponse:
 
 @dataclass(frozen=True)
 class ContainerGoodbye:
-    """The replica drains: it finishes what it has and gets nothing new (ours)."""
+    """The replica drains: it finishes its batches and gets no new ones (extension)."""
 
 
 FromContainer = Union[ContainerHeartbeat, NewContainer, PredictResponse, ErrorResponse, ContainerGoodbye]
@@ -93,7 +93,7 @@ FromContainer = Union[ContainerHeartbeat, NewContainer, PredictResponse, ErrorRe
 
 @dataclass(frozen=True)
 class FrontendHeartbeat:
-    """The frontend lives; it asks for the metadata when it does not know the container."""
+    """The frontend is alive; it asks for the metadata if it does not know the container."""
 
     wants_metadata: bool
 
@@ -109,12 +109,12 @@ class PredictRequest:
 
 @dataclass(frozen=True)
 class FrontendGoodbye:
-    """Nothing is on its way any more: the replica that said goodbye may leave (ours)."""
+    """No batch is on its way any more: the replica that said goodbye may leave (extension)."""
 
 
 @dataclass(frozen=True)
 class FrontendPorts:
-    """Where the query frontends of this host listen, all of which want to be connected to (ours)."""
+    """The ports of this host's query frontends; a replica must connect to all of them (extension)."""
 
     ports: tuple[int, ...]
 
@@ -183,7 +183,7 @@ def decode_from_container(frames: Sequence[Frame]) -> FromContainer:
     Raises
     ------
     ProtocolError
-        The frames are malformed, or speak another version; nothing in them was used.
+        The frames are malformed or of another version; nothing in them was used.
     """
     message_type = _message_type(frames, at=1)
     if message_type == _HEARTBEAT:
@@ -207,7 +207,7 @@ def _decode_new_container(frames: Sequence[Frame]) -> NewContainer:
     version = _u32(frames[5], "RPC version")
     if version != RPC_VERSION:
         raise ProtocolError(f"a new container speaks RPC version {version}, this frontend speaks {RPC_VERSION}")
-    # C++ and R containers send as many bytes of the type as the version has, so NUL bytes may follow.
+    # C++ and R containers send as many bytes for the type as the version has, so NUL bytes may follow.
     code = _text(frames[4], "input type").split("\0")[0]
     try:
         input_type = InputType.from_code(int(code))
@@ -266,7 +266,7 @@ def encode_frontend_ports(message: FrontendPorts) -> list[Frame]:
 
 
 def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
-    """Return the message in *frames*; raises :class:`ProtocolError` as :func:`decode_from_container` does."""
+    """Return the message in *frames*; raises :class:`ProtocolError` like :func:`decode_from_container`."""
     _need(frames, 3, "message")
     version = _u32(frames[1], "RPC version")
     if version != RPC_VERSION:

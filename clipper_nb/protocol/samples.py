@@ -1,4 +1,4 @@
-"""Inputs with the outputs that the notebook got for them: what a replica must answer before it serves. (pure)"""
+"""Inputs with the notebook's outputs for them, which a replica must reproduce before it serves. (pure)"""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 RELATIVE_TOLERANCE = 1e-6
 ABSOLUTE_TOLERANCE = 1e-9
-"""Numbers may differ by as much: other processors and libraries add up in another order."""
+"""Tolerance for numbers: other processors and libraries add in a different order."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Inputs as a predict request has them, and the text of each output."""
+    """Inputs as in a predict request, and the text of each output."""
 
     inputs: Sequence[Any]
     outputs: Sequence[str]
@@ -33,7 +33,7 @@ def parse_samples(text: str) -> Samples:
 
 
 def find_difference(expected: Sequence[str], got: Sequence[str]) -> str | None:
-    """Return where two sequences of outputs differ first, as a sentence, or ``None`` when they agree."""
+    """Return the first difference of two sequences of outputs as a sentence; ``None`` if they agree."""
     for position, (there, here) in enumerate(zip(expected, got, strict=True)):
         difference = _difference(parse_output(there), parse_output(here), "")
         if difference is not None:
@@ -67,7 +67,7 @@ def _is_number(value: Any) -> bool:
 
 
 def parse_output(text: str) -> Any:
-    """Return an output as a reply has it: JSON when it is JSON, else text."""
+    """Return an output as in a reply: parsed if it is JSON, else text."""
     try:
         return json.loads(text)
     except ValueError:

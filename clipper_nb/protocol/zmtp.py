@@ -1,7 +1,7 @@
-"""ZMTP 3.0, the wire of ZeroMQ, as far as DEALER and ROUTER sockets need it. (pure)
+"""ZMTP 3.0, the wire protocol of ZeroMQ, as far as DEALER and ROUTER sockets need it. (pure)
 
-Both sides send a greeting and a READY command at once; after that each message is a sequence of frames. Peers that
-speak 3.1, which libzmq calls itself, fall back to 3.0. Source: https://rfc.zeromq.org/spec/23/
+Both sides send a greeting and a READY command immediately; after that each message is a sequence of frames. Peers with
+version 3.1, such as libzmq, fall back to 3.0. Source: https://rfc.zeromq.org/spec/23/
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from clipper_nb.protocol.rpc import Frame
 DEALER = b"DEALER"
 ROUTER = b"ROUTER"
 MAX_MESSAGE_SIZE_BYTES = 1 << 30
-"""Of a peer that is trusted."""
+"""For a trusted peer."""
 
 _PARTNERS = {ROUTER: (b"DEALER", b"REQ", b"ROUTER"), DEALER: (b"ROUTER", b"REP", b"DEALER")}
 
@@ -41,7 +41,7 @@ def encode_message(frames: Sequence[Frame]) -> bytes:
 
 
 def encode_pieces(frames: Sequence[Frame]) -> list[Frame]:
-    """Return the bytes of one message, in one piece where that takes no copy of a large frame."""
+    """Return the bytes of one message, in one piece unless that would copy a large frame."""
     pieces: list[Frame] = []
     has_large = False
     for frame in frames:
@@ -69,14 +69,14 @@ def _join_small(pieces: list[Frame]) -> list[Frame]:
 
 
 class ZmtpPeer:
-    """The other side of one connection, told from the bytes that it sends.
+    """The other side of one connection, as known from the bytes that it sends.
 
     Parameters
     ----------
     socket_type : bytes
-        What we are, ``DEALER`` or ``ROUTER``.
+        Our own type, ``DEALER`` or ``ROUTER``.
     max_message_size_bytes : int, optional
-        A longer message breaks the rules; may be changed at any time.
+        A longer message is an error; may be changed at any time.
     """
 
     def __init__(self, socket_type: bytes, *, max_message_size_bytes: int = MAX_MESSAGE_SIZE_BYTES) -> None:
@@ -84,9 +84,9 @@ class ZmtpPeer:
         self.max_message_size_bytes = max_message_size_bytes
         self._has_greeted = False
         self.is_ready = False
-        """Whether the handshake is over."""
+        """True when the handshake is complete."""
         self.replies = b""
-        """What the protocol wants sent back; whoever sends it empties this."""
+        """Bytes that the protocol requires us to send; the sender empties this."""
         self._chunks: list[bytes] = []
         self._num_buffered = 0
         self._num_needed = 1
@@ -94,7 +94,7 @@ class ZmtpPeer:
         self._message_size = 0
 
     def opening(self) -> bytes:
-        """Return what we send first: the greeting, and our half of the handshake."""
+        """Return the first bytes to send: the greeting, and our half of the handshake."""
         properties = b"".join(_property(b"Socket-Type", self._socket_type) + _property(b"Identity", b""))
         body = b"\x05READY" + properties
         return _GREETING + bytes((_COMMAND, len(body))) + body
@@ -105,10 +105,10 @@ class ZmtpPeer:
         Raises
         ------
         ProtocolError
-            The peer does not speak ZMTP 3, or breaks its rules; the connection is of no more use.
+            The peer does not speak ZMTP 3, or violates it; the connection is unusable.
         """
         if self._num_buffered:
-            # Joined only when a whole frame is there: a large one costs no copy for each of its pieces.
+            # Joined only when a whole frame has arrived, so a large frame is not copied for each of its pieces.
             self._chunks.append(data)
             self._num_buffered += len(data)
             if self._num_buffered < self._num_needed:
@@ -152,7 +152,7 @@ class ZmtpPeer:
             else:
                 self._frames.append(data[start:stop])
                 if flags & _MORE:
-                    self._message_size += size + 64  # many empty frames are no small message
+                    self._message_size += size + 64  # many empty frames are not a small message
                 else:
                     messages.append(self._frames)
                     self._frames = []
@@ -196,7 +196,7 @@ class ZmtpPeer:
 
 
 def _check_greeting(data: bytes) -> None:
-    """Refuse at the first byte that is wrong: who speaks something else may never send a whole greeting."""
+    """Reject at the first wrong byte: a peer of another protocol may never send a whole greeting."""
     if data[0] != 0xFF or (len(data) > 9 and data[9] != 0x7F):
         raise ProtocolError("the peer does not speak ZMTP")
     if len(data) > 10 and data[10] < 3:
@@ -224,7 +224,7 @@ def _properties(data: bytes) -> dict[bytes, bytes]:
 
 
 def _short_text(data: bytes) -> tuple[bytes, bytes]:
-    """Return a text that follows its length in one byte, and what comes after it."""
+    """Return a text that follows its length in one byte, and the rest."""
     if not data or len(data) < 1 + data[0]:
         raise ProtocolError("a command ends in the middle of a name")
     return data[1 : 1 + data[0]], data[1 + data[0] :]

@@ -1,1 +1,1 @@
-"""The serving processes: both frontends and the model container. Asynchronous; never imports the notebook's column."""
+"""The serving processes: both frontends and the model container. Asynchronous; never imports the notebook column."""

@@ -1,4 +1,4 @@
-"""The event loop's callbacks on a clock that is fine enough for an SLO.
+"""The event loop's callbacks on a clock that is precise enough for an SLO.
 
 uvloop's own clock ticks in whole milliseconds and stands still during a turn, which is too coarse for deadlines and
 latencies of a few milliseconds.
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class LoopClock:
-    """Tells the time and calls back, on ``time.monotonic``.
+    """Returns the time and schedules callbacks, on ``time.monotonic``.
 
     Parameters
     ----------

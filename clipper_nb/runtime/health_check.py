@@ -1,4 +1,4 @@
-"""``python -m clipper_nb.runtime.health_check``: exit with 0 when this container's frontend answers, else with 1."""
+"""``python -m clipper_nb.runtime.health_check``: exit with 0 if this container's frontend answers, else with 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _TIMEOUT_S = 3.0
 
 
 def main() -> None:
-    """Ask the frontend for a sign of life."""
+    """Send the frontend a liveness request."""
     connection = http.client.HTTPConnection("127.0.0.1", int(os.environ[environment.HTTP_PORT]), timeout=_TIMEOUT_S)
     try:
         connection.request("GET", "/livez")

@@ -1,4 +1,4 @@
-"""What every frontend process does the same: logging, as many open files as it may, uvloop, a clean end on a signal."""
+"""What all frontend processes share: logging, the limit of open files, uvloop, a clean end on a signal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from clipper_nb.runtime.http.open_files import raise_open_files_limit
 
 logger = logging.getLogger(__name__)
 
-_M_MMAP_THRESHOLD = -3  # of glibc's malloc.h
+_M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
 _OWN_MAPPING_SIZE_BYTES = 1024 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -27,7 +27,7 @@ LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 def run_until_signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> None:
     """Run ``serve(stopping)`` on a new event loop; SIGTERM and SIGINT set *stopping*.
 
-    Ends the process with status 1 and one line when the settings are wrong.
+    If the settings are wrong, ends the process with status 1 and one line.
     """
     index = os.environ.get(environment.WORKER_INDEX)
     log_format = LOG_FORMAT if index is None else LOG_FORMAT.replace("%(name)s", f"worker {index} %(name)s")
@@ -42,10 +42,10 @@ def run_until_signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> No
 
 
 def keep_garbage_collector_short() -> None:
-    """Let the garbage collector look at what is new, seldom at the rest; call it when everything has been made.
+    """Restrict the garbage collector mostly to new objects; call this when everything has been created.
 
-    Looking at all objects took 30 ms at a time, longer than many an SLO, and found nearly nothing: only connections
-    that end leave cycles.
+    A full collection took 30 ms, longer than many an SLO, and found almost nothing: only connections that end leave
+    cycles.
     """
     gc.collect()
     gc.freeze()
@@ -53,9 +53,9 @@ def keep_garbage_collector_short() -> None:
 
 
 def give_back_large_blocks() -> None:
-    """Let the memory of a large body go back to the system as soon as it is freed, and grow without being copied.
+    """Return a large body's memory to the system as soon as it is freed, and let it grow without copying.
 
-    The C library else learns from the first ones to keep such blocks for later, up to 64 MB of them.
+    Otherwise the C library learns from the first bodies to keep such blocks for reuse, up to 64 MB.
     """
     with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library, or another system
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_SIZE_BYTES)
@@ -64,7 +64,7 @@ def give_back_large_blocks() -> None:
 def _runner() -> Callable[[Coroutine[Any, Any, None]], None]:
     try:
         import uvloop
-    except ImportError:  # Windows has none
+    except ImportError:  # not available on Windows
         return asyncio.run
     return uvloop.run
 

@@ -1,4 +1,4 @@
-"""What the frontends are told by environment variables, checked once at the start."""
+"""The frontends' settings, read from environment variables and checked once at the start."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from clipper_nb.runtime.http.limits import HttpLimits
 
 @dataclass(frozen=True)
 class ListenSettings:
-    """Where a server listens: a socket that it was handed, or an address and port of its own."""
+    """Where a server listens: on an inherited socket, or at its own address and port."""
 
     address: str
     port: int
@@ -32,7 +32,7 @@ class ListenSettings:
 
 @dataclass(frozen=True)
 class RedisSettings:
-    """Where the configuration is; see :class:`RedisStore`."""
+    """How to reach the configuration in Redis; see :class:`RedisStore`."""
 
     url: str
     key_prefix: str
@@ -41,7 +41,7 @@ class RedisSettings:
 
 @dataclass(frozen=True)
 class FrontendSettings:
-    """What both frontends are told."""
+    """Settings of both frontends."""
 
     redis: RedisSettings
     http: ListenSettings
@@ -50,7 +50,7 @@ class FrontendSettings:
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What one of several query frontends is told by their parent."""
+    """Settings that each of several query frontends gets from their parent."""
 
     index: int
     parent_pid: int
@@ -60,7 +60,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True)
 class QueryFrontendSettings(FrontendSettings):
-    """What the query frontend is told."""
+    """Settings of the query frontend."""
 
     frontend_id: str
     rpc: ListenSettings
@@ -71,7 +71,7 @@ class QueryFrontendSettings(FrontendSettings):
 
 @dataclass(frozen=True)
 class ManagementFrontendSettings(FrontendSettings):
-    """What the management frontend is told."""
+    """Settings of the management frontend."""
 
     admin_token: str
 

@@ -10,13 +10,13 @@ from typing import TypeVar
 _StepT = TypeVar("_StepT")
 
 _SLICE_S = 0.001
-"""A query may wait for so long, once; then the loop is left to queries for as long."""
+"""How long a query may have to wait, once; then queries have the loop for the same time."""
 
 
 async def in_slices(steps: Iterable[_StepT]) -> list[_StepT]:
-    """Return what *steps* yields; for each millisecond that they take, the event loop has one for others.
+    """Return what *steps* yields; for each millisecond that they take, the event loop gets one for other work.
 
-    One step alone must be short. What they read may change between two of them.
+    Each step must be short. The data that steps read may change between two of them.
     """
     done: list[_StepT] = []
     began_s = time.perf_counter()

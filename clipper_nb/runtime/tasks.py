@@ -10,10 +10,10 @@ _AGAIN_S = 0.2
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended; what they raise on the way is nobody's.
+    """Cancel tasks until they have ended, and ignore their exceptions.
 
-    To cancel once is not enough: before Python 3.12 ``asyncio.wait_for`` forgets it where it comes together with what
-    is waited for (https://github.com/python/cpython/issues/86296), and a task that loops would go on for ever.
+    Cancelling once is not enough: before Python 3.12 ``asyncio.wait_for`` loses a cancellation that coincides with the
+    awaited result (https://github.com/python/cpython/issues/86296), and a task that loops would never end.
     """
     tasks = list(tasks)
     pending = set(tasks)

@@ -1,4 +1,4 @@
-"""Work that takes long, done in small steps: all of it together has a little of each turn of the event loop."""
+"""Does long work in small steps, which together take a small part of each turn of the event loop."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 SLICE_S = 0.002
-"""Of each turn; a step that was begun may take longer."""
+"""Budget of each turn; the last step may exceed it."""
 
 
 class Work(Protocol):
-    """Something that takes long."""
+    """Work that takes long."""
 
     def step(self) -> bool:
-        """Do a little of it; return whether more can be done now."""
+        """Do one short step; return whether more can be done now."""
 
 
 class Turns:
-    """Lets several works take turns, one step each, for about two milliseconds of each turn of the event loop.
+    """Alternates between several works, one step each, for about two milliseconds of each turn of the event loop.
 
-    A thread would not do: the parsers hold the interpreter's lock for as long as they parse.
+    A thread would not help: the parsers hold the interpreter's lock while they parse.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class Turns:
         self._is_due = False
 
     def add(self, work: Work) -> None:
-        """Do *work* until a step says that no more can be done now; not for work that has not said so yet."""
+        """Do *work* until a step returns false; do not add work whose last step returned true."""
         self._works.append(work)
         if not self._is_due:
             self._is_due = True

@@ -1,4 +1,4 @@
-"""How many queries to send a replica at once. (pure)
+"""Decides how many queries to send a replica in one batch. (pure)
 
 Sources: additive increase, multiplicative decrease as in Crankshaw et al., "Clipper: A Low-Latency Online Prediction
 Serving System", NSDI 2017, section 4.3, after Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for
@@ -17,7 +17,7 @@ LATENCY_SHARE = 0.45
 """Share of the SLO that one batch may take: a query can wait for the batch before its own, and both must fit."""
 LARGEST_LATENCY_SHARE = 0.9
 SINGLE_QUERY_FACTOR = 1.25
-"""A batch may also take this much more than a single query does: a smaller one would hardly be quicker."""
+"""A batch may also take this much longer than a single query: a smaller one would hardly be faster."""
 
 
 class BatchSizePolicy(ABC):
@@ -25,11 +25,11 @@ class BatchSizePolicy(ABC):
 
     @abstractmethod
     def next_size(self, budget_s: float) -> int:
-        """Return the most queries to send now, at least 1, when their tightest SLO is *budget_s*."""
+        """Return the maximum number of queries to send now, at least 1, if their tightest SLO is *budget_s*."""
 
     @abstractmethod
     def observe(self, size: int, latency_s: float) -> None:
-        """Learn that the batch that ``next_size`` was asked for had *size* queries and took *latency_s*."""
+        """Record that a batch, whose maximum ``next_size`` returned, had *size* queries and took *latency_s*."""
 
 
 class FixedBatchSize(BatchSizePolicy):
@@ -59,7 +59,7 @@ class AdaptiveBatchSize(BatchSizePolicy):
 
     @property
     def max_size(self) -> int:
-        """The present maximum."""
+        """The current maximum."""
         return max(1, int(self._max_size))
 
     def next_size(self, budget_s: float) -> int:
@@ -68,7 +68,7 @@ class AdaptiveBatchSize(BatchSizePolicy):
 
     def observe(self, size: int, latency_s: float) -> None:
         if latency_s > self._limit_s():
-            # Not below what was sent: a slow small batch says nothing good of a larger one.
+            # From the size that was sent: if a small batch is slow, a larger one would be too.
             self._max_size = max(1.0, min(self._max_size, size) * self.DECREASE_FACTOR)
         elif size >= self.max_size:
             self._max_size = min(float(self.LARGEST), self._max_size + self.INCREASE)

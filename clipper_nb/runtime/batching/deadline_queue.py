@@ -16,17 +16,17 @@ _deadline_of = itemgetter(0)
 class DeadlineQueue:
     """Holds computations until a replica takes them; of two with the same deadline the older goes first.
 
-    Each application has a line of its own, so that applications can take turns when not all can be served. Its queries
-    have the same SLO, so nearly all come in the order of their deadlines and stand at the end; no heap is as cheap.
+    Each application has its own line, so that applications can take turns when not all queries can be served. Its
+    queries have the same SLO, so nearly all arrive in deadline order and are appended, which is cheaper than a heap.
     """
 
     def __init__(self) -> None:
-        self._lines: dict[str, _Line] = {}  # of applications with something queued; whose turn it is comes first
+        self._lines: dict[str, _Line] = {}  # of applications with queued computations; the next in turn comes first
         self.num_queued = 0
         """Computations that wait."""
 
     def put(self, computation: Computation) -> None:
-        """Add a computation; those at the head that nobody wants any more go, so that no backlog of them builds up."""
+        """Add a computation, and drop unwanted ones at the head, so that no backlog of them builds up."""
         line = self._lines.get(computation.application)
         if line is None:
             line = self._lines[computation.application] = deque()
@@ -37,26 +37,26 @@ class DeadlineQueue:
         _stand_in_line(line, computation)
 
     def move_deadline_earlier(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
-        """Give a computation an earlier deadline; one that is not queued any more is left as it is."""
+        """Move a computation to an earlier deadline; one that is no longer queued keeps its place."""
         computation.deadline_s, computation.slo_s = deadline_s, min(slo_s, computation.slo_s)
         if computation.is_queued:
-            # Its old place is passed over when its turn comes.
+            # Its old place is skipped when it reaches the head.
             _stand_in_line(self._lines[computation.application], computation)
 
     def take(
         self, size: int, *, done_by_s: float = -math.inf, in_turn: bool = False
     ) -> tuple[list[Computation], list[Computation]]:
-        """Remove and return up to *size* computations that somebody still waits for, and those that come too late.
+        """Remove and return up to *size* computations that clients still wait for, and those that are too late.
 
         *done_by_s* is when the batch is likely to be done. Computations with an earlier deadline would only take the
-        places of others that can make it, so they are passed over: returned second, to be given up. Without others
-        they are sent after all, the latest first, for nobody knows how long the batch takes.
+        places of others that can make it, so they are skipped and returned second, for the caller to give up. If there
+        are no others they are sent after all, latest deadline first, because the time of a batch is only an estimate.
 
-        With *in_turn* the applications take turns, each with its most urgent: where not all can be served, what one
-        asks too much is not taken from the others.
+        With *in_turn* the applications take turns, each with its most urgent computation: in overload, the excess of
+        one application does not reduce the share of the others.
 
-        Those that nobody waits for (their queries got the default output, or their clients left) are dropped here,
-        before they cost a replica anything.
+        Computations without a waiting client (their queries got the default output, or their clients left) are dropped
+        here, before they cost a replica anything.
         """
         taken: list[Computation] = []
         too_late: list[Computation] = []
@@ -87,12 +87,12 @@ class DeadlineQueue:
         return taken, too_late
 
     def tightest_slo_s(self) -> float:
-        """Return the SLO of the computation that is most urgent; infinite when there is none."""
+        """Return the SLO of the most urgent computation; infinite if there is none."""
         application = self._next_application(in_turn=False)[0]
         return math.inf if application is None else self._lines[application][0][1].slo_s
 
     def drain(self) -> list[Computation]:
-        """Remove and return everything that is wanted."""
+        """Remove and return all computations that clients still wait for."""
         return self.take(self.num_queued)[0]
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class DeadlineQueue:
         self.num_queued -= 1
 
     def _next_application(self, *, in_turn: bool) -> tuple[str | None, float]:
-        """Return whose computation goes next, and until which deadline others of it go before all the rest.
+        """Return the next application, and the deadline up to which its computations precede all others.
 
         It is the first in turn, or the one with the earliest deadline.
         """
@@ -128,7 +128,7 @@ class DeadlineQueue:
         return found, next_s
 
     def _drop_unwanted_head(self, line: _Line) -> None:
-        """Make the head one that is queued and wanted; the others there are given up, or were taken already."""
+        """Drop computations from the head until one is queued and wanted; give up the unwanted ones."""
         while line:
             computation = line[0][1]
             if computation.is_queued and computation.is_wanted:

@@ -1,7 +1,7 @@
-"""Gives every query of one application its default output when its deadline comes.
+"""Answers every query of one application with its default output at its deadline.
 
-All queries of an application have the same SLO, so their deadlines come in the order of their arrival: a plain
-first-in-first-out list and one timer for its head do what a timer per query would.
+All queries of an application have the same SLO, so their deadlines are in the order of their arrival: a plain
+first-in-first-out list and one timer for its head do the work of a timer per query.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.clock import LoopClock
 
 TOLERANCE_S = 0.0005
-"""How much too early a timer may be; one that had to wait for less than its own grain would only spin."""
+"""How early a timer may fire; waiting for less than its own resolution would only spin."""
 
 
 class DeadlineTimer:
@@ -23,7 +23,7 @@ class DeadlineTimer:
     Parameters
     ----------
     loop : LoopClock
-        Its clock is the clock of the deadlines.
+        The deadlines are instants of its clock.
     on_deadline : callable
         Must answer the query.
     """
@@ -35,7 +35,7 @@ class DeadlineTimer:
         self._handle: asyncio.TimerHandle | None = None
 
     def add(self, query: Query) -> None:
-        """Watch over *query*, whose deadline is not before that of any query added earlier."""
+        """Watch *query*, whose deadline must not precede that of any query added earlier."""
         waiting = self._waiting
         while waiting and waiting[0].is_answered:
             waiting.popleft()

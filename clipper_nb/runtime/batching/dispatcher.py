@@ -1,16 +1,15 @@
 """Hands the queued computations of one model version to its replicas.
 
-Idle replicas pull: as soon as one is free it gets what is queued, at most its batch size. It waits for company only for
-the clients that it has just answered, and only where they are back sooner than a batch of their own would take
-(``batch_delay.py``).
-Sending happens at the end of the event loop's turn, so that queries which arrived together (one ``input_batch``, or
-many connections read in one turn) go together.
+Idle replicas pull: a free replica immediately gets what is queued, at most its batch size. It waits for more queries
+only from the clients that it just answered, and only if they come back sooner than a batch of their own would take
+(``batch_delay.py``). Batches are sent at the end of the event loop's turn, so that queries that arrived together (one
+``input_batch``, or many connections read in one turn) are sent together.
 
-A busy replica that can take it gets its next batch before it has answered the first, so that it need not wait for the
-way there and back; but only when as many queries wait as it is busy with, for smaller batches would cost more than that
-saves, and only when both batches are likely to be done in the share of the SLO that one may take.
+A busy replica that supports it gets its next batch before it has answered the first, which saves the round trip. This
+happens only if at least as many queries wait as it is busy with, because smaller batches would cost more than it saves,
+and only if both batches are likely to be done within the share of the SLO that one batch may take.
 
-What a replica had when it ended is tried again apart from all else (``suspects.py``).
+The batch of a replica that ended is tried again separately from all others (``suspects.py``).
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ from clipper_nb.runtime.batching.worker import Batch, ReplicaConnection, Worker
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 2
-"""A computation whose replica is lost is sent once more."""
+"""How often a computation is sent: once more if its replica is lost."""
 OVERLOAD_MEMORY_S = 1.0
-"""For how long after a query had to be given up the applications take turns."""
+"""How long the applications take turns after a query was given up."""
 
 
 class BatchObserver(Protocol):
-    """Told of every batch that ends; the metrics."""
+    """Receives every batch that ends; implemented by the metrics."""
 
     def batch_answered(self, size: int, latency_s: float) -> None:
         """A replica answered *size* queries *latency_s* after they were sent."""
@@ -61,7 +60,7 @@ class Dispatcher:
     batch_size : int
         Maximum size of a batch, or -1 to adapt; changes when the version is registered.
     observer : callable
-        Gives the observer of the version's batches as it is now.
+        Returns the current observer of the version's batches.
     clock : callable
         Monotonic seconds.
     call_soon : callable
@@ -93,12 +92,12 @@ class Dispatcher:
         self._sending_is_due = False
         self._can_send_ahead = False
         self._batch_delay: BatchDelay | None = (
-            None  # of the only replica: with several nobody knows who comes back to whom
+            None  # of the only replica: with several, clients may come back to another one
         )
         self._is_waiting = False
         self._overloaded_until_s = -math.inf
         self.num_replicas = 0
-        """Replicas that can be given a batch, now or when theirs is done."""
+        """Replicas that accept a batch, now or when their current one is done."""
 
     @property
     def queue_length(self) -> int:
@@ -106,11 +105,11 @@ class Dispatcher:
         return self._queue.num_queued + self._suspects.count_held()
 
     def is_held(self, computation: Computation) -> bool:
-        """Whether *computation* waits for a replica apart, since another ended with its input."""
+        """Return whether *computation* waits to be tried separately, because a replica ended with its input."""
         return self._suspects.is_held(computation)
 
     def has_replica(self, replica_id: int) -> bool:
-        """Whether that replica is given batches."""
+        """Return whether that replica gets batches."""
         worker = self._workers.get(replica_id)
         return worker is not None and not worker.is_draining
 
@@ -135,11 +134,11 @@ class Dispatcher:
             self._send_later()
 
     def move_deadline_earlier(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
-        """Give a submitted computation an earlier deadline."""
+        """Move a submitted computation to an earlier deadline."""
         self._queue.move_deadline_earlier(computation, deadline_s=deadline_s, slo_s=slo_s)
 
     def add_replica(self, connection: ReplicaConnection) -> None:
-        """Use a replica that is ready; one that was draining is used again."""
+        """Use a ready replica, also one that was draining."""
         known = self._workers.get(connection.replica_id)
         if known is not None:
             self.num_replicas += known.is_draining
@@ -157,7 +156,7 @@ class Dispatcher:
         self._send_later()
 
     def drain_replica(self, replica_id: int, *, may_finish_queue: bool = True) -> None:
-        """Give the replica nothing new; what it has, it may finish, and the last one finishes what is queued too."""
+        """Send the replica no new batches; it finishes those it has, and the last replica also finishes the queue."""
         worker = self._workers.get(replica_id)
         if worker is None:
             return
@@ -171,7 +170,7 @@ class Dispatcher:
             self._finish_queue_or_forget(worker)
 
     def remove_replica(self, replica_id: int) -> None:
-        """Forget a replica that is lost; what it had goes to another while its deadline allows."""
+        """Forget a lost replica; its batches go to another one while their deadlines allow."""
         worker = self._workers.pop(replica_id, None)
         if worker is None:
             return
@@ -189,7 +188,7 @@ class Dispatcher:
             self._send_later()
 
     def batch_answered(self, replica_id: int, outputs: Sequence[str]) -> None:
-        """Answer the queries of the replica's oldest batch, and give it the next."""
+        """Answer the queries of the replica's oldest batch, and send it the next."""
         worker = self._workers[replica_id]
         size = len(worker.batches[0].computations)
         if len(outputs) != size:
@@ -199,7 +198,7 @@ class Dispatcher:
             )
             return
         now_s = self._clock()
-        began_s = max(worker.batches[0].sent_s, worker.answered_s)  # not before the batch ahead of it was done
+        began_s = max(worker.batches[0].sent_s, worker.answered_s)  # not before the preceding batch was done
         worker.latency_model.observe(size, now_s - began_s)
         worker.policy.observe(size, now_s - began_s)
         self._observer().batch_answered(size, now_s - worker.batches[0].sent_s)
@@ -210,14 +209,14 @@ class Dispatcher:
             computation.succeed(output)
 
     def batch_failed(self, replica_id: int, explanation: str) -> None:
-        """Give the queries of the replica's oldest batch their default output; the replica lives on."""
+        """Answer the queries of the replica's oldest batch with the default output; the replica stays in use."""
         batch = self._free(self._workers[replica_id], self._clock())
         self._observer().batch_failed(len(batch))
         for computation in batch:
             computation.fail(explanation)
 
     def close(self) -> None:
-        """Give up everything that is queued, and whatever a lost replica has from now on: the version is gone."""
+        """Give up all queued computations, and from now on those of lost replicas: the version is gone."""
         for computation in (*self._queue.drain(), *self._suspects.clear()):
             self._give_up_removed(computation)
         for worker in self._workers.values():
@@ -226,7 +225,7 @@ class Dispatcher:
                     computation.is_obsolete = True
 
     def _free(self, worker: Worker, now_s: float) -> list[Computation]:
-        """Return what was in the worker's oldest batch, which is done, and make the worker idle if it has no other."""
+        """Remove and return the worker's oldest batch, which is done; the worker becomes idle if it has no other."""
         done = worker.batches.popleft()
         worker.answered_s = now_s
         if self._suspects.is_watching:
@@ -242,7 +241,7 @@ class Dispatcher:
         return done.computations
 
     def _finish_queue_or_forget(self, worker: Worker) -> None:
-        """Let a draining replica go, unless queries wait and there is nobody else."""
+        """Let a draining replica go, unless queries wait and there is no other replica."""
         is_needed = worker.may_finish_queue and self.num_replicas == 0
         batch = self._take_batch(worker) if is_needed else []
         suspects = self._take_suspects(worker, Allowed.ALL) if is_needed and not batch else []
@@ -253,13 +252,13 @@ class Dispatcher:
             self._count_workers()
 
     def _count_workers(self) -> None:
-        """Note what follows from who is there."""
+        """Update what depends on the number of workers."""
         workers = list(self._workers.values())
         self._can_send_ahead = any(worker.connection.max_batches_in_flight > 1 for worker in workers)
         self._batch_delay = workers[0].batch_delay if len(workers) == 1 else None
 
     def _put_back(self, batch: Batch, *, was_tried: bool) -> None:
-        """Queue what a lost replica had; what it had not come to does not count as a try."""
+        """Queue a lost replica's batch again; a batch that it had not begun does not count as an attempt."""
         if was_tried:
             accused = [computation for computation in batch.computations if not computation.is_obsolete]
             if self._suspects.accuse(accused, now_s=self._clock()):
@@ -279,13 +278,13 @@ class Dispatcher:
                 )
 
     def _put(self, computations: list[Computation]) -> None:
-        """Queue computations, apart if they are of suspected inputs."""
+        """Queue computations, separately if their inputs are suspected."""
         for computation in computations:
             if not self._hold(computation):
                 self._queue.put(computation)
 
     def _hold(self, computation: Computation) -> bool:
-        """Keep back a computation of a suspected input until it can be tried apart."""
+        """Hold back a computation of a suspected input until it can be tried separately."""
         if not self._suspects.hold(computation, now_s=self._clock()):
             return False
         look_again_s = patience_ends_s(computation)
@@ -320,7 +319,7 @@ class Dispatcher:
             self._send_ahead()
 
     def _send_suspects(self) -> None:
-        """Try suspects at idle replicas, as long as one is spared for all others."""
+        """Try suspects at idle replicas, as long as one replica is kept for all other inputs."""
         workers = list(self._workers.values())
         num_exposed = sum(worker.is_exposed for worker in workers)
         num_spared = sum(not worker.is_draining and not worker.is_exposed for worker in workers)
@@ -340,7 +339,7 @@ class Dispatcher:
         return self._suspects.take(allowed, alone_s=alone_s, max_size=max_size, now_s=self._clock())
 
     def _should_wait(self) -> bool:
-        """Whether more queries are on their way back that are worth waiting for; a timer ends the wait."""
+        """Return whether to wait for queries that are about to come back; a timer ends the wait."""
         batch_delay = self._batch_delay
         if batch_delay is None or not batch_delay.target or not self._idle:
             return False
@@ -356,7 +355,7 @@ class Dispatcher:
         self._send_batches()
 
     def _send_ahead(self) -> None:
-        """Send the next batch to replicas that are busy with their first, where that is worth it."""
+        """Send the next batch to replicas that are busy with their first, if that is worthwhile."""
         now_s = self._clock()
         for worker in sorted(self._workers.values(), key=lambda worker: worker.busy_s(now_s)):
             can_take_it = len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1
@@ -371,7 +370,7 @@ class Dispatcher:
                         self._send(worker, batch)
 
     def _take_batch(self, worker: Worker) -> list[Computation]:
-        """Return the worker's next batch; what cannot make it in time any more is given up as soon as that is sent."""
+        """Return the worker's next batch; computations that are too late are given up right after it is sent."""
         now_s = self._clock()
         size = worker.policy.next_size(self._queue.tightest_slo_s())
         expected_s = worker.latency_model.predict_late_s(min(size, self._queue.num_queued)) + worker.busy_s(now_s)

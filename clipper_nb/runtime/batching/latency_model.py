@@ -1,9 +1,9 @@
-"""How long a batch of some size is likely to take at one replica. (pure)"""
+"""Predicts how long a batch of a given size takes at one replica. (pure)"""
 
 from __future__ import annotations
 
 _MEMORY = 0.95
-"""Weight of the past when a batch is added: the last twenty batches or so count."""
+"""Weight of the past when a batch is added: about the last twenty batches count."""
 _SETTLED_WEIGHT = 8.0
 
 
@@ -21,11 +21,11 @@ class LatencyModel:
 
     @property
     def is_settled(self) -> bool:
-        """Whether it has seen more than a few batches."""
+        """True if it has seen more than a few batches."""
         return self._weight > _SETTLED_WEIGHT
 
     def observe(self, size: int, latency_s: float) -> None:
-        """Learn that a batch of *size* took *latency_s*."""
+        """Record that a batch of *size* took *latency_s*."""
         error_s = abs(latency_s - self.predict_s(size)) if self._weight else 0.0
         self._weight = weight = _MEMORY * self._weight + 1.0
         self._mean_error_s += (error_s - self._mean_error_s) / weight
@@ -34,15 +34,15 @@ class LatencyModel:
         self._mean_latency_s += (latency_s - self._mean_latency_s) / weight
         self._size_variance = variance = _MEMORY * self._size_variance + size_deviation * (size - mean_size)
         self._covariance = _MEMORY * self._covariance + size_deviation * (latency_s - self._mean_latency_s)
-        # Sizes that hardly differ say nothing of the slope, so what is known of it stays.
+        # Nearly equal sizes say nothing about the slope, so it stays as it is.
         if variance > 0.01 * weight * mean_size * mean_size:
-            self._slope_s = max(0.0, self._covariance / variance)  # a larger batch is never quicker
+            self._slope_s = max(0.0, self._covariance / variance)  # a larger batch is never faster
 
     def predict_late_s(self, size: int) -> float:
-        """Return how long a batch of *size* takes when it takes long: the likely time and three usual errors."""
+        """Return how long a slow batch of *size* takes: the expected time plus three typical errors."""
         return self.predict_s(size) + 3.0 * self._mean_error_s
 
     def predict_s(self, size: int) -> float:
-        """Return how long a batch of *size* is likely to take; 0 before anything is known."""
+        """Return how long a batch of *size* is likely to take; 0 before the first batch."""
         latency_s = self._mean_latency_s + self._slope_s * (size - self._mean_size)
         return latency_s if latency_s > 0.0 else 0.0

@@ -1,4 +1,4 @@
-"""The dispatchers of all model versions: kept in step with the configuration and with who is connected."""
+"""The dispatchers of all model versions: kept in step with the configuration and the connected replicas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 class PoolConnection(ReplicaConnection, Protocol):
-    """A connected replica that says what it serves."""
+    """A connected replica and what it serves."""
 
     replica: Replica
 
@@ -31,11 +31,11 @@ class ModelPool:
     Parameters
     ----------
     make_dispatcher : callable
-        Makes the dispatcher of a version, given its batch size.
+        Creates the dispatcher of a version with this batch size.
     on_replicas_changed : callable
         Called after a replica came or went.
     on_forgotten : callable
-        Called with a version that is neither registered nor has replicas any more.
+        Called with a version that is no longer registered and has no replicas.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class ModelPool:
         return self._dispatchers.get(model_id)
 
     def apply(self, configuration: Configuration) -> None:
-        """Serve the versions of *configuration*; those that did not change are not touched."""
+        """Serve the versions of *configuration*; unchanged versions are not touched."""
         before, self._versions = self._versions, configuration.versions
         try:
             for model_id, version in changed_fields(before, self._versions).items():
@@ -69,27 +69,27 @@ class ModelPool:
                     self._forget_if_unused(model_id)
                 else:
                     self._serve(model_id, version)
-        except BaseException:  # the same call again begins with the same differences
+        except BaseException:  # a repeated call starts from the same differences
             self._versions = before
             raise
 
     def _serve(self, model_id: ModelId, version: ModelVersion) -> None:
         dispatcher = self._dispatcher(model_id)
-        # What waits from before was checked by the input type of a version that is gone.
+        # Queued inputs were checked against the input type of a version that is gone.
         dispatcher.close()
         dispatcher.set_batch_size(version.batch_size)
         for connection in self._connections.get(model_id, {}).values():
             self._use(connection)
 
     def replica_joined(self, connection: PoolConnection) -> None:
-        """Use a replica, unless it takes another input type than its version."""
+        """Use a replica, unless its input type differs from its version's."""
         replica = connection.replica
         self._connections.setdefault(replica.model_id, {})[replica.replica_id] = connection
         self._use(connection)
         self._on_replicas_changed()
 
     def replica_draining(self, replica: Replica) -> None:
-        """Give a replica nothing new."""
+        """Send a replica no new batches."""
         self._leaving.add((replica.model_id, replica.replica_id))
         if dispatcher := self._dispatchers.get(replica.model_id):
             dispatcher.drain_replica(replica.replica_id)
@@ -105,12 +105,12 @@ class ModelPool:
         self._on_replicas_changed()
 
     def batch_answered(self, replica: Replica, outputs: list[str]) -> None:
-        """Hand a replica's outputs to its dispatcher."""
+        """Pass a replica's outputs to its dispatcher."""
         if dispatcher := self._dispatchers.get(replica.model_id):
             dispatcher.batch_answered(replica.replica_id, outputs)
 
     def batch_failed(self, replica: Replica, error: ErrorResponse) -> None:
-        """Hand a replica's error to its dispatcher; its traceback goes to the log."""
+        """Pass a replica's error to its dispatcher, and log its traceback."""
         first_line = (error.message.strip().splitlines() or [""])[0]
         logger.warning(
             "replica %s of %s failed on a batch: %s", replica.replica_id, replica.model_id,
@@ -122,7 +122,7 @@ class ModelPool:
             )
 
     def usable_replicas(self) -> list[Replica]:
-        """Return the connected replicas that are given batches."""
+        """Return the connected replicas that get batches."""
         return [
             connection.replica
             for model_id, connections in self._connections.items()
@@ -131,7 +131,7 @@ class ModelPool:
         ]
 
     def _use(self, connection: PoolConnection) -> None:
-        """Give a replica batches, if it fits its version and does not leave."""
+        """Send a replica batches, if it fits its version and is not draining."""
         replica = connection.replica
         dispatcher = self._dispatcher(replica.model_id)
         version = self._versions.get(replica.model_id)

@@ -16,7 +16,7 @@ _LARGE_PAYLOAD_SIZE_BYTES = 64 * 1024
 
 
 class Query:
-    """One client's question. It is answered exactly once: by a prediction, or by the default output with a reason.
+    """One query of a client, answered exactly once: with a prediction, or with the default output and a reason.
 
     Times are instants of the monotonic clock, in seconds.
     """
@@ -40,32 +40,32 @@ class Query:
         self.explanation: str | None = None
 
     def answer_default(self, reason: str, explanation: str) -> None:
-        """Answer with the application's default output; does nothing when the query has been answered."""
+        """Answer with the application's default output; do nothing if the query has been answered."""
         if not self.is_answered:
             self.reason, self.explanation = reason, explanation
             self.answer("")
 
     def answer(self, output: str) -> None:
-        """Answer with the model's output; does nothing when the query has been answered or was cancelled."""
+        """Answer with the model's output; do nothing if the query has been answered or was cancelled."""
         if self.is_answered:
             return
         self.is_answered = True
         self.output = output
         on_answered = self._on_answered
-        # Without these two the query is part of no cycle, and is gone at once: at thousands a second, what only the
-        # garbage collector can free makes it pause the event loop.
+        # Without these two the query is in no reference cycle and is freed at once: at thousands a second, cycles would
+        # make the garbage collector pause the event loop.
         self.computation = self._on_answered = None
         if on_answered is not None:
             on_answered(self)
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Record that the client no longer waits for the answer."""
         self.is_answered = True
         self.computation = self._on_answered = None
 
 
 class Computation:
-    """One input that a model version is to predict, for one or more queries."""
+    """One input for a model version to predict, for one or more queries."""
 
     __slots__ = (
         "application",
@@ -94,7 +94,7 @@ class Computation:
     ) -> None:
         self.model_id = model_id
         self.application = application
-        """Whose query it was made for; others may have joined."""
+        """The application of its first query; queries of others may have joined."""
         self.payload = payload
         self.deadline_s = deadline_s
         self.slo_s = slo_s
@@ -102,30 +102,30 @@ class Computation:
         self.attempts = 0
         self.is_queued = False
         self.is_forgotten = False
-        """Whether its payload has been let go of."""
+        """True if its payload has been released."""
         self.is_obsolete = False
-        """Whether its version is gone, so that it must not be sent again."""
+        """True if its version is gone, so that it must not be sent again."""
         self.sent_s: float | None = None
-        """When it went to the replica that has it now; ``None`` while it is queued."""
+        """When it was sent to its current replica; ``None`` while it is queued."""
         self.on_output = on_output
-        """Told the output once, or ``None`` when there will be none; the cache listens here."""
+        """Called once with the output, or with ``None`` if there is none; used by the cache."""
         self.cache_key = b""
 
     def join(self, query: Query) -> None:
-        """Let *query* have this computation's answer too."""
+        """Answer *query* with this computation's output too."""
         query.computation = self
         self.queries.append(query)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether some query still waits for it."""
+        """True if a query still waits for it."""
         for query in self.queries:  # noqa: SIM110 - a generator costs more than the loop
             if not query.is_answered:
                 return True
         return False
 
     def succeed(self, output: str) -> None:
-        """Answer every query with *output*, late ones excepted: they have their answer."""
+        """Answer every query with *output*, except late ones, which already have an answer."""
         if self.on_output is not None:
             self.on_output(self, output)
         for query in self.queries:
@@ -142,7 +142,7 @@ class Computation:
             query.answer_default(reason, explanation)
 
     def forget_if_abandoned(self) -> None:
-        """Let go of a large input that no query waits for any more; a small one is kept, its output may yet come."""
+        """Release a large input that no query waits for; a small one is kept, because its output may still come."""
         if len(self.payload) > _LARGE_PAYLOAD_SIZE_BYTES and not self.is_wanted:
             self.abandon()
             self.on_output = None
@@ -150,6 +150,6 @@ class Computation:
             self.is_forgotten = True
 
     def abandon(self) -> None:
-        """There will be no output."""
+        """Record that there will be no output."""
         if self.on_output is not None:
             self.on_output(self, None)

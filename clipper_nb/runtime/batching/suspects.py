@@ -1,15 +1,15 @@
-"""Which inputs may be what ended a replica, and when each of them is tried again. (pure)
+"""Which inputs may have ended a replica, and when each of them is tried again. (pure)
 
-A replica that ends takes along what it was computing. Nobody can see whether an input ended it, or a person with
-``kill``. So each input that it had is a suspect until a replica survives it:
+A replica that ends loses its batch. The frontend cannot see whether an input ended it, or a person with ``kill``. So
+each input that it had is a suspect until a replica survives it:
 
-- It is tried again apart from all that is not suspected: alone, or with other suspects of the same batch where the
-  time does not suffice for one at a time.
-- One replica is spared for all others, while another is on its way back. Only a query that has waited for that other
-  one for long, and would be lost, is tried at the last; and not where an input has been found to end replicas.
-- When replicas have ended twice with it, and it was alone once, that is enough: it gets an error at once, for a while.
+- It is tried again separately from unsuspected inputs: alone, or together with other suspects of the same batch if
+  there is not enough time for one at a time.
+- One replica is kept for all other inputs while another is expected back. Only a query that has waited long for that
+  other one, and would be lost, is tried at the last replica; and not if an input has been found to end replicas.
+- When replicas have ended twice with it, and it was alone once, its queries immediately get an error, for a while.
 
-Until a first replica has ended there is nothing to look up, and a query pays for one look at ``is_watching``.
+Until a first replica has ended there is nothing to look up, and a query only checks ``is_watching``.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.query import Computation
 
 MEMORY_S = 600.0
-"""For how long an input is remembered after a replica ended with it, and a replica is expected back."""
+"""How long an input is remembered after a replica ended with it, and how long a lost replica is expected back."""
 MAX_INPUTS = 4096
-"""The oldest are forgotten first; one takes some 300 bytes, whatever its size."""
+"""The oldest are forgotten first; each takes some 300 bytes, independent of its size."""
 TRIAL_SHARE = 0.5
-"""Share of the time until its deadline that all who wait may take to be tried one after the other."""
+"""Share of the time until a deadline within which all held inputs must be tried one after the other."""
 PATIENCE_SHARE = 0.5
-"""Share of its SLO for which a query waits for another replica before it is tried at the last one."""
+"""Share of its SLO that a query keeps for a trial at the last replica, after waiting for another one."""
 LEAST_PATIENT_SLO_S = 1.0
-"""With a shorter SLO it is given up instead: no replica is back so soon that to wait would spare the last one."""
+"""With a shorter SLO it is given up instead: no replica comes back soon enough to save the last one."""
 _CONDEMNING_DEATHS = 2
 
 
@@ -41,7 +41,7 @@ class Allowed(Enum):
 
     NONE = "none"
     OVERDUE = "overdue"
-    """Those that have waited for another replica for so long that they would be lost."""
+    """Those that have waited so long for another replica that they would be lost."""
     ALL = "all"
 
 
@@ -52,19 +52,19 @@ class _Suspect:
     num_deaths: int = 0
     """How many replicas ended while they computed it."""
     num_deaths_alone: int = 0
-    """How many of them computed nothing else."""
+    """How many of these replicas computed nothing else."""
     until_s: float = 0.0
     computation: Computation | None = None
-    """What waits to be tried, or is being tried; all queries for that input share it."""
+    """The computation that waits for its trial or is being tried; all queries with that input share it."""
 
     @property
     def is_condemned(self) -> bool:
-        """Whether it is hardly by chance that replicas end with it."""
+        """True if replicas have ended with it too often for chance."""
         return self.num_deaths >= _CONDEMNING_DEATHS and self.num_deaths_alone > 0
 
     @property
     def may_have_company(self) -> bool:
-        """Whether it is one of many that one replica ended with."""
+        """True if it is one of many inputs that one replica ended with."""
         return self.num_deaths == 1 and self.num_deaths_alone == 0
 
 
@@ -80,34 +80,34 @@ class Suspects:
         self._model_id = model_id
         self._inputs: dict[int, _Suspect] = {}  # by the payload's hash, which Python seeds; the oldest come first
         self._held: dict[int, _Suspect] = {}  # those of them that wait to be tried
-        self._absent_until_s: deque[float] = deque()  # replicas that were lost and may come back
+        self._absent_until_s: deque[float] = deque()  # lost replicas that may come back
         self._trusted_from_s = -math.inf
         self.is_watching = False
-        """Whether any input is suspected."""
+        """True if any input is suspected."""
 
     @property
     def has_held(self) -> bool:
-        """Whether something waits to be tried apart."""
+        """True if a computation waits to be tried separately."""
         return bool(self._held)
 
     def count_held(self) -> int:
-        """Return how many computations wait to be tried apart and are wanted."""
+        """Return how many wanted computations wait to be tried separately."""
         self._drop_unwanted()
         return len(self._held)
 
     def is_held(self, computation: Computation) -> bool:
-        """Whether *computation* waits to be tried apart."""
+        """Return whether *computation* waits to be tried separately."""
         suspect = self._held.get(hash(computation.payload))
         return suspect is not None and suspect.computation is computation
 
     # --- replicas
 
     def replica_lost(self, *, now_s: float) -> None:
-        """A replica ended without a goodbye: it is expected back."""
+        """Record that a replica ended without a goodbye and is expected back."""
         self._absent_until_s.append(now_s + MEMORY_S)
 
     def replica_joined(self) -> None:
-        """A replica came, or came back."""
+        """Record that a replica connected, perhaps again."""
         if self._absent_until_s:
             self._absent_until_s.popleft()
 
@@ -119,15 +119,15 @@ class Suspects:
             return Allowed.ALL
         if num_spared == 0 or num_exposed:
             return Allowed.NONE
-        if not self._absent_until_s:  # there is only one, which has to do
+        if not self._absent_until_s:  # no other replica is expected
             return Allowed.ALL
         return Allowed.NONE if now_s < self._trusted_from_s else Allowed.OVERDUE
 
     # --- verdicts
 
     def accuse(self, batch: Sequence[Computation], *, now_s: float) -> bool:
-        """A replica ended while it computed *batch*; return whether an input of it has been found out."""
-        # A large input that nobody waits for any more has been let go of: it cannot be told, but it was there.
+        """Record that a replica ended while it computed *batch*; return whether one of its inputs is now condemned."""
+        # A released large input cannot be identified any more, but it was in the batch.
         payloads = {hash(computation.payload) for computation in batch if not computation.is_forgotten}
         was_alone = len(payloads) == 1 and not any(computation.is_forgotten for computation in batch)
         is_found = False
@@ -141,7 +141,7 @@ class Suspects:
             waiting = suspect.computation
             suspect.computation = None
             self._inputs[key] = suspect
-            if waiting is not None and waiting.sent_s is None:  # another copy was the one that was tried
+            if waiting is not None and waiting.sent_s is None:  # another copy of the input was tried
                 self.hold(waiting, now_s=now_s)
         if is_found:
             self._trusted_from_s = now_s + MEMORY_S
@@ -149,7 +149,7 @@ class Suspects:
         return is_found
 
     def acquit(self, batch: Iterable[Computation]) -> list[Computation]:
-        """A replica survived *batch*; return what need not wait any more."""
+        """Record that a replica survived *batch*; return the computations that no longer need to wait."""
         released = []
         for computation in batch:
             key = hash(computation.payload)
@@ -162,7 +162,7 @@ class Suspects:
     # --- computations
 
     def hold(self, computation: Computation, *, now_s: float) -> bool:
-        """Keep back a computation of a suspected input, or fail it; return whether that was done."""
+        """Hold back a computation of a suspected input, or fail it; return whether it was suspected."""
         key = hash(computation.payload)
         suspect = self._inputs.get(key)
         if suspect is None:
@@ -185,7 +185,7 @@ class Suspects:
         return True
 
     def take(self, allowed: Allowed, *, alone_s: float, max_size: int, now_s: float) -> list[Computation]:
-        """Remove and return what to try next at one replica, which needs *alone_s* for one input."""
+        """Remove and return what to try next at one replica, which takes *alone_s* for one input."""
         if allowed is Allowed.NONE:
             return []
         self._drop_unwanted()
@@ -207,7 +207,7 @@ class Suspects:
         return taken
 
     def clear(self) -> list[Computation]:
-        """Forget all inputs; return what waited."""
+        """Forget all inputs; return the held computations."""
         waiting = [suspect.computation for suspect in self._held.values() if suspect.computation is not None]
         self._held.clear()
         self._inputs.clear()
@@ -215,7 +215,7 @@ class Suspects:
         return waiting
 
     def _trial_size(self, alone_s: float, budget_s: float) -> int:
-        """Return how many to try at once so that all have their turn within *budget_s*; one, where time suffices."""
+        """Return how many to try at once so that all are tried within *budget_s*; one, if there is enough time."""
         num_trials = max(1.0, TRIAL_SHARE * budget_s / alone_s) if alone_s > 0 else math.inf
         return max(1, math.ceil(len(self._held) / num_trials))
 
@@ -240,14 +240,14 @@ class Suspects:
 
 
 def patience_ends_s(computation: Computation) -> float:
-    """Return from when on a computation may be tried at the last replica."""
+    """Return when a computation may first be tried at the last replica."""
     if computation.slo_s < LEAST_PATIENT_SLO_S:
         return math.inf
     return computation.deadline_s - PATIENCE_SHARE * computation.slo_s
 
 
 def _merge(computation: Computation, known: Computation) -> None:
-    """Let the queries of *computation* have the answer of *known*, which is of the same input."""
+    """Let *known*, which has the same input, answer the queries of *computation* too."""
     computation.abandon()
     if known.queries and known.queries[0].is_answered:
         known.queries = [query for query in known.queries if not query.is_answered]

@@ -1,4 +1,4 @@
-"""A connected replica as the dispatcher sees it: what it is busy with, and how it has been doing."""
+"""A connected replica as the dispatcher sees it: the batches it has, and its latencies."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from clipper_nb.runtime.batching.query import Computation
 
 
 class ReplicaConnection(Protocol):
-    """What the dispatcher needs of a connected replica."""
+    """The interface of a connected replica for the dispatcher."""
 
     @property
     def replica_id(self) -> int:
-        """Number of the replica among its version's."""
+        """Number of the replica within its version."""
 
     @property
     def max_batches_in_flight(self) -> int:
-        """How many batches it takes before it has answered the first."""
+        """How many batches it accepts before it has answered the first."""
 
     def send_batch(self, payloads: Sequence[bytes]) -> bool:
         """Send one batch; return whether the replica can still be reached."""
@@ -30,24 +30,24 @@ class ReplicaConnection(Protocol):
 
 @dataclass
 class Batch:
-    """What a replica was sent and has not answered."""
+    """A batch that was sent to a replica and not yet answered."""
 
     computations: list[Computation]
     sent_s: float
     is_trial: bool = False
-    """Whether these are suspects, which the replica may not survive."""
+    """True if these are suspects, which may end the replica."""
 
 
 @dataclass
 class Worker:
-    """A connected replica and what it is busy with."""
+    """A connected replica and its unanswered batches."""
 
     connection: ReplicaConnection
     policy: BatchSizePolicy
     latency_model: LatencyModel
     batch_delay: BatchDelay
     batches: deque[Batch] = field(default_factory=deque)
-    """In the order in which they were sent, which is the order of their answers."""
+    """In the order of sending, which is the order of the answers."""
     answered_s: float = 0.0
     """When it answered its last batch."""
     is_draining: bool = False
@@ -55,11 +55,11 @@ class Worker:
 
     @property
     def is_exposed(self) -> bool:
-        """Whether it is busy with suspects."""
+        """True if it is busy with suspects."""
         return bool(self.batches) and self.batches[0].is_trial
 
     def busy_s(self, now_s: float) -> float:
-        """Return for how long it is likely to be busy with what it has."""
+        """Return how long its batches are likely to keep it busy."""
         if not self.batches:
             return 0.0
         first, *others = self.batches

@@ -1,12 +1,12 @@
-"""One client's connection: predict requests go straight to their endpoint, all others to a Tornado application.
+"""One client's connection: predict requests go directly to their endpoint, all others to a Tornado application.
 
 Tornado's own parsing and ``RequestHandler`` cost about nine tenths of the possible throughput, so the predict path
 uses neither. Everything else is still ordinary Tornado: requests reach the ``Application`` through its documented
 delegate interface (``tornado_bridge.py``).
 
-What one client may cost is bounded: what it sends (``reader.py``); the requests and bytes that wait for an answer;
-the replies that it does not take; the time for each; and how much of what it sent is looked at in one turn of the event
-loop, so that a flood is not answered before everybody else.
+The cost of one client is bounded: what it sends (``reader.py``); the requests and bytes that wait for an answer; the
+replies that it does not read; the time for each; and how much of its data is parsed in one turn of the event loop, so
+that one client's flood does not delay the others.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, Waiting
 logger = logging.getLogger(__name__)
 
 RECEIVED_SIZE_BYTES: Final = 256 * 1024
-"""Of what is read at once."""
+"""Size of the receive buffer."""
 _MAX_PIPELINED: Final = 128
 _MAX_PIPELINED_BYTES: Final = 1024 * 1024
 _SLICE_SIZE_BYTES: Final = 4096
@@ -45,7 +45,7 @@ TOO_MUCH_WAITS = "Too many bytes of large bodies wait for an answer."
 
 
 class Server(Protocol):
-    """What the connections of one listening socket share."""
+    """The interface of a server for its connections."""
 
     endpoint: Endpoint | None
     application: HTTPServerConnectionDelegate
@@ -58,24 +58,24 @@ class Server(Protocol):
     is_stopping: bool
 
     def connection_made(self, connection: HttpConnection) -> None:
-        """Watch over a connection's time-outs."""
+        """Add a connection, and watch its time-outs."""
 
     def connection_lost(self, connection: HttpConnection) -> None:
         """Forget a connection that has ended."""
 
     def rest(self, connection: HttpConnection) -> None:
-        """Call ``read_on`` when others have had their turn."""
+        """Call ``read_on`` after other connections had their turn."""
 
     def make_room(self) -> None:
-        """Refuse the largest of the bodies that are not finished."""
+        """Reject the largest of the unfinished bodies."""
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """One client's connection: requests are read as they come and may be pipelined; replies leave in their order."""
+    """One client's connection: requests may be pipelined, and replies are sent in their order."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        # Looked up once, for each request needs them.
+        # Looked up once, because each request needs them.
         self._endpoint = server.endpoint
         self._received_bytes, self._received_view = server.received, server.received_view
         self._find_known_head = server.known_heads.find
@@ -83,33 +83,33 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._waiting = server.waiting
         self._transport: asyncio.Transport
         self._reader = RequestReader(server.limits.max_body_size_bytes)
-        self._counted_size_bytes = 0  # of the body that is not at its end, among what waits on all connections
+        self._counted_size_bytes = 0  # of the unfinished body, within the waiting bytes of all connections
         self._on_reply = self.write_replies
         self._exchanges: deque[Exchange] = deque()
         self.is_closing = False
-        """Whether no further request is taken."""
+        """True if no further request is accepted."""
         self._is_reading = True
         self._is_writable = True
-        self._holds_back = False  # enough is under way: what comes now waits, one piece of it
-        self._is_resting = False  # a large body comes, and others have their turn
-        self._unparsed: memoryview | None = None  # received, and waits until there is time or room for it
+        self._holds_back = False  # enough is in progress: one more piece of input is kept and waits
+        self._is_resting = False  # paused within a large body, while others have their turn
+        self._unparsed: memoryview | None = None  # received, and waits for time or room to be parsed
         self._parse_soon: asyncio.Handle | None = None
         self._linger_timer: asyncio.TimerHandle | None = None
         self._wait_began_s = self._loop_time_s()
         self._wait_limit_s = _KEEP_ALIVE_TIMEOUT_S
-        self._unsent_size_bytes = 0  # when it was looked at last
+        self._unsent_size_bytes = 0  # at the last check
         self._unsent_progress_s = 0.0
-        self._whole = b""  # what was received, when it began with the request that is read now
+        self._whole = b""  # the received data, if it began with the current request
 
     @property
     def unfinished_size_bytes(self) -> int:
-        """How much of a body has come that is not at its end."""
+        """How much of an unfinished body has been received."""
         return self._counted_size_bytes
 
     # --- asyncio.BufferedProtocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are none of asyncio's classes
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's classes
         sock = transport.get_extra_info("socket")
         if sock is not None:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -120,7 +120,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._unparsed = None
         self._forget_request()
         self._server.connection_lost(self)
-        self._on_reply = _nothing  # no circle: the memory is free at once
+        self._on_reply = _nothing  # no reference cycle: the memory is freed at once
         if self._linger_timer is not None:
             self._linger_timer.cancel()
         for exchange in self._exchanges:
@@ -131,9 +131,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         return self._received_view
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was received, out of the buffer that all connections share."""
+        """Copy the received data out of the buffer that all connections share."""
         if self.is_closing:
-            return  # what follows a refused request is read and dropped until the client has its reply
+            return  # data after a rejected request is read and dropped until the client has its reply
         if self._holds_back:
             self._unparsed = memoryview(bytes(self._received_view[:nbytes]))
             self._whole = b""
@@ -153,14 +153,14 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._handle(self._reader.feed(data))
             taken = self._reader.taken_size_bytes
         if nbytes == RECEIVED_SIZE_BYTES:
-            self._is_resting = True  # uvloop reads on and on else, 8 MB in one turn
+            self._is_resting = True  # otherwise uvloop reads up to 8 MB in one turn
             self._server.rest(self)
         if taken < nbytes:
             self._unparsed = memoryview(data)[taken:]
             self._parse_unparsed()
 
     def read_on(self) -> None:
-        """Read again, after others had their turn."""
+        """Resume reading, after other connections had their turn."""
         self._is_resting = False
         self._read_or_pause()
 
@@ -170,13 +170,13 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._is_writable = True
-        self.wait_for(self._present_limit_s())  # while it did not read we did not, and it could not be quick
+        self.wait_for(self._present_limit_s())  # its time limit starts now: while it did not read we did not either
         self._read_or_pause()
 
     # --- requests
 
     def _parse_unparsed(self) -> None:
-        """Parse what waits; after each slice that ends a request let other connections have their turn."""
+        """Parse waiting data; after each slice that ends a request, let other connections have their turn."""
         self._parse_soon = None
         while self._unparsed is not None and not self.is_closing and self._may_take():
             events = self._reader.feed(self._unparsed[: max(_SLICE_SIZE_BYTES, self._reader.missing_size_bytes)])
@@ -188,7 +188,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._read_or_pause()
 
     def _handle(self, events: list[Event]) -> None:
-        """Do what follows from what was read, up to the end of the connection."""
+        """Process what the reader found, up to the end of the connection."""
         for event in events:
             if self.is_closing:
                 return
@@ -208,7 +208,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._send_continue()
 
     def _count_unfinished(self) -> None:
-        """Count what has come of a body; where that is too much of all connections, one of them is refused."""
+        """Count the received part of a body; if all connections together have too much, reject one body."""
         size_bytes = self._reader.unfinished_size_bytes
         self._waiting.add(size_bytes - self._counted_size_bytes, is_unfinished=True)
         self._counted_size_bytes = size_bytes
@@ -216,13 +216,13 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._server.make_room()
 
     def _forget_request(self) -> None:
-        """Drop what has come of the present request."""
+        """Drop the received part of the current request."""
         self._reader.forget_request()
         self._waiting.remove(self._counted_size_bytes, is_unfinished=True)
         self._counted_size_bytes = 0
 
     def _received(self, event: Received) -> None:
-        """Answer a request that is whole."""
+        """Answer a complete request."""
         self._waiting.remove(self._counted_size_bytes, is_unfinished=True)
         self._counted_size_bytes = 0
         method, url, headers, body = event.method, event.url, event.headers, event.body
@@ -256,7 +256,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._read_or_pause()
 
     def _take_turns(self, request: Request, *, keep_alive: bool) -> None:
-        """Answer any other request when its reply is next: one at a time, so that a flood of them holds up nobody."""
+        """Answer any other request when its reply is next: one at a time, so that a flood delays no other client."""
         exchange = Exchange(self._on_reply, self._waiting, keep_alive, len(request.body))
         exchange.start = functools.partial(self._answer_with_tornado, exchange, request)
         self._exchanges.append(exchange)
@@ -265,13 +265,13 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._read_or_pause()
 
     def refuse_overload(self, cause: str) -> None:
-        """Give up the request that is being received, for want of room."""
+        """Reject the request that is being received, because the server is overloaded."""
         self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded", cause)
 
     # --- replies
 
     def _send_continue(self) -> None:
-        """Ask for the body that the client holds back, when nothing else is to be said before."""
+        """Send ``100 Continue`` to a client that waits for it, unless earlier replies are due."""
         if self._reader.owes_continue and not self._exchanges:
             self._reader.owes_continue = False
             if not self._transport.is_closing():
@@ -297,18 +297,18 @@ class HttpConnection(asyncio.BufferedProtocol):
         )
 
     def _start_first(self) -> None:
-        """Start the request whose reply is next, if it waits for that."""
+        """Start the request whose reply is next, if it waits for its turn."""
         first = self._exchanges[0]
         if first.start is not None:
             start, first.start = first.start, None
             start()
 
     def write_replies(self) -> None:
-        """Write every reply whose turn has come."""
+        """Write all replies that are ready and next in order."""
         exchanges = self._exchanges
         if self.is_closing and not exchanges:
             return
-        if len(exchanges) == 1 and exchanges[0].keep_alive:  # what happens nearly always
+        if len(exchanges) == 1 and exchanges[0].keep_alive:  # the usual case
             exchange = exchanges.popleft()
             reply = exchange.reply
             if reply is not None and not self._transport.is_closing():
@@ -344,17 +344,17 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._transport.write(b"".join(reply for reply in replies if reply is not None))
 
     def refuse(self, status: HTTPStatus, error: str, cause: str) -> None:
-        """Reply that the request cannot be taken, after what is under way, and close."""
+        """Reply with an error, after the requests in progress, and close."""
         if self.is_closing:
             return
         exchange = Exchange(self._on_reply, self._waiting, keep_alive=False)
         self._exchanges.append(exchange)
         self.is_closing = True
-        self._forget_request()  # nobody needs what has come of it
+        self._forget_request()  # its received part is useless now
         exchange.respond(status, rest.format_error(error, cause))
 
     def _close(self) -> None:
-        """Close when the client has had the time to read; it may still be sending."""
+        """Close after the client has had time to read; it may still be sending."""
         self.is_closing = True
         self._exchanges.clear()
         if self._transport.is_closing():
@@ -366,12 +366,12 @@ class HttpConnection(asyncio.BufferedProtocol):
     # --- limits
 
     def reject(self) -> None:
-        """Tell a client that there are too many, and close at once."""
+        """Reply that there are too many connections, and close immediately."""
         self.refuse_overload("There are too many connections.")
         self._transport.close()
 
     def check_timeout(self, now_s: float) -> None:
-        """End the connection when the client has kept us waiting for too long."""
+        """End the connection if the client has exceeded its time limit."""
         if self._is_stalled(now_s):
             self._transport.abort()
         elif self._unsent_size_bytes or self._exchanges or self.is_closing:
@@ -383,7 +383,7 @@ class HttpConnection(asyncio.BufferedProtocol):
                 self.refuse(HTTPStatus.REQUEST_TIMEOUT, "Request timeout", "The request did not arrive in time.")
 
     def _is_stalled(self, now_s: float) -> bool:
-        """Return whether the client has taken nothing of its replies for too long."""
+        """Return whether the client has read nothing of its replies for too long."""
         unsent_before = self._unsent_size_bytes
         self._unsent_size_bytes = unsent = self._transport.get_write_buffer_size()
         if unsent == 0 or unsent_before == 0 or unsent < unsent_before:
@@ -397,11 +397,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._transport.abort()
 
     def _present_limit_s(self) -> float:
-        """Return how long the client may keep us waiting now, when every reply before has left."""
+        """Return the client's current time limit, once all earlier replies have been sent."""
         if not self._reader.has_begun:
             return _KEEP_ALIVE_TIMEOUT_S
         if self._reader.in_head:
@@ -410,12 +410,12 @@ class HttpConnection(asyncio.BufferedProtocol):
         return self._server.limits.body_timeout_s
 
     def wait_for(self, limit_s: float) -> None:
-        """Give the client so long from now on."""
+        """Start a time limit for the client."""
         self._wait_began_s = self._loop_time_s()
         self._wait_limit_s = limit_s
 
     def _may_take(self) -> bool:
-        """Return whether the client takes its replies and has not too much under way."""
+        """Return whether the client reads its replies and does not have too many requests in progress."""
         return (
             self._is_writable
             and len(self._exchanges) < _MAX_PIPELINED
@@ -423,9 +423,9 @@ class HttpConnection(asyncio.BufferedProtocol):
         )
 
     def _read_or_pause(self) -> None:
-        """Go on with what waits to be parsed while more may be taken, else read.
+        """Continue with data that waits to be parsed while more may be accepted, else read.
 
-        Where enough is under way one more piece is read: else nobody would notice that the client is gone.
+        When enough is in progress, one more piece is read: otherwise the end of the connection would go unnoticed.
         """
         if self.is_closing:
             self._unparsed = None
@@ -443,4 +443,4 @@ class HttpConnection(asyncio.BufferedProtocol):
 
 
 def _nothing() -> None:
-    """Take no reply any more."""
+    """Ignore replies from now on."""

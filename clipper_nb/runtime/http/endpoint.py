@@ -1,12 +1,12 @@
-"""How a connection hands a predict request to what answers it."""
+"""The interface through which a connection passes a predict request to its endpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Respond = Callable[[int, bytes], None]
-"""Takes the status and the JSON body of the reply."""
+"""Called with the status and the JSON body of the reply."""
 Cancel = Callable[[], None]
-"""Tells that nobody waits for the reply any more."""
+"""Called when the client no longer waits for the reply."""
 Endpoint = Callable[[str, bytes, float, Respond], "Cancel | None"]
-"""Takes the application's name, the body, the instant of arrival (``time.monotonic``), and how to respond."""
+"""Called with the application's name, the body, the instant of arrival (``time.monotonic``), and ``respond``."""

@@ -38,7 +38,7 @@ _STATUSES: tuple[tuple[type[ClipperException], HTTPStatus, str], ...] = (
 
 
 def describe_failure(exc: BaseException) -> tuple[HTTPStatus, bytes]:
-    """Return the status and the JSON body for an exception; an unknown one is our fault and says nothing more."""
+    """Return the status and the JSON body for an exception; an unexpected one is an internal error without details."""
     if isinstance(exc, StateUnavailableError) and exc.is_in_doubt:
         return HTTPStatus.SERVICE_UNAVAILABLE, rest.format_error(rest.CHANGE_IN_DOUBT, str(exc))
     for error_type, status, error in _STATUSES:
@@ -50,13 +50,13 @@ def describe_failure(exc: BaseException) -> tuple[HTTPStatus, bytes]:
 
 
 class JsonHandler(tornado.web.RequestHandler):
-    """A handler whose every answer, failures too, is JSON."""
+    """A handler that answers in JSON, including failures."""
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Type", JSON_CONTENT_TYPE)
 
     def options(self, *args: Any) -> None:
-        """Say which methods the path takes."""
+        """Answer with the methods that the path accepts."""
         self.set_status(HTTPStatus.NO_CONTENT)
         self.set_header("Allow", ", ".join(self._allowed_methods()))
         self.finish()
@@ -82,7 +82,7 @@ class JsonHandler(tornado.web.RequestHandler):
         self.finish(body)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
-        """Log what is our fault with its traceback, and what the caller can mend not at all."""
+        """Log unexpected errors with a traceback; client errors at debug level."""
         if isinstance(value, (ClipperException, tornado.web.HTTPError)):
             logger.debug("%s %s: %s", self.request.method, self.request.path, value)
         else:
@@ -94,10 +94,10 @@ class JsonHandler(tornado.web.RequestHandler):
 
 
 class UnknownPathHandler(JsonHandler):
-    """Answers every path that no route takes."""
+    """Answers every path that has no route."""
 
     def prepare(self) -> None:
-        """Answer before any method is looked at; ``OPTIONS *`` asks about the server, not about a path."""
+        """Answer independent of the method; ``OPTIONS *`` asks about the server, not about a path."""
         if self.request.method == "OPTIONS" and self.request.path == "*":
             return
         raise tornado.web.HTTPError(
@@ -107,24 +107,24 @@ class UnknownPathHandler(JsonHandler):
 
 
 class LiveHandler(JsonHandler):
-    """``GET /livez``: the event loop turns."""
+    """``GET /livez``: the event loop runs."""
 
     def get(self) -> None:
-        """Answer 200, and which version of this package it is."""
+        """Answer 200 with this package's version."""
         self.finish(rest.format_body({"live": True, "version": __version__}))
 
     head = get
 
 
 Exposition = Callable[[], Awaitable[list[bytes]]]
-"""Gives metrics as Prometheus text, in parts: to copy megabytes takes milliseconds."""
+"""Returns metrics as Prometheus text, in parts, because copying megabytes takes milliseconds."""
 
 
 class MetricsHandler(JsonHandler):
     """``GET /metrics`` in Prometheus text."""
 
     def initialize(self, exposition: Exposition) -> None:
-        """Take what gives the text."""
+        """Store the route's arguments (called by Tornado)."""
         self._exposition = exposition
 
     async def get(self) -> None:
@@ -140,4 +140,4 @@ class MetricsHandler(JsonHandler):
     head = get
 
     def compute_etag(self) -> None:
-        """Leave out the digest: it is of no use where every answer is another, and takes its time."""
+        """Return no digest: it costs time and is useless because every answer is different."""

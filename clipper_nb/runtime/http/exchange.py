@@ -15,18 +15,18 @@ _OK_HEADS: Final = [_OK_HEAD % size for size in range(256)]
 
 
 class Exchange:
-    """One request and its reply; replies leave in the order of the requests.
+    """One request and its reply; replies are sent in the order of the requests.
 
     Parameters
     ----------
     on_reply : callable
-        Called when there is a reply.
+        Called when the reply is ready.
     waiting : WaitingBytes
-        Counts the body while there is none.
+        Counts the body until then.
     keep_alive : bool
         Whether the connection stays open after the reply.
     size_bytes : int
-        Of the body.
+        Size of the body.
     """
 
     __slots__ = ("_on_reply", "_waiting", "cancel", "keep_alive", "large_body", "reply", "size_bytes", "start")
@@ -42,14 +42,14 @@ class Exchange:
             waiting.add(size_bytes)
         self.reply: bytes | None = None
         self.large_body = b""
-        """What follows the reply; it is large, and not copied."""
+        """The end of a large reply, which is not copied."""
         self.cancel: Cancel | None = None
         self.start: Callable[[], None] | None = None
-        """Begins to answer, when this request's turn has come; only of requests that take turns."""
+        """Starts the answer when this request is next; only for requests that take turns."""
 
     def respond(self, status: int, body: bytes) -> None:
         """Reply with a JSON body."""
-        if status == 200 and self.keep_alive:  # not HTTPStatus.OK: comparing with an enumeration's member costs more
+        if status == 200 and self.keep_alive:  # not HTTPStatus.OK: comparing with an enum member costs more
             size = len(body)
             if size > _LARGE_REPLY_SIZE_BYTES:
                 self.large_body, body = body, b""
@@ -73,7 +73,7 @@ class Exchange:
             self._on_reply()
 
     def abandon(self) -> None:
-        """Nobody waits for the reply any more."""
+        """Record that the client no longer waits for the reply."""
         if self.reply is None:
             self.reply = b""
             if self.size_bytes > LARGE_BODY_SIZE_BYTES:

@@ -1,4 +1,4 @@
-"""Heads of requests: what a target asks for, heads seen before, one without its offer of another protocol. (pure)"""
+"""Heads of requests: parses targets, finds heads seen before, removes the offer of another protocol. (pure)"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import re
 from urllib.parse import unquote
 
-# The path alone, or with the server's address before it, as one asks a proxy; RFC 9112 wants both understood.
+# The path alone, or with the server's address before it, as for a proxy; RFC 9112 requires support for both.
 _PREDICT_TARGET = re.compile(rb"(?:(?i:https?)://[^/?#]*)?/([^/?]+)/predict/?(?:\?.*)?\Z", re.DOTALL)
 _ADDRESS = re.compile(rb"(?i:https?)://[^/?#]*")
 _MAX_REMEMBERED_SIZE_BYTES = 256
@@ -24,25 +24,25 @@ _remember_predict_target = functools.lru_cache(maxsize=1024)(_parse_predict_targ
 
 
 def predict_name(target: bytes) -> str | None:
-    """Return the application that *target* asks for a prediction, or ``None`` when it asks for something else."""
+    """Return the application whose predict path *target* is; ``None`` for any other path."""
     if len(target) <= _MAX_REMEMBERED_SIZE_BYTES:
         return _remember_predict_target(target)
-    return _parse_predict_target(target)  # nobody may fill the memory with long ones
+    return _parse_predict_target(target)  # long ones must not fill the cache
 
 
 class KnownHeads:
     """Heads of predict requests as they were received, with the application and the announced size of the body.
 
-    A client sends the same head again and again, and equal bytes need no second parsing.
+    A client sends the same head repeatedly, and equal bytes need no second parsing.
     """
 
     def __init__(self) -> None:
         self._heads: dict[bytes, tuple[str, int]] = {}
         self.find = self._heads.get
-        """Takes a head with the empty line after it."""
+        """Returns the application and the body's size for a head with its empty line, or ``None``."""
 
     def remember(self, whole: bytes, application_name: str, body_size_bytes: int) -> None:
-        """Remember the head of a request that came *whole* and alone; anything else is left."""
+        """Remember the head of a request if *whole* is exactly that request; ignore anything else."""
         head_size_bytes = len(whole) - body_size_bytes
         if not 0 < head_size_bytes <= _MAX_KNOWN_HEAD_SIZE_BYTES or whole.find(b"\r\n\r\n") + 4 != head_size_bytes:
             return

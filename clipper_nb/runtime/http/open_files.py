@@ -1,4 +1,4 @@
-"""How many files this process may have open, of which every connection is one."""
+"""The limit of open files, which also limits connections."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import sys
 if sys.platform != "win32":
     import resource
 
-_MAX_CONNECTIONS = 20_000  # each costs some memory, also where the number of files has no limit
-_KEPT_FREE = 0.1  # replicas, Redis, the log, what a library opens
+_MAX_CONNECTIONS = 20_000  # each costs some memory, even without a limit of open files
+_KEPT_FREE = 0.1  # for replicas, Redis, the log, files that libraries open
 _MIN_KEPT_FREE = 32
 
 
 def raise_open_files_limit() -> None:
-    """Let this process have as many files open as its hard limit says."""
+    """Raise this process's limit of open files to its hard limit."""
     if sys.platform == "win32":
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS says "unlimited" and does not mean it
+    with contextlib.suppress(ValueError, OSError):  # macOS reports "unlimited" but does not allow it
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

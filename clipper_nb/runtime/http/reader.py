@@ -1,6 +1,6 @@
-"""Makes requests of what one client sends: HTTP/1.1 on httptools, with bounds on what a request may cost.
+"""Parses one client's bytes into requests: HTTP/1.1 on httptools, with limits on the cost of a request.
 
-Those are the size of a head, a target, a body and what stands around its chunks.
+The limits are on the size of a head, a target, a body and the framing of its chunks.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _CHUNK_ALLOWANCE_BYTES = 16
 
 
 class _ParsingStopped(Exception):
-    """Raised through the parser when nothing more is wanted of it."""
+    """Raised through the parser to stop it."""
 
 
 @dataclass(frozen=True)
 class HeadBegun:
-    """The first bytes of a request have come."""
+    """The first bytes of a request were received."""
 
 
 @dataclass(frozen=True)
 class HeadEnded:
-    """A head is whole; the body comes next."""
+    """A head is complete; the body comes next."""
 
     content_length: int
-    """In bytes; of a chunked body -1."""
+    """In bytes; -1 for a chunked body."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """A request is whole."""
+    """A request is complete."""
 
     method: bytes
     url: bytes
@@ -53,7 +53,7 @@ class Received:
 
 @dataclass(frozen=True)
 class Refused:
-    """A request cannot be taken; nothing that comes after it is read."""
+    """A request is rejected; nothing after it is read."""
 
     status: HTTPStatus
     error: str
@@ -76,47 +76,47 @@ class RequestReader:
         self._events: list[Event] = []
         self._is_refused = False
         self._parser = httptools.HttpRequestParser(self)
-        self._head_size_bytes = 0  # received since the last request ended, roughly: pieces are counted whole
+        self._head_size_bytes = 0  # received since the last request ended; approximate: whole pieces are counted
         self._chunk_excess_bytes = 0  # received between the data of chunks
         self._content_length = 0
         self._keep_alive = True
         self.in_head = True
         self.has_begun = False
-        """Whether a part of a request has come; line ends before it are none."""
+        """True if a part of a request was received; line ends before it do not count."""
         self.taken_size_bytes = 0
-        """How much of what it was fed last was taken: less than all before what a request hides by an upgrade."""
+        """How much of the last data was consumed; not all, if the parser stops at a request's offer of an upgrade."""
         self.owes_continue = False
-        """Whether the client waits to be asked for the body."""
+        """True if the client waits for ``100 Continue`` before it sends the body."""
         self.unfinished_size_bytes = 0
-        """Of the body that is being received, where it comes in pieces."""
+        """Received part of a body that comes in pieces."""
         self.forget_request()
 
     def forget_request(self) -> None:
-        """Drop what has come of the present request."""
+        """Drop the received part of the current request."""
         self.unfinished_size_bytes = 0
         self._url = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body = b""
-        self._pieces: io.BytesIO | None = None  # of a body that comes in several
+        self._pieces: io.BytesIO | None = None  # of a body that comes in several pieces
         self._body_size_bytes = 0
         self.owes_continue = False
 
     @property
     def is_fresh(self) -> bool:
-        """Whether nothing at all has come since the last request ended."""
+        """True if nothing at all was received since the last request ended."""
         return not (self.has_begun or self._head_size_bytes)
 
     @property
     def missing_size_bytes(self) -> int:
-        """How much of the body is still to come, as far as one knows."""
+        """How much of the body is still to come, if known."""
         return 0 if self.in_head else self._content_length - self._body_size_bytes
 
     def feed(self, data: bytes | memoryview) -> list[Event]:
-        """Parse *data*; return what has happened, in its order."""
+        """Parse *data*; return the events in order."""
         self.taken_size_bytes = len(data)
         if not self._is_refused:
             self._parse(data)
-        events, self._events = self._events, []  # their bodies are the caller's alone
+        events, self._events = self._events, []  # only the caller keeps their bodies
         return events
 
     def _parse(self, data: bytes | memoryview) -> None:
@@ -139,7 +139,7 @@ class RequestReader:
                 self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "The chunks have too much besides their data.")
 
     def _parse_without_upgrade(self) -> None:
-        """Parse the request again as if it had not offered another protocol; the parser stopped after its head."""
+        """Parse the request again without its offer of another protocol; the parser stopped after its head."""
         method, version = self._parser.get_method(), self._parser.get_http_version()
         self._parser = httptools.HttpRequestParser(self)
         if method == b"CONNECT":
@@ -159,7 +159,7 @@ class RequestReader:
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.in_head:  # what follows a chunked body is dropped: it must not pass for a header
+        if self.in_head:  # a trailer after a chunked body is dropped: it must not be taken for a header
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -177,7 +177,7 @@ class RequestReader:
                 if lowered == b"host":
                     num_hosts += 1
                 elif lowered == b"content-length":
-                    # The parser has refused what is no number; a long one may begin with zeros.
+                    # The parser has already rejected non-numbers; a long number may begin with zeros.
                     self._content_length = int(value.strip().lstrip(b"0") or b"0")
                 elif lowered == b"expect":
                     expects_continue = value.strip().lower() == b"100-continue"
@@ -220,14 +220,14 @@ class RequestReader:
         else:
             self._body = body
         if self._content_length == _CHUNKED:
-            # Twice the data is let pass beside it, for clients that send few bytes a chunk.
+            # Framing up to twice the data's size is allowed, for clients that send few bytes per chunk.
             self._chunk_excess_bytes = max(0, self._chunk_excess_bytes - 3 * len(body))
 
     def on_message_complete(self) -> None:
         if self._parser.should_upgrade():
             return
         self._head_size_bytes = 0
-        # Joining them would copy a large body at once; what was written is handed over as it is.
+        # Joining the pieces would copy a large body at once; the buffer's content is passed on as it is.
         body = self._body if self._pieces is None else self._pieces.getvalue()
         self._events.append(Received(self._parser.get_method(), self._url, self._headers, body, self._keep_alive))
         self.forget_request()
@@ -250,7 +250,7 @@ class RequestReader:
         version = self._parser.get_http_version()
         if version == "1.0":
             self._keep_alive = False
-            if self._content_length == _CHUNKED:  # what came between may have read it otherwise
+            if self._content_length == _CHUNKED:  # a proxy in between may have read it differently
                 self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "HTTP/1.0 has no chunked bodies.")
         elif version != "1.1":
             self._refuse(

@@ -1,4 +1,4 @@
-"""A listening socket of a frontend: its connections, and what bounds all of them together."""
+"""A listening socket of a frontend: its connections, and the limits on all of them together."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class HttpServer:
     Parameters
     ----------
     endpoint : Endpoint or None
-        Answers predict requests, where there are any.
+        Answers predict requests; ``None`` for a frontend without any.
     application : HTTPServerConnectionDelegate
         The Tornado application that answers everything else.
     limits : HttpLimits
     waiting : WaitingBytes, optional
-        Counts large bodies, for an endpoint that counts what it makes of them too.
+        Counts large bodies; shared with an endpoint that also counts what it creates from them.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class HttpServer:
         self._max_connections = max_http_connections() if own_limit is None else own_limit
         self.connections: set[HttpConnection] = set()
         self.received = bytearray(RECEIVED_SIZE_BYTES)
-        """What the connection that has its turn was sent; one is enough, for each takes its own out at once."""
+        """Receive buffer shared by all connections; each copies its data out before the next read."""
         self.received_view = memoryview(self.received)
         self.known_heads = KnownHeads()
         self._server: asyncio.Server | None = None
@@ -62,7 +62,7 @@ class HttpServer:
         self._server = await self.loop.create_server(lambda: HttpConnection(self), sock=listening, backlog=1024)
 
     async def stop(self, *, timeout_s: float = 5.0) -> None:
-        """Take no new request, finish those that are under way, at most for *timeout_s*."""
+        """Accept no new requests; finish those in progress, within *timeout_s*."""
         self.is_stopping = True
         if self._server is None:
             return
@@ -78,7 +78,7 @@ class HttpServer:
             connection.abort()
 
     def connection_made(self, connection: HttpConnection) -> None:
-        """Watch over a connection's time-outs; send it away when there are too many."""
+        """Add a connection and watch its time-outs; reject it if there are too many."""
         self.connections.add(connection)
         if len(self.connections) > self._max_connections:
             connection.reject()
@@ -90,7 +90,7 @@ class HttpServer:
         self.connections.discard(connection)
 
     def rest(self, connection: HttpConnection) -> None:
-        """Let a connection read on when its turn has come: of all that receive large bodies, one in each turn."""
+        """Resume a connection's reading in its turn: of all that receive large bodies, one per event loop turn."""
         self._resting.append(connection)
         if len(self._resting) == 1:
             self.loop.call_soon(self._end_rest)
@@ -101,12 +101,12 @@ class HttpServer:
             self.loop.call_soon(self._end_rest)
 
     def make_room(self) -> None:
-        """Refuse the largest of the bodies that are not finished."""
+        """Reject the largest of the unfinished bodies."""
         largest = max(self.connections, key=lambda connection: connection.unfinished_size_bytes)
         largest.refuse_overload(TOO_MUCH_WAITS)
 
     def _sweep(self) -> None:
-        """End the connections that keep us waiting; one timer for all, and none when there are no connections."""
+        """End connections that exceed their time limits; one timer for all, and none without connections."""
         self._sweep_timer = None
         now_s = self.loop.time()
         for connection in list(self.connections):

@@ -1,4 +1,4 @@
-"""Lets an HTTP layer that is not Tornado's drive a Tornado application, by Tornado's documented interfaces."""
+"""Lets another HTTP layer drive a Tornado application, through Tornado's documented interfaces."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Request:
 
 @dataclass(frozen=True)
 class _Context:
-    """What Tornado's ``HTTPServerRequest`` reads of the connection."""
+    """The connection's attributes that Tornado's ``HTTPServerRequest`` reads."""
 
     remote_ip: str
     protocol: str = "http"
 
 
 class _BridgedConnection(HTTPConnection):
-    """Collects one reply of the application and hands it over as bytes."""
+    """Collects one reply of the application and passes it on as bytes."""
 
     def __init__(self, request: Request, *, keep_alive: bool, finish: Callable[[bytes], None]) -> None:
         self.context = _Context(remote_ip=request.peer[0] if isinstance(request.peer, tuple) else "")
@@ -72,11 +72,11 @@ class _BridgedConnection(HTTPConnection):
         self._finish(b"".join(self._parts))
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
-        """Remember whom to tell when the client leaves."""
+        """Store the callback for when the client disconnects."""
         self.close_callback = callback
 
     def client_left(self) -> None:
-        """Tell the handler."""
+        """Notify the handler."""
         if self.close_callback is not None:
             self.close_callback()
 
@@ -89,7 +89,7 @@ def answer_with_tornado(
     keep_alive: bool,
     finish: Callable[[bytes], None],
 ) -> Callable[[], None]:
-    """Let *application* answer *request* through *finish*; what is returned tells it that the client has left.
+    """Let *application* answer *request* through *finish*; return a callback that reports that the client disconnected.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def answer_with_tornado(
     delegate = application.start_request(server_connection, connection)
     headers = HTTPHeaders()
     for name, value in request.headers:
-        # Tornado would parse a form at once, whoever wants it: a large one holds up everybody. No route takes forms.
+        # Tornado would parse every form immediately, and a large one would block all clients. No route accepts forms.
         if name.lower() != b"content-type" or not _FORM.match(value):
             headers.add(name.decode("latin-1"), value.strip(b" \t").decode("latin-1"))
     delegate.headers_received(RequestStartLine(request.method, request.target, "HTTP/1.1"), headers)

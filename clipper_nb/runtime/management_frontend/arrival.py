@@ -1,4 +1,4 @@
-"""Whether the replicas that a caller waits for are connected. (pure)"""
+"""Decides whether the replicas that a caller waits for are connected. (pure)"""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def are_connected(frontends: Sequence[FrontendPresence], model_id: ModelId, awai
 def find_other_input_type(
     frontends: Sequence[FrontendPresence], model_id: ModelId, awaited: AwaitedReplicas
 ) -> str | None:
-    """Return the input type of a connected replica of the version that serves another one than the version takes."""
+    """Return the input type of a connected replica of the version, if it is not the version's own."""
     replicas = (replica for frontend in frontends for replica in frontend.replicas if replica.model_id == model_id)
     return next((str(replica.input_type) for replica in replicas if replica.input_type != awaited.input_type), None)

@@ -1,4 +1,4 @@
-"""Which claims have a holder that lives, told from the requests that hold them. (pure)"""
+"""Which claims have a live holder, judged by the requests that hold them. (pure)"""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterable
 
 LAPSE_AFTER_S = 2.0
-"""A claim that nobody has held for this long has lapsed: its holder was killed."""
+"""A claim that no request has held for this long has lapsed: its holder was killed."""
 LOOK_INTERVAL_S = 0.25
 
 
 class ClaimHolding:
     """Counts the open requests that hold each claim.
 
-    A kernel closes the connections of a process that ends, so a holder that is killed is known at once. Time counts
-    only as far as this process ran: one that stood still takes no holder for dead.
+    A kernel closes the connections of a process that ends, so a killed holder is noticed at once. Only time in
+    which this process ran counts: after it was suspended it does not take holders for dead.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class ClaimHolding:
             del self._num_open[claim_id]
 
     def lapsed(self, claim_ids: Iterable[str], *, now_s: float) -> list[str]:
-        """Return those of the claims that have lapsed by *now_s*; others are forgotten."""
+        """Return which of *claims* have lapsed by *now_s*; forget all other claims."""
         step_s = 0.0 if self._last_look_s is None else min(now_s - self._last_look_s, 2 * LOOK_INTERVAL_S)
         self._last_look_s = now_s
         unheld = [claim_id for claim_id in claim_ids if claim_id not in self._num_open]

@@ -26,11 +26,11 @@ logger = logging.getLogger(__name__)
 
 Read = Callable[[ManagementService, Any], Awaitable[Any]]
 Change = Callable[[ManagementService, Any, Union[str, None]], Awaitable[None]]
-"""Takes the change's id besides its request; a change whose id is known is not made again."""
+"""Called with the change's id and its request; a change with a known id is not applied again."""
 
 _LONGEST_KEY = 200
 _SLICE_LENGTH = 50
-"""Records of a list that are written at once, which takes about a millisecond."""
+"""Number of a list's records that are encoded at once, which takes about a millisecond."""
 
 
 class AdminHandler(JsonHandler):
@@ -52,7 +52,7 @@ class AdminHandler(JsonHandler):
         self._request_type = request_type
 
     def prepare(self) -> None:
-        """Refuse who does not have the token; other methods than POST are refused anyway."""
+        """Reject callers without the token; methods other than POST are rejected anyway."""
         if self.request.method != "POST":
             return
         scheme, _, token = self.request.headers.get("Authorization", "").partition(" ")
@@ -82,7 +82,7 @@ class AdminHandler(JsonHandler):
 
 
 async def _format_in_slices(items: Iterator[Any]) -> bytes:
-    """Return *items* as a JSON list; other calls are served between its slices, however many items there are."""
+    """Return *items* as a JSON list, encoded in slices between which other calls are served."""
     slices = []
     while some := list(islice(items, _SLICE_LENGTH)):
         slices.append(rest.format_body(some)[1:-1])
@@ -91,7 +91,7 @@ async def _format_in_slices(items: Iterator[Any]) -> bytes:
 
 
 class ReadHandler(AdminHandler):
-    """An admin call that changes nothing; where there is no such thing it answers ``{}``, as Clipper did."""
+    """An admin call that changes nothing; if the record does not exist it answers ``{}``, as Clipper did."""
 
     async def _answer(self, request: Any) -> Any:
         answer = await self._action(self._service, request)
@@ -99,7 +99,7 @@ class ReadHandler(AdminHandler):
 
 
 class ChangeHandler(AdminHandler):
-    """An admin call that changes the configuration: once, however often it is sent with one ``Idempotency-Key``."""
+    """An admin call that changes the configuration, only once for all requests with the same ``Idempotency-Key``."""
 
     async def _answer(self, request: Any) -> None:
         key = self.request.headers.get("Idempotency-Key")
@@ -109,10 +109,10 @@ class ChangeHandler(AdminHandler):
 
 
 class HoldHandler(AdminHandler):
-    """A request that stays open as long as its caller lives, at most half a minute."""
+    """A request that stays open while its caller lives, at most half a minute."""
 
     def prepare(self) -> None:
-        """Make what tells that the caller is gone."""
+        """Create the event that is set when the caller is gone."""
         super().prepare()
         self._gone = asyncio.Event()
 
@@ -133,14 +133,14 @@ class PingHandler(JsonHandler):
 
 
 class ReadyHandler(JsonHandler):
-    """``GET /readyz``: the configuration can be read."""
+    """``GET /readyz``: whether the configuration can be read."""
 
     def initialize(self, service: ManagementService) -> None:
-        """Take the service."""
+        """Store the route's arguments (called by Tornado)."""
         self._service = service
 
     async def get(self) -> None:
-        """Answer 200, or 503 while Redis is away."""
+        """Answer 200, or 503 while Redis is unreachable."""
         await self._service.read_configuration()
         self.finish(rest.format_body({"ready": True}))
 

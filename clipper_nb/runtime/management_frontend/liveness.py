@@ -1,4 +1,4 @@
-"""Which query frontends live, told from what they say. (pure)"""
+"""Which query frontends are alive, judged by their announcements. (pure)"""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class _Heard:
 
 
 class FrontendLiveness:
-    """Tells the dead from those who could not speak.
+    """Distinguishes dead frontends from those that could not announce themselves.
 
-    Silence counts only while the store can be read: after it was away for a minute no frontend has been silent for a
-    minute, and all of them are still waited for. So no change is confirmed without a frontend that lives.
+    Silence counts only while the store can be read: after it was unreachable for a minute no frontend counts as
+    silent for a minute, and all of them are still waited for. So no change is confirmed without a live frontend.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class FrontendLiveness:
     def observe(
         self, presence: Sequence[FrontendPresence], *, now_s: float
     ) -> tuple[list[FrontendPresence], list[FrontendPresence]]:
-        """Take what was read at *now_s*; return the frontends that live and those that are dead."""
+        """Process what was read at *now_s*; return the live frontends and the dead ones."""
         step_s = 0.0 if self._last_read_s is None else min(now_s - self._last_read_s, _LONGEST_STEP_S)
         self._last_read_s = now_s
         before, self._heard = self._heard, {}

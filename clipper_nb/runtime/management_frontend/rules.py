@@ -1,6 +1,6 @@
-"""What may be changed in the configuration, and how. (pure)
+"""The rules for changes of the configuration. (pure)
 
-Each function takes the configuration as it is and returns it as it should be, or raises an error of ours. They run
+Each function takes the configuration and returns the changed one, or raises one of this package's errors. They run
 inside the store's transaction, so what they check still holds when their result is written.
 """
 
@@ -39,7 +39,7 @@ def find_application(configuration: Configuration, name: str) -> Application:
 
 
 def find_version(configuration: Configuration, model_id: ModelId) -> ModelVersion:
-    """Return the registered version; raises :class:`ModelNotFoundError`, which lists what there is."""
+    """Return the registered version; raises :class:`ModelNotFoundError`, which lists the existing ones."""
     version = configuration.versions.get(model_id)
     if version is None:
         versions = configuration.versions_of(model_id.name)
@@ -70,7 +70,7 @@ def unregister_application(configuration: Configuration, name: str) -> Configura
 
 
 def link_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
-    """Link a model to an application; one model each, of the application's own input type."""
+    """Link a model to an application; at most one, with the application's input type."""
     application = find_application(configuration, application_name)
     current = configuration.current_versions.get(model_name)
     if current is None:
@@ -103,7 +103,7 @@ def unlink_model(configuration: Configuration, application_name: str, model_name
 def register_version(
     configuration: Configuration, version: ModelVersion, *, num_replicas: int = 0, claim_id: str | None = None
 ) -> Configuration:
-    """Add a model version, make it the model's current one, and end the claim under which it was deployed."""
+    """Add a model version, make it the current one, and end the claim under which it was deployed."""
     if version.model_id in configuration.versions:
         raise VersionExistsError(version.name, version.version)
     check_claim(configuration, version.model_id, claim_id)
@@ -119,7 +119,7 @@ def register_version(
 
 
 def unregister_version(configuration: Configuration, model_id: ModelId) -> Configuration:
-    """Remove a model version, and the claim of whoever deploys or scales it now.
+    """Remove a model version, and the claim of a caller that is deploying or scaling it.
 
     A model whose current version is removed has none until another is set.
     """
@@ -149,7 +149,7 @@ def set_current_version(configuration: Configuration, model_id: ModelId) -> Conf
 def set_num_replicas(
     configuration: Configuration, model_id: ModelId, num_replicas: int, claim_id: str | None
 ) -> Configuration:
-    """Say how many replicas of a registered version should run."""
+    """Set how many replicas of a registered version should run."""
     find_version(configuration, model_id)
     check_claim(configuration, model_id, claim_id)
     return replace(configuration, num_replicas=_with(configuration.num_replicas, model_id, num_replicas))
@@ -158,9 +158,10 @@ def set_num_replicas(
 def claim_version(
     configuration: Configuration, claim: Claim, *, is_new: bool, replaces: str | None = None
 ) -> Configuration:
-    """Give a caller a version, to deploy it (*is_new*) or to scale it; *replaces* is the id of an older claim of its.
+    """Grant a caller a claim on a version, to deploy it (*is_new*) or to scale it.
 
-    After that a request under the older claim is refused, also one that is still on its way.
+    *replaces* is the id of the caller's older claim. Requests under that claim are rejected from then on, even one that
+    is still on its way.
     """
     if is_new and claim.model_id in configuration.versions:
         raise VersionExistsError(*claim.model_id)
@@ -173,7 +174,7 @@ def claim_version(
 
 
 def release_claim(configuration: Configuration, model_id: ModelId, claim_id: str) -> Configuration:
-    """End a claim; one that has ended, or was taken over, is fine."""
+    """End a claim; does nothing if it has ended or was taken over."""
     known = configuration.claims.get(model_id)
     if known is None or known.claim_id != claim_id:
         return configuration
@@ -181,7 +182,7 @@ def release_claim(configuration: Configuration, model_id: ModelId, claim_id: str
 
 
 def check_claim(configuration: Configuration, model_id: ModelId, claim_id: str | None) -> None:
-    """Raise an error when another caller has the version, or the caller has lost it."""
+    """Raise an error if another caller holds the version, or the caller has lost its claim."""
     known = configuration.claims.get(model_id)
     if known is None and claim_id is not None:
         raise ClaimLostError(str(model_id))
@@ -190,7 +191,7 @@ def check_claim(configuration: Configuration, model_id: ModelId, claim_id: str |
 
 
 def check_input_type_of_links(configuration: Configuration, model_name: str, input_type: InputType) -> None:
-    """Raise :class:`InputTypeConflictError` when an application linked to the model takes another input type."""
+    """Raise :class:`InputTypeConflictError` if a linked application has another input type."""
     for application_name, route in configuration.routes.items():
         application = configuration.applications[application_name]
         if model_name in route.model_names and application.input_type != input_type:
@@ -198,7 +199,7 @@ def check_input_type_of_links(configuration: Configuration, model_name: str, inp
 
 
 def _registered_last(configuration: Configuration, version: ModelVersion) -> ModelVersion:
-    """Return the version with a time after those of the model's other versions, though the clock was set back."""
+    """Return the version with a time after the model's other versions', even if the clock was set back."""
     newest_s = max((other.registered_at for other in configuration.versions.values() if other.name == version.name),
                    default=float("-inf"))  # fmt: skip
     return version if version.registered_at > newest_s else replace(version, registered_at=newest_s + 1e-6)

@@ -1,7 +1,7 @@
-"""What the management frontend does, told in our records; knows no HTTP.
+"""The operations of the management frontend, in terms of our records; independent of HTTP.
 
-Every change is written in one transaction and then waited for: it returns when all query frontends that live act on
-it. So nobody needs to sleep after an admin call.
+Every change is written in one transaction and then waited for: the call returns when all live query frontends act on
+it. So no client needs to sleep after an admin call.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 _LOOK_AGAIN_INTERVAL_S = 0.25
 _LOOK_REGULARLY_INTERVAL_S = 1.0
 _LOOK_FOR_CLAIMS_INTERVAL_S = 30.0
-"""Claims are made here, so there is news of each; this is for a Redis that was put back to an older state."""
+"""Claims are granted here, so each is noticed; this is for a Redis that was restored to an older state."""
 _HOLD_TIMEOUT_S = 30.0
 
 
@@ -48,13 +48,13 @@ class ManagementService:
     Parameters
     ----------
     store : StateStore
-        Where the configuration is.
+        Holds the configuration.
     confirmation_timeout_s : float
         How long a change waits for the query frontends to act on it.
     clock : callable
-        Gives monotonic seconds.
+        Returns monotonic seconds.
     wall_clock : callable
-        Gives seconds since the epoch.
+        Returns seconds since the epoch.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class ManagementService:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to listen for what query frontends say; called once on the running loop."""
+        """Start to follow the query frontends' announcements; called once on the running loop."""
         self._tasks = [
             asyncio.create_task(self._watch_presence(), name="watch presence"),
             asyncio.create_task(self._look_regularly(), name="look for the dead"),
@@ -85,12 +85,12 @@ class ManagementService:
         ]
 
     def end_waits(self) -> None:
-        """Let requests that wait for a change answer now: the frontend is about to stop."""
+        """Answer requests that wait for a change now, because the frontend is about to stop."""
         self._is_stopping = True
         self._changed.set()
 
     async def stop(self) -> None:
-        """End what ``start`` began."""
+        """End what ``start`` started."""
         await end_tasks(self._tasks)
 
     # --- applications
@@ -141,7 +141,7 @@ class ManagementService:
         await self._change(change, change_id)
 
     async def unregister_version(self, model_id: ModelId, change_id: str | None = None) -> None:
-        """Remove a model version, also one that is only claimed yet."""
+        """Remove a model version, also one that is only claimed so far."""
         await self._change(lambda configuration: rules.unregister_version(configuration, model_id), change_id)
 
     async def set_current_version(self, model_id: ModelId, change_id: str | None = None) -> None:
@@ -151,13 +151,13 @@ class ManagementService:
     # --- replicas
 
     async def set_num_replicas(self, request: rest.NumReplicas, change_id: str | None = None) -> None:
-        """Say how many replicas of a version should run."""
+        """Set how many replicas of a version should run."""
         model_id = ModelId(request.model_name, request.model_version)
         number, claim_id = checked(request).num_replicas, request.claim_id
         await self._change(lambda before: rules.set_num_replicas(before, model_id, number, claim_id), change_id)
 
     async def claim_version(self, request: rest.ClaimVersion, change_id: str | None = None) -> None:
-        """Give a caller a version, to start and stop its replicas."""
+        """Grant a caller a claim on a version, to start and stop its replicas."""
         claim = Claim(
             request.claim_id,
             names.check_model_name(request.model_name),
@@ -177,7 +177,7 @@ class ManagementService:
     async def hold_claim(self, request: rest.HoldClaim, gone: asyncio.Event) -> rest.ClaimHeld:
         """Keep a claim from lapsing until it ends, the caller is *gone*, or some seconds have passed.
 
-        With awaited replicas, return as soon as they are connected, or one that serves another input type is.
+        With awaited replicas, return as soon as they are connected, or one of another input type is.
         """
         model_id, claim_id = ModelId(request.model_name, request.model_version), request.claim_id
         deadline_s = self._clock() + _HOLD_TIMEOUT_S
@@ -206,7 +206,7 @@ class ManagementService:
         )
 
     async def read_desired_replicas(self, request: rest.DesiredReplicasSince) -> rest.DesiredReplicas:
-        """Return which replicas should run, as soon as the configuration is not the known one or the wait is over."""
+        """Return which replicas should run, once the configuration differs from the known one or the wait is over."""
         deadline_s = self._clock() + min(request.wait_s, _HOLD_TIMEOUT_S)
         while True:
             changed = self._changed
@@ -223,20 +223,20 @@ class ManagementService:
         return await self._store.read_configuration()
 
     async def read_deploy_state(self, model_id: ModelId) -> rest.DeployState:
-        """Return what a deploy of a version has to agree with."""
+        """Return the state that a deploy of a version must agree with."""
         configuration = await self._store.read_configuration()
         return rest.describe_deploy_state(configuration, await self._read_living(), model_id, __version__)
 
     async def read_replicas(self) -> list[Replica]:
-        """Return the replicas that every living query frontend is connected to.
+        """Return the replicas that every live query frontend is connected to.
 
-        With several frontends a replica is known to each by a number of its own; those of the frontend that has the
-        fewest are told, so that a count never promises more than any frontend can use.
+        Each of several frontends has its own numbers for replicas; those of the frontend with the fewest are returned,
+        so that a count never promises more than any frontend can use.
         """
         return _replicas_known_to_all(await self._read_living())
 
     async def read_query_frontends(self) -> list[FrontendPresence]:
-        """Return what each living query frontend says of itself."""
+        """Return the last announcement of each live query frontend."""
         return sorted(await self._read_living(), key=lambda frontend: frontend.frontend_id)
 
     # --- confirmation
@@ -246,10 +246,10 @@ class ManagementService:
         await self._wait_until_applied(configuration.revision)
 
     async def _store_change(self, change: Change, change_id: str | None) -> Configuration:
-        """Store a change that no query frontend acts on, or that is waited for later."""
+        """Store a change that no query frontend acts on, or whose confirmation is awaited later."""
         try:
             return await self._store.update_configuration(change, change_id)
-        finally:  # also when it is not known whether it was stored
+        finally:  # also if it is unknown whether it was stored
             changed, self._changed = self._changed, asyncio.Event()
             changed.set()
 
@@ -265,7 +265,7 @@ class ManagementService:
                     f"The change is stored, but query frontend {', '.join(behind)} has not confirmed it within "
                     f"{self._confirmation_timeout_s:g} s. It will act on it as soon as it can."
                 )
-            # A frontend that dies says nothing: look again once in a while.
+            # A frontend that dies sends nothing, so poll.
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(changed.wait(), timeout=_LOOK_AGAIN_INTERVAL_S)
 
@@ -311,7 +311,7 @@ class ManagementService:
 
 
 async def _first_of(*events: asyncio.Event, timeout_s: float) -> None:
-    """Return when one of the events is set, or after *timeout_s*."""
+    """Return when any of the events is set, or after *timeout_s*."""
     tasks = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)

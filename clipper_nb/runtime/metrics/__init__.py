@@ -1,1 +1,1 @@
-"""What the frontends count, and how it is written for Prometheus."""
+"""The frontends' metrics, and their format for Prometheus."""

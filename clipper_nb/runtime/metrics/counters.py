@@ -1,7 +1,7 @@
-"""Every metric of the query frontend, defined once; base units, and series that go away with what they name.
+"""Every metric of the query frontend, defined once; base units, and series that are removed with what they name.
 
-Counted in plain numbers, on the event loop's one thread: counting must cost nothing beside a query. They become text
-only when somebody asks.
+Counted in plain numbers, on the event loop's only thread: counting must cost nothing compared with a query. They become
+text only when a client reads them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class _Distribution:
         self._sum += count * value
 
     def values(self, *, num_lowest: int = 0) -> list[float]:
-        """Return the counts of the buckets and the sum; *num_lowest* observations of 0 have not been told."""
+        """Return the counts of the buckets and the sum, with *num_lowest* unrecorded observations of 0."""
         values: list[float] = [*self._counts, self._sum]
         values[0] += num_lowest
         return values
@@ -54,7 +54,7 @@ class ApplicationMetrics:
     ----------
     name : str
     slo_s : float
-        What its answers are late against.
+        Answers after it are late.
     """
 
     def __init__(self, name: str, slo_s: float) -> None:
@@ -69,7 +69,7 @@ class ApplicationMetrics:
         self.num_bad_requests = 0
         self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
         self.lateness_s = _Distribution(_LATENESS_BUCKETS_S)
-        """Of answers that were late."""
+        """Number of late answers."""
         self.num_late = 0
 
     def query_answered(self, latency_s: float, reason: str | None) -> None:
@@ -83,7 +83,7 @@ class ApplicationMetrics:
             self.num_defaults[reason] += 1
 
     def queries_answered(self, count: int, latency_s: float, reason: str) -> None:
-        """Count *count* answers that are alike, all of them the default output."""
+        """Count *count* equal answers, all of them the default output."""
         self.num_queries += count
         self.latency_s.observe_often(count, latency_s)
         if latency_s > self._slo_s:
@@ -129,7 +129,7 @@ class QueryFrontendMetrics:
         self._gauges: list[Callable[[], list[Family]]] = []
 
     def application(self, name: str, slo_s: float) -> ApplicationMetrics:
-        """Return the series of one application, which begin now; its answers are late after *slo_s*."""
+        """Return the new series of one application, whose answers are late after *slo_s*."""
         metrics = self._applications[name] = ApplicationMetrics(name, slo_s)
         return metrics
 
@@ -138,7 +138,7 @@ class QueryFrontendMetrics:
         del self._applications[name]
 
     def model(self, model_id: ModelId) -> ModelMetrics:
-        """Return the series of one model version, which begin when they are first asked for."""
+        """Return the series of one model version, created at the first call."""
         metrics = self._models.get(model_id)
         if metrics is None:
             metrics = self._models[model_id] = ModelMetrics(model_id)
@@ -149,18 +149,18 @@ class QueryFrontendMetrics:
         self._models.pop(model_id, None)
 
     def show_gauges(self, read: Callable[[], list[Family]]) -> None:
-        """Show also what *read* finds when somebody asks."""
+        """Include the gauges that *read* returns at each collection."""
         self._gauges.append(read)
 
     def families(self) -> list[Family]:
-        """Return every metric as it stands."""
+        """Return the current value of every metric."""
         families: list[Family] = []
         for _ in self.collect(families):
             pass
         return families
 
     def collect(self, families: list[Family]) -> Iterator[None]:
-        """Add every metric to *families*, in a short step for each application and version; each is whole in itself."""
+        """Add every metric to *families*, in short, consistent steps: one for each application and version."""
         yield from self._collect_applications(families)
         yield from self._collect_models(families)
         for read in self._gauges:
@@ -214,14 +214,14 @@ class QueryFrontendMetrics:
 
 
 def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, int, int]) -> list[Family]:
-    """Return what is read when somebody asks.
+    """Return the gauges, which are read at each collection.
 
     Parameters
     ----------
     models : iterable of (ModelId, int, int)
         Each version's queue length and number of connected replicas.
     cache : (int, int, int)
-        The cache's size in bytes, its entries, and how many made room for others.
+        The cache's size in bytes, its number of entries, and how many were evicted.
     """
     queue_length = Family(metric_names.MODEL_QUEUE_LENGTH, "Inputs that wait for a replica", "gauge", [])
     replicas = Family(metric_names.MODEL_REPLICAS, "Connected replicas", "gauge", [])

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 _LABELS = "\0"
-"""Stands in a template for the labels, which may have anything in them but this."""
+"""Placeholder for the labels in a template, which cannot occur in labels."""
 
 
 class Family(msgspec.Struct, array_like=True):
@@ -22,10 +22,10 @@ class Family(msgspec.Struct, array_like=True):
     Attributes
     ----------
     series : list of (str, list of float)
-        Labels as :func:`format_labels` writes them, and what was counted: one number, or of a histogram the
-        observations in each bucket and then their sum.
+        Labels as :func:`format_labels` writes them, and the values: one number, or for a histogram the observations
+        in each bucket and then their sum.
     bounds : tuple of float
-        Of a histogram's buckets; there is one more bucket, without a bound.
+        Upper bounds of a histogram's buckets; there is one more bucket, without a bound.
     """
 
     name: str
@@ -46,7 +46,7 @@ def format_families(families: Iterable[Family]) -> bytes:
 
 
 def render_families(families: Iterable[Family]) -> Iterator[str]:
-    """Yield that text in pieces, one for each series."""
+    """Yield the same text in pieces, one for each series."""
     for family in families:
         yield f"# HELP {family.name} {family.documentation}\n# TYPE {family.name} {family.type}\n"
         yield from _render_histogram(family) if family.type == "histogram" else _render_values(family)

@@ -1,8 +1,8 @@
-"""The metrics of several query frontends as one: counters and histograms add up. (pure)
+"""Adds up the counters and histograms of several query frontends. (pure)
 
-Each frontend's metrics are taken as numbers, which travel as JSON, a line for each family. What a frontend had counted
-before it was started again is a further part of the sum, so that no counter ever goes back. Whatever grows with the
-number of applications is done in steps, one for each family, between which queries are answered.
+Each frontend's metrics are sent as numbers in JSON, one line for each family. What a frontend had counted before its
+restart is a further part of the sum, so that no counter ever decreases. Work that grows with the number of applications
+is done in steps, one for each family, between which queries are answered.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from clipper_nb.protocol.metric_names import MODEL_REPLICAS
 from clipper_nb.runtime.metrics.exposition import Family
 
 _NOT_ADDED = frozenset({MODEL_REPLICAS})
-"""Every replica serves all frontends, so the fewest that one of them has is how many there are."""
+"""Every replica serves all frontends, so the minimum over the frontends is the number of replicas."""
 
 _END = b'"end"'
-"""The last line: without it a part is missing."""
+"""The last line; without it the snapshot is incomplete."""
 
 
 class Snapshot(msgspec.Struct):
-    """What one frontend has counted."""
+    """The counters of one frontend."""
 
     families: list[Family]
 
@@ -39,12 +39,12 @@ def encode_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
 
 
 def decode_snapshot(text: bytes) -> Iterator[Family]:
-    """Yield the families in what :func:`encode_snapshot` wrote.
+    """Yield the families in the output of :func:`encode_snapshot`.
 
     Raises
     ------
     msgspec.DecodeError
-        It is something else, or a part of it.
+        It is something else, or incomplete.
     """
     *lines, end = text.split(b"\n")
     if end != _END:
@@ -53,7 +53,7 @@ def decode_snapshot(text: bytes) -> Iterator[Family]:
 
 
 def only_what_counts(base: Snapshot, live: Snapshot) -> Iterator[Family]:
-    """Yield the counters and histograms of *base* with the series that *live* has: others went with what they name."""
+    """Yield the counters and histograms of *base*, without series that *live* no longer has."""
     known = {family.name: {labels for labels, _ in family.series} for family in live.families}
     for family in base.families:
         if family.type in ("counter", "histogram"):
@@ -62,7 +62,7 @@ def only_what_counts(base: Snapshot, live: Snapshot) -> Iterator[Family]:
 
 
 def add_up(snapshots: Sequence[Snapshot]) -> Iterator[Family]:
-    """Yield the sum of what several frontends have counted; the order is that of the first that has a series."""
+    """Yield the sums over several frontends; each series is in the order of the first frontend that has it."""
     parts: dict[str, list[Family]] = {}
     for snapshot in snapshots:
         for family in snapshot.families:

@@ -26,8 +26,8 @@ def main() -> None:
     """Run one replica."""
     faulthandler.enable()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave_unloaded)  # as a container's first process it would ignore the signal
-    logging.raiseExceptions = False  # a model that closes its standard error must not end because of what we log
+        signal.signal(number, _leave_unloaded)  # as a container's first process it would otherwise ignore the signal
+    logging.raiseExceptions = False  # a model that closes its standard error must not fail because of our log
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         settings = model_container_settings()
@@ -35,7 +35,7 @@ def main() -> None:
         logger.error("%s", exc)
         raise SystemExit(LOAD_FAILED_EXIT_STATUS) from None
     model = _load(settings)
-    # A collection that goes through a model and its libraries stops a batch for 80 ms and more, and finds nothing.
+    # A collection that visits a model and its libraries stops a batch for 80 ms or more, and finds nothing.
     gc.collect()
     gc.freeze()
     logger.info("%s is loaded", settings.model_id)
@@ -48,14 +48,14 @@ def _leave_unloaded(number: int, _frame: FrameType | None) -> None:
 
 def _load(settings: ModelContainerSettings) -> Model:
     if settings.load_timeout_s is not None:
-        # Shortly before whoever started us gives up, the log shows where the load hangs.
+        # Shortly before the caller's timeout, the log shows where the load hangs.
         faulthandler.dump_traceback_later(0.8 * settings.load_timeout_s, exit=False)
     try:
         check_environment(settings.model_path)
         model = load_model(settings.model_path)
         check_samples(model, settings.model_path, settings.input_type)
         return model
-    except BaseException as exc:  # whatever its class: SIGTERM and SIGINT raise nothing here
+    except BaseException as exc:  # of any class: SIGTERM and SIGINT raise nothing here
         failure = describe_load_failure(exc)
         sys.stderr.write(f"{failure.traceback_text.rstrip()}\n{format_load_failure(failure)}\n")
         is_import = issubclass(type(exc), ImportError)

@@ -1,8 +1,8 @@
 """Connects a model to the query frontends: one thread that predicts, and one that sends heartbeats.
 
 The predicting thread owns the connections and holds their lock, except while the model computes. Then, and only then,
-the heartbeat thread may use them. So a prediction pays for no hand-over between threads, and however long it takes it
-never looks like a death.
+the heartbeat thread may use them. So a prediction needs no hand-over between threads, and even a very long one never
+looks like a lost replica.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ logger = logging.getLogger(__name__)
 _HEARTBEAT_CHECK_INTERVAL_S = 1.0
 _GOODBYE_TIMEOUT_S = 8.0
 _MAX_BATCHES_IN_FLIGHT = 2
-"""A batch may come while another is computed."""
+"""Two: a batch may arrive while another is computed."""
 
 
 class Model(Protocol):
-    """What can be served."""
+    """The interface of a model that can be served."""
 
     def predict(self, inputs: list[Any]) -> Any:
         """Return one output per input, in order.
 
-        Inputs are read-only 1-D arrays, or text, by the input type; an exception is an error answer for the batch.
+        Inputs are read-only 1-D arrays, or text, depending on the input type; an exception becomes the batch's error.
         """
 
 
 def serve(model: Model, settings: ModelContainerSettings) -> None:
     """Serve *model* until SIGTERM or SIGINT; call it from the main thread."""
-    decode_inputs(settings.input_type, [b""])  # the first batch must not wait for an import of NumPy
+    decode_inputs(settings.input_type, [b""])  # so that the first batch does not wait for the import of NumPy
     client = ModelContainerClient(
         model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file
     )
@@ -67,7 +67,7 @@ class ModelContainerClient:
     model_id : ModelId
     input_type : InputType
     frontend_addresses : sequence of str
-        ``host:port`` of a query frontend's RPC port, or of several; they tell of others beside them.
+        ``host:port`` of the RPC port of one or several query frontends, which report the others beside them.
     ready_file : Path, optional
         Exists while the model is registered with all query frontends.
     """
@@ -93,11 +93,11 @@ class ModelContainerClient:
         self._is_stopping = False
 
     def stop(self) -> None:
-        """Say goodbye, finish what is under way and return from ``run``; safe in a signal handler."""
+        """Send a goodbye, finish batches in progress and return from ``run``; safe in a signal handler."""
         self._is_stopping = True
 
     def run(self, wake_fd: int | None = None) -> None:
-        """Serve until ``stop``; *wake_fd* becomes readable when somebody called it."""
+        """Serve until ``stop``; *wake_fd* becomes readable after ``stop`` was called."""
         has_ended = threading.Event()
         heartbeat = threading.Thread(target=self._keep_beating, args=(has_ended,), name="heartbeat", daemon=True)
         with self._lock:
@@ -113,7 +113,7 @@ class ModelContainerClient:
         heartbeat.join()
 
     def _keep_up(self) -> float:
-        """Do what is due beside predicting; return the instant when something is again."""
+        """Do what is due besides predicting; return when something is due next."""
         now_s = time.monotonic()
         self._follow_frontends()
         wait_s = min(1.0, *(connection.keep_up(now_s=now_s) for connection in self._connections))
@@ -124,7 +124,7 @@ class ModelContainerClient:
         return now_s + wait_s
 
     def _follow_frontends(self) -> None:
-        """Connect to all query frontends that were told of, and to none that is not there any more."""
+        """Connect to all query frontends that were reported, and disconnect from those that no longer are."""
         told = [self._by_address[address].advertised_addresses for address in self._given_addresses]
         wanted = dict.fromkeys([*self._given_addresses, *itertools.chain(*told)])
         for address in wanted.keys() - self._by_address.keys():
@@ -137,10 +137,10 @@ class ModelContainerClient:
         return self._by_address.values()
 
     def _serve(self, until_s: float, wake_fd: int | None) -> None:
-        """Answer batches until *until_s*, or until something else than a batch has come."""
+        """Answer batches until *until_s*, or until another kind of message arrives."""
         by_fd = {connection.fileno: connection for connection in self._connections}
         poller = select.poll()
-        for fd in (*by_fd, None if self._is_stopping else wake_fd):  # said once is enough
+        for fd in (*by_fd, None if self._is_stopping else wake_fd):  # once is enough
             if fd is not None:
                 poller.register(fd, select.POLLIN)
         while (wait_s := until_s - time.monotonic()) > 0:
@@ -152,7 +152,7 @@ class ModelContainerClient:
                     return
 
     def _answer(self, batch: rpc.PredictRequest) -> list[rpc.Frame]:
-        """Return the frames that answer *batch*, after computing with the lock released."""
+        """Compute *batch* with the lock released, and return the frames of the answer."""
         self._lock.release()
         try:
             if batch.input_type is not self._input_type:
@@ -169,7 +169,7 @@ class ModelContainerClient:
             self._lock.acquire()
 
     def _mark_ready(self, is_ready: bool) -> None:
-        """Tell a health check; a file that cannot be written is no reason not to serve."""
+        """Update the file for the health check; failing to write it does not stop the service."""
         if is_ready is not self._is_ready and self._ready_file is not None:
             with contextlib.suppress(OSError):
                 self._ready_file.touch(mode=0o600) if is_ready else self._ready_file.unlink(missing_ok=True)
@@ -197,9 +197,9 @@ class ModelContainerClient:
 
 @contextlib.contextmanager
 def _wake_on_signals(stop: Callable[[], None]) -> Iterator[int]:
-    """Call *stop* on SIGTERM and SIGINT, and give a descriptor that a poll can wait for.
+    """Call *stop* on SIGTERM and SIGINT, and yield a descriptor that a poll can wait for.
 
-    Python would raise KeyboardInterrupt on SIGINT, which then could not be told from one that the model raises.
+    Python would raise KeyboardInterrupt on SIGINT, which would look like one that the model raises.
     """
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""A model container's connection to one query frontend: a TCP socket that speaks ZMTP, made anew when it is lost."""
+"""A model container's connection to one query frontend: a TCP socket that speaks ZMTP and reconnects when lost."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ _RECEIVE_SIZE_BYTES = 1 << 18
 class FrontendConnection:
     """One session at a time with the query frontend at *address*.
 
-    Not safe for two threads at once: whoever uses it holds the container's lock.
+    Not thread-safe: its user holds the container's lock.
 
     Parameters
     ----------
     address : str
         ``host:port`` of the RPC port.
     metadata : list of bytes
-        The frames that say what the container serves.
+        The frames of the message that says what the container serves.
     """
 
     def __init__(self, address: str, metadata: list[rpc.Frame]) -> None:
         self._address = address
         self.advertised_addresses: tuple[str, ...] = ()
-        """Where this frontend and the others beside it listen, when it has said so."""
+        """The RPC ports of this frontend and the others beside it, once it has sent them."""
         self._metadata = metadata
         self._socket: socket.socket | None = None
-        # Kept, because a new one would be mapped, touched and unmapped for every batch.
+        # Reused, because a new one would be mapped, touched and unmapped for every batch.
         self._received = memoryview(bytearray(_RECEIVE_SIZE_BYTES))
         self._peer = ZmtpPeer(DEALER)
         self._retry_delay_s = _MIN_RETRY_DELAY_S
@@ -51,16 +51,16 @@ class FrontendConnection:
 
     @property
     def fileno(self) -> int | None:
-        """The socket to wait for; None while there is no connection."""
+        """The socket to wait for; None without a connection."""
         return None if self._socket is None else self._socket.fileno()
 
     @property
     def may_leave(self) -> bool:
-        """Whether the frontend has let the container go, or does not know of it."""
+        """True if the frontend has released the container, or does not know it."""
         return self._socket is None or self.session.may_leave or not self.session.is_registered
 
     def keep_up(self, *, now_s: float) -> float:
-        """Connect when that is due, and send the heartbeat that is due; return the seconds until something is again."""
+        """Connect or send a heartbeat if it is due; return the seconds until the next is due."""
         if self._socket is None and now_s >= self._retry_s:
             self._connect(now_s)
         elif self._socket is not None and self.session.is_lost(now_s=now_s) and not _has_unread(self._socket):
@@ -76,13 +76,13 @@ class FrontendConnection:
             self.send(rpc.encode_container_heartbeat())
 
     def say_goodbye(self) -> None:
-        """Tell the frontend, once, that nothing new is wanted."""
+        """Tell the frontend, once, to send no new batches."""
         if not self._said_goodbye and self._socket is not None:
             self._said_goodbye = True
             self.send(rpc.encode_container_goodbye())
 
     def receive(self) -> list[rpc.PredictRequest]:
-        """Take what has come, without waiting; return the batches to predict."""
+        """Process what has arrived, without waiting; return the batches to predict."""
         if self._socket is None:
             return []
         try:
@@ -107,7 +107,7 @@ class FrontendConnection:
         return batches
 
     def send(self, frames: list[rpc.Frame]) -> None:
-        """Send one message; when that fails the connection is lost."""
+        """Send one message; if that fails the connection is lost."""
         self._send_all(encode_message(frames))
         self.session.sent(now_s=time.monotonic())
 
@@ -157,7 +157,7 @@ class FrontendConnection:
         deadline_s = 0.0
         while view:
             try:
-                num_sent = self._socket.send(view)  # not in the slice: compiled, it would be sent twice
+                num_sent = self._socket.send(view)  # not inside the slice: compiled, it would send twice
                 view = view[num_sent:]
             except BlockingIOError:
                 deadline_s = deadline_s or time.monotonic() + _SEND_TIMEOUT_S
@@ -182,7 +182,7 @@ def _wait_until_writable(connected: socket.socket, deadline_s: float) -> bool:
 
 
 def _has_unread(connected: socket.socket) -> bool:
-    """Whether somebody spoke while nobody listened, as during a long prediction."""
+    """Return whether unread data has arrived, as during a long prediction."""
     poller = select.poll()
     poller.register(connected, select.POLLIN)
     return bool(poller.poll(0))

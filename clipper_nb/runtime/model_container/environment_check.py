@@ -1,4 +1,4 @@
-"""Before a model is loaded: whether it was pickled by versions that can be read here."""
+"""Checks, before a model is loaded, that it was pickled by versions that can be loaded here."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from clipper_nb.protocol.model_folder import read_metadata
 
 
 def check_environment(folder: Path) -> None:
-    """Return when what the metadata in *folder* says of the notebook fits to what is here, or says nothing.
+    """Return if the notebook's versions in *folder*'s metadata fit those here, or are not recorded.
 
     Raises
     ------
     UnreadableHere
-        With each version that differs.
+        With every version that differs.
     """
     notebook = read_metadata(folder).environment
     conflicts = find_conflicts(notebook, describe_environment(notebook))

@@ -1,4 +1,4 @@
-"""Picks the adapter for the kind of model that lies in the model's folder."""
+"""Chooses the adapter for the kind of model in the model's folder."""
 
 from __future__ import annotations
 

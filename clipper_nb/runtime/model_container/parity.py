@@ -1,4 +1,4 @@
-"""Asks a model that was just loaded for its samples: it must answer as it did in the notebook."""
+"""Runs a model that was just loaded on its samples: it must answer as it did in the notebook."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from clipper_nb.runtime.model_container.client import Model
 
 
 class SampleMismatch(Exception):
-    """The model answers otherwise here than in the notebook."""
+    """The model's answers here are different from those in the notebook."""
 
 
 def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
-    """Return when the model in *folder* answers its samples, if it has any, as the notebook did.
+    """Return if the model in *folder* answers its samples, if any, as it did in the notebook.
 
     Raises
     ------
     SampleMismatch
-        It does not; the text says where they differ.
+        It does not; the text says where the outputs differ.
     """
     path = folder / SAMPLES_FILE
     if not path.exists():
@@ -35,7 +35,7 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
     inputs = decode_inputs(input_type, parse_predict(body, input_type).payloads)
     try:
         predicted = model.predict(inputs)
-    except ImportError:  # told as what is missing
+    except ImportError:  # reported as a missing module
         raise
     except BaseException as exc:
         told = describe_exception(exc)

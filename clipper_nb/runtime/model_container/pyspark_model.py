@@ -1,6 +1,6 @@
 """A PySpark model as a model: Spark runs in local mode beside this process, and has run a job before the first query.
 
-Spark's JVM computes while Python waits for a socket, so heartbeats go on during long calls.
+Spark's JVM computes while Python waits for a socket, so heartbeats continue during long calls.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ def load_pyspark_model(folder: Path, metadata: PySparkMetadata) -> PythonModel:
     )
     with short_spark_errors():
         model = _load_spark_model(spark, metadata.model_class, folder / SPARK_MODEL_FOLDER)
-    if metadata.threshold is not UNSET:  # of a classifier of mllib: Spark saves its default in place of what was set
+    if metadata.threshold is not UNSET:  # of an mllib classifier: Spark saves the default, not the value set
         model.clearThreshold() if metadata.threshold is None else model.setThreshold(metadata.threshold)
     return PythonModel(SparkFunction(load_function(folder), spark, model))
 
 
 def _load_spark_model(spark: Any, model_class: str | None, path: Path) -> Any:
-    """Return the model; *model_class* is ``module:name``, or ``None`` where there is no model."""
+    """Return the model; *model_class* is ``module:name``, or ``None`` without a model."""
     if model_class is None:
         return None
     module, _, name = model_class.partition(":")
     loader: Any = getattr(importlib.import_module(module), name)
-    address = path.resolve().as_uri()  # whatever file system the settings say
+    address = path.resolve().as_uri()  # even if the settings have another file system
     if module.startswith("pyspark.mllib."):
         return loader.load(spark.sparkContext, address)
     return loader.load(address)

@@ -24,12 +24,12 @@ class PythonModel:
 
 
 def load_python_model(folder: Path) -> PythonModel:
-    """Return the function pickled in *folder*; whatever unpickling raises passes through."""
+    """Return the function pickled in *folder*; exceptions of unpickling pass through."""
     return PythonModel(load_function(folder))
 
 
 def load_function(folder: Path) -> Callable[..., Any]:
-    """Return what was pickled in *folder*; modules that lie beside it can be imported from then on."""
+    """Return the pickled object in *folder*; modules beside it can be imported from then on."""
     modules = folder / MODULES_FOLDER
     if modules.is_dir():
         sys.path.insert(0, str(modules))

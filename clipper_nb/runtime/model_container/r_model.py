@@ -40,7 +40,7 @@ def load_r_model(folder: Path, metadata: RMetadata) -> PythonModel:
     UnreadableHere
         This R has another minor version than the notebook's.
     DeploymentError
-        There is no rpy2 or no R here.
+        rpy2 or R is missing here.
     ImportError
         An R package is missing.
     """
@@ -53,7 +53,7 @@ def load_r_model(folder: Path, metadata: RMetadata) -> PythonModel:
             "R functions run through rpy2, which the replica's Python cannot use. Install R, and then pip install "
             f"'clipper-nb[r]'. {type(exc).__name__}: {str(exc).strip()}"
         ) from exc
-    rinterface.evalr("options(warn = 1)")  # a warning is logged when it happens
+    rinterface.evalr("options(warn = 1)")  # log warnings immediately
     rinterface.evalr(_QUIT_IS_AN_ERROR)
     here = rinterface.evalr('paste(R.version$major, R.version$minor, sep = ".")')[0]
     conflicts = find_conflicts({"R": metadata.r_version}, {"R": str(here)})

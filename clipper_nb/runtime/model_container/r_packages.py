@@ -1,6 +1,6 @@
 """``python -m clipper_nb.runtime.model_container.r_packages NAME...``: install R packages while an image is built.
 
-Debian has many of them compiled; the others are compiled from CRAN, which needs compilers and minutes.
+Debian has compiled versions of many; the others are compiled from CRAN, which needs compilers and minutes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _CRAN = "https://cloud.r-project.org"
 
 
 def main() -> None:
-    """Install each package that is named, or fail."""
+    """Install each named package, or fail."""
     wanted = sys.argv[1:]
     _run("apt-get", "update", "-q")
     debian = {name: f"r-cran-{name.lower()}" for name in wanted}

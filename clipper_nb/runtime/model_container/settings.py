@@ -1,4 +1,4 @@
-"""What a model container is told by environment variables; the names are Clipper's."""
+"""The settings of a model container, from environment variables with Clipper's names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ModelContainerSettings:
 
 
 def model_container_settings(variables: Mapping[str, str] = os.environ) -> ModelContainerSettings:
-    """Return the settings; raises :class:`InvalidRequestError` when a variable is missing or wrong."""
+    """Return the settings; raises :class:`InvalidRequestError` if a variable is missing or wrong."""
     for name in (environment.MODEL_NAME, environment.MODEL_VERSION):
         if not variables.get(name):
             raise InvalidRequestError(f"The environment variable {name} is not set.")

@@ -1,6 +1,6 @@
 """The replica's own Spark: a local session, tuned for small batches, whose JVM ends with this process.
 
-The JVM reads its standard input, which this process holds open: when it ends, however that happens, the JVM ends too.
+The JVM reads its standard input, which this process holds open: when this process ends in any way, the JVM ends too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NOTEBOOKS_VARIABLES = (
     "PYSPARK_GATEWAY_PORT", "PYSPARK_GATEWAY_SECRET", "PYSPARK_SUBMIT_ARGS", "PYSPARK_DRIVER_PYTHON",
     "SPARK_REMOTE", "SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_DIRS", "MASTER",
 )  # fmt: skip
-"""On the embedded cluster a replica inherits these, and they lead to the notebook's own Spark or change ours."""
+"""On the embedded cluster a replica inherits these, and they would use the notebook's own Spark or change ours."""
 _SETTINGS = {
     # One partition: a batch of requests is small, and each further task costs more than it saves. Replicas scale.
     "spark.master": "local[1]",
@@ -45,8 +45,8 @@ _SETTINGS = {
 }
 _CONTAINER_MEMORY_FILES = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 _JVM_OPTIONS = (
-    "-XX:+UseSerialGC",  # a collector with threads of its own would take turns with the one core that computes
-    "-XX:+ExitOnOutOfMemoryError",  # what is left after one is not to be trusted; a new replica is
+    "-XX:+UseSerialGC",  # a collector with its own threads would compete for the core that computes
+    "-XX:+ExitOnOutOfMemoryError",  # the state after one cannot be trusted; a new replica starts instead
 )
 
 
@@ -59,9 +59,9 @@ def start_session(
     ----------
     app_name : str
     driver_memory_bytes : int
-        The most that the JVM's heap may use; less where the container's own limit is too small for that.
+        The most that the JVM's heap may use; less if the container's own limit is too small.
     session_settings : dict, optional
-        What the notebook's session has set, as far as it changes results.
+        Settings of the notebook's session that change results.
     """
     folder = tempfile.mkdtemp(prefix="spark-", dir=os.environ.get(CLUSTER_FOLDER))
     for name in _NOTEBOOKS_VARIABLES:
@@ -80,20 +80,20 @@ def start_session(
     conf.set("spark.driver.extraJavaOptions", " ".join([*_JVM_OPTIONS, f"-Djava.io.tmpdir={folder}"]))
     session = SparkSession.builder.appName(app_name).config(conf=conf).getOrCreate()
     _end_together(session, folder)
-    # The first job brings classes that all others need too: planning, code generation, a task, its result.
+    # The first job loads classes that all others need too: planning, code generation, a task, its result.
     session.createDataFrame([(1.0,)], "warm_up double").selectExpr("sum(warm_up)").collect()
     return session
 
 
 def _heap_bytes(wanted_bytes: int) -> int:
     for file in _CONTAINER_MEMORY_FILES:
-        with contextlib.suppress(OSError, ValueError):  # not in this version of control groups, or "max"
+        with contextlib.suppress(OSError, ValueError):  # another version of control groups, or "max"
             return min(wanted_bytes, int(JAVA_HEAP_SHARE * int(file.read_text())))
     return wanted_bytes
 
 
 def _end_together(session: SparkSession, folder: str) -> None:
-    """End this process when the JVM ends, so that it is started again; and take the JVM along at this one's end."""
+    """End this process when the JVM ends, so that it is restarted; and end the JVM with this process."""
     jvm: Any = session.sparkContext._gateway.proc
     is_leaving = threading.Event()
 

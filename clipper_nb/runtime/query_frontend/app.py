@@ -1,4 +1,4 @@
-"""The query frontend put together: state → predictor ← wire, predictor → batching → RPC."""
+"""Assembles the query frontend: state → predictor ← wire, predictor → batching → RPC."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class QueryFrontend:
     ----------
     settings : QueryFrontendSettings
     store : StateStore
-        Where the configuration is; closed by whoever made it.
+        Holds the configuration; closed by its creator.
     """
 
     def __init__(self, settings: QueryFrontendSettings, store: StateStore) -> None:
@@ -94,7 +94,7 @@ class QueryFrontend:
             self._http = SharedHttpServer(endpoint, application, settings.http_limits, counts, worker.index, waiting)
 
     async def start(self) -> None:
-        """Serve as soon as the configuration is known."""
+        """Start to serve as soon as the configuration is known."""
         await self._rpc.start()
         self._view.start()
         await self._view.wait_until_current()
@@ -107,7 +107,7 @@ class QueryFrontend:
         logger.info("query frontend listens on %s:%s", *listening.getsockname()[:2])
 
     async def stop(self) -> None:
-        """Finish what is under way and end."""
+        """Finish the requests in progress and end."""
         await self._http.stop()
         await self._view.stop()
         if self._shared_metrics is not None:
@@ -115,7 +115,7 @@ class QueryFrontend:
         self._rpc.stop()
 
     async def _wait_for_replicas(self) -> None:
-        """Let the replicas of the frontends beside this one connect here too, before queries come."""
+        """Wait for the replicas of the neighbouring frontends to connect here too, before queries arrive."""
         deadline_s = self._loop.time() + _REPLICAS_TIMEOUT_S
         while self._loop.time() < deadline_s:
             with contextlib.suppress(StateUnavailableError):

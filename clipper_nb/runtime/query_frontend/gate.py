@@ -1,4 +1,4 @@
-"""Holds predict requests back while it is not known whether the configuration is current."""
+"""Holds back predict requests while the configuration may be outdated."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXPLANATION = (
 
 
 class Gate:
-    """Lets requests through to the endpoint while the lease lasts; others wait for its renewal, or for their SLO.
+    """Passes requests to the endpoint while the lease is valid; others wait for its renewal, or for their SLO.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Gate:
     predictor : Predictor
     lease : Lease
     look_soon : callable
-        Makes the frontend look at its configuration, which renews the lease.
+        Makes the frontend check its configuration, which renews the lease.
     loop : LoopClock
     """
 
@@ -63,7 +63,7 @@ class Gate:
     def _hold(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel:
         held = _HeldRequest(self._endpoint, self._held, application_name, body, arrived_s, respond)
         served = self._predictor.find_application(application_name)
-        if served is not None:  # an unknown one may turn out to be known
+        if served is not None:  # an unknown application may turn out to be known
             late_at_s = arrived_s + served.wait_s
             held.timer = self._loop.call_at(late_at_s, lambda: held.answer(lambda: self._answer_default(served, held)))
         if not self._waits_for_renewal:
@@ -96,7 +96,7 @@ class Gate:
 
 
 class _HeldRequest:
-    """One request that waits; it is answered once, in one of two ways."""
+    """One waiting request, answered once: by the endpoint, or at its deadline."""
 
     def __init__(
         self,
@@ -118,11 +118,11 @@ class _HeldRequest:
         all_held[self] = None
 
     def let_through(self) -> None:
-        """Ask the endpoint, by the configuration as it is now."""
+        """Pass the request to the endpoint, with the current configuration."""
         self.answer(self._ask)
 
     def answer(self, answer: Callable[[], None]) -> None:
-        """Answer by *answer*, unless that has happened."""
+        """Call *answer*, unless the request has been answered."""
         if self in self._all_held:
             del self._all_held[self]
             if self.timer is not None:
@@ -130,7 +130,7 @@ class _HeldRequest:
             answer()
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
+        """Record that the client no longer waits."""
         if self._cancel_answer is not None:
             self._cancel_answer()
         self.answer(_nothing)
@@ -138,7 +138,7 @@ class _HeldRequest:
     def _ask(self) -> None:
         try:
             self._cancel_answer = self._endpoint.answer(self._application_name, self.body, self.arrived_s, self.respond)
-        except Exception as exc:  # whoever renewed the lease is not to blame
+        except Exception as exc:  # must not fail the code that renewed the lease
             logger.exception("predict %r", self._application_name)
             self.respond(*describe_failure(exc))
 

@@ -1,4 +1,4 @@
-"""The query frontend's Tornado handlers: everything but predict requests, which have a way of their own."""
+"""The query frontend's Tornado handlers: everything but predict requests, which bypass Tornado."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from clipper_nb.runtime.query_frontend.predictor import Predictor
 
 
 class ReadyHandler(JsonHandler):
-    """``GET /readyz``: every linked application has a replica that can answer; ``?app=NAME`` asks for one."""
+    """``GET /readyz``: whether every linked application has a replica that can answer; ``?app=NAME`` checks one."""
 
     def initialize(self, predictor: Predictor) -> None:
-        """Take the predictor."""
+        """Store the route's arguments (called by Tornado)."""
         self._predictor = predictor
 
     def get(self) -> None:
-        """Answer 200 or 503, with what is not ready and why."""
+        """Answer 200 or 503, with the applications that are not ready and why."""
         unready = self._predictor.unready_applications()
         name = self.get_query_argument("app", None)
         if name is not None:
@@ -36,10 +36,10 @@ class ReadyHandler(JsonHandler):
 
 
 class PredictMethodHandler(JsonHandler):
-    """The predict path with another method than POST, which comes here straight from the wire and never gets here."""
+    """Answers 405 for non-POST requests to the predict path; POSTs never reach Tornado."""
 
     def post(self) -> None:
-        """Stand for the method that is allowed."""
+        """Mark POST as an allowed method."""
         raise AssertionError("predict requests do not come through Tornado")
 
 

@@ -1,7 +1,8 @@
-"""Predict requests with a large body or many inputs, answered in small steps that hold up nobody else.
+"""Answers predict requests with a large body or many inputs, in small steps that do not block other requests.
 
-The inputs go to the model a window at a time, as one client's queries would that asks again when it is answered. So
-queries that come meanwhile wait behind a window at most, not behind thousands of inputs whose deadlines are earlier.
+The inputs go to the model one window at a time, like the queries of a client that sends its next query after each
+answer. So queries that arrive meanwhile wait at most for one window, not for thousands of inputs with earlier
+deadlines.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ logger = logging.getLogger(__name__)
 _FIRST_WINDOW = 64
 _SMALLEST_WINDOW = 8
 _LARGEST_WINDOW = 512
-"""Of all large requests together: what comes back at once has to be looked at in one turn of the event loop."""
+"""For all large requests together: answers that come back together are processed in one turn of the event loop."""
 _QUICK_SHARE = 0.1
 _SLOW_SHARE = 0.2
-"""Of the SLO: how long an input takes when more, or fewer, could be under way."""
+"""Shares of the SLO: if an input takes less than the first, more are sent at a time; if more than the second, fewer."""
 _INPUTS_A_STEP = 32
 _DEFAULTS_A_STEP = 1024
 _LAST_STEPS_S = 1e-6
 _LAST_STEPS_SHARE = 0.2
-"""What is left at the deadline gets default outputs: it takes so long for each input, at most that share of the SLO."""
+"""Time for default outputs at the deadline: this long for each input, at most this share of the SLO."""
 
 
 class LargeRequests:
-    """Answers large requests, and knows how many there are.
+    """Answers large requests, and counts them.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class LargeRequests:
     loop : LoopClock
     turns : Turns
     waiting : WaitingBytes
-        Told of the payloads, which may be several times as large as the body that they came in.
+        Counts the payloads, which may be several times as large as their body.
     """
 
     def __init__(self, predictor: Predictor, loop: LoopClock, turns: Turns, waiting: WaitingBytes) -> None:
@@ -64,17 +65,17 @@ class LargeRequests:
         self.num_open = 0
 
     def answer(self, served: ServedApplication, body: bytes, arrived_s: float, respond: Respond) -> Callable[[], None]:
-        """Answer one through *respond*, later; what is returned tells that nobody waits any more."""
+        """Answer one request through *respond*, later; return a callback for when the client no longer waits."""
         return LargeRequest(self, served, body, arrived_s, respond).cancel
 
     @property
     def largest_window(self) -> int:
-        """How many inputs each may have under way."""
+        """How many inputs each request may have in progress."""
         return max(_SMALLEST_WINDOW, _LARGEST_WINDOW // max(1, self.num_open))
 
 
 class LargeRequest:
-    """One of them."""
+    """One large request."""
 
     def __init__(
         self, requests: LargeRequests, served: ServedApplication, body: bytes, arrived_s: float, respond: Respond
@@ -92,8 +93,8 @@ class LargeRequest:
         self._num_asked = 0
         self._query_ids: list[int] = []
         self._under_way: dict[int, Query] = {}
-        self._answered: list[Query] = []  # and not formatted
-        self._answers: dict[int, bytes] = {}  # whose turn in the reply has not come
+        self._answered: list[Query] = []  # and not formatted yet
+        self._answers: dict[int, bytes] = {}  # formatted, and not yet next in the reply
         self._replying = io.BytesIO()
         self._num_replied = 0
         self._window = float(_FIRST_WINDOW)
@@ -106,7 +107,7 @@ class LargeRequest:
         requests.turns.add(self)
 
     def step(self) -> bool:
-        """Do a little of it; return whether more can be done now."""
+        """Do one short step; return whether more can be done now."""
         try:
             self._has_turns = not self._is_over and (self._parse() if self._body is not None else self._ask_or_format())
         except InvalidInputError as exc:
@@ -119,7 +120,7 @@ class LargeRequest:
         return self._has_turns
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Record that the client no longer waits for the answer."""
         if self._is_over:
             return
         under_way = list(self._under_way.values())
@@ -151,7 +152,7 @@ class LargeRequest:
         self._counted_size_bytes = size_bytes
 
     def _take(self, request: predict_body.PredictRequest) -> None:
-        """Ask the model from now on."""
+        """Start to send the parsed inputs to the model."""
         self._target = self._predictor.find_target(self._served, request.version)
         self._begin_reply(request.payloads, is_batch=request.is_batch)
         if not self._payloads:
@@ -187,7 +188,7 @@ class LargeRequest:
         return not self._is_over
 
     def _ask(self) -> None:
-        """Ask for some inputs. Each counts as having arrived now, so that it is fair to those who arrived before."""
+        """Send some inputs to the model. Each counts as having arrived now, to be fair to earlier queries."""
         now_s = self._requests.loop.time()
         start = self._num_asked
         stop = min(start + _INPUTS_A_STEP, len(self._payloads), start + int(self._window) - len(self._under_way))
@@ -208,13 +209,13 @@ class LargeRequest:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Have turns again, after there was nothing to do."""
+        """Take turns again, after there was nothing to do."""
         if not self._has_turns:
             self._has_turns = True
             self._requests.turns.add(self)
 
     def _adapt_window(self, latency_s: float) -> None:
-        """Have as many inputs under way as the model answers in a tenth of the SLO or two."""
+        """Keep as many inputs in progress as the model answers in one to two tenths of the SLO."""
         slo_s = self._served.slo_s
         if latency_s < _QUICK_SHARE * slo_s:
             self._window = min(self._window + 1.0, float(self._requests.largest_window))
@@ -237,7 +238,7 @@ class LargeRequest:
     # --- too late
 
     def _on_deadline(self) -> None:
-        """Answer what is left with default outputs."""
+        """Answer the remaining inputs with default outputs."""
         self._is_late = True
         if self._body is not None:
             if self._body.is_countable:
@@ -259,7 +260,7 @@ class LargeRequest:
             self._shed("The inputs could not all be read within the latency SLO: send fewer at a time.")
 
     def _give_defaults(self) -> None:
-        """Answer some inputs that were not asked for; all others have been answered."""
+        """Answer some inputs that were never sent to the model; all others have been answered."""
         slo_ms = 1000 * self._served.slo_s
         count = min(_DEFAULTS_A_STEP, len(self._payloads) - self._num_asked)
         self._num_asked += count
@@ -284,7 +285,7 @@ class LargeRequest:
         self._reply(status, body)
 
     def _write_answers(self) -> None:
-        """Write the answers whose turn has come."""
+        """Write the answers that are next in order."""
         answers = self._answers
         some = []
         for number in range(self._num_replied, len(self._query_ids)):
@@ -309,7 +310,7 @@ class LargeRequest:
         respond(status, body)
 
     def _end(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         self._is_over = True
         self._has_turns = False
         self._timer.cancel()

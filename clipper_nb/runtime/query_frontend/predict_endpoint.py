@@ -1,4 +1,4 @@
-"""Predict requests, which come here straight from the wire: parse, ask the predictor, format."""
+"""Answers predict requests directly from the wire: parse, ask the predictor, format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PredictEndpoint:
     clock : callable
         Monotonic seconds.
     large_requests : LargeRequests
-        Answers those that would hold up everybody else.
+        Answers requests that would block all others.
     """
 
     def __init__(self, predictor: Predictor, clock: Callable[[], float], large_requests: LargeRequests) -> None:
@@ -34,7 +34,7 @@ class PredictEndpoint:
         self._answer_large = large_requests.answer
 
     def answer(self, application_name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
-        """Answer one request through *respond*, now or later; what is returned tells that nobody waits any more."""
+        """Answer one request through *respond*, now or later; return a callback for when the client no longer waits."""
         served = self._predictor.find_application(application_name)
         if served is None:
             respond(*describe_failure(ApplicationNotFoundError(application_name)))
@@ -73,7 +73,7 @@ class PredictEndpoint:
         return self._predictor.predict(served, target, payload, arrived_s=arrived_s, on_answered=on_answered).cancel
 
     def format(self, served: ServedApplication, target: Target, query: Query) -> bytes:
-        """Return the JSON of an answered query, and count it."""
+        """Return the JSON of an answered query, and count the query."""
         served.metrics.query_answered(self._clock() - query.arrived_s, query.reason)
         output = query.output if query.reason is None else served.application.default_output
         return predict_body.format_prediction(
@@ -82,7 +82,7 @@ class PredictEndpoint:
 
 
 class _BatchReply:
-    """Collects the answers of one ``input_batch`` and responds when all are there, in the order of the inputs."""
+    """Collects the answers of one ``input_batch`` and responds when all have come, in the order of the inputs."""
 
     def __init__(
         self, endpoint: PredictEndpoint, served: ServedApplication, target: Target, size: int, respond: Respond
@@ -96,12 +96,12 @@ class _BatchReply:
         self._queries: list[Query] | None = None
 
     def start(self, queries: list[Query]) -> None:
-        """Take the queries, some of which may be answered already."""
+        """Set the queries, some of which may be answered already."""
         self._queries = queries
         self._respond_when_complete()
 
     def add(self, query: Query) -> None:
-        """Take one answer."""
+        """Add one answer."""
         self._answers[query.query_id] = self._endpoint.format(self._served, self._target, query)
         self._missing -= 1
         self._respond_when_complete()

@@ -1,4 +1,4 @@
-"""Outputs by exact input and model version, and the computations under way that others may join."""
+"""Outputs by exact input and model version, and the computations in progress that other queries may join."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.batching.query import Computation
 
 _ENTRY_OVERHEAD_BYTES: Final = 350
-"""About what the objects and the dictionary cost beside key, input and output."""
+"""Approximate cost of the objects and the dictionary besides key, input and output."""
 _SEED: Final = secrets.randbits(64)
-"""Nobody outside can make inputs whose digests are equal."""
+"""A secret, so that clients cannot construct inputs with equal digests."""
 
 
 class PredictionCache:
-    """Least recently used first out, bounded in bytes with inputs and overhead counted.
+    """Evicts the least recently used output; bounded in bytes, including inputs and overhead.
 
-    Inputs are found by their digest and compared whole: two with one digest are two. What comes second is not kept.
+    Inputs are found by their digest and compared in full. Of two inputs with the same digest the second is not kept.
 
     Parameters
     ----------
     size_bytes : int
-        0 turns it off: nothing is kept, nothing is joined.
+        0 turns it off: no output is kept, and no computation is joined.
     """
 
     def __init__(self, size_bytes: int) -> None:
         self._limit_bytes = size_bytes
-        # Two objects of no interest to the garbage collector: it soon forgets a tuple that holds nothing else.
+        # Two objects that the garbage collector does not track: it soon untracks a tuple that holds only such objects.
         self._entries: OrderedDict[bytes, tuple[bytes, str]] = OrderedDict()
         self._in_flight: dict[bytes, Computation] = {}
         self.is_on = size_bytes > 0
-        """Whether anything is kept."""
+        """True if outputs are kept."""
         self.size_bytes = 0
         self.evictions = 0
 
@@ -50,12 +50,12 @@ class PredictionCache:
         return entry[1]
 
     def find_in_flight(self, key: bytes, payload: bytes) -> Computation | None:
-        """Return the computation of that version for exactly that input that is under way, if any."""
+        """Return the computation in progress of that version for exactly that input, if any."""
         computation = self._in_flight.get(key)
         return computation if computation is not None and computation.payload == payload else None
 
     def watch(self, key: bytes, computation: Computation) -> None:
-        """Let others join *computation*, and keep its output."""
+        """Let other queries join *computation*, and keep its output."""
         if self.is_on:
             self._in_flight[key] = computation
             computation.cache_key, computation.on_output = key, self._finish
@@ -80,20 +80,20 @@ class PredictionCache:
 
 
 def cache_key(prefix: bytes, payload: bytes) -> bytes:
-    """Return what stands for an input of the version with that prefix; hashing all of a long input costs more."""
+    """Return a short key for an input of the version with that prefix, which is cheaper than a long input as a key."""
     return prefix + xxh3_128_digest(payload, _SEED)
 
 
 def key_prefix(model_id: ModelId, number: int) -> bytes:
-    """Return what the keys of a version begin with, and those of no other.
+    """Return the unique prefix of a version's keys.
 
-    A version that is registered anew has another *number*, so that nothing of the one before is found. What that left
-    is the least recently used, and makes room for others: to look for it among a hundred thousand takes 40 ms.
+    A re-registered version has another *number*, so its predecessor's entries are not found. They become the least
+    recently used and are evicted: searching for them among a hundred thousand takes 40 ms.
     """
     return f"{model_id}\0{number}\0".encode()
 
 
 def _entry_size_bytes(key: bytes, payload: bytes, output: str) -> int:
-    # Text counts four bytes a character: the most that Python needs for one.
+    # Non-ASCII text counts four bytes per character, the most that Python needs.
     text_size_bytes = len(output) if output.isascii() else 4 * len(output)
     return len(key) + len(payload) + text_size_bytes + _ENTRY_OVERHEAD_BYTES

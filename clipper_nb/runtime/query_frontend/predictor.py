@@ -1,4 +1,4 @@
-"""From an application and its queries' inputs to answers, each by the application's SLO."""
+"""Answers an application's queries, each within the application's SLO."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ class ServedVersion:
         self.metrics = metrics
         self.key_prefix = key_prefix(model_id, number)
         self.reply_part = format_model(model_id)
-        """What names it in a reply."""
+        """The part of a reply that names it."""
 
 
 @dataclass(frozen=True)
 class NoTarget:
-    """Why no version can answer a query."""
+    """The reason why no version can answer a query."""
 
     reason: str
     explanation: str
@@ -46,7 +46,7 @@ class NoTarget:
 
 
 Target = Union[ServedVersion, NoTarget]
-"""The version that is asked, or why there is none."""
+"""The version that is asked, or the reason why there is none."""
 
 _REPLY_MARGIN_S = 0.0015
 _REPLY_MARGIN_SHARE = 0.2
@@ -62,11 +62,11 @@ class ServedApplication:
         self.metrics = metrics
         self.takes_doubles = application.input_type is InputType.DOUBLES
         self.slo_s = application.slo_micros / 1e6
-        # The reply has to leave by the SLO, so the decision is made a little before.
+        # The reply must be sent by the SLO, so the decision is made a little before.
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
         self.timer = make_timer()
         self.default_target: Target = NoTarget(reasons.NOT_LINKED, "")
-        """What queries that ask for no version get."""
+        """The target of queries that do not name a version."""
 
 
 class UnknownVersionError(InvalidRequestError):
@@ -77,12 +77,12 @@ class UnknownVersionError(InvalidRequestError):
 
 
 class Predictor:
-    """Answers queries by the configuration that was applied last.
+    """Answers queries according to the last applied configuration.
 
     Parameters
     ----------
     loop : LoopClock
-        Its clock is the clock of arrivals and deadlines.
+        Arrivals and deadlines are instants of its clock.
     pool : ModelPool
     cache : PredictionCache
     metrics : QueryFrontendMetrics
@@ -104,7 +104,7 @@ class Predictor:
         self.find_application = self._applications.get
         self._versions: dict[ModelId, ServedVersion] = {}
         self._num_versions = 0
-        """So far; one that is registered anew is another."""
+        """Number of versions so far; a re-registered version counts again."""
         self._next_query_id = 0
 
     # --- configuration
@@ -112,7 +112,7 @@ class Predictor:
     def apply(self, configuration: Configuration) -> None:
         """Act on *configuration* from the next query on; what did not change is not touched.
 
-        When it raises, the same call again begins with the same differences.
+        If it raises, a repeated call starts from the same differences.
         """
         before, self._configuration = self._configuration, configuration
         try:
@@ -144,7 +144,7 @@ class Predictor:
             self._applications[name] = self._serve(application)
 
     def _changed_targets(self, difference: Difference) -> set[str]:
-        """Return the names of the applications that may be answered by another version than before."""
+        """Return the names of the applications whose target may have changed."""
         names = {*difference.applications, *difference.routes}
         models = {*difference.current_versions, *(model_id.name for model_id in difference.versions)}
         if models:
@@ -152,7 +152,7 @@ class Predictor:
         return names
 
     def unready_applications(self) -> dict[str, str]:
-        """Return the linked applications that no replica can answer for, with the reason."""
+        """Return the linked applications without a replica that can answer, with the reason."""
         unready = {}
         for name, route in self._configuration.routes.items():
             model_name = choose(route, b"").model_name
@@ -166,7 +166,7 @@ class Predictor:
     # --- queries
 
     def find_target(self, served: ServedApplication, version: str | None) -> Target:
-        """Return what answers queries that ask for *version*, or for none in particular.
+        """Return the target of queries for *version*, or for the current version.
 
         Raises
         ------
@@ -196,13 +196,13 @@ class Predictor:
         return query
 
     def take_query_ids(self, count: int) -> list[int]:
-        """Return ids for queries that are answered without being asked."""
+        """Return ids for queries that are answered without asking the model."""
         first = self._next_query_id
         self._next_query_id += count
         return list(range(first, first + count))
 
     def explain_lateness(self, served: ServedApplication, query: Query) -> tuple[str, str]:
-        """Return reason and explanation of the default output for a query that waits for an answer too long."""
+        """Return the reason and explanation of the default output for a query that has waited too long."""
         return self._explain_lateness(query, f"{served.application.slo_micros / 1000:g} ms")
 
     def _current_version(self, application_name: str) -> Target:
@@ -234,7 +234,7 @@ class Predictor:
                 query.answer(output)
                 return
             known = cache.find_in_flight(key, payload)
-            # One that waits while there is no replica is left alone: the query is told so at once.
+            # A waiting computation is not joined while there is no replica: the query gets its default output at once.
             if known is not None and dispatcher is not None and (known.sent_s or dispatcher.num_replicas):
                 metrics.num_cache_hits += 1
                 known.join(query)

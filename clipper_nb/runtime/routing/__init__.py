@@ -1,1 +1,1 @@
-"""Which model answers a query."""
+"""Decides which model answers a query."""

@@ -1,4 +1,4 @@
-"""Chooses the target of one query among those of its application's route. (pure)"""
+"""Chooses a query's target among those of its application's route. (pure)"""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _NUM_HASHES = 2**64
 
 
 def choose(route: Route, key: bytes) -> RouteTarget:
-    """Return the target for the queries of *key*: always the same one while the weights are the same.
+    """Return the target for the queries of *key*, which is always the same while the weights are.
 
-    The hash of the key is a point on a line on which each target has, in the order of the route, an interval as long as
-    its weight. A target of weight 0 is never chosen. When the weight of the last target grows, keys move only to it.
+    The hash of the key is a point on a line; each target has an interval on it as long as its weight, in the order of
+    the route. A target of weight 0 is never chosen. When the weight of the last target grows, keys move only to it.
     """
     *others, last = [target for target in route.targets if target.weight > 0] or list(route.targets)
     if not others:

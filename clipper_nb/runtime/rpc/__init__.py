@@ -1,1 +1,1 @@
-"""The query frontend's end of the wire to model containers."""
+"""The query frontend's side of the connections to model containers."""

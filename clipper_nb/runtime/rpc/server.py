@@ -1,7 +1,7 @@
 """The network side of the sessions: a ZeroMQ ROUTER on the event loop's own sockets.
 
-Model containers may use any ZeroMQ library; here the wire is spoken by ``protocol/zmtp.py``, because libzmq's thread
-between event loop and network costs more than all the rest of a round trip.
+Model containers may use any ZeroMQ library; here ``protocol/zmtp.py`` implements the wire protocol, because
+libzmq's thread between event loop and network costs more than the whole rest of a round trip.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class ConnectedReplica:
 
 
 class ReplicaListener(Protocol):
-    """Told what happens to replicas, on the event loop."""
+    """Receives events of replicas, on the event loop."""
 
     def replica_joined(self, connection: ConnectedReplica) -> None:
         """A replica is ready for batches."""
 
     def replica_draining(self, replica: Replica) -> None:
-        """A replica wants nothing new."""
+        """A replica accepts no new batches."""
 
     def replica_lost(self, replica: Replica) -> None:
         """A replica is gone, or has left after draining."""
@@ -80,7 +80,7 @@ class RpcServer:
     listener : ReplicaListener
         Told what happens.
     frontend_ports : sequence of int
-        The RPC ports of all query frontends of this host, if they are several: containers are told.
+        The RPC ports of all query frontends of this host, if there are several; sent to containers.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class RpcServer:
         if self._send(session.identity, rpc.encode_predict_request(request)):
             session.in_flight.append(message_id)
             return True
-        # The caller knows already; everybody else hears of it in the next turn.
+        # The caller knows already; all others are notified in the next turn.
         self._loop.call_soon(self._lose, session.identity)
         return False
 
@@ -130,11 +130,11 @@ class RpcServer:
         return _Connection(self, str(self._num_connections).encode())
 
     def opened(self, connection: _Connection) -> None:
-        """A connection is there."""
+        """Add a new connection."""
         self._connections[connection.identity] = connection
 
     def closed(self, connection: _Connection) -> None:
-        """A connection is gone, and its session with it."""
+        """Remove a closed connection and its session."""
         del self._connections[connection.identity]
         self._lose(connection.identity)
 
@@ -143,7 +143,7 @@ class RpcServer:
         return connection is not None and connection.send(frames)
 
     def received(self, identity: bytes, frames: list[bytes]) -> None:
-        """Act on one message of a connection."""
+        """Process one message of a connection."""
         try:
             message = rpc.decode_from_container(frames)
             events = self._sessions.receive(identity, message, now_s=self._loop.time())
@@ -156,7 +156,7 @@ class RpcServer:
             self._handle(event)
 
     def _fail_malformed_answer(self, identity: bytes, frames: list[bytes], exc: ClipperException) -> list[Event]:
-        """Return what follows when a container answered its batch with nonsense: it must not stay busy for ever."""
+        """Return the events of a container's malformed answer, so that it does not stay busy forever."""
         session = self._sessions.get(identity)
         if session is None or not isinstance(exc, ProtocolError) or len(frames) < 3 or len(frames[2]) < 4:
             return []
@@ -214,7 +214,7 @@ class _Connection(asyncio.Protocol):
         self._handshake_timer: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # asyncio says which kind only in prose
+        self._transport = transport  # type: ignore[assignment]  # asyncio documents the type only in prose
         self._transport.write(self._peer.opening())
         self._handshake_timer = asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT_S, self._give_up_handshake)
         self._server.opened(self)
@@ -245,7 +245,7 @@ class _Connection(asyncio.Protocol):
         return True
 
     def trust(self) -> None:
-        """Take messages of any sensible size."""
+        """Accept messages of any reasonable size."""
         self._peer.max_message_size_bytes = MAX_MESSAGE_SIZE_BYTES
 
     def close(self) -> None:
@@ -269,4 +269,4 @@ _ENCODERS: dict[type, Callable[[Any], list[rpc.Frame]]] = {
     rpc.FrontendGoodbye: lambda message: rpc.encode_frontend_goodbye(),
     rpc.FrontendPorts: rpc.encode_frontend_ports,
 }
-"""Of what the sessions send; a batch has its own way."""
+"""Encoders of what the sessions send; batches are encoded elsewhere."""

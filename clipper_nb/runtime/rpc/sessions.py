@@ -1,7 +1,7 @@
-"""Who is connected, what each may send next, and what follows from each message. (pure)
+"""Tracks the connected containers, what each may send next, and the effects of each message. (pure)
 
-The caller owns the socket and the clock: it hands in messages with their identity and gets back what to send and
-what happened.
+The caller owns the socket and the clock: it passes in messages with their identity and gets back
+messages to send and events.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Session:
     last_heard_s: float
     max_batches_in_flight: int = 1
     speaks_extensions: bool = False
-    """Whether it knows all messages of ours, unlike a container written for Clipper."""
+    """True if it knows all extensions, unlike a container written for Clipper."""
     in_flight: deque[int] = field(default_factory=deque)
-    """Message ids that were sent and not answered, oldest first."""
+    """Ids of messages that were sent and not answered, oldest first."""
     is_draining: bool = False
 
 
@@ -63,14 +63,14 @@ class ReplicaJoined:
 
 @dataclass(frozen=True)
 class ReplicaDraining:
-    """A replica finishes what it has and wants nothing new."""
+    """A replica finishes its batches and accepts no new ones."""
 
     session: Session
 
 
 @dataclass(frozen=True)
 class ReplicaLost:
-    """A replica is gone, with what it had in flight."""
+    """A replica is gone, together with its batches in flight."""
 
     session: Session
 
@@ -117,13 +117,13 @@ class Sessions:
         return self._by_identity.get(identity)
 
     def receive(self, identity: bytes, message: FromContainer, *, now_s: float) -> list[Event]:
-        """Return what follows from *message*.
+        """Process *message*; return the events and messages that follow from it.
 
         Raises
         ------
         ProtocolError, InvalidNameError
-            The message cannot come in this state, or names what cannot be; nothing has changed, and it is safe to
-            drop it.
+            The message is not allowed in this state, or has an invalid name; nothing has changed, and it can be
+            dropped safely.
         """
         session = self._by_identity.get(identity)
         if session is not None:
@@ -131,7 +131,7 @@ class Sessions:
         if isinstance(message, ContainerHeartbeat):
             return [Send(identity, FrontendHeartbeat(wants_metadata=session is None))]
         if isinstance(message, NewContainer):
-            # From a known identity it says nothing new.
+            # From a known identity it has no new information.
             return [] if session is not None else self._join(identity, message, now_s)
         if session is None:
             raise ProtocolError(f"{type(message).__name__} from a container that has not said what it serves")
@@ -140,7 +140,7 @@ class Sessions:
         return self._finish(session, message)
 
     def leave_if_done(self, identity: bytes) -> list[Event]:
-        """Let a draining container go when nothing is on its way; ask after each of its messages was acted on."""
+        """Release a draining container if it has no batch in flight; called after each of its messages."""
         session = self._by_identity.get(identity)
         if session is None or not session.is_draining or session.in_flight:
             return []
@@ -184,7 +184,7 @@ class Sessions:
         if message.message_id not in session.in_flight:
             raise ProtocolError(f"an answer to message {message.message_id}, which this container was not asked")
         if session.in_flight[0] != message.message_id:
-            return self.lose(session.identity)  # nobody could tell any more which answer is whose
+            return self.lose(session.identity)  # answers could no longer be matched to batches
         session.in_flight.popleft()
         done: Event
         if isinstance(message, PredictResponse):

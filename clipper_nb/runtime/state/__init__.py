@@ -1,1 +1,1 @@
-"""The configuration and the frontends' presence: where they are kept, and the query frontend's own copy."""
+"""Stores the configuration and the frontends' presence; has the query frontend's own copy."""

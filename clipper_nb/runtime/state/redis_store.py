@@ -1,6 +1,6 @@
-"""The store in Redis: layout and channels as ``protocol/redis_keys.py`` describes them.
+"""The store in Redis: the layout and channels are in ``protocol/redis_keys.py``.
 
-Each process keeps the configuration that it read or wrote last, and asks Redis for what has changed since.
+Each process keeps the configuration that it read or wrote last, and reads from Redis what has changed since.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ _CHANNEL_CHECK_INTERVAL_S = 5.0
 _FAILURES = (RedisError, OSError, TimeoutError)
 
 _FIELDS_PER_READ = 100
-"""Of a large hash: what comes at once is taken apart at once, and queries wait for so long."""
+"""For large hashes: fields that are read together are parsed together, and queries wait meanwhile."""
 
 _RecordT = TypeVar("_RecordT")
 
 
 @dataclass(frozen=True)
 class _Copy:
-    """A configuration, and the id of the change that made it: with it the revision is that of no other history."""
+    """A configuration, and the id of its last change, which distinguishes equal revisions of different histories."""
 
     configuration: Configuration
     change_id: str | None
@@ -64,9 +64,9 @@ class RedisStore(StateStore):
     url : str
         ``redis://``, ``rediss://`` or ``unix://``, with the password.
     key_prefix : str
-        Tells clusters apart that share one Redis.
+        Distinguishes clusters that share one Redis.
     ca_certificates : str, optional
-        PEM text that ``rediss://`` is checked against in place of the usual certificates.
+        PEM text of certificates to verify ``rediss://`` with, instead of the system's.
     """
 
     def __init__(self, url: str, *, key_prefix: str = "clipper", ca_certificates: str | None = None) -> None:
@@ -98,13 +98,13 @@ class RedisStore(StateStore):
                         await pipe.watch(self._keys.revision)
                         before = (await self._read()).configuration
                         if await self._redis.zscore(self._keys.changes, change_id) is not None:
-                            return before  # asked for again, or the connection broke after it was made
+                            return before  # a repeated request, or the connection broke after the change was made
                         after = replace(change(before), revision=before.revision + 1)
                         pipe.multi()  # type: ignore[no-untyped-call]
                         _queue_writes(pipe, self._keys, find_difference(before, after), after.revision, change_id)
                         written = after
                         await pipe.execute()
-                    except WatchError:  # somebody else wrote in between, or the connection broke
+                    except WatchError:  # another caller wrote in between, or the connection broke
                         continue
                     self._copy = _Copy(after, change_id)
                     return after
@@ -143,7 +143,7 @@ class RedisStore(StateStore):
         await self._redis.aclose()
 
     async def _read(self) -> _Copy:
-        """Return what is in Redis now; with a copy that is nearly as new, by one command for what is newer."""
+        """Return the current configuration; a recent copy is updated with one command for the newer changes."""
         newer = None if self._copy is None else await self._follow(self._copy)
         while newer is None:
             newer = await self._follow(await self._read_all())
@@ -151,7 +151,7 @@ class RedisStore(StateStore):
         return newer
 
     async def _follow(self, copy: _Copy) -> _Copy | None:
-        """Return *copy* with all that was changed since, or ``None`` when Redis does not have that any more."""
+        """Return *copy* with all later changes, or ``None`` if Redis no longer has them."""
         revision = copy.configuration.revision
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.get(self._keys.revision)
@@ -174,8 +174,8 @@ class RedisStore(StateStore):
     async def _read_all(self) -> _Copy:
         """Return the configuration of one revision, perhaps with parts of later ones.
 
-        It is read piece by piece. What others change meanwhile is seen or not; to make all that was changed since that
-        revision once more makes it whole.
+        It is read in pieces, each of which may or may not have a change that is made meanwhile. Applying all changes
+        since that revision again makes it consistent.
         """
         keys = self._keys
         async with self._redis.pipeline(transaction=True) as pipe:
@@ -200,7 +200,7 @@ class RedisStore(StateStore):
         return {field: text async for field, text in self._redis.hscan_iter(key, count=_FIELDS_PER_READ)}
 
     async def _messages(self, channel: str) -> AsyncIterator[None]:
-        """Yield after subscribing and after each message; subscribe again, with growing waits, when Redis was away."""
+        """Yield after subscribing and after each message; subscribe again, with growing delays, after a failure."""
         interval_s = 0.05
         while True:
             pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
@@ -250,7 +250,7 @@ def _hash_keys(keys: RedisKeys) -> dict[str, str]:
 
 
 def _queue_writes(pipe: Any, keys: RedisKeys, difference: Difference, revision: int, change_id: str) -> None:
-    """Queue what makes the next revision, and the news of it."""
+    """Queue the writes of the next revision, and its message."""
     pipe.set(keys.layout, LAYOUT_VERSION)
     pipe.set(keys.revision, revision)
     pipe.zadd(keys.changes, {change_id: revision})

@@ -1,4 +1,4 @@
-"""The query frontend's own copy of the configuration, always fresh, and what it tells the store about itself."""
+"""The query frontend's own copy of the configuration, always current, and its announcements to the store."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 _RETRY_INTERVAL_S = 0.1
 _LOOK_TIMEOUT_S = 1.0
-"""A store that does not answer for so long is away. The lease is longer than this and the interval together."""
+"""A store that does not answer for this long counts as unreachable. The lease is longer than this plus the interval."""
 
 
 class ConfigurationView:
     """Follows the store's configuration.
 
-    While the store is away the last configuration stays in force, for nobody can change it. A frontend that stood still
-    does not know that: it looks first.
+    While the store is unreachable the last configuration stays in force, because it cannot change. A frontend that was
+    suspended does not know that: it checks first.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class ConfigurationView:
     apply : callable
         Acts on a configuration; when it returns, queries see it.
     replicas : callable
-        Gives the replicas that are connected now.
+        Returns the replicas that are connected now.
     lease : Lease
         Renewed by each announcement: until it runs out, a change waits for this frontend.
     """
@@ -55,8 +55,8 @@ class ConfigurationView:
         self._apply = apply
         self._replicas = replicas
         self._lease = lease
-        self._has_missed_changes = False  # that were confirmed without this frontend
-        self._refreshing = asyncio.Lock()  # what was read last is applied last
+        self._has_missed_changes = False  # changes that were confirmed without this frontend
+        self._refreshing = asyncio.Lock()  # so that the last read configuration is applied last
         self._applied_revision = -1
         self._announcement_is_due = asyncio.Event()
         self._is_current = asyncio.Event()
@@ -64,7 +64,7 @@ class ConfigurationView:
 
     @property
     def applied_revision(self) -> int:
-        """Revision that queries see; -1 before the first."""
+        """The revision that queries see; -1 before the first."""
         return self._applied_revision
 
     def start(self) -> None:
@@ -75,15 +75,15 @@ class ConfigurationView:
         ]
 
     async def wait_until_current(self) -> None:
-        """Return when the configuration has been applied and announced, so that every later change is waited for."""
+        """Return when the configuration is applied and announced: every later change waits for this frontend."""
         await self._is_current.wait()
 
     def announce_soon(self) -> None:
-        """Announce the connected replicas, and look whether the configuration is current."""
+        """Announce the connected replicas soon, and check that the configuration is current."""
         self._announcement_is_due.set()
 
     async def stop(self) -> None:
-        """Stop following, and tell the store that this frontend is gone."""
+        """Stop following, and withdraw this frontend from the store."""
         await end_tasks(self._tasks)
         with contextlib.suppress(StateUnavailableError):
             await self._store.withdraw(self._frontend_id)
@@ -122,10 +122,10 @@ class ConfigurationView:
             interval_s = PRESENCE_INTERVAL_S if is_well else _RETRY_INTERVAL_S
 
     async def _look(self) -> bool:
-        """Announce, so that later changes wait for this frontend, then make up for earlier ones; then the lease is new.
+        """Announce, so that later changes wait for this frontend, then apply earlier ones, then renew the lease.
 
-        Return whether the store has answered and nothing is left to do. ``announced_at`` is monotonic: a wall clock
-        that stands still would make two announcements look the same.
+        Returns whether the store has answered and nothing is left to do. ``announced_at`` is monotonic: with a wall
+        clock, which may stand still, two announcements could look the same.
         """
         looked_s = self._lease.clock()
         presence = FrontendPresence(
@@ -143,6 +143,6 @@ class ConfigurationView:
         if self._has_missed_changes:
             return False
         self._lease.renew(looked_s)
-        if self._lease.has_run_out:  # this process stood still since it began to look
+        if self._lease.has_run_out:  # this process was suspended during the check
             self._announcement_is_due.set()
         return has_answered and self._is_current.is_set()

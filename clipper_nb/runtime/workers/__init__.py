@@ -1,1 +1,1 @@
-"""Several query frontends behind one port: who starts them, and what they answer as one."""
+"""Several query frontends behind one port: their parent process, and the answers that they combine."""

@@ -1,4 +1,4 @@
-"""HTTP on a listening socket that other processes take connections from too, each its share."""
+"""HTTP on a listening socket that several processes share, each with its share of the connections."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _AWAY = sys.maxsize
 
 
 class ConnectionCounts:
-    """How many connections each worker has, in a file that all of them have in memory.
+    """How many connections each worker has, in a file that all workers map into memory.
 
     Parameters
     ----------
     path : Path
-        Made by ``make_connection_counts``.
+        Created by ``make_connection_counts``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,39 +42,39 @@ class ConnectionCounts:
             self._counts = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
 
     def tell(self, worker: int, num_connections: int) -> None:
-        """Let the others know how many connections a worker has."""
+        """Publish how many connections a worker has."""
         self._counts[worker] = num_connections
 
     def leave(self, worker: int) -> None:
-        """Let the others know that a worker takes no connections."""
+        """Publish that a worker accepts no connections."""
         self._counts[worker] = _AWAY
 
     def has_its_share(self, worker: int) -> bool:
-        """Whether another worker has fewer connections."""
+        """Return whether another worker has fewer connections."""
         return self._counts[worker] > min(self._counts)
 
 
 def connection_counts_path(folder: Path) -> Path:
-    """Return where the workers' common folder has the counts."""
+    """Return the path of the counts in the workers' common folder."""
     return folder / "connections"
 
 
 def make_connection_counts(path: Path, num_workers: int) -> ConnectionCounts:
-    """Return new counts of as many workers, none of which is there yet."""
+    """Create the counts of this many workers, none of which has started yet."""
     path.write_bytes(array("q", [_AWAY] * num_workers).tobytes())
     return ConnectionCounts(path)
 
 
 class SharedHttpServer(HttpServer):
-    """Leaves connections to workers that have fewer.
+    """Leaves new connections to workers that have fewer.
 
-    Left alone, whichever process is awake takes all that wait: of 64 connections that were opened together one of two
+    Otherwise the process that is awake accepts all that wait: of 64 connections that were opened together, one of two
     processes got all, and kept them.
 
     Parameters
     ----------
     endpoint, application, limits, waiting
-        As an ``HttpServer``'s.
+        As for ``HttpServer``.
     counts : ConnectionCounts
     worker : int
         This worker's number.
@@ -97,13 +97,13 @@ class SharedHttpServer(HttpServer):
         self.loop = asyncio.get_running_loop()
         self.connections = _CountedConnections(self._counts, self._worker)
         self._acceptor = _Acceptor(self, listening, self._counts, self._worker)
-        self._server = cast(asyncio.Server, self._acceptor)  # which is asked for nothing but its end
+        self._server = cast(asyncio.Server, self._acceptor)  # only its close() is used
 
     async def stop(self, *, timeout_s: float = 5.0) -> None:
-        """End as a server does whose clients have somewhere else to go: each may send one more request.
+        """Stop, while other workers take over the clients: each client may send one more request.
 
-        Whoever sends meanwhile is answered and told that the connection ends. Only who is silent is cut off, which
-        every client of a kept connection must expect.
+        A client that sends one meanwhile is answered and told that the connection ends. Only silent connections are cut
+        off, which every client with a kept-alive connection must expect.
         """
         self.is_stopping = True
         if self._server is not None:
@@ -115,7 +115,7 @@ class SharedHttpServer(HttpServer):
 
 
 class _CountedConnections(set[HttpConnection]):
-    """A server's connections, whose number the other workers know."""
+    """A server's connections; publishes their number to the other workers."""
 
     def __init__(self, counts: ConnectionCounts, worker: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class _CountedConnections(set[HttpConnection]):
         self._tell()
 
     def leave(self) -> None:
-        """Let the others take all that come."""
+        """Leave all new connections to the other workers."""
         self._is_open = False
         self._counts.leave(self._worker)
 
@@ -143,7 +143,7 @@ class _CountedConnections(set[HttpConnection]):
 
 
 class _Acceptor:
-    """Gives a server one connection per turn of the event loop; waits a moment when that is another worker's turn."""
+    """Accepts one connection per turn of the event loop; waits a moment if another worker has fewer."""
 
     def __init__(self, server: SharedHttpServer, listening: socket.socket, counts: ConnectionCounts, worker: int):
         self._server = server
@@ -158,11 +158,11 @@ class _Acceptor:
 
     @property
     def num_unfinished(self) -> int:
-        """How many connections were taken that the server does not have yet."""
+        """How many accepted connections the server does not have yet."""
         return len(self._unfinished)
 
     def close(self) -> None:
-        """Take no more; those that wait are left to the other workers."""
+        """Accept no more; waiting connections are left to the other workers."""
         cast(_CountedConnections, self._server.connections).leave()
         if self._timer is not None:
             self._timer.cancel()
@@ -185,14 +185,14 @@ class _Acceptor:
 
     def _resume(self) -> None:
         self._watch()
-        self._take()  # what still waits: whose turn it was has no time, or hangs
+        self._take()  # a connection that still waits: the worker with fewer is busy or hangs
 
     def _take(self) -> None:
         try:
             accepted, _ = self._listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another process was quicker, or the client is gone
-        except OSError as exc:  # no more files may be opened
+            return  # another process was faster, or the client is gone
+        except OSError as exc:  # the limit of open files is reached
             logger.warning("cannot take a connection: %s", exc)
             self._pause(_FULL_INTERVAL_S)
             return

@@ -1,7 +1,7 @@
-"""What all query frontends of one parent have counted, whichever of them is asked.
+"""The combined metrics of all query frontends of one parent, available from each of them.
 
-Each tells the others over a Unix socket, and writes whatever it tells into a file first: a frontend that is started
-again goes on from there, and while it is away the file speaks for it. So nothing that was ever shown is taken back.
+Each reports to the others over a Unix socket, and writes every report to a file first: a restarted frontend continues
+from the file, and the others read it while the frontend is down. So counters that were ever shown never decrease.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class SharedMetrics:
     Parameters
     ----------
     metrics : QueryFrontendMetrics
-        What this frontend counts.
+        This frontend's own metrics.
     folder : Path
-        Common to all.
+        The folder that all frontends share.
     index, num_frontends : int
-        Which one this is, of how many.
+        This frontend's index, and the number of frontends.
     """
 
     def __init__(self, metrics: QueryFrontendMetrics, folder: Path, index: int, num_frontends: int) -> None:
@@ -49,20 +49,20 @@ class SharedMetrics:
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
-        """Tell the others from now on."""
+        """Start to report to the others."""
         socket_path = self._path(self._index, "sock")
-        socket_path.unlink(missing_ok=True)  # of the one that was here before
+        socket_path.unlink(missing_ok=True)  # of this frontend's predecessor
         self._server = await asyncio.start_unix_server(self._answer, socket_path)
 
     async def stop(self) -> None:
-        """Leave the last word in the file."""
+        """Write a last report to the file."""
         if self._server is not None:
             self._server.close()
         await self._report()
 
     async def exposition(self) -> list[bytes]:
         """Return the sum over all frontends as Prometheus text, in parts."""
-        # Always in the same order: sums of fractions depend on it, and must not seem to fall.
+        # Always in the same order: floating-point sums depend on it, and must not seem to decrease.
         reports = await asyncio.gather(*(self._ask(index) for index in range(self._num_frontends)))
         total = Snapshot([])
         while reports:
@@ -72,7 +72,7 @@ class SharedMetrics:
         return await expose(total.families)
 
     async def _report(self) -> tuple[Snapshot, bytes]:
-        """Return what this frontend has counted, in this life and before, also as text, and keep it for the next."""
+        """Return this frontend's counters, including those before its restarts, also as text; and store them."""
         async with self._reporting:
             live = Snapshot([])
             await in_slices(self._metrics.collect(live.families))
@@ -103,7 +103,7 @@ class SharedMetrics:
             return report
         with contextlib.suppress(OSError, asyncio.TimeoutError, msgspec.DecodeError):
             text = await asyncio.wait_for(_read_all(self._path(other, "sock")), _ANSWER_TIMEOUT_S)
-            # Of one that was killed meanwhile a part came, or nothing.
+            # A frontend that was killed meanwhile sent an incomplete report, or none.
             return Snapshot(await in_slices(metrics_sum.decode_snapshot(text)))
         return _read(self._path(other, "json"))
 
@@ -127,7 +127,7 @@ def _read(path: Path) -> Snapshot | None:
 async def expose(families: list[Family]) -> list[bytes]:
     """Return metrics as Prometheus text, in parts; queries are answered meanwhile.
 
-    *families* is empty afterwards: to let go of tens of thousands of objects at once takes milliseconds.
+    *families* is empty afterwards: releasing tens of thousands of objects at once takes milliseconds.
     """
     parts: list[bytes] = []
     while families:

@@ -1,7 +1,7 @@
-"""Several query frontends in one place: a parent that holds the sockets and keeps its worker processes running.
+"""Several query frontends on one host: a parent that holds the sockets and keeps its worker processes running.
 
-All workers accept from the one HTTP socket, so that while one is away the others take its connections. For model
-containers each has a port of its own: the first the cluster's, the others free ones, which containers are told.
+All workers accept from the same HTTP socket, so that while one is down the others take its connections. For model
+containers each has its own port: the first has the cluster's, the others have free ports, which are sent to containers.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
     Raises
     ------
     ClusterStartError
-        A worker refuses its settings.
+        A worker rejects its settings.
     """
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(settings.http.open_socket())
@@ -59,7 +59,7 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
             environment.WORKERS_PARENT: str(os.getpid()),
             environment.WORKERS_RPC_PORTS: ",".join(str(bound.getsockname()[1]) for bound in rpc),
             environment.HTTP_SOCKET: str(http.fileno()),
-            # What one frontend would keep is shared among them.
+            # The capacity of one frontend is divided among them.
             environment.CACHE_SIZE_BYTES: str(settings.cache_size_bytes // settings.num_frontends),
         }
         keepers = [
@@ -85,7 +85,7 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
 
 @contextlib.contextmanager
 def _common_folder() -> Iterator[Path]:
-    """Give a folder of the workers' own: the cluster's, which goes with it, or a temporary one."""
+    """Yield the workers' common folder: one in the cluster's folder, which is removed with it, or a temporary one."""
     cluster_folder = os.environ.get(environment.CLUSTER_FOLDER)
     if cluster_folder:
         folder = Path(cluster_folder, "workers")
@@ -123,7 +123,7 @@ async def _keep_running(
 
 
 async def _run(process: asyncio.subprocess.Process, stopping: asyncio.Event) -> int:
-    """Return the process's status when it has ended; end it when *stopping* is set."""
+    """Return the process's exit status when it has ended; end it when *stopping* is set."""
     ending = asyncio.ensure_future(process.wait())
     told = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({ending, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -139,7 +139,7 @@ async def _run(process: asyncio.subprocess.Process, stopping: asyncio.Event) -> 
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Let the kernel end this worker when its parent ends: nobody else would."""
+    """Have the kernel end this worker when its parent ends; nothing else would."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:

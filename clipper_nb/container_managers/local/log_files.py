@@ -83,7 +83,7 @@ def _copy_end(log: BinaryIO, copy: Path, largest_size_bytes: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(copy, flags, 0o600), "wb") as target:
         log.seek(max(0, os.fstat(log.fileno()).st_size - largest_size_bytes))
-        # A writer that is faster than this copy is not followed for ever.
+        # The copy is bounded: a writer may be faster than it.
         while target.tell() <= largest_size_bytes and (piece := log.read(_PIECE_SIZE_BYTES)):
             target.write(piece)
 

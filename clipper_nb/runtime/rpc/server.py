@@ -78,7 +78,7 @@ class RpcServer:
     listening : socket.socket
         A listening TCP socket; the server takes it over.
     listener : ReplicaListener
-        Told what happens.
+        Receives the events.
     frontend_ports : sequence of int
         The RPC ports of all query frontends of this host, if there are several; sent to containers.
     """

@@ -100,7 +100,7 @@ class Sessions:
     Parameters
     ----------
     frontend_ports : sequence of int
-        The RPC ports of all query frontends of this host, if they are several: containers are told.
+        The RPC ports of all query frontends of this host, if there are several; sent to containers.
     """
 
     def __init__(self, frontend_ports: Sequence[int] = ()) -> None:

@@ -34,7 +34,7 @@ class ClaimHolding:
             del self._num_open[claim_id]
 
     def lapsed(self, claim_ids: Iterable[str], *, now_s: float) -> list[str]:
-        """Return which of *claims* have lapsed by *now_s*; forget all other claims."""
+        """Return which of *claim_ids* have lapsed by *now_s*; forget all other claims."""
         step_s = 0.0 if self._last_look_s is None else min(now_s - self._last_look_s, 2 * LOOK_INTERVAL_S)
         self._last_look_s = now_s
         unheld = [claim_id for claim_id in claim_ids if claim_id not in self._num_open]

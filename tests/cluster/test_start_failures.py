@@ -54,7 +54,7 @@ def _failure(exception_type: str = "ValueError", message: str = "no weights", **
         (
             _failure(SAMPLE_MISMATCH, "at input 3"),
             ParityError,
-            "answers otherwise than the notebook, at input 3",
+            "gives different answers from the notebook, at input 3",
             "leave sample_inputs out",
         ),
         (_failure(), ModelLoadError, "cannot load the model: ValueError: no weights", ""),

@@ -191,11 +191,11 @@ FAULTS = {
         log="waiting for a file that never comes(.|\n)*load_hangs", attributes={"num_ready": 0, "num_replicas": 1},
         differs_on_docker=True,
     ),
-    "wrong number of outputs on the samples, already here": Fault(
+    "wrong number of outputs on the samples, in the notebook": Fault(
         _deploying(lambda inputs: [1.0], sample_inputs=[[1.0], [2.0]]), PredictionError,
         "returned 1 outputs for 2 inputs", within_s=30,
     ),
-    "wrong type of the outputs on the samples, already here": Fault(
+    "wrong type of the outputs on the samples, in the notebook": Fault(
         _deploying(lambda inputs: 5, sample_inputs=[[1.0]]), PredictionError, "int", within_s=30
     ),
     "wrong number of outputs on the samples, in the replica": Fault(

@@ -134,7 +134,7 @@ def test_samples_of_a_data_frame_are_rows(shared: ClipperConnection, r: Any) -> 
     ("samples", "error", "match"),
     [
         ([["a"]], InvalidInputError, "doubles"),
-        ([[-1.0]], PredictionError, "already here: RError: weights are positive"),
+        ([[-1.0]], PredictionError, "in the notebook: RError: weights are positive"),
         ([[1.0], [1.0]], PredictionError, "1 outputs for 2 inputs"),
     ],
 )
@@ -247,9 +247,9 @@ def test_samples_that_are_none_are_refused(shared: ClipperConnection, r: Any) ->
 
     with pytest.raises(InvalidRequestError, match=r"'b' \(list\)"):
         deploy(r("data.frame(a = 1:2, b = I(list(1, 2)))[2:1]"))
-    with pytest.raises(InvalidRequestError, match="is none"):
+    with pytest.raises(InvalidRequestError, match="is not one"):
         deploy("no_such_frame")
-    with pytest.raises(InvalidRequestError, match="is none"):
+    with pytest.raises(InvalidRequestError, match="is not one"):
         deploy("")
     with pytest.raises(InvalidRequestError, match="no columns"):
         deploy(r("data.frame()"))

@@ -1,4 +1,4 @@
-"""Samples: a replica that answers otherwise than the notebook never gets a query."""
+"""Samples: a replica whose answers differ from the notebook's never gets a query."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_equal_answers_deploy_and_others_leave_all_as_it_was(shared: ClipperConn
         ("text", total, InvalidInputError, "must be a list of inputs"),
         ([["a"]], total, InvalidInputError, "doubles"),
         (X, lambda inputs: [1], PredictionError, "1 outputs for 2 inputs"),
-        (X, lambda inputs: [1 / 0 for _ in inputs], PredictionError, "already here: ZeroDivisionError"),
+        (X, lambda inputs: [1 / 0 for _ in inputs], PredictionError, "in the notebook: ZeroDivisionError"),
     ],
 )
 def test_bad_samples_are_refused_before_anything_is_built(

@@ -51,14 +51,14 @@ def leftovers_of(statement):
         "from clipper_nb import *; ClipperConnection(LocalContainerManager())",
     ],
 )
-def test_import_brings_nothing_heavy_and_changes_nothing(statement):
+def test_import_loads_nothing_heavy_and_changes_nothing(statement):
     assert leftovers_of(statement) == "[]"
 
 
 @pytest.mark.parametrize(
     "module", ["clipper_nb.runtime.query_frontend", "clipper_nb.runtime.management_frontend", "clipper_nb.protocol.rpc"]
 )
-def test_serving_processes_bring_nothing_of_the_notebooks_column(module):
+def test_serving_processes_import_no_notebook_module(module):
     program = (
         f"import sys, {module}\n"
         "print([name for name in sys.modules if name.startswith(('clipper_nb.connection', 'clipper_nb.deployers', "

@@ -90,7 +90,7 @@ def test_no_metrics_are_no_report():
         ([(math.inf, 4)], 0.5, 0.0),
     ],
 )
-def test_quantile_lies_in_its_bucket(buckets, share, quantile):
+def test_quantile_is_in_its_bucket(buckets, share, quantile):
     assert bucket_quantile(buckets, share) == quantile
 
 

@@ -120,7 +120,7 @@ def test_a_tensor_of_a_cuda_device_is_refused() -> None:
     ]
 
 
-def test_an_open_file_is_refused_also_one_that_could_be_read_as_text(tmp_path: Path) -> None:
+def test_open_file_is_refused_even_if_it_holds_readable_text(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("words")
     with open(tmp_path / "words.txt") as words:
         predict = notebook("def predict(inputs):\n    return [words.read() for _ in inputs]", words=words)
@@ -143,7 +143,7 @@ class Growing:
         return int, ()
 
 
-def test_what_grows_for_a_moment_travels_and_what_grows_for_long_is_refused() -> None:
+def test_dict_that_keeps_growing_during_pickling_is_refused() -> None:
     log: dict[Any, Any] = {}
     log.update(a=Growing(log, 2), b=threading.Lock)
     predict = notebook("def predict(inputs):\n    return [log for _ in inputs]", log=log)
@@ -225,7 +225,7 @@ def test_a_module_of_the_users_own_travels(tmp_path: Path, monkeypatch: pytest.M
     assert [found.name for found in report.captured] == ["SCALE"]
 
 
-def test_a_module_of_an_installed_package_is_nobodys_own_wherever_it_says_that_it_lies() -> None:
+def test_installed_module_is_never_a_user_module() -> None:
     made = ModuleType("sklearn.made_up")
     made.__file__ = "made_up.py"
     assert not is_user_module("sklearn.made_up", made)

@@ -152,7 +152,7 @@ def test_parts_that_hold_each_other_end() -> None:
     assert list(find_parts(ring, {0})) == []
 
 
-def test_parts_of_functions_are_not_the_variables_of_their_notebook() -> None:
+def test_globals_of_a_function_are_not_its_parts() -> None:
     lock = threading.Lock()
     func = FunctionType((lambda: None).__code__, {"lock": lock})
     assert list(find_parts(func, {id(lock)})) == []
@@ -165,7 +165,7 @@ def test_parts_in_slots_are_found_also_of_installed_classes() -> None:
     assert list(find_parts(half, {id(lock)})) == [Part("._numerator", lock, Part("", half))]
 
 
-def test_what_a_library_keeps_to_itself_is_its_objects_and_what_a_user_put_there_is_not() -> None:
+def test_private_attribute_is_reported_as_its_library_object() -> None:
     lock = threading.Lock()
     half = Fraction(1, 2)
     setattr(half, "_numerator", {"a": Fraction(1, 3)})  # noqa: B010

@@ -71,7 +71,7 @@ def test_packages_are_pip_requirements(packages):
 
 
 @pytest.mark.parametrize("packages", ["numpy", [""], ["  "], [1], ["-r file"], [" --index-url=x"], {"numpy": 1}])
-def test_packages_that_pip_would_take_for_something_else_are_refused(packages):
+def test_packages_that_pip_would_misread_are_refused(packages):
     with pytest.raises(InvalidRequestError, match="pkgs_to_install must"):
         checks.check_packages(packages)
 

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.spark, *QUIET]
         ([{"p": 0.5}, "none"], ['{"p": 0.5}', "none"], "string"),
     ],
 )
-def test_the_narrowest_type_that_has_all(outputs: list[Any], values: list[Any], data_type: str) -> None:
+def test_column_has_the_narrowest_type_for_all_values(outputs: list[Any], values: list[Any], data_type: str) -> None:
     found, found_type = _column(outputs)
     assert found == values
     assert found_type.simpleString() == data_type

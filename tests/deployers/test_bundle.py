@@ -30,7 +30,7 @@ def test_it_describes_the_model_and_is_gone_afterwards(temporary_folder):
     assert list(temporary_folder.iterdir()) == []
 
 
-def test_what_a_killed_notebook_left_goes_at_the_next_deploy(temporary_folder):
+def test_next_deploy_removes_leftovers_of_a_killed_notebook(temporary_folder):
     program = """
 import os, signal
 from clipper_nb.deployers.bundle import bundle

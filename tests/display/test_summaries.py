@@ -76,7 +76,7 @@ def test_application_without_a_model_says_so():
     assert Page(format_html(snapshot)).rows[1][-1] == "none"
 
 
-def test_empty_cluster_tells_what_to_call():
+def test_empty_cluster_shows_what_to_call():
     html = format_html(EMPTY)
     assert Page(html).rows == []
     assert "register_application()" in html

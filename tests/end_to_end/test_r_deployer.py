@@ -53,7 +53,7 @@ def _served(conn: ClipperConnection, application: str, rows: np.ndarray = ROWS) 
     return [prediction.output for prediction in conn.predict_batch(application, rows)]
 
 
-def test_a_fitted_lm_answers_as_in_the_notebook_also_after_errors(shared: ClipperConnection, r: Any) -> None:
+def test_fitted_lm_answers_as_in_the_notebook_after_errors_too(shared: ClipperConnection, r: Any) -> None:
     r("""
     countdown <- function(n) if (n > 0) countdown(n - 1) else 0
     weight_model <- (function() { fit <- lm(mpg ~ wt + cyl, mtcars); function(d) predict(fit, d) })()
@@ -241,7 +241,7 @@ def test_a_row_that_does_not_fit_is_an_error_answer(shared: ClipperConnection, r
     assert sentence in str(answer.explanation)
 
 
-def test_samples_that_are_none_are_refused(shared: ClipperConnection, r: Any) -> None:
+def test_invalid_samples_are_refused(shared: ClipperConnection, r: Any) -> None:
     def deploy(sample: Any, input_type: str = "strings") -> None:
         deploy_r_model(shared, "refused", 1, input_type, r("function(rows) rows"), sample_input=sample)
 

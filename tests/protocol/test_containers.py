@@ -68,7 +68,7 @@ def test_reply_is_one_line_and_comes_back(reply: Reply, text: str) -> None:
     assert (reply.error is UNSET) is ("error" not in json.loads(text))
 
 
-def test_what_another_release_says_besides_is_ignored() -> None:
+def test_unknown_fields_of_another_release_are_ignored() -> None:
     observed = {**json.loads(OBSERVED_TEXT), "of_a_later_release": 1}
     assert decode_reply(json.dumps({"result": [observed]}).encode()) == Reply((OBSERVED,))
     spec = {**json.loads(SPEC_TEXT), "of_a_later_release": 1}

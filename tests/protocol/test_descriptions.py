@@ -130,7 +130,7 @@ def test_field_that_an_older_frontend_lacks_has_its_default():
         (b"[]", ClaimInfo),
     ],
 )
-def test_body_that_is_no_such_record_is_a_value_error(body, record_type):
+def test_body_that_does_not_fit_the_record_is_a_value_error(body, record_type):
     with pytest.raises(ValueError):  # noqa: PT011  (the parser's own sentence)
         rest.parse_body(body, record_type)
 

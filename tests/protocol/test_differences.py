@@ -46,7 +46,7 @@ def test_changed_fields_are_the_new_the_changed_and_the_gone():
     assert changed_fields({"a": 1}, {"a": 1}) == {}
 
 
-def test_nothing_is_told_of_what_did_not_change():
+def test_unchanged_parts_are_not_in_the_difference():
     configuration = Configuration(applications={"a": make_application("a")}, routes={"a": link_to("m")})
     assert find_difference(configuration, configuration) == Difference()
     assert encode_difference(Difference()) == "{}"

@@ -274,7 +274,7 @@ def test_half_a_character_is_refused(text):
         (b'{"input_batch": ' + b"[" * 100_000, "This application's input type"),
     ],
 )
-def test_bad_body_is_refused_with_what_is_wrong_and_what_is_expected(input_type, body, complaint):
+def test_bad_body_is_refused_with_the_fault_and_expected_type(input_type, body, complaint):
     with pytest.raises(InvalidInputError) as info:
         parse_predict(body, input_type)
     assert complaint in str(info.value)

@@ -283,7 +283,7 @@ def mutated(draw, messages):
 
 @settings(max_examples=400, deadline=None)
 @given(mutated(from_container))
-def test_damaged_message_of_a_container_is_a_message_or_a_protocol_error(frames):
+def test_damaged_container_message_parses_or_is_protocol_error(frames):
     try:
         message = rpc.decode_from_container(frames)
     except ProtocolError:
@@ -295,7 +295,7 @@ def test_damaged_message_of_a_container_is_a_message_or_a_protocol_error(frames)
 
 @settings(max_examples=400, deadline=None)
 @given(mutated(from_frontend))
-def test_damaged_message_of_a_frontend_is_a_message_or_a_protocol_error(frames):
+def test_damaged_frontend_message_parses_or_is_protocol_error(frames):
     try:
         message = rpc.decode_from_frontend(frames)
     except ProtocolError:

@@ -41,7 +41,7 @@ def test_a_wait_is_cut_twice_however_long_it_was() -> None:
     assert [step.occurrence for step in worth_cutting(recorded)] == [1, 2]
 
 
-def test_a_step_that_was_told_twice_is_one_step() -> None:
+def test_step_reported_twice_is_one_step() -> None:
     assert worth_cutting([_STEPS[0], _STEPS[0], _STEPS[1]]) == _STEPS[:2]
 
 

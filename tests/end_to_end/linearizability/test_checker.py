@@ -71,7 +71,7 @@ def test_what_was_said_not_to_have_happened_has_not() -> None:
     assert find_order([_read(0, 0, 1), _read(1, 2, 3)], 0, _register) is None
 
 
-def test_the_first_call_that_does_not_fit_is_told() -> None:
+def test_first_call_that_does_not_fit_is_returned() -> None:
     stale = _read(0, 2, 3)
     assert find_misfit([_write(1, 0, 1), stale, _read(1, 4, 5), _read(7, 6, 7)], 0, _register) is stale
     assert find_misfit([_write(1, 0, 1), _read(1, 4, 5)], 0, _register) is None

@@ -44,7 +44,7 @@ def _value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
     return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
 
 
-def test_one_frontend_looks_as_if_it_were_alone():
+def test_sum_of_one_frontend_is_that_frontend():
     alone = _frontend(3)
     assert format_families(add_up([alone]).families) == format_families(alone.families)
 
@@ -72,7 +72,7 @@ def test_series_that_only_one_has_are_there():
     assert _value(total, "clipper_app_queries_total", app="letters") == 1
 
 
-def test_what_was_counted_before_counts_as_long_as_what_it_names_is_there():
+def test_earlier_counts_are_kept_while_their_subject_exists():
     before = _frontend(3, queue_length=7)
     live = _frontend(1)
     total = add_up([live, only_what_counts(before, live)])

@@ -156,7 +156,7 @@ def test_records_keep_their_types(store):
     run(store, test)
 
 
-def test_every_change_has_a_revision_of_its_own(store):
+def test_every_change_has_its_own_revision(store):
     async def test(one, two):
         revisions = [(await changer.update_configuration(same)).revision for changer in (one, two, one)]
         assert revisions == [1, 2, 3]
@@ -186,7 +186,7 @@ def test_refused_change_may_be_asked_for_again(store):
     run(store, test)
 
 
-def test_revision_is_the_stores_to_give(store):
+def test_store_assigns_the_revision(store):
     async def test(one):
         await one.update_configuration(lambda configuration: replace(configuration, revision=77))
         assert (await one.read_configuration()).revision == 1
@@ -317,7 +317,7 @@ def test_presence_is_what_each_said_last(store):
     run(store, test, num_stores=2)
 
 
-def test_announcement_tells_the_revision(store):
+def test_announcement_returns_the_revision(store):
     async def test(one, two):
         assert await one.announce(presence()) == 0
         await two.update_configuration(same)
@@ -365,7 +365,7 @@ def test_every_watcher_hears_of_a_change(store):
     run(store, test, num_stores=2)
 
 
-def test_change_can_be_read_when_it_is_told(store):
+def test_change_is_readable_when_it_is_reported(store):
     async def test(one, two):
         changes = two.configuration_changes()
         await news(changes)
@@ -396,7 +396,7 @@ def test_refused_change_is_no_news(store):
 
 
 @pytest.mark.parametrize("speak", ["announce", "withdraw"])
-def test_presence_is_told(store, speak):
+def test_presence_change_is_reported(store, speak):
     async def test(one, two):
         await one.announce(presence())
         changes = two.presence_changes()
@@ -629,7 +629,7 @@ def test_reader_that_missed_too_many_changes_reads_everything(redis_state):
 
 
 @pytest.mark.redis
-def test_other_history_with_the_same_revision_is_read_anew(redis_state):
+def test_other_history_with_the_same_revision_is_read_again(redis_state):
     """A Redis that lost its last seconds goes on with another change of that number."""
 
     async def test(reader, writer, other):
@@ -698,7 +698,7 @@ def test_everything_is_read_whole_while_others_write(redis_state):
 
 
 @pytest.mark.redis
-def test_wrong_password_is_told_as_an_unavailable_store(redis_state):
+def test_wrong_password_is_reported_as_unavailable_store(redis_state):
     async def main():
         store = RedisStore(redis_state.server.url.replace(":secret@", ":wrong@"))
         with pytest.raises(StateUnavailableError):

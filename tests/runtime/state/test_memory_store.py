@@ -9,7 +9,7 @@ from clipper_nb.runtime.state.memory_store import MemoryStore
 from tests.support.fake_clock import run_in_virtual_time
 
 
-def test_news_that_come_while_nobody_looks_are_told_once():
+def test_changes_missed_by_a_watcher_are_reported_once():
     async def main():
         store = MemoryStore()
         changes = store.configuration_changes()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import re
 import subprocess
 import sys
 
@@ -89,3 +90,12 @@ def test_imports_have_no_circle():
 def test_few_modules_stand_beside_the_rooms():
     loose = [path.name for path in (ROOT / "clipper_nb").glob("*.py") if path.name != "__init__.py"]
     assert len(loose) <= 8, loose
+
+
+def test_no_test_name_is_longer_than_60_characters():
+    """A name states the rule in a few plain words; a longer explanation is a docstring."""
+    names = [
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    ]
+    assert len(names) > 1000
+    assert [name for name in names if len(name) > 60] == []

@@ -86,7 +86,7 @@ def test_change_that_was_cut_off_is_sent_again_with_its_key() -> None:
     assert others == [(path, key)] * 2
 
 
-def test_each_change_has_a_key_and_a_read_has_none() -> None:
+def test_only_changes_have_a_key() -> None:
     with frontend((200, b'"Success"'), (200, b'"Success"'), (200, b"{}")) as (server, client):
         client.unregister_application("a")
         client.unregister_application("a")
@@ -118,7 +118,7 @@ def test_answers_become_records() -> None:
         assert [claimed.model_id for claimed in client.get_claims()] == [ModelId("m", "1")]
 
 
-def test_what_is_not_there_is_none() -> None:
+def test_missing_record_is_none() -> None:
     with frontend(*[(200, b"{}")] * 3) as (_, client):
         model_id = ModelId("m", "1")
         assert client.get_application("a") is client.get_model(model_id) is client.get_replica(model_id, 0) is None

@@ -71,7 +71,7 @@ def test_histogram_of_nothing_has_no_series():
     assert parse_metrics("# TYPE clipper_model_batch_size histogram\n") == {"clipper_model_batch_size": []}
 
 
-def test_no_metrics_are_no_report():
+def test_empty_metrics_make_an_empty_report():
     assert parse_metrics("") == {}
 
 

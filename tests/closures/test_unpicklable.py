@@ -122,7 +122,7 @@ def test_connections_and_clients_of_libraries_are_known(closing: ExitStack, tmp_
             cloudpickle.dumps(thing)
 
 
-def test_what_travels_is_none_of_them() -> None:
+def test_picklable_objects_are_not_immovable() -> None:
     things: list[Any] = [
         1, "a", None, io.BytesIO(b"a"), io.StringIO("a"), ValueError("a"), range(3), len, dict, collections.deque([1]),
         weakref.WeakSet(), type, describe_immovable, sys,
@@ -189,7 +189,7 @@ class Key(str):
         return "key"
 
 
-def test_what_grows_during_the_walk_is_walked_to_its_end() -> None:
+def test_dict_that_grows_during_the_walk_is_walked_completely() -> None:
     lock = threading.Lock()
     Key.kept_in.update({Key("a"): 1, Key("b"): lock})
     assert list(find_parts(Key.kept_in, {id(lock)})) == [Part("[key]", lock)]

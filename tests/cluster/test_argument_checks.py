@@ -47,7 +47,7 @@ def test_list_may_be_any_collection(value):
 
 
 @pytest.mark.parametrize("value", ["abc", b"abc", None, 5, {"a": 1}, iter([])])
-def test_text_is_no_list_of_names(value):
+def test_text_is_refused_as_a_list_of_names(value):
     """One name for a list would be read character by character."""
     with pytest.raises(InvalidRequestError, match="model_names must be a list, not "):
         checks.check_list("model_names", value)

@@ -37,7 +37,7 @@ def test_column_has_the_narrowest_type_for_all_values(outputs: list[Any], values
 
 
 @pytest.mark.parametrize("df", [None, [[1.0]], {"x": [1.0]}])
-def test_what_is_no_data_frame_of_spark_is_refused(df: Any) -> None:
+def test_only_a_spark_dataframe_is_accepted(df: Any) -> None:
     conn = ClipperConnection(LocalContainerManager("nowhere"))
     with pytest.raises(InvalidRequestError, match=r"must be a Spark DataFrame, not .*predict_batch"):
         score_dataframe(conn, "model", df, "x", "y", None)

@@ -48,7 +48,7 @@ def test_missing_replicas_are_reported():
     assert "set_num_replicas()" in finding.advice
 
 
-def test_version_that_is_deployed_or_scaled_now_is_no_fault():
+def test_version_being_deployed_or_scaled_is_healthy():
     assert check([model("a", 3)], [replica("a"), replica("new")], claimed=["a:1", "new:1"]).state == "ok"
 
 
@@ -176,7 +176,7 @@ def test_management_frontend_that_ends_meanwhile_is_a_problem():
     assert (told["Replicas"].state, told["Replicas"].found) == ("problem", "It was stopped.")
 
 
-def test_release_without_claims_has_none():
+def test_older_release_without_claims_is_healthy():
     manager, frontend = cluster()
     frontend.answers["get_all_claims"] = refusal(404, "The management frontend has no path.")
     assert look_over(manager, frontend)["Replicas"].state == "ok"

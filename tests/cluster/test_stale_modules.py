@@ -23,7 +23,7 @@ def package(tmp_path: Path) -> Path:
     return tmp_path / "package"
 
 
-def test_what_was_compiled_last_is_fine(package: Path) -> None:
+def test_modules_compiled_after_their_sources_are_accepted(package: Path) -> None:
     refuse_stale_modules(package)
     refuse_stale_modules()
 

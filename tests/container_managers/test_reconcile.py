@@ -65,7 +65,7 @@ def test_applying_the_difference_leaves_none(num_desired, exits):
     assert all(one.num_exits >= other.num_exits for one in stopped for other in kept)
 
 
-def test_replicas_of_another_image_go_and_do_not_count():
+def test_replicas_of_another_image_stop_and_do_not_count():
     """They serve the function of a caller that lost the version to another one."""
     others = [ObservedContainer(name, REPLICA, "m:1", True, image="c-m:old") for name in ("x", "y")]
     difference = reconcile_replicas(2, [*others, *observed(0)], IMAGE)

@@ -156,7 +156,7 @@ def test_logs_are_written_into_a_folder_that_is_made(tmp_path):
     assert [Path(path).read_text() for path in paths] == ["seen\n"]
 
 
-def test_folder_that_cannot_be_made_is_named_in_the_error(tmp_path):
+def test_folder_that_cannot_be_created_is_named_in_the_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidRequestError, match=r"The logs cannot be written to .*file/logs: Not a directory\."):
         ThinManager().get_logs(str(tmp_path / "file" / "logs"))

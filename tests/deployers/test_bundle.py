@@ -22,7 +22,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_describes_the_model_and_is_gone_afterwards(temporary_folder):
+def test_bundle_describes_the_model_and_is_removed_afterwards(temporary_folder):
     with bundle(PythonMetadata(input_type="doubles", source="f")) as folder:
         assert folder.parent == temporary_folder
         metadata = json.loads((folder / "metadata.json").read_text())

@@ -122,7 +122,7 @@ def test_undo_continues_after_a_failed_step_and_keeps_the_error():
     assert connection.changes()[-1] == UNREGISTER
 
 
-def test_name_that_is_taken_stays_what_it_is():
+def test_taken_application_name_is_left_alone():
     connection = Connection(register_application=ExistsError("taken"))
     with pytest.raises(ExistsError):
         make_endpoint(connection)

@@ -121,7 +121,7 @@ def test_exception_passes_unchanged_and_its_step_is_named(clock, display):
     assert display.texts == ['✗ Deploy digits:2 · failed in "Start replicas" after 0.1 s · Start replicas (0.1 s)']
 
 
-def test_interrupt_is_no_failure(clock, display):
+def test_interrupt_is_not_shown_as_a_failure(clock, display):
     with pytest.raises(KeyboardInterrupt), show_progress("Deploy", clock=clock, display=display) as progress:  # noqa: PT012
         progress.step("Build image")
         raise KeyboardInterrupt

@@ -71,7 +71,7 @@ def test_tables_show_applications_and_versions():
     ]
 
 
-def test_application_without_a_model_says_so():
+def test_application_without_a_model_shows_none():
     snapshot = ClusterSnapshot("c", "a:1", [make_application_info(**FIELDS)], [], [])
     assert Page(format_html(snapshot)).rows[1][-1] == "none"
 

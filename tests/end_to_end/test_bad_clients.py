@@ -206,7 +206,7 @@ def test_frontend_out_of_files_serves_its_clients_and_idles(conn: ClipperConnect
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["whole", "chunked"])
-def test_bodies_at_the_limit_are_taken_and_over_it_refused(conn: ClipperConnection, is_chunked: bool) -> None:
+def test_bodies_up_to_the_limit_are_accepted_and_larger_refused(conn: ClipperConnection, is_chunked: bool) -> None:
     def ask(size_bytes: int) -> bytes:
         body = b'{"input":"' + b"x" * (size_bytes - 12) + b'"}'
         with connect(conn) as client:

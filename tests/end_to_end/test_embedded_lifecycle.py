@@ -183,7 +183,7 @@ def test_killed_supervisor_ends_its_cluster_and_allows_a_new_one(conn: ClipperCo
         ({"limits": ResourceLimits(cpus=1)}, "plain processes"),
     ],
 )
-def test_what_only_docker_can_do_is_refused_and_changes_nothing(
+def test_docker_only_options_are_refused_and_change_nothing(
     shared: ClipperConnection, option: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidRequestError, match=words):

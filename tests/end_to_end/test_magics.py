@@ -110,9 +110,7 @@ def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared
     assert shared.apps["floors"].predict([2.5]).output == 2
 
 
-def test_what_cannot_be_deployed_is_refused_before_the_cell_runs(
-    shell: InteractiveShell, shared: ClipperConnection
-) -> None:
+def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, shared: ClipperConnection) -> None:
     shared.register_application("texts", "strings", "", SLO_MICROS)
     marking = "ran = True\n" + SUM
     for line, error, match in (
@@ -159,7 +157,7 @@ def test_a_prediction_needs_an_application_and_an_expression(shell: InteractiveS
         shell.run_line_magic("predict", "nowhere [1.0]")
 
 
-def test_which_connection_is_meant(shell: InteractiveShell, shared: ClipperConnection) -> None:
+def test_magic_finds_the_meant_connection(shell: InteractiveShell, shared: ClipperConnection) -> None:
     shell.user_ns["unconnected"] = ClipperConnection(LocalContainerManager("never-started"))
     shell.user_ns["same"] = shared
     assert shows(shell.run_line_magic("clipper", ""), shared)

@@ -178,7 +178,7 @@ def test_stopped_cluster_is_reported_and_a_new_one_shown() -> None:
         conn.stop_all()
 
 
-def test_what_is_saved_is_plain_html(shared: ClipperConnection) -> None:
+def test_saved_output_is_plain_html(shared: ClipperConnection) -> None:
     with shared.dashboard() as dashboard:
         wait_until(lambda: "sums:2" in dashboard._repr_html_(), "the model is shown")
         html = dashboard._repr_html_()

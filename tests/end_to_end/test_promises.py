@@ -197,7 +197,7 @@ class TestSlo:
             assert len(reply["default_explanation"]) < 20_000
         assert query(shared, "raises", {"input": [0.0, 0.0]})[1]["output"] == pid
 
-    def test_a_query_that_waits_behind_others_says_so(self, shared: ClipperConnection) -> None:
+    def test_queued_query_reports_that_it_waited_behind_others(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
             time.sleep(0.5)
             return [0 for _ in inputs]

@@ -298,7 +298,7 @@ def test_replica_with_different_answers_is_refused(shared: ClipperConnection, sp
     assert not [model for model in shared.get_all_models() if model.startswith("differs:")]
 
 
-def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, spark: Any, forest: Any) -> None:
+def test_unserialisable_object_is_refused_by_name(shared: ClipperConnection, spark: Any, forest: Any) -> None:
     def deploy(func: Any, model: Any = None, sc: Any = spark) -> None:
         deploy_pyspark_model(shared, "refused", 1, "doubles", func, model, sc)
 

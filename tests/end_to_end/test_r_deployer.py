@@ -174,7 +174,7 @@ def test_pip_runs_with_the_notebooks_python_after_r_has_started(shared: ClipperC
         assert answer["python"] == sys.version
 
 
-def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, r: Any) -> None:
+def test_unserialisable_object_is_refused_by_name(shared: ClipperConnection, r: Any) -> None:
     r("settings <- list(log = stdout()); chatty <- function(inputs) { cat('x', file = settings$log); inputs }")
     with pytest.raises(SerializationError, match=r"'settings\$log' \(a connection\)"):
         deploy_r_model(shared, "chatty", 1, "doubles", "chatty")
@@ -257,7 +257,7 @@ def test_invalid_samples_are_refused(shared: ClipperConnection, r: Any) -> None:
         deploy(r("mtcars"), "doubles")
 
 
-def test_what_another_r_serialised_is_refused_with_both_versions(shared: ClipperConnection, r: Any) -> None:
+def test_function_of_another_r_is_refused_with_both_versions(shared: ClipperConnection, r: Any) -> None:
     captured = capture_function(r("function(inputs) lapply(inputs, sum)"), ())
     older = replace(captured, r_version="3.6.1")
     with pytest.raises(IncompatibleEnvironmentError, match=r"R +3\.6\.1 +\d+\.") as caught:
@@ -266,7 +266,7 @@ def test_what_another_r_serialised_is_refused_with_both_versions(shared: Clipper
     assert "older:1" not in shared.get_all_models()
 
 
-def test_what_r_could_only_serialise_as_something_else_is_known() -> None:
+def test_objects_r_cannot_serialise_faithfully_are_detected() -> None:
     rinterface = start_r()
     with undisturbed_r():
         pointer = rinterface.evalr("methods::new('externalptr')")

@@ -250,7 +250,7 @@ def _marks(kind: str, function: RealFunction) -> list[pytest.MarkDecorator]:
     ],
     scope="module",
 )
-def test_it_predicts_as_in_the_notebook(
+def test_deployed_function_predicts_as_in_the_notebook(
     name: str, kind: str, shared: ClipperConnection, shell: InteractiveShell
 ) -> None:
     function = REAL_FUNCTIONS[name]

@@ -238,7 +238,7 @@ def test_container_of_another_input_type_gets_no_queries(conn: ClipperConnection
 
 
 @pytest.mark.parametrize("outputs", [[], [b"1", b"2"], [b"\xff\xfe"]])
-def test_a_container_that_answers_nonsense_stays_usable(conn: ClipperConnection, outputs: list[bytes]) -> None:
+def test_container_with_a_malformed_answer_stays_usable(conn: ClipperConnection, outputs: list[bytes]) -> None:
     name = f"nonsense-{len(outputs)}"
     _serve(conn, name, "doubles")
     answers = iter([outputs])

@@ -32,7 +32,7 @@ def test_finished_step_images_exclude_the_base_image():
     assert log.made_images == ["4dda72c1188e", "df6e1bc3deae"]
 
 
-def test_images_that_the_cache_had_are_not_made_by_the_build():
+def test_cached_images_do_not_count_as_built():
     log = BuildLog()
     list(log.add("Step 1/4 : FROM debian\n ---> aaaaaaaaaaaa\n"))
     list(log.add("Step 2/4 : USER root\n ---> Using cache\n ---> bbbbbbbbbbbb\n"))

@@ -44,5 +44,5 @@ def test_any_other_address_needs_no_network_of_the_hosts(address):
     assert _settings(PIP_INDEX_URL=address)["network_mode"] is None
 
 
-def test_exceptions_from_the_proxy_are_no_address_to_reach():
+def test_no_proxy_does_not_choose_the_host_network():
     assert _settings(NO_PROXY="localhost,127.0.0.1", no_proxy="localhost")["network_mode"] is None

@@ -42,7 +42,7 @@ def test_registered_version_is_never_rebuilt(conn: ClipperConnection, client: An
     assert client.images.get(image).id == before
 
 
-def test_image_of_a_version_that_failed_to_load_goes(conn: ClipperConnection, client: Any, folder: Path) -> None:
+def test_image_of_a_version_that_failed_to_load_is_removed(conn: ClipperConnection, client: Any, folder: Path) -> None:
     (folder / "func.pkl").write_bytes(b"no pickle")
     with pytest.raises(ReplicaStartError):
         conn.build_and_deploy_model("broken", 1, "doubles", str(folder))

@@ -26,7 +26,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
         (DIGEST, "sha256", DIGEST.removeprefix("sha256:")),
     ],
 )
-def test_name_of_an_image_is_taken_apart(image, repository, tag):
+def test_image_name_is_split_into_repository_and_tag(image, repository, tag):
     check_image_name(image)
     assert split_tag(image) == (repository, tag)
 

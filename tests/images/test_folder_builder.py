@@ -115,7 +115,7 @@ def test_build_in_a_stopped_cluster_fails_and_creates_nothing(folder, build):
     assert not folder.path.exists()
 
 
-def test_nothing_in_it_is_readable_by_others(folder, build):
+def test_image_folder_is_private(folder, build):
     path = folder.image_path(build("private"))
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 

@@ -27,7 +27,7 @@ def test_error_in_the_build_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_of_a_killed_builder_goes_at_the_next_build(tmp_path):
+def test_next_build_removes_the_folder_of_a_killed_builder(tmp_path):
     program = f"""
 import os, pathlib, signal
 from clipper_nb.images.working_folder import working_folder

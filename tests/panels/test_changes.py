@@ -48,7 +48,9 @@ def test_first_poll_reports_earlier_deploys() -> None:
          [("problem", "a replica of net:1 ended and is started again")]),
     ],
 )  # fmt: skip
-def test_what_changed(before: ClusterState, now: ClusterState, expected: list[tuple[str, str]]) -> None:
+def test_every_change_becomes_an_event(
+    before: ClusterState, now: ClusterState, expected: list[tuple[str, str]]
+) -> None:
     assert find_events(before, now, 7.0) == [Event(7.0, level, text) for level, text in expected]  # type: ignore[arg-type]
 
 

@@ -81,12 +81,12 @@ def test_path_that_is_not_utf_8_passes() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"{}", b'{"command": "reboot"}', b'{"command": "stop"}'])
-def test_line_that_is_no_command_is_refused(line: bytes) -> None:
+def test_malformed_command_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         decode_command(line)
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b'{"result": 3}', b'{"result": [{"name": "r"}]}', b'{"error": null}'])
-def test_line_that_is_no_reply_is_refused(line: bytes) -> None:
+def test_malformed_reply_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         decode_reply(line)

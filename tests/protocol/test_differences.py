@@ -53,7 +53,7 @@ def test_unchanged_parts_are_not_in_the_difference():
     assert encode_difference(Difference(num_replicas={ModelId("m", "1"): 0})) == '{"num_replicas":{"m:1":0}}'
 
 
-def test_what_did_not_change_is_the_same_object():
+def test_unchanged_record_is_the_same_object():
     before = Configuration(applications={"a": make_application("a")}, routes={"a": link_to("m")})
     after = apply_difference(before, Difference(applications={"b": make_application("b")}), revision=1)
     assert after.routes is before.routes

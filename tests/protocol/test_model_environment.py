@@ -34,7 +34,7 @@ def test_versions_that_conflict_are_returned_with_both_sides(notebook: str, othe
     assert find_conflicts(there, here) == {"x": (notebook, other)}
 
 
-def test_what_is_not_installed_is_left_out() -> None:
+def test_missing_distribution_is_left_out() -> None:
     assert describe_environment(["numpy", "no-such-distribution"]) == {
         "Python": platform.python_version(),
         "numpy": np.__version__,

@@ -116,7 +116,7 @@ def test_same_metadata_is_the_same_bytes_in_whatever_order(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("threshold", [UNSET, None, 0.25])
-def test_threshold_that_is_none_differs_from_no_threshold(tmp_path: Path, threshold: float | None) -> None:
+def test_threshold_none_differs_from_an_unset_threshold(tmp_path: Path, threshold: float | None) -> None:
     write_metadata(PySparkMetadata(threshold=threshold), tmp_path)
     found = read_metadata(tmp_path)
     assert isinstance(found, PySparkMetadata)

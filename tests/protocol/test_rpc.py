@@ -123,7 +123,7 @@ def test_payloads_are_not_copied():
     assert rpc.encode_predict_request(rpc.PredictRequest(1, InputType.BYTES, [payload]))[-1] is payload
 
 
-def test_error_text_that_is_no_utf8_arrives_damaged():
+def test_error_text_that_is_not_utf8_arrives_with_replacements():
     """What a model raises may hold half a character; its answer must still come."""
     frames = rpc.encode_error_response(rpc.ErrorResponse(1, "E", "a\ud800b", ""))
     assert rpc.decode_from_container(frames) == rpc.ErrorResponse(1, "E", "a?b", "")

@@ -45,7 +45,7 @@ def test_logs_rotate_unless_the_user_configures_them(role):
 
 
 @pytest.mark.parametrize("role", SPECS)
-def test_what_crashes_is_started_again(role):
+def test_crashed_container_is_restarted(role):
     assert _arguments(SPECS[role])["restart_policy"] == {"Name": "always"}
 
 

@@ -110,7 +110,7 @@ def test_record_is_replaced_in_one_step(folder):
         json.dumps(asdict(RECORD))[:-20],
     ],
 )
-def test_record_that_cannot_be_read_is_none(folder, text):
+def test_unreadable_record_is_none(folder, text):
     folder.record_path.write_text(text)
     assert folder.read_record() is None
 
@@ -119,7 +119,7 @@ def test_record_of_a_missing_folder_is_none(tmp_path):
     assert ClusterFolder(tmp_path / "missing").read_record() is None
 
 
-def test_record_that_is_no_text_is_none(folder):
+def test_binary_record_is_none(folder):
     folder.record_path.write_bytes(b"\xff\xfe")
     assert folder.read_record() is None
 

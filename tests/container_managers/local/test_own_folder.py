@@ -46,7 +46,7 @@ def test_folder_and_its_contents_are_private(folder):
     }  # fmt: skip
 
 
-def test_what_we_put_there_is_removed_with_the_folder(folder):
+def test_our_files_are_removed_with_the_folder(folder):
     (folder / "record.json").write_text("{}")
     (folder / "spark-1").mkdir()
     (folder / "images" / "m" / "1").mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_folder_without_our_marker_is_refused_and_untouched(tmp_path, kind):
 
 
 @root_only
-def test_marker_of_another_user_is_none(folder):
+def test_marker_of_another_user_does_not_count(folder):
     os.chown(folder / MARKER, ANOTHER_UID, -1)
     with pytest.raises(ClusterFolderError, match="no marker"):
         remove(folder)

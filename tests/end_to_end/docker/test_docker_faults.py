@@ -127,7 +127,7 @@ def test_manually_killed_replica_loses_no_query_and_restarts(cluster: ClipperCon
     _check_all_were_predicted(load)
 
 
-def test_a_crash_is_mended_by_the_engine_alone(cluster: ClipperConnection) -> None:
+def test_engine_alone_restarts_crashed_containers(cluster: ClipperConnection) -> None:
     cluster.cm._end_watch()  # as when the notebook is closed
     try:
         for role in ("replica", "management_frontend", "redis", "query_frontend"):
@@ -199,7 +199,7 @@ def _admin_answers(conn: ClipperConnection) -> bool:
 
 
 @pytest.mark.parametrize("role", ["replica", "management_frontend", "redis", "query_frontend"])
-def test_a_container_removed_by_hand_is_made_again_as_it_was(cluster: ClipperConnection, role: str) -> None:
+def test_container_removed_by_hand_is_recreated_unchanged(cluster: ClipperConnection, role: str) -> None:
     removed = container_of(cluster, role)
     removed.remove(force=True)
     eventually(lambda: _named(cluster, removed.name), within_s=_BACK_S, what=f"{removed.name} is there again")
@@ -211,7 +211,7 @@ def test_a_container_removed_by_hand_is_made_again_as_it_was(cluster: ClipperCon
     assert _identity(made) == _identity(removed)
 
 
-def test_what_another_notebook_stops_is_not_made_again(cluster: ClipperConnection) -> None:
+def test_container_stopped_by_another_notebook_is_not_recreated(cluster: ClipperConnection) -> None:
     other = ClipperConnection(DockerContainerManager(cluster.cm.cluster_name))
     other.connect()
     try:

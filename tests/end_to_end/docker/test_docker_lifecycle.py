@@ -313,7 +313,7 @@ def test_file_of_redis_does_not_grow_with_every_change(cluster: ClipperConnectio
 # --- half-dead clusters
 
 
-def test_what_is_left_of_a_cluster_is_named_and_removed(conn: ClipperConnection) -> None:
+def test_leftovers_of_a_cluster_are_named_and_removed(conn: ClipperConnection) -> None:
     deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: inputs)
     conn.cm._end_watch()
     container_of(conn, "query_frontend").remove(force=True)

@@ -128,7 +128,7 @@ def test_timer_may_be_closed_twice():
 
 
 @pytest.mark.parametrize("num_answered", [1, 50, 100])
-def test_answered_queries_are_let_go_when_others_come(num_answered):
+def test_answered_queries_are_released_when_others_come(num_answered):
     """Memory must not grow with the SLO."""
     watch = Watch()
     queries = [watch.add(1100.0) for _ in range(100)]

@@ -255,7 +255,7 @@ def test_queries_behind_a_running_batch_are_not_suspected():
 
 
 @pytest.mark.parametrize(("passed_s", "is_held"), [(MEMORY_S - 1, True), (MEMORY_S, False)])
-def test_an_input_is_forgotten_after_a_while(passed_s, is_held):
+def test_suspected_input_is_forgotten_after_its_time(passed_s, is_held):
     suspects = Suspects(MODEL_ID)
     suspects.accuse([make_computation(b"a")], now_s=1000.0)
     assert suspects.hold(make_computation(b"a"), now_s=1000.0 + passed_s) is is_held

@@ -242,7 +242,7 @@ def test_oversized_body_is_refused_while_the_client_still_sends(path: str, is_ch
         (b"GET /slow HTTP/1.1\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
     ],
 )
-def test_what_is_not_http_is_refused_as_json(request_bytes: bytes, status: int) -> None:
+def test_malformed_http_is_refused_with_a_json_body(request_bytes: bytes, status: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request_bytes)
@@ -809,7 +809,7 @@ def test_a_body_that_is_alone_may_be_larger_than_what_may_wait() -> None:
 
 @pytest.mark.parametrize("size_bytes", [LARGE, 3_000_000], ids=["read on", "held back"])
 @pytest.mark.parametrize("is_complete", [False, True])
-def test_a_client_that_leaves_takes_its_large_body_with_it(is_complete: bool, size_bytes: int) -> None:
+def test_large_body_is_freed_when_its_client_leaves(is_complete: bool, size_bytes: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         request = post("/later/predict", b"x" * size_bytes)

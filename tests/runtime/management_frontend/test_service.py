@@ -289,7 +289,7 @@ def test_stopped_service_has_no_tasks_left():
 # --- changes that are sent again
 
 
-def test_change_that_is_sent_again_with_its_id_is_made_once():
+def test_change_repeated_with_its_id_is_made_once():
     async def test(service, store):
         await service.register_application(ADD_DIGITS, "key")
         await service.register_application(ADD_DIGITS, "key")

@@ -66,7 +66,7 @@ def test_queues_add_up_and_replicas_do_not():
     assert _value(total, "clipper_cache_size_bytes") == 200
 
 
-def test_series_that_only_one_has_are_there():
+def test_series_of_a_single_frontend_are_kept():
     total = add_up([_frontend(1, app=app) for app in ("digits", "letters")])
     assert _value(total, "clipper_app_queries_total", app="digits") == 1
     assert _value(total, "clipper_app_queries_total", app="letters") == 1
@@ -90,7 +90,7 @@ def test_snapshots_travel():
 
 
 @pytest.mark.parametrize("num_missing", [1, 2, 10, 500])
-def test_part_of_a_snapshot_is_none(num_missing):
+def test_truncated_snapshot_is_refused(num_missing):
     """Of a frontend that was killed while it spoke."""
     text = encode(_frontend(3))
     at_end_of_line = text[: text.rindex(b"\n") + 1]

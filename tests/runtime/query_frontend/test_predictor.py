@@ -370,7 +370,7 @@ def test_joining_query_with_a_shorter_slo_hastens_computation():
     assert outcomes([patient, urgent]) == ["SHARED", "SHARED"]
 
 
-def test_failed_computation_is_made_again():
+def test_failed_computation_is_repeated():
     bench = cached()
     replica = bench.join()
     bench.ask(b"a")
@@ -536,7 +536,7 @@ def test_empty_configuration_serves_nothing():
     assert bench.predictor.unready_applications() == {}
 
 
-def test_replica_of_another_input_type_is_no_replica():
+def test_replica_of_another_input_type_does_not_count():
     bench = Bench()
     replica = FakeReplica(0, MODEL_ID, InputType.DOUBLES)
     bench.pool.replica_joined(replica)

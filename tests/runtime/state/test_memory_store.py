@@ -38,7 +38,7 @@ def test_watcher_that_ends_is_forgotten():
     run_in_virtual_time(main())
 
 
-def test_presence_is_no_news_of_the_configuration():
+def test_presence_does_not_wake_configuration_watchers():
     async def main():
         store = MemoryStore()
         changes = store.configuration_changes()

@@ -63,7 +63,7 @@ def test_mark_of_a_child_does_not_outdo_its_parent():
     assert owners(table((201, 100), (202, 201)), {201: "a"}, marks={202: "other"}) == {202: "a"}
 
 
-def test_supervised_processes_are_no_descendants():
+def test_supervised_processes_are_not_descendants():
     assert owners(table((201, 100), (301, 100)), {201: "a", 301: "b"}, marks={201: "b"}) == {}
 
 

@@ -384,7 +384,7 @@ def test_a_cluster_of_an_old_release(kind: str, tmp_path: Path) -> None:
         assert OLD_VERSION in told["Query frontend"].found
 
 
-def test_a_port_that_is_taken_is_no_failure(kind: str, served: ClipperConnection) -> None:
+def test_taken_port_does_not_fail_the_start(kind: str, served: ClipperConnection) -> None:
     """Another cluster wants the same ports: it takes others, and says which."""
     ports = {name: getattr(served.cm, name) for name in
              ("clipper_query_port", "clipper_management_port", "clipper_rpc_port")}  # fmt: skip

@@ -76,7 +76,7 @@ def test_samples_of_every_type(shared: ClipperConnection, input_type: str, value
     assert str(shared.predict(name, value).output) == expected
 
 
-def test_another_version_of_a_library_is_refused_with_what_it_answers(shared: ClipperConnection) -> None:
+def test_other_library_version_is_refused_with_its_answer(shared: ClipperConnection) -> None:
     def release(inputs: list) -> list:
         import packaging
 

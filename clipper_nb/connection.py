@@ -72,7 +72,7 @@ _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 
 def needs_cluster(method: _MethodT) -> _MethodT:
-    """Have a method raise ``UnconnectedException``, with its own name, before ``start_clipper()`` or ``connect()``."""
+    """Make a method raise ``UnconnectedException``, naming itself, before ``start_clipper()`` or ``connect()``."""
 
     @wraps(method)
     def checked(conn: ClipperConnection, /, *args: Any, **kwargs: Any) -> Any:
@@ -87,7 +87,7 @@ class ClipperConnection:
     """The handle to one cluster.
 
     Names, parameters and their order are Clipper's; new ones are keyword-only. When a method that changes something
-    returns, the very next query sees the change. Every method raises :class:`ClipperException` or one of its kinds,
+    returns, the very next query sees the change. Every method raises :class:`ClipperException` or a subclass,
     and :class:`UnconnectedException` before ``start_clipper()`` or ``connect()``.
 
     Parameters
@@ -124,7 +124,7 @@ class ClipperConnection:
     def __init__(self, container_manager: ContainerManager, image_builder: ImageBuilder | None = None) -> None:
         self.cm = container_manager
         self.connected = False
-        # Attributes, not properties: IPython completes no further than through these.
+        # Attributes, not properties: IPython completes names only through attributes.
         self.apps = Applications(self)
         self.models = Models(self)
         self.panels = Panels(self)
@@ -149,12 +149,12 @@ class ClipperConnection:
         max_body_size_bytes: int = DEFAULT_MAX_BODY_SIZE_BYTES,
         max_waiting_size_bytes: int = DEFAULT_MAX_WAITING_SIZE_BYTES,
     ) -> None:
-        """Start a cluster and connect to it. When this returns both frontends answer.
+        """Start a cluster and connect to it. When this returns, both frontends answer.
 
         Parameters
         ----------
         query_frontend_image, mgmt_frontend_image : str, optional
-            For Docker: images of yours in place of the one that is built from this package.
+            For Docker: your own images, instead of the one that is built from this package.
         frontend_exporter_image : str, optional
             Accepted and not used: the query frontend shows Prometheus metrics itself.
         cache_size : int
@@ -165,21 +165,21 @@ class ClipperConnection:
             Seconds that a client may take to send a request's head, and its body.
         num_frontend_replicas : int
             Number of query frontends: processes that share one address, one cache size and all replicas, for more
-            queries than one processor core can take. Each wants a core of its own. Containers that were written for
-            Clipper connect to one alone, and are not taken for ready where there are several.
+            queries than one processor core can handle. Each needs its own core. Containers that were written for
+            Clipper connect to only one of them, so they do not count as ready when there are several.
         max_body_size_bytes : int
-            Larger request bodies are refused with 413.
+            Larger request bodies are rejected with 413.
         max_waiting_size_bytes : int
-            While the bodies over 64 KiB that a frontend has received and not answered have so many bytes together, more
-            of them are refused with 503 and ``Retry-After``; smaller ones are not.
+            The total size of request bodies over 64 KiB that a frontend has received and not answered. Once they reach
+            it, further bodies over 64 KiB are rejected with 503 and ``Retry-After``; smaller ones are not.
 
         Raises
         ------
         ExistsError
             A cluster of that name runs already.
         ClusterStartError
-            A process does not come up; carries the end of its log. Nothing is left running. Or this is a checkout in
-            which something was compiled before its last change.
+            A process does not start; the error carries the end of its log, and nothing is left running. Or this is a
+            checkout with a module that was compiled before its last change.
         """
         for name, value, smallest in (
             ("cache_size", cache_size, 0),
@@ -207,7 +207,7 @@ class ClipperConnection:
         self._is_owner = True
 
     def connect(self) -> None:
-        """Connect to the running cluster of the container manager's name, whoever started it.
+        """Connect to the running cluster of the container manager's name; any process may have started it.
 
         Raises
         ------
@@ -233,7 +233,9 @@ class ClipperConnection:
             self.stop_all()
 
     def stop_all(self, graceful: bool = True) -> None:
-        """Stop the cluster: no process, socket or file of it is left. Calling it twice, or without one, is fine.
+        """Stop the cluster, and leave no process, socket or file of it.
+
+        Calling this twice, or without a cluster, is fine.
 
         Parameters
         ----------
@@ -255,14 +257,14 @@ class ClipperConnection:
 
     @needs_cluster
     def get_metric_addr(self) -> str:
-        """Return ``"host:port"`` whose ``/metrics`` has the metrics in Prometheus text: the query frontend's."""
+        """Return ``"host:port"`` of the query frontend, whose ``/metrics`` has the metrics in Prometheus text."""
         return self.cm.get_query_addr()
 
     # ------------------------------------------------------------------------------------------------ applications
 
     @needs_cluster
     def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
-        """Make an application: a REST endpoint ``POST /<name>/predict``.
+        """Create an application: a REST endpoint ``POST /<name>/predict``.
 
         Parameters
         ----------
@@ -333,7 +335,8 @@ class ClipperConnection:
     def get_app_info(self, name: str) -> dict[str, Any] | None:
         """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown.
 
-        With ``example``, ``{"input", "output"}``, when the version that answers was deployed with ``sample_inputs``.
+        It also has ``example``, ``{"input", "output"}``, when the version that answers was deployed with
+        ``sample_inputs``.
         """
         found: dict[str, Any] | None = to_builtins(self._management_client().get_application(name))
         return found
@@ -408,7 +411,7 @@ class ClipperConnection:
     ) -> None:
         """Start replicas of an image and, when all have loaded the model, make it the model's current version.
 
-        Until then, and when it fails, the old version serves on.
+        Until then, and when it fails, the old version keeps serving.
 
         Parameters
         ----------
@@ -467,7 +470,7 @@ class ClipperConnection:
         self.deploy_version(new, model_data_path)
 
     def new_version(self, name: str, version: int | str, input_type: str, **options: Any) -> NewVersion:
-        """Return a description of a version that may be deployed; deployers ask before anything slow starts.
+        """Return a description of a version that may be deployed; deployers call this before anything slow starts.
 
         All of it is checked here, and nowhere else: the arguments, the cluster's release, and that there is room for
         the version.
@@ -573,13 +576,13 @@ class ClipperConnection:
 
     @needs_cluster
     def fetch_model(self, name: str, version: int | str | None = None) -> Callable[[list[Any]], Any]:
-        """Return a deployed Python function, to be called here; from any notebook that is connected.
+        """Return a deployed Python function, to be called here; any connected notebook can fetch it.
 
         Parameters
         ----------
         name : str
         version : str, optional
-            The current one without it.
+            The current version by default.
 
         Raises
         ------
@@ -601,7 +604,7 @@ class ClipperConnection:
     def get_model_source(self, name: str, version: int | str | None = None) -> ModelSource:
         """Return source text, requirements, Python version and closure report of a deployed Python function.
 
-        Parameters and errors are those of ``fetch_model``; nothing of it is loaded.
+        Parameters and errors are those of ``fetch_model``; the function is not loaded.
         """
         return read_source(*self._files_of(name, version))
 
@@ -618,7 +621,7 @@ class ClipperConnection:
         ----------
         name, version : str
         num_replicas : int, optional
-            Have as many replicas of it; they are there before the queries switch.
+            Number of replicas that it has before queries switch to it.
 
         Raises
         ------
@@ -633,7 +636,7 @@ class ClipperConnection:
 
     @needs_cluster
     def get_num_replicas(self, name: str, version: int | str | None = None) -> int:
-        """Return how many replicas of a version there are: the current version's without *version*."""
+        """Return the number of replicas of a version, by default of the current one."""
         management = self._management_client()
         return self.cm.get_num_replicas(self._version_or_current(management, name, version))
 
@@ -641,16 +644,16 @@ class ClipperConnection:
     def set_num_replicas(
         self, name: str, num_replicas: int, version: int | str | None = None, *, timeout_s: float = 60.0
     ) -> None:
-        """Start or stop replicas of a version; when this returns, as many are connected.
+        """Start or stop replicas of a version; when this returns, *num_replicas* are connected.
 
-        Replicas that are stopped finish what they have.
+        Replicas that are stopped finish their queries first.
 
         Parameters
         ----------
         name : str
         num_replicas : int
         version : str, optional
-            The current one without it.
+            The current version by default.
         timeout_s : float
             Seconds that new replicas may take to load the model.
 
@@ -728,7 +731,7 @@ class ClipperConnection:
     # --------------------------------------------------------------------------------------------------- inspecting
 
     def doctor(self) -> Diagnosis:
-        """Look over the machine and the cluster, and say what to do; takes seconds, also without a cluster.
+        """Check the machine and the cluster, and report what to do; takes seconds, and needs no cluster.
 
         Returns
         -------
@@ -749,7 +752,7 @@ class ClipperConnection:
 
     @needs_cluster
     def get_clipper_logs(self, logging_dir: str = "clipper_logs/") -> list[str]:
-        """Copy the log of every process into a folder, made if need be, and return the files' paths."""
+        """Copy the log of every process into a folder, created if needed, and return the files' paths."""
         return self.cm.get_logs(logging_dir)
 
     @needs_cluster
@@ -787,7 +790,7 @@ class ClipperConnection:
         try:
             return format_html(self._snapshot())
         except ClipperException:
-            return None  # the text says what is the matter
+            return None  # the text shows the problem
 
     # --------------------------------------------------------------------------------------------------- predicting
 
@@ -811,7 +814,7 @@ class ClipperConnection:
         Raises
         ------
         InvalidInputError
-            The input does not fit; the sentence names the first bad element.
+            The input does not fit; the message names the first bad element.
         NotFoundError
             There is no such application.
 
@@ -840,8 +843,8 @@ class ClipperConnection:
     ) -> Any:
         """Score a Spark DataFrame with what is deployed: the same function in the same replicas, so the same numbers.
 
-        The rows pass through this process, 64 at a time, and queries of applications go before them. The result is
-        computed when this returns, and is held by this process.
+        The rows pass through this process, 64 at a time, and queries of applications are served before them. The result
+        is computed when this returns, and is held by this process.
 
         Parameters
         ----------
@@ -864,7 +867,7 @@ class ClipperConnection:
         Raises
         ------
         PredictionError
-            The model failed on a row, or has no replica; says which row and why.
+            The model failed on a row, or has no replica; the message says which row and why.
         NotFoundError
             There is no such application or model.
         InvalidRequestError
@@ -905,7 +908,7 @@ class ClipperConnection:
     # ----------------------------------------------------------------------------------------------------- internal
 
     def records(self, method: str) -> Records:
-        """Return what handles and panels read records with; *method* is named when there is no cluster."""
+        """Return the client that handles and panels read records with; the error without a cluster names *method*."""
         if not self.connected:
             raise UnconnectedException(method)
         return self._management_client()

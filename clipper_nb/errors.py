@@ -1,6 +1,6 @@
 """Every exception that clipper_nb raises.
 
-ClipperException                       catch this for everything of ours
+ClipperException                       the base class: catches every error of clipper_nb
 ├─ UnconnectedException                call connect() or start_clipper() first
 ├─ InvalidRequestError                 the caller can fix it
 │  ├─ InvalidNameError                 an application, model or cluster name, or a version
@@ -19,25 +19,25 @@ ClipperException                       catch this for everything of ours
 │  └─ EngineUnreachableError           no Docker Engine answers
 ├─ DeploymentError
 │  ├─ SerializationError               the function cannot leave the notebook
-│  ├─ IncompatibleEnvironmentError     what one side pickles the other cannot read; both are named
+│  ├─ IncompatibleEnvironmentError     one side cannot read what the other pickled; both are named
 │  ├─ IncompatibleClusterError         the cluster runs another release of clipper_nb than the notebook
 │  ├─ ImageBuildError                  packages or files could not be put into the image
-│  │  ├─ PackageInstallError           pip could not install what was asked for
-│  │  ├─ BaseImageError                the base image cannot be had, or cannot be built upon
+│  │  ├─ PackageInstallError           pip could not install a package
+│  │  ├─ BaseImageError                the base image could not be found or pulled, or cannot be built upon
 │  │  └─ DiskFullError                 no space is left where images are made
 │  ├─ RegistryError                    an image could not be pushed or pulled
 │  ├─ ReplicaStartError                a replica ended while it was loading the model
 │  │  ├─ ModelImportError              a module is missing there
 │  │  ├─ ModelLoadError                loading the model raised
-│  │  ├─ ParityError                   it answers the samples otherwise than the notebook
+│  │  ├─ ParityError                   its answers to the samples differ from the notebook's
 │  │  └─ ReplicaMemoryError            it was killed at its memory limit
 │  └─ StartTimeoutError                replicas did not become ready in time
-├─ ManagementError                     the management frontend gave an unexpected answer
+├─ ManagementError                     the management frontend returned an unexpected answer
 ├─ PredictionError                     the model raised, or returned the wrong length or type
 ├─ StateUnavailableError               Redis does not answer; it says whether anything may have been changed
 └─ ProtocolError                       malformed frame or wrong protocol version
 
-The two ``…Exception`` names are Clipper's. Exceptions take facts and make their own sentence.
+The two ``…Exception`` names are Clipper's. Exceptions take facts and build their own message.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from collections.abc import Mapping, Sequence
 
 
 class ClipperException(Exception):
-    """Anything that clipper_nb raises; ``msg`` is the sentence."""
+    """Base class of everything that clipper_nb raises; ``msg`` is the message."""
 
     def __init__(self, msg: str) -> None:
         super().__init__(msg)
@@ -61,7 +61,7 @@ class UnconnectedException(ClipperException):
 
 
 class InvalidRequestError(ClipperException):
-    """The caller asked for something that cannot be; the sentence says what to change."""
+    """The caller asked for something invalid; the message says what to change."""
 
 
 class InvalidNameError(InvalidRequestError):
@@ -113,7 +113,7 @@ class ModelNotFoundError(NotFoundError):
 
 
 class ImageNotFoundError(NotFoundError):
-    """The image of a model version is not where replicas are started."""
+    """The image of a model version is missing where replicas are started."""
 
     def __init__(self, image: str, hint: str) -> None:
         super().__init__(f"There is no image '{image}'. {hint}")
@@ -139,12 +139,12 @@ class VersionClaimedError(ExistsError):
 
 
 class ClaimLostError(ExistsError):
-    """The version that was being deployed or scaled was stopped by another caller, or given to one."""
+    """Another caller stopped, or took over, the version that was being deployed or scaled."""
 
     def __init__(self, model_id: str) -> None:
         super().__init__(
-            f"{model_id} was stopped by another caller while it was being deployed or scaled, or this process stood "
-            "still for so long that the cluster took it for dead. Deploy it again."
+            f"{model_id} was stopped by another caller while it was being deployed or scaled, or this process was "
+            "suspended for so long that the cluster considered it dead. Deploy it again."
         )
         self.model_id = model_id
 
@@ -175,7 +175,7 @@ class ClusterUnreachableError(ClusterError):
     Attributes
     ----------
     is_passing : bool
-        Whether the connection was refused or broke, as it does while a frontend is being started again.
+        Whether the connection was refused or broke, as happens while a frontend restarts.
     """
 
     def __init__(self, msg: str, *, is_passing: bool = False) -> None:
@@ -195,7 +195,7 @@ class EngineUnreachableError(ClusterError):
 
 
 class DeploymentError(ClipperException):
-    """A model version could not be deployed; nothing of it is left, and the old version serves on."""
+    """A model version could not be deployed; nothing of it is left, and the old version keeps serving."""
 
 
 class SerializationError(DeploymentError):
@@ -203,14 +203,14 @@ class SerializationError(DeploymentError):
 
 
 class IncompatibleEnvironmentError(DeploymentError):
-    """What was pickled on one side cannot be read on the other.
+    """One side cannot read what the other has pickled.
 
     Attributes
     ----------
     conflicts : dict
-        By name, the version of either side.
+        The version on each side, by name.
     exit_status : int or None
-        The replica's, when it was one that refused.
+        The replica's exit status, if a replica refused to load the model.
     log_tail : str
         The last lines that it wrote.
     """
@@ -243,9 +243,9 @@ class IncompatibleClusterError(DeploymentError):
 
     def __init__(self, cluster_name: str, cluster_version: str, notebook_version: str) -> None:
         super().__init__(
-            f"Cluster '{cluster_name}' runs clipper_nb {cluster_version} and this notebook {notebook_version}; what "
-            "one deploys the other may not serve. Deploy from a notebook that has the cluster's version, or start the "
-            "cluster anew with stop_all() and start_clipper(), and deploy its models again."
+            f"Cluster '{cluster_name}' runs clipper_nb {cluster_version} and this notebook {notebook_version}; the "
+            "cluster may be unable to serve what this notebook deploys. Deploy from a notebook that has the cluster's "
+            "version, or restart the cluster with stop_all() and start_clipper(), and deploy its models again."
         )
         self.cluster_name, self.cluster_version = cluster_name, cluster_version
         self.notebook_version = notebook_version
@@ -260,11 +260,11 @@ class ImageBuildError(DeploymentError):
 
 
 class PackageInstallError(ImageBuildError):
-    """pip could not install a package; ``log_tail`` has its own words."""
+    """pip could not install a package; ``log_tail`` has pip's output."""
 
 
 class BaseImageError(ImageBuildError):
-    """The base image cannot be had, or does not fit the notebook."""
+    """The base image could not be found or pulled, or does not fit the notebook."""
 
 
 class DiskFullError(ImageBuildError):
@@ -305,15 +305,15 @@ class ModelImportError(ReplicaStartError):
 
 
 class ModelLoadError(ReplicaStartError):
-    """The replica's load of the model raised."""
+    """Loading the model raised in the replica."""
 
 
 class ParityError(ReplicaStartError):
-    """A replica answers the samples otherwise than the notebook."""
+    """A replica's answers to the samples differ from the notebook's."""
 
 
 class ReplicaMemoryError(ReplicaStartError):
-    """The replica was killed because it used more memory than it may."""
+    """The replica was killed because it exceeded its memory limit."""
 
 
 class StartTimeoutError(DeploymentError):
@@ -339,7 +339,7 @@ class StartTimeoutError(DeploymentError):
 
 
 class ManagementError(ClipperException):
-    """The management frontend answered with a status that we do not know how to read."""
+    """The management frontend answered with an unexpected status."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"The management frontend answered with status {status}: {body[:500]}")
@@ -354,7 +354,7 @@ class PredictionError(ClipperException):
     exception_type : str
         Name of the exception's class in the model container.
     traceback_text : str
-        Its traceback there; empty when there is none.
+        The exception's traceback in the model container; empty when there is none.
     """
 
     def __init__(self, message: str, exception_type: str = "PredictionError", traceback_text: str = "") -> None:
@@ -381,7 +381,7 @@ class ProtocolError(ClipperException):
 
 
 class RemoteTraceback(Exception):
-    """The traceback of another process, shown as the cause of ours."""
+    """The traceback of another process, shown as the cause of an error here."""
 
     def __init__(self, traceback_text: str) -> None:
         super().__init__(traceback_text)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @magics_class
 class ClipperMagics(Magics):
-    """They use the notebook's connected ``ClipperConnection``, or the variable that ``--conn`` names."""
+    """Magics that use the notebook's connected ``ClipperConnection``, or the variable that ``--conn`` names."""
 
     shell: InteractiveShell
 
@@ -40,9 +40,7 @@ class ClipperMagics(Magics):
     @argument("--packages", metavar="'A B'", default="", help="pip requirements of this version alone, in quotes")
     @argument("--system-packages", metavar="'A B'", default="", help="packages of Debian for its image, in quotes")
     @argument("--allow-large", action="store_true", help="let variables of more than 100 MB travel")
-    @argument(
-        "--samples", metavar="EXPRESSION", help="inputs that it must answer alike here and in each replica: X[:5]"
-    )
+    @argument("--samples", metavar="EXPRESSION", help="inputs with the same answers here and in each replica: X[:5]")
     @argument("--conn", help="the variable that holds the connection")
     @cell_magic
     def deploy(self, line: str, cell: str) -> VersionHandle:
@@ -133,7 +131,7 @@ class ClipperMagics(Magics):
 
 
 def _must_link(conn: ClipperConnection, application_name: str, model_name: str, input_type: InputType) -> bool:
-    """Return whether the application is still to be linked; refuse before anything runs what cannot be linked."""
+    """Return whether the application still has to be linked; raise, before anything runs, if it cannot be."""
     application = conn.records("%%deploy").get_application(application_name)
     if application is None:
         raise ApplicationNotFoundError(application_name, list(conn.apps))

@@ -2,8 +2,8 @@
 
 R writes a request per line, ``{"id": 1, "call": "get_all_apps", "arguments": {…}}``, and reads lines: ``{"log": text}``
 while a call is under way, then ``{"id": 1, "result": …}`` or ``{"id": 1, "error": text, "classes": [names…]}``. The
-first line says who is there, and has the R code that captures functions. The process ends with its input, and with it
-an embedded cluster that it has started.
+first line has the version of clipper_nb, the path of its Python, and the R code that captures functions. When its input
+ends, the process ends, and so does an embedded cluster that it has started.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SAME_AS_CONNECTION = (
 
 
 class RCommands:
-    """What R may call, by name; arguments and results are JSON values."""
+    """The calls of R, by name; arguments and results are JSON values."""
 
     def __init__(self) -> None:
         self._connection: ClipperConnection | None = None
@@ -136,7 +136,7 @@ def _container_manager(kind: str, cluster_name: str, options: Mapping[str, Any])
 
 
 class _ToR(logging.Handler):
-    """Tells R the steps of a long call as they end."""
+    """Sends R the steps of a long call as they end."""
 
     def __init__(self, write: Callable[[Mapping[str, Any]], None]) -> None:
         super().__init__(logging.INFO)
@@ -147,7 +147,7 @@ class _ToR(logging.Handler):
 
 
 def serve(requests: TextIO, write: Callable[[Mapping[str, Any]], None]) -> None:
-    """Answer each line of *requests*; an interrupt ends the call that is under way, and only that."""
+    """Answer each line of *requests*; an interrupt ends only the call that is under way."""
     commands = RCommands()
     write(
         {
@@ -174,10 +174,10 @@ def serve(requests: TextIO, write: Callable[[Mapping[str, Any]], None]) -> None:
 
 
 def main() -> None:
-    """Serve the R process that holds both ends of this one."""
+    """Serve the R process that holds this process's stdin and stdout."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     to_r = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a library prints is no answer
+    os.dup2(2, 1)  # what a library prints must not mix with the answers
 
     def write(message: Mapping[str, Any]) -> None:
         to_r.write(json.dumps(message) + "\n")

@@ -18,9 +18,9 @@ _IGNORE_THRESHOLDS = ("DecisionTreeClassificationModel", "MultilayerPerceptronCl
 def predict_vector(model: Any, vector: Any) -> float | int:
     """Return what a Spark model predicts for one vector, computed on the driver.
 
-    It is what ``model.transform`` gives in the column ``prediction``, without planning and running a job, which takes
-    a tenth of a second or two. A pipeline wants its earlier stages done first, in Python; ``pipeline.stages[-1]`` is
-    the model.
+    It is what ``model.transform`` returns in the column ``prediction``, without planning and running a job, which takes
+    a tenth of a second or two. For a pipeline, run its earlier stages first, in Python; ``pipeline.stages[-1]`` is the
+    model.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def predict_vector(model: Any, vector: Any) -> float | int:
     Raises
     ------
     InvalidRequestError
-        The model cannot do that, or its ``predict`` is not always what its ``transform`` gives.
+        The model cannot predict one vector, or its ``predict`` may differ from its ``transform``.
 
     Examples
     --------
@@ -71,5 +71,5 @@ def _refuse_inexact(model: Any, name: str) -> None:
         reason = "the feature of its featureIndex"
     if reason is not None:
         raise InvalidRequestError(
-            f"The predict() of this {name} does not look at {reason}, which its transform() does; use transform()."
+            f"The predict() of this {name} ignores {reason}, unlike its transform(); use transform()."
         )

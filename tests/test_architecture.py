@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import re
 import subprocess
 import sys
 
@@ -51,14 +52,14 @@ def leftovers_of(statement):
         "from clipper_nb import *; ClipperConnection(LocalContainerManager())",
     ],
 )
-def test_import_brings_nothing_heavy_and_changes_nothing(statement):
+def test_import_loads_nothing_heavy_and_changes_nothing(statement):
     assert leftovers_of(statement) == "[]"
 
 
 @pytest.mark.parametrize(
     "module", ["clipper_nb.runtime.query_frontend", "clipper_nb.runtime.management_frontend", "clipper_nb.protocol.rpc"]
 )
-def test_serving_processes_bring_nothing_of_the_notebooks_column(module):
+def test_serving_processes_import_no_notebook_module(module):
     program = (
         f"import sys, {module}\n"
         "print([name for name in sys.modules if name.startswith(('clipper_nb.connection', 'clipper_nb.deployers', "
@@ -89,3 +90,12 @@ def test_imports_have_no_circle():
 def test_few_modules_stand_beside_the_rooms():
     loose = [path.name for path in (ROOT / "clipper_nb").glob("*.py") if path.name != "__init__.py"]
     assert len(loose) <= 8, loose
+
+
+def test_no_test_name_is_longer_than_60_characters():
+    """A name states the rule in a few plain words; a longer explanation is a docstring."""
+    names = [
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
+    ]
+    assert len(names) > 1000
+    assert [name for name in names if len(name) > 60] == []

@@ -41,7 +41,7 @@ def test_docstring_draws_the_tree_as_it_is():
 
 
 @pytest.mark.parametrize("name", sorted(CLASSES.keys() - {"RemoteTraceback"}))
-def test_everything_of_ours_is_caught_by_one_class(name):
+def test_every_error_of_ours_has_one_base_class(name):
     assert issubclass(CLASSES[name], ClipperException)
 
 

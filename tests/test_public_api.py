@@ -167,7 +167,7 @@ def test_every_create_endpoint_goes_on_as_that_of_python(deployer):
     ],
     ids=lambda function: function.__name__,
 )
-def test_what_we_added_is_given_by_keyword_and_may_be_left_out(function):
+def test_new_parameters_are_optional_keywords(function):
     for parameter in inspect.signature(function).parameters.values():
         assert parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
         if parameter.kind is parameter.KEYWORD_ONLY:
@@ -180,7 +180,7 @@ def test_every_public_method_has_a_manual():
     assert set(public) >= set(CLIPPERS_METHODS)
 
 
-def test_connection_does_nothing_when_it_is_made():
+def test_creating_a_connection_does_nothing():
     """Its container manager may be anything, until it is used."""
     manager = object()
     conn = ClipperConnection(manager)

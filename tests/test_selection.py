@@ -17,5 +17,5 @@ from tests.support.selection import is_left_out
         (set(), False),
     ],
 )
-def test_what_is_the_same_on_docker_is_left_out_there_alone(markers: set[str], expected: bool) -> None:
+def test_same_on_docker_tests_are_left_out_on_docker_only(markers: set[str], expected: bool) -> None:
     assert is_left_out(markers) is expected

@@ -1,1 +1,1 @@
-"""What the notebook asks the frontends with."""
+"""Clients with which the notebook calls the frontends."""

@@ -1,4 +1,4 @@
-"""Which release of this package a cluster runs, and whether this one may deploy to it."""
+"""Reads which release of this package a cluster runs, and checks that this one may deploy to it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def read_version(address: str, what: str) -> str:
 
 
 def check_versions(cluster_name: str, versions: Sequence[str]) -> None:
-    """Raise :class:`IncompatibleClusterError` for the first version that is not of this one's release."""
+    """Raise :class:`IncompatibleClusterError` for the first version of another release."""
     for version in versions:
         if not is_compatible(version):
             raise IncompatibleClusterError(cluster_name, version, __version__)
 
 
 def is_compatible(version: str) -> bool:
-    """Whether a cluster of that version understands this one: their first two numbers are the same. (pure)"""
+    """Return whether a cluster of that version understands this one: the first two numbers are the same. (pure)"""
     return version.split(".")[:2] == __version__.split(".")[:2]

@@ -14,7 +14,7 @@ _READY_TIMEOUT_S = 15.0
 """The management frontend itself waits for Redis before it answers that Redis is away."""
 _METRICS_TIMEOUT_S = 10.0
 _UNKNOWN_VERSION = "before 0.1.0"
-"""Frontends of that time did not send it."""
+"""Frontends of older releases did not send it."""
 
 
 class FrontendClient:
@@ -25,7 +25,7 @@ class FrontendClient:
     Parameters
     ----------
     http : Http
-        What reaches the frontend.
+        Sends requests to the frontend.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""One HTTP request with a deadline; what goes wrong on the way becomes an error of ours."""
+"""Sends HTTP requests with a deadline; network failures become errors of this package."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from clipper_nb.errors import ClusterUnreachableError
 
 
 class Http(Protocol):
-    """What the clients of the frontends send requests with: an :class:`HttpClient`, or what a test puts in its place.
+    """Sends the requests of the frontends' clients: an :class:`HttpClient`, or a test's replacement.
 
     Attributes
     ----------
     base_url : str
     what : str
-        Who listens there, for error messages.
+        Name of the server, for error messages.
     """
 
     base_url: str
@@ -48,9 +48,9 @@ class HttpClient:
     address : str
         ``host:port``, or a URL that the frontend's paths are appended to.
     what : str
-        Who listens there, for error messages.
+        Name of the server, for error messages.
     num_connect_retries : int
-        How often a connection that is refused is tried again, within a second.
+        How often a refused connection is retried, within a second.
     """
 
     def __init__(self, address: str, what: str, *, num_connect_retries: int = 3) -> None:
@@ -79,7 +79,7 @@ class HttpClient:
         try:
             return self._send(method, path, body, headers, timeout_s)
         except urllib3.exceptions.ProtocolError as exc:
-            # The frontend ended while it had the request, or before it: it cannot be told from here.
+            # The frontend ended before or after it received the request: the client cannot know which.
             if not is_repeatable:
                 what = f"broke the connection during {method} {path}"
                 raise self._unreachable(what, is_passing=True) from exc
@@ -92,7 +92,7 @@ class HttpClient:
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None, timeout_s: float
     ) -> tuple[int, bytes]:
-        if self._pool_pid != os.getpid():  # forked: the connections are the parent's, who may be using them
+        if self._pool_pid != os.getpid():  # forked: the connections are the parent's, which may be using them
             self._pool, self._pool_pid = _make_pool(self._num_connect_retries), os.getpid()
         timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
         reply = self._pool.request(

@@ -1,7 +1,7 @@
 """REST client of the management frontend; its failures become our errors here and nowhere else.
 
-A frontend or a Redis that ends is started again within a second or two, so a call is repeated meanwhile. That is safe
-for changes too: each has a key, and the frontend makes a change once however often it is sent.
+A frontend or a Redis that ends restarts within a second or two, so calls are repeated meanwhile. That is safe for
+changes too: each has a key, and the frontend makes a change once, however often it is sent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CHANGE_SETTLES_WITHIN_S = 6.0
 _READ_SETTLES_WITHIN_S = 3.0
 _EVERYTHING = rest.Listing(verbose=True)
 _NONE = b"{}"
-"""The answer where there is no such thing."""
+"""The answer when nothing has that name."""
 _UNKNOWN_OUTCOME = "Whether the change was made is not known: look before you repeat it."
 
 _ERRORS: dict[int, type[ClipperException]] = {
@@ -58,13 +58,13 @@ class ManagementClient:
     Parameters
     ----------
     http : Http
-        What reaches the management frontend.
+        Sends requests to the management frontend.
     token : str
         The cluster's bearer token.
     clock : callable
-        Seconds that only grow.
+        Returns monotonic seconds.
     sleep : callable
-        Passes the time between two tries of a call.
+        Waits between two tries of a call.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class ManagementClient:
         self._change("set_model_version", rest.ModelVersionName(*model_id))
 
     def set_num_replicas(self, model_id: ModelId, num_replicas: int, claim_id: str | None = None) -> None:
-        """Say how many replicas of a registered version should run."""
+        """Set how many replicas of a registered version should run."""
         self._change("set_num_replicas", rest.NumReplicas(*model_id, num_replicas, claim_id))
 
     def claim_version(
@@ -143,11 +143,11 @@ class ManagementClient:
         return self._call("get_desired_replicas", request, rest.DesiredReplicas, timeout_s=wait_s + _TIMEOUT_S)
 
     def get_deploy_state(self, model_id: ModelId) -> rest.DeployState:
-        """Return what a deploy of a version has to agree with."""
+        """Return the state that a deploy of a version is checked against."""
         return self._call("get_deploy_state", rest.ModelVersionName(*model_id), rest.DeployState)
 
     def get_claims(self) -> list[ClaimInfo]:
-        """Return the versions that are being deployed or scaled now, each with who does it."""
+        """Return the versions that are being deployed or scaled now, each with its claim's holder."""
         return self._call("get_all_claims", _EVERYTHING, list[ClaimInfo])
 
     def get_applications(self) -> list[ApplicationInfo]:
@@ -179,7 +179,7 @@ class ManagementClient:
         return self._call("get_all_containers", _EVERYTHING, list[ReplicaInfo])
 
     def get_query_frontends(self) -> list[FrontendInfo]:
-        """Return the query frontends that live, each with the replicas that are connected to it."""
+        """Return the live query frontends, each with the replicas that are connected to it."""
         return self._call("get_all_query_frontends", _EVERYTHING, list[FrontendInfo])
 
     def get_replica(self, model_id: ModelId, replica_id: int) -> ReplicaInfo | None:
@@ -191,7 +191,7 @@ class ManagementClient:
         self._http.close()
 
     def _change(self, action: str, request: Any, *, settles_within_s: float = _CHANGE_SETTLES_WITHIN_S) -> None:
-        """Make a change once, however often it has to be sent; its numbers are checked before."""
+        """Make a change once, however often it has to be sent; its numbers are checked first."""
         checked(request)
         headers = {**self._headers, "Idempotency-Key": secrets.token_hex(8)}
         try:
@@ -216,7 +216,7 @@ class ManagementClient:
     def _request(
         self, action: str, request: Any, headers: Mapping[str, str], timeout_s: float, settles_within_s: float
     ) -> _Answer:
-        """Return the answer; what a restart of the frontend or of Redis cut off is sent again."""
+        """Return the answer; send a call again that a restart of the frontend or of Redis cut off."""
         deadline_s = self._clock() + settles_within_s
         was_in_doubt = False
         while True:
@@ -245,12 +245,12 @@ class _Answer:
 
     @property
     def text(self) -> str:
-        """The body, for a person to read."""
+        """The body, as text for a person."""
         return self.body.decode("utf-8", "replace")
 
 
 def _read_answer(answer: _Answer, answer_type: type[_AnswerT]) -> _AnswerT:
-    """Return what a call that succeeded has answered."""
+    """Return the answer of a call that succeeded."""
     if answer.status != HTTPStatus.OK:
         raise _failure(answer)
     try:

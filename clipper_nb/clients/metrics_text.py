@@ -1,7 +1,8 @@
 """Reads the frontends' metrics, as ``runtime/metrics/exposition.py`` writes them. (pure)
 
-Panels read them every second, and a query frontend with a thousand applications has 75,000 samples: what is not asked
-for is passed over, and the same labels are met every time. prometheus_client's own parser takes ten times as long.
+Panels read them every second, and a query frontend with a thousand applications has 75,000 samples: those that are not
+asked for are skipped, and parsed labels are cached, since they repeat. prometheus_client's own parser takes ten times
+as long.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _ESCAPED = re.compile(r"\\(.)")
 
 
 Sample = tuple[str, Mapping[str, str], float]
-"""One line: a name, labels and a number. A plain tuple, for there are many."""
+"""One line: a name, labels and a number. A plain tuple, since there are many."""
 
 
 def parse_types(text: str) -> dict[str, str]:

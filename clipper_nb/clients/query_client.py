@@ -19,7 +19,7 @@ from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.records import Prediction
 
 _MARGIN_S = 5.0
-"""What a reply may take beyond the SLO before we say that the query frontend is away."""
+"""Seconds that a reply may take beyond the SLO before the query frontend counts as unreachable."""
 
 
 class QueryClient:
@@ -28,9 +28,9 @@ class QueryClient:
     Parameters
     ----------
     http : Http
-        What reaches the query frontend.
+        Sends requests to the query frontend.
     get_application : callable
-        Gives an application's description by name, or ``None``; asked once per application while it lasts.
+        Returns an application's description by name, or ``None``; called once per application while that exists.
     """
 
     def __init__(self, http: Http, get_application: Callable[[str], ApplicationInfo | None]) -> None:
@@ -54,7 +54,7 @@ class QueryClient:
             self._applications.pop(application_name, None)
             if not is_known:
                 raise
-        # What we knew of the application may be old: it can have been registered anew.
+        # The stored description may be old: the application may have been registered again.
         return self._predict(application_name, inputs, is_batch=is_batch, version=version)
 
     def close(self) -> None:

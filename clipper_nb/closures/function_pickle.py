@@ -1,4 +1,4 @@
-"""Pickles a function of the notebook, or says what of it cannot travel."""
+"""Pickles a function of the notebook, or reports what of it cannot travel."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ LARGE_BYTES = 100_000_000
 
 
 def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tuple[bytes, ClosureReport]:
-    """Return *func* pickled with everything that another process will not have, and what that is.
+    """Return *func* pickled with everything that another process lacks, and a report of it.
 
     Raises
     ------
     InvalidRequestError
         It is not callable, or it is larger than 100 MB and *allow_large* is false.
     SerializationError
-        Something that it captured cannot be pickled; the sentence says what.
+        Something that it captured cannot be pickled; the message says what.
     """
     pickled, report = pickle_with_report(func)
     if report.cause:
@@ -38,7 +38,7 @@ def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tu
         )
         raise InvalidRequestError(
             f"Function '{report.function}' takes along {format_size(report.size_bytes)}, more than "
-            f"{format_size(LARGE_BYTES)}: {largest}. Pass allow_large=True if that is meant; else let it read what "
+            f"{format_size(LARGE_BYTES)}: {largest}. Pass allow_large=True if that is intended; else let it read what "
             "it needs from a file when it is first called."
         )
     return pickled, report

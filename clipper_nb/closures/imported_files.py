@@ -1,4 +1,4 @@
-"""Modules of the user's own that a function imports when it is called: no pickle holds them, so files travel."""
+"""The user's own modules that a function imports when it is called: no pickle holds them, so files travel."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SKIPPED = ("__pycache__", ".git", ".ipynb_checkpoints", ".venv")
 
 @dataclass(frozen=True)
 class ImportedFiles:
-    """What is imported at the time of a call.
+    """The user's own modules that a function imports when it is called.
 
     Attributes
     ----------
     places : dict
-        File, or folder of a package, by the name of a top-level module of the user's own.
+        File, or folder of a package, by the name of the user's own top-level module.
     modules : frozenset of str
         Modules that these import in their turn, by their full names.
     """
@@ -67,12 +67,12 @@ def find_imported_files(modules: Iterable[str]) -> ImportedFiles:
 
 
 def _find_place(top: str) -> Path | None:
-    """Return where a top-level module of the user's own lies; it is not imported for this."""
+    """Return the file or folder of a user's own top-level module, without importing it."""
     if top in sys.stdlib_module_names or top in ("", "__main__", "clipper_nb"):
         return None
     try:
         spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):  # a module that was made by hand has no spec
+    except (ImportError, ValueError):  # a module that was created by hand has no spec
         return None
     if spec is None or not is_user_file(spec.origin):
         return None
@@ -90,11 +90,11 @@ def _files(place: Path) -> Iterator[Path]:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """Give the modules that a file imports anywhere; what it imports relatively lies beside it."""
+    """Yield the modules that a file imports anywhere; its relative imports are beside it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
-        return  # whoever imports it will hear of it
+        return  # importing it raises the error
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)

@@ -1,4 +1,4 @@
-"""Versions of the notebook that a pickle depends on: told to replicas, and compared with what the user asks for."""
+"""Versions of the notebook that a pickle depends on: sent to replicas, and compared with what the user asks for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HINT = "Ask for the notebook's versions, or install those in the notebook and f
 
 
 def notebook_environment(used: Iterable[str]) -> dict[str, str]:
-    """Return the versions that must be those of a replica, of a function that uses the distributions *used*."""
+    """Return the versions that a replica must have for a function that uses the distributions *used*."""
     wanted = {"cloudpickle", *used}
     return describe_environment(name for name in CHECKED_PACKAGES if name in wanted)
 
@@ -26,7 +26,7 @@ def refuse_other_versions(model_id: str, environment: dict[str, str], packages: 
 
 
 def _named_versions(packages: Sequence[str]) -> dict[str, str]:
-    """Return version by name of those requirements that leave no choice: ``name==version``."""
+    """Return the version, by name, of each requirement that pins one: ``name==version``."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     named = {}

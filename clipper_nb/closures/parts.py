@@ -1,4 +1,4 @@
-"""Finds parts of a variable, and what is written after its name to have them: ``['lock']``, ``.options[0]``."""
+"""Finds parts of a variable, and their access paths: ``['lock']``, ``.options[0]``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_KEY_LENGTH = 40
 
 
 class Part(NamedTuple):
-    """A part of a variable, what leads to it, and the object of a library among whose private parts it is, if any."""
+    """A part of a variable, its access path, and the library's object whose private attributes contain it, if any."""
 
     path: str
     value: Any
@@ -23,9 +23,9 @@ class Part(NamedTuple):
 
 
 def find_parts(value: Any, wanted: set[int]) -> Iterator[Part]:
-    """Give those parts of a variable, the nearest first, whose ids are *wanted*."""
+    """Yield the parts of a variable whose ids are *wanted*, the nearest first."""
     waiting = deque([Part("", value)] if wanted else [])
-    seen: dict[int, Any] = {}  # an id is of use only while its object lives
+    seen: dict[int, Any] = {}  # an id is valid only while its object lives
     while waiting and len(seen) < _MAX_PARTS:
         part = waiting.popleft()
         if id(part.value) in seen:
@@ -40,7 +40,7 @@ def find_parts(value: Any, wanted: set[int]) -> Iterator[Part]:
 
 
 def _owner(part: Part, label: str) -> Part | None:
-    """Return whose private parts begin at this attribute of *part*, or where it is; what a user made starts anew."""
+    """Return the library's object whose private attributes contain this attribute of *part*; user classes have none."""
     cls = type(part.value)
     if cls.__module__ == "builtins":
         return part.owner
@@ -51,9 +51,9 @@ def _owner(part: Part, label: str) -> Part | None:
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
-    """Give items and attributes; of functions only attributes, since their variables are variables of their own.
+    """Yield items and attributes; of functions only attributes, since their variables are found separately.
 
-    What has items is copied first: the notebook's threads go on, and may add to it meanwhile.
+    Containers are copied first: the notebook's threads keep running, and may add items meanwhile.
     """
     if isinstance(value, (str, bytes, int, float, ModuleType)):
         return
@@ -82,7 +82,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
         belongs_to_value = not travels_by_name(base) and base.__module__ != "builtins"
         for name, part in list(vars(base).items()):
             if type(part).__name__ == "member_descriptor":
-                if "__slots__" in vars(base):  # not those of Python itself, as __globals__ of a function
+                if "__slots__" in vars(base):  # not those of Python itself, such as __globals__ of a function
                     yield f".{name}", getattr(value, name, None)
             elif belongs_to_value:
                 yield f".{name}", part
@@ -91,7 +91,7 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 def _dict_of(value: Any) -> dict[str, Any]:
     try:
         return dict(value.__dict__)
-    except Exception:  # it has none, or stands for another object that is not there now
+    except Exception:  # it has none, or is a proxy of an object that is gone
         return {}
 
 

@@ -1,4 +1,4 @@
-"""Pickles an object and notes what travels with it: functions by value, and modules that must be there on arrival."""
+"""Pickles an object and records what travels with it: functions by value, and modules that the reader must have."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ _MAX_TRIES = 10
 
 
 class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """A pickler that notes what it meets, and goes on after what cannot travel.
+    """A pickler that records what it visits, and continues after what cannot travel.
 
     Parameters
     ----------
     file : io.BytesIO
     left_out : dict
-        Why, by object, others that cannot be pickled, as was seen before; by their ids, which are theirs while they are
-        in here.
+        Objects that an earlier pass failed to pickle: ``{id: (object, reason)}``. Keeping the object keeps its id
+        valid.
 
     Attributes
     ----------
     modules : set of str
-        Modules that whatever is pickled comes from, by their full names.
+        Full names of the modules that the pickled objects come from.
     imported : set of str
         Those of them that functions import when they are called.
     functions : list of FunctionType
-        Functions that travel by value, in the order in which they were met.
+        Functions that travel by value, in the order in which they were visited.
     refused : list of tuple
-        What cannot travel, each with the reason. The pickle is of no use then.
+        What cannot travel, each with the reason. The pickle is unusable then.
     last : object
-        Met last, so the culprit when pickling raises.
+        The object visited last; if pickling raises, the one to blame.
     """
 
     def __init__(self, file: io.BytesIO, left_out: Mapping[int, tuple[Any, str]]) -> None:
@@ -52,8 +52,8 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self._left_out = left_out
 
     def reducer_override(self, obj: Any) -> Any:
-        """Note *obj*, and let cloudpickle go on with it, or leave it out."""
-        if obj is object:  # as what stands for whatever is left out
+        """Record *obj*, and let cloudpickle pickle it, or leave it out."""
+        if obj is object:  # the placeholder for what is left out
             return NotImplemented
         self.last = obj
         cause = self._cause(obj)
@@ -68,7 +68,7 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         if id(obj) in self._left_out:
             return self._left_out[id(obj)][1]
         immovable = describe_immovable(obj)
-        # Also what could be pickled is refused: cloudpickle would make a text of a file that is read.
+        # Refuse even what could be pickled: cloudpickle would turn a file that is open for reading into a text.
         return None if immovable is None or _is_standard_stream(obj) else f"cannot take along {immovable}"
 
     def _note(self, obj: Any) -> None:
@@ -78,7 +78,7 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.functions.append(obj)
             self.imported.update(imported_modules(obj))
             self.modules |= self.imported
-        elif not is_ufunc(obj):  # its module is met of its own
+        elif not is_ufunc(obj):  # its module is visited separately
             owner = obj if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else type(obj)
             # A class needs those that it derives from, which may be optional to its distribution.
             for needed in owner.__mro__ if isinstance(owner, type) else (owner,):
@@ -86,10 +86,10 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
 
 def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:
-    """Return an object pickled, empty when it cannot be, and the pickler with what it noted.
+    """Return the pickle of an object, empty when it has none, and the pickler with what it recorded.
 
-    Where something raises, all is pickled anew without it, so that whatever else cannot travel is noted too; and just
-    anew where another thread of the notebook changed something meanwhile.
+    When an object raises, everything is pickled again without it, so that all that cannot travel is recorded. When
+    another thread of the notebook changed something meanwhile, everything is pickled again.
     """
     left_out: dict[int, tuple[Any, str]] = {}
     tries_left = _MAX_TRIES
@@ -120,7 +120,7 @@ def _format_cause(exc: Exception, was_changed: bool) -> str:
 
 
 def _is_standard_stream(obj: Any) -> bool:
-    """Return whether it is one that cloudpickle takes along by name."""
+    """Return whether it is a stream that cloudpickle pickles by name."""
     return any(obj is stream for stream in (sys.stdout, sys.stderr))
 
 
@@ -140,7 +140,7 @@ def travels_by_name(thing: Any) -> bool:
 
 
 def imported_modules(func: FunctionType) -> Iterator[str]:
-    """Give the modules that a function's own ``import`` statements name, also those of functions within it."""
+    """Yield the modules that a function's own ``import`` statements name, also those of functions within it."""
     parents = str(func.__globals__.get("__package__") or "").split(".")
     for name, level in _imports(func.__code__):
         above = parents[: len(parents) - level + 1] if level else []
@@ -150,7 +150,7 @@ def imported_modules(func: FunctionType) -> Iterator[str]:
 
 
 def _imports(code: CodeType) -> Iterator[tuple[str, int]]:
-    """Give the name in each ``import`` statement, and how many dots are before it."""
+    """Yield the name in each ``import`` statement, and the number of dots before it."""
     before: list[Any] = [0, 0]
     for instruction in dis.get_instructions(code):
         if instruction.opname == "IMPORT_NAME":

@@ -1,4 +1,4 @@
-"""How objects travel that pickle loses: by a name that only this process has, or with a lock that they make themselves.
+"""Reduces objects that pickle loses: those whose name only this process has, or that create their own lock.
 
 Each reduction is what ``__reduce__`` would return; all that it names is Python's or NumPy's own, so no other process
 needs this package to load it.
@@ -15,12 +15,12 @@ from typing import Any
 from clipper_nb.closures.user_modules import is_user_module
 
 CachedFunction = type(functools.lru_cache(len))
-"""What ``functools.cache`` and ``functools.lru_cache`` make of a function."""
+"""The type that ``functools.cache`` and ``functools.lru_cache`` wrap a function in."""
 _DISPATCHER_CODE = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 
 
 def reduce_object(obj: Any) -> tuple[Any, ...] | None:
-    """Return what makes *obj* again elsewhere; ``None`` when pickle can be left to it."""
+    """Return what rebuilds *obj* elsewhere, or ``None`` when pickle itself can do it."""
     if isinstance(obj, CachedFunction):
         return _reduce_cached(obj)
     if isinstance(obj, functools.cached_property):
@@ -38,14 +38,14 @@ def is_ufunc(obj: Any) -> bool:
 
 
 def _reduce_cached(cached: Any) -> tuple[Any, ...]:
-    """With its function and its size, but with nothing in the cache."""
+    """Keep its function and its size, but nothing that is in the cache."""
     size = cached.cache_parameters()
     new = functools._lru_cache_wrapper, (cached.__wrapped__, size["maxsize"], size["typed"], functools._CacheInfo)
     return *new, dict(vars(cached))
 
 
 def _reduce_dispatcher(dispatch: Any) -> tuple[Any, ...]:
-    """With its functions, but without its weak table of what was found for a class."""
+    """Keep its functions, but not its weak table of what was found for a class."""
     functions = dict(dispatch.registry)
     return functools.singledispatch, (functions.pop(object),), functions, None, None, _make_register()
 
@@ -61,7 +61,7 @@ def _make_register() -> Callable[[Any, dict[type, Any]], None]:
 def _module_of_ufunc(ufunc: Any) -> ModuleType | None:
     """Return an installed module that has it, a public one if there is one.
 
-    A ufunc knows its name alone; pickle would take the first module that has it, which may be the user's own.
+    A ufunc knows only its name; pickle would take the first module that has it, which may be the user's own.
     """
     found = [
         (name.count("._"), name.count("."), name, module)

@@ -27,7 +27,7 @@ class Captured:
     Attributes
     ----------
     size_bytes : int
-        Pickled alone; variables that share something are each counted with it.
+        Size when pickled alone; what several variables share is counted in each.
     used_at : str
         Function and line that uses it first.
     made_at : str
@@ -54,17 +54,17 @@ class Refused:
 
 @dataclass(frozen=True)
 class ClosureReport:
-    """What a deploy of a function amounts to; show it by making it the last line of a cell.
+    """What a deploy of a function takes along and needs; a cell shows it when it is the last line.
 
     Attributes
     ----------
     function : str
     size_bytes : int
-        Of the function with all that it takes along, pickled; 0 when it cannot be.
+        Size of the function pickled with all that it takes along; 0 when it cannot be pickled.
     captured : list of Captured
         Variables from outside that it, or a function that it uses, reads; largest first.
     user_modules : list of str
-        Modules of the user's own, which travel too.
+        The user's own modules, which travel too.
     requirements : Requirements
         Installed distributions that it needs.
     refused : list of Refused
@@ -72,7 +72,7 @@ class ClosureReport:
     cause : str
         Why it cannot be pickled; empty when it can.
     files : ImportedFiles
-        Those of the user's own modules that are not in the pickle, since they are imported when the function is called.
+        Files of the user's own modules that are not in the pickle, since the function imports them when it is called.
     """
 
     function: str
@@ -85,7 +85,7 @@ class ClosureReport:
     files: ImportedFiles = NO_FILES
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, which are JSON."""
+        """Return it as plain values that JSON can hold."""
         plain = asdict(replace(self, files=NO_FILES))
         del plain["files"]
         plain["requirements"]["pinned"] = list(self.requirements.pinned)
@@ -137,7 +137,7 @@ def closure_report(func: Callable[..., Any]) -> ClosureReport:
 
 
 def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
-    """Return the function pickled, empty when it cannot be, and what was found on the way."""
+    """Return the pickle of the function, empty when it has none, and the report."""
     if not callable(func):
         raise InvalidRequestError(f"func must be a function that takes a list of inputs, not {type(func).__name__}.")
     name = str(getattr(func, "__name__", type(func).__name__))
@@ -171,7 +171,7 @@ def format_size(size_bytes: int) -> str:
 
 
 def format_places(found: Captured | Refused) -> str:
-    """Return where a variable was made, if that is known, and where it is used."""
+    """Return where a variable was assigned, if that is known, and where it is used."""
     return f"made in {found.made_at}, used in {found.used_at}" if found.made_at else f"used in {found.used_at}"
 
 
@@ -201,9 +201,9 @@ def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused]
 
 
 def _culprits(variable: Variable, refused: Sequence[tuple[Any, str]]) -> Iterator[tuple[Part, str]]:
-    """Give what of a variable cannot travel, with the cause; itself where that comes up in pickling alone.
+    """Yield the parts of a variable that cannot travel, with causes; itself when only pickling shows that.
 
-    Of an object of a library, a user knows the object and not what it has inside.
+    For a private part of a library's object, yield the object: the user does not know what is inside.
     """
     causes = {id(culprit): cause for culprit, cause in refused}
     found = False
@@ -212,7 +212,7 @@ def _culprits(variable: Variable, refused: Sequence[tuple[Any, str]]) -> Iterato
         cause = causes[id(part.value)]
         if part.owner:
             why, _, _ = cause.partition("; ")
-            cause = f"it holds {variable.name}{part.path} ({why}); make it inside the function"
+            cause = f"it holds {variable.name}{part.path} ({why}); create it inside the function"
         yield part.owner or part, cause
     if refused and not found and not variable.is_code:
         yield Part("", variable.value), refused[0][1]

@@ -1,4 +1,4 @@
-"""Which distributions a set of modules comes from, pinned to the versions that are installed here."""
+"""Finds the distributions that modules come from, pinned to the versions that are installed here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OURS = "clipper-nb"
 
 @dataclass(frozen=True)
 class Requirements:
-    """What has to be installed where a function is to run.
+    """The distributions to install where a function runs.
 
     Attributes
     ----------
@@ -23,7 +23,7 @@ class Requirements:
     pinned : list of str
         These and all that they require, as pip requirements.
     unpinnable : dict
-        Why, by name, a distribution that it uses has no version that pip could find elsewhere.
+        Distributions that it uses but pip could not find elsewhere, each with the reason.
     """
 
     direct: Mapping[str, str] = field(default_factory=dict)
@@ -51,7 +51,7 @@ def find_requirements(modules: Iterable[str]) -> Requirements:
 
 
 def canonical_name(name: str) -> str:
-    """Return a distribution's name as all its spellings have it."""
+    """Return the one name that all spellings of a distribution's name share."""
     from packaging.utils import canonicalize_name
 
     return str(canonicalize_name(name))
@@ -88,7 +88,7 @@ def _add_with_requirements(name: str, found: dict[str, str]) -> None:
     try:
         distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
-        return  # wanted on another platform, or optional
+        return  # needed on another platform, or optional
     found[name] = distribution.version
     for text in distribution.requires or ():
         try:
@@ -100,7 +100,7 @@ def _add_with_requirements(name: str, found: dict[str, str]) -> None:
 
 
 def _why_unpinnable(name: str) -> str | None:
-    """Return why pip could not get the same elsewhere: it was installed from a place of its own (PEP 610)."""
+    """Return why pip could not install the same elsewhere: it came from a direct URL (PEP 610)."""
     text = importlib.metadata.distribution(name).read_text("direct_url.json")
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""What a function answers in the notebook, for its replicas to be compared with."""
+"""What a function answers in the notebook: its replicas must answer the same."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inp
         raise
     except Exception as exc:
         raise PredictionError(
-            f"The function raises on sample_inputs already here: {type(exc).__name__}: {exc}", type(exc).__name__
+            f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}", type(exc).__name__
         ) from exc
     return make_samples(inputs, outputs)
 

@@ -1,4 +1,4 @@
-"""Where something of the notebook is: a line of a cell or a file, and the one that assigned a variable last."""
+"""Finds where code of the notebook is: the line of a cell or file, and the line that last assigned a variable."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def find_assignment(function: FunctionType, name: str) -> str:
-    """Return where a variable that *function* reads from outside was assigned; empty when that cannot be told."""
+    """Return where a variable that *function* reads from outside was assigned; empty when that is unknown."""
     code = function.__code__
     is_global = name not in code.co_freevars
     if is_global and function.__globals__.get("__name__") == "__main__":
@@ -32,7 +32,7 @@ def find_assignment(function: FunctionType, name: str) -> str:
 
 def format_place(filename: str, line: int) -> str:
     """Return cell, or file, and line: ``"Cell In[3], line 2"``."""
-    with contextlib.suppress(Exception):  # IPython's names of cells are a help, not more
+    with contextlib.suppress(Exception):  # IPython's names of cells are optional
         told = _shell().compile.format_code_name(filename)
         if told:
             return f"{' '.join(told)}, line {line}"
@@ -40,8 +40,8 @@ def format_place(filename: str, line: int) -> str:
 
 
 def _cells() -> Sequence[str]:
-    """Return what was run in the notebook so far, numbered as there."""
-    with contextlib.suppress(Exception):  # IPython's history is a help, not more
+    """Return the cells run so far, at their numbers in the notebook."""
+    with contextlib.suppress(Exception):  # IPython's history is optional
         return [str(cell) for cell in _shell().history_manager.input_hist_parsed]
     return ()
 
@@ -54,7 +54,7 @@ def _shell() -> Any:
 
 @functools.lru_cache(maxsize=1000)
 def _assigned_lines(text: str, *, is_global: bool) -> Mapping[str, Sequence[int]]:
-    """Return the lines that assign each name, in order; those of globals outside functions and classes alone."""
+    """Return the lines that assign each name, in order; for globals only those outside functions and classes."""
     found: dict[str, list[int]] = {}
     try:
         tree = ast.parse(text)
@@ -73,7 +73,7 @@ def _assigned_lines(text: str, *, is_global: bool) -> Mapping[str, Sequence[int]
 
 
 def _assigned_by(node: ast.AST) -> Iterator[tuple[str, int]]:
-    """Give the names that a node of the syntax assigns itself, with the line."""
+    """Yield the names that a syntax node itself assigns, with the line."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         yield node.name, node.lineno
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -85,7 +85,7 @@ def _assigned_by(node: ast.AST) -> Iterator[tuple[str, int]]:
 
 
 def _body_of_cell_magic(node: ast.AST) -> ast.AST | None:
-    """Return the code below the line ``%%time``, if that is what a node calls; the body of another language is none."""
+    """Return the code below a line such as ``%%time``, if a node calls one; ``None`` for other languages."""
     if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "run_cell_magic" and len(node.args) == 3:
         with contextlib.suppress(SyntaxError, ValueError):
             return ast.parse(str(ast.literal_eval(node.args[2])))

@@ -1,6 +1,6 @@
 """Objects that live in one process, and what to do instead of taking them along.
 
-They are known by module and class name, so that nothing is imported to look for it.
+They are recognised by module and class name, so that no library is imported for the check.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-_INSIDE = "make it inside the function"
+_INSIDE = "create it inside the function"
 _ONCE = "inside the function, once, and keep it in a global variable of a module"
 _READ = "read it into a variable before, or open it inside the function"
 _SPARK = (
-    "; of Spark only the arguments spark and model of a function for clipper_nb.deployers.pyspark are the replica's"
+    "; a function for clipper_nb.deployers.pyspark gets the replica's session and model as arguments spark and model"
 )
 _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("a lock", _INSIDE, (
@@ -59,22 +59,22 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "pymongo.synchronous.collection.Collection", "redis.client.Redis", "redis.asyncio.client.Redis",
         "redis.client.PubSub", "redis.connection.ConnectionPool",
     )),
-    ("a client of a service", f"make it {_ONCE}", (
+    ("a client of a service", f"create it {_ONCE}", (
         "httpx._client.BaseClient", "aiohttp.client.ClientSession", "urllib3.poolmanager.PoolManager", "grpc.Channel",
         "openai._base_client.BaseClient", "anthropic._base_client.BaseClient", "botocore.client.BaseClient",
         "boto3.resources.base.ServiceResource", "google.cloud.client.Client", "distributed.client.Client",
     )),
-    ("a session of ONNX Runtime", f"take along the model's bytes, and make the session {_ONCE}", (
+    ("a session of ONNX Runtime", f"take along the model's bytes, and create the session {_ONCE}", (
         "onnxruntime.capi.onnxruntime_inference_collection.Session",
     )),
     ("an open file of arrays", "read what you need into an array before, or open it inside the function", (
         "h5py._hl.base.HLObject", "tables.file.File", "netCDF4._netCDF4.Dataset", "pandas.HDFStore",
         "pandas.io.pytables.HDFStore",
     )),
-    ("a Spark session", f"the session of a replica is another one{_SPARK}", (
+    ("a Spark session", f"each replica has its own session{_SPARK}", (
         "pyspark.sql.session.SparkSession", "pyspark.context.SparkContext", "pyspark.core.context.SparkContext",
     )),
-    ("a DataFrame or RDD of Spark", f"make it inside the function, or collect() it before{_SPARK}", (
+    ("a DataFrame or RDD of Spark", f"create it inside the function, or collect() it before{_SPARK}", (
         "pyspark.sql.dataframe.DataFrame", "pyspark.rdd.RDD", "pyspark.core.rdd.RDD", "pyspark.sql.column.Column",
     )),
     ("a broadcast or accumulator of Spark", f"take along its value{_SPARK}", (
@@ -89,7 +89,7 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "pycuda._driver.Context",
     )),
     ("a widget", "read its value into a variable before", ("ipywidgets.widgets.widget.Widget",)),
-    ("the notebook's shell", "what it does is of use in the notebook alone", (
+    ("the notebook's shell", "it is useful only in the notebook", (
         "IPython.core.interactiveshell.InteractiveShell",
     )),
     ("a clipper_nb connection", "connect() inside the function", ("clipper_nb.connection.ClipperConnection",)),
@@ -111,7 +111,7 @@ def describe_immovable(value: Any) -> str | None:
 
 
 def _kind_of(cls: type) -> tuple[str, str] | None:
-    if cls.__module__ == "_io" and cls.__name__ in ("BytesIO", "StringIO"):  # they have all that they read
+    if cls.__module__ == "_io" and cls.__name__ in ("BytesIO", "StringIO"):  # they hold their whole content
         return None
     return next((_BY_NAME[name] for name in _class_names(cls) if name in _BY_NAME), None)
 
@@ -121,7 +121,7 @@ def _class_names(cls: type) -> list[str]:
 
 
 def _kind_in_r(value: Any) -> tuple[str, str] | None:
-    """Return the same of an object of R, which rpy2 would serialise as R does: a pointer as one to nothing."""
+    """Return the same for an R object, which rpy2 would serialise as R does: a pointer would point to nothing."""
     if "connection" in map(str, getattr(value, "rclass", ())):
         return "an R connection", "open it inside the function"
     names = _class_names(type(value))

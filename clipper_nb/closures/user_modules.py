@@ -1,4 +1,4 @@
-"""Modules of the user's own, which are not installed: no other process could import them, so they travel by value."""
+"""The user's own modules, which are not installed: no other process could import them, so they travel by value."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import cloudpickle
 
 @contextlib.contextmanager
 def user_modules_by_value() -> Iterator[None]:
-    """Let modules of the user's own travel within the ``with``."""
+    """Let the user's own modules travel within the ``with``."""
     registered: list[ModuleType] = []
     already = cloudpickle.list_registry_pickle_by_value()
     for name, module in list(sys.modules.items()):
@@ -33,7 +33,7 @@ def user_modules_by_value() -> Iterator[None]:
 
 
 def is_user_module(name: str, module: object) -> bool:
-    """Whether a loaded module is a file of the user's own: neither installed, nor Python's, nor ours."""
+    """Return whether a loaded module is the user's own file: neither installed, nor Python's, nor of this package."""
     if not isinstance(module, ModuleType) or name == "__main__" or name.partition(".")[0] == "clipper_nb":
         return False
     # An installed package may have modules that are no files, and call them by any name: torch.ops is "_ops.py".
@@ -43,14 +43,14 @@ def is_user_module(name: str, module: object) -> bool:
 
 
 def is_user_file(path: object) -> bool:
-    """Whether a file with Python code lies where nothing is installed."""
+    """Return whether a file with Python code is outside the folders of installed packages."""
     if not isinstance(path, str) or not path.endswith(".py"):
         return False
     return not _real_path(path).startswith(_installed_folders())
 
 
 _real_path = functools.lru_cache(maxsize=10_000)(os.path.realpath)
-"""Asked for thousands of modules in every deploy, each a call of the system for each folder of its path."""
+"""Cached: every deploy resolves thousands of modules, with a system call for each folder of a path."""
 
 
 @functools.cache

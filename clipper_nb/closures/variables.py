@@ -1,4 +1,4 @@
-"""The variables from outside that a function, and those that travel with it, use; with where."""
+"""The variables from outside that a function and those that travel with it use, and where."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THE_CALL = "the call itself"
 
 @dataclass(frozen=True)
 class Variable:
-    """One of them.
+    """A variable from outside that a function uses.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Variable:
 
     @property
     def is_code(self) -> bool:
-        """Whether it is a function or class, which may hold what cannot travel but is none itself."""
+        """True for a function or class: it may hold what cannot travel, but can travel itself."""
         return isinstance(self.value, (type, *_FUNCTIONS)) or is_ufunc(self.value)
 
 
@@ -55,7 +55,7 @@ def find_variables(func: Callable[..., Any], functions: Sequence[FunctionType]) 
 
 
 def _with_those_used(functions: list[FunctionType]) -> Iterator[FunctionType]:
-    """Give functions with those that they use, but for what is not the user's code."""
+    """Yield functions with those that they use, except for what is not the user's code."""
     seen: set[int] = set()
     todo = list(functions)
     while todo:
@@ -81,7 +81,7 @@ def _variables_of(function: FunctionType) -> Iterator[Variable]:
     for name, value in _defaults(function):
         yield Variable(name, value, place)
     for name, value in vars(function).items():
-        if name != "__wrapped__":  # by functools.wraps, a function that is met of its own
+        if name != "__wrapped__":  # by functools.wraps, a function that is visited separately
             yield Variable(f"{function.__name__}.{name}", value, place)
     for name, value, line in used_names(function):
         if isinstance(value, ModuleType):
@@ -91,7 +91,7 @@ def _variables_of(function: FunctionType) -> Iterator[Variable]:
 
 
 def _bound(func: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a callable that is no plain function has tied to it: an object, or arguments given in advance."""
+    """Return what a callable that is no plain function is bound to: an object, or arguments given in advance."""
     if isinstance(func, functools.partial):
         arguments = {f"argument {position}": value for position, value in enumerate(func.args)}
         return {**_bound(func.func), **arguments, **func.keywords}
@@ -101,7 +101,7 @@ def _bound(func: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Give the parameters of a function that have values."""
+    """Yield the parameters of a function that have default values."""
     code = function.__code__
     values = function.__defaults__ or ()
     names = code.co_varnames[: code.co_argcount]
@@ -110,7 +110,7 @@ def _defaults(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def used_names(func: FunctionType) -> Iterator[tuple[str, Any, int]]:
-    """Give the variables from outside that a function uses: name, value, and the line that uses it first."""
+    """Yield the variables from outside that a function uses: name, value, and the line that uses it first."""
     lines: dict[str, int] = {}
     for name, line in _lines_of_names(func.__code__):
         lines.setdefault(name, line)
@@ -126,7 +126,7 @@ def used_names(func: FunctionType) -> Iterator[tuple[str, Any, int]]:
 
 
 def _lines_of_names(code: CodeType) -> Iterator[tuple[str, int]]:
-    """Give each use of a name from outside, with its line."""
+    """Yield each use of a name from outside, with its line."""
     line = code.co_firstlineno
     for instruction in dis.get_instructions(code):
         # From Python 3.13 on starts_line says whether a line begins here, and line_number which one it is.

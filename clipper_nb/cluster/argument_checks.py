@@ -49,7 +49,7 @@ def check_system_packages(packages: Sequence[str] | None) -> list[str]:
     for package in checked:
         if not isinstance(package, str) or not _DEBIAN_PACKAGE.fullmatch(package):
             raise InvalidRequestError(
-                f"system_packages must hold names of Debian packages, such as 'libgomp1'; {package!r} is none."
+                f"system_packages must hold names of Debian packages, such as 'libgomp1'; {package!r} is not one."
             )
     return checked
 
@@ -58,5 +58,5 @@ def check_packages(packages: Sequence[str] | None) -> list[str]:
     checked = list(check_list("pkgs_to_install", [] if packages is None else packages))
     for package in checked:
         if not isinstance(package, str) or not package.strip() or package.lstrip().startswith("-"):
-            raise InvalidRequestError(f"pkgs_to_install must hold pip requirements; {package!r} is none.")
+            raise InvalidRequestError(f"pkgs_to_install must hold pip requirements; {package!r} is not one.")
     return checked

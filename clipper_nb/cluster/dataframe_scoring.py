@@ -1,7 +1,7 @@
 """Scores a Spark DataFrame with what is deployed: the same function in the same replicas, so the same numbers.
 
-Rows go through an application of the scoring's own, which lives as long as it takes. Its SLO is long, so no row gets a
-default output; and because queues serve the earliest deadline first, the queries of other applications go before.
+Rows go through a temporary application, which is removed at the end. Its SLO is long, so no row gets a default output;
+and because queues serve the earliest deadline first, queries of other applications are served before the rows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clipper_nb.cluster.ports import ClusterCalls
 
 _BATCH_ROWS = 64
-"""Of one request: a replica that computes them is busy for the queries of others."""
+"""Rows per request: a replica that computes them cannot serve other queries meanwhile."""
 _SLO_MICROS = 600_000_000
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 """JSON has no such numbers, so they come as text."""
@@ -33,7 +33,7 @@ def score_dataframe(
     """Return *df* with the column *output_col*; *name* is an application, else a model."""
     if not hasattr(df, "toLocalIterator"):
         raise InvalidRequestError(
-            f"df must be a Spark DataFrame, not {type(df).__name__}; for other rows there is predict_batch()."
+            f"df must be a Spark DataFrame, not {type(df).__name__}; use predict_batch() for other rows."
         )
     if input_col not in df.columns:
         raise InvalidRequestError(f"The DataFrame has no column '{input_col}'; it has {', '.join(df.columns)}.")
@@ -55,7 +55,7 @@ def score_dataframe(
 
 @contextlib.contextmanager
 def _patient_application(conn: ClusterCalls, name: str) -> Iterator[tuple[str, InputType]]:
-    """Give name and input type of an application that is linked to the same model and waits long."""
+    """Yield the name and input type of an application that is linked to the same model and has a long SLO."""
     model_name = _find_model(conn, name)
     version = conn.get_current_model_version(model_name)
     record = conn.records("predict_dataframe()").get_model(ModelId(model_name, version))
@@ -84,7 +84,7 @@ def _find_model(conn: ClusterCalls, name: str) -> str:
 def _as_input(value: Any, input_type: InputType, row: int) -> Any:
     """Return a cell as one input: vectors as arrays, a lone number as a list of one."""
     if value is None:
-        raise InvalidRequestError(f"Row {row} has no input: it is null. Fill or drop such rows before.")
+        raise InvalidRequestError(f"Row {row} has no input: it is null. Fill or drop such rows first.")
     if hasattr(value, "toArray"):
         return value.toArray()
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)

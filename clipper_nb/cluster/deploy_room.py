@@ -1,4 +1,4 @@
-"""Whether a cluster has room for a new version: one request, before anything slow starts."""
+"""Checks that a cluster has room for a new version: one request, before anything slow starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_room(manager: ContainerManager, management: ManagementClient, new: NewV
     """
     state = _read_state(manager, management, new.model_id)
     releases = state.query_frontend_releases
-    if not releases:  # none has said that it lives
+    if not releases:  # no query frontend has reported yet
         releases = [read_version(manager.get_query_addr(), "query frontend")]
     check_versions(manager.cluster_name, [state.release, *releases])
     if state.is_registered:

@@ -1,4 +1,4 @@
-"""Looks over the machine and the cluster of a connection, and says what to do: ``conn.doctor()``."""
+"""Checks the machine and the cluster of a connection, and reports what to do: ``conn.doctor()``."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo
 from clipper_nb.version import __version__
 
-_RESTART = "start_clipper() after stop_all() starts it anew; get_clipper_logs() has what it wrote."
+_RESTART = "stop_all() and then start_clipper() restart it; get_clipper_logs() has what it wrote."
 
 FrontendAt = Callable[[str, str], FrontendClient]
-"""Returns a client of the frontend at an address, which errors call by the second argument."""
+"""Returns a client of the frontend at an address; the second argument names the frontend in errors."""
 
 
 def examine(
@@ -61,7 +61,7 @@ def _check_frontend(what: str, address: str, frontend_at: FrontendAt) -> Finding
     if not is_compatible(version):
         return Finding(
             what, "problem", f"Answers at {address}; clipper_nb {version}, and the notebook has {__version__}.",
-            "Deploys are refused. Take a notebook with that version, or start the cluster anew and deploy again.",
+            "Deploys are refused. Use a notebook with that version, or restart the cluster and deploy again.",
         )  # fmt: skip
     return Finding(what, "ok", f"Answers at {address}; clipper_nb {version}.")
 
@@ -77,13 +77,13 @@ def _check_redis(admin_address: str, frontend_at: FrontendAt) -> Finding:
         return Finding("Redis", "ok", "Answers the management frontend; the configuration can be read.")
     return Finding(
         "Redis", "problem", f"Does not answer the management frontend: {cause}",
-        "Queries are answered by what was known last, and nothing can be changed until it is back.",
+        "Queries are answered from the last known configuration; nothing can be changed until Redis is back.",
     )  # fmt: skip
 
 
 def _check_models(manager: ContainerManager, management: ManagementClient) -> list[Finding]:
     try:
-        # In this order a version that is being deployed meanwhile is seen to be claimed, or registered.
+        # In this order, a version that is being deployed meanwhile is found to be claimed, or registered.
         running = manager.observe_replicas()
         claimed = _claimed(management)
         models, applications = management.get_models(), management.get_applications()
@@ -94,7 +94,7 @@ def _check_models(manager: ContainerManager, management: ManagementClient) -> li
 
 
 def _claimed(management: ManagementClient) -> set[str]:
-    """Return the versions that are being deployed or scaled now: what is amiss with them is not."""
+    """Return the versions that are being deployed or scaled now; what they lack is no fault."""
     try:
         return {claim.model for claim in management.get_claims()}
     except NotFoundError:
@@ -107,7 +107,7 @@ def _check_replicas(
     running: Sequence[ObservedContainer],
     claimed: Set[str],
 ) -> Finding:
-    """Compare, by version, replicas that should run with those that run, and these with those that serve."""
+    """Report versions with fewer replicas that run than should, or fewer that serve than run."""
     numbers = Counter(str(container.model) for container in running)
     desired = {str(model.model_id): model.num_replicas for model in models}
     faults = [
@@ -154,7 +154,7 @@ def _why(container: ObservedContainer) -> str:
 def _check_applications(
     applications: Sequence[ApplicationInfo], models: Sequence[VersionInfo], connected: Counter[str]
 ) -> Finding:
-    """Tell which applications answer nothing but their default output."""
+    """Report the applications that answer only their default output."""
     current = {model.name: str(model.model_id) for model in models if model.is_current}
     faults, advice = [], []
     for application in applications:

@@ -1,6 +1,6 @@
 """``conn.apps`` and ``conn.models``: applications, models and versions by name, each with its own calls and repr.
 
-A handle holds a name and no state: it asks the cluster each time, so it is never out of date, and says so when what it
+A handle holds a name and no state: it asks the cluster each time, so it is never out of date, and reports when what it
 names is gone. Its methods are those of the connection with the names filled in.
 """
 
@@ -132,7 +132,7 @@ class ApplicationHandle:
         self._conn.link_model_to_app(self.name, model_name)
 
     def unlink(self) -> None:
-        """Remove its link, if it has one; it answers its default output then."""
+        """Remove its link, if it has one; it then answers its default output."""
         for model_name in self._record().linked_models:
             self._conn.unlink_model_from_app(self.name, model_name)
 
@@ -194,7 +194,7 @@ class ModelHandle(_ByName["VersionHandle"]):
         return VersionHandle(self._conn, model_id)
 
     def __iter__(self) -> Iterator[str]:
-        """Give the versions, in the order in which they were registered."""
+        """Yield the versions, in the order in which they were registered."""
         versions = [model for model in _all_versions(self._conn) if model.name == self.name]
         return iter([model.version for model in sorted(versions, key=lambda model: model.registered_at)])
 
@@ -252,7 +252,7 @@ class VersionHandle:
 
     @property
     def is_current(self) -> bool:
-        """Whether queries go to it."""
+        """True if queries go to it."""
         return self._record().is_current
 
     @property
@@ -307,7 +307,7 @@ def _models_html(conn: ClusterCalls, records: Sequence[VersionInfo]) -> str:
 
 
 def _live(describe: Callable[[], str], otherwise: str) -> str:
-    """Return what *describe* does, or *otherwise* with the reason why there is nothing to describe."""
+    """Return the result of *describe*, or *otherwise* with the reason why there is none."""
     try:
         return describe()
     except NotFoundError:
@@ -322,4 +322,4 @@ def _html(describe: Callable[[], str]) -> str | None:
     try:
         return describe()
     except ClipperException:
-        return None  # the text says what is the matter
+        return None  # the text shows the problem

@@ -1,4 +1,4 @@
-"""Images go with their versions: those that deploys built, when no other version needs them."""
+"""Removes the images of stopped versions: those that deploys built, when no other version needs them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def remove_unused_images(
 ) -> None:
     """Remove the images of versions that were stopped, or could not be deployed, unless another version has them.
 
-    Where that cannot be found out, they stay.
+    Images stay when that cannot be determined.
 
     Parameters
     ----------
@@ -30,12 +30,13 @@ def remove_unused_images(
     manager : ContainerManager
     management : ManagementClient
     stopped : dict
-        The image of each version; empty where it is not known. Those that another caller deploys anew are left alone.
+        The image of each version; empty where it is not known. Versions that another caller deploys again are left
+        alone.
     claimed_here : ModelId, optional
         The version whose deploy by this caller failed.
     """
     with contextlib.suppress(ClipperException):
-        # In this order: what is there by now was built for a version that is claimed still, registered, or unused.
+        # In this order: every image found by now was built for a version that is still claimed, registered, or unused.
         deployed = builder.find_deployed(manager.cluster_name)
         claimed = {claim.model_id for claim in management.get_claims()} - {claimed_here}
         registered = {model.image for model in management.get_models()}

@@ -14,12 +14,12 @@ from clipper_nb.protocol.model_folder import FUNCTION_FILE, METADATA_FILE, FileR
 
 @dataclass(frozen=True)
 class ModelSource:
-    """What is known of a deployed function.
+    """The source, requirements and report of a deployed function.
 
     Attributes
     ----------
     source : str or None
-        Its text as it was in the notebook; ``None`` where it had none, as a function made by ``exec``.
+        Its text as it was in the notebook; ``None`` if it had none, such as a function created by ``exec``.
     requirements : list of str
         Its pip requirements, pinned.
     system_packages : list of str
@@ -27,7 +27,7 @@ class ModelSource:
     python_version : str
         The notebook's.
     report : dict
-        Its closure report, as ``ClosureReport.to_dict()`` gives it.
+        Its closure report, as ``ClosureReport.to_dict()`` returns it.
     """
 
     source: str | None
@@ -47,13 +47,13 @@ def fetch_function(model_id: str, read_files: FileReader) -> Callable[[list[Any]
     IncompatibleEnvironmentError
         It was pickled by another minor version of Python than this one.
     SerializationError
-        It needs something that is not here; the sentence says what.
+        It needs something that is missing here; the message says what.
     """
     metadata, files = _read(model_id, read_files, "can be called here")
     conflicts = find_conflicts({PYTHON: metadata.python_version}, describe_environment(()))
     if conflicts:
         raise IncompatibleEnvironmentError(
-            model_id, conflicts, sides=("its notebook", "this one"), hint="Call it where that Python is."
+            model_id, conflicts, sides=("its notebook", "this one"), hint="Call it from a notebook with that Python."
         )
     try:
         function: Callable[[list[Any]], Any] = pickle.loads(files[FUNCTION_FILE])
@@ -66,7 +66,7 @@ def fetch_function(model_id: str, read_files: FileReader) -> Callable[[list[Any]
 
 
 def read_source(model_id: str, read_files: FileReader) -> ModelSource:
-    """Return what the deploy kept of the function's text and needs; raises as :func:`fetch_function` does."""
+    """Return what the deploy stored of the function's text and needs; raises like :func:`fetch_function`."""
     metadata, _files = _read(model_id, read_files, "has a source in Python")
     return ModelSource(
         source=metadata.source,

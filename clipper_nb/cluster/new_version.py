@@ -1,4 +1,4 @@
-"""A version that is to be deployed: made and checked once, at the one door, and handed on whole. (pure)"""
+"""A version to be deployed: created and checked once, in one place, and passed on whole. (pure)"""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from clipper_nb.protocol.rest import AddModel, DeployState
 
 @dataclass(frozen=True)
 class NewVersion:
-    """All that a caller says of a version before it is deployed; what was left out has its default.
+    """Everything that a caller specifies of a version before its deploy; omitted fields have defaults.
 
     A new option of a deploy is a field here, with its check in :func:`make_new_version`.
     """
@@ -48,7 +48,7 @@ class NewVersion:
     system_packages: tuple[str, ...] = ()
     """Packages of Debian."""
     before: DeployState | None = None
-    """What the cluster had when the version was checked there; not of the caller."""
+    """What the cluster had when the version was checked there; not set by the caller."""
 
     def image_request(self, cluster_name: str, folder: Path, *, goes_with_version: bool) -> ImageRequest:
         """Return what its image is made from; *folder* becomes the model's folder in the image."""
@@ -89,20 +89,20 @@ def make_new_version(
     system_packages: Sequence[str] | None = None,
     **others: Any,
 ) -> NewVersion:
-    """Return a version with all that was said of it, checked.
+    """Return a checked version with everything that the caller specified.
 
     Parameters
     ----------
     name, version, input_type : str
     labels, timeout_s, limits, packages, system_packages
-        ``None`` is what was left out.
+        ``None`` stands for an omitted argument.
     **others
         Further fields of :class:`NewVersion`.
 
     Raises
     ------
     InvalidRequestError
-        The first argument that is not valid; the sentence says what was expected.
+        The first argument that is not valid; the message says what was expected.
     """
     model_id = ModelId(check_model_name(name), check_version(version))
     check_timeout(timeout_s)

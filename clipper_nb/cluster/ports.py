@@ -1,4 +1,4 @@
-"""What handles, panels and scoring call of a connection; each accepts anything that has these methods."""
+"""The methods of a connection that handles, panels and scoring call; each accepts anything that has them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PredictionCalls(Protocol):
 
 
 class Records(Protocol):
-    """What the management frontend knows, as records."""
+    """The records of the management frontend."""
 
     def get_applications(self) -> list[ApplicationInfo]: ...
     def get_application(self, name: str) -> ApplicationInfo | None: ...
@@ -57,13 +57,13 @@ class Records(Protocol):
 
 
 class ClusterCalls(ApplicationCalls, ModelCalls, PredictionCalls, Protocol):
-    """All of them: what handles and scoring need."""
+    """All calls that handles and scoring need."""
 
     def records(self, method: str) -> Records: ...
 
 
 class PanelCalls(ClusterCalls, Protocol):
-    """With where the cluster is and what runs it: what panels need."""
+    """All calls that panels need: also where the cluster is and what runs it."""
 
     cm: ContainerManager
     connected: bool

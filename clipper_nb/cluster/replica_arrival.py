@@ -1,4 +1,4 @@
-"""Hears from the management frontend when replicas are connected, while the caller watches their containers."""
+"""Waits until the management frontend reports connected replicas, while the caller watches their containers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clipper_nb.protocol.rest import AwaitedReplicas
 class ReplicaArrival:
     """One open request that the management frontend answers when the replicas are connected, in a thread.
 
-    The request holds the claim too, so it ends with the claim. After half a minute it is made again.
+    The request holds the claim too, so it ends with the claim. After half a minute it is sent again.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class ReplicaArrival:
         Raises
         ------
         ReplicaStartError
-            One is connected that serves another input type than the version's.
+            A connected replica serves an input type different from the version's.
         ClusterUnreachableError, StateUnavailableError
             The management frontend or Redis does not answer.
         """

@@ -30,16 +30,16 @@ def wait_for_replicas(
 ) -> None:
     """Return when exactly as many replicas as wanted are connected to every query frontend.
 
-    *observed_before* is what ran before anything was started: what ended earlier is no news.
+    *observed_before* has the replicas from before anything was started: earlier exits are not reported.
 
     Raises
     ------
     ClaimLostError
         The version was stopped by another caller meanwhile.
     ModelImportError, ModelLoadError, ReplicaStartError, IncompatibleEnvironmentError
-        A replica ended before it was connected, or serves another input type than the version's.
+        A replica ended before it was connected, or serves an input type different from the version's.
     StartTimeoutError
-        They are not connected in the version's time after *started_s*.
+        They are not connected within the version's timeout, counted from *started_s*.
     """
     model_id = wanted.model_id
     known_exits = {container.name: container.num_exits for container in observed_before}

@@ -1,4 +1,4 @@
-"""How versions come and go: replicas start before queries switch to them, and end after no query comes any more."""
+"""Starts, scales and stops versions: replicas start before queries switch to them, and end after the last query."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def start_and_register(
 ) -> None:
     """Start replicas of a claimed version and, when all are connected, make it current; else stop what was started.
 
-    *read_files* gives files of the model's folder, which are stored with the version; *remove_image* is called when
-    nothing came of it. When the reply to the last step is lost and it is not known whether the version is current, its
-    replicas run on: the cluster stops them when it is not.
+    *read_files* returns files of the model's folder, which are stored with the version; *remove_image* is called when
+    the deploy fails. When the reply to the last step is lost and it is not known whether the version is current, its
+    replicas keep running: the cluster stops them if it is not.
 
     Raises
     ------
@@ -49,7 +49,7 @@ def start_and_register(
     versions = {new.model_id.name: [new.model_id.version]}
     was_asked_for = False
     try:
-        manager.stop_models(versions)  # what a caller left that was killed a moment ago
+        manager.stop_models(versions)  # left by a caller that was killed a moment ago
         with show_progress(f"Deploy {new.model_id}") as progress:
             _scale(manager, management, claim, new, progress)
             progress.step(f"Make {new.model_id.version} the current version")
@@ -70,7 +70,7 @@ def start_and_register(
 def scale(
     manager: ContainerManager, management: ManagementClient, model_id: ModelId, num_replicas: int, *, timeout_s: float
 ) -> None:
-    """Have as many replicas of a registered version connected; when new ones do not come up, as many as before.
+    """Start or stop replicas of a registered version; when new ones do not start, stop those again.
 
     Raises
     ------
@@ -88,8 +88,8 @@ def scale(
         raise ModelNotFoundError(*model_id)
     if record.image == CONTAINERLESS_IMAGE:
         raise InvalidRequestError(
-            f"{model_id} is a containerless model: it was registered without an image, so whoever runs its "
-            "processes scales it."
+            f"{model_id} is a containerless model: it was registered without an image, so clipper_nb cannot "
+            "scale it. Start or stop its processes yourself."
         )
     wanted = NewVersion(
         model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s
@@ -99,12 +99,12 @@ def scale(
         show_progress(f"Scale {model_id} to {num_replicas}") as progress,
     ):
         before = manager.get_num_replicas(model_id)
-        if num_replicas < before:  # what should run is said first, so that a scale that is cut off goes on
+        if num_replicas < before:  # stored first, so that the cluster completes a scale that is cut off
             management.set_num_replicas(model_id, num_replicas, claim.claim_id)
         try:
             _scale(manager, management, claim, wanted, progress)
             management.set_num_replicas(model_id, num_replicas, claim.claim_id)
-        except BaseException:  # also when the user interrupts the cell; only stops, for the version may be gone
+        except BaseException:  # also when the user interrupts the cell; only stops, since the version may be gone
             with contextlib.suppress(ClipperException):
                 left = min(before, manager.get_num_replicas(model_id))
                 _set_num_replicas(manager, replace(wanted, num_replicas=left))
@@ -118,7 +118,7 @@ def _scale(
     wanted: NewVersion,
     progress: Progress,
 ) -> None:
-    """Have as many replicas, and return when as many are connected."""
+    """Start or stop replicas, and return when as many as wanted are connected."""
     started_s = time.monotonic()
     before = manager.observe_replicas(wanted.model_id)
     _set_num_replicas(manager, wanted, progress)
@@ -142,10 +142,10 @@ def unregister_and_stop(
     manager: ContainerManager, management: ManagementClient, wanted: Sequence[ModelId], registered: Collection[ModelId]
 ) -> None:
     """Unregister the wanted versions that are registered, and then stop the replicas of all that are wanted."""
-    # Unregistered first: then no query comes to a replica that ends.
+    # Unregister first, so that no query reaches a replica that ends.
     for model_id in wanted:
         if model_id in registered:
-            with contextlib.suppress(NotFoundError):  # somebody else was faster
+            with contextlib.suppress(NotFoundError):  # another caller was faster
                 management.unregister_model(model_id)
     versions: dict[str, list[str]] = {}
     for model_id in wanted:

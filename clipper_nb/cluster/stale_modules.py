@@ -1,4 +1,4 @@
-"""Modules of a checkout that were compiled (decision 0026) before their last change: Python loads them all the same."""
+"""Rejects modules of a checkout that were compiled (decision 0026) before their last change; Python would load them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).parent
 
 
 def refuse_stale_modules(package: Path = _PACKAGE) -> None:
-    """Check that what is compiled is what the sources say; an installed package, unlike a checkout, cannot differ.
+    """Check that compiled modules match their sources; an installed package, unlike a checkout, cannot differ.
 
     Raises
     ------

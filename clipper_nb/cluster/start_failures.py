@@ -1,4 +1,4 @@
-"""From what is seen of replicas that do not start to the error that says what to do. (pure)"""
+"""Turns what was observed of replicas that do not start into the error that says what to do. (pure)"""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
 from clipper_nb.protocol.names import ModelId
 
-_HINT_MEMORY = "Give it more: limits=ResourceLimits(memory=...)."
+_HINT_MEMORY = "Allow it more: limits=ResourceLimits(memory=...)."
 _HINT_FRONTENDS = (
-    "They are connected to {} of the {} query frontends. Containers that know only CLIPPER_IP and CLIPPER_PORT, as "
-    "those written for Clipper, need start_clipper(num_frontend_replicas=1)."
+    "They are connected to {} of the {} query frontends. Containers that know only CLIPPER_IP and CLIPPER_PORT, such "
+    "as those written for Clipper, need start_clipper(num_frontend_replicas=1)."
 )
 _HINT_KILLED = "It was killed; out of memory is the usual reason."
 
@@ -32,12 +32,12 @@ StartError = Union[ReplicaStartError, IncompatibleEnvironmentError]
 
 @dataclass(frozen=True)
 class _LoadProblem:
-    """A reason why models are not loaded, and what to say of it."""
+    """A reason why a model is not loaded, and the error that reports it."""
 
     is_reason: Callable[[LoadFailure], object]
     error: Callable[..., StartError]
     facts: Callable[[LoadFailure], Any]
-    """What the error is made of: its sentence, or the versions that differ."""
+    """What the error is built from: its message, or the versions that differ."""
     hint: str = ""
 
 
@@ -46,28 +46,28 @@ _LOAD_PROBLEMS = (
         lambda failure: failure.conflicts,
         IncompatibleEnvironmentError,
         lambda failure: failure.conflicts,
-        "Have the notebook's versions in the image (a base_image with its Python, its packages in pkgs_to_install), or "
-        "the image's in the notebook, and deploy again.",
+        "Install the notebook's versions in the image (a base_image with its Python, its packages in pkgs_to_install), "
+        "or the image's versions in the notebook, and deploy again.",
     ),
     _LoadProblem(
         lambda failure: failure.missing_library,
         ModelImportError,
         lambda failure: f"needs '{failure.missing_library}', a library of the operating system",
-        "No Python package has it. Pass system_packages=[...] with the package of Debian that has it ('libgomp1' for "
+        "No Python package has it. Pass system_packages=[...] with the Debian package that has it ('libgomp1' for "
         "libgomp.so.1), or a base_image= that has it.",
     ),
     _LoadProblem(
         lambda failure: failure.missing_module is not None,
         ModelImportError,
         lambda failure: f"cannot import '{failure.missing_module}'",
-        "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is there.",
+        "Pass pkgs_to_install=[...] with the package that has it, or import it only where it is installed.",
     ),
     _LoadProblem(
         lambda failure: failure.exception_type == SAMPLE_MISMATCH,
         ParityError,
-        lambda failure: f"answers otherwise than the notebook, {failure.message}",
-        "Other packages there than here are the usual reason. A function whose answers change from call to call has no "
-        "samples: leave sample_inputs out (from R: compare_sample = FALSE).",
+        lambda failure: f"gives different answers from the notebook, {failure.message}",
+        "The usual reason is that its packages differ from the notebook's. A function whose answers change from "
+        "call to call has no samples: leave sample_inputs out (from R: compare_sample = FALSE).",
     ),
     _LoadProblem(
         lambda failure: True,
@@ -75,7 +75,7 @@ _LOAD_PROBLEMS = (
         lambda failure: f"cannot load the model: {failure.exception_type}: {failure.message}",
     ),
 )
-"""In the order in which they are looked for; the last is any other."""
+"""Checked in this order; the last matches every failure."""
 
 
 def start_error(model_id: ModelId, container: ObservedContainer, log: str) -> StartError:
@@ -100,7 +100,7 @@ def start_error(model_id: ModelId, container: ObservedContainer, log: str) -> St
 def timeout_error(
     model_id: ModelId, connected: Sequence[Sized], num_replicas: int, waited_s: float, log: str
 ) -> StartTimeoutError:
-    """Return that replicas are not connected in time.
+    """Return the error for replicas that are not connected in time.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def timeout_error(
     connected : list
         The replicas that each query frontend has.
     num_replicas : int
-        How many it should have.
+        How many each should have.
     waited_s : float
     log : str
         The end of the log of the replica that was started last.

@@ -25,7 +25,7 @@ _JOIN_TIMEOUT_S = 2.0
 class VersionClaim:
     """A claim on one version; as a context manager it is taken, held by a thread, and released.
 
-    A request that stays open holds it: the kernel closes that when this process is killed, and the claim lapses two
+    An open request holds it: the kernel closes the request when this process is killed, and the claim lapses two
     seconds later. Then the cluster stops what was started under it.
 
     Parameters
@@ -35,12 +35,12 @@ class VersionClaim:
     is_new : bool
         Whether the version is to be deployed; else it is registered, and is to be scaled.
     wait_s : float
-        Seconds that another caller's claim is waited for.
+        Seconds to wait for another caller's claim to end.
 
     Raises
     ------
     VersionClaimedError
-        On entry: another caller has it, for *wait_s* now.
+        On entry: another caller still has it after *wait_s*.
     VersionExistsError
         On entry: the version is new, and registered.
     ModelNotFoundError
@@ -92,9 +92,9 @@ class VersionClaim:
         self._has_ended = True
 
     def take_back(self) -> bool:
-        """Make sure that no earlier request of ours registers the version any more, and return whether none did.
+        """Ensure that no earlier request of this claim can register the version now; return whether none did.
 
-        After that what was started may be stopped. Where that cannot be found out, ``False`` is returned: the cluster
+        If none did, what was started may be stopped. ``False`` also means that this cannot be determined: the cluster
         itself stops what turns out to be unwanted.
         """
         before, self.claim_id = self.claim_id, secrets.token_hex(8)
@@ -112,13 +112,13 @@ class VersionClaim:
         self._thread.start()
 
     def _hold(self, claim_id: str) -> None:
-        """Keep one request open until the claim ends, here or there."""
+        """Keep one request open until the claim ends, in this process or in the cluster."""
         while not self._stopping.is_set() and claim_id == self.claim_id:
             try:
                 if not self._management.hold_claim(self.model_id, claim_id).is_held:
                     self.is_lost = claim_id == self.claim_id
                     return
-            except ClipperException:  # the frontend or Redis is started again
+            except ClipperException:  # the frontend or Redis restarts
                 self._stopping.wait(_RETRY_INTERVAL_S)
 
 

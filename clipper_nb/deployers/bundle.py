@@ -24,9 +24,9 @@ def bundle(metadata: Metadata) -> Iterator[Path]:
         with working_folder(Path(tempfile.gettempdir()), "clipper_nb-bundle-") as path:
             write_metadata(metadata, path)
             yield path
-    except OSError as exc:  # of the files that are written: everything else raises errors of ours
+    except OSError as exc:  # from writing files: everything else raises errors of this package
         kind_of_error = DiskFullError if exc.errno == errno.ENOSPC else DeploymentError
         raise kind_of_error(
-            f"The model's files cannot be written into {tempfile.gettempdir()}: {exc.strerror}. TMPDIR can name "
+            f"The model's files cannot be written into {tempfile.gettempdir()}: {exc.strerror}. Set TMPDIR to "
             "another folder."
         ) from exc

@@ -1,5 +1,5 @@
 # capture(fn, extra): everything that `fn` needs in another R: the globals it uses, directly or through its helpers,
-# and packages. Found by reading the code, so a name that is made at run time, as in get(paste0("a", i)), is not seen.
+# and packages. Found by reading the code, so a name built at run time, as in get(paste0("a", i)), is not found.
 function(fn, extra) {
   globals <- new.env()
   attached <- rev(sub("^package:", "", grep("^package:", search(), value = TRUE)))  # the order decides what masks what
@@ -58,7 +58,7 @@ function(fn, extra) {
     }
     classes <<- union(classes, attr(x, "class"))
     if (isS4(x)) used <<- union(used, setdiff(attr(class(x), "package"), ".GlobalEnv"))
-    # data.table makes this pointer anew when it misses it; the others hold the source text of functions
+    # data.table recreates this pointer when it is missing; the others hold the source text of functions
     others <- attributes(x)[setdiff(names(attributes(x)), c("names", "class", ".internal.selfref", "srcref", "srcfile"))]
     for (value in others) walk(value, path)
     if (is.environment(x)) walk_environment(x, path)
@@ -72,14 +72,14 @@ function(fn, extra) {
   }
 
   walk(fn, "")
-  # A fitted model is of use only with the package that has the methods of its class.
+  # A fitted model is usable only with the package that has the methods of its class.
   for (package in loadedNamespaces()) {
     methods <- asNamespace(package)[[".__NAMESPACE__."]]$S3methods
     if (!is.null(methods) && any(methods[, 2L] %in% classes)) used <- union(used, package)
   }
   with_r <- c("base", "compiler", "datasets", "graphics", "grDevices", "grid", "methods", "parallel", "splines", "stats",
               "stats4", "tcltk", "tools", "utils")
-  attached <- setdiff(attached, c(with_r, "clippernb"))  # which deploys from R, and has no use in a replica
+  attached <- setdiff(attached, c(with_r, "clippernb"))  # which deploys from R, and is useless in a replica
   packages <- union(attached, setdiff(used, with_r))
   is_here <- vapply(packages, requireNamespace, NA, quietly = TRUE)
   versions <- vapply(packages[is_here], function(name) as.character(utils::packageVersion(name)), "")

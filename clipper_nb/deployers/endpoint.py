@@ -1,4 +1,4 @@
-"""Makes ``create_endpoint`` of each deployer from its deploy function: all of an endpoint or nothing of it."""
+"""Derives ``create_endpoint`` of each deployer from its deploy function: it creates all of an endpoint or nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _MANUAL = """Register an application, deploy {what}, and link the two.
 
-    When something fails nothing is left of it, so it can be tried again.
+    When a step fails, nothing is left of it, so it can be tried again.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def new_endpoint(
 ) -> Iterator[None]:
     """Register an application, let the caller deploy a model of the same name, and link the two.
 
-    When a step fails the steps before it are undone, so that the same call can be tried again. A model that had a
+    When a step fails, the steps before it are undone, so that the same call can be tried again. A model that had a
     current version before has it again, with its replicas.
     """
     before = clipper_conn.new_version(name, version, input_type).before
@@ -131,7 +131,7 @@ def new_endpoint(
 
 
 def _remove_version(clipper_conn: ClipperConnection, name: str, version: str, before: str | None) -> None:
-    """Stop what was deployed, if it was; the version that was current before is current again, and first."""
+    """Stop the version, if it was deployed; first make the version that was current before current again."""
     if clipper_conn.get_model_info(name, version) is None:
         return
     if before is not None:

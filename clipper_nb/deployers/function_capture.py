@@ -19,9 +19,9 @@ class CapturedFunction:
     packages: dict[str, str]
     """Name and version of each R package that it needs."""
     attached: list[str]
-    """Those to attach, in this order."""
+    """The packages to attach, in this order."""
     library_paths: list[str]
-    """Where the notebook's R finds packages."""
+    """The folders in which the notebook's R finds packages."""
 
 
 def find_function(func: Any) -> Any:
@@ -84,7 +84,7 @@ def captured_from_parts(texts: Mapping[str, Sequence[str]], serialized: bytes) -
     if texts["refused"]:
         raise SerializationError(
             f"The R function cannot leave this process with what it uses: {', '.join(texts['refused'])}. "
-            "Connections and pointers must be made inside the function."
+            "Create connections and pointers inside the function."
         )
     if texts["missing"]:
         raise InvalidRequestError(

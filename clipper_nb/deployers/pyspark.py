@@ -52,7 +52,7 @@ def deploy_pyspark_model(
 ) -> None:
     """Deploy a PySpark model with a function around it as a version of a model, and make that version current.
 
-    Spark saves the model here and loads it in each replica, which has a local Spark of its own with one core. When this
+    Spark saves the model here and loads it in each replica, which has its own local Spark with one core. When this
     returns, the replicas have loaded it, have run a Spark job, and serve it.
 
     Parameters
@@ -70,7 +70,7 @@ def deploy_pyspark_model(
         inputs, and returns one output per input, in order. It must not use the notebook's own session, context or data
         frames.
     pyspark_model : model of pyspark.ml or pyspark.mllib, or None
-        A fitted model, such as a ``PipelineModel``; ``None`` for a function that needs Spark alone.
+        A fitted model, such as a ``PipelineModel``; ``None`` for a function that needs only Spark.
     sc : SparkContext or SparkSession
         The notebook's, which saves the model.
     base_image : str
@@ -92,25 +92,25 @@ def deploy_pyspark_model(
         For Docker: memory, cores and processes that each replica may use. Java's heap gets 0.6 of the memory, or 1 GiB
         without limits.
     sample_inputs : list, optional
-        Inputs that the function is asked here, and each replica before it serves, so that the first query finds all
-        warm. A replica that answers otherwise is refused; numbers may differ by a millionth.
+        Inputs that the function answers here, and each replica before it serves, so that the first query finds all
+        warm. A replica with different answers is rejected; numbers may differ by a millionth.
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs. The embedded cluster has the machine's.
 
     Raises
     ------
     SerializationError
-        The function uses an object of the notebook's Spark, or Spark cannot save the model; the sentence names it.
+        The function uses an object of the notebook's Spark, or Spark cannot save the model; the message names it.
     IncompatibleEnvironmentError
         A replica, or *pkgs_to_install*, has another minor version of what the notebook pickled or saved with.
     PredictionError
-        It raises on the samples already here.
+        It raises on the samples in the notebook.
     ParityError
-        A replica answers the samples otherwise; the sentence says where.
+        A replica's answers to the samples differ; the message says where.
     DeploymentError
         There is no PySpark here, or Spark saved the model on other machines.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
-        A replica could not load it. Nothing is left of the deploy and the old version serves on.
+        A replica could not load it. Nothing is left of the deploy and the old version keeps serving.
     ExistsError
         The model has that version already.
 

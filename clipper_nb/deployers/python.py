@@ -46,7 +46,7 @@ def deploy_python_closure(
     """Deploy a Python function as a version of a model, and make that version current.
 
     The function travels with what it uses from the notebook: other functions and classes of cells, fitted models,
-    and modules of yours that are not installed. When this returns, the replicas have loaded it and serve it.
+    and your own modules that are not installed. When this returns, the replicas have loaded it and serve it.
 
     Parameters
     ----------
@@ -80,32 +80,32 @@ def deploy_python_closure(
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
     sample_inputs : list, optional
-        Inputs that the function is asked here, and each replica before it serves. A replica that answers otherwise is
-        refused; numbers may differ by a millionth.
+        Inputs that the function answers here, and each replica before it serves. A replica with different answers is
+        rejected; numbers may differ by a millionth.
     capture_packages : bool
         For Docker: whether to install what the function uses, in the notebook's versions; see :func:`closure_report`.
         The embedded cluster has the notebook's packages anyway.
     allow_large : bool
         Whether the function may take along more than 100 MB.
     system_packages : list of str, optional
-        For Docker: packages of Debian that this version needs, as ``"libgomp1"`` for lightgbm. The embedded cluster has
-        the machine's.
+        For Docker: packages of Debian that this version needs, such as ``"libgomp1"`` for lightgbm. The embedded
+        cluster has the machine's.
 
     Raises
     ------
     SerializationError
-        The function cannot be pickled; the sentence names the variable and the line.
+        The function cannot be pickled; the message names the variable and the line.
     InvalidRequestError
         It takes along too much, or an argument is wrong.
     PredictionError
-        It raises on the samples already here.
+        It raises on the samples in the notebook.
     IncompatibleEnvironmentError
-        Another minor version of Python, or of a package that the pickle needs, is there than here.
+        The replica's minor version of Python, or of a package that the pickle needs, differs from the notebook's.
     ParityError
-        A replica answers the samples otherwise; the sentence says where.
+        A replica's answers to the samples differ; the message says where.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
-        A replica could not load it; carries the replica's traceback and log. Nothing is left of the deploy and the
-        old version serves on.
+        A replica could not load it; carries the replica's traceback and log. Nothing is left of the deploy and the old
+        version keeps serving.
     ExistsError
         The model has that version already.
 
@@ -156,5 +156,5 @@ create_endpoint = endpoint(
 def _source_of(func: Callable[..., Any]) -> str | None:
     try:
         return inspect.getsource(func)
-    except (OSError, TypeError):  # made by exec, or an object that can be called
+    except (OSError, TypeError):  # created by exec, or an object that can be called
         return None

@@ -46,8 +46,8 @@ def deploy_r_model(
     """Deploy an R function as a version of a model, and make that version current.
 
     The function travels with the globals that it uses, directly or through other functions, and with the names of the
-    packages that are attached or that it uses. They are found by reading its code: a name that is made at run time is
-    not seen. When this returns, the replicas have loaded it and serve it.
+    packages that are attached or that it uses. They are found by reading its code: a name that is built at run time is
+    not found. When this returns, the replicas have loaded it and serve it.
 
     Parameters
     ----------
@@ -80,35 +80,35 @@ def deploy_r_model(
         With it the function takes one data frame, with a row per input, and inputs are JSON objects as text
         (*input_type* ``"strings"``): ``'{"wt": 2.6, "gear": "four"}'``. Columns have the names and types of the
         sample's: integer, double, logical, character, factor with its levels, Date (``"2024-02-29"``), POSIXct
-        (``"2024-02-29T12:00:00Z"``; without an offset in the sample's time zone). ``null`` is NA. Names besides the
-        sample's are left out. A missing column, an unknown level or a value of another type is an error answer for the
-        batch. The sample is a data frame of R, held through rpy2, the name of one that R finds, or one of pandas; it
-        may have no rows.
+        (``"2024-02-29T12:00:00Z"``; without an offset in the sample's time zone). ``null`` is NA. Names that the sample
+        does not have are ignored. A missing column, an unknown level or a value of another type is an error answer for
+        the batch. The sample is a data frame of R, held through rpy2, the name of one that R finds, or one of pandas;
+        it may have no rows.
     timeout_s : float
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
     sample_inputs : list, optional
-        Inputs that the function is asked here, and each replica before it serves; rows as JSON text where it takes a
-        data frame. A replica that answers otherwise is refused; numbers may differ by a millionth.
+        Inputs that the function answers here, and each replica before it serves; rows as JSON text where it takes a
+        data frame. A replica with different answers is rejected; numbers may differ by a millionth.
     system_packages : list of str, optional
-        For Docker: packages of Debian that this version needs, as ``"libcurl4"``. The embedded cluster has the
+        For Docker: packages of Debian that this version needs, such as ``"libcurl4"``. The embedded cluster has the
         machine's.
 
     Raises
     ------
     SerializationError
-        The function uses a connection or an external pointer; the sentence names the variable.
+        The function uses a connection or an external pointer; the message names the variable.
     DeploymentError
         There is no R or no rpy2 here.
     InvalidRequestError
         *func* is no R function, *sample_input* no data frame, or a column of it has no form in JSON.
     PredictionError
-        It stops on the samples already here.
+        It stops on the samples in the notebook.
     ParityError
-        A replica answers the samples otherwise; the sentence says where.
+        A replica's answers to the samples differ; the message says where.
     ModelImportError, ModelLoadError, ReplicaStartError, StartTimeoutError
-        A replica could not load it. Nothing is left of the deploy and the old version serves on.
+        A replica could not load it. Nothing is left of the deploy and the old version keeps serving.
     ExistsError
         The model has that version already.
 

@@ -17,7 +17,7 @@ def start_r() -> Any:
     Raises
     ------
     DeploymentError
-        There is no rpy2 or no R here; the sentence says what to install.
+        There is no rpy2 or no R here; the message says what to install.
     """
     try:
         with warnings.catch_warnings():
@@ -36,7 +36,7 @@ def start_r() -> Any:
 
 @contextlib.contextmanager
 def undisturbed_r() -> Iterator[None]:
-    """Have R for this thread alone, and keep what it says, as of packages that are loaded, out of the notebook."""
+    """Reserve R for this thread, and keep its messages, such as those of loaded packages, out of the notebook."""
     from rpy2.rinterface_lib import callbacks, openrlib
 
     with openrlib.rlock:

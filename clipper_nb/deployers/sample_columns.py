@@ -43,7 +43,7 @@ def columns_from_parts(parts: Mapping[str, Sequence[Any]]) -> list[Column]:
     """
     if parts["refused"]:
         raise InvalidRequestError(
-            f"The sample has what no JSON row can hold: {', '.join(parts['refused'])}. Columns may be of the types "
+            f"A JSON row cannot hold columns of the sample: {', '.join(parts['refused'])}. Columns may be of the types "
             f"{', '.join(COLUMN_TYPES)}."
         )
     if not parts["names"]:
@@ -61,7 +61,7 @@ def _r_columns(sample: Any) -> list[Column]:
         if not isinstance(sample, rinterface.ListSexpVector) or "data.frame" not in sample.rclass:
             raise InvalidRequestError(
                 "sample_input must be a data frame: of R, held through rpy2, the name of one that R finds, or "
-                f"one of pandas; {sample!r} is none."
+                f"one of pandas; {sample!r} is not one."
             )
         found = rinterface.evalr(r_source("columns.R"))(sample)
         parts = {name: list(part) for name, part in zip(found.names, found, strict=True)}
@@ -71,7 +71,7 @@ def _r_columns(sample: Any) -> list[Column]:
 def _pandas_names(sample: Any) -> list[str]:
     names = list(sample.columns)
     if not names or len(set(names)) < len(names) or not all(isinstance(name, str) and name for name in names):
-        raise InvalidRequestError(f"The sample's columns need a name each that is text and its own; they are {names}.")
+        raise InvalidRequestError(f"The sample's columns need names that are text and differ; they are {names}.")
     return names
 
 

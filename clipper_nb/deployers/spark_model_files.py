@@ -1,4 +1,4 @@
-"""Writes a PySpark model in Spark's own format, on this machine, and says what reads it again."""
+"""Writes a PySpark model in Spark's own format, on this machine, and returns what a replica needs to read it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RESULT_SETTINGS = (
 
 
 def find_session(sc: Any) -> Any:
-    """Return the session of what the caller gave as *sc*, a ``SparkContext`` or a ``SparkSession``.
+    """Return the session of the caller's *sc*, a ``SparkContext`` or a ``SparkSession``.
 
     Raises
     ------
@@ -48,7 +48,7 @@ def find_session(sc: Any) -> Any:
         raise InvalidRequestError(f"sc must be a SparkContext or a SparkSession, not {type(sc).__name__}.")
     context = sc.sparkContext if isinstance(sc, SparkSession) else sc
     if context._jsc is None or context._jsc.sc().isStopped():
-        raise InvalidRequestError("This SparkContext has been stopped; make a new session and load the model with it.")
+        raise InvalidRequestError("This SparkContext has been stopped; create a new session and load the model in it.")
     return sc if isinstance(sc, SparkSession) else SparkSession(sc)
 
 
@@ -65,7 +65,7 @@ def describe_spark_model(model: Any) -> tuple[str | None, float | UnsetType | No
     InvalidRequestError
         It is no fitted model of Spark.
     SerializationError
-        Spark cannot save it, or could not load it; the sentence names the class.
+        Spark cannot save it, or could not load it; the message names the class.
     """
     if model is None:
         return None, UNSET
@@ -76,19 +76,19 @@ def describe_spark_model(model: Any) -> tuple[str | None, float | UnsetType | No
             raise SerializationError(
                 f"The model has a part of class {type(part).__name__}, which is defined in the notebook or in a file "
                 "that is not installed, and Spark can load only classes that it can import. Put the class into a "
-                "package, and give that as pkgs_to_install."
+                "package, and pass that in pkgs_to_install."
             )
     has_threshold = is_mllib and hasattr(model, "clearThreshold")
     return f"{type(model).__module__}:{type(model).__qualname__}", model.threshold if has_threshold else UNSET
 
 
 def save_spark_model(model: Any, session: Any, folder: Path) -> None:
-    """Let Spark write *model* into *folder*.
+    """Write *model* into *folder*, by Spark itself.
 
     Raises
     ------
     SerializationError
-        It cannot be saved; the sentence names the class.
+        It cannot be saved; the message names the class.
     DeploymentError
         Spark's files are not on this machine.
     """
@@ -123,10 +123,10 @@ def _check_is_model(model: Any) -> bool:
 
     name = type(model).__name__
     if isinstance(model, Estimator):
-        raise InvalidRequestError(f"pyspark_model is a {name}, which is not fitted; give what its fit() returns.")
+        raise InvalidRequestError(f"pyspark_model is a {name}, which is not fitted; pass what its fit() returns.")
     if isinstance(model, MLWritable) and hasattr(model, "load"):
         return False
-    # Not all that can be saved says so by its base class.
+    # Not every model that can be saved derives from MLWritable.
     if type(model).__module__.startswith("pyspark.mllib.") and hasattr(model, "save") and hasattr(model, "load"):
         return True
     if type(model).__module__.startswith("pyspark."):

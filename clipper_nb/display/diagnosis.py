@@ -1,4 +1,4 @@
-"""What was found by looking over a machine and a cluster, as a table. (pure)"""
+"""The findings about a machine and a cluster, as a table. (pure)"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from clipper_nb.display.html import Html, Severity, table
 from clipper_nb.display.long_lists import count
 
 _MARKS: dict[Severity, str] = {"ok": "✔", "warning": "!", "problem": "✖"}
-"""Those of a checklist, which a terminal has too."""
+"""Marks of a checklist that terminals have too."""
 _CELL = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0"'
 _SUBJECT = 'style="text-align:left;vertical-align:top;padding:2px 16px 2px 0;white-space:nowrap"'
 _WIDTH = 100
@@ -20,7 +20,7 @@ _WIDTH = 100
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """One thing that was checked.
 
     Attributes
     ----------
@@ -45,14 +45,14 @@ class Diagnosis:
     Attributes
     ----------
     findings : list of Finding
-        In the order in which one thing stands on another.
+        Ordered so that each check depends only on earlier ones.
     """
 
     findings: Sequence[Finding]
 
     @property
     def is_well(self) -> bool:
-        """Whether there is no problem; warnings are none."""
+        """True if nothing is broken; warnings do not count."""
         return not self.problems
 
     @property
@@ -62,15 +62,15 @@ class Diagnosis:
 
     @property
     def warnings(self) -> list[Finding]:
-        """The findings that work for now."""
+        """The findings about what works for now."""
         return [finding for finding in self.findings if finding.state == "warning"]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, which are JSON."""
+        """Return it as plain values that JSON can hold."""
         return {"is_well": self.is_well, "findings": [asdict(finding) for finding in self.findings]}
 
     def __repr__(self) -> str:
-        """Return the table as text, and what to do below each line that asks for something."""
+        """Return the table as text, with what to do below each line that requires something."""
         width = max((len(finding.subject) for finding in self.findings), default=0)
         margin = " " * (width + 4)
         lines = []

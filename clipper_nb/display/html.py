@@ -7,11 +7,11 @@ from html import escape
 from typing import Literal
 
 Severity = Literal["ok", "warning", "problem", "idle"]
-"""How something does; ``"idle"`` is neither good nor bad."""
+"""The state of something; ``"idle"`` is neither good nor bad."""
 
 SIGNS: dict[Severity, str] = {"ok": "●", "warning": "▲", "problem": "✖", "idle": "○"}
 
-# Attributes of old, not styles: they are short, and stay in a notebook that is not trusted.
+# Old attributes, not styles: they are short, and an untrusted notebook keeps them.
 LEFT = 'align="left"'
 RIGHT = 'align="right"'
 

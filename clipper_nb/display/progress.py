@@ -25,7 +25,7 @@ Display = Callable[[dict[str, str], bool], None]
 
 
 class Progress(Protocol):
-    """Where a long call says what it does."""
+    """Where a long call reports what it does."""
 
     def step(self, name: str) -> None:
         """Begin a named step (``"Build image digits:2"``), which ends the one before."""
@@ -62,7 +62,7 @@ def show_progress(
     title : str
         What is done to what: ``"Deploy digits:2"``.
     clock : callable
-        Seconds that only grow.
+        Returns monotonic seconds.
     display : callable, optional
         Where to show it, when that is not the output of the running cell.
     """
@@ -86,7 +86,7 @@ def show_progress(
 
 
 class _Recorder:
-    """Keeps what the call says. Any thread may speak or look; each change is a single assignment or append."""
+    """Records what the call reports. Any thread may write or read; each change is a single assignment or append."""
 
     def __init__(self, title: str, clock: Callable[[], float]) -> None:
         self._title = title
@@ -140,7 +140,7 @@ def _painting(snapshot: Callable[[], ProgressState], display: Display) -> Iterat
         target=contextvars.copy_context().run, args=(paint_until_over,), name="clipper-progress", daemon=True
     )
     try:
-        with contextlib.suppress(RuntimeError):  # no more threads to be had: then only the end is shown
+        with contextlib.suppress(RuntimeError):  # no thread can be started: then only the end is shown
             thread.start()
         yield
     finally:
@@ -153,7 +153,7 @@ def _painting(snapshot: Callable[[], ProgressState], display: Display) -> Iterat
 
 
 class _Canvas:
-    """Shows states in one display; the first failure of the display is its last, and never the call's."""
+    """Shows states in one display; after the display fails once it shows nothing more, and the call goes on."""
 
     def __init__(self, snapshot: Callable[[], ProgressState], display: Display) -> None:
         self._snapshot = snapshot

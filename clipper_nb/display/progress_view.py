@@ -36,7 +36,7 @@ class StepTime:
 
 @dataclass(frozen=True)
 class ProgressState:
-    """What there is to show. The call is in the last step, or ended there."""
+    """The progress to show. The call is in the last step, or ended there."""
 
     title: str
     seconds: float

@@ -12,13 +12,13 @@ from clipper_nb.display.html import table
 from clipper_nb.display.long_lists import MAX_LINES, count
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 
-# A style, for JupyterLab aligns the cells of tables right.
+# A style, since JupyterLab aligns the cells of tables right.
 _CELL = 'style="text-align:left;padding:2px 16px 2px 0"'
 
 
 @dataclass(frozen=True)
 class ClusterSnapshot:
-    """What there is to show of a cluster."""
+    """The facts about a cluster that a summary shows."""
 
     cluster_name: str
     query_address: str

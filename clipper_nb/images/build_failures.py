@@ -1,4 +1,4 @@
-"""From the log of a failed build to the error that says what to do. (pure)"""
+"""Turns the log of a failed build into the error that says what to do. (pure)"""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOW_TO_FREE = "`docker system df` shows what uses it; `docker image prune` frees
 
 @dataclass(frozen=True)
 class FailedBuild:
-    """What is known of a build that failed."""
+    """The facts about a build that failed."""
 
     image: str
     base_image: str
@@ -29,9 +29,9 @@ class FailedBuild:
     step: str
     """The instruction that failed."""
     log: str
-    """What it wrote."""
+    """The output of that instruction."""
     error: str
-    """The engine's words."""
+    """The engine's message."""
 
 
 def explain_failed_build(failed: FailedBuild) -> ImageBuildError:

@@ -1,4 +1,4 @@
-"""What the engine says while it builds: which step runs, what that step wrote, which images the build made. (pure)"""
+"""What the engine reports while it builds: the step that runs, its output, and the images of the build. (pure)"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BuildLog:
         self._partial = ""
 
     def add(self, text: str) -> Iterator[str]:
-        """Take a piece of the engine's output, and give the lines of it that tell a reader something."""
+        """Add a piece of the engine's output, and yield its lines that inform a reader."""
         text = self._partial + _COLOUR.sub("", text).replace("\r", "\n")
         *lines, self._partial = text.split("\n")
         for line in lines:
@@ -43,7 +43,7 @@ class BuildLog:
 
     @property
     def of_step(self) -> str:
-        """The step that runs now and what it wrote."""
+        """The step that runs now and its output."""
         return "\n".join([*self._lines, *filter(None, [self._partial])])
 
     def _is_news(self, line: str) -> bool:

@@ -1,4 +1,4 @@
-"""What of the notebook's environment reaches a build: pip's index and proxies, and the way to them. (pure)"""
+"""The parts of the notebook's environment that reach a build: pip's index and proxies, and the network. (pure)"""
 
 from __future__ import annotations
 

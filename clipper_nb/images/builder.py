@@ -1,4 +1,4 @@
-"""What builds the image of a model version."""
+"""The interface of image builders, and what an image is built from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_TAG = 128  # characters, on Docker
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """What an image is to be made from."""
+    """What an image is built from."""
 
     cluster_name: str
     model_id: ModelId
@@ -66,7 +66,7 @@ def choose_unused(
 
 
 class ImageBuilder(ABC):
-    """Makes images that one kind of container manager can start."""
+    """Builds images that one kind of container manager can start."""
 
     @abstractmethod
     def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
@@ -79,7 +79,7 @@ class ImageBuilder(ABC):
     def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
         """Return those of the named files that are in an image's model folder; raises ``ImageNotFoundError``.
 
-        Where a builder cannot tell, ``fetch_model()`` and ``get_model_source()`` cannot either.
+        A builder that cannot read images returns no files; ``fetch_model()`` and ``get_model_source()`` then fail.
         """
         return {}
 
@@ -90,6 +90,7 @@ class ImageBuilder(ABC):
     def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
         """Return the images that deploys built for a cluster's versions, to be removed with those.
 
-        Called after versions were stopped, and after a deploy that failed. Where a builder cannot tell, all stay.
+        Called after versions were stopped, and after a deploy that failed. A builder that cannot list them returns
+        none; all images then stay.
         """
         return []

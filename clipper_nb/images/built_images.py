@@ -1,4 +1,4 @@
-"""Images that builders of ours made: their labels, and which of the engine's images they are. (pure)"""
+"""Images that this package's builders made: their labels, and how the engine's list shows them. (pure)"""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.version import __version__
 
 BASE_PREFIX = "clipper_nb-"
-"""Begins the names of images that model versions stand on."""
+"""Prefix of the names of images that model versions build on."""
 _WITH_VERSION = "version"
 _ENDS_IN_DIGEST = re.compile(r"-[0-9a-f]{12}$")
 
 Summary = Mapping[str, Any]
-"""What the engine's list of images tells of one."""
+"""One image in the engine's list of images."""
 
 
 @dataclass(frozen=True)
 class BuiltImage:
-    """An image that a builder of ours made.
+    """An image that one of this package's builders made.
 
     Attributes
     ----------
     tags : tuple of str
     kind : str
-        ``"model"`` for a model version; ``"frontend"``, ``"python_closure"`` and the like for what they stand on.
+        ``"model"`` for a model version; ``"frontend"``, ``"python_closure"`` and the like for what those build on.
     cluster, model, version : str or None
         Of a model version.
     size_bytes : int
@@ -60,7 +60,7 @@ def model_labels(request: ImageRequest) -> dict[str, str]:
 
 
 def base_labels(kind: str) -> dict[str, str]:
-    """Return the labels of the image that model versions of a kind stand on, or the frontends run from."""
+    """Return the labels of the image that model versions of a kind build on, or the frontends run from."""
     return {
         variables.LABEL_IMAGE_KIND: kind,
         variables.LABEL_PACKAGE_VERSION: __version__,
@@ -71,21 +71,21 @@ def base_labels(kind: str) -> dict[str, str]:
 
 
 def deployed_labels(cluster_name: str) -> list[str]:
-    """Return what the images have among their labels that deploys built for a cluster."""
+    """Return the labels of every image that a deploy built for a cluster."""
     return [f"{variables.LABEL_CLUSTER}={cluster_name}", f"{variables.LABEL_IMAGE_LIFETIME}={_WITH_VERSION}"]
 
 
 def built_images(summaries: Iterable[Summary]) -> list[BuiltImage]:
-    """Return the images that builders of ours made, of those with a label for their kind."""
+    """Return the images that this package's builders made, among those with a label for their kind."""
     return sorted(filter(None, map(_describe, summaries)), key=lambda image: image.tags)
 
 
 def deployed_images(summaries: Iterable[Summary], cluster_name: str) -> list[DeployedImage]:
-    """Return the images that deploys built for a cluster, of those with ``deployed_labels``."""
+    """Return the images that deploys built for a cluster, among those with ``deployed_labels``."""
     deployed = []
     for summary in summaries:
         model_id = ModelId(summary["Labels"][variables.LABEL_MODEL], summary["Labels"][variables.LABEL_MODEL_VERSION])
-        # An image that a user made from one inherits its labels.
+        # An image that a user built from one inherits its labels.
         tags = [tag for tag in summary["RepoTags"] or () if _is_deployed(tag, cluster_name, model_id)]
         deployed += [DeployedImage(tag, model_id) for tag in tags]
     return deployed
@@ -98,7 +98,7 @@ def _is_deployed(tag: str, cluster_name: str, model_id: ModelId) -> bool:
 
 
 def _describe(summary: Summary) -> BuiltImage | None:
-    """Return what the engine's list tells of an image; ``None`` when it has no name, or is a user's ``FROM`` ours."""
+    """Return an image of the engine's list; ``None`` when it has no name, or is a user's image ``FROM`` one of ours."""
     labels = summary["Labels"]
     is_model = labels[variables.LABEL_IMAGE_KIND] == templates.MODEL_KIND
     prefix = "" if is_model else BASE_PREFIX

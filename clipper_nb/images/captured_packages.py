@@ -1,4 +1,4 @@
-"""Which packages an image gets: those that the user asked for, and those that the deployer found. (pure)"""
+"""Chooses the packages of an image: those that the user asked for, and those that the deployer found. (pure)"""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def choose_packages(
     found : list of str
         ``name==version`` of what the function uses.
     unpinnable : dict
-        Why, by name, something that it uses cannot be installed elsewhere.
+        Packages that it uses but pip cannot install elsewhere, each with the reason.
     in_base : collection of str
-        Requirements that the base image has in just these versions.
+        Requirements that the base image has in exactly these versions.
 
     Raises
     ------

@@ -6,10 +6,10 @@ import os
 
 
 def child_environment() -> dict[str, str]:
-    """Return this process's environment, with libraries found as when this process started if R runs in it by now.
+    """Return this process's environment; if R runs in it, with the library path of the process's start.
 
-    R, once it runs in a notebook, puts its folders first, and another libpython may lie in them: a child would run
-    this Python's program with that one's library.
+    Once R runs in a notebook, it puts its folders first, and these may contain another libpython: a child would run
+    this Python's program with that library.
     """
     variables = dict(os.environ)
     if "R_HOME" not in variables:

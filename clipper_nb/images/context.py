@@ -1,4 +1,4 @@
-"""What a build is given, as a tar that depends on nothing but its content: the same input is the same bytes. (pure)"""
+"""The context of a build, as a tar that depends only on its content: the same input yields the same bytes. (pure)"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Files = Mapping[str, "bytes | Path"]
 
 @contextlib.contextmanager
 def pack_context(dockerfile: str, files: Files) -> Iterator[IO[bytes]]:
-    """Give the tar of a build context; it is gone after the ``with``. Times, owners, modes and order are fixed.
+    """Yield the tar of a build context; it is gone after the ``with``. Times, owners, modes and order are fixed.
 
     Raises
     ------
@@ -37,14 +37,14 @@ def pack_context(dockerfile: str, files: Files) -> Iterator[IO[bytes]]:
 
 
 def digest_context(dockerfile: str, files: Files) -> str:
-    """Return a text that tells one context from any other: twelve hexadecimal digits of its SHA-256."""
+    """Return a text that identifies a context: twelve hexadecimal digits of its SHA-256."""
     hashing = _Hashing()
     _write(hashing, "w|", dockerfile, files)
     return hashing.digest.hexdigest()[:_DIGEST_LENGTH]
 
 
 def digest_packed(packed: IO[bytes]) -> str:
-    """Return what :func:`digest_context` returns, of a context that is packed already; it is read from its start."""
+    """Return the result of :func:`digest_context` for a context that is already packed; it is read from its start."""
     hashing = _Hashing()
     packed.seek(0)
     while block := packed.read(1 << 20):
@@ -54,7 +54,7 @@ def digest_packed(packed: IO[bytes]) -> str:
 
 
 class _Hashing:
-    """A file that keeps nothing but the SHA-256 of what is written."""
+    """A file that keeps only the SHA-256 of what is written."""
 
     def __init__(self) -> None:
         self.digest = hashlib.sha256()
@@ -76,7 +76,7 @@ def _write(target: Any, mode: Literal["w", "w|"], dockerfile: str, files: Files)
 def folder_files(folder: Path, *, prefix: str) -> dict[str, Path]:
     """Return a folder's files and empty folders below *prefix*.
 
-    Links are followed, but for those to nowhere or to a folder above them; folders that are caches are left out.
+    Links are followed, except those to nowhere or to a folder above them; cache folders are left out.
     """
     try:
         return {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in _walk(folder)}

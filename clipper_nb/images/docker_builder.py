@@ -51,10 +51,10 @@ from clipper_nb.protocol.model_folder import RMetadata, read_metadata
 from clipper_nb.version import __version__
 
 _MODEL_FOLDER = "/model"
-"""Where the bundle lies in an image; ``model.Dockerfile.j2`` puts it there."""
+"""The folder of the bundle in an image; ``model.Dockerfile.j2`` puts it there."""
 _READER_LABEL = "ai.clipper.reader"
 _READER_LABELS = {_READER_LABEL: "", variables.LABEL_CLUSTER: ""}
-"""Of the container that an image's files are read from; the image's labels would make it one of the cluster's."""
+"""Labels of the container that reads an image's files; the image's own would make it one of the cluster's."""
 _LONGEST_READ, _LONGEST_BUILD = "10m", "24h"
 _CANCEL_TIMEOUT_S = 5.0
 """The engine ends the step of an interrupted build within about a second."""
@@ -116,7 +116,7 @@ class DockerBuilder(ImageBuilder):
         if self._engine.find_image(image) is None:
             raise ImageNotFoundError(image, "The engine does not have it any more.")
         with translated(f"reading files of image '{image}'"):
-            # A container that never starts: it is the engine's only way to read an image's files.
+            # A container that never starts: the engine has no other way to read an image's files.
             container = self._engine.client.containers.create(
                 image, command=["python"], network_mode="none", labels=_READER_LABELS
             )
@@ -134,7 +134,7 @@ class DockerBuilder(ImageBuilder):
             except docker.errors.ImageNotFound:
                 pass
             except docker.errors.APIError as exc:
-                if exc.status_code != 409:  # in use: whoever uses it may keep it
+                if exc.status_code != 409:  # in use: its user may keep it
                     raise
 
     def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
@@ -143,9 +143,9 @@ class DockerBuilder(ImageBuilder):
         return deployed_images(found, cluster_name)
 
     def images(self) -> list[BuiltImage]:
-        """Return every image on the engine that a builder of ours made, whatever the cluster."""
+        """Return every image on the engine that this package's builders made, for any cluster."""
         with translated("listing images"):
-            # Not client.images.list(), which asks for each image once more and fails when one is gone meanwhile.
+            # Not client.images.list(), which requests each image once more and fails when one is gone meanwhile.
             found = self._engine.client.api.images(filters={"label": variables.LABEL_IMAGE_KIND})
         return built_images(found)
 
@@ -155,7 +155,7 @@ class DockerBuilder(ImageBuilder):
         Raises
         ------
         BaseImageError
-            *base_image* cannot be had, or its Python is not of the notebook's minor version.
+            *base_image* could not be found or pulled, or its Python is not of the notebook's minor version.
         """
         if kind not in templates.library_images():
             raise InvalidRequestError(
@@ -192,9 +192,10 @@ class DockerBuilder(ImageBuilder):
         return tag
 
     def remove_leftovers(self) -> None:
-        """Remove what builders and readers left that were killed half-way.
+        """Remove what builders and readers that were killed half-way left behind.
 
-        By age on the engine's own clock: its client may be on any machine. What a container runs from stays.
+        Age is measured by the engine's own clock, since its client may be on any machine. What a container runs from
+        stays.
         """
         client = self._engine.client
         with contextlib.suppress(ClipperException), translated("removing what is left of interrupted builds"):
@@ -251,7 +252,7 @@ class DockerBuilder(ImageBuilder):
             raise
 
     def _remove_steps(self, made_images: Sequence[str]) -> None:
-        """Remove the images of a failed build's steps, which have no name, but for what others stand on."""
+        """Remove the images of a failed build's steps, which have no name, except for what others build on."""
         deadline_s = time.monotonic() + _CANCEL_TIMEOUT_S
         with contextlib.suppress(ClipperException):
             for image in reversed(made_images):

@@ -1,4 +1,4 @@
-"""The Docker Engine: found, asked, and its failures turned into our errors."""
+"""Finds and calls the Docker Engine, and turns its failures into errors of this package."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class DockerEngine:
         return self._stream_client
 
     def check_that_it_stays(self) -> None:
-        """Raise :class:`EngineUnreachableError` when it is shutting down: it answers on old connections alone then."""
+        """Raise :class:`EngineUnreachableError` when it is shutting down: it then answers only on old connections."""
         _connect(_FIRST_ANSWER_TIMEOUT_S).close()
 
     def find_image(self, image: str) -> Any | None:
@@ -79,7 +79,7 @@ class DockerEngine:
 
 
 def docker_module() -> ModuleType:
-    """Return the package ``docker``, which only those need who use an engine."""
+    """Return the package ``docker``, which is needed only to use an engine."""
     try:
         import docker
         import docker.errors
@@ -89,7 +89,7 @@ def docker_module() -> ModuleType:
 
 
 def check_image_name(image: object) -> None:
-    """Raise :class:`InvalidRequestError` for what no image can be called; it is often a registry with ``http://``."""
+    """Raise :class:`InvalidRequestError` for a name that no image can have, often a registry with ``http://``."""
     if not isinstance(image, str) or not _IMAGE_NAME.fullmatch(image):
         raise InvalidRequestError(
             f"{image!r} is not the name of an image, like 'python:3.11-slim-bookworm' or 'localhost:5000/team/name:1': "
@@ -120,7 +120,7 @@ def follow_transfer(events: Generator[dict[str, Any], None, None], failure: str,
 
 @contextlib.contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn what the engine, or the way to it, raises into an error of ours that says what was being done."""
+    """Turn what the engine, or the connection to it, raises into our error, which says what was being done."""
     docker = docker_module()
     import requests.exceptions
     import urllib3.exceptions
@@ -137,16 +137,16 @@ def translated(what: str) -> Iterator[None]:
 
 
 def explain(exc: Any) -> str:
-    """Return the engine's own words."""
+    """Return the engine's own message."""
     return str(exc.explanation or exc).strip().rstrip(".") + "."
 
 
 def engine_address() -> str:
-    """Return where the engine is looked for."""
+    """Return the address of the engine that is used."""
     host = os.environ.get("DOCKER_HOST")
     if host:
         return host
-    with contextlib.suppress(Exception):  # a context file that is broken is as good as none
+    with contextlib.suppress(Exception):  # a broken context file counts as none
         from docker.context import ContextAPI
 
         return str(ContextAPI.get_current_context().Host)

@@ -1,4 +1,4 @@
-"""Images of the embedded cluster: a folder with the model, and an environment of its own when it asks for packages."""
+"""Images of the embedded cluster: a folder with the model, and its own environment when it needs packages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from clipper_nb.protocol.names import ModelId
 _BUILDING = ".building-"
 _ENVIRONMENT_FOLDER = "environment"
 _RECORD_FILE = ".clipper_nb-image.json"
-_HOW_TO_FREE = "stop_all() of clusters that you need no more frees some; root_folder= can name a larger disk."
+_HOW_TO_FREE = "Call stop_all() on clusters that you no longer need, or set root_folder= to a larger disk."
 _INSTALL_TIMEOUT_S = 1800
 
 
@@ -46,7 +46,7 @@ class FolderBuilder(ImageBuilder):
     images_path : Path
         The folder of all images.
     image_path : callable
-        Gives an image's folder in it by its tag.
+        Returns an image's folder in it by its tag.
     """
 
     def __init__(self, images_path: Path, image_path: Callable[[str], Path]) -> None:
@@ -71,7 +71,7 @@ class FolderBuilder(ImageBuilder):
         except OSError as exc:
             if NO_SPACE in str(exc).lower():
                 raise DiskFullError(
-                    f"No space is left in {self._images_path}, where the images of the embedded cluster lie. "
+                    f"No space is left in {self._images_path}, where the images of the embedded cluster are. "
                     f"{_HOW_TO_FREE}"
                 ) from exc
             raise ImageBuildError(f"The image of {request.model_id} cannot be written: {exc}.") from exc
@@ -92,7 +92,7 @@ class FolderBuilder(ImageBuilder):
 
     def _build(self, request: ImageRequest, building: Path) -> str:
         building.mkdir(mode=0o700)
-        # What was copied counts, for the user may write to the folder meanwhile.
+        # What was copied counts, since the user may write to the folder meanwhile.
         _copy(folder_files(Path(request.model_data_path), prefix="."), building)
         (building / _RECORD_FILE).write_text(_describe(request))
         image = request.tag(_digest(request, building))
@@ -110,7 +110,7 @@ class FolderBuilder(ImageBuilder):
     def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
         deployed = []
         for record_path in self._images_path.glob(f"[!.]*/*/{_RECORD_FILE}"):
-            with contextlib.suppress(OSError, ValueError, LookupError):  # it goes in this moment
+            with contextlib.suppress(OSError, ValueError, LookupError):  # it is being removed now
                 record = json.loads(record_path.read_text())
                 if record["goes_with_version"]:
                     tag = ":".join(record_path.parent.parts[-2:])
@@ -128,7 +128,7 @@ def _copy(files: Mapping[str, Path], target: Path) -> None:
 
 
 def _describe(request: ImageRequest) -> str:
-    """Return what an image folder says of itself: for which version it was built, and whether it goes with it."""
+    """Return the record in an image's folder: the version it was built for, and whether it is removed with that."""
     name, version = request.model_id
     record = {"model_name": name, "model_version": version, "goes_with_version": request.goes_with_version}
     return json.dumps(record, sort_keys=True) + "\n"
@@ -143,13 +143,13 @@ def _digest(request: ImageRequest, folder: Path) -> str:
 
 
 def environment_python(image_folder: Path) -> str:
-    """Return the Python that runs the image's model: of its own environment, or the notebook's."""
+    """Return the Python that runs the image's model: its own environment's, or the notebook's."""
     own = image_folder / _ENVIRONMENT_FOLDER / "bin" / "python"
     return str(own) if own.exists() else sys.executable
 
 
 def _make_environment(path: Path, request: ImageRequest) -> None:
-    """Make a virtual environment that sees the notebook's packages below its own, and install into it."""
+    """Create a virtual environment that sees the notebook's packages below its own, and install into it."""
     venv.create(path, with_pip=False, symlinks=True)
     purelib = Path(sysconfig.get_path("purelib", vars={"base": str(path), "platbase": str(path)}))
     purelib.mkdir(parents=True, exist_ok=True)

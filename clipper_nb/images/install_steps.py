@@ -1,4 +1,4 @@
-"""Ways to install what a model needs: the command of a build's step, and what to say when it fails. (pure)"""
+"""Ways to install what a model needs: the command of a build's step, and the message when it fails. (pure)"""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class Installer:
     """A program that installs packages into an image."""
 
     command: tuple[str, ...]
-    """What stands before the packages."""
+    """The words before the packages."""
     mark: str
-    """By which an instruction is known as its own."""
+    """The text that identifies its own instructions."""
     failure: str
-    """What a failed step is, of ``{image}`` and ``{packages}``."""
+    """The message for a failed step, with ``{image}`` and ``{packages}``."""
     is_pip: bool = False
-    """Whether it needs pip's settings, and the files of packages that lie on the notebook's machine."""
+    """Whether it needs pip's settings, and the files of packages that are on the notebook's machine."""
 
 
 APT = Installer(
@@ -28,8 +28,8 @@ APT = Installer(
         "clipper_nb.system_packages",
     ),
     mark="clipper_nb.system_packages",
-    failure="apt could not install the system packages of '{image}': {packages}. They are packages of Debian, by its "
-    "names.",
+    failure="apt could not install the system packages of '{image}': {packages}. They must be names of Debian "
+    "packages.",
 )
 R = Installer(
     command=("python", "-m", "clipper_nb.runtime.model_container.r_packages"),
@@ -55,11 +55,11 @@ class InstallStep:
     packages: Sequence[str]
     """As the user named them."""
     arguments: Sequence[str] | None = None
-    """As the build names them, where that differs: those that are files lie elsewhere there."""
+    """As the build names them, where that differs: files of packages are elsewhere in the build."""
 
     @property
     def command(self) -> list[str]:
-        """What the step runs. The order of packages does not matter to installers, and must not to an image."""
+        """What the step runs. The order of packages does not matter to installers, and must not change an image."""
         return [*self.installer.command, *sorted(self.packages if self.arguments is None else self.arguments)]
 
     def is_in(self, instruction: str) -> bool:
@@ -67,5 +67,5 @@ class InstallStep:
         return self.installer.mark in instruction
 
     def explain_failure(self, image: str) -> str:
-        """Return what to say when the build of *image* failed in this step."""
+        """Return the message for a build of *image* that failed in this step."""
         return self.installer.failure.format(image=image, packages=", ".join(self.packages))

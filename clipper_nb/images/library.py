@@ -1,4 +1,4 @@
-"""What of this package goes into images: the installed code of the serving processes, and what it requires."""
+"""The parts of this package that go into images: the serving processes' installed code, and what that requires."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ _KIND_REQUIREMENTS = {
     "r": {"rpy2-rinterface": ">=3.6,<3.6.7"},
     "pyspark": {"pyspark": "", "pandas": "", "pyarrow": ""},
 }
-"""By kind of model, the distributions that its adapter needs, and which versions where none is installed here."""
+"""The distributions that the adapter of each kind of model needs; their versions, where none is installed here."""
 _WHERE_INSTALLED = ("pandas", "pyarrow")
-"""What an image has only if the notebook has it."""
+"""Distributions that an image has only if the notebook has them."""
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 def library_files() -> dict[str, Path]:
-    """Return the sources of the serving processes; the notebook's column stays out: its changes build nothing anew."""
+    """Return the sources of the serving processes; the notebook's column stays out: its changes rebuild nothing."""
     return {name: path for name, path in _serving_files().items() if path.suffix not in _COMPILED_SUFFIXES}
 
 
 def compiled_files() -> dict[str, Path]:
-    """Return what of the serving processes is compiled here (decision 0026) for the system that images have.
+    """Return the files of the serving processes that are compiled here (decision 0026) for the system of images.
 
-    None on another system than Linux; an image for another processor looks for other names, and reads the sources.
+    There are none on systems other than Linux; an image for another processor looks for other names, and reads the
+    sources.
     """
     ending = sysconfig.get_config_var("EXT_SUFFIX")
     if sys.platform != "linux":
@@ -46,7 +47,7 @@ def compiled_files() -> dict[str, Path]:
     modules = {name: path for name, path in _serving_files().items() if path.name.endswith(ending)}
     if not modules:
         return {}
-    # Each module is a door to one library for all, which lies beside the package.
+    # Each module only opens one library shared by all, which is beside the package.
     found = _SHARED_LIBRARY.search(next(iter(modules.values())).read_bytes())
     shared = _PACKAGE_FOLDER.parent / f"{found[0].decode()}{ending}" if found else None
     return {**modules, f"library/{shared.name}": shared} if shared is not None and shared.is_file() else {}
@@ -76,7 +77,7 @@ def library_requirements() -> list[str]:
             f"Images need to know what clipper_nb requires, but no distribution '{_DISTRIBUTION}' is installed here. "
             "Install it: pip install -e . in a checkout."
         ) from exc
-    # An image is Linux, whatever the notebook runs on.
+    # An image is Linux, whatever system the notebook runs on.
     in_image = {"platform_system": "Linux", "sys_platform": "linux", "os_name": "posix", "extra": ""}
     wanted = [r for r in requirements if r.marker is None or r.marker.evaluate(in_image)]
     return [_pin(requirement.name, str(requirement.specifier)) for requirement in wanted]
@@ -94,7 +95,7 @@ def _is_wanted(name: str) -> bool:
 def _pin(name: str, specifier: str) -> str:
     try:
         return f"{name}=={importlib.metadata.version(name)}"
-    except importlib.metadata.PackageNotFoundError:  # needed on Linux alone, and this is none
+    except importlib.metadata.PackageNotFoundError:  # needed only on Linux, and this is not Linux
         return f"{name}{specifier}"
 
 
@@ -111,7 +112,7 @@ def find_ca_bundle(variables: Mapping[str, str] = os.environ) -> bytes | None:
 
 
 def python_minor() -> tuple[int, int]:
-    """Return the notebook's Python minor version: what it pickles can be read by no other."""
+    """Return the notebook's Python minor version: no other version can read what it pickles."""
     return sys.version_info[:2]
 
 

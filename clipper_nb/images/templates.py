@@ -1,4 +1,4 @@
-"""From a container template and facts to the text of a Dockerfile: the one place that knows their syntax. (pure)"""
+"""Renders Dockerfiles from container templates and facts: the only place that knows their syntax. (pure)"""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from clipper_nb.images.install_steps import PIP, InstallStep
 from clipper_nb.protocol import environment as variables
 
 HOME = "/opt/clipper_nb"
-"""Where the library lies in an image."""
+"""The folder of the library in an image."""
 USER = "10001:10001"
-"""Who runs in a container: nobody that a base image or a host is likely to know."""
+"""User and group in a container: ids that a base image or a host is unlikely to use."""
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
 """Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
 MODEL_KIND = "model"
@@ -54,7 +54,7 @@ def render_library_image(
         Name of the template, without its ending.
     base_image : str
     python_minor : tuple of int
-        The notebook's; a base image with another one is refused by the build.
+        The notebook's; the build rejects a base image with another one.
     requirements : list of str
         What the library needs.
     labels : dict
@@ -95,7 +95,7 @@ def render_model_image(
     return _render(
         "model",
         base_image=base_image,
-        kind_label=_format_labels({variables.LABEL_IMAGE_KIND: MODEL_KIND}),  # first: what a killed build leaves has it
+        kind_label=_format_labels({variables.LABEL_IMAGE_KIND: MODEL_KIND}),  # first, for what a killed build leaves
         installs=installs,
         labels=_format_labels(labels),
         has_package_files=has_package_files,
@@ -103,7 +103,7 @@ def render_model_image(
 
 
 def package_path(name: str) -> str:
-    """Return where a file of the build context's folder ``packages`` lies while packages are installed."""
+    """Return where a file of the build context's folder ``packages`` is while packages are installed."""
     return f"{HOME}/packages/{name}"
 
 
@@ -134,7 +134,7 @@ _ADD_USER_AND_PATH = (
     "import os, shutil, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); "
     f"':{USER}:' in users.read() or users.write('clipper:x:{USER}:clipper:/tmp:/bin/sh\\n'); "
     f"open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('{HOME}/library\\n'); "
-    f"shutil.rmtree('{HOME}/library', ignore_errors=True)"  # of an image that was made from one of ours
+    f"shutil.rmtree('{HOME}/library', ignore_errors=True)"  # of an image that was built from one of ours
 )
 
 _KEEP_WHAT_LOADS = f"""\

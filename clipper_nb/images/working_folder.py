@@ -1,4 +1,4 @@
-"""Folders that something is made in; what a killed process left of one is removed by the next."""
+"""Folders for work in progress; the next process removes what a killed process left of one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def working_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """Give a folder for this user alone that is gone after the ``with``; it is locked as long as it is needed.
+    """Yield a folder for this user alone that is gone after the ``with``; it is locked while it is needed.
 
-    Those of processes that ended meanwhile are removed first: the kernel has given up their locks.
+    Folders of processes that have ended are removed first: the kernel has released their locks.
     """
     remove_abandoned(parent, prefix)
     with contextlib.ExitStack() as held:
@@ -37,7 +37,7 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, *, blocking: bool = True) -> Iterator[None]:
-    """Hold a folder's lock, which leaves no file; raises ``BlockingIOError`` instead of waiting if told not to."""
+    """Hold a folder's lock, which leaves no file; raises ``BlockingIOError`` instead of waiting if not *blocking*."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if blocking else fcntl.LOCK_NB))
@@ -49,12 +49,12 @@ def locked(folder: Path, *, blocking: bool = True) -> Iterator[None]:
 def _make_locked(parent: Path, prefix: str, held: contextlib.ExitStack) -> Path:
     while True:
         folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
-        # Until it is locked another process may take it for abandoned.
+        # Until it is locked, another process may consider it abandoned.
         try:
             held.enter_context(locked(folder, blocking=False))
         except (FileNotFoundError, BlockingIOError):
             continue
-        except OSError:  # a file system without locks, where no process takes it for abandoned either
+        except OSError:  # a file system without locks, where no process considers it abandoned either
             return folder
         if folder.exists():
             return folder

@@ -1,4 +1,4 @@
-"""What changed between two looks at a cluster. (pure)"""
+"""What changed between two polls of a cluster. (pure)"""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Event:
     Attributes
     ----------
     at : float
-        When it was seen, or happened where that is known; seconds since the epoch.
+        When it happened, if that is known, else when it was seen; seconds since the epoch.
     """
 
     at: float
@@ -26,7 +26,7 @@ class Event:
 
 
 def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Event]:
-    """Return what changed until a look at *at*, seconds since the epoch; the first tells the deploys that it finds."""
+    """Return what changed until a poll at *at*, seconds since the epoch; the first poll reports earlier deploys."""
     if now.problem:
         return [] if before.problem else [Event(at, "problem", now.problem)]
     if not before.seen_at:

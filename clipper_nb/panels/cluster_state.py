@@ -23,7 +23,7 @@ _SPARKLINE_LENGTH = 40
 
 @dataclass(frozen=True)
 class Status:
-    """How something does, in a word or two."""
+    """The state of something, in a word or two."""
 
     level: Severity
     text: str
@@ -43,7 +43,7 @@ class ApplicationState:
 
     @property
     def status(self) -> Status:
-        """Whether it answers predictions within its SLO."""
+        """Its status: does it answer predictions within its SLO?"""
         if self.linked_model is None:
             return Status("warning", "not linked")
         if self.traffic.p99_s is None:
@@ -72,7 +72,7 @@ class VersionState:
     containers: Sequence[ObservedContainer] = ()
     traffic: Traffic = NO_TRAFFIC
     example_input: Any = None
-    """Of the first sample that it was deployed with, as JSON has it."""
+    """The input of the first sample that it was deployed with, as in JSON."""
 
     @property
     def model_id(self) -> str:
@@ -81,12 +81,12 @@ class VersionState:
 
     @property
     def num_wanted(self) -> int:
-        """How many replicas there should be; those that are started again and again count too."""
+        """How many replicas there should be; those that keep restarting count too."""
         return self.num_connected if self.is_containerless else len(self.containers)
 
     @property
     def status(self) -> Status:
-        """Whether its replicas are there."""
+        """Its status: are its replicas ready?"""
         if self.num_connected < self.num_wanted:
             if any(container.num_exits for container in self.containers):
                 return Status("problem", f"{self.num_connected} of {self.num_wanted}, restarting")
@@ -105,7 +105,7 @@ class ClusterState:
     Attributes
     ----------
     seen_at : float
-        Seconds since the epoch; 0 before the first look.
+        Seconds since the epoch; 0 before the first poll.
     problem : str
         Why it could not be seen since then; empty when it was.
     """
@@ -136,7 +136,7 @@ class ClusterState:
 
     @property
     def worst(self) -> Mapping[Severity, int]:
-        """How many applications and versions do how."""
+        """The number of applications and versions at each level."""
         levels = [found.status.level for found in self.applications] + [found.status.level for found in self.versions]
         return Counter(levels)
 
@@ -152,7 +152,7 @@ def make_cluster_state(
     containers: Sequence[ObservedContainer],
     history: History,
 ) -> ClusterState:
-    """Return the state from what the management frontend, the container manager and the metrics tell."""
+    """Return the state built from what the management frontend, the container manager and the metrics report."""
     num_connected = Counter(replica.model_id for replica in connected)
     return ClusterState(
         cluster_name=cluster_name,

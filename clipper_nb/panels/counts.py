@@ -1,4 +1,4 @@
-"""What the panels show of what the query frontend has counted. (pure)"""
+"""The counts of the query frontend that the panels show. (pure)"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHOWN = _OF_APPLICATIONS + _OF_VERSIONS
 
 @dataclass
 class Series:
-    """What was counted of one application or one model version since it is there.
+    """What the query frontend has counted of one application or one model version.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which panels the dashboard has, in the order of its tabs."""
+"""The panels of the dashboard, in the order of its tabs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ _TABS: tuple[type[Panel], ...] = (ApplicationsPanel, ModelsPanel, MetricsPanel, 
 
 
 def show(conn: PanelCalls, *kinds: type[Panel]) -> Frame:
-    """Return a frame with a panel of each kind; of all kinds without any."""
+    """Return a frame with a panel of each kind, by default of all kinds."""
     poller = poller_of(conn)
     return Frame(poller, [kind(conn, poller) for kind in kinds or _TABS])

@@ -1,4 +1,4 @@
-"""The panel of events: what changed when, as far as the panels looked."""
+"""The panel of events: what changed and when, while a panel was on the page."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Frame:
         from IPython.display import display
 
         # Two outputs: the live one, and what is in its place when the notebook is opened without its kernel.
-        # Only the second is brought up to date, since a new first one would take the focus from whoever types in it.
+        # Only the second is updated, since a new first one would take the focus from a user who types in it.
         live = self.widget._repr_mimebundle_()
         view = {key: value for key, value in live.items() if "widget-view" in key}
         display({**view, "text/plain": repr(self)}, raw=True)

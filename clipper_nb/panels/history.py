@@ -15,12 +15,12 @@ _Formula = Callable[["Series | None", Series, float], "Traffic"]
 
 LENGTH_S = 120.0
 WINDOW_S = 10.0
-"""What the tables' figures are of."""
+"""The span of the tables' figures."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What happened to one application or one model version within a span of time.
+    """The traffic of one application or one model version within a span of time.
 
     Attributes
     ----------
@@ -59,13 +59,13 @@ NO_TRAFFIC = Traffic()
 
 
 class History:
-    """Keeps what was counted, one entry per look."""
+    """Keeps what was counted, one entry per poll."""
 
     def __init__(self) -> None:
         self._entries: deque[tuple[float, Counts]] = deque()
 
     def add(self, at_s: float, counts: Counts) -> None:
-        """Keep what had been counted at *at_s*, on a clock that only grows; series that stood still are shared."""
+        """Keep what had been counted at *at_s*, on a monotonic clock; unchanged series are shared."""
         if self._entries:
             _share_unchanged(self._entries[-1][1].applications, counts.applications)
             _share_unchanged(self._entries[-1][1].versions, counts.versions)
@@ -75,7 +75,7 @@ class History:
 
     @property
     def ages_s(self) -> list[float]:
-        """How long before the last entry the others were, without the first: the times of :meth:`points`."""
+        """The times of the points, one per entry but the first, in seconds relative to the last entry."""
         entries = list(self._entries)
         return [at_s - entries[-1][0] for at_s, _ in entries[1:]]
 
@@ -88,11 +88,11 @@ class History:
         return _between(*self._window(window_s, "versions", model_id), _version_traffic)
 
     def application_points(self, name: str) -> list[Traffic]:
-        """Return an application's traffic between each two entries."""
+        """Return an application's traffic between each entry and the next."""
         return self._points("applications", name, _application_traffic)
 
     def version_points(self, model_id: str) -> list[Traffic]:
-        """Return a version's traffic between each two entries."""
+        """Return a version's traffic between each entry and the next."""
         return self._points("versions", model_id, _version_traffic)
 
     def application_rates(self, name: str, length: int) -> list[float]:

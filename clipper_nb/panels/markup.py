@@ -14,14 +14,14 @@ _SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 90, 20
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, numbers: Sequence[int] = ()) -> Html:
-    """Return a table; *numbers* are the columns that are aligned right, and *caption* is for those who hear it."""
+    """Return a table; *numbers* are the columns that are aligned right, and *caption* is for screen readers."""
     columns = [RIGHT if index in numbers else LEFT for index in range(len(head))]
     attributes = 'class="cl-table" cellpadding="4"'
     return html.table(rows, head=head, columns=columns, attributes=attributes, caption=caption)
 
 
 def facts(rows: Sequence[tuple[str, str]], *, caption: str) -> Html:
-    """Return a table of names and what they are."""
+    """Return a table of names and values."""
     attributes = 'class="cl-facts" cellpadding="4"'
     return html.table(rows, columns=(LEFT, LEFT), attributes=attributes, caption=caption, is_named_by_first=True)
 

@@ -1,4 +1,4 @@
-"""The panel of metrics: latency beside the SLO, throughput, batches, queue and cache, as they go on."""
+"""The panel of metrics: latency beside the SLO, throughput, batches, queue and cache, live."""
 
 from __future__ import annotations
 

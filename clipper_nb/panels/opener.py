@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Panels:
     """The panels of one cluster, each to stand alone in a cell; ``conn.dashboard()`` has all in tabs.
 
-    They are live while they are on the page, also while a cell runs, and cost nothing while nobody sees them.
+    They are live while they are on the page, also while a cell runs, and cost nothing while they are not visible.
     ``close()`` of what is returned stops one.
     """
 
@@ -38,7 +38,7 @@ class Panels:
         return self._open("TryAQueryPanel")
 
     def events(self) -> Frame:
-        """What changed when, as far as a panel was there to see it."""
+        """What changed and when, while a panel was on the page."""
         return self._open("EventsPanel")
 
     def all(self) -> Frame:

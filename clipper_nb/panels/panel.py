@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Panel(ABC):
     """One panel, alone in a cell or in a tab of the dashboard.
 
-    Callbacks of controls come in the kernel's main thread or another; they only begin an action, which has a thread of
-    its own, and whatever changes a widget then runs in the poller's.
+    Callbacks of controls run in the kernel's main thread or another. They only begin an action, which has its own
+    thread; what changes a widget then runs in the poller's thread.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Panel(ABC):
         return ()
 
     def _offer(self, state: ClusterState) -> None:  # noqa: B027 - a panel without choices offers nothing
-        """Bring what the controls offer up to date."""
+        """Update what the controls offer."""
 
     def paint(self) -> None:
         """Show the latest state; called in the poller's thread."""
@@ -70,7 +70,7 @@ class Panel(ABC):
             button.disabled = self._is_acting or not self._is_possible(button)
 
     def _is_possible(self, button: ipywidgets.Button) -> bool:
-        """Return whether a button makes sense as things are."""
+        """Return whether a button makes sense in the current state."""
         return True
 
     def _button(
@@ -86,7 +86,7 @@ class Panel(ABC):
         return button
 
     def _act(self, doing: str, call: Callable[[], str]) -> None:
-        """Run *call* without holding up anybody, and show the sentence that it returns, or its error."""
+        """Run *call* in its own thread, and show the sentence that it returns, or its error."""
         if self._is_acting:  # a second click came before the button was grey
             return
         self._is_acting = True
@@ -98,7 +98,7 @@ class Panel(ABC):
             outcome = call(), "done"
         except ClipperException as exc:
             outcome = f"{type(exc).__name__}: {exc}", "failed"
-        except Exception as exc:  # shown as well: in a thread nobody else would see it
+        except Exception as exc:  # shown as well: in a thread it would be lost
             outcome = f"{type(exc).__name__}: {exc}", "failed"
         self._is_acting = False
         self._tell(*outcome)
@@ -116,7 +116,7 @@ class Panel(ABC):
 
 
 class Question:
-    """Asks before something is done that cannot be undone."""
+    """Asks before an action that cannot be undone."""
 
     def __init__(self, poller: Poller) -> None:
         self._poller = poller

@@ -1,4 +1,4 @@
-"""Looks at a cluster once a second for all panels that show it, as long as somebody sees one of them."""
+"""Polls a cluster once a second for all panels that show it, while at least one of them is visible."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 _SEEN_LASTS_S = 12.0
-"""A panel that is on a visible page says so every five seconds."""
+"""A panel on a visible page reports that every five seconds."""
 _CONTAINERS_EVERY_S = 3.0
-"""Docker takes longer to tell of its containers than all others together."""
+"""Docker takes longer to list its containers than all other sources together."""
 _METRICS_TIMEOUT_S = 5.0
 _MAX_EVENTS = 200
 
@@ -38,21 +38,21 @@ Watcher = Callable[["Poller"], None]
 
 
 class Poller:
-    """What a cluster looks like and has looked like; tells its watchers after each look.
+    """Holds the state and history of a cluster, and calls its watchers after each poll.
 
-    It has one thread, and everything that changes a widget runs in that one, since widgets are not made for several:
-    :meth:`call_soon` lets others have it done there. The thread ends with the last watcher.
+    It has one thread, and everything that changes a widget runs in that one, since widgets are not thread-safe: other
+    threads use :meth:`call_soon`. The thread ends with the last watcher.
 
     Parameters
     ----------
     conn : PanelCalls
     seen_lasts_s : float
-        How long it looks after somebody was last known to see a panel.
+        How long it polls after a panel was last known to be visible.
 
     Attributes
     ----------
     state : ClusterState
-        As of the last look.
+        As of the last poll.
     history : History
     events : deque of Event
         What changed, oldest first.
@@ -79,7 +79,7 @@ class Poller:
         self._frontend_address = ""
 
     def watch(self, watcher: Watcher) -> None:
-        """Call *watcher* after each look, until :meth:`unwatch`."""
+        """Call *watcher* after each poll, until :meth:`unwatch`."""
         self.seen()
         with self._lock:
             self._watchers.append(watcher)
@@ -88,37 +88,37 @@ class Poller:
                 self._thread.start()
 
     def unwatch(self, watcher: Watcher) -> None:
-        """Call it no more."""
+        """Stop calling *watcher*."""
         with self._lock:
             if watcher in self._watchers:
                 self._watchers.remove(watcher)
         self.call_soon(lambda: None)
 
     def seen(self) -> None:
-        """Take note that somebody has a panel before their eyes."""
+        """Record that a panel is visible."""
         was_seen = self._is_seen()
         self._is_seen_until_s = time.monotonic() + self._seen_lasts_s
         if not was_seen:
             self.poll_soon()
 
     def poll_soon(self) -> None:
-        """Look now, and not when the second is over: something was changed."""
+        """Poll now, not at the end of the interval: something was changed."""
         self._next_look_s = self._next_container_look_s = 0.0
         self.call_soon(lambda: None)
 
     def call_soon(self, call: Callable[[], None]) -> None:
-        """Have *call* run in the thread that changes widgets."""
+        """Run *call* in the thread that changes widgets."""
         self._calls.put(call)
 
     def poll(self) -> None:
-        """Look at the cluster once."""
+        """Poll the cluster once."""
         now = time.time()
         try:
             state = self._observe(now)
         except ClipperException as exc:
             state = replace(self.state, problem=str(exc))
-        except Exception as exc:  # what is shown must not end who shows it
-            logger.debug("the cluster cannot be looked at", exc_info=True)
+        except Exception as exc:  # a failed poll must not end the thread
+            logger.debug("the cluster cannot be polled", exc_info=True)
             state = replace(self.state, problem=f"{type(exc).__name__}: {exc}")
         self.events.extend(find_events(self.state, state, now))
         self.state = state
@@ -169,13 +169,13 @@ class Poller:
         return max(self._next_look_s - time.monotonic(), 0.001) if self._is_seen() else INTERVAL_S
 
     def _is_seen(self) -> bool:
-        # While a cell runs the kernel hears from no page, so nobody can say that they look.
+        # While a cell runs, the kernel receives no messages, so no page can report that it is visible.
         return time.monotonic() < self._is_seen_until_s or self._running_cell.is_running
 
     def _paint(self, call: Callable[[], None]) -> None:
         try:
             call()
-        except Exception:  # the next look paints again
+        except Exception:  # the next poll paints again
             logger.warning("a panel cannot be painted", exc_info=True)
 
 

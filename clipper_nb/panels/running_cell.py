@@ -1,4 +1,4 @@
-"""Whether a cell of the notebook runs."""
+"""Tracks whether a cell of the notebook runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class RunningCell:
     def __init__(self) -> None:
         get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
         shell = get_ipython() if get_ipython else None
-        self.is_running = shell is not None  # the cell that makes this
+        self.is_running = shell is not None  # the cell that creates this
         if shell is not None:
             shell.events.register("pre_run_cell", self._begun)
             shell.events.register("post_run_cell", self._ended)

@@ -1,4 +1,4 @@
-"""The panel that asks an application: an input, the answer with its time, and lines to do the same elsewhere."""
+"""The panel that queries an application: an input, the answer with its time, and lines to do the same elsewhere."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class TryAQueryPanel(Panel):
         return (self._example() if button is self._example_button else self._application.value) is not None
 
     def _example(self) -> str | None:
-        """Return the input of the asked version's example as somebody would type it."""
+        """Return the example input of the chosen version as a user would type it."""
         application = self._poller.state.application(self._application.value)
         if application is None:
             return None
@@ -120,7 +120,7 @@ class TryAQueryPanel(Panel):
 
 
 def _read_input(input_type: InputType, text: str, files: list[bytes]) -> Any:
-    """Return the input that somebody means: text, JSON, an expression of the notebook, or a file.
+    """Return the input that the user means: text, JSON, an expression of the notebook, or a file.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def _read_input(input_type: InputType, text: str, files: list[bytes]) -> Any:
     except SyntaxError as exc:
         raise InvalidInputError(f"The input is neither JSON nor a Python expression: {exc.msg}.") from exc
     try:
-        return eval(code, _notebook_variables())  # whoever types here may type in a cell as well
+        return eval(code, _notebook_variables())  # a user who types here may type in a cell as well
     except Exception as exc:
         raise InvalidInputError(f"The input {text.strip()!r} raises {type(exc).__name__}: {exc}.") from exc
 

@@ -1,4 +1,4 @@
-"""The part of a panel that lives in the page: it says when somebody looks, and when the kernel is silent."""
+"""The part of a panel that runs in the page: it reports when the panel is visible, and when the kernel is silent."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _STATIC = Path(__file__).parent / "static"
 
 
 class Watchdog(anywidget.AnyWidget):
-    """Tells the page that the kernel is there, and the kernel that the page is.
+    """Signals the page that the kernel is alive, and the kernel that the page is visible.
 
     Parameters
     ----------
     snapshot_id : str
         Id of the element that a saved notebook shows instead; hidden while this is on the page.
     on_seen : callable
-        Called every few seconds while the panel is before somebody's eyes.
+        Called every few seconds while the panel is visible.
     """
 
     _esm = (_STATIC / "watchdog.js").read_text()
@@ -36,7 +36,7 @@ class Watchdog(anywidget.AnyWidget):
         self.on_msg(self._hear)
 
     def beat(self, clock: str) -> None:
-        """Say that the kernel is there."""
+        """Signal that the kernel is alive."""
         with self.hold_sync():
             self.clock = clock
             self.tick += 1

@@ -1,4 +1,4 @@
-"""For tests of yours, with pytest: what every container manager must keep, and doubles that run nothing."""
+"""For your own tests, with pytest: the contract of container managers, and doubles that run nothing."""
 
 from clipper_nb.testing.contract import ContainerManagerContract
 from clipper_nb.testing.doubles import RecordingContainerManager, RecordingImageBuilder

@@ -1,4 +1,4 @@
-"""What every container manager must keep, as tests for pytest: subclass :class:`ContainerManagerContract`."""
+"""The contract of container managers, as tests for pytest: subclass :class:`ContainerManagerContract`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Scale = Callable[[str, int], list[str]]
 class ContainerManagerContract:
     """Tests of a container manager by itself, used as :class:`ClipperConnection` uses it.
 
-    Subclass it in a test module, under a name that pytest collects, and say how a manager is made.
+    Subclass it in a test module, under a name that pytest collects, and define how a manager is created.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def _set_num_replicas(manager: ContainerManager, model_id: ModelId, image: str, 
 
 
 def _register(manager: ContainerManager, model_id: ModelId, image: str) -> None:
-    """Register a version: the cluster itself may stop replicas of one that is not."""
+    """Register a version: the cluster itself may stop replicas of an unregistered one."""
     with _management_client(manager) as client:
         client.register_model(AddModel(*model_id, "strings", container_name=image))
 

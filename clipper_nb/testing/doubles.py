@@ -89,9 +89,9 @@ class RecordingContainerManager(ContainerManager):
     Attributes
     ----------
     calls : list of tuple
-        Each call that starts or stops something: its name and what tells it from others.
+        Each call that starts or stops something: its name, and what identifies it.
     replicas : list of ObservedContainer
-        Those that run; a test may change them, for example to have one end.
+        Those that run; a test may change them, for example to end one.
     logs : dict
         What each container wrote, by name; empty at first.
     errors : dict

@@ -13,7 +13,7 @@ from load.server_metrics import Lateness
 from load.verdicts import Verdicts
 
 
-def test_lateness_of_a_while_is_the_difference_and_whiles_add_up():
+def test_lateness_of_a_period_is_a_difference_and_periods_add_up():
     first = Lateness({0.0: 10, 0.005: 12, math.inf: 12})
     then = Lateness({0.0: 15, 0.005: 18, math.inf: 20})
     assert (then - first).counts == {0.0: 5, 0.005: 6, math.inf: 8}
@@ -22,7 +22,7 @@ def test_lateness_of_a_while_is_the_difference_and_whiles_add_up():
     assert Lateness({}) + (then - first) + first == then
 
 
-def test_lateness_of_a_frontend_that_began_anew_is_all_of_it():
+def test_lateness_after_a_frontend_restart_counts_from_zero():
     assert (Lateness({math.inf: 3}) - Lateness({math.inf: 20})).num_answers == 3
 
 

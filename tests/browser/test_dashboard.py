@@ -198,7 +198,7 @@ def test_a_saved_notebook_shows_the_last_state(tutorial: NotebookPage, tmp_path:
     with_page.page.close()
 
 
-def test_nobody_looks_at_the_cluster_when_no_panel_is_on_the_page(tutorial: NotebookPage) -> None:
+def test_polling_stops_when_no_panel_is_on_the_page(tutorial: NotebookPage) -> None:
     num_polls = "__import__('clipper_nb.panels.poller').panels.poller.poller_of(conn).num_polls"
     before = tutorial.evaluate(num_polls)
     wait_until(lambda: tutorial.evaluate(num_polls) > before, 30, "somebody looks while the panel is on the page")

@@ -79,7 +79,7 @@ def test_request_that_may_be_repeated_is_sent_once_more() -> None:
 
 
 @pytest.mark.parametrize(("is_repeatable", "number"), [(False, 1), (True, 2)])
-def test_connection_that_breaks_may_be_whole_again_soon(is_repeatable: bool, number: int) -> None:
+def test_broken_connection_may_recover_soon(is_repeatable: bool, number: int) -> None:
     with frontend(BREAK, BREAK, 200) as (server, client), pytest.raises(ClusterUnreachableError) as caught:
         client.request("POST", "/a", timeout_s=10, is_repeatable=is_repeatable)
     assert caught.value.is_passing
@@ -145,7 +145,7 @@ print(ask() == first, in_child == first)
 """
 
 
-def test_a_connection_is_kept_but_not_shared_with_a_forked_process() -> None:
+def test_kept_connection_is_not_shared_with_a_forked_process() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT], env={**os.environ, "PYTHONPATH": os.getcwd()}, timeout=60,
         stdout=subprocess.PIPE, text=True, check=True,

@@ -86,7 +86,7 @@ def test_change_that_was_cut_off_is_sent_again_with_its_key() -> None:
     assert others == [(path, key)] * 2
 
 
-def test_each_change_has_a_key_and_a_read_has_none() -> None:
+def test_only_changes_have_a_key() -> None:
     with frontend((200, b'"Success"'), (200, b'"Success"'), (200, b"{}")) as (server, client):
         client.unregister_application("a")
         client.unregister_application("a")
@@ -118,7 +118,7 @@ def test_answers_become_records() -> None:
         assert [claimed.model_id for claimed in client.get_claims()] == [ModelId("m", "1")]
 
 
-def test_what_is_not_there_is_none() -> None:
+def test_missing_record_is_none() -> None:
     with frontend(*[(200, b"{}")] * 3) as (_, client):
         model_id = ModelId("m", "1")
         assert client.get_application("a") is client.get_model(model_id) is client.get_replica(model_id, 0) is None
@@ -131,7 +131,7 @@ def test_answer_that_cannot_be_read_says_what_came(body: bytes) -> None:
     assert body.decode("utf-8", "replace") in str(info.value)
 
 
-def test_change_that_stays_cut_off_is_said_to_be_in_doubt() -> None:
+def test_change_that_stays_cut_off_is_reported_in_doubt() -> None:
     with (
         frontend(*[(BREAK, b"")] * 20) as (server, client),
         pytest.raises(ClusterUnreachableError, match="Whether the change was made is not known"),
@@ -141,7 +141,7 @@ def test_change_that_stays_cut_off_is_said_to_be_in_doubt() -> None:
     assert len(server.requests) > 1
 
 
-def test_earlier_try_that_may_have_changed_something_is_not_forgotten() -> None:
+def test_earlier_try_in_doubt_is_still_reported_after_retries() -> None:
     doubt = rest.format_error(rest.CHANGE_IN_DOUBT, "Whether the change was made is not known.")
     for first in ((BREAK, b""), (503, doubt)):
         with (
@@ -151,7 +151,7 @@ def test_earlier_try_that_may_have_changed_something_is_not_forgotten() -> None:
             client.release_claim(ModelId("m", "1"), "mine")
 
 
-def test_store_that_stays_away_is_told_by_its_own_words() -> None:
+def test_error_of_an_unavailable_store_is_quoted() -> None:
     with (
         frontend(*[(503, AWAY)] * 20) as (_, client),
         pytest.raises(StateUnavailableError, match=r"^Redis does not answer\.$"),

@@ -71,7 +71,7 @@ def test_histogram_of_nothing_has_no_series():
     assert parse_metrics("# TYPE clipper_model_batch_size histogram\n") == {"clipper_model_batch_size": []}
 
 
-def test_no_metrics_are_no_report():
+def test_empty_metrics_make_an_empty_report():
     assert parse_metrics("") == {}
 
 
@@ -90,7 +90,7 @@ def test_no_metrics_are_no_report():
         ([(math.inf, 4)], 0.5, 0.0),
     ],
 )
-def test_quantile_lies_in_its_bucket(buckets, share, quantile):
+def test_quantile_is_in_its_bucket(buckets, share, quantile):
     assert bucket_quantile(buckets, share) == quantile
 
 

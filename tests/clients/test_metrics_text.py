@@ -56,7 +56,7 @@ def test_types_are_in_the_order_of_the_text() -> None:
     assert (types["clipper_app_latency_seconds"], types["clipper_model_replicas"]) == ("histogram", "gauge")
 
 
-def test_text_without_samples_has_none() -> None:
+def test_text_without_samples_yields_none() -> None:
     assert list(parse_samples("")) == []
     assert list(parse_samples("# HELP a What\n# TYPE a counter\n")) == []
 

@@ -49,7 +49,7 @@ def notebook(code: str) -> Callable[[list[Any]], Any]:
 LATE = "def predict(inputs):\n    from late_package import scaled\n    return [scaled(sum(x)) for x in inputs]\n"
 
 
-def test_they_travel_with_what_they_import_and_are_found_there(beside: Path, tmp_path: Path) -> None:
+def test_late_imports_travel_and_can_be_imported_there(beside: Path, tmp_path: Path) -> None:
     pickled, report = pickle_function(notebook(LATE))
     assert report.user_modules == ["late_constants", "late_package"]
     assert report.requirements.direct == {"scikit-learn": sklearn.__version__}
@@ -75,12 +75,12 @@ def test_they_travel_with_what_they_import_and_are_found_there(beside: Path, tmp
     assert not {"late_package", "late_constants"} & set(sys.modules)
 
 
-def test_what_is_installed_or_is_not_there_has_no_files(beside: Path) -> None:
+def test_installed_or_missing_module_has_no_files(beside: Path) -> None:
     found = find_imported_files(["json", "numpy.linalg", "no_such_module", "clipper_nb.errors", "__main__"])
     assert found.places == {}
 
 
-def test_a_file_that_is_no_python_is_left_to_its_import(beside: Path) -> None:
+def test_file_with_a_syntax_error_is_still_found(beside: Path) -> None:
     (beside / "late_broken.py").write_text("def (:\n")
     assert list(find_imported_files(["late_broken"]).places) == ["late_broken"]
 

@@ -48,6 +48,6 @@ def test_another_version_is_refused_with_both_sides() -> None:
     ]
 
 
-def test_what_is_no_list_is_refused_as_ever() -> None:
+def test_packages_that_are_not_a_list_are_refused() -> None:
     with pytest.raises(InvalidRequestError, match="pkgs_to_install must be a list"):
         refuse_other_versions("m:1", ENVIRONMENT, "numpy==1.0")

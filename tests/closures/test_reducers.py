@@ -48,7 +48,9 @@ FUNCTIONS = {
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_it_arrives(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_function_works_in_a_process_without_clipper_nb(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     code, expected = FUNCTIONS[name]
     (tmp_path / "mine.py").write_text("from scipy.special import expit\nfrom numpy import add\n")
     monkeypatch.syspath_prepend(str(tmp_path))

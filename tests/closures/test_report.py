@@ -74,7 +74,7 @@ def test_captured_variables_have_sizes_and_places() -> None:
     ],
     ids=["nothing", "standard-library", "captured-object", "import-inside", "module", "nested-function", "own-class"],
 )  # fmt: skip
-def test_what_it_needs_is_found(code: str, variables: dict[str, Any], expected: dict[str, str]) -> None:
+def test_requirements_of_a_function_are_found(code: str, variables: dict[str, Any], expected: dict[str, str]) -> None:
     requirements = closure_report(notebook(code, **variables)).requirements
     assert requirements.direct == expected
     assert requirements.unpinnable == {}
@@ -94,7 +94,7 @@ def test_what_it_needs_is_found(code: str, variables: dict[str, Any], expected: 
         ("conn", ClipperConnection(LocalContainerManager())),
     ],
 )
-def test_what_cannot_travel_is_named_with_its_line(name: str, thing: Any) -> None:
+def test_unpicklable_variable_is_named_with_its_line(name: str, thing: Any) -> None:
     predict = notebook(f"def predict(inputs):\n    x = 1\n    return [{name} for _ in inputs]", **{name: thing})
     (refused,) = closure_report(predict).refused
     assert (refused.name, refused.type) == (name, type(thing).__name__)
@@ -120,7 +120,7 @@ def test_a_tensor_of_a_cuda_device_is_refused() -> None:
     ]
 
 
-def test_an_open_file_is_refused_also_one_that_could_be_read_as_text(tmp_path: Path) -> None:
+def test_open_file_is_refused_even_if_it_holds_readable_text(tmp_path: Path) -> None:
     (tmp_path / "words.txt").write_text("words")
     with open(tmp_path / "words.txt") as words:
         predict = notebook("def predict(inputs):\n    return [words.read() for _ in inputs]", words=words)
@@ -143,7 +143,7 @@ class Growing:
         return int, ()
 
 
-def test_what_grows_for_a_moment_travels_and_what_grows_for_long_is_refused() -> None:
+def test_dict_that_keeps_growing_during_pickling_is_refused() -> None:
     log: dict[Any, Any] = {}
     log.update(a=Growing(log, 2), b=threading.Lock)
     predict = notebook("def predict(inputs):\n    return [log for _ in inputs]", log=log)
@@ -164,7 +164,7 @@ class Steps:
         raise OSError("no more steps")
 
 
-def test_what_raises_after_its_last_part_ends_with_its_name() -> None:
+def test_variable_that_fails_at_its_end_is_named() -> None:
     predict = notebook("def predict(inputs):\n    return [steps for _ in inputs]", steps=Steps())
     with pytest.raises(SerializationError, match=r"Look at 'steps' \(Steps\).*: OSError: no more steps"):
         pickle_function(predict)
@@ -194,7 +194,7 @@ class Model:
     ],
     ids=["default", "keyword-default", "method", "callable", "partial", "keyword-partial"],
 )
-def test_what_a_callable_holds_itself_is_named_too(func: Callable[[list[Any]], Any], name: str) -> None:
+def test_attribute_of_a_callable_is_named(func: Callable[[list[Any]], Any], name: str) -> None:
     (refused,) = closure_report(func).refused
     assert refused.name == name
 
@@ -225,14 +225,14 @@ def test_a_module_of_the_users_own_travels(tmp_path: Path, monkeypatch: pytest.M
     assert [found.name for found in report.captured] == ["SCALE"]
 
 
-def test_a_module_of_an_installed_package_is_nobodys_own_wherever_it_says_that_it_lies() -> None:
+def test_installed_module_is_never_a_user_module() -> None:
     made = ModuleType("sklearn.made_up")
     made.__file__ = "made_up.py"
     assert not is_user_module("sklearn.made_up", made)
     assert is_user_module("made_up", made)
 
 
-def test_what_is_large_is_refused_unless_it_is_meant() -> None:
+def test_large_variable_is_refused_unless_allowed() -> None:
     predict = notebook("def predict(inputs):\n    return [big[0] for _ in inputs]", big=np.zeros(13_000_000))
     with pytest.raises(InvalidRequestError, match=r"104\.0 MB, more than 100\.0 MB: 'big' \(104\.0 MB\).*allow_large"):
         pickle_function(predict, allow_large=False)
@@ -240,6 +240,6 @@ def test_what_is_large_is_refused_unless_it_is_meant() -> None:
     assert len(pickled) > 100_000_000
 
 
-def test_what_is_no_function_is_refused() -> None:
+def test_object_that_is_not_callable_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="not int"):
         closure_report(3)  # type: ignore[arg-type]

@@ -50,7 +50,7 @@ def test_a_module_is_found_under_the_name_of_its_distribution(tmp_path: Path) ->
     assert find(tmp_path, "othername") == ({"some-tools": "1.5"}, ["some-base==1.5", "some-tools==1.5"], {})
 
 
-def test_of_a_shared_namespace_only_what_was_used(tmp_path: Path) -> None:
+def test_only_used_packages_of_a_shared_namespace_are_found(tmp_path: Path) -> None:
     add_distribution(tmp_path, "space-one", "space.one")
     add_distribution(tmp_path, "space-two", "space.two")
     assert find(tmp_path, "space.two")[0] == {"space-two": "1.5"}
@@ -67,10 +67,10 @@ def test_of_a_shared_namespace_only_what_was_used(tmp_path: Path) -> None:
         ({"url": "file:///src/a.whl", "archive_info": {}}, "installed from file:///src/a.whl"),
     ],
 )
-def test_what_came_from_elsewhere_cannot_be_pinned(tmp_path: Path, origin: object, why: str) -> None:
+def test_package_from_elsewhere_cannot_be_pinned(tmp_path: Path, origin: object, why: str) -> None:
     add_distribution(tmp_path, "homemade", "homemade", origin=origin)
     assert find(tmp_path, "homemade") == ({"homemade": "1.5"}, [], {"homemade": why})
 
 
-def test_what_python_has_itself_needs_nothing() -> None:
+def test_standard_library_needs_no_requirement() -> None:
     assert find_requirements(["json", "os.path", "__main__", "clipper_nb.connection", "no_such_module"]).direct == {}

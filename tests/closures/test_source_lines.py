@@ -44,5 +44,5 @@ def test_the_last_assignment_is_found(cell: str, line: int) -> None:
         "get_ipython().run_cell_magic('bash', '', 'echo x = 1; if\\n')",
     ],
 )
-def test_what_assigns_something_else_is_none(cell: str) -> None:
+def test_assignment_of_something_else_does_not_count(cell: str) -> None:
     assert "x" not in _assigned_lines(cell, is_global=True)

@@ -122,7 +122,7 @@ def test_connections_and_clients_of_libraries_are_known(closing: ExitStack, tmp_
             cloudpickle.dumps(thing)
 
 
-def test_what_travels_is_none_of_them() -> None:
+def test_picklable_objects_are_not_immovable() -> None:
     things: list[Any] = [
         1, "a", None, io.BytesIO(b"a"), io.StringIO("a"), ValueError("a"), range(3), len, dict, collections.deque([1]),
         weakref.WeakSet(), type, describe_immovable, sys,
@@ -152,7 +152,7 @@ def test_parts_that_hold_each_other_end() -> None:
     assert list(find_parts(ring, {0})) == []
 
 
-def test_parts_of_functions_are_not_the_variables_of_their_notebook() -> None:
+def test_globals_of_a_function_are_not_its_parts() -> None:
     lock = threading.Lock()
     func = FunctionType((lambda: None).__code__, {"lock": lock})
     assert list(find_parts(func, {id(lock)})) == []
@@ -165,7 +165,7 @@ def test_parts_in_slots_are_found_also_of_installed_classes() -> None:
     assert list(find_parts(half, {id(lock)})) == [Part("._numerator", lock, Part("", half))]
 
 
-def test_what_a_library_keeps_to_itself_is_its_objects_and_what_a_user_put_there_is_not() -> None:
+def test_private_attribute_is_reported_as_its_library_object() -> None:
     lock = threading.Lock()
     half = Fraction(1, 2)
     setattr(half, "_numerator", {"a": Fraction(1, 3)})  # noqa: B010
@@ -189,7 +189,7 @@ class Key(str):
         return "key"
 
 
-def test_what_grows_during_the_walk_is_walked_to_its_end() -> None:
+def test_dict_that_grows_during_the_walk_is_walked_completely() -> None:
     lock = threading.Lock()
     Key.kept_in.update({Key("a"): 1, Key("b"): lock})
     assert list(find_parts(Key.kept_in, {id(lock)})) == [Part("[key]", lock)]

@@ -47,7 +47,7 @@ def test_list_may_be_any_collection(value):
 
 
 @pytest.mark.parametrize("value", ["abc", b"abc", None, 5, {"a": 1}, iter([])])
-def test_text_is_no_list_of_names(value):
+def test_text_is_refused_as_a_list_of_names(value):
     """One name for a list would be read character by character."""
     with pytest.raises(InvalidRequestError, match="model_names must be a list, not "):
         checks.check_list("model_names", value)
@@ -71,7 +71,7 @@ def test_packages_are_pip_requirements(packages):
 
 
 @pytest.mark.parametrize("packages", ["numpy", [""], ["  "], [1], ["-r file"], [" --index-url=x"], {"numpy": 1}])
-def test_packages_that_pip_would_take_for_something_else_are_refused(packages):
+def test_packages_that_pip_would_misread_are_refused(packages):
     with pytest.raises(InvalidRequestError, match="pkgs_to_install must"):
         checks.check_packages(packages)
 

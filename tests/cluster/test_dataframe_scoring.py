@@ -30,14 +30,14 @@ pytestmark = [pytest.mark.spark, *QUIET]
         ([{"p": 0.5}, "none"], ['{"p": 0.5}', "none"], "string"),
     ],
 )
-def test_the_narrowest_type_that_has_all(outputs: list[Any], values: list[Any], data_type: str) -> None:
+def test_column_has_the_narrowest_type_for_all_values(outputs: list[Any], values: list[Any], data_type: str) -> None:
     found, found_type = _column(outputs)
     assert found == values
     assert found_type.simpleString() == data_type
 
 
 @pytest.mark.parametrize("df", [None, [[1.0]], {"x": [1.0]}])
-def test_what_is_no_data_frame_of_spark_is_refused(df: Any) -> None:
+def test_only_a_spark_dataframe_is_accepted(df: Any) -> None:
     conn = ClipperConnection(LocalContainerManager("nowhere"))
     with pytest.raises(InvalidRequestError, match=r"must be a Spark DataFrame, not .*predict_batch"):
         score_dataframe(conn, "model", df, "x", "y", None)

@@ -46,6 +46,6 @@ def test_a_version_with_room_has_what_was_there_before():
         ({"query_frontend_releases": [__version__, "before 0.1.0"]}, IncompatibleClusterError, r"before 0\.1\.0"),
     ],
 )
-def test_what_stands_in_the_way_is_said(facts, error, words):
+def test_obstacle_to_the_deploy_is_reported(facts, error, words):
     with pytest.raises(error, match=words):
         find(**facts)

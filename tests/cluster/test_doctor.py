@@ -31,32 +31,32 @@ def check(models, running, *, connected=None, claimed=()):
     return _check_replicas(models, serving, running, set(claimed))
 
 
-def test_replicas_as_they_should_be_are_well():
+def test_expected_replicas_are_healthy():
     assert check([model("a", 2), model("idle", 0)], [replica("a"), replica("a")]).state == "ok"
 
 
-def test_replicas_of_a_version_that_is_not_registered_are_told():
+def test_replicas_of_an_unregistered_version_are_reported():
     finding = check([model("a", 1)], [replica("a"), replica("lost"), replica("lost")])
     assert finding.state == "warning"
     assert finding.found == "lost:1: 2 replicas run, but the version is not registered."
     assert "ended soon" in finding.advice
 
 
-def test_fewer_replicas_than_should_run_are_told():
+def test_missing_replicas_are_reported():
     finding = check([model("a", 3), model("b", 1)], [replica("a"), replica("b")])
     assert finding.found == "a:1: 1 of 3 run."
     assert "set_num_replicas()" in finding.advice
 
 
-def test_version_that_is_deployed_or_scaled_now_is_no_fault():
+def test_version_being_deployed_or_scaled_is_healthy():
     assert check([model("a", 3)], [replica("a"), replica("new")], claimed=["a:1", "new:1"]).state == "ok"
 
 
-def test_cluster_that_does_not_say_how_many_should_run_is_well():
+def test_cluster_without_desired_numbers_is_healthy():
     assert check([model("a")], []).state == "ok"
 
 
-def test_replicas_that_ended_or_do_not_serve_are_told():
+def test_ended_or_unserving_replicas_are_reported():
     finding = check([model("a", 2)], [replica("a"), replica("a", num_exits=2, exit_status=-9)], connected={"a:1": 1})
     assert finding.found == "a:1: 1 of 2 serve; a-0 ended 2 times, last with status -9."
     assert "started again" in finding.advice
@@ -120,7 +120,7 @@ def look_over(manager, frontend, **answers) -> dict[str, Finding]:
     return {finding.subject: finding for finding in diagnosis.findings}
 
 
-def test_cluster_that_is_well_has_no_problem():
+def test_healthy_cluster_has_no_problem():
     told = look_over(*cluster())
     assert list(told) == [
         "Notebook", "Management frontend", "Query frontend", "Redis", "Replicas", "Applications"
@@ -130,14 +130,14 @@ def test_cluster_that_is_well_has_no_problem():
     assert told["Replicas"].found == "1 replica of 1 model ready."
 
 
-def test_connection_without_a_cluster_is_told_how_to_start_one():
+def test_without_a_cluster_the_advice_is_start_clipper():
     *_, last = examine(RecordingContainerManager("mine"), None).findings
     assert (last.subject, last.state) == ("Cluster", "warning")
     assert "'mine'" in last.found
     assert "start_clipper()" in last.advice
 
 
-def test_nothing_more_is_asked_of_a_frontend_that_is_away():
+def test_unreachable_frontend_is_asked_nothing_more():
     away = {"management_frontend/livez": ClusterUnreachableError("It does not answer.")}
     manager, frontend = cluster()
     told = look_over(manager, frontend, **away)
@@ -159,7 +159,7 @@ def test_cluster_of_another_release_is_named():
     assert "clipper_nb 0.0.9, and the notebook has" in told["Query frontend"].found
 
 
-def test_redis_that_does_not_answer_is_told_with_its_cause():
+def test_silent_redis_is_reported_with_its_cause():
     cause = b'{"error": "State unavailable", "cause": "Redis does not answer."}'
     manager, frontend = cluster()
     told = look_over(manager, frontend, **{"management_frontend/readyz": (503, cause)})
@@ -176,7 +176,7 @@ def test_management_frontend_that_ends_meanwhile_is_a_problem():
     assert (told["Replicas"].state, told["Replicas"].found) == ("problem", "It was stopped.")
 
 
-def test_release_without_claims_has_none():
+def test_older_release_without_claims_is_healthy():
     manager, frontend = cluster()
     frontend.answers["get_all_claims"] = refusal(404, "The management frontend has no path.")
     assert look_over(manager, frontend)["Replicas"].state == "ok"

@@ -57,7 +57,7 @@ def test_names_are_in_order_and_counted(bench: Bench) -> None:
     assert models.get("unknown", "default") == "default"
 
 
-def test_unknown_name_is_told_with_the_known_ones(bench: Bench) -> None:
+def test_unknown_name_is_reported_with_the_known_ones(bench: Bench) -> None:
     with pytest.raises(ApplicationNotFoundError, match="digits, words"):
         bench.conn.apps["unknown"]
     with pytest.raises(ModelNotFoundError, match="net, other"):

@@ -66,7 +66,7 @@ def _removed(cluster: Any, stopped: dict[ModelId, str], claimed_here: ModelId | 
     return builder.removed
 
 
-def test_all_that_deploys_built_for_a_stopped_version_goes():
+def test_deployed_images_of_a_stopped_version_are_removed():
     assert _removed(Cluster(registered=["m:2-c"]), {ONE: "m:1-a"}) == ["m:1-a", "m:1-b"]
 
 
@@ -75,13 +75,13 @@ def test_image_that_another_version_needs_stays(need):
     assert _removed(Cluster(**{need: ["m:1-a"]}), {ONE: "m:1-a"}) == ["m:1-b"]
 
 
-def test_version_that_another_caller_deploys_anew_is_left_alone():
+def test_version_that_another_caller_redeploys_is_kept():
     assert _removed(Cluster(claimed=["m:1"]), {ONE: "m:1-a", TWO: "m:2-c"}) == ["m:2-c"]
 
 
-def test_image_of_a_failed_deploy_goes_though_its_caller_still_has_the_claim():
+def test_failed_deploy_image_is_removed_despite_its_own_claim():
     assert _removed(Cluster(claimed=["m:1"]), {ONE: "m:1-a"}, claimed_here=ONE) == ["m:1-a", "m:1-b"]
 
 
-def test_where_it_cannot_be_found_out_nothing_goes():
+def test_no_image_is_removed_if_the_cluster_cannot_be_asked():
     assert _removed(LostCluster(), {ONE: "m:1-a"}) == []

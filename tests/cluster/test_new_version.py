@@ -22,19 +22,19 @@ class Door:
         return make_new_version(name, version, input_type, **options)
 
 
-def test_what_is_left_out_has_its_default():
+def test_omitted_arguments_have_their_defaults():
     assert make_new_version("net", 1, "doubles") == NewVersion(
         ModelId("net", "1"), InputType.DOUBLES, labels=[], packages=[], system_packages=()
     )
 
 
-def test_none_stands_for_the_default_of_lists_and_limits():
+def test_none_means_the_default_of_lists_and_limits():
     given = dict.fromkeys(["labels", "limits", "packages", "system_packages", "registry"])
     assert make_new_version("net", 1, "d", **given) == make_new_version("net", 1, "d")
     assert make_new_version("net", 1, "d", limits=None).limits is NO_LIMITS
 
 
-def test_it_cannot_be_changed():
+def test_new_version_is_immutable():
     with pytest.raises(dataclasses.FrozenInstanceError):
         make_new_version("net", 1, "d").num_replicas = 2
 
@@ -67,7 +67,7 @@ def test_each_argument_is_checked(bad, error, word):
 
 
 @pytest.mark.parametrize(("bad", "error", "word"), [*BAD, ({"pkgs_to_install": ["-r x"]}, InvalidRequestError, "pip")])
-def test_deployer_refuses_each_before_it_looks_at_the_function(bad, error, word):
+def test_bad_arguments_are_refused_before_the_function(bad, error, word):
     """A generator cannot be pickled, and that would be said first."""
     arguments = {"name": "net", "version": 1, "input_type": "d", "func": (each for each in "x"), **bad}
     with pytest.raises(error, match=word):

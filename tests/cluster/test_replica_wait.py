@@ -64,13 +64,13 @@ class Cluster:
             self.is_over.set()
 
 
-def test_it_is_done_when_the_frontend_says_so():
+def test_wait_ends_when_the_frontend_confirms():
     cluster = Cluster(CONNECTED)
     cluster.wait(2)
     assert cluster.asked == [(NET, "ours", AwaitedReplicas(2, "doubles"))]
 
 
-def test_a_hold_that_ends_without_news_is_made_again():
+def test_hold_that_ends_without_news_is_repeated():
     cluster = Cluster(HELD, HELD, CONNECTED)
     cluster.wait(1)
     assert len(cluster.asked) == 3
@@ -86,7 +86,7 @@ def test_wait_raises_when_the_frontend_is_away():
         Cluster(ClusterUnreachableError("away")).wait(1)
 
 
-def test_replicas_that_only_some_query_frontends_have_are_explained():
+def test_replicas_missing_at_some_query_frontends_are_explained():
     with pytest.raises(StartTimeoutError) as info:
         Cluster(counts=[1, 0, 0]).wait(1, timeout_s=0.01)
     assert info.value.num_ready == 0
@@ -101,6 +101,6 @@ def test_a_slow_start_is_not_blamed_on_query_frontends(counts):
     assert "query frontends" not in str(info.value)
 
 
-def test_another_input_type_is_told():
+def test_another_input_type_is_reported():
     with pytest.raises(ReplicaStartError, match="serves inputs of type ints"):
         Cluster(ClaimHeld(is_held=True, other_input_type="ints")).wait(1)

@@ -107,7 +107,7 @@ def test_version_is_registered_when_its_replicas_are_connected() -> None:
     assert bench.removed_images == []
 
 
-def test_what_a_killed_deploy_left_is_stopped_first() -> None:
+def test_leftovers_of_a_killed_deploy_are_stopped_first() -> None:
     bench = Bench(num_replicas=3)
     before = {found.name for found in bench.manager.replicas}
     bench.deploy(num_replicas=1)
@@ -156,7 +156,7 @@ def test_interrupted_deploy_leaves_nothing() -> None:
     assert bench.changes[-1] == "/admin/release_claim"
 
 
-def test_refused_registration_is_taken_back_and_stopped() -> None:
+def test_refused_registration_is_undone_and_stopped() -> None:
     bench = Bench()
     bench.frontend.answers["add_model"] = refusal(400, "The input types differ.")
     with pytest.raises(InvalidRequestError, match="input types differ"):

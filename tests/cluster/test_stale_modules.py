@@ -23,12 +23,12 @@ def package(tmp_path: Path) -> Path:
     return tmp_path / "package"
 
 
-def test_what_was_compiled_last_is_fine(package: Path) -> None:
+def test_modules_compiled_after_their_sources_are_accepted(package: Path) -> None:
     refuse_stale_modules(package)
     refuse_stale_modules()
 
 
-def test_a_source_that_was_changed_since_is_named_with_what_to_do(package: Path) -> None:
+def test_source_changed_after_compilation_is_named_with_advice(package: Path) -> None:
     os.utime(package / "inner" / "wire.py", (1100, 1100))
     with pytest.raises(ClusterStartError, match=r"^package/inner/wire\.py was compiled before .* `make compile`"):
         refuse_stale_modules(package)

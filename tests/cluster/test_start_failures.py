@@ -54,7 +54,7 @@ def _failure(exception_type: str = "ValueError", message: str = "no weights", **
         (
             _failure(SAMPLE_MISMATCH, "at input 3"),
             ParityError,
-            "answers otherwise than the notebook, at input 3",
+            "gives different answers from the notebook, at input 3",
             "leave sample_inputs out",
         ),
         (_failure(), ModelLoadError, "cannot load the model: ValueError: no weights", ""),
@@ -81,19 +81,19 @@ def test_load_failure_becomes_the_error_of_its_reason(failure, error, words, hin
         (-9, "was ended by signal 9 before it was ready. It was killed; out of memory is the usual reason."),
     ],
 )
-def test_end_without_a_word_is_told_by_its_status(exit_status, words):
+def test_silent_end_is_reported_by_its_exit_status(exit_status, words):
     found = start_error(NET, _ended(exit_status), "")
     assert type(found) is ReplicaStartError
     assert str(found) == f"A replica of net:1 {words}"
 
 
-def test_end_at_the_memory_limit_is_told_before_what_the_log_says():
+def test_memory_limit_is_reported_before_the_logged_failure():
     found = start_error(NET, _ended(-9, was_out_of_memory=True), format_load_failure(_failure()))
     assert type(found) is ReplicaMemoryError
     assert "limits=ResourceLimits(memory=...)" in str(found)
 
 
-def test_late_start_shows_the_log_of_the_replica_that_was_started_last():
+def test_start_timeout_shows_the_log_of_the_newest_replica():
     found = timeout_error(NET, [["a"], ["a", "b"]], 2, 20.0, "still loading\n")
     assert (found.num_ready, found.num_replicas) == (1, 2)
     assert "connected to 1 of the 2 query frontends" in str(found)

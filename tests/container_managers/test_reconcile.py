@@ -34,7 +34,7 @@ def observed(*exits):
         (1, (0, 3, 7, 0), 0, ("r2", "r1", "r3")),
     ],
 )
-def test_difference_is_the_smallest_and_the_least_worthy_go_first(num_desired, exits, num_to_start, names_to_stop):
+def test_difference_is_minimal_and_stops_worst_replicas_first(num_desired, exits, num_to_start, names_to_stop):
     difference = reconcile_replicas(num_desired, observed(*exits), IMAGE)
     assert difference.num_to_start == num_to_start
     assert difference.names_to_stop == names_to_stop
@@ -48,7 +48,7 @@ def test_replica_that_waits_to_be_started_again_counts():
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 8), st.lists(st.integers(0, 3), max_size=8))
-def test_doing_the_difference_leaves_nothing_to_do(num_desired, exits):
+def test_applying_the_difference_leaves_none(num_desired, exits):
     replicas = observed(*exits)
     difference = reconcile_replicas(num_desired, replicas, IMAGE)
     assert difference.num_to_start == 0 or not difference.names_to_stop
@@ -65,7 +65,7 @@ def test_doing_the_difference_leaves_nothing_to_do(num_desired, exits):
     assert all(one.num_exits >= other.num_exits for one in stopped for other in kept)
 
 
-def test_replicas_of_another_image_go_and_do_not_count():
+def test_replicas_of_another_image_stop_and_do_not_count():
     """They serve the function of a caller that lost the version to another one."""
     others = [ObservedContainer(name, REPLICA, "m:1", True, image="c-m:old") for name in ("x", "y")]
     difference = reconcile_replicas(2, [*others, *observed(0)], IMAGE)
@@ -85,5 +85,5 @@ def test_replicas_of_another_image_go_and_do_not_count():
         (DesiredReplicas(1, {}, {}, []), ["r1", "r0"]),
     ],
 )
-def test_what_is_neither_desired_nor_claimed_is_stopped(desired, names):
+def test_replica_neither_desired_nor_claimed_is_stopped(desired, names):
     assert sorted(undesired_replicas(observed(0, 0), desired)) == sorted(names)

@@ -90,7 +90,7 @@ def scale(manager: ThinManager, num_replicas: int, model_id: ModelId = ONE, imag
     )
 
 
-def test_replica_runs_as_the_image_was_found_under_a_name_of_its_own():
+def test_replica_runs_the_found_image_under_a_unique_name():
     manager = ThinManager()
     scale(manager, 3)
     assert len({spec.name for spec in manager.started}) == 3
@@ -109,14 +109,14 @@ def test_only_the_difference_is_started_or_stopped():
     assert manager.calls == ["start 1 None", "start 2 None", "stop 2", "stop 1"]
 
 
-def test_replicas_of_another_image_stop_after_the_new_ones_started():
+def test_replicas_of_an_old_image_stop_after_new_ones_start():
     manager = ThinManager()
     scale(manager, 2)
     scale(manager, 1, image="i:2")
     assert manager.calls == ["start 2 None", "start 1 None", "stop 2"]
 
 
-def test_replicas_are_started_with_the_limits_that_were_asked_for():
+def test_replicas_start_with_the_requested_limits():
     manager = ThinManager()
     scale(manager, 1, limits=ResourceLimits(processes=7))
     assert manager.calls == ["start 1 7"]
@@ -156,7 +156,7 @@ def test_logs_are_written_into_a_folder_that_is_made(tmp_path):
     assert [Path(path).read_text() for path in paths] == ["seen\n"]
 
 
-def test_folder_that_cannot_be_made_is_named_in_the_error(tmp_path):
+def test_folder_that_cannot_be_created_is_named_in_the_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidRequestError, match=r"The logs cannot be written to .*file/logs: Not a directory\."):
         ThinManager().get_logs(str(tmp_path / "file" / "logs"))

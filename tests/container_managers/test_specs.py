@@ -45,7 +45,7 @@ ALL = [
 ]
 
 
-def test_query_frontend_understands_what_it_is_told():
+def test_query_frontend_reads_the_settings_of_its_spec():
     spec = specs.query_frontend_spec(PYTHON, OPTIONS, REDIS)
     settings = query_frontend_settings(
         {**spec.environment, **{variable: str(number) for number, variable in enumerate(spec.sockets, start=5)}}
@@ -60,7 +60,7 @@ def test_query_frontend_understands_what_it_is_told():
     assert set(spec.sockets.values()) == {"query", "rpc"}
 
 
-def test_management_frontend_understands_what_it_is_told():
+def test_management_frontend_reads_the_settings_of_its_spec():
     spec = specs.management_frontend_spec(PYTHON, OPTIONS, REDIS, "token")
     settings = management_frontend_settings({**spec.environment, **dict.fromkeys(spec.sockets, "5")})
     assert settings.redis.url == URL
@@ -72,7 +72,7 @@ def test_management_frontend_understands_what_it_is_told():
 
 
 @pytest.mark.parametrize("input_type", [str(input_type) for input_type in InputType])
-def test_model_container_understands_what_it_is_told(input_type):
+def test_model_container_reads_the_settings_of_its_spec(input_type):
     spec = replica(input_type=input_type, load_timeout_s=0.25)
     settings = model_container_settings(spec.environment)
     assert settings.model_id == ("digits-net", "1")
@@ -104,5 +104,5 @@ def test_names_and_roles_differ():
     assert len({spec.name for spec in ALL}) == len({spec.role for spec in ALL}) == len(ALL)
 
 
-def test_model_containers_are_told_no_secrets():
+def test_model_containers_get_no_secrets():
     assert not {"token", URL} & set(replica().environment.values())

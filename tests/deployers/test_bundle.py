@@ -22,7 +22,7 @@ def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_describes_the_model_and_is_gone_afterwards(temporary_folder):
+def test_bundle_describes_the_model_and_is_removed_afterwards(temporary_folder):
     with bundle(PythonMetadata(input_type="doubles", source="f")) as folder:
         assert folder.parent == temporary_folder
         metadata = json.loads((folder / "metadata.json").read_text())
@@ -30,7 +30,7 @@ def test_it_describes_the_model_and_is_gone_afterwards(temporary_folder):
     assert list(temporary_folder.iterdir()) == []
 
 
-def test_what_a_killed_notebook_left_goes_at_the_next_deploy(temporary_folder):
+def test_next_deploy_removes_leftovers_of_a_killed_notebook(temporary_folder):
     program = """
 import os, signal
 from clipper_nb.deployers.bundle import bundle

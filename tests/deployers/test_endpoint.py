@@ -59,20 +59,20 @@ def fail():
     raise KeyboardInterrupt
 
 
-def test_application_is_registered_before_and_linked_after_the_deploy():
+def test_application_is_registered_before_deploy_and_then_linked():
     connection = Connection()
     make_endpoint(connection, lambda: connection.calls.append("deploy"))
     assert connection.changes() == [REGISTER, "deploy", LINK]
 
 
-def test_failed_deploy_takes_the_application_along():
+def test_failed_deploy_removes_the_application():
     connection = Connection(current="1", is_registered=False)
     with pytest.raises(KeyboardInterrupt):
         make_endpoint(connection, fail)
     assert connection.changes() == [REGISTER, UNREGISTER]
 
 
-def test_deploy_that_was_interrupted_after_its_last_step_is_undone():
+def test_deploy_interrupted_after_its_last_step_is_undone():
     connection = Connection(current="1", is_registered=True)
     with pytest.raises(KeyboardInterrupt):
         make_endpoint(connection, fail)
@@ -89,7 +89,7 @@ def test_version_that_another_caller_deployed_meanwhile_stays():
     assert connection.changes() == [REGISTER, UNREGISTER]
 
 
-def test_interrupt_while_the_application_is_registered_leaves_none():
+def test_interrupted_registration_leaves_no_application():
     connection = Connection(register_application=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         make_endpoint(connection)
@@ -97,7 +97,7 @@ def test_interrupt_while_the_application_is_registered_leaves_none():
 
 
 @pytest.mark.parametrize("failure", [KeyboardInterrupt(), ExistsError("taken")])
-def test_failed_link_sets_the_version_back_before_it_stops_the_new_one(failure):
+def test_failed_link_restores_old_version_then_stops_new_one(failure):
     """Other applications of that model are served without a break."""
     connection = Connection(current="1", link_model_to_app=failure)
     with pytest.raises(type(failure)):
@@ -112,7 +112,7 @@ def test_new_model_has_no_version_to_be_set_back():
     assert connection.changes() == [REGISTER, LINK, STOP, UNREGISTER]
 
 
-def test_step_that_cannot_be_undone_keeps_no_other_and_hides_nothing():
+def test_undo_continues_after_a_failed_step_and_keeps_the_error():
     away = ClusterUnreachableError("away")
     connection = Connection(
         current="1", link_model_to_app=ExistsError("taken"), set_model_version=away, stop_versioned_models=away
@@ -122,7 +122,7 @@ def test_step_that_cannot_be_undone_keeps_no_other_and_hides_nothing():
     assert connection.changes()[-1] == UNREGISTER
 
 
-def test_name_that_is_taken_stays_what_it_is():
+def test_taken_application_name_is_left_alone():
     connection = Connection(register_application=ExistsError("taken"))
     with pytest.raises(ExistsError):
         make_endpoint(connection)

@@ -20,7 +20,7 @@ def test_text_has_a_line_for_each_finding_and_what_to_do() -> None:
     )
 
 
-def test_summary_counts_what_is_amiss() -> None:
+def test_summary_counts_the_problems() -> None:
     assert repr(Diagnosis([WELL])).endswith("All is well.")
     assert repr(Diagnosis([AWAY, AWAY])).endswith("\n2 problems.")
     assert Diagnosis([WELL, FULL]).is_well

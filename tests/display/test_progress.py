@@ -121,7 +121,7 @@ def test_exception_passes_unchanged_and_its_step_is_named(clock, display):
     assert display.texts == ['✗ Deploy digits:2 · failed in "Start replicas" after 0.1 s · Start replicas (0.1 s)']
 
 
-def test_interrupt_is_no_failure(clock, display):
+def test_interrupt_is_not_shown_as_a_failure(clock, display):
     with pytest.raises(KeyboardInterrupt), show_progress("Deploy", clock=clock, display=display) as progress:  # noqa: PT012
         progress.step("Build image")
         raise KeyboardInterrupt
@@ -189,7 +189,7 @@ def test_no_thread_is_left(clock, display):
     assert "clipper-progress" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_outside_a_notebook_each_step_is_a_record_and_there_is_no_thread(clock, caplog, capsys):
+def test_outside_a_notebook_steps_are_logged_without_a_thread(clock, caplog, capsys):
     caplog.set_level(logging.INFO, "clipper_nb.progress")
     with pytest.raises(ValueError, match="x"), show_progress("Deploy", clock=clock) as progress:  # noqa: PT012
         progress.step("Build image")
@@ -284,7 +284,7 @@ def test_cell_has_one_output_that_is_updated(kernel):
 
 
 @pytest.mark.slow
-def test_each_run_has_an_output_of_its_own(kernel):
+def test_each_run_has_its_own_output(kernel):
     assert [len(Cell(kernel, LONG_CALL).outputs) for _ in range(2)] == [1, 1]
 
 

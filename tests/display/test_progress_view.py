@@ -92,7 +92,7 @@ def test_page_of_a_finished_call_is_two_lines():
     assert page.lines == ["✓ Deploy digits:2 · done in 3.4 s", "Build image digits:2 (1.2 s) · Start replicas (2.1 s)"]
 
 
-def test_page_of_a_failed_call_says_in_which_step_and_keeps_the_last_detail():
+def test_failed_call_page_shows_the_failed_step_and_last_detail():
     page = Page(format_html(state("failed", detail="no such package")))
     assert page.lines == [
         '✗ Deploy digits:2 · failed in "Start replicas" after 3.4 s',

@@ -71,12 +71,12 @@ def test_tables_show_applications_and_versions():
     ]
 
 
-def test_application_without_a_model_says_so():
+def test_application_without_a_model_shows_none():
     snapshot = ClusterSnapshot("c", "a:1", [make_application_info(**FIELDS)], [], [])
     assert Page(format_html(snapshot)).rows[1][-1] == "none"
 
 
-def test_empty_cluster_tells_what_to_call():
+def test_empty_cluster_shows_what_to_call():
     html = format_html(EMPTY)
     assert Page(html).rows == []
     assert "register_application()" in html

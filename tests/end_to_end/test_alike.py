@@ -266,7 +266,7 @@ def test_both_kinds_of_cluster_answer_alike(transcripts: dict[str, dict[str, lis
     assert transcripts[part]["docker"] == transcripts[part]["local"]
 
 
-def test_the_session_has_what_matters(transcripts: dict[str, dict[str, list[Entry]]]) -> None:
+def test_session_covers_every_call_status_and_reason(transcripts: dict[str, dict[str, list[Entry]]]) -> None:
     entries = [entry for kinds in transcripts.values() for entry in kinds["local"]]
     for call in _CALLS:
         statuses = {status for _, path, status, _ in entries if path.startswith(f"/admin/{call} ")}

@@ -139,7 +139,7 @@ def test_half_closed_connections_are_closed(conn: ClipperConnection, sent: bytes
                 assert read_all(client)[:13] in ((b"HTTP/1.1 400 ",) if sent == request(b"{}") else (b"",))
 
 
-def test_clients_that_vanish_with_their_requests_under_way_leave_nothing(conn: ClipperConnection) -> None:
+def test_clients_that_vanish_mid_request_leave_no_connection(conn: ClipperConnection) -> None:
     frontend = psutil.Process(pid_of(conn, "query_frontend"))
     with others_are_served(conn):
         open_before = frontend.num_fds()
@@ -172,7 +172,7 @@ def test_ten_thousand_idle_connections_are_kept_and_served(conn: ClipperConnecti
     eventually(lambda: frontend.num_fds() < 200, within_s=30, what="the idle connections are closed")
 
 
-def test_out_of_files_the_frontend_serves_whom_it_has_and_does_not_spin(conn: ClipperConnection) -> None:
+def test_frontend_out_of_files_serves_its_clients_and_idles(conn: ClipperConnection) -> None:
     frontend = psutil.Process(pid_of(conn, "query_frontend"))
     limits = frontend.rlimit(psutil.RLIMIT_NOFILE)
     with others_are_served(conn) as load, contextlib.ExitStack() as closing:
@@ -206,7 +206,7 @@ def test_out_of_files_the_frontend_serves_whom_it_has_and_does_not_spin(conn: Cl
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["whole", "chunked"])
-def test_bodies_at_the_limit_are_taken_and_over_it_refused(conn: ClipperConnection, is_chunked: bool) -> None:
+def test_bodies_up_to_the_limit_are_accepted_and_larger_refused(conn: ClipperConnection, is_chunked: bool) -> None:
     def ask(size_bytes: int) -> bytes:
         body = b'{"input":"' + b"x" * (size_bytes - 12) + b'"}'
         with connect(conn) as client:
@@ -263,7 +263,7 @@ def test_bad_bodies_are_refused_and_the_connection_goes_on(conn: ClipperConnecti
         assert b'"output":3.0,' in client.recv(1000)
 
 
-def test_the_largest_batches_that_are_taken_leave_time_for_others(conn: ClipperConnection) -> None:
+def test_largest_batches_leave_time_for_other_clients(conn: ClipperConnection) -> None:
     with others_are_served(conn):
         for _ in range(3):
             status, reply = query(conn, "app", {"input_batch": [[float(i)] for i in range(MAX_BATCH_INPUTS)]})
@@ -305,7 +305,7 @@ def test_garbage_is_refused(conn: ClipperConnection) -> None:
     ],
     ids=lambda flood: repr(flood[:14]),
 )
-def test_pipelined_floods_whose_replies_nobody_reads(conn: ClipperConnection, flood: bytes) -> None:
+def test_pipelined_floods_without_a_reader_disturb_no_other(conn: ClipperConnection, flood: bytes) -> None:
     with others_are_served(conn) as load, contextlib.ExitStack() as closing:
         clients = [closing.enter_context(connect(conn)) for _ in range(10)]
         piece = memoryview(flood * max(1, 200_000 // len(flood)))
@@ -368,7 +368,7 @@ _READY = b"\x04\x26\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
     ],
     ids=lambda sent: repr(b"".join(sent)[-12:]),
 )
-def test_garbage_at_the_rpc_port_disturbs_nobody(conn: ClipperConnection, sent: list[bytes]) -> None:
+def test_garbage_at_the_rpc_port_disturbs_no_other(conn: ClipperConnection, sent: list[bytes]) -> None:
     replicas = set(conn.get_all_model_replicas())
     with others_are_served(conn), contextlib.ExitStack() as closing:
         for number in range(60):
@@ -381,7 +381,7 @@ def test_garbage_at_the_rpc_port_disturbs_nobody(conn: ClipperConnection, sent: 
     assert set(conn.get_all_model_replicas()) == replicas
 
 
-def test_thousands_of_strangers_at_the_rpc_port_keep_no_replica_out(conn: ClipperConnection) -> None:
+def test_replica_joins_beside_thousands_of_rpc_strangers(conn: ClipperConnection) -> None:
     before = {container.pid for container in observe(conn, "replica")}
     with others_are_served(conn, max_growth_bytes=300 * MIB), contextlib.ExitStack() as closing:
         for _ in range(3000):

@@ -96,7 +96,7 @@ def test_small_queries_are_answered_in_time_beside_large_ones(conn: ClipperConne
     assert turns_ms[-2:-1] < [LONGEST_TURN_MS]
 
 
-def test_clients_that_leave_take_their_large_bodies_with_them(conn: ClipperConnection) -> None:
+def test_large_bodies_are_freed_when_their_clients_leave(conn: ClipperConnection) -> None:
     body = b'{"input":[' + b"0.123456789," * 1_300_000 + b"1]}"
     frontend = psutil.Process(pid_of(conn, "query_frontend"))
     before_bytes = frontend.memory_info().rss

@@ -140,7 +140,7 @@ def test_scale_beside_a_stop_ends_and_leaves_no_replica(cluster: ClipperConnecti
 
 
 @pytest.mark.also_on_docker
-def test_what_a_killed_notebook_was_deploying_is_stopped(cluster: ClipperConnection) -> None:
+def test_deploy_of_a_killed_notebook_is_stopped(cluster: ClipperConnection) -> None:
     """Its kernel closes the connection that held the claim, and what nobody wants is stopped within five seconds."""
     deploy_python_closure(cluster, "cut", 1, "doubles", lambda xs: [1 for _ in xs])
     kind = "docker" if type(cluster.cm).__name__.startswith("Docker") else "local"

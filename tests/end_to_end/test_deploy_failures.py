@@ -65,7 +65,7 @@ def test_one_failing_replica_of_several_fails_the_deploy(served: ClipperConnecti
 
 
 @pytest.mark.same_on_docker
-def test_a_registered_version_is_refused_before_anything_is_built(served: ClipperConnection) -> None:
+def test_registered_version_is_refused_before_the_build(served: ClipperConnection) -> None:
     with pytest.raises(ExistsError, match="versions are immutable"):
         deploy_python_closure(
             served, "m", 1, "doubles", lambda inputs: inputs, pkgs_to_install=["clipper-nb-no-such-package==0.0.1"]
@@ -74,7 +74,7 @@ def test_a_registered_version_is_refused_before_anything_is_built(served: Clippe
 
 
 @pytest.mark.same_on_docker
-def test_another_input_type_than_the_linked_application_is_refused_before_anything_is_built(
+def test_input_type_conflict_with_a_link_is_refused_before_build(
     served: ClipperConnection,
 ) -> None:
     with pytest.raises(InvalidRequestError, match="takes doubles; a version that takes strings"):
@@ -83,7 +83,7 @@ def test_another_input_type_than_the_linked_application_is_refused_before_anythi
 
 
 @pytest.mark.same_on_docker
-def test_a_failed_endpoint_leaves_no_application_and_can_be_tried_again(served: ClipperConnection) -> None:
+def test_failed_endpoint_leaves_nothing_and_can_be_retried(served: ClipperConnection) -> None:
     with pytest.raises(ModelLoadError):
         create_endpoint(served, "again", "doubles", OnLoad(load_raises))
     assert served.get_all_apps() == ["m"]

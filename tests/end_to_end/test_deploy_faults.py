@@ -191,11 +191,11 @@ FAULTS = {
         log="waiting for a file that never comes(.|\n)*load_hangs", attributes={"num_ready": 0, "num_replicas": 1},
         differs_on_docker=True,
     ),
-    "wrong number of outputs on the samples, already here": Fault(
+    "wrong number of outputs on the samples, in the notebook": Fault(
         _deploying(lambda inputs: [1.0], sample_inputs=[[1.0], [2.0]]), PredictionError,
         "returned 1 outputs for 2 inputs", within_s=30,
     ),
-    "wrong type of the outputs on the samples, already here": Fault(
+    "wrong type of the outputs on the samples, in the notebook": Fault(
         _deploying(lambda inputs: 5, sample_inputs=[[1.0]]), PredictionError, "int", within_s=30
     ),
     "wrong number of outputs on the samples, in the replica": Fault(
@@ -384,7 +384,7 @@ def test_a_cluster_of_an_old_release(kind: str, tmp_path: Path) -> None:
         assert OLD_VERSION in told["Query frontend"].found
 
 
-def test_a_port_that_is_taken_is_no_failure(kind: str, served: ClipperConnection) -> None:
+def test_taken_port_does_not_fail_the_start(kind: str, served: ClipperConnection) -> None:
     """Another cluster wants the same ports: it takes others, and says which."""
     ports = {name: getattr(served.cm, name) for name in
              ("clipper_query_port", "clipper_management_port", "clipper_rpc_port")}  # fmt: skip

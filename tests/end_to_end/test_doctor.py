@@ -26,7 +26,7 @@ def _told(diagnosis: Diagnosis) -> dict[str, Finding]:
     return {finding.subject: finding for finding in diagnosis.findings}
 
 
-def test_without_a_cluster_the_machine_is_looked_over(kind: str) -> None:
+def test_without_a_cluster_the_machine_is_checked(kind: str) -> None:
     diagnosis = ClipperConnection(new_manager(kind)).doctor()
     told = _told(diagnosis)
     assert list(told) == [*MACHINE[kind], "Ports", "Cluster"]
@@ -36,7 +36,7 @@ def test_without_a_cluster_the_machine_is_looked_over(kind: str) -> None:
     assert __version__ in told["Notebook"].found
 
 
-def test_a_cluster_that_is_well(shared: ClipperConnection, kind: str) -> None:
+def test_healthy_cluster_has_no_problems(shared: ClipperConnection, kind: str) -> None:
     create_endpoint(shared, "well", "doubles", lambda inputs: [1.0 for _ in inputs])
     diagnosis = shared.doctor()
     told = _told(diagnosis)
@@ -80,7 +80,7 @@ def test_a_replica_that_was_killed_is_named(shared: ClipperConnection) -> None:
     shared.stop_models(["mortal"])
 
 
-def test_without_redis_the_rest_is_told(conn: ClipperConnection) -> None:
+def test_without_redis_other_findings_are_reported(conn: ClipperConnection) -> None:
     freeze(conn, "redis")
     diagnosis = conn.doctor()
     told = _told(diagnosis)

@@ -39,7 +39,7 @@ def _manager(**options: Any) -> LocalContainerManager:
     return manager
 
 
-def test_a_cluster_whose_redis_cannot_run_says_so_and_leaves_nothing(
+def test_redis_that_cannot_start_is_reported_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = tmp_path / "redis-server"
@@ -130,7 +130,7 @@ def test_a_busy_kernel_holds_nothing_up() -> None:
     eventually(lambda: leftovers(manager) == [], within_s=20, what="nothing is left")
 
 
-def test_a_detached_cluster_outlives_its_process_and_another_can_end_it() -> None:
+def test_detached_cluster_outlives_its_owner_and_can_be_stopped() -> None:
     manager = _manager()
     process, address = _start_notebook(manager.cluster_name, "detach", "end")
     with process:
@@ -157,7 +157,7 @@ def test_a_restarted_kernel_can_start_its_cluster_at_once() -> None:
     assert leftovers(manager) == []
 
 
-def test_a_supervisor_that_does_not_answer_is_not_run_over_and_can_be_ended() -> None:
+def test_hung_supervisor_is_not_replaced_but_can_be_stopped() -> None:
     conn = ClipperConnection(_manager())
     conn.start_clipper()
     os.kill(conn.cm._folder.read_record().supervisor_pid, signal.SIGSTOP)
@@ -167,7 +167,7 @@ def test_a_supervisor_that_does_not_answer_is_not_run_over_and_can_be_ended() ->
     assert leftovers(conn.cm) == []
 
 
-def test_killed_supervisor_takes_everything_with_it_and_a_new_cluster_can_start(conn: ClipperConnection) -> None:
+def test_killed_supervisor_ends_its_cluster_and_allows_a_new_one(conn: ClipperConnection) -> None:
     create_endpoint(conn, "app", "doubles", lambda xs: [1 for _ in xs], slo_micros=5_000_000)
     os.kill(conn.cm._folder.read_record().supervisor_pid, signal.SIGKILL)
     conn.stop_all()
@@ -183,7 +183,7 @@ def test_killed_supervisor_takes_everything_with_it_and_a_new_cluster_can_start(
         ({"limits": ResourceLimits(cpus=1)}, "plain processes"),
     ],
 )
-def test_what_only_docker_can_do_is_refused_and_changes_nothing(
+def test_docker_only_options_are_refused_and_change_nothing(
     shared: ClipperConnection, option: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidRequestError, match=words):

@@ -59,7 +59,7 @@ def test_data_of_the_user_is_refused_by_name_and_stays(tmp_path: Path, action: s
 
 
 @pytest.mark.parametrize("action", ["stop_all", "start_clipper"])
-def test_root_that_is_a_link_or_that_others_may_write_is_refused_by_name(tmp_path: Path, action: str) -> None:
+def test_linked_or_world_writable_root_is_refused_by_name(tmp_path: Path, action: str) -> None:
     (tmp_path / "real").mkdir()
     ClusterFolder(tmp_path / "real" / "c").create()
     (tmp_path / "link").symlink_to(tmp_path / "real")
@@ -71,9 +71,7 @@ def test_root_that_is_a_link_or_that_others_may_write_is_refused_by_name(tmp_pat
     assert (tmp_path / "real" / "c" / "images").is_dir()
 
 
-def test_files_of_a_cluster_are_its_users_alone_and_what_others_put_there_stays(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_cluster_files_are_private_and_foreign_files_are_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The notebook's own umask makes files that all can read."""
     before = os.umask(0o022)
     try:
@@ -148,7 +146,7 @@ def _running(pids: list[int]) -> list[int]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts orphans")
-def test_children_of_a_model_end_with_their_replica_whatever_they_do() -> None:
+def test_model_children_always_end_with_their_replica() -> None:
     """Each end of a replica in turn: stopped, crashed, and with its cluster."""
     manager = _manager()
     with removed_afterwards(manager) as conn:
@@ -179,7 +177,7 @@ def test_children_of_a_model_end_with_their_replica_whatever_they_do() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts orphans")
-def test_children_of_a_model_end_when_the_supervisor_was_killed_first() -> None:
+def test_model_children_end_even_if_the_supervisor_was_killed() -> None:
     manager = _manager()
     with removed_afterwards(manager) as conn:
         conn.start_clipper()
@@ -225,9 +223,7 @@ def _print_much(inputs: list[Any]) -> list[str]:
     return ["done" for _ in inputs]
 
 
-def test_log_of_a_model_that_prints_much_is_bounded_and_its_end_is_read(
-    shared: ClipperConnection, tmp_path: Path
-) -> None:
+def test_log_of_a_verbose_model_is_bounded_and_its_end_is_read(shared: ClipperConnection, tmp_path: Path) -> None:
     create_endpoint(shared, "app", "doubles", _print_much, slo_micros=30_000_000)
     manager = shared.cm
     assert isinstance(manager, LocalContainerManager)

@@ -56,13 +56,13 @@ def test_other_versions_are_refused_with_both_sides(shared: ClipperConnection, n
 
 
 @pytest.mark.same_on_docker
-def test_a_requirement_that_contradicts_the_notebook_is_refused_before_the_build(shared: ClipperConnection) -> None:
+def test_requirement_conflict_is_refused_before_the_build(shared: ClipperConnection) -> None:
     with pytest.raises(IncompatibleEnvironmentError, match=r"pkgs_to_install\n +numpy +\S+ +0\.9\.1"):
         deploy_python_closure(shared, "contradicted", 1, "doubles", weigh, pkgs_to_install=["numpy==0.9.1"])
     assert "contradicted:1" not in shared.get_all_models()
 
 
-def test_what_it_was_made_in_and_an_example_are_kept_with_the_version(shared: ClipperConnection) -> None:
+def test_environment_and_example_are_stored_with_the_version(shared: ClipperConnection) -> None:
     create_endpoint(
         shared, "weighed", "doubles", weigh, slo_micros=SLO_MICROS, sample_inputs=[[1.0, 1.0], np.array([0.0, 2.0])]
     )

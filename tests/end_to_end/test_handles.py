@@ -80,7 +80,7 @@ def test_handles_show_and_change_what_is_there(conn: ClipperConnection) -> None:
     assert repr(application) == "<Application 'sums': not in the cluster>"
 
 
-def test_names_that_are_not_there_are_refused_with_those_that_are(conn: ClipperConnection) -> None:
+def test_unknown_names_are_refused_with_the_known_ones(conn: ClipperConnection) -> None:
     conn.register_application("here", "ints", "0", SLO_MICROS)
     with pytest.raises(ApplicationNotFoundError, match="here"):
         conn.apps["there"]
@@ -95,7 +95,7 @@ def test_names_that_are_not_there_are_refused_with_those_that_are(conn: ClipperC
     assert conn.apps.get("here") is not None
 
 
-def test_without_a_cluster_they_say_so() -> None:
+def test_handles_report_a_missing_cluster() -> None:
     conn = ClipperConnection(LocalContainerManager("never-started"))
     assert (repr(conn.apps), repr(conn.models)) == ("<Applications: not connected>", "<Models: not connected>")
     with pytest.raises(UnconnectedException):

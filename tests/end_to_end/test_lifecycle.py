@@ -91,7 +91,7 @@ def test_stopping_twice_or_what_never_ran_is_silent(kind: str) -> None:
         conn.start_clipper()
 
 
-def test_with_stops_what_it_started_also_after_an_error_and_not_what_it_found(conn: ClipperConnection) -> None:
+def test_with_stops_only_its_own_cluster_even_after_an_error(conn: ClipperConnection) -> None:
     conn.stop_all()
     with pytest.raises(ZeroDivisionError), conn:
         raise ZeroDivisionError
@@ -129,7 +129,7 @@ def test_an_idle_cluster_uses_next_to_no_processor_time(conn: ClipperConnection)
     assert max(used_s) < 0.5  # a tenth of a core; a busy wait would take a whole one
 
 
-def test_two_that_start_the_same_cluster_at_once_get_one_cluster(kind: str) -> None:
+def test_concurrent_starts_of_one_cluster_create_one(kind: str) -> None:
     with removed_afterwards(new_manager(kind)) as first:
         others = [ClipperConnection(new_manager(kind, first.cm.cluster_name)) for _ in range(2)]
         outcomes: list[str] = []

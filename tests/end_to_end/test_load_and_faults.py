@@ -39,7 +39,7 @@ def assert_all_answered_right(report: Report) -> None:
     assert report.num_predictions + report.num_defaults == report.num_sent
 
 
-def test_three_times_the_capacity_costs_neither_time_nor_predictions_nor_memory():
+def test_triple_overload_costs_no_time_predictions_or_memory():
     with running_cluster(cache_size=0) as conn:
         # Slow enough that three times its capacity is little work for a machine that others use too.
         deploy(conn, batch_s=0.02, batch_size=16, slo_ms=100)
@@ -74,7 +74,7 @@ def test_two_replicas_answer_more_than_one():
     assert max(report.goodput for report in two) > 1.5 * max(report.goodput for report in one)
 
 
-def test_killed_replicas_and_switched_versions_lose_no_query_and_mix_no_versions():
+def test_kills_and_version_switches_lose_or_mix_no_reply():
     with running_cluster() as conn:
         deploy(conn, batch_s=0.005, batch_size=8, slo_ms=5000, num_replicas=2)
         deploy_python_closure(conn, "app", 2, "doubles", plus_version(2, batch_s=0.005), num_replicas=2, batch_size=8)
@@ -100,7 +100,7 @@ def test_killed_replicas_and_switched_versions_lose_no_query_and_mix_no_versions
     assert report.num_tried_again == 0  # no query frontend has ended
 
 
-def test_an_idle_cluster_hardly_uses_a_core_and_its_frontends_are_small():
+def test_idle_cluster_uses_little_cpu_and_memory():
     with running_cluster() as conn:
         deploy(conn, batch_s=0.001, batch_size=-1, slo_ms=1000, num_replicas=2)
         with Traffic(conn.get_query_addr(), "app") as traffic:
@@ -117,7 +117,7 @@ def test_an_idle_cluster_hardly_uses_a_core_and_its_frontends_are_small():
     assert share < 0.05
 
 
-def test_the_clients_notice_replies_of_another_query_and_of_another_version():
+def test_load_clients_detect_swapped_and_outdated_replies():
     def swap(inputs: list) -> list:
         return [x[0] + 1 for x in reversed(inputs)]
 

@@ -66,9 +66,7 @@ def test_samples_are_an_expression_of_the_notebook(shell: InteractiveShell, shar
     assert "sampled:3" not in shared.get_all_models()
 
 
-def test_system_packages_are_for_the_image_and_checked_before_the_cell_runs(
-    shell: InteractiveShell, shared: ClipperConnection
-) -> None:
+def test_system_packages_are_checked_before_the_cell_runs(shell: InteractiveShell, shared: ClipperConnection) -> None:
     line = "images -v {} -t doubles --system-packages {}"
     shell.run_cell_magic("deploy", line.format(1, "'libgomp1 libgl1'"), SUM)
     assert shared.get_model_source("images").system_packages == ["libgomp1", "libgl1"]
@@ -86,9 +84,7 @@ def test_a_large_variable_travels_when_that_is_asked_for(shell: InteractiveShell
     assert shared.get_current_model_version("sizes") == "1"
 
 
-def test_a_cell_becomes_a_version_that_is_linked_asked_and_replaced(
-    shell: InteractiveShell, shared: ClipperConnection
-) -> None:
+def test_cell_becomes_a_linked_queried_and_replaced_version(shell: InteractiveShell, shared: ClipperConnection) -> None:
     shared.register_application("totals", "doubles", "-1", SLO_MICROS)
     first = shell.run_cell_magic("deploy", "total -v 1 -t doubles --link totals", SUM)
     assert repr(first) == "<Version total:1: doubles, current, 1 replica>"
@@ -114,9 +110,7 @@ def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared
     assert shared.apps["floors"].predict([2.5]).output == 2
 
 
-def test_what_cannot_be_deployed_is_refused_before_the_cell_runs(
-    shell: InteractiveShell, shared: ClipperConnection
-) -> None:
+def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, shared: ClipperConnection) -> None:
     shared.register_application("texts", "strings", "", SLO_MICROS)
     marking = "ran = True\n" + SUM
     for line, error, match in (
@@ -163,7 +157,7 @@ def test_a_prediction_needs_an_application_and_an_expression(shell: InteractiveS
         shell.run_line_magic("predict", "nowhere [1.0]")
 
 
-def test_which_connection_is_meant(shell: InteractiveShell, shared: ClipperConnection) -> None:
+def test_magic_finds_the_meant_connection(shell: InteractiveShell, shared: ClipperConnection) -> None:
     shell.user_ns["unconnected"] = ClipperConnection(LocalContainerManager("never-started"))
     shell.user_ns["same"] = shared
     assert shows(shell.run_line_magic("clipper", ""), shared)

@@ -35,13 +35,13 @@ def weighed(shared: ClipperConnection) -> str:
     return "weighed"
 
 
-def test_it_can_be_called_here(shared: ClipperConnection, weighed: str) -> None:
+def test_fetched_function_can_be_called(shared: ClipperConnection, weighed: str) -> None:
     fetched = shared.fetch_model(weighed, 1)
     assert fetched([np.array([3.0, 4.0])]) == [43.0]
     assert shared.fetch_model(weighed)([np.array([3.0, 4.0])]) == [0.0]  # the current one
 
 
-def test_its_source_and_needs_are_kept(shared: ClipperConnection, weighed: str) -> None:
+def test_source_and_requirements_are_stored(shared: ClipperConnection, weighed: str) -> None:
     kept = shared.get_model_source(weighed, 1)
     assert kept.source is not None
     assert kept.source.startswith("def weigh(inputs")
@@ -50,7 +50,7 @@ def test_its_source_and_needs_are_kept(shared: ClipperConnection, weighed: str) 
     assert kept.python_version.split(".")[:2] == [str(part) for part in sys.version_info[:2]]
 
 
-def test_another_kernel_gets_it_too(shared: ClipperConnection, weighed: str) -> None:
+def test_another_kernel_can_fetch_the_function(shared: ClipperConnection, weighed: str) -> None:
     kind = type(shared.cm).__name__
     program = (
         f"import numpy\nfrom clipper_nb import ClipperConnection, {kind}\n"
@@ -61,7 +61,7 @@ def test_another_kernel_gets_it_too(shared: ClipperConnection, weighed: str) -> 
     assert finished.stdout.strip() == "[43.0]"
 
 
-def test_what_cannot_be_fetched_is_said(shared: ClipperConnection, weighed: str) -> None:
+def test_failed_fetch_is_reported(shared: ClipperConnection, weighed: str) -> None:
     with pytest.raises(ModelNotFoundError):
         shared.fetch_model(weighed, 3)
     shared.register_model("elsewhere", 1, "doubles")

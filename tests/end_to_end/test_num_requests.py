@@ -88,7 +88,7 @@ def test_requests_share_connections(conn: ClipperConnection) -> None:
     conn.cm.requests()  # type: ignore[attr-defined]
 
 
-def test_a_change_of_the_number_of_replicas_asks_as_often_however_long_it_takes(conn: ClipperConnection) -> None:
+def test_scaling_makes_few_requests_however_long_it_takes(conn: ClipperConnection) -> None:
     deploy_python_closure(conn, "scaled", 1, "doubles", lambda xs: [1 for _ in xs])
     conn.cm.requests()  # type: ignore[attr-defined]
     conn.set_num_replicas("scaled", 3, 1)

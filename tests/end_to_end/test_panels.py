@@ -73,7 +73,7 @@ def test_many_panels_share_one_thread_which_ends_with_the_last(shared: ClipperCo
     wait_until(lambda: not panel_threads(), "the thread ends")
 
 
-def test_nobody_looks_when_nobody_sees_it(shared: ClipperConnection) -> None:
+def test_polling_stops_when_no_panel_is_visible(shared: ClipperConnection) -> None:
     poller = Poller(shared, seen_lasts_s=1.5)
     painted = []
     poller.watch(lambda _poller: painted.append(time.monotonic()))
@@ -119,7 +119,7 @@ def test_an_error_of_an_action_is_shown_in_the_panel(shared: ClipperConnection) 
     [("[1.0, 2.5]", "4.5"), ("[x * 2 for x in (1, 2)]", "7.0"), ("", "There is no input"), ("[1,", "neither JSON nor"),
      ("unknown", "NameError"), ("'text'", "InvalidInputError")],
 )  # fmt: skip
-def test_inputs_as_somebody_types_them(shared: ClipperConnection, text: str, expected: str) -> None:
+def test_typed_inputs_are_parsed_and_answered(shared: ClipperConnection, text: str, expected: str) -> None:
     frame, panel = make(TryAQueryPanel, shared)
     with frame:
         wait_until(lambda: panel._application.value is not None, "an application is offered")
@@ -158,7 +158,7 @@ def test_the_example_is_typed_and_answered(shared: ClipperConnection, input_type
         wait_until(lambda: f"has {len(sample)}" in panel.render(), "it is answered")
 
 
-def test_a_stopped_cluster_is_said_and_a_new_one_is_shown() -> None:
+def test_stopped_cluster_is_reported_and_a_new_one_shown() -> None:
     manager = new_manager("local")
     conn = ClipperConnection(manager)
     conn.start_clipper()
@@ -178,7 +178,7 @@ def test_a_stopped_cluster_is_said_and_a_new_one_is_shown() -> None:
         conn.stop_all()
 
 
-def test_what_is_saved_is_plain_html(shared: ClipperConnection) -> None:
+def test_saved_output_is_plain_html(shared: ClipperConnection) -> None:
     with shared.dashboard() as dashboard:
         wait_until(lambda: "sums:2" in dashboard._repr_html_(), "the model is shown")
         html = dashboard._repr_html_()

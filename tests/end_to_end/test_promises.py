@@ -47,7 +47,7 @@ def test_scaling_is_done_when_it_returns(conn: ClipperConnection) -> None:
         assert len(conn.get_all_model_replicas()) == conn.get_num_replicas("scaled") == wanted
 
 
-def test_a_new_version_under_load_loses_no_query_and_no_old_version_answers_afterwards(
+def test_version_switch_loses_no_query_and_ends_old_answers(
     conn: ClipperConnection,
 ) -> None:
     conn.register_application("app", "doubles", "default", 5_000_000)
@@ -79,7 +79,7 @@ def test_a_new_version_under_load_loses_no_query_and_no_old_version_answers_afte
     assert versions_seen == {1, 2, 3}
 
 
-def test_scaling_down_and_stopping_old_versions_under_load_loses_no_query(conn: ClipperConnection) -> None:
+def test_scaling_down_and_stopping_versions_loses_no_query(conn: ClipperConnection) -> None:
     conn.register_application("app", "doubles", "default", 5_000_000)
     deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: [x[0] for x in inputs], num_replicas=3)
     conn.link_model_to_app("app", "m")
@@ -100,7 +100,7 @@ def test_scaling_down_and_stopping_old_versions_under_load_loses_no_query(conn: 
 class TestSlo:
     SLO_MICROS = 100_000
 
-    def test_a_model_that_is_too_slow_gets_the_default_output_at_the_slo(self, shared: ClipperConnection) -> None:
+    def test_slow_model_returns_the_default_output_at_the_slo(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
             time.sleep(3.0)
             return [0 for _ in inputs]
@@ -122,9 +122,7 @@ class TestSlo:
         # A stall of the machine makes one of them longer; replies that wait for the model take three seconds.
         assert statistics.median(latencies_s) < 1.0
 
-    def test_a_model_that_raises_gets_the_default_output_at_once_with_the_error(
-        self, shared: ClipperConnection
-    ) -> None:
+    def test_model_error_returns_the_default_output_at_once(self, shared: ClipperConnection) -> None:
         def fail(inputs: list) -> list:
             raise ValueError("no such digit\nsecond line")
 
@@ -140,7 +138,7 @@ class TestSlo:
         ("name", "outputs"),
         [("too-few", []), ("too-many", [1, 2]), ("not-a-list", 7), ("text", "7"), ("no-text", [object()])],
     )
-    def test_wrong_outputs_are_a_model_error_and_the_replica_lives_on(
+    def test_wrong_outputs_are_model_errors_and_keep_the_replica(
         self, shared: ClipperConnection, name: str, outputs: object
     ) -> None:
         create_endpoint(shared, name, "doubles", lambda inputs: outputs, slo_micros=5_000_000)
@@ -149,7 +147,7 @@ class TestSlo:
             assert reply["default_reason"] == "model_error"
             assert "PredictionError" in reply["default_explanation"]
 
-    def test_whatever_a_model_raises_is_a_model_error_and_the_replica_lives_on(self, shared: ClipperConnection) -> None:
+    def test_any_exception_is_a_model_error_and_keeps_the_replica(self, shared: ClipperConnection) -> None:
         class Panic(BaseException):
             """As pyo3's PanicException."""
 
@@ -199,7 +197,7 @@ class TestSlo:
             assert len(reply["default_explanation"]) < 20_000
         assert query(shared, "raises", {"input": [0.0, 0.0]})[1]["output"] == pid
 
-    def test_a_query_that_waits_behind_others_says_so(self, shared: ClipperConnection) -> None:
+    def test_queued_query_reports_that_it_waited_behind_others(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
             time.sleep(0.5)
             return [0 for _ in inputs]
@@ -209,7 +207,7 @@ class TestSlo:
         reasons = [prediction["default_reason"] for prediction in reply["batch_predictions"]]
         assert reasons == ["model_too_slow", "queued_too_long"]
 
-    def test_no_replica_is_said_at_once(self, shared: ClipperConnection) -> None:
+    def test_missing_replica_is_reported_at_once(self, shared: ClipperConnection) -> None:
         create_endpoint(shared, "empty", "doubles", lambda inputs: inputs, slo_micros=15_000_000)
         shared.set_num_replicas("empty", 0)
         started_s = time.monotonic()
@@ -233,7 +231,7 @@ class TestSlo:
 
 
 @pytest.mark.same_on_docker
-def test_queries_that_wait_for_a_version_are_answered_when_it_is_stopped(conn: ClipperConnection) -> None:
+def test_queued_queries_are_answered_when_their_version_stops(conn: ClipperConnection) -> None:
     def predict(inputs: list) -> list:
         time.sleep(1.5 if inputs[0][0] == 0.0 else 0.02)  # the others wait long enough to be seen
         return [x[0] for x in inputs]

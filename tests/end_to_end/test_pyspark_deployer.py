@@ -80,7 +80,7 @@ def predict_each(spark: Any, model: Any, inputs: list) -> list:
     return [model.predict(x) for x in inputs]
 
 
-def test_mllib_logistic_regression_with_a_threshold_of_its_own(shared: ClipperConnection, spark: Any) -> None:
+def test_mllib_logistic_regression_keeps_its_own_threshold(shared: ClipperConnection, spark: Any) -> None:
     """Spark itself would load it with the threshold 0.5."""
     from pyspark.mllib.classification import LogisticRegressionWithLBFGS
 
@@ -94,7 +94,7 @@ def test_mllib_logistic_regression_with_a_threshold_of_its_own(shared: ClipperCo
     assert _served(shared, "logistic", FLOWERS[:100]) == expected
 
 
-def test_mllib_svm_that_gives_margins(shared: ClipperConnection, spark: Any) -> None:
+def test_mllib_svm_without_threshold_returns_margins(shared: ClipperConnection, spark: Any) -> None:
     from pyspark.mllib.classification import SVMWithSGD
 
     model = SVMWithSGD.train(_labeled_points(spark), iterations=10)
@@ -192,9 +192,7 @@ def test_a_random_forest_also_after_errors(shared: ClipperConnection, spark: Any
     assert replica in shared.get_all_model_replicas()
 
 
-def test_rows_are_answered_with_their_names_and_settings_are_the_notebooks(
-    shared: ClipperConnection, species: str
-) -> None:
+def test_rows_keep_their_names_and_the_notebooks_settings(shared: ClipperConnection, species: str) -> None:
     assert shared.predict(species, [-4.0]).output == {"zone": "Pacific/Auckland"}
 
 
@@ -278,7 +276,7 @@ def test_replica_and_jvm_live_and_die_together(shared: ClipperConnection, mixed:
 
 
 def test_a_sample_that_fails_here_fails_the_deploy(shared: ClipperConnection, spark: Any) -> None:
-    with pytest.raises(PredictionError, match=r"already here: SparkError: .*no_such_column"):
+    with pytest.raises(PredictionError, match=r"in the notebook: SparkError: .*no_such_column"):
         deploy_pyspark_model(
             shared, "fails", 1, "doubles", lambda spark, model, xs: spark.sql("select no_such_column").collect(), None,
             spark, sample_inputs=[[1.0]],
@@ -286,7 +284,7 @@ def test_a_sample_that_fails_here_fails_the_deploy(shared: ClipperConnection, sp
     assert not [model for model in shared.get_all_models() if model.startswith("fails:")]
 
 
-def test_a_replica_that_answers_otherwise_is_refused(shared: ClipperConnection, spark: Any) -> None:
+def test_replica_with_different_answers_is_refused(shared: ClipperConnection, spark: Any) -> None:
     here = os.getpid()
 
     def shifted(spark: Any, model: Any, inputs: list[Any]) -> list[Any]:
@@ -300,15 +298,13 @@ def test_a_replica_that_answers_otherwise_is_refused(shared: ClipperConnection, 
     assert not [model for model in shared.get_all_models() if model.startswith("differs:")]
 
 
-def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, spark: Any, forest: Any) -> None:
+def test_unserialisable_object_is_refused_by_name(shared: ClipperConnection, spark: Any, forest: Any) -> None:
     def deploy(func: Any, model: Any = None, sc: Any = spark) -> None:
         deploy_pyspark_model(shared, "refused", 1, "doubles", func, model, sc)
 
     frame = spark.range(3)
     config = {"frames": [frame]}
-    with pytest.raises(
-        SerializationError, match=r"'spark' \(SparkSession\), .* arguments spark and model of a function"
-    ):
+    with pytest.raises(SerializationError, match=r"'spark' \(SparkSession\), .* as arguments spark and model"):
         deploy(lambda session, model, inputs: spark.sql("select 1").collect())
     with pytest.raises(SerializationError, match=r"'config\['frames'\]\[0\]' \(DataFrame\), .*collect\(\)"):
         deploy(lambda session, model, inputs: config["frames"][0].collect())
@@ -349,7 +345,7 @@ def test_a_vector_is_predicted_as_transform_does_or_not_at_all(spark: Any) -> No
         expected = [row.prediction for row in model.transform(flowers).collect()]
         assert [predict_vector(model, flower) for flower in FLOWERS] == expected
     tree = DecisionTreeClassifier(maxDepth=2).setThresholds([0.9, 0.05, 0.05]).fit(flowers)
-    with pytest.raises(InvalidRequestError, match="does not look at its thresholds"):
+    with pytest.raises(InvalidRequestError, match="ignores its thresholds"):
         predict_vector(tree, FLOWERS[0])
     with pytest.raises(InvalidRequestError, match="OneVsRestModel cannot predict a single vector"):
         predict_vector(OneVsRest(classifier=LogisticRegression(maxIter=1)).fit(flowers), FLOWERS[0])

@@ -55,7 +55,7 @@ def test_modules_of_the_users_own_travel(shared: ClipperConnection) -> None:
     assert shared.predict("own", [1.0, 2.0]).output == 30.5
 
 
-def test_modules_of_the_users_own_travel_when_they_are_imported_only_in_a_call(
+def test_user_modules_imported_during_a_call_are_captured(
     shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "imported_late.py").write_text("import imported_later as i\n\ndef twice(x):\n    return i.K * x\n")

@@ -53,7 +53,7 @@ def _served(conn: ClipperConnection, application: str, rows: np.ndarray = ROWS) 
     return [prediction.output for prediction in conn.predict_batch(application, rows)]
 
 
-def test_a_fitted_lm_answers_as_in_the_notebook_also_after_errors(shared: ClipperConnection, r: Any) -> None:
+def test_fitted_lm_answers_as_in_the_notebook_after_errors_too(shared: ClipperConnection, r: Any) -> None:
     r("""
     countdown <- function(n) if (n > 0) countdown(n - 1) else 0
     weight_model <- (function() { fit <- lm(mpg ~ wt + cyl, mtcars); function(d) predict(fit, d) })()
@@ -134,7 +134,7 @@ def test_samples_of_a_data_frame_are_rows(shared: ClipperConnection, r: Any) -> 
     ("samples", "error", "match"),
     [
         ([["a"]], InvalidInputError, "doubles"),
-        ([[-1.0]], PredictionError, "already here: RError: weights are positive"),
+        ([[-1.0]], PredictionError, "in the notebook: RError: weights are positive"),
         ([[1.0], [1.0]], PredictionError, "1 outputs for 2 inputs"),
     ],
 )
@@ -174,7 +174,7 @@ def test_pip_runs_with_the_notebooks_python_after_r_has_started(shared: ClipperC
         assert answer["python"] == sys.version
 
 
-def test_what_cannot_travel_is_refused_by_name(shared: ClipperConnection, r: Any) -> None:
+def test_unserialisable_object_is_refused_by_name(shared: ClipperConnection, r: Any) -> None:
     r("settings <- list(log = stdout()); chatty <- function(inputs) { cat('x', file = settings$log); inputs }")
     with pytest.raises(SerializationError, match=r"'settings\$log' \(a connection\)"):
         deploy_r_model(shared, "chatty", 1, "doubles", "chatty")
@@ -241,15 +241,15 @@ def test_a_row_that_does_not_fit_is_an_error_answer(shared: ClipperConnection, r
     assert sentence in str(answer.explanation)
 
 
-def test_samples_that_are_none_are_refused(shared: ClipperConnection, r: Any) -> None:
+def test_invalid_samples_are_refused(shared: ClipperConnection, r: Any) -> None:
     def deploy(sample: Any, input_type: str = "strings") -> None:
         deploy_r_model(shared, "refused", 1, input_type, r("function(rows) rows"), sample_input=sample)
 
     with pytest.raises(InvalidRequestError, match=r"'b' \(list\)"):
         deploy(r("data.frame(a = 1:2, b = I(list(1, 2)))[2:1]"))
-    with pytest.raises(InvalidRequestError, match="is none"):
+    with pytest.raises(InvalidRequestError, match="is not one"):
         deploy("no_such_frame")
-    with pytest.raises(InvalidRequestError, match="is none"):
+    with pytest.raises(InvalidRequestError, match="is not one"):
         deploy("")
     with pytest.raises(InvalidRequestError, match="no columns"):
         deploy(r("data.frame()"))
@@ -257,7 +257,7 @@ def test_samples_that_are_none_are_refused(shared: ClipperConnection, r: Any) ->
         deploy(r("mtcars"), "doubles")
 
 
-def test_what_another_r_serialised_is_refused_with_both_versions(shared: ClipperConnection, r: Any) -> None:
+def test_function_of_another_r_is_refused_with_both_versions(shared: ClipperConnection, r: Any) -> None:
     captured = capture_function(r("function(inputs) lapply(inputs, sum)"), ())
     older = replace(captured, r_version="3.6.1")
     with pytest.raises(IncompatibleEnvironmentError, match=r"R +3\.6\.1 +\d+\.") as caught:
@@ -266,7 +266,7 @@ def test_what_another_r_serialised_is_refused_with_both_versions(shared: Clipper
     assert "older:1" not in shared.get_all_models()
 
 
-def test_what_r_could_only_serialise_as_something_else_is_known() -> None:
+def test_objects_r_cannot_serialise_faithfully_are_detected() -> None:
     rinterface = start_r()
     with undisturbed_r():
         pointer = rinterface.evalr("methods::new('externalptr')")

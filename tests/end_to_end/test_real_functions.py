@@ -228,7 +228,7 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Interacti
     sys.modules.pop("house_features", None)
 
 
-def test_there_are_twelve_and_nine_of_them_are_tried_on_docker() -> None:
+def test_twelve_functions_exist_and_nine_run_on_docker() -> None:
     assert len(REAL_FUNCTIONS) == 12
     assert sum("docker" in function.kinds for function in REAL_FUNCTIONS.values()) == 9
 
@@ -250,7 +250,7 @@ def _marks(kind: str, function: RealFunction) -> list[pytest.MarkDecorator]:
     ],
     scope="module",
 )
-def test_it_predicts_as_in_the_notebook(
+def test_deployed_function_predicts_as_in_the_notebook(
     name: str, kind: str, shared: ClipperConnection, shell: InteractiveShell
 ) -> None:
     function = REAL_FUNCTIONS[name]

@@ -65,7 +65,7 @@ def test_text_arrives_as_it_is(conn: ClipperConnection, text: str) -> None:
     assert query(conn, "strings", {"input": text})[1]["output"] == {"type": "str", "value": text}
 
 
-def test_a_batch_answers_in_order_also_with_one_element_and_with_none(conn: ClipperConnection) -> None:
+def test_batch_of_any_length_is_answered_in_order(conn: ClipperConnection) -> None:
     values = [[float(i)] * (i % 5) for i in range(40)]
     status, reply = query(conn, "doubles", {"input_batch": values})
     assert status == 200
@@ -121,7 +121,7 @@ def test_a_version_can_be_asked_for(conn: ClipperConnection) -> None:
         ("doubles", b'{"input": ' + b"[" * 50_000, "Json error"),
     ],
 )
-def test_a_bad_body_is_refused_with_its_position_and_what_is_expected(
+def test_bad_body_is_refused_with_position_and_expected_type(
     conn: ClipperConnection, application: str, body: bytes, words: str
 ) -> None:
     status, reply = _post(conn, f"/{application}/predict", body)
@@ -189,7 +189,7 @@ def test_not_ready_says_which_application_and_why(conn: ClipperConnection) -> No
 
 
 @pytest.mark.parametrize(("token", "status"), [(None, 401), ("Bearer wrong", 401), ("Basic abc", 401), ("right", 200)])
-def test_the_management_frontend_wants_the_token(conn: ClipperConnection, token: str | None, status: int) -> None:
+def test_management_frontend_requires_the_token(conn: ClipperConnection, token: str | None, status: int) -> None:
     if token == "right":
         token = f"Bearer {conn.cm.get_admin_token()}"
     headers = {} if token is None else {"Authorization": token}

@@ -171,7 +171,7 @@ def test_a_container_of_each_type_is_served(
     assert query(conn, name, {"input": value})[1]["default_reason"] == "no_ready_replica"
 
 
-def test_a_fixed_batch_size_is_a_maximum_and_one_batch_is_under_way_at_a_time(conn: ClipperConnection) -> None:
+def test_fixed_batch_size_is_a_maximum_and_batches_never_overlap(conn: ClipperConnection) -> None:
     _serve(conn, "sized", "doubles", batch_size=4)
     under_way = threading.Lock()
 
@@ -211,7 +211,7 @@ def test_replicas_share_the_work(conn: ClipperConnection) -> None:
     assert min(counts.values()) > 20
 
 
-def test_type_text_with_trailing_nul_and_a_wide_version_frame_are_accepted(conn: ClipperConnection) -> None:
+def test_padded_type_and_wide_version_frames_are_accepted(conn: ClipperConnection) -> None:
     """C++ and R containers pad the type; JVM containers send the version in eight bytes."""
     _serve(conn, "padded", "doubles")
     with ClipperContainer(
@@ -228,7 +228,7 @@ def test_another_rpc_version_is_ignored_and_asked_again(conn: ClipperConnection)
         assert not any(replica.startswith("old:") for replica in conn.get_all_model_replicas())
 
 
-def test_a_container_of_another_input_type_than_its_version_gets_no_queries(conn: ClipperConnection) -> None:
+def test_container_of_another_input_type_gets_no_queries(conn: ClipperConnection) -> None:
     _serve(conn, "typed", "strings")
     asked: list[int] = []
     with ClipperContainer(_rpc_port(conn), "typed", "1", 3, lambda xs: [b"1" for _ in xs if not asked.append(1)]):
@@ -238,7 +238,7 @@ def test_a_container_of_another_input_type_than_its_version_gets_no_queries(conn
 
 
 @pytest.mark.parametrize("outputs", [[], [b"1", b"2"], [b"\xff\xfe"]])
-def test_a_container_that_answers_nonsense_stays_usable(conn: ClipperConnection, outputs: list[bytes]) -> None:
+def test_container_with_a_malformed_answer_stays_usable(conn: ClipperConnection, outputs: list[bytes]) -> None:
     name = f"nonsense-{len(outputs)}"
     _serve(conn, name, "doubles")
     answers = iter([outputs])

@@ -1,4 +1,4 @@
-"""Samples: a replica that answers otherwise than the notebook never gets a query."""
+"""Samples: a replica whose answers differ from the notebook's never gets a query."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_equal_answers_deploy_and_others_leave_all_as_it_was(shared: ClipperConn
         ("text", total, InvalidInputError, "must be a list of inputs"),
         ([["a"]], total, InvalidInputError, "doubles"),
         (X, lambda inputs: [1], PredictionError, "1 outputs for 2 inputs"),
-        (X, lambda inputs: [1 / 0 for _ in inputs], PredictionError, "already here: ZeroDivisionError"),
+        (X, lambda inputs: [1 / 0 for _ in inputs], PredictionError, "in the notebook: ZeroDivisionError"),
     ],
 )
 def test_bad_samples_are_refused_before_anything_is_built(
@@ -76,7 +76,7 @@ def test_samples_of_every_type(shared: ClipperConnection, input_type: str, value
     assert str(shared.predict(name, value).output) == expected
 
 
-def test_another_version_of_a_library_is_refused_with_what_it_answers(shared: ClipperConnection) -> None:
+def test_other_library_version_is_refused_with_its_answer(shared: ClipperConnection) -> None:
     def release(inputs: list) -> list:
         import packaging
 

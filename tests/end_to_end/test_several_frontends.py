@@ -153,7 +153,7 @@ def test_scaling_down_under_load_loses_no_query(conn: ClipperConnection) -> None
     assert all(reply.body["output"] == reply.value for reply in load.replies)
 
 
-def test_metrics_add_up_exactly_whoever_is_asked(conn: ClipperConnection) -> None:
+def test_metrics_add_up_exactly_at_every_frontend(conn: ClipperConnection) -> None:
     _create_identity(conn, "counted")
     with Kept(conn) as kept:
         for turn in range(5):
@@ -198,7 +198,7 @@ class WatchedCounter:
 
 
 @pytest.mark.also_on_docker
-def test_a_killed_one_takes_nothing_with_it_but_its_own_connections(conn: ClipperConnection) -> None:
+def test_killed_frontend_loses_only_its_own_connections(conn: ClipperConnection) -> None:
     num_clients = 8
     _create_identity(conn, "killed", num_replicas=2)
     with Load(conn.get_query_addr(), "killed", num_clients=num_clients) as load, WatchedCounter(conn, "killed") as seen:
@@ -222,7 +222,7 @@ def test_a_killed_one_takes_nothing_with_it_but_its_own_connections(conn: Clippe
     assert seen.values[-1] <= len(load.replies)
 
 
-def test_the_other_connections_never_notice_a_kill(conn: ClipperConnection) -> None:
+def test_kill_does_not_affect_other_connections(conn: ClipperConnection) -> None:
     _create_identity(conn, "untouched")
     with Kept(conn, 16) as kept:
         time.sleep(0.2)
@@ -241,7 +241,7 @@ def test_the_other_connections_never_notice_a_kill(conn: ClipperConnection) -> N
     assert 0 < num_broken < 16
 
 
-def test_one_that_ends_by_request_loses_nothing(conn: ClipperConnection) -> None:
+def test_frontend_stopped_on_request_loses_no_query(conn: ClipperConnection) -> None:
     def predict(xs: list) -> list:
         time.sleep(0.005)  # so that something is under way
         return [x[0] for x in xs]
@@ -264,7 +264,7 @@ def test_one_that_ends_by_request_loses_nothing(conn: ClipperConnection) -> None
     assert _total(conn, "clipper_app_queries_total", app="ended") == len(load.replies)
 
 
-def test_changes_while_one_is_away_are_acted_on_when_it_is_back(conn: ClipperConnection) -> None:
+def test_returning_frontend_applies_the_changes_it_missed(conn: ClipperConnection) -> None:
     _create_identity(conn, "away")
     for turn in range(3):
         os.kill(worker_pids(conn)[turn % NUM_FRONTENDS], signal.SIGKILL)
@@ -277,7 +277,7 @@ def test_changes_while_one_is_away_are_acted_on_when_it_is_back(conn: ClipperCon
 
 
 @pytest.mark.also_on_docker
-def test_all_come_back_when_the_parent_is_killed(conn: ClipperConnection) -> None:
+def test_all_frontends_restart_after_their_parent_is_killed(conn: ClipperConnection) -> None:
     _create_identity(conn, "parent")
     before = worker_pids(conn)
     os.kill(psutil.Process(before[0]).ppid(), signal.SIGKILL)
@@ -303,7 +303,7 @@ def _predicts(conn: ClipperConnection, application: str) -> bool:
         return False
 
 
-def test_another_connection_scales_at_all_of_them(conn: ClipperConnection) -> None:
+def test_another_connection_scales_at_every_frontend(conn: ClipperConnection) -> None:
     _create_identity(conn, "known")
     other = ClipperConnection(type(conn.cm)(conn.cm.cluster_name))
     other.connect()
@@ -315,7 +315,7 @@ def test_another_connection_scales_at_all_of_them(conn: ClipperConnection) -> No
         disconnect(other.cm)
 
 
-def test_a_container_that_knows_one_query_frontend_is_not_taken_for_ready(conn: ClipperConnection) -> None:
+def test_container_at_one_of_several_frontends_is_not_ready(conn: ClipperConnection) -> None:
     """As Clipper's own know ``CLIPPER_IP`` and ``CLIPPER_PORT`` alone."""
     with ClipperContainer(conn.cm.clipper_rpc_port, "old", "1", 3, lambda inputs: [b"1" for _ in inputs]):
         frontends = conn._management_client().get_query_frontends

@@ -39,7 +39,7 @@ def _send(connection: http.client.HTTPConnection, value: int) -> None:
     connection.request("POST", "/app/predict", json.dumps({"input": [value]}))
 
 
-def test_queries_sent_after_a_switch_are_answered_by_the_new_version() -> None:
+def test_queries_after_a_switch_get_the_new_version() -> None:
     """The switch is confirmed without the frontend, which counts as dead; its sockets take queries all the time."""
     with running_cluster("local") as conn, ExitStack() as stack:
         create_endpoint(conn, "app", "ints", lambda xs: ["old" for _ in xs], slo_micros=5_000_000)

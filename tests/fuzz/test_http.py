@@ -251,7 +251,7 @@ def test_valid_requests_get_their_own_replies_in_order(talk, requests_and_replie
     b"POST /later/predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\na",
     [35],
 )
-def test_pieces_do_not_change_the_replies_and_every_reply_is_http(talk, data, places) -> None:
+def test_splitting_the_input_does_not_change_the_http_replies(talk, data, places) -> None:
     if b"HEAD" in data:
         return
     written = talk(data)

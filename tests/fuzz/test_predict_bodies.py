@@ -79,7 +79,7 @@ def _parse(body: bytes, input_type: InputType):
 @given(st.lists(numbers, max_size=6), st.sampled_from(NUMERIC), st.sampled_from(["", " ", "\n"]))
 @example(["-0"], InputType.DOUBLES, "")
 @example(["18446744073709551616", "1"], InputType.DOUBLES, "")
-def test_a_list_of_anything_is_what_json_says_or_refused(elements, input_type, blank) -> None:
+def test_any_list_is_parsed_as_json_or_refused(elements, input_type, blank) -> None:
     text = f'{{"input":{blank}[' + ",".join(elements) + f"]{blank}}}"
     request = _parse(text.encode(), input_type)
     if request is None:
@@ -97,7 +97,7 @@ def test_a_list_of_anything_is_what_json_says_or_refused(elements, input_type, b
 @example(b'{"input":"\\ud800"}', InputType.STRINGS, False)
 @example(b'{"input":[1],"input":[2]}', InputType.DOUBLES, False)
 @example(b'{"input":[],"version":' + b"1" * 4301 + b"}", InputType.DOUBLES, False)
-def test_any_text_is_what_json_says_or_refused(body: bytes, input_type: InputType, is_wrapped: bool) -> None:
+def test_any_text_is_parsed_as_json_or_refused(body: bytes, input_type: InputType, is_wrapped: bool) -> None:
     if is_wrapped:
         body = b'{"input":' + body + b"}"
     request = _parse(body, input_type)

@@ -29,7 +29,7 @@ from tests.protocol.test_rpc import encode, frames_of_any_kind, from_container, 
 @settings(max_examples=300, deadline=None)
 @given(mutated(from_container) | frames_of_any_kind | frames_of_any_kind.map(lambda frames: [b"", u32(0), *frames]))
 @example([b"", u32(0), b"m", b"1", "٣".encode(), u32(3)])  # a digit, though not one of ASCII
-def test_what_a_container_sends_is_a_message_that_can_be_sent_again(frames) -> None:
+def test_decoded_container_message_survives_a_round_trip(frames) -> None:
     try:
         message = rpc.decode_from_container(frames)
     except ProtocolError:
@@ -39,7 +39,7 @@ def test_what_a_container_sends_is_a_message_that_can_be_sent_again(frames) -> N
 
 @settings(max_examples=300, deadline=None)
 @given(mutated(from_frontend) | frames_of_any_kind | frames_of_any_kind.map(lambda frames: [b"", u32(3), *frames]))
-def test_what_a_frontend_sends_is_a_message_that_can_be_sent_again(frames) -> None:
+def test_decoded_frontend_message_survives_a_round_trip(frames) -> None:
     try:
         message = rpc.decode_from_frontend(frames)
     except ProtocolError:

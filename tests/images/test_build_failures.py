@@ -55,7 +55,7 @@ def test_every_sample_is_explained():
     assert {path.stem for path in SAMPLES.iterdir()} == set(EXPECTED)
 
 
-def test_engine_without_space_is_told_from_pip_without_space():
+def test_engine_without_space_differs_from_pip_without_space():
     """The engine's own words are as good as pip's: a layer that cannot be written fails any step."""
     words = "Error processing tar file(exit status 1): write /model/func.pkl: no space left on device"
     assert type(_explain("COPY bundle /model", "", words)) is DiskFullError

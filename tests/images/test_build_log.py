@@ -19,7 +19,7 @@ def test_step_and_its_output_are_those_of_the_last_instruction():
     ]
 
 
-def test_reader_sees_steps_and_output_but_neither_bookkeeping_nor_colours():
+def test_build_output_is_shown_without_bookkeeping_and_colours():
     for path in SAMPLES.iterdir():
         _, shown, _ = read_sample(path.stem)
         assert shown
@@ -27,12 +27,12 @@ def test_reader_sees_steps_and_output_but_neither_bookkeeping_nor_colours():
         assert not [line for line in shown if "\x1b" in line or "--->" in line or "intermediate" in line]
 
 
-def test_images_of_finished_steps_are_known_without_the_base_image():
+def test_finished_step_images_exclude_the_base_image():
     log, _, _ = read_sample("disk-full")
     assert log.made_images == ["4dda72c1188e", "df6e1bc3deae"]
 
 
-def test_images_that_the_cache_had_are_not_made_by_the_build():
+def test_cached_images_do_not_count_as_built():
     log = BuildLog()
     list(log.add("Step 1/4 : FROM debian\n ---> aaaaaaaaaaaa\n"))
     list(log.add("Step 2/4 : USER root\n ---> Using cache\n ---> bbbbbbbbbbbb\n"))

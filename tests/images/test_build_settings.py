@@ -11,11 +11,11 @@ def _settings(**variables: str) -> dict:
     return network_settings(variables)
 
 
-def test_nothing_set_nothing_passed():
+def test_unset_variables_are_not_passed():
     assert _settings(HOME="/root", PIP_INDEX_URL="") == {"buildargs": {}, "network_mode": None}
 
 
-def test_settings_of_pip_and_proxies_in_both_spellings_are_passed():
+def test_pip_and_proxy_settings_are_passed_in_both_spellings():
     variables = {
         "PIP_INDEX_URL": "https://pypi.example/simple", "PIP_EXTRA_INDEX_URL": "https://more.example/simple",
         "PIP_TRUSTED_HOST": "pypi.example", "PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5",
@@ -31,7 +31,7 @@ def test_settings_of_pip_and_proxies_in_both_spellings_are_passed():
      "https://pypi.example/simple http://localhost:3141/simple"],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["PIP_EXTRA_INDEX_URL", "HTTPS_PROXY", "http_proxy"])
-def test_address_on_loopback_is_reached_through_the_hosts_network(name, address):
+def test_loopback_address_uses_the_host_network(name, address):
     assert _settings(**{name: address})["network_mode"] == "host"
 
 
@@ -44,5 +44,5 @@ def test_any_other_address_needs_no_network_of_the_hosts(address):
     assert _settings(PIP_INDEX_URL=address)["network_mode"] is None
 
 
-def test_exceptions_from_the_proxy_are_no_address_to_reach():
+def test_no_proxy_does_not_choose_the_host_network():
     assert _settings(NO_PROXY="localhost,127.0.0.1", no_proxy="localhost")["network_mode"] is None

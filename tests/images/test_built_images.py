@@ -24,7 +24,7 @@ def _model(*, goes_with_version: bool = False) -> dict[str, str]:
     return {environment.LABEL_IMAGE_KIND: "model", **model_labels(request)}
 
 
-def test_models_and_what_they_stand_on_are_told_apart():
+def test_models_are_distinguished_from_base_images():
     listed = [_listed(_model(), "c-m:b", "c-m:a"), _listed(base_labels("frontend"), "clipper_nb-frontend:0")]
     model, base = built_images(listed)
     assert (model.tags, model.kind, model.cluster, model.model, model.version) == (
@@ -34,7 +34,7 @@ def test_models_and_what_they_stand_on_are_told_apart():
 
 
 @pytest.mark.parametrize("tags", [(), ("<none>:<none>",), ("my-own:1",)])
-def test_unnamed_image_and_users_image_upon_ours_are_none_of_ours(tags):
+def test_unnamed_and_user_derived_images_are_not_ours(tags):
     assert built_images([_listed(base_labels("python_closure"), *tags)]) == []
 
 
@@ -46,11 +46,11 @@ def test_image_of_a_deploy_is_found_wherever_it_was_pushed(registry):
 
 
 @pytest.mark.parametrize("tag", ["c-m:1", f"mine:1-{DIGEST}", f"d-m:1-{DIGEST}"])
-def test_users_image_that_inherits_the_labels_of_a_deploy_is_no_deploys(tag):
+def test_user_image_inheriting_deploy_labels_is_not_deployed(tag):
     assert deployed_images([_listed(_model(goes_with_version=True), tag)], "c") == []
 
 
-def test_labels_tell_what_a_deploy_built_from_what_a_user_built():
+def test_labels_distinguish_deployed_from_user_built_images():
     wanted = set(deployed_labels("c"))
     assert wanted <= {f"{name}={value}" for name, value in _model(goes_with_version=True).items()}
     assert not wanted <= {f"{name}={value}" for name, value in _model().items()}

@@ -23,7 +23,7 @@ FOUND = ["numpy==2.1.0", "scikit-learn==1.6.0"]
         (["git+https://host/repo.git"], ["git+https://host/repo.git", "scikit-learn==1.6.0"]),
     ],
 )
-def test_what_the_user_asks_for_takes_the_place_of_what_was_found(asked: Sequence[str], expected: list[str]) -> None:
+def test_requested_packages_replace_captured_ones(asked: Sequence[str], expected: list[str]) -> None:
     assert choose_packages(asked, FOUND, {}, in_base=["numpy==2.1.0", "tornado==6.5"]) == expected
 
 
@@ -31,7 +31,7 @@ def test_another_version_than_that_of_the_base_is_installed() -> None:
     assert choose_packages([], ["numpy==2.1.0"], {}, in_base=["numpy==2.0.0"]) == ["numpy==2.1.0"]
 
 
-def test_what_cannot_be_installed_is_refused_by_name_unless_the_user_has_it() -> None:
+def test_uninstallable_package_is_refused_unless_user_gives_it() -> None:
     unpinnable = {"homemade": "installed from git, ssh://host/repo"}
     with pytest.raises(
         InvalidRequestError, match=r"'homemade' \(installed from git, ssh://host/repo\).*pkgs_to_install"

@@ -42,7 +42,7 @@ def test_registered_version_is_never_rebuilt(conn: ClipperConnection, client: An
     assert client.images.get(image).id == before
 
 
-def test_image_of_a_version_that_failed_to_load_goes(conn: ClipperConnection, client: Any, folder: Path) -> None:
+def test_image_of_a_version_that_failed_to_load_is_removed(conn: ClipperConnection, client: Any, folder: Path) -> None:
     (folder / "func.pkl").write_bytes(b"no pickle")
     with pytest.raises(ReplicaStartError):
         conn.build_and_deploy_model("broken", 1, "doubles", str(folder))
@@ -71,7 +71,7 @@ def test_only_images_of_the_cluster_can_be_removed(conn: ClipperConnection) -> N
         conn.cm.remove_images(["redis:7"])
 
 
-def test_deploy_of_what_no_image_can_be_called_is_refused(conn: ClipperConnection) -> None:
+def test_deploy_with_an_impossible_image_name_is_refused(conn: ClipperConnection) -> None:
     with pytest.raises(InvalidRequestError, match="is not the name of an image"):
         conn.deploy_model("misnamed", 1, "doubles", "No Image")
     assert conn.get_num_replicas("misnamed", 1) == 0

@@ -49,7 +49,7 @@ def test_files_and_their_content_arrive(folder):
     }
 
 
-def test_time_place_and_permissions_change_nothing(folder, tmp_path):
+def test_context_ignores_times_places_and_permissions(folder, tmp_path):
     before = _pack(folder)
     os.utime(folder / "metadata.json", (1, 1))
     (folder / "metadata.json").chmod(0o600)
@@ -59,13 +59,13 @@ def test_time_place_and_permissions_change_nothing(folder, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
-def test_owner_changes_nothing(folder):
+def test_context_ignores_owners(folder):
     before = _pack(folder)
     os.chown(folder / "metadata.json", 12345, 12345)
     assert _pack(folder) == before
 
 
-def test_umask_changes_nothing(tmp_path):
+def test_context_ignores_the_umask(tmp_path):
     packed = set()
     for number, umask in enumerate((0o000, 0o022, 0o077)):
         previous = os.umask(umask)
@@ -92,7 +92,7 @@ _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_siz
 
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(_NAMES, st.binary(max_size=600), max_size=6), st.randoms())
-def test_order_changes_nothing_and_everything_arrives(files, random):
+def test_context_ignores_order_and_keeps_every_file(files, random):
     shuffled = list(files.items())
     random.shuffle(shuffled)
     with pack_context("FROM a", files) as one, pack_context("FROM a", dict(shuffled)) as other:
@@ -108,11 +108,11 @@ def test_order_changes_nothing_and_everything_arrives(files, random):
     st.dictionaries(_NAMES, st.binary(max_size=20), max_size=4),
     st.dictionaries(_NAMES, st.binary(max_size=20), max_size=4),
 )
-def test_digest_tells_contents_apart(one, other):
+def test_digest_depends_on_the_contents(one, other):
     assert (digest_context("FROM a", one) == digest_context("FROM a", other)) == (one == other)
 
 
-def test_digest_tells_dockerfiles_apart():
+def test_digest_depends_on_the_dockerfile():
     assert digest_context("FROM a", {}) != digest_context("FROM b", {})
 
 
@@ -189,6 +189,6 @@ def test_folder_that_is_gone_is_an_error_of_ours(tmp_path):
         folder_files(tmp_path / "no-such-folder", prefix="bundle")
 
 
-def test_error_of_the_one_who_reads_is_left_alone(folder):
+def test_error_of_the_reader_passes_unchanged(folder):
     with pytest.raises(OSError, match="of the reader"), pack_context("FROM a", {}):
         raise OSError("of the reader")

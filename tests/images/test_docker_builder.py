@@ -85,7 +85,7 @@ def test_image_has_the_bundle_and_its_labels(client, builder, model_request):
     assert found.size_bytes > 1_000_000
 
 
-def test_model_runs_as_nobody_and_the_library_can_be_imported(client, builder, model_request):
+def test_model_runs_unprivileged_and_can_import_the_library(client, builder, model_request):
     image = builder.build(model_request())
     program = (
         "import os, getpass, clipper_nb.runtime.model_container as m; print(os.getuid(), getpass.getuser(), m.__file__)"
@@ -121,7 +121,7 @@ def test_other_content_never_replaces_an_image(client, builder, model_request):
         assert run_python(client, tag, "print(open('/model/func.pkl').read())") == content
 
 
-def test_images_that_deploys_built_are_told_from_the_users_own(client, builder, model_request):
+def test_deployed_images_are_distinguished_from_user_images(client, builder, model_request):
     deployed = builder.build(model_request("deployed", goes_with_version=True))
     attempted = builder.build(model_request("attempted", goes_with_version=True))
     mine = builder.build(model_request("mine"))
@@ -137,7 +137,7 @@ def test_images_that_deploys_built_are_told_from_the_users_own(client, builder, 
     assert [tag for image in builder.images() if image.cluster == cluster for tag in image.tags] == [mine]
 
 
-def test_container_that_files_are_read_from_is_none_of_the_clusters(client, builder, model_request, monkeypatch):
+def test_container_for_reading_files_is_not_in_the_cluster(client, builder, model_request, monkeypatch):
     """Killed while it reads, a notebook leaves it; neither stop_all() nor a start takes it for the cluster's."""
     tag = builder.build(model_request("read"))
 
@@ -169,7 +169,7 @@ def test_image_that_a_container_needs_stays(client, builder, model_request):
     assert image not in [tag for found in builder.images() for tag in found.tags]
 
 
-def test_users_image_upon_ours_is_not_one_of_ours(client, builder, model_request):
+def test_user_image_based_on_ours_is_not_ours(client, builder, model_request):
     with image_of(client, f"FROM {builder.build_base('python_closure')}\nRUN true\n") as mine:
         assert mine not in [tag for image in builder.images() for tag in image.tags]
 
@@ -247,9 +247,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_package_that_does_not_exist_shows_pips_words_and_leaves_nothing(
-    client, make_builder, model_request, own_base, tmp_path
-):
+def test_missing_package_shows_pip_output_and_leaves_nothing(client, make_builder, model_request, own_base, tmp_path):
     with package_index(tmp_path, []) as index:
         builder = make_builder({"PIP_INDEX_URL": f"{index.url}/simple/"})
         request = model_request(packages=["clipper-nb-test-nowhere==1.0"], base_image=own_base.image)
@@ -270,9 +268,7 @@ def test_failed_build_leaves_the_image_that_was_there(client, builder, model_req
     assert own_base.leftovers(client) == []
 
 
-def test_no_space_in_the_build_is_an_error_of_its_own(
-    client, make_builder, model_request, own_base, tmp_path, remove_later
-):
+def test_no_space_in_the_build_is_its_own_error(client, make_builder, model_request, own_base, tmp_path, remove_later):
     """pip downloads into a temporary folder, here one of 64 MB: the shared memory of a container."""
     with image_of(client, f"FROM {own_base.image}\nENV TMPDIR=/dev/shm\n") as small:
         builder = make_builder()
@@ -308,7 +304,7 @@ def test_interrupted_build_ends_and_leaves_nothing(client, builder, model_reques
     eventually(lambda: not own_base.leftovers(client), within_s=10, what="the end of the build")
 
 
-def test_what_a_killed_notebook_left_of_a_build_goes_at_the_next(
+def test_next_build_removes_leftovers_of_a_killed_notebook(
     client, builder, model_request, own_base, tmp_path, monkeypatch
 ):
     """The engine ends the build, and keeps the images of the steps that were done."""
@@ -368,9 +364,7 @@ def test_base_image_with_another_python_is_refused(client, builder, model_reques
         ("ONBUILD COPY no-such-file /", "no-such-file"),
     ],
 )
-def test_base_image_that_cannot_be_built_upon_is_told_from_a_package(
-    client, builder, model_request, instruction, words
-):
+def test_unusable_base_image_differs_from_a_package_failure(client, builder, model_request, instruction, words):
     with image_of(client, f"FROM {library.default_base_image()}\n{instruction}\n") as image:
         with pytest.raises(BaseImageError, match=f"The base image '{image}' cannot be built upon") as caught:
             builder.build(model_request(base_image=image))
@@ -406,7 +400,7 @@ def test_image_is_compiled_as_the_notebook_is(client, builder):
     )
 
 
-def test_image_that_cannot_load_what_is_compiled_runs_the_sources(
+def test_image_that_cannot_load_compiled_modules_runs_sources(
     client, builder, own_base, monkeypatch, tmp_path, remove_later
 ):
     """And so does one that is made from an image that could."""
@@ -440,7 +434,7 @@ def test_names_that_run_together_are_different_images(client, builder, model_req
     assert client.images.get(second).labels["ai.clipper.model.name"] == "b-c"
 
 
-def test_folder_that_is_none_is_refused(builder, model_request):
+def test_missing_model_folder_is_refused(builder, model_request):
     request = model_request()
     os.unlink(Path(request.model_data_path, "func.pkl"))
     os.rmdir(request.model_data_path)
@@ -457,7 +451,7 @@ def test_metadata_without_a_kind_is_refused(builder, model_request, metadata):
 
 
 @pytest.mark.parametrize("registry", ["", "http://localhost:5000", "localhost:5000/Team"])
-def test_registry_that_is_none_is_refused_before_anything_is_built(builder, model_request, registry):
+def test_invalid_registry_is_refused_before_the_build(builder, model_request, registry):
     with pytest.raises(InvalidRequestError, match="is not the name of an image"):
         builder.build(model_request(registry=registry))
 

@@ -26,7 +26,7 @@ DIGEST = "sha256:" + "0123456789abcdef" * 4
         (DIGEST, "sha256", DIGEST.removeprefix("sha256:")),
     ],
 )
-def test_name_of_an_image_is_taken_apart(image, repository, tag):
+def test_image_name_is_split_into_repository_and_tag(image, repository, tag):
     check_image_name(image)
     assert split_tag(image) == (repository, tag)
 
@@ -36,7 +36,7 @@ def test_name_of_an_image_is_taken_apart(image, repository, tag):
     [None, 1, b"python", "", "Python", "a b", "a:b:c", "-a", "a-", "a:", "/a", "a//b", "http://localhost:5000/a",
      "localhost:5000/Team/a", "a\n", "a\nRUN evil", "a@sha256:12", "$BASE"],
 )  # fmt: skip
-def test_what_no_image_can_be_called_is_refused(name):
+def test_impossible_image_name_is_refused(name):
     with pytest.raises(InvalidRequestError, match="is not the name of an image"):
         check_image_name(name)
 

@@ -68,7 +68,7 @@ def test_same_content_is_the_same_image_and_stays_as_it_is(folder, build, tmp_pa
     assert folder.image_path(image).stat().st_ino == inode
 
 
-def test_name_depends_on_version_packages_and_who_asks(build, tmp_path, monkeypatch):
+def test_name_depends_on_version_packages_and_purpose(build, tmp_path, monkeypatch):
     monkeypatch.setattr(folder_builder, "_make_environment", lambda path, request: path.mkdir())
     (tmp_path / "other").mkdir()
     folders = (tmp_path, tmp_path / "other")
@@ -81,7 +81,7 @@ def test_name_depends_on_version_packages_and_who_asks(build, tmp_path, monkeypa
     assert build("m", packages=("numpy",)) in images
 
 
-def test_of_builders_at_once_each_gets_its_own_content(builder, tmp_path):
+def test_concurrent_builders_each_get_their_own_content(builder, tmp_path):
     contents = ["a", "b", "a", "b", "a", "b"]
     for content in set(contents):
         (tmp_path / content).mkdir()
@@ -108,14 +108,14 @@ def test_failed_build_leaves_the_images_that_were_there(folder, builder, build):
     assert len(list((folder.images_path / "c-m").iterdir())) == 1
 
 
-def test_build_in_a_cluster_that_was_stopped_fails_and_makes_nothing(folder, build):
+def test_build_in_a_stopped_cluster_fails_and_creates_nothing(folder, build):
     shutil.rmtree(folder.path)
     with pytest.raises(ImageBuildError):
         build("late")
     assert not folder.path.exists()
 
 
-def test_nothing_in_it_is_readable_by_others(folder, build):
+def test_image_folder_is_private(folder, build):
     path = folder.image_path(build("private"))
     assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -131,7 +131,7 @@ def test_removed_image_is_gone_with_its_models_folder(folder, builder, build):
     assert list(folder.images_path.iterdir()) == []
 
 
-def test_images_that_deploys_built_are_told_from_the_users_own(folder, builder, build):
+def test_deployed_images_are_distinguished_from_user_images(folder, builder, build):
     deployed, second, mine = build("1"), build("2", ModelId("m", "2")), build("mine", deploys=False)
     (folder.images_path / ".building-x" / "image").mkdir(parents=True)
     found = {each.image: each.model_id for each in builder.find_deployed("c")}

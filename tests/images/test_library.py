@@ -48,7 +48,7 @@ def copied(tmp_path, monkeypatch):
     return folder
 
 
-def test_what_is_compiled_here_travels_with_the_library_that_it_opens(copied):
+def test_compiled_modules_travel_with_their_shared_library(copied):
     (copied / "runtime" / f"metrics{ENDING}").write_bytes(b"\x7fELF\0init\x000123456789abcdef__mypyc\0")
     (copied / "protocol" / "rpc.cp311-win_amd64.pyd").write_bytes(b"MZ")
     for name in ("0123456789abcdef__mypyc", "fedcba9876543210__mypyc"):  # the other one is of another package
@@ -62,7 +62,7 @@ def test_what_is_compiled_here_travels_with_the_library_that_it_opens(copied):
     assert not [name for name in sources if name.endswith((".so", ".pyd"))]
 
 
-def test_nothing_compiled_travels_when_there_is_nothing_or_only_a_part(copied):
+def test_incomplete_compiled_modules_do_not_travel(copied):
     assert library.compiled_files() == {}
     (copied / "runtime" / f"metrics{ENDING}").write_bytes(b"\x7fELF\x000123456789abcdef__mypyc\0")
     assert library.compiled_files() == {}

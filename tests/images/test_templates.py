@@ -80,7 +80,7 @@ def test_every_template_has_a_golden_dockerfile():
     assert kinds <= set(RENDERED)
 
 
-def test_order_of_what_has_none_does_not_matter():
+def test_order_of_unordered_parts_does_not_matter():
     assert _library("frontend", requirements=["numpy==1.26.4", "tornado==6.4"]) == _library("frontend")
     labels = dict(reversed([("ai.clipper.model.version", "1"), ("ai.clipper.model.name", "digits")]))
     assert _model(labels=labels) == _model()

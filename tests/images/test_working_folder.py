@@ -13,7 +13,7 @@ import pytest
 from clipper_nb.images.working_folder import locked, working_folder
 
 
-def test_it_is_private_and_gone_afterwards(tmp_path):
+def test_working_folder_is_private_and_removed_afterwards(tmp_path):
     with working_folder(tmp_path, "work-") as working:
         assert working.parent == tmp_path
         assert stat.S_IMODE(working.stat().st_mode) == 0o700
@@ -27,7 +27,7 @@ def test_error_in_the_build_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_of_a_killed_builder_goes_at_the_next_build(tmp_path):
+def test_next_build_removes_the_folder_of_a_killed_builder(tmp_path):
     program = f"""
 import os, pathlib, signal
 from clipper_nb.images.working_folder import working_folder
@@ -50,7 +50,7 @@ def test_folder_of_a_living_builder_stays(tmp_path):
         assert (first / "half").exists()
 
 
-def test_only_folders_of_that_prefix_go_and_links_are_not_followed(tmp_path):
+def test_only_folders_with_the_prefix_are_removed_and_no_links(tmp_path):
     kept = tmp_path / "kept"
     for folder in (kept, tmp_path / "other-1", tmp_path / "work-1"):
         folder.mkdir()

@@ -48,7 +48,7 @@ def test_values_of_each_type(kind: str, values: list[Any], expected: list[Any]) 
         ("POSIXct", "2024-02-29T25:00:00Z"), ("POSIXct", "2024-02-30"),
     ],
 )  # fmt: skip
-def test_value_of_another_type_is_refused_with_row_column_and_value(kind: str, value: Any) -> None:
+def test_wrong_type_is_refused_with_row_column_and_value(kind: str, value: Any) -> None:
     with pytest.raises(InvalidInputError) as caught:
         _read(kind, None, value, levels=("a", "b"))
     assert str(caught.value).startswith("Row 2: column 'x' must be ")
@@ -65,7 +65,7 @@ def test_value_of_another_type_is_refused_with_row_column_and_value(kind: str, v
         ("[" * 100_000, "Row 1 is not JSON"),
     ],
 )
-def test_row_that_is_none_is_refused(row: str, sentence: str) -> None:
+def test_invalid_row_is_refused(row: str, sentence: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         read_rows([row], [Column("x", "double")])
     assert str(caught.value).startswith(sentence)

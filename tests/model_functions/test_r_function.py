@@ -77,7 +77,7 @@ def test_doubles_stay_the_same_to_the_last_bit() -> None:
         ('function(inputs) stop("not today")', "RError: not today"),
     ],
 )
-def test_what_a_function_may_return_as_a_whole(code: str, expected: list | str) -> None:
+def test_returned_factor_matrix_or_frame_becomes_outputs(code: str, expected: list | str) -> None:
     assert _predict(code, [[0.0], [0.0]]) == expected
 
 

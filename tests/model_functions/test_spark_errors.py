@@ -54,7 +54,7 @@ _WORKER = Java("PythonException", _WORKER_TRACEBACK)
         (raised_by("pyspark.errors.exceptions", message="no such column"), "PySparkError: no such column"),
     ],
 )  # fmt: skip
-def test_the_first_cause_is_told(exc: Exception, told: str) -> None:
+def test_first_cause_is_reported(exc: Exception, told: str) -> None:
     error = as_spark_error(exc)
     assert str(error) == told
     with pytest.raises(SparkError) as raised, short_spark_errors():

@@ -13,7 +13,7 @@ GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
 LATE = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.03, defaults={})
 
 
-def test_the_first_look_tells_of_the_deploys_before_it() -> None:
+def test_first_poll_reports_earlier_deploys() -> None:
     now = cluster(application(), version("2", at=20.0), version("1", at=10.0, is_current=False))
     assert find_events(ClusterState("tests"), now, 100.0) == [
         Event(10.0, "ok", "version net:1 was deployed"),
@@ -48,11 +48,13 @@ def test_the_first_look_tells_of_the_deploys_before_it() -> None:
          [("problem", "a replica of net:1 ended and is started again")]),
     ],
 )  # fmt: skip
-def test_what_changed(before: ClusterState, now: ClusterState, expected: list[tuple[str, str]]) -> None:
+def test_every_change_becomes_an_event(
+    before: ClusterState, now: ClusterState, expected: list[tuple[str, str]]
+) -> None:
     assert find_events(before, now, 7.0) == [Event(7.0, level, text) for level, text in expected]  # type: ignore[arg-type]
 
 
-def test_a_cluster_out_of_reach_is_told_once_and_its_return() -> None:
+def test_unreachable_cluster_is_reported_once_and_so_its_return() -> None:
     well, away = cluster(version()), cluster(version(), problem="it is away")
     assert find_events(well, away, 1.0) == [Event(1.0, "problem", "it is away")]
     assert find_events(away, away, 2.0) == []

@@ -55,5 +55,5 @@ def test_panels_agree_with_inspect_instance() -> None:
         assert buckets[-1][1] == series["count"]
 
 
-def test_no_text_is_no_series() -> None:
+def test_empty_text_has_no_series() -> None:
     assert parse_counts("").applications == {}

@@ -21,7 +21,7 @@ def _version(**values: float) -> Counts:
     return Counts(versions={"m:1": Series({f"clipper_model_{name}": value for name, value in values.items()})})
 
 
-def test_before_the_second_look_nothing_is_known() -> None:
+def test_rates_are_unknown_before_the_second_poll() -> None:
     history = History()
     assert history.application("a") == Traffic()
     history.add(0.0, _application(100, 100))
@@ -56,7 +56,7 @@ def test_batches_queue_and_cache() -> None:
     assert (traffic.queue_length, traffic.cache_hit_share) == (7, 0.75)
 
 
-def test_an_application_that_is_registered_anew_begins_at_zero() -> None:
+def test_reregistered_application_begins_at_zero() -> None:
     history = History()
     history.add(0.0, _application(1000, 1000))
     history.add(1.0, _application(10, 10))
@@ -65,7 +65,7 @@ def test_an_application_that_is_registered_anew_begins_at_zero() -> None:
     assert history.application("a") == Traffic()
 
 
-def test_two_minutes_are_kept_and_what_stands_still_is_kept_once() -> None:
+def test_two_minutes_are_kept_and_unchanged_counts_only_once() -> None:
     history = History()
     for second in range(400):
         history.add(float(second), _application(5, 5))

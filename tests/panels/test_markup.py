@@ -28,7 +28,7 @@ def test_text_is_escaped_and_html_is_not() -> None:
     assert "&lt;b&gt;" in badge(Status("ok", "<b>"))
 
 
-def test_numbers_stand_on_the_right() -> None:
+def test_numbers_are_right_aligned() -> None:
     assert '<td align="left">a</td><td align="right">1</td>' in table(("", "n"), [["a", "1"]], caption="", numbers=[1])
 
 

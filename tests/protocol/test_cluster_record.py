@@ -38,7 +38,7 @@ def test_owner_in_a_record_of_release_0_1_cannot_be_identified() -> None:
 
 
 @pytest.mark.parametrize("fields", [None, [], {}, 3, {"cluster_name": "c"}, {**FIELDS, "no_such_field": 1}])
-def test_what_is_no_record_is_refused(fields: Any) -> None:
+def test_invalid_record_is_refused(fields: Any) -> None:
     with pytest.raises(TypeError):
         parse_record(fields)
 

@@ -68,7 +68,7 @@ def test_reply_is_one_line_and_comes_back(reply: Reply, text: str) -> None:
     assert (reply.error is UNSET) is ("error" not in json.loads(text))
 
 
-def test_what_another_release_says_besides_is_ignored() -> None:
+def test_unknown_fields_of_another_release_are_ignored() -> None:
     observed = {**json.loads(OBSERVED_TEXT), "of_a_later_release": 1}
     assert decode_reply(json.dumps({"result": [observed]}).encode()) == Reply((OBSERVED,))
     spec = {**json.loads(SPEC_TEXT), "of_a_later_release": 1}
@@ -81,12 +81,12 @@ def test_path_that_is_not_utf_8_passes() -> None:
 
 
 @pytest.mark.parametrize("line", [b"", b"{", b"[]", b"{}", b'{"command": "reboot"}', b'{"command": "stop"}'])
-def test_line_that_is_no_command_is_refused(line: bytes) -> None:
+def test_malformed_command_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         decode_command(line)
 
 
 @pytest.mark.parametrize("line", [b"", b"[]", b'{"result": 3}', b'{"result": [{"name": "r"}]}', b'{"error": null}'])
-def test_line_that_is_no_reply_is_refused(line: bytes) -> None:
+def test_malformed_reply_is_refused(line: bytes) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         decode_reply(line)

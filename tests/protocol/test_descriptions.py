@@ -94,7 +94,7 @@ def test_query_frontend_and_claim_are_described():
 
 
 @pytest.mark.parametrize("described", DESCRIPTIONS, ids=lambda described: type(described).__name__)
-def test_what_is_sent_is_read_as_the_same_record(described):
+def test_record_survives_a_round_trip(described):
     body = rest.format_body(described)
     assert rest.parse_body(body, type(described)) == described
     # And the dictionary of the public interface is what the body says: the same keys, in order, of plain values.
@@ -130,7 +130,7 @@ def test_field_that_an_older_frontend_lacks_has_its_default():
         (b"[]", ClaimInfo),
     ],
 )
-def test_body_that_is_no_such_record_is_a_value_error(body, record_type):
+def test_body_that_does_not_fit_the_record_is_a_value_error(body, record_type):
     with pytest.raises(ValueError):  # noqa: PT011  (the parser's own sentence)
         rest.parse_body(body, record_type)
 

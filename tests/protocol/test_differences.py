@@ -46,14 +46,14 @@ def test_changed_fields_are_the_new_the_changed_and_the_gone():
     assert changed_fields({"a": 1}, {"a": 1}) == {}
 
 
-def test_nothing_is_told_of_what_did_not_change():
+def test_unchanged_parts_are_not_in_the_difference():
     configuration = Configuration(applications={"a": make_application("a")}, routes={"a": link_to("m")})
     assert find_difference(configuration, configuration) == Difference()
     assert encode_difference(Difference()) == "{}"
     assert encode_difference(Difference(num_replicas={ModelId("m", "1"): 0})) == '{"num_replicas":{"m:1":0}}'
 
 
-def test_what_did_not_change_is_the_same_object():
+def test_unchanged_record_is_the_same_object():
     before = Configuration(applications={"a": make_application("a")}, routes={"a": link_to("m")})
     after = apply_difference(before, Difference(applications={"b": make_application("b")}), revision=1)
     assert after.routes is before.routes

@@ -83,7 +83,7 @@ def nested(depth=0):
     return nested(depth + 1) + 1
 
 
-def test_an_exception_is_told_with_its_traceback():
+def test_exception_is_described_with_its_traceback():
     told = describe_exception(raised(ValueError("weights are missing")))
     assert (told.type_name, told.message) == ("ValueError", "weights are missing")
     assert "in raised" in told.traceback_text
@@ -91,7 +91,7 @@ def test_an_exception_is_told_with_its_traceback():
 
 
 @pytest.mark.parametrize("type_", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
-def test_what_is_no_exception_to_python_is_told_alike(type_):
+def test_base_exceptions_are_described_like_exceptions(type_):
     told = describe_exception(raised(type_("why")))
     assert (told.type_name, told.message) == (type_.__name__, "why")
 
@@ -116,7 +116,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_class_hides_nothing(case):
+def test_broken_exception_class_hides_nothing(case):
     make, type_name, message = BROKEN[case]
     told = describe_exception(raised(make()))
     assert (told.type_name, told.message) == (type_name, message)
@@ -139,7 +139,7 @@ def test_a_long_text_keeps_both_ends():
     assert len(told.traceback_text) < LONGEST_TRACEBACK + 100
 
 
-def test_a_recursion_without_end_is_told():
+def test_endless_recursion_is_described():
     with pytest.raises(RecursionError) as caught:
         nested()
     assert describe_exception(caught.value).type_name == "RecursionError"

@@ -166,7 +166,7 @@ def test_formatted_numbers_are_plain_python():
         (InputType.BYTES, [1, 2], "bytes or an array of them"),
     ],
 )
-def test_value_without_a_json_form_is_refused_with_what_was_expected(input_type, value, expected):
+def test_value_without_json_form_is_refused_with_expected_form(input_type, value, expected):
     with pytest.raises(InvalidInputError) as info:
         format_input(input_type, value)
     assert f"An input of type {input_type} must be {expected}, not " in str(info.value)

@@ -100,7 +100,7 @@ def test_many_inputs_all_come_once_and_in_order(num_inputs, one):
     assert len(request.payloads) == num_inputs
 
 
-def test_more_inputs_than_may_be_are_refused_at_the_first_that_is_too_many():
+def test_too_many_inputs_are_refused_at_the_first_excess_input():
     body = b'{"input_batch":[' + b"[]," * (2 * MAX_BATCH_INPUTS) + b"[]]}"
     with pytest.raises(InvalidInputError, match=f"More than {MAX_BATCH_INPUTS} inputs"):
         parse_in_steps(body, InputType.INTEGERS, 1000)
@@ -153,7 +153,7 @@ def test_no_step_parses_more_than_about_a_piece(body, input_type):
 
 
 @pytest.mark.parametrize("key", ["input", "input_batch"])
-def test_what_kind_of_request_it_is_is_known_after_the_first_step(key):
+def test_kind_of_request_is_known_after_the_first_step(key):
     values = [[1.5] * 20_000] * 5
     large = LargeBody(json.dumps({key: values if key == "input_batch" else values[0] * 5}).encode(), InputType.DOUBLES)
     assert large.is_batch is None

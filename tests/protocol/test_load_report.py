@@ -85,7 +85,7 @@ def test_any_log_can_be_read(log):
 
 
 @pytest.mark.parametrize("rest", ["", "{", "[]", "3", "{}", '{"no_such_field": 1}'])
-def test_damaged_line_tells_of_no_failure(rest):
+def test_damaged_line_reports_no_failure(rest):
     assert parse_load_failure(f"clipper_nb.load_failure {rest}") is None
 
 
@@ -96,7 +96,7 @@ def test_last_failure_counts():
     assert parse_load_failure(log) == last
 
 
-def test_log_without_a_failure_tells_of_none():
+def test_log_without_a_failure_reports_none():
     assert parse_load_failure("") is None
     assert parse_load_failure("digits-net:1 is loaded\n") is None
 

@@ -29,12 +29,12 @@ def test_versions_that_fit(notebook: dict[str, str], other: dict[str, str]) -> N
     ("notebook", "other"),
     [("3.11.7", "3.12.0"), ("3.1.7", "3.11.7"), ("1.26.4", "2.26.4"), ("2.5.0+cpu", "2.6.0+cpu"), ("2.5.0", "1")],
 )
-def test_versions_that_do_not_are_told_with_both_sides(notebook: str, other: str) -> None:
+def test_versions_that_conflict_are_returned_with_both_sides(notebook: str, other: str) -> None:
     there, here = {"x": notebook, "same": "1.0"}, {"x": other, "same": "1.0"}
     assert find_conflicts(there, here) == {"x": (notebook, other)}
 
 
-def test_what_is_not_installed_is_left_out() -> None:
+def test_missing_distribution_is_left_out() -> None:
     assert describe_environment(["numpy", "no-such-distribution"]) == {
         "Python": platform.python_version(),
         "numpy": np.__version__,

@@ -68,7 +68,7 @@ R_0_1 = json.dumps(
 )  # fmt: skip
 
 
-def test_python_metadata_of_release_0_1_is_read_and_written_the_same(tmp_path: Path) -> None:
+def test_release_0_1_python_metadata_survives_a_round_trip(tmp_path: Path) -> None:
     (tmp_path / "metadata.json").write_text(PYTHON_0_1)
     metadata = read_metadata(tmp_path)
     assert metadata == PythonMetadata(
@@ -99,7 +99,7 @@ def test_r_metadata_of_release_0_1_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_missing_fields_have_defaults_and_unknown_ones_are_ignored(tmp_path: Path, kind: str) -> None:
+def test_missing_fields_get_defaults_and_unknown_are_ignored(tmp_path: Path, kind: str) -> None:
     metadata = parse_metadata(json.dumps({"kind": kind, "of_a_later_release": [1]}).encode())
     assert metadata.kind == kind
     assert parse_metadata(written(metadata, tmp_path).encode()) == parse_metadata(json.dumps({"kind": kind}).encode())
@@ -116,7 +116,7 @@ def test_same_metadata_is_the_same_bytes_in_whatever_order(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("threshold", [UNSET, None, 0.25])
-def test_threshold_that_is_none_differs_from_no_threshold(tmp_path: Path, threshold: float | None) -> None:
+def test_threshold_none_differs_from_an_unset_threshold(tmp_path: Path, threshold: float | None) -> None:
     write_metadata(PySparkMetadata(threshold=threshold), tmp_path)
     found = read_metadata(tmp_path)
     assert isinstance(found, PySparkMetadata)
@@ -139,7 +139,7 @@ def test_folder_without_metadata_holds_a_python_function(tmp_path: Path) -> None
         ('{"kind": "r", "r_packages": []}', r"cannot be used: Expected `object`, got `array` - at `\$.r_packages`"),
     ],
 )
-def test_metadata_that_is_none_is_refused(content: str, message: str) -> None:
+def test_invalid_metadata_is_refused(content: str, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message):
         parse_metadata(content.encode())
 
@@ -166,7 +166,7 @@ def test_a_large_sample_is_counted_and_not_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("metadata", ["", "no JSON", "[]", "{}", '{"environment": 3}'])
-def test_a_folder_of_somebody_else_tells_nothing(tmp_path: Path, metadata: str) -> None:
+def test_foreign_folder_has_no_provenance(tmp_path: Path, metadata: str) -> None:
     (tmp_path / "metadata.json").write_text(metadata)
     assert read_provenance(partial(read_folder, tmp_path)) == NO_PROVENANCE
 

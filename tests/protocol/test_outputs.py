@@ -102,7 +102,7 @@ def test_no_inputs_have_no_outputs(outputs):
     [None, 3, 0.5, np.float64(0.5), "ab", b"ab", {0: "a", 1: "b"}, object()],
     ids=lambda outputs: type(outputs).__name__,
 )
-def test_what_is_no_list_is_refused(outputs):
+def test_outputs_that_are_not_a_list_are_refused(outputs):
     with pytest.raises(PredictionError, match="must return a list with one output per input") as info:
         encode_outputs(outputs, num_inputs=2)
     assert f"returned {type(outputs).__name__}" in str(info.value)

@@ -274,7 +274,7 @@ def test_half_a_character_is_refused(text):
         (b'{"input_batch": ' + b"[" * 100_000, "This application's input type"),
     ],
 )
-def test_bad_body_is_refused_with_what_is_wrong_and_what_is_expected(input_type, body, complaint):
+def test_bad_body_is_refused_with_the_fault_and_expected_type(input_type, body, complaint):
     with pytest.raises(InvalidInputError) as info:
         parse_predict(body, input_type)
     assert complaint in str(info.value)
@@ -308,7 +308,7 @@ def test_more_inputs_than_the_limit_are_refused(input_type, one):
         parse_predict(body(MAX_BATCH_INPUTS + 1), input_type)
 
 
-def test_brackets_in_text_are_no_inputs():
+def test_brackets_in_text_do_not_count_as_inputs():
     text = "[" * 300_000
     assert parse_predict(json.dumps({"input": text}).encode(), InputType.STRINGS).payloads == [text.encode()]
 
@@ -385,7 +385,7 @@ def test_every_answer_is_json(output, explanation):
 
 
 @pytest.mark.parametrize("output", ["[" * 100_000, "[" * 100_000 + "]" * 100_000, "1" * 5000])
-def test_output_that_no_parser_takes_passes_as_text(output):
+def test_output_that_no_parser_accepts_passes_as_text(output):
     assert json.loads(format_prediction(1, output, None, None))["output"] == output
 
 
@@ -426,7 +426,7 @@ def endless_list():
 @pytest.mark.parametrize(
     "value", [[1j], [object()], "\ud800", endless_list()], ids=["complex", "object", "half a character", "endless"]
 )
-def test_input_that_is_no_json_is_refused_before_it_is_sent(value):
+def test_input_without_json_form_is_refused_before_sending(value):
     with pytest.raises(InvalidInputError, match="cannot be written as JSON"):
         format_request(value, is_batch=False, version=None)
 

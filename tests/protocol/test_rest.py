@@ -93,7 +93,7 @@ def test_field_of_wrong_type_is_named(field, value):
 
 @pytest.mark.parametrize("request_type", REQUEST_TYPES)
 @pytest.mark.parametrize("body", [b"x", b"[]", b"null", b"3", b'"{}"', b"{", b"\xff", b"[" * 100_000, b"1" * 5000])
-def test_body_that_is_no_object_is_refused(request_type, body):
+def test_body_that_is_not_an_object_is_refused(request_type, body):
     with pytest.raises(InvalidRequestError, match="Expected a JSON object with the fields"):
         rest.parse_request(body, request_type)
 
@@ -118,14 +118,14 @@ def test_any_body_is_a_request_or_refused(request_type, body):
 
 
 @pytest.mark.parametrize("body", [b"", b"x", b"\xff", b"[" * 100_000, b"1" * 5000])
-def test_reply_that_is_no_json_is_a_value_error(body):
+def test_reply_that_is_not_json_is_a_value_error(body):
     with pytest.raises(ValueError):  # noqa: PT011  (the parser's own sentence)
         rest.parse_body(body)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner), max_leaves=6))
-def test_what_is_formatted_is_parsed_again(value):
+def test_formatted_body_is_parsed_to_the_same_value(value):
     assert rest.parse_body(rest.format_body(value)) == value
 
 

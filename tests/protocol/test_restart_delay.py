@@ -25,7 +25,7 @@ def test_a_replica_that_was_ready_waits_for_a_second_at_most(num_quick_exits, de
     assert restart_delay_s(num_quick_exits, was_ready=True) == pytest.approx(delay_s)
 
 
-def test_process_that_has_crashed_for_hours_is_still_started_again():
+def test_process_that_crashed_for_hours_is_still_restarted():
     """At one start in ten seconds the count passes a thousand before three hours are over."""
     assert restart_delay_s(100_000) == LONGEST_RESTART_DELAY_S
 
@@ -36,7 +36,7 @@ def test_wait_never_shrinks_while_a_process_keeps_crashing():
     assert delays_s[0] == FIRST_RESTART_DELAY_S
 
 
-def test_each_quick_end_doubles_the_wait_and_a_long_life_starts_over():
+def test_quick_ends_double_the_delay_and_a_long_run_resets_it():
     delays = RestartDelays()
     lives_s = [0.1, STEADY_AFTER_S - 0.01, 0.1, STEADY_AFTER_S, 0.1, 3600.0]
     assert [delays.after_end(lived_s=lived_s) for lived_s in lives_s] == [0.05, 0.1, 0.2, 0.05, 0.1, 0.05]

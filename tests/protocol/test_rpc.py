@@ -123,7 +123,7 @@ def test_payloads_are_not_copied():
     assert rpc.encode_predict_request(rpc.PredictRequest(1, InputType.BYTES, [payload]))[-1] is payload
 
 
-def test_error_text_that_is_no_utf8_arrives_damaged():
+def test_error_text_that_is_not_utf8_arrives_with_replacements():
     """What a model raises may hold half a character; its answer must still come."""
     frames = rpc.encode_error_response(rpc.ErrorResponse(1, "E", "a\ud800b", ""))
     assert rpc.decode_from_container(frames) == rpc.ErrorResponse(1, "E", "a?b", "")
@@ -283,7 +283,7 @@ def mutated(draw, messages):
 
 @settings(max_examples=400, deadline=None)
 @given(mutated(from_container))
-def test_damaged_message_of_a_container_is_a_message_or_a_protocol_error(frames):
+def test_damaged_container_message_parses_or_is_protocol_error(frames):
     try:
         message = rpc.decode_from_container(frames)
     except ProtocolError:
@@ -295,7 +295,7 @@ def test_damaged_message_of_a_container_is_a_message_or_a_protocol_error(frames)
 
 @settings(max_examples=400, deadline=None)
 @given(mutated(from_frontend))
-def test_damaged_message_of_a_frontend_is_a_message_or_a_protocol_error(frames):
+def test_damaged_frontend_message_parses_or_is_protocol_error(frames):
     try:
         message = rpc.decode_from_frontend(frames)
     except ProtocolError:

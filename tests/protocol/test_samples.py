@@ -37,7 +37,7 @@ def test_equal_outputs(expected: list[str], got: list[str]) -> None:
         (['{"a": 1}'], ['{"b": 1}'], 'sample 0: the notebook has {"a": 1}, the replica {"b": 1}'),
     ],
 )
-def test_a_difference_is_told_with_its_place(expected: list[str], got: list[str], difference: str) -> None:
+def test_difference_is_reported_with_its_place(expected: list[str], got: list[str], difference: str) -> None:
     assert find_difference(expected, got) == difference
 
 

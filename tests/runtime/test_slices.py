@@ -42,7 +42,7 @@ def test_loop_turns_after_each_slice():
     assert asyncio.run(main()) >= 5
 
 
-def test_what_a_step_raises_passes_through():
+def test_exception_of_a_step_passes_through():
     def steps():
         yield 1
         raise ValueError("no")

@@ -25,7 +25,7 @@ async def _fails_when_cancelled() -> None:
         raise ValueError("no end")
 
 
-def test_all_have_ended_whatever_they_do_about_it() -> None:
+def test_all_tasks_end_even_if_they_resist() -> None:
     async def test() -> None:
         tasks = [
             asyncio.ensure_future(one)
@@ -38,5 +38,5 @@ def test_all_have_ended_whatever_they_do_about_it() -> None:
     run_in_virtual_time(test())
 
 
-def test_none_is_over_at_once() -> None:
+def test_ending_no_tasks_returns_at_once() -> None:
     run_in_virtual_time(end_tasks([]))

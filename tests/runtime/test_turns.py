@@ -66,7 +66,7 @@ def test_short_work_is_done_beside_long_work():
     assert loop.done.count("short") == 2
 
 
-def test_nothing_runs_when_there_is_nothing_to_do():
+def test_loop_is_idle_without_work():
     loop = TurnByTurn()
     loop.add("a", 1)
     loop.run_turn()

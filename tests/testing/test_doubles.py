@@ -76,7 +76,7 @@ def test_cluster_is_found_while_it_is_started() -> None:
     assert (manager.is_started, manager.replicas) == (False, [])
 
 
-def test_method_raises_what_it_is_told_and_changes_nothing() -> None:
+def test_method_raises_its_configured_error_and_changes_nothing() -> None:
     manager = RecordingContainerManager()
     manager.errors["set_num_replicas"] = ImageNotFoundError("m:1", "It is gone.")
     with pytest.raises(ImageNotFoundError):
@@ -119,7 +119,7 @@ def test_images_of_versions_are_found_until_removed(tmp_path: Path) -> None:
     assert builder.removed == [image, "unknown"]
 
 
-def test_builder_raises_what_it_is_told(tmp_path: Path) -> None:
+def test_builder_raises_its_configured_error(tmp_path: Path) -> None:
     builder = RecordingImageBuilder()
     builder.error = ImageBuildError("There is no room.")
     with pytest.raises(ImageBuildError):

@@ -1,4 +1,4 @@
-// One in each panel: tells the kernel that somebody looks, and tells who looks when the kernel is silent.
+// One in each panel: reports to the kernel that the panel is visible, and to the user that the kernel is silent.
 const SEEN_INTERVAL_MS = 5000;
 const SILENCE_MS = 8000;
 
@@ -16,7 +16,7 @@ function render({ model, el }) {
 
   let heardAt = Date.now();
   let isOnScreen = false;
-  let seenSince = null; // since when the kernel knows that somebody looks
+  let seenSince = null; // since when the kernel knows that the panel is visible
   const panel = () => el.closest('.cl-panel');
 
   const sayTheKernelIsSilent = () => {
@@ -67,7 +67,7 @@ function render({ model, el }) {
   };
 }
 
-// The lines to copy have a button of their own; the clipboard is the page's, so no kernel is asked.
+// The lines to copy have their own button; the clipboard is the page's, so no kernel is asked.
 function initialize() {
   if (window.clipperCopies) return;
   window.clipperCopies = true;

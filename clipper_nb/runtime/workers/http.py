@@ -145,7 +145,9 @@ class _CountedConnections(set[HttpConnection]):
 class _Acceptor:
     """Accepts one connection per turn of the event loop; waits a moment if another worker has fewer."""
 
-    def __init__(self, server: SharedHttpServer, listening: socket.socket, counts: ConnectionCounts, worker: int):
+    def __init__(
+        self, server: SharedHttpServer, listening: socket.socket, counts: ConnectionCounts, worker: int
+    ) -> None:
         self._server = server
         self._listening = listening
         self._counts = counts

@@ -38,35 +38,35 @@ def seen() -> SeenContainers:
     return seen
 
 
-def test_removed_by_hand_it_comes_back_once(seen):
+def test_container_removed_by_hand_is_recreated_once(seen):
     assert seen.take_removed(ID) == _attributes()
     assert seen.take_removed(ID) is None
 
 
-def test_stopped_before_it_was_removed_it_stays_away(seen):
+def test_container_stopped_before_removal_is_not_recreated(seen):
     seen.see(ID, _attributes(policy="no"))
     assert seen.take_removed(ID) is None
 
 
-def test_gone_right_after_it_was_changed_it_stays_away(seen):
+def test_container_removed_right_after_a_change_is_not_recreated(seen):
     """Stopping takes the restart policy away, stops and removes, perhaps before the watch has looked."""
     seen.see(ID, None)
     assert seen.take_removed(ID) is None
 
 
-def test_removed_while_nobody_watched_it_stays_away(seen):
+def test_container_removed_while_unwatched_is_not_recreated(seen):
     seen.see_all([])
     assert seen.take_removed(ID) is None
 
 
-def test_it_comes_back_as_it_was_last_seen(seen):
+def test_container_is_recreated_as_last_seen(seen):
     changed = _attributes()
     changed["HostConfig"]["Memory"] = 1 << 30
     seen.see(ID, changed)
     assert seen.take_removed(ID) == changed
 
 
-def test_container_that_only_has_an_image_of_the_cluster_stays_away(seen):
+def test_user_container_of_a_cluster_image_is_not_recreated(seen):
     """Labels of an image are labels of what a user runs from it."""
     users = _attributes(labels={environment.LABEL_CLUSTER: "c"}, container_id="f" * 64)
     seen.see(users["Id"], users)
@@ -92,7 +92,7 @@ def test_host_name_that_the_user_chose_is_kept():
     assert equal_container(attributes).config["Hostname"] == "mine"
 
 
-def test_container_that_lost_its_first_network_is_put_into_it_again():
+def test_recreated_container_rejoins_the_network_it_lost():
     attributes = _attributes()
     del attributes["NetworkSettings"]["Networks"]["c-private"]
     assert equal_container(attributes).config["NetworkingConfig"] == {"EndpointsConfig": {"c-private": {}}}

@@ -38,14 +38,14 @@ def _arguments(spec: ContainerSpec, **extra: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", SPECS)
-def test_logs_rotate_unless_the_user_says_otherwise(role):
+def test_logs_rotate_unless_the_user_configures_them(role):
     rotating = {"type": "json-file", "config": {"max-size": "10m", "max-file": "3"}}
     assert _arguments(SPECS[role])["log_config"] == rotating
     assert _arguments(SPECS[role], log_config={"type": "syslog"})["log_config"] == {"type": "syslog"}
 
 
 @pytest.mark.parametrize("role", SPECS)
-def test_what_crashes_is_started_again(role):
+def test_crashed_container_is_restarted(role):
     assert _arguments(SPECS[role])["restart_policy"] == {"Name": "always"}
 
 
@@ -55,7 +55,7 @@ def test_replicas_share_a_network_that_redis_is_not_in():
     assert set(networks.values()) == {"c-private"}
 
 
-def test_only_a_frontend_has_its_label_and_gives_up_a_name_quickly():
+def test_only_frontends_have_their_label_and_a_short_dns_timeout():
     for role, label in [("query frontend", "query_frontend"), ("management frontend", "management_frontend")]:
         arguments = _arguments(SPECS[role])
         assert arguments["labels"][f"ai.clipper.{label}.label"] == ""

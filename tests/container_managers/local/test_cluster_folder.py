@@ -44,29 +44,29 @@ def mode_of(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_folder_has_room_for_everything_and_is_its_users_alone(folder):
+def test_folder_has_all_subfolders_and_is_private(folder):
     assert mode_of(folder.path) == 0o700
     assert all(path.is_dir() for path in (folder.redis_path, folder.logs_path, folder.images_path))
     assert folder.redis_socket_path.parent == folder.redis_path
 
 
-def test_root_is_made_for_the_user_alone(tmp_path):
+def test_created_root_is_private(tmp_path):
     ClusterFolder(tmp_path / "root" / "c").create()
     assert mode_of(tmp_path / "root") == 0o700
 
 
-def test_folder_that_is_there_is_not_taken_over(folder):
+def test_existing_folder_is_not_taken_over(folder):
     with pytest.raises(ClusterStartError, match="cannot be made"):
         folder.create()
 
 
-def test_root_that_is_a_file_is_told(tmp_path):
+def test_root_that_is_a_file_is_reported(tmp_path):
     (tmp_path / "root").write_text("")
     with pytest.raises(ClusterStartError, match="cannot be made"):
         ClusterFolder(tmp_path / "root" / "c").create()
 
 
-def test_path_that_is_too_long_for_a_socket_is_refused_before_anything_is_made(tmp_path):
+def test_path_too_long_for_sockets_is_refused_before_creation(tmp_path):
     too_long = tmp_path / ("x" * 110)
     with pytest.raises(ClusterStartError, match=r"too long for its sockets.*root_folder="):
         ClusterFolder(too_long).create()
@@ -84,7 +84,7 @@ def test_record_is_found_again(folder):
     assert folder.read_record() == RECORD
 
 
-def test_record_holds_secrets_and_is_readable_by_its_user_alone(folder):
+def test_record_with_secrets_is_readable_by_its_user_only(folder):
     folder.write_record(RECORD)
     assert mode_of(folder.record_path) == 0o600
 
@@ -110,7 +110,7 @@ def test_record_is_replaced_in_one_step(folder):
         json.dumps(asdict(RECORD))[:-20],
     ],
 )
-def test_record_that_cannot_be_read_is_none(folder, text):
+def test_unreadable_record_is_none(folder, text):
     folder.record_path.write_text(text)
     assert folder.read_record() is None
 
@@ -119,7 +119,7 @@ def test_record_of_a_missing_folder_is_none(tmp_path):
     assert ClusterFolder(tmp_path / "missing").read_record() is None
 
 
-def test_record_that_is_no_text_is_none(folder):
+def test_binary_record_is_none(folder):
     folder.record_path.write_bytes(b"\xff\xfe")
     assert folder.read_record() is None
 
@@ -133,14 +133,14 @@ OLD_RECORD = {
 
 
 @pytest.mark.parametrize(("owner_pid", "owner_started_at"), [(123, 1.5), (None, None)])
-def test_record_of_release_0_1_is_read_and_its_owner_cannot_be_identified(folder, owner_pid, owner_started_at):
+def test_release_0_1_record_is_read_without_owner_identity(folder, owner_pid, owner_started_at):
     old = {**OLD_RECORD, "owner_pid": owner_pid, "owner_started_at": owner_started_at}
     folder.record_path.write_text(json.dumps(old))
     record = folder.read_record()
     assert (record.owner_pid, record.owner, record.supervisor_pid) == (owner_pid, None, 456)
 
 
-def test_folder_of_release_0_1_is_removed_and_one_that_only_looks_like_it_is_not(tmp_path):
+def test_release_0_1_folder_is_removed_but_a_lookalike_is_not(tmp_path):
     for name in ("c", "other"):
         (tmp_path / name / "logs").mkdir(parents=True)
         (tmp_path / name / "cluster.json").write_text(json.dumps(OLD_RECORD))
@@ -167,7 +167,7 @@ def test_folder_that_is_not_there_is_nothing_to_remove(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_is_removed_with_everything_that_the_cluster_puts_there(folder):
+def test_folder_is_removed_with_all_files_of_the_cluster(folder):
     folder.write_record(RECORD)
     folder.write_descendants([])
     for name in ("supervisor.log", "supervisor.log.2", "redis/appendonly.aof", "logs/a.log.1", "images/m"):
@@ -222,7 +222,7 @@ def test_root_is_absolute(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("home", ["", None])
-def test_root_is_among_the_temporary_folders_otherwise(monkeypatch, home):
+def test_root_without_a_usable_home_is_a_temporary_folder(monkeypatch, home):
     if home is None:
         monkeypatch.delenv("CLIPPER_HOME", raising=False)
     else:

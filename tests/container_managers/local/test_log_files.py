@@ -16,7 +16,7 @@ def write_lines(log, first, last):
     log.flush()
 
 
-def test_log_is_its_users_alone(tmp_path):
+def test_log_is_private(tmp_path):
     with open_log(tmp_path / "a.log"):
         pass
     assert stat.S_IMODE((tmp_path / "a.log").stat().st_mode) == 0o600
@@ -29,7 +29,7 @@ def test_log_that_is_not_full_is_left_alone(tmp_path):
     assert log_parts(tmp_path / "a.log") == [tmp_path / "a.log"]
 
 
-def test_process_that_knows_nothing_of_it_goes_on_in_the_new_part(tmp_path):
+def test_unaware_process_continues_in_the_new_log_part(tmp_path):
     path = tmp_path / "a.log"
     writer = "import sys\nfor line in sys.stdin: print('wrote', line.strip(), flush=True)\nprint('end')"
     with open_log(path) as log:
@@ -45,7 +45,7 @@ def test_process_that_knows_nothing_of_it_goes_on_in_the_new_part(tmp_path):
     assert read_tail(path, 3) == "wrote before\nwrote after\nend"
 
 
-def test_nothing_is_lost_between_the_parts_and_the_oldest_is_dropped(tmp_path):
+def test_rotation_loses_no_line_and_drops_the_oldest_part(tmp_path):
     path = tmp_path / "a.log"
     with open_log(path) as log:
         for number in range(5):
@@ -60,7 +60,7 @@ def test_nothing_is_lost_between_the_parts_and_the_oldest_is_dropped(tmp_path):
     assert read_tail(path, 3).splitlines() == ["line 000498", "line 000499", "full"]
 
 
-def test_of_a_log_that_grew_far_beyond_its_size_the_end_is_kept(tmp_path):
+def test_end_of_a_far_too_large_log_is_kept(tmp_path):
     path = tmp_path / "a.log"
     with open_log(path) as log:
         write_lines(log, 0, 10_000)
@@ -69,7 +69,7 @@ def test_of_a_log_that_grew_far_beyond_its_size_the_end_is_kept(tmp_path):
     assert read_tail(path, 1) == "line 009999"
 
 
-def test_load_failure_is_read_right_after_a_rotation_and_when_it_is_cut_in_two(tmp_path):
+def test_load_failure_is_read_across_a_log_rotation(tmp_path):
     path = tmp_path / "a.log"
     report = format_load_failure(describe_load_failure(ModuleNotFoundError("No module named 'x'", name="x"))).encode()
     with open_log(path) as log:

@@ -40,13 +40,13 @@ def remove(path):
         return remove_marked_folder(path, KNOWN, root_fd=root_fd, folder_fd=folder_fd)
 
 
-def test_folder_and_what_is_in_it_is_its_users_alone(folder):
+def test_folder_and_its_contents_are_private(folder):
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in (folder, *folder.iterdir())} == {
         "c": 0o700, "logs": 0o700, "images": 0o700, MARKER: 0o600,
     }  # fmt: skip
 
 
-def test_what_we_put_there_is_removed_with_the_folder(folder):
+def test_our_files_are_removed_with_the_folder(folder):
     (folder / "record.json").write_text("{}")
     (folder / "spark-1").mkdir()
     (folder / "images" / "m" / "1").mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_folder_without_our_marker_is_refused_and_untouched(tmp_path, kind):
 
 
 @root_only
-def test_marker_of_another_user_is_none(folder):
+def test_marker_of_another_user_does_not_count(folder):
     os.chown(folder / MARKER, ANOTHER_UID, -1)
     with pytest.raises(ClusterFolderError, match="no marker"):
         remove(folder)
@@ -178,9 +178,7 @@ def test_root_that_others_may_write_is_refused(tmp_path, mode):
 
 @root_only
 @pytest.mark.parametrize(("uid", "group_is_theirs_alone"), [(ROOT_UID, False), (ANOTHER_UID, True)])
-def test_root_that_a_group_may_write_is_refused_unless_the_group_is_the_users_own(
-    tmp_path, monkeypatch, uid, group_is_theirs_alone
-):
+def test_group_writable_root_is_refused_unless_group_is_private(tmp_path, monkeypatch, uid, group_is_theirs_alone):
     """Where each user has a group of the same name, folders are group-writable by default."""
     root = tmp_path / "root"
     root.mkdir()
@@ -208,12 +206,12 @@ def test_root_of_another_user_is_refused(tmp_path):
         pass
 
 
-def test_folder_that_is_there_is_not_made_again(folder):
+def test_existing_folder_is_not_created_again(folder):
     with opened_root(folder.parent) as root_fd, pytest.raises(ClusterStartError, match="it is there already"):
         make_marked_folder(folder, (), root_fd=root_fd)
 
 
-def test_folder_whose_making_was_cut_off_is_made_anew(tmp_path):
+def test_unfinished_folder_is_created_again(tmp_path):
     unfinished = tmp_path / ".c.unfinished"
     (unfinished / "logs").mkdir(parents=True)
     (unfinished / MARKER).write_text("")
@@ -222,7 +220,7 @@ def test_folder_whose_making_was_cut_off_is_made_anew(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
 
 
-def test_what_is_no_unfinished_folder_is_not_taken_for_one(tmp_path):
+def test_only_a_marked_unfinished_folder_counts_as_one(tmp_path):
     unfinished = tmp_path / ".c.unfinished"
     unfinished.mkdir()
     (unfinished / "thesis.tex").write_text("all of it")

@@ -85,7 +85,7 @@ def test_process_of_another_boot_is_another(proc):
     assert not LinuxProcessTable(proc).runs(before)
 
 
-def test_name_of_a_program_may_look_like_other_fields(proc):
+def test_program_name_may_look_like_other_fields(proc):
     run_fake(proc, 12, name="a) S 1 (b c", parent_pid=5, session_id=6)
     entry = LinuxProcessTable(proc).read(12)
     assert (entry.parent_pid, entry.session_id, entry.is_zombie) == (5, 6, False)

@@ -56,7 +56,7 @@ def pids_of(folder):
     return {process.pid for process in processes_of(folder)}
 
 
-def test_process_with_the_folder_in_its_environment_is_ended_also_when_the_folder_is_gone(folder, start):
+def test_marked_process_is_ended_even_if_its_folder_is_gone(folder, start):
     other = start(env={**os.environ, CLUSTER_FOLDER: str(folder.path) + "2"})
     process = start(env=marked(folder))
     folder.remove()
@@ -67,13 +67,13 @@ def test_process_with_the_folder_in_its_environment_is_ended_also_when_the_folde
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells where a process writes")
-def test_process_without_an_environment_is_found_by_the_log_that_it_writes(folder, start):
+def test_process_without_environment_is_found_by_its_log(folder, start):
     with open_log(folder.log_path("m")) as log:
         process = start(env={}, stdout=log)
     assert pids_of(folder) == {process.pid}
 
 
-def test_process_that_the_supervisor_has_seen_is_found_and_a_later_one_with_its_id_is_not(folder, start):
+def test_recorded_process_is_found_but_not_one_that_reuses_a_pid(folder, start):
     seen, later = (this_machine().read(start().pid).identity for _ in range(2))
     folder.write_descendants([seen, ProcessIdentity(later.pid, "another start")])
     assert pids_of(folder) == {seen.pid}
@@ -87,7 +87,7 @@ def test_child_of_a_marked_process_is_ended_with_it(folder, start):
     assert not any(map(this_machine().runs, found))
 
 
-def test_end_of_a_process_is_waited_for_and_of_a_later_one_with_its_id_is_not(start):
+def test_wait_for_end_ignores_a_process_that_reuses_the_pid(start):
     process = start()
     identity = this_machine().read(process.pid).identity
     wait_for_end(ProcessIdentity(process.pid, "another start"), timeout_s=60.0)
@@ -99,6 +99,6 @@ def test_end_of_a_process_is_waited_for_and_of_a_later_one_with_its_id_is_not(st
 
 
 @pytest.mark.parametrize(("start_text", "is_it"), [(None, True), ("another start", False)])
-def test_owner_whose_start_is_not_known_is_whatever_has_its_id(start_text, is_it):
+def test_owner_without_a_known_start_is_matched_by_its_id(start_text, is_it):
     """As in a record of release 0.1, whose supervisor ends by itself when its owner has ended."""
     assert process_runs(os.getpid(), start_text) is is_it

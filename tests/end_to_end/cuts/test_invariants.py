@@ -22,16 +22,16 @@ _NEW = Observed(_AFTER.facts(), {"app": "m:2"}, {"app": "m:2"})
 
 @pytest.mark.parametrize("outcome", [_RAISED, _KILLED])
 @pytest.mark.parametrize("observed", [_OLD, _NEW])
-def test_who_was_told_nothing_may_find_either_state(observed: Observed, outcome: Outcome) -> None:
+def test_call_without_a_clear_outcome_may_leave_either_state(observed: Observed, outcome: Outcome) -> None:
     assert problems(observed, _CALL, outcome) == []
 
 
-def test_what_returned_is_done() -> None:
+def test_call_that_returned_has_taken_effect() -> None:
     assert problems(_NEW, _CALL, _RETURNED) == []
     assert "current version of m: 1, should be 2" in problems(_OLD, _CALL, _RETURNED)
 
 
-def test_what_says_that_nothing_was_changed_has_changed_nothing() -> None:
+def test_call_reported_as_unchanged_has_changed_nothing() -> None:
     assert problems(_OLD, _CALL, _NOTHING) == []
     assert "version m:2: 2 replicas, should be absent" in problems(_NEW, _CALL, _NOTHING)
 
@@ -61,7 +61,7 @@ def test_an_orphan_is_found() -> None:
     assert problems(replace(_OLD, orphans=["process 1"]), _CALL, _KILLED) == ["orphan: process 1"]
 
 
-def test_what_nobody_asked_for_is_found() -> None:
+def test_unrequested_fact_is_found() -> None:
     observed = replace(_OLD, facts={**_OLD.facts, "application other": "registered"})
     assert problems(observed, _CALL, _KILLED) == ["application other: registered, should be absent"]
 

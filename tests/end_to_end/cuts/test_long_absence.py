@@ -28,9 +28,7 @@ def cluster() -> Iterator[tuple[ClipperConnection, StoreProxy]]:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_what_was_stored_is_not_said_to_be_unchanged(
-    cluster: tuple[ClipperConnection, StoreProxy], moment: str
-) -> None:
+def test_stored_change_is_not_reported_as_unchanged(cluster: tuple[ClipperConnection, StoreProxy], moment: str) -> None:
     conn, proxy = cluster
 
     def go_away(label: str, now: str) -> bool:

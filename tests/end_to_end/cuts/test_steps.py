@@ -25,7 +25,7 @@ _FAULTS = (REDIS_KILLED, INTERRUPTED, REFUSED)
 _STEPS = [Step(REQUEST, "POST /admin/add_model"), Step(STORE_WRITE, "versions"), Step(SUPERVISOR_COMMAND, "start")]
 
 
-def test_every_fault_is_made_before_and_after_every_step() -> None:
+def test_every_step_is_cut_by_every_fault_before_and_after() -> None:
     cuts = all_cuts("deploy", _STEPS, _FAULTS)
     assert len(set(cuts)) == len(cuts) == 2 * (2 + 2 + 3)
     assert {(cut.step, cut.moment) for cut in cuts} == {(step, moment) for step in _STEPS for moment in (BEFORE, AFTER)}
@@ -41,7 +41,7 @@ def test_a_wait_is_cut_twice_however_long_it_was() -> None:
     assert [step.occurrence for step in worth_cutting(recorded)] == [1, 2]
 
 
-def test_a_step_that_was_told_twice_is_one_step() -> None:
+def test_step_reported_twice_is_one_step() -> None:
     assert worth_cutting([_STEPS[0], _STEPS[0], _STEPS[1]]) == _STEPS[:2]
 
 

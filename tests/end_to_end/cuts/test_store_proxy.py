@@ -14,7 +14,7 @@ _SENT = (
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_commands_are_taken_from_pieces_of_any_size(size: int) -> None:
+def test_commands_are_parsed_from_pieces_of_any_size(size: int) -> None:
     buffer, commands = bytearray(), []
     for start in range(0, len(_SENT), size):
         buffer += _SENT[start : start + size]
@@ -23,12 +23,12 @@ def test_commands_are_taken_from_pieces_of_any_size(size: int) -> None:
     assert not buffer
 
 
-def test_reads_and_news_are_no_writes() -> None:
+def test_reads_and_publishes_are_not_writes() -> None:
     reads = [["GET", "clipper:revision"], ["HGETALL", "clipper:links"], ["PUBLISH", "clipper:configuration", "7"]]
     assert keys_written(reads) == []
 
 
-def test_a_name_that_is_made_up_each_time_is_left_out() -> None:
+def test_random_part_of_a_key_is_masked() -> None:
     assert keys_written([["SET", "clipper:change:0123456789abcdef", "done"]]) == ["change:<id>"]
 
 

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 X, Y = load_iris(return_X_y=True)
 
 
-def test_nobody_names_scikit_learn() -> None:
+def test_scikit_learn_is_captured_without_being_named() -> None:
     forest = RandomForestClassifier(10, random_state=0).fit(X, Y)
 
     def classify(inputs: list) -> list:

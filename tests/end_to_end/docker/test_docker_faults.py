@@ -115,7 +115,7 @@ def _check_all_were_answered_in_time(load: Load) -> None:
 # --- killed
 
 
-def test_a_replica_killed_by_hand_loses_no_query_and_is_started_again(cluster: ClipperConnection) -> None:
+def test_manually_killed_replica_loses_no_query_and_restarts(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "patient") as load:
         load.wait_for(200)
         for replica in [c for c in containers_of(cluster, "replica") if c.labels["ai.clipper.model.name"] == "patient"]:
@@ -127,7 +127,7 @@ def test_a_replica_killed_by_hand_loses_no_query_and_is_started_again(cluster: C
     _check_all_were_predicted(load)
 
 
-def test_a_crash_is_mended_by_the_engine_alone(cluster: ClipperConnection) -> None:
+def test_engine_alone_restarts_crashed_containers(cluster: ClipperConnection) -> None:
     cluster.cm._end_watch()  # as when the notebook is closed
     try:
         for role in ("replica", "management_frontend", "redis", "query_frontend"):
@@ -145,7 +145,7 @@ def test_a_crash_is_mended_by_the_engine_alone(cluster: ClipperConnection) -> No
     eventually(lambda: _serves(cluster, "quick"), within_s=_BACK_S, what="the replica is back with the watcher")
 
 
-def test_crashes_of_long_ago_do_not_keep_anybody_from_connecting(cluster: ClipperConnection) -> None:
+def test_earlier_crashes_do_not_prevent_connecting(cluster: ClipperConnection) -> None:
     frontend = container_of(cluster, "management_frontend")
     for _ in range(3):
         _crash(frontend)
@@ -153,7 +153,7 @@ def test_crashes_of_long_ago_do_not_keep_anybody_from_connecting(cluster: Clippe
     assert cluster.get_all_apps() == ["patient", "quick"]
 
 
-def test_a_killed_query_frontend_is_back_with_its_configuration_and_replicas(cluster: ClipperConnection) -> None:
+def test_killed_query_frontend_recovers_its_state_and_replicas(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "patient") as load:
         load.wait_for(100)
         container_of(cluster, "query_frontend").kill()
@@ -174,7 +174,7 @@ def _can_query(conn: ClipperConnection) -> bool:
 
 
 @pytest.mark.parametrize("role", ["management_frontend", "redis"])
-def test_predictions_never_notice_that_the_rest_is_killed(cluster: ClipperConnection, role: str) -> None:
+def test_predictions_continue_while_the_rest_is_killed(cluster: ClipperConnection, role: str) -> None:
     with Load(cluster.get_query_addr(), "patient") as load:
         load.wait_for(50)
         container_of(cluster, role).kill()
@@ -199,7 +199,7 @@ def _admin_answers(conn: ClipperConnection) -> bool:
 
 
 @pytest.mark.parametrize("role", ["replica", "management_frontend", "redis", "query_frontend"])
-def test_a_container_removed_by_hand_is_made_again_as_it_was(cluster: ClipperConnection, role: str) -> None:
+def test_container_removed_by_hand_is_recreated_unchanged(cluster: ClipperConnection, role: str) -> None:
     removed = container_of(cluster, role)
     removed.remove(force=True)
     eventually(lambda: _named(cluster, removed.name), within_s=_BACK_S, what=f"{removed.name} is there again")
@@ -211,7 +211,7 @@ def test_a_container_removed_by_hand_is_made_again_as_it_was(cluster: ClipperCon
     assert _identity(made) == _identity(removed)
 
 
-def test_what_another_notebook_stops_is_not_made_again(cluster: ClipperConnection) -> None:
+def test_container_stopped_by_another_notebook_is_not_recreated(cluster: ClipperConnection) -> None:
     other = ClipperConnection(DockerContainerManager(cluster.cm.cluster_name))
     other.connect()
     try:
@@ -262,7 +262,7 @@ def _paused(container: Any) -> Iterator[None]:
         container.unpause()
 
 
-def test_a_paused_replica_lets_every_reply_leave_by_the_slo_and_serves_on(cluster: ClipperConnection) -> None:
+def test_replies_meet_the_slo_while_a_replica_is_paused(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "quick") as load:
         load.wait_for(100)
         with _paused(_replica_of(cluster, "quick")):
@@ -272,7 +272,7 @@ def test_a_paused_replica_lets_every_reply_leave_by_the_slo_and_serves_on(cluste
     _check_all_were_answered_in_time(load)
 
 
-def test_a_paused_query_frontend_answers_everything_when_it_goes_on(cluster: ClipperConnection) -> None:
+def test_paused_query_frontend_answers_every_query_on_resume(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "patient") as load:
         load.wait_for(50)
         with _paused(container_of(cluster, "query_frontend")):
@@ -281,7 +281,7 @@ def test_a_paused_query_frontend_answers_everything_when_it_goes_on(cluster: Cli
     _check_all_were_predicted(load)
 
 
-def test_paused_redis_stops_admin_calls_with_a_clear_error_and_no_prediction(cluster: ClipperConnection) -> None:
+def test_paused_redis_fails_admin_calls_but_no_prediction(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "patient") as load:
         load.wait_for(50)
         with _paused(container_of(cluster, "redis")):
@@ -309,7 +309,7 @@ def _disconnected(network: Any, container: Any, aliases: list[str]) -> Iterator[
         network.connect(container, aliases=aliases)
 
 
-def test_a_disconnected_replica_lets_every_reply_leave_by_the_slo_and_comes_back(cluster: ClipperConnection) -> None:
+def test_replies_meet_the_slo_while_a_replica_is_disconnected(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "quick", num_clients=2, max_s=90.0) as load:
         load.wait_for(50)
         with _disconnected(network_of(cluster, "models"), _replica_of(cluster, "quick"), []):

@@ -98,7 +98,7 @@ def test_an_interrupted_start_leaves_nothing(moment: str) -> None:
         assert leftovers(conn.cm) == []
 
 
-def test_no_such_cluster() -> None:
+def test_connecting_to_a_missing_cluster_is_refused() -> None:
     conn = ClipperConnection(DockerContainerManager(new_cluster_name()))
     with pytest.raises(ClusterNotFoundError, match=rf"{conn.cm.cluster_name}.*start_clipper\(\)"):
         conn.connect()
@@ -113,7 +113,7 @@ def test_a_second_start_is_refused_and_the_first_goes_on(cluster: ClipperConnect
     assert query(cluster, "app", {"input": [2.5]})[1]["output"] == 2.5
 
 
-def test_a_start_while_another_is_under_way_leaves_that_one_alone() -> None:
+def test_second_start_does_not_disturb_a_start_under_way() -> None:
     with removed_afterwards(new_manager("docker")) as first:
         process = _in_another_process(first.cm.cluster_name, "conn.start_clipper(); print('started')")
         eventually(lambda: leftovers(first.cm), within_s=60, what="the other start is under way")
@@ -205,7 +205,7 @@ def _names_with_label(conn: ClipperConnection, label: str) -> list[str]:
     [(b"POST /app/predict HTTP/1.1\r\nHo", b""), (b"\xff" * 1000 + b"\r\n\r\n", b"HTTP/1.1 400 ")],
     ids=["half", "garbage"],
 )
-def test_bad_clients_at_the_published_port_disturb_nobody(
+def test_bad_clients_at_the_published_port_disturb_no_other(
     cluster: ClipperConnection, sent: bytes, reply: bytes
 ) -> None:
     """All that they do is tested on the embedded cluster; here the engine is between them and the frontend."""
@@ -243,7 +243,7 @@ def test_every_container_says_what_it_is(cluster: ClipperConnection, role: str) 
     assert labels["org.opencontainers.image.version"]
 
 
-def test_extra_arguments_reach_every_container_and_labels_and_environment_are_merged() -> None:
+def test_extra_arguments_reach_every_container_and_are_merged() -> None:
     extra = {"labels": {"team": "blue"}, "environment": {"TEAM": "blue"}, "mem_swappiness": 0, "shm_size": "8m"}
     manager = new_manager("docker", extra_container_kwargs=extra, model_container_kwargs={"shm_size": "16m"})
     with running_cluster("docker", manager=manager) as conn:
@@ -313,7 +313,7 @@ def test_file_of_redis_does_not_grow_with_every_change(cluster: ClipperConnectio
 # --- half-dead clusters
 
 
-def test_what_is_left_of_a_cluster_is_named_and_removed(conn: ClipperConnection) -> None:
+def test_leftovers_of_a_cluster_are_named_and_removed(conn: ClipperConnection) -> None:
     deploy_python_closure(conn, "m", 1, "doubles", lambda inputs: inputs)
     conn.cm._end_watch()
     container_of(conn, "query_frontend").remove(force=True)
@@ -370,7 +370,7 @@ def test_an_image_that_does_not_serve_is_an_error_with_its_log(
         assert cluster.get_all_models() == ["app:1"]
 
 
-def test_a_version_whose_image_is_gone_says_so_and_changes_nothing(cluster: ClipperConnection) -> None:
+def test_missing_image_is_reported_and_changes_nothing(cluster: ClipperConnection) -> None:
     deploy_python_closure(cluster, "gone", 1, "doubles", lambda inputs: inputs, num_replicas=1)
     image = cluster.get_model_info("gone", 1)["container_name"]
     cluster.set_num_replicas("gone", 0)

@@ -25,7 +25,7 @@ _NOT_OURS = 3
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # docker-py's, each time it finds no engine
-def test_the_cluster_is_back_with_its_configuration_after_the_engine_was_restarted(conn: ClipperConnection) -> None:
+def test_cluster_keeps_its_configuration_after_engine_restart(conn: ClipperConnection) -> None:
     create_endpoint(conn, "app", "doubles", lambda inputs: ["one" for _ in inputs], slo_micros=1_000_000)
     deploy_python_closure(conn, "app", 2, "doubles", lambda inputs: ["two" for _ in inputs], num_replicas=2)
     conn.set_model_version("app", 1)

@@ -101,7 +101,7 @@ def test_clusters_that_share_a_redis_do_not_see_each_other(redis_arguments: dict
         assert first.get_all_apps() == ["app"]
 
 
-def test_localhost_is_the_engines_host_and_the_password_is_on_no_command_line(redis_arguments: dict[str, Any]) -> None:
+def test_localhost_is_the_engine_host_and_password_is_hidden(redis_arguments: dict[str, Any]) -> None:
     manager = new_manager("docker", **{**redis_arguments, "redis_ip": "localhost"})
     with running_cluster("docker", manager=manager) as conn:
         conn.register_application("app", "doubles", "0", 1_000_000)

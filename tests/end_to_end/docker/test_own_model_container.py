@@ -60,9 +60,7 @@ def test_answers_in_order_and_text_becomes_json(conn: ClipperConnection, model: 
 
 
 @each_example
-def test_a_model_that_raises_gives_the_default_output_with_its_words_and_lives_on(
-    conn: ClipperConnection, model: OwnModel
-) -> None:
+def test_model_error_returns_the_default_and_keeps_the_replica(conn: ClipperConnection, model: OwnModel) -> None:
     for _ in range(4):  # both replicas
         answer = conn.predict(model.name, model.bad_input)
         assert (answer.output, answer.reason) == ("late", "model_error")
@@ -81,9 +79,7 @@ def test_a_container_of_another_input_type_is_refused(conn: ClipperConnection) -
 
 
 @each_example
-def test_scaling_under_load_loses_nothing_and_the_replica_that_leaves_ends_well(
-    conn: ClipperConnection, model: OwnModel
-) -> None:
+def test_scaling_under_load_loses_no_query_and_exits_cleanly(conn: ClipperConnection, model: OwnModel) -> None:
     """A goodbye: what the replica has is answered, nothing new is sent to it, and its exit status is 0."""
     began_s = int(time.time())
     with Load(conn.get_query_addr(), model.name, make_input=model.make_input) as load:

@@ -70,7 +70,7 @@ def cluster() -> Iterator[tuple[ClipperConnection, StoreProxy, Killer]]:
 
 
 @pytest.mark.parametrize("seed", range(_FIRST_SEED, _FIRST_SEED + 5))
-def test_what_clients_are_told_fits_one_order(cluster: tuple[ClipperConnection, StoreProxy, Killer], seed: int) -> None:
+def test_client_replies_fit_one_order(cluster: tuple[ClipperConnection, StoreProxy, Killer], seed: int) -> None:
     conn, proxy, killer = cluster
     time.sleep(max(0.0, killer.wait_s(MANAGEMENT_KILLED), killer.wait_s(REDIS_KILLED)))
     faults = _FaultsAtWrites(killer, random.Random(seed))

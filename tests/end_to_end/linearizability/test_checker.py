@@ -66,12 +66,12 @@ def test_a_call_that_was_repeated_and_done_twice_is_found() -> None:
     assert find_order([_add(1, 0, 5), _add(2, 0, 5), _read(2, 6, 7)], 0, _register) is not None
 
 
-def test_what_was_said_not_to_have_happened_has_not() -> None:
+def test_trace_of_a_change_reported_as_not_made_is_refused() -> None:
     """A call that raised "Nothing was changed" is not in the history; a trace of it has no explanation."""
     assert find_order([_read(0, 0, 1), _read(1, 2, 3)], 0, _register) is None
 
 
-def test_the_first_call_that_does_not_fit_is_told() -> None:
+def test_first_call_that_does_not_fit_is_returned() -> None:
     stale = _read(0, 2, 3)
     assert find_misfit([_write(1, 0, 1), stale, _read(1, 4, 5), _read(7, 6, 7)], 0, _register) is stale
     assert find_misfit([_write(1, 0, 1), _read(1, 4, 5)], 0, _register) is None

@@ -109,7 +109,7 @@ def test_clients_that_are_soon_back_are_served_together(num_clients, model, leas
         (64, {"fixed_s": 0.004, "slo_s": 0.01}),  # there is no time to wait
     ],
 )
-def test_where_waiting_does_not_pay_it_costs_nothing(num_clients, model):
+def test_delay_costs_nothing_where_waiting_does_not_pay(num_clients, model):
     assert _gain(num_clients, **model) > 0.97
 
 
@@ -155,7 +155,7 @@ def _settled(*, fixed_s: float, return_s: float, size: int = 8) -> BatchDelay:
     raise AssertionError
 
 
-def test_it_waits_for_those_that_were_answered_and_those_that_wait():
+def test_delay_target_counts_answered_and_waiting_queries():
     batch_delay = _settled(fixed_s=0.01, return_s=0.002)
     batch_delay.answered(8, 5, 100, 1.0, now_s=100.0)
     assert batch_delay.target == 13
@@ -165,7 +165,7 @@ def test_it_waits_for_those_that_were_answered_and_those_that_wait():
     assert not batch_delay.should_wait(12, now_s=100.003)
 
 
-def test_it_never_waits_for_more_than_a_batch_holds():
+def test_delay_never_waits_for_more_than_one_batch():
     batch_delay = _settled(fixed_s=0.01, return_s=0.002)
     batch_delay.answered(8, 5, 10, 1.0, now_s=100.0)
     assert batch_delay.target == 10
@@ -179,13 +179,13 @@ def test_the_wait_is_paid_from_the_slo():
     assert batch_delay.target == 0
 
 
-def test_nothing_is_waited_for_before_anything_is_known():
+def test_delay_is_zero_before_anything_is_known():
     batch_delay = BatchDelay(LatencyModel())
     batch_delay.answered(8, 5, 100, 1.0, now_s=0.0)
     assert batch_delay.target == 0
 
 
-def test_clients_that_do_not_come_back_are_waited_for_no_more():
+def test_delay_ends_for_clients_that_do_not_return():
     batch_delay = _settled(fixed_s=0.01, return_s=0.002)
     for number in range(1, 30):
         batch_delay.answered(8, 5, 100, 1.0, now_s=100.0 + number)

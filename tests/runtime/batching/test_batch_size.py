@@ -132,7 +132,7 @@ def test_size_is_always_a_usable_number(observations):
         assert 1 <= policy.next_size(budget_s) == policy.max_size <= AdaptiveBatchSize.LARGEST
 
 
-def test_a_model_that_is_slow_for_one_query_already_gets_more_than_one():
+def test_model_slow_even_for_single_queries_gets_batches():
     """Its batches take more than their share of the SLO whatever their size: smaller ones would not be quicker."""
     model = LatencyModel()
     policy = AdaptiveBatchSize(model)

@@ -29,19 +29,19 @@ def test_most_urgent_goes_first():
     assert queue.take(2)[0] == [computations[0]]
 
 
-def test_of_two_with_the_same_deadline_the_older_goes_first():
+def test_older_of_two_equal_deadlines_goes_first():
     computations = [make_computation(bytes([number])) for number in range(5)]
     assert filled(*computations).take(5)[0] == computations
 
 
 @pytest.mark.parametrize(("size", "num_taken"), [(0, 0), (1, 1), (3, 3), (4, 3), (1000, 3)])
-def test_at_most_so_many_are_taken(size, num_taken):
+def test_take_returns_at_most_the_requested_number(size, num_taken):
     queue = filled(*(make_computation() for _ in range(3)))
     assert len(queue.take(size)[0]) == num_taken
     assert len(queue) == 3 - num_taken
 
 
-def test_what_nobody_waits_for_is_dropped_and_leaves_room_for_another():
+def test_unwanted_computation_is_dropped_and_frees_its_place():
     told = []
     unwanted = make_computation(deadline_s=1.0, on_output=lambda computation, output: told.append(output))
     wanted = make_computation(deadline_s=2.0)
@@ -52,7 +52,7 @@ def test_what_nobody_waits_for_is_dropped_and_leaves_room_for_another():
     assert len(queue) == 0
 
 
-def test_backlog_of_what_nobody_wants_does_not_grow():
+def test_unwanted_backlog_does_not_grow():
     """A model without replicas may be asked for ever."""
     queue = DeadlineQueue()
     for number in range(100):
@@ -79,7 +79,7 @@ def test_hastened_computation_keeps_the_shorter_slo():
     assert computation.slo_s == 0.5
 
 
-def test_hastened_computation_that_was_taken_does_not_come_back_by_itself():
+def test_hastened_computation_already_taken_does_not_return():
     told = []
     computation = make_computation(deadline_s=9.0, on_output=lambda computation, output: told.append(output))
     queue = filled(computation)
@@ -94,21 +94,21 @@ def test_hastened_computation_that_was_taken_does_not_come_back_by_itself():
     assert told == [], "it is at a replica: its end is still to come"
 
 
-def test_empty_queue_gives_nothing():
+def test_empty_queue_returns_nothing():
     queue = DeadlineQueue()
     assert queue.take(5)[0] == []
     assert queue.drain() == []
     assert len(queue) == 0
 
 
-def test_those_that_come_too_late_make_room_for_others():
+def test_late_computations_make_room_for_others():
     computations = [make_computation(deadline_s=float(number)) for number in range(6)]
     queue = filled(*computations)
     assert queue.take(2, done_by_s=1.5) == (computations[2:4], computations[:2])
     assert queue.take(9, done_by_s=0.0) == (computations[4:], [])
 
 
-def test_those_that_come_too_late_are_sent_when_there_is_nobody_else():
+def test_late_computations_are_sent_when_no_others_wait():
     """How long a batch takes is only guessed; without sending one it would never be known better."""
     computations = [make_computation(deadline_s=float(number)) for number in range(4)]
     queue = filled(*computations)
@@ -121,7 +121,7 @@ def test_slo_is_that_of_the_most_urgent():
     assert queue.tightest_slo_s() == 5.0
 
 
-def test_drained_queue_is_empty_and_gives_only_what_is_wanted():
+def test_drain_empties_the_queue_and_returns_only_wanted_ones():
     computations = [make_computation(deadline_s=number) for number in range(4)]
     queue = filled(*computations)
     answer_all(computations[1])
@@ -131,7 +131,7 @@ def test_drained_queue_is_empty_and_gives_only_what_is_wanted():
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=20), st.lists(st.integers(1, 6), max_size=10))
-def test_everything_wanted_comes_out_once_in_order(entries, sizes):
+def test_wanted_computations_come_out_once_in_order(entries, sizes):
     computations = [make_computation(deadline_s=float(deadline_s)) for deadline_s, _ in entries]
     queue = filled(*computations)
     for computation, (_, is_wanted) in zip(computations, entries, strict=True):

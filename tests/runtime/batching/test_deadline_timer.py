@@ -52,7 +52,7 @@ def test_cancelled_query_is_left_alone():
     assert watch.late == []
 
 
-def test_each_gets_it_at_its_own_deadline():
+def test_each_late_query_is_answered_at_its_own_deadline():
     watch = Watch()
     queries = [watch.add(1000.0 + number / 8) for number in range(1, 6)]
     queries[0].answer("3")
@@ -95,7 +95,7 @@ def test_late_timer_answers_all_that_are_due():
     assert watch.late[2:] == [(1003.0, queries[2])]
 
 
-def test_query_that_is_due_within_the_timers_grain_goes_with_the_one_before():
+def test_query_due_within_timer_resolution_joins_the_previous():
     """A timer set for less than it can tell apart would only spin."""
     watch = Watch()
     queries = [watch.add(1001.0), watch.add(1001.0 + 0.9 * TOLERANCE_S), watch.add(1001.0 + 1.5 * TOLERANCE_S)]
@@ -128,7 +128,7 @@ def test_timer_may_be_closed_twice():
 
 
 @pytest.mark.parametrize("num_answered", [1, 50, 100])
-def test_answered_queries_are_let_go_when_others_come(num_answered):
+def test_answered_queries_are_released_when_others_come(num_answered):
     """Memory must not grow with the SLO."""
     watch = Watch()
     queries = [watch.add(1100.0) for _ in range(100)]
@@ -140,7 +140,7 @@ def test_answered_queries_are_let_go_when_others_come(num_answered):
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["wait", "answer", "cancel"])), max_size=20))
-def test_exactly_the_unanswered_are_late_exactly_on_time(arrivals):
+def test_unanswered_queries_are_late_exactly_on_time(arrivals):
     watch = Watch()
     expected = []
     for pause_s, fate in arrivals:

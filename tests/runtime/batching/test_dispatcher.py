@@ -106,7 +106,7 @@ def experienced(bench):
     return replica
 
 
-def test_a_busy_replica_gets_its_next_batch_when_as_many_wait_as_it_is_busy_with():
+def test_batch_goes_ahead_once_as_large_as_the_running_batch():
     bench = Bench()
     replica = experienced(bench)
     bench.submit(b"a", b"b")
@@ -134,7 +134,7 @@ def test_answers_come_in_the_order_of_the_batches():
 
 
 @pytest.mark.parametrize("slo_s", [0.04, 0.05])
-def test_nothing_is_sent_ahead_where_both_batches_do_not_fit_the_slo(slo_s):
+def test_nothing_is_sent_ahead_if_both_batches_exceed_the_slo(slo_s):
     bench = Bench(batch_size=1)
     replica = experienced(bench)
     bench.submit(b"a", b"b", deadline_s=bench.loop.time() + slo_s, slo_s=slo_s)
@@ -142,7 +142,7 @@ def test_nothing_is_sent_ahead_where_both_batches_do_not_fit_the_slo(slo_s):
     assert len(replica.batches) == (1 if slo_s < 0.02 / 0.45 else 2)
 
 
-def test_nothing_is_sent_ahead_before_it_is_known_how_long_that_takes():
+def test_nothing_is_sent_ahead_before_batch_latency_is_known():
     bench = Bench(batch_size=1)
     replica = bench.add_replica(2)
     bench.submit(b"a", b"b")
@@ -216,7 +216,7 @@ def test_replica_that_joins_gets_what_has_waited():
     assert bench.add_replica().batches == [[b"a", b"b"]]
 
 
-def test_nothing_is_sent_that_nobody_wants():
+def test_unwanted_queries_are_not_sent():
     bench = Bench()
     replica = bench.add_replica()
     late, cancelled, wanted = bench.submit(b"late", b"cancelled", b"wanted")
@@ -227,7 +227,7 @@ def test_nothing_is_sent_that_nobody_wants():
     assert outcome(wanted) == [None]
 
 
-def test_idle_replica_stays_idle_when_all_that_waited_is_unwanted():
+def test_replica_stays_idle_when_every_query_is_unwanted():
     bench = Bench()
     replica = bench.add_replica()
     [unwanted] = bench.submit(b"unwanted")
@@ -280,7 +280,7 @@ def test_each_replica_learns_its_own_batch_size():
     assert (len(quick.batches[-1]), len(slow.batches[-1])) == (3, 1)
 
 
-def test_query_that_comes_too_late_anyway_is_given_up_for_one_that_does_not():
+def test_query_that_is_late_anyway_yields_to_one_in_time():
     bench = Bench(batch_size=1)
     replica = bench.add_replica()
     bench.submit(b"a")
@@ -331,7 +331,7 @@ def test_batch_is_counted_with_its_latency():
     assert bench.observer.answered == [(2, 0.25)]
 
 
-def test_failed_batch_gets_default_outputs_and_the_replica_lives_on():
+def test_failed_batch_returns_defaults_and_keeps_the_replica():
     bench = Bench()
     replica = bench.add_replica()
     first, second = bench.submit(b"a", b"b")
@@ -373,7 +373,7 @@ def test_answer_that_comes_after_the_deadline_changes_nothing():
     assert computation.queries[0].output == ""
 
 
-def test_client_that_asks_again_on_its_answer_is_served_in_the_next_batch():
+def test_query_from_an_answer_callback_joins_the_next_batch():
     bench = Bench()
     replica = bench.add_replica()
     asked = []
@@ -438,7 +438,7 @@ def test_last_replica_finishes_what_is_queued_before_it_goes():
     assert len(replica.batches) == 3
 
 
-def test_last_replica_that_is_idle_takes_what_came_in_its_turn():
+def test_draining_idle_replica_takes_queries_of_the_same_turn():
     bench = Bench()
     replica = bench.add_replica()
     bench.submit(b"a")
@@ -485,7 +485,7 @@ def test_query_of_a_lost_replica_waits_for_another_to_join():
     assert bench.add_replica().batches == [[b"a"]]
 
 
-def test_query_that_took_two_replicas_with_it_is_not_sent_again():
+def test_query_that_ended_two_replicas_is_not_sent_again():
     bench = Bench()
     replicas = [bench.add_replica() for _ in range(3)]
     [computation] = bench.submit(b"deadly")
@@ -510,7 +510,7 @@ def test_query_of_a_lost_replica_that_is_late_is_not_sent_again():
     assert other.batches == []
 
 
-def test_query_that_could_not_be_sent_goes_to_another_and_has_both_tries_left():
+def test_query_that_could_not_be_sent_keeps_both_its_tries():
     bench = Bench()
     gone = bench.add_replica()
     gone.is_reachable = False
@@ -537,7 +537,7 @@ def test_unreachable_replicas_do_not_use_up_the_tries():
     assert bench.dispatcher.num_replicas == 1
 
 
-def test_lost_replica_takes_nothing_else_with_it():
+def test_lost_replica_affects_no_other_query():
     bench = Bench(batch_size=1)
     lost, other = bench.add_replica(), bench.add_replica()
     first, second = bench.submit(b"a", b"b")
@@ -567,7 +567,7 @@ def test_draining_replica_that_is_used_again_goes_on():
 
 
 @pytest.mark.parametrize("go", [Dispatcher.drain_replica, Dispatcher.remove_replica])
-def test_replica_may_go_twice_or_be_unknown(go):
+def test_replica_may_leave_twice_or_be_unknown(go):
     bench = Bench()
     replica = bench.add_replica()
     go(bench.dispatcher, 99)
@@ -587,7 +587,7 @@ def test_replicas_are_counted_while_they_can_be_used():
     assert [bench.dispatcher.has_replica(number) for number in range(4)] == [False, False, True, False]
 
 
-def test_removed_version_gives_what_waits_its_default():
+def test_queued_queries_of_a_removed_version_get_defaults():
     bench = Bench()
     told = []
     computation = make_computation(on_output=lambda computation, output: told.append(output))
@@ -600,7 +600,7 @@ def test_removed_version_gives_what_waits_its_default():
     assert bench.dispatcher.queue_length == 0
 
 
-def test_query_at_a_replica_is_not_sent_again_after_its_version_was_removed():
+def test_running_query_of_a_removed_version_is_not_retried():
     bench = Bench()
     lost, other = bench.add_replica(), bench.add_replica()
     [computation] = bench.submit(b"a")

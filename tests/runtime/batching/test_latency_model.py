@@ -18,7 +18,7 @@ def learned(batches):
     return model
 
 
-def test_nothing_is_expected_before_anything_is_known():
+def test_no_latency_is_expected_before_the_first_observation():
     assert LatencyModel().predict_s(100) == 0.0
     assert LatencyModel().predict_late_s(100) == 0.0
 
@@ -29,7 +29,7 @@ def test_a_line_is_found():
     assert model.predict_s(1) == pytest.approx(0.0021, rel=0.05)
 
 
-def test_equal_sizes_give_their_mean():
+def test_equal_sizes_return_their_mean():
     model = learned([(8, 0.01), (8, 0.02)] * 50)
     for size in (1, 8, 64):
         assert model.predict_s(size) == pytest.approx(0.015, rel=0.05)

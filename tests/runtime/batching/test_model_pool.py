@@ -85,7 +85,7 @@ def test_version_may_have_replicas_before_it_is_registered():
     assert replica.batches == [[b"a"]]
 
 
-def test_batch_size_of_the_registration_holds_for_replicas_that_came_before():
+def test_registered_batch_size_applies_to_earlier_replicas():
     bench = Bench()
     replica = bench.join()
     bench.pool.apply(make_configuration(make_version(batch_size=2)))
@@ -132,7 +132,7 @@ def test_traceback_of_a_model_error_is_in_the_log(caplog):
     assert "replica 0 of digits-net:1 failed on a batch: Traceback: line 3" in caplog.text
 
 
-def test_coming_and_going_is_told():
+def test_every_replica_change_is_reported():
     bench = Bench()
     replica = bench.join()
     assert bench.num_changes == 1
@@ -142,7 +142,7 @@ def test_coming_and_going_is_told():
     assert bench.num_changes == 3
 
 
-def test_change_is_told_when_it_is_visible():
+def test_change_is_reported_once_it_is_visible():
     """Whoever is told announces the replicas at once."""
     bench = Bench()
     seen = []
@@ -161,7 +161,7 @@ def test_draining_replica_is_not_usable():
     assert bench.pool.usable_replicas() == [second.replica]
 
 
-def test_replica_that_leaves_is_not_used_again_when_the_configuration_changes():
+def test_draining_replica_stays_unused_in_a_new_configuration():
     bench = Bench()
     bench.pool.apply(make_configuration(make_version()))
     leaving = bench.join(0)
@@ -219,7 +219,7 @@ def test_unregistered_version_stays_while_it_has_replicas():
     assert bench.pool.find(MODEL_ID) is None
 
 
-def test_unregistered_version_without_replicas_gives_up_what_waits():
+def test_unregistered_version_without_replicas_fails_its_queue():
     bench = Bench()
     bench.pool.apply(make_configuration(make_version()))
     computation = bench.submit()
@@ -228,7 +228,7 @@ def test_unregistered_version_without_replicas_gives_up_what_waits():
     assert bench.forgotten == [MODEL_ID]
 
 
-def test_replicas_finish_what_was_taken_in_before_their_version_was_unregistered():
+def test_replica_finishes_queued_queries_after_unregistration():
     """Versions are unregistered first and their replicas stopped then."""
     bench = Bench()
     bench.pool.apply(make_configuration(make_version(batch_size=1)))
@@ -241,7 +241,7 @@ def test_replicas_finish_what_was_taken_in_before_their_version_was_unregistered
     assert (outcome(first), outcome(second)) == ("A", "B")
 
 
-def test_replica_finishes_its_batch_after_its_version_was_unregistered():
+def test_replica_finishes_its_batch_after_unregistration():
     bench = Bench()
     bench.pool.apply(make_configuration(make_version()))
     replica = bench.join()
@@ -286,7 +286,7 @@ def test_replica_of_another_input_type_gets_no_queries(caplog):
     assert "takes strings, but the version was registered with doubles" in caplog.text
 
 
-def test_replica_that_came_before_a_registration_of_another_input_type_gets_no_queries():
+def test_earlier_replica_of_another_input_type_gets_no_queries():
     bench = Bench()
     replica = bench.join(input_type=InputType.STRINGS)
     bench.pool.apply(make_configuration(make_version(input_type=InputType.DOUBLES)))
@@ -305,7 +305,7 @@ def test_refused_replica_may_drain_and_go():
     assert bench.forgotten == [MODEL_ID]
 
 
-def test_refused_replica_is_used_once_its_version_is_registered_anew_with_its_type():
+def test_refused_replica_is_used_after_its_type_is_registered():
     """Who registered with the wrong type and mends it need not start the container again."""
     bench = Bench()
     bench.pool.apply(make_configuration(make_version(input_type=InputType.DOUBLES)))
@@ -318,7 +318,7 @@ def test_refused_replica_is_used_once_its_version_is_registered_anew_with_its_ty
 
 
 @pytest.mark.parametrize("ending", ["answered", "failed"])
-def test_replica_that_is_refused_while_it_is_busy_may_still_answer(ending):
+def test_replica_refused_while_busy_may_still_answer(ending):
     """Its answer is on the way and must not stop the frontend from reading the messages behind it."""
     bench = Bench()
     bench.pool.apply(make_configuration(make_version()))
@@ -335,7 +335,7 @@ def test_replica_that_is_refused_while_it_is_busy_may_still_answer(ending):
 
 
 @pytest.mark.parametrize("in_between", [[Configuration(revision=2)], []], ids=["two revisions", "one revision"])
-def test_inputs_of_a_version_that_is_gone_are_not_sent_to_the_one_registered_after_it(in_between):
+def test_inputs_of_a_removed_version_never_reach_its_successor(in_between):
     """They were checked against the input type of the version that is gone."""
     bench = Bench()
     bench.pool.apply(make_configuration(make_version(batch_size=1)))
@@ -352,7 +352,7 @@ def test_inputs_of_a_version_that_is_gone_are_not_sent_to_the_one_registered_aft
     assert outcome(sent) == "no_ready_replica"
 
 
-def test_refused_replica_that_was_busy_is_not_given_what_waits():
+def test_refused_busy_replica_gets_no_queued_queries():
     """Not even when there is nobody else: it takes another input type."""
     bench = Bench()
     bench.pool.apply(make_configuration(make_version()))

@@ -98,7 +98,7 @@ class Simulation:
     ],
     ids=["each query costs", "noisy", "mostly the batch costs"],
 )
-def test_three_times_what_a_model_can_answer_costs_no_predictions(model, slo_s):
+def test_triple_overload_costs_no_predictions(model, slo_s):
     def goodput(rate):
         return Simulation(**model, slo_s=slo_s, rate=rate).goodput
 
@@ -114,7 +114,7 @@ def test_without_overload_every_query_is_answered():
 
 
 @pytest.mark.parametrize("slo_s", [0.02, 0.1])
-def test_an_application_that_asks_too_much_takes_nothing_from_another(slo_s):
+def test_greedy_application_takes_nothing_from_another(slo_s):
     model = {"fixed_s": 0.001, "each_s": 0.0004, "noise": 0.1}  # about 2000 a second
     simulation = Simulation(**model, slo_s=slo_s, rate={"greedy": 6000, "modest": 200})
     assert simulation.share("modest") > 0.95

@@ -45,7 +45,7 @@ def test_only_the_first_answer_counts(first, second):
     assert (query.output, query.reason, query.explanation) == state
 
 
-def test_answer_is_complete_when_it_is_told():
+def test_answer_is_complete_when_it_is_reported():
     """Whoever is told reads it at once."""
     seen = []
     make_query(on_answered=lambda query: seen.append((query.is_answered, query.output))).answer("3")
@@ -65,7 +65,7 @@ def test_all_queries_of_a_failed_computation_get_the_default():
     assert [query.reason for query in computation.queries] == ["model_error"] * 2
 
 
-def test_all_queries_of_a_computation_that_is_given_up_get_the_reason():
+def test_all_queries_of_an_abandoned_computation_get_the_reason():
     computation = make_computation(num_queries=2)
     computation.give_up(reasons.NO_READY_REPLICA, "It was removed.")
     answers = [(query.reason, query.explanation) for query in computation.queries]
@@ -118,7 +118,7 @@ def test_reasons_are_those_of_the_records():
 
 
 @pytest.mark.parametrize("ending", ["answered", "late", "cancelled", "failed"])
-def test_query_that_is_over_leaves_nothing_for_the_garbage_collector(ending):
+def test_finished_query_leaves_no_work_to_the_garbage_collector(ending):
     """Its pauses would make thousands of others late."""
     gc.collect()
     for _ in range(10):
@@ -138,7 +138,7 @@ def test_query_that_is_over_leaves_nothing_for_the_garbage_collector(ending):
 
 @pytest.mark.parametrize("size_bytes", [10, 100_000])
 @pytest.mark.parametrize("is_wanted", [False, True])
-def test_only_a_large_input_that_nobody_waits_for_is_let_go_of(size_bytes, is_wanted):
+def test_only_a_large_unwanted_input_is_released(size_bytes, is_wanted):
     told = []
     computation = make_computation(num_queries=2, on_output=lambda computation, output: told.append(output))
     computation.payload = b"x" * size_bytes

@@ -52,7 +52,7 @@ def test_the_only_replica_has_to_do_when_it_is_back():
     assert outcome(suspect) == [None]
 
 
-def test_a_query_with_time_is_tried_at_the_last_replica_when_no_other_has_come_back():
+def test_patient_suspect_is_tried_at_the_last_replica_in_the_end():
     bench = Bench()
     lost, last = bench.add_replica(), bench.add_replica()
     [patient] = submit(bench, b"a", slo_s=2.0)
@@ -76,7 +76,7 @@ def test_a_query_without_time_never_costs_the_last_replica():
     assert last.batches == []
 
 
-def test_where_an_input_was_found_to_kill_nothing_is_tried_at_the_last_replica():
+def test_no_suspect_reaches_the_last_replica_after_a_killer():
     bench = Bench()
     submit(bench, b"killer")
     lose(bench, bench.add_replica())
@@ -88,7 +88,7 @@ def test_where_an_input_was_found_to_kill_nothing_is_tried_at_the_last_replica()
     assert (last.batches, outcome(suspect)) == ([], [None])
 
 
-def test_while_one_replica_tries_a_suspect_the_other_is_spared_however_long():
+def test_other_replica_is_spared_while_one_tries_a_suspect():
     bench = Bench()
     lost, tried, spared = (bench.add_replica() for _ in range(3))
     submit(bench, b"a", b"b", slo_s=2.0)
@@ -97,7 +97,7 @@ def test_while_one_replica_tries_a_suspect_the_other_is_spared_however_long():
     assert (tried.batches, spared.batches) == ([[b"a"]], [])
 
 
-def test_inputs_of_one_batch_are_tried_one_at_a_time_beside_nothing_else():
+def test_suspects_of_one_batch_are_tried_alone_one_at_a_time():
     bench = Bench()
     lost, tried, spared = (bench.add_replica() for _ in range(3))
     submit(bench, b"a", b"b", b"c")
@@ -122,7 +122,7 @@ def test_a_replica_that_tries_a_suspect_gets_nothing_beside_it():
     assert bench.dispatcher.queue_length == 2
 
 
-def test_suspects_go_in_groups_where_the_time_does_not_suffice_for_each_alone():
+def test_suspects_are_tried_in_groups_when_time_is_short():
     suspects = Suspects(MODEL_ID)
     batch = [make_computation(b"%d" % number, 1000.1) for number in range(30)]
     suspects.accuse(batch, now_s=1000.0)
@@ -135,7 +135,7 @@ def test_suspects_go_in_groups_where_the_time_does_not_suffice_for_each_alone():
     assert len(suspects.take(Allowed.ALL, alone_s=0.01, max_size=3, now_s=1000.0)) == 3
 
 
-def test_what_was_alone_is_never_in_a_group():
+def test_suspect_that_was_alone_is_never_in_a_group():
     suspects = Suspects(MODEL_ID)
     alone, *others = [make_computation(b"%d" % number, 1000.1) for number in range(30)]
     suspects.accuse([alone], now_s=1000.0)
@@ -152,7 +152,7 @@ def test_what_was_alone_is_never_in_a_group():
 # --- verdicts
 
 
-def test_an_input_that_was_alone_with_its_second_replica_gets_its_error_at_once_from_then_on():
+def test_input_that_killed_a_replica_alone_then_fails_at_once():
     bench = Bench()
     replicas = [bench.add_replica() for _ in range(3)]
     killer, innocent = submit(bench, b"killer", b"a")
@@ -168,7 +168,7 @@ def test_an_input_that_was_alone_with_its_second_replica_gets_its_error_at_once_
     assert all([b"killer"] not in replica.batches for replica in replicas[2:])
 
 
-def test_an_input_that_was_never_alone_is_not_found_out():
+def test_input_that_was_never_tried_alone_is_not_convicted():
     suspects = Suspects(MODEL_ID)
     first, second = make_computation(b"a"), make_computation(b"b")
     assert [suspects.accuse([first, second], now_s=1000.0) for _ in range(3)] == [False] * 3
@@ -177,7 +177,7 @@ def test_an_input_that_was_never_alone_is_not_found_out():
     assert suspects.take(Allowed.ALL, alone_s=10.0, max_size=100, now_s=1000.0) == [first], "alone from now on"
 
 
-def test_an_input_whose_query_was_given_up_is_a_suspect_when_it_is_asked_again():
+def test_input_of_a_late_query_is_a_suspect_when_asked_again():
     bench = Bench()
     lost, other = bench.add_replica(), bench.add_replica()
     [late] = submit(bench, b"killer", slo_s=0.1)
@@ -210,7 +210,7 @@ def test_an_error_acquits_too():
     assert not bench.dispatcher._suspects.is_watching
 
 
-def test_an_input_that_another_replica_answers_meanwhile_need_not_wait():
+def test_suspect_answered_by_another_replica_need_not_wait():
     """All clients ask the same, and one replica is killed: the others show that the input is harmless."""
     bench = Bench(batch_size=1)
     lost, other = bench.add_replica(), bench.add_replica()
@@ -245,7 +245,7 @@ def test_queries_for_one_suspected_input_share_its_fate():
     assert (outcome(first), outcome(second)) == (["model_error", "model_error"], ["model_error"])
 
 
-def test_what_waits_behind_a_replicas_batch_is_not_suspected():
+def test_queries_behind_a_running_batch_are_not_suspected():
     suspects = Suspects(MODEL_ID)
     suspects.accuse([make_computation(b"a")], now_s=1000.0)
     assert not suspects.hold(make_computation(b"b"), now_s=1000.0)
@@ -255,7 +255,7 @@ def test_what_waits_behind_a_replicas_batch_is_not_suspected():
 
 
 @pytest.mark.parametrize(("passed_s", "is_held"), [(MEMORY_S - 1, True), (MEMORY_S, False)])
-def test_an_input_is_forgotten_after_a_while(passed_s, is_held):
+def test_suspected_input_is_forgotten_after_its_time(passed_s, is_held):
     suspects = Suspects(MODEL_ID)
     suspects.accuse([make_computation(b"a")], now_s=1000.0)
     assert suspects.hold(make_computation(b"a"), now_s=1000.0 + passed_s) is is_held
@@ -282,7 +282,7 @@ def test_only_so_many_inputs_are_remembered():
     assert held == [False] * 10 + [True] * MAX_INPUTS
 
 
-def test_what_nobody_waits_for_any_more_is_dropped():
+def test_unwanted_suspect_is_dropped():
     suspects = Suspects(MODEL_ID)
     told = []
     computation = make_computation(b"a", on_output=lambda computation, output: told.append(output))
@@ -364,7 +364,7 @@ def test_killers_cost_two_replicas_each_and_the_innocent_nothing(seed, num_repli
     assert all(outcome(c) == [c.payload.decode()] for c in innocent)
 
 
-def test_input_that_was_let_go_of_accuses_no_other():
+def test_released_input_accuses_no_other():
     """A large input whose client has left has no payload any more: an empty input is another one."""
     suspects = Suspects(MODEL_ID)
     forgotten, beside = make_computation(b"x" * 100_000, num_queries=0), make_computation(b"beside")

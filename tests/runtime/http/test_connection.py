@@ -120,7 +120,7 @@ def test_a_connection_is_kept_and_http_1_0_is_closed() -> None:
     run(talk)
 
 
-def test_pipelined_requests_are_answered_in_order_whatever_order_they_finish_in() -> None:
+def test_pipelined_replies_keep_the_order_of_their_requests() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         get = b"GET /slow?a=7 HTTP/1.1\r\nHost: x\r\nX-Header: h\r\n\r\n"
@@ -172,7 +172,7 @@ def test_a_request_may_come_in_any_pieces_chunked_too() -> None:
 
 
 @pytest.mark.parametrize("size_bytes", [50, 600_000], ids=["less than what is read at once", "more"])
-def test_bodies_that_come_in_turns_on_several_connections_stay_apart(size_bytes: int) -> None:
+def test_interleaved_bodies_of_several_connections_stay_apart(size_bytes: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         bodies = [bytes([letter]) * size_bytes for letter in b"abc"]
@@ -215,7 +215,7 @@ def test_expect_100_continue_is_answered_before_the_body() -> None:
 
 @pytest.mark.parametrize("path", ["/app/predict", "/slow"])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_a_body_over_the_limit_is_refused_while_the_client_still_sends(path: str, is_chunked: bool) -> None:
+def test_oversized_body_is_refused_while_the_client_still_sends(path: str, is_chunked: bool) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         if is_chunked:
@@ -242,7 +242,7 @@ def test_a_body_over_the_limit_is_refused_while_the_client_still_sends(path: str
         (b"GET /slow HTTP/1.1\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n", 431),
     ],
 )
-def test_what_is_not_http_is_refused_as_json(request_bytes: bytes, status: int) -> None:
+def test_malformed_http_is_refused_with_a_json_body(request_bytes: bytes, status: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request_bytes)
@@ -258,7 +258,7 @@ def test_what_is_not_http_is_refused_as_json(request_bytes: bytes, status: int) 
     run(talk)
 
 
-def test_a_client_that_is_too_slow_is_told_and_an_idle_one_is_kept() -> None:
+def test_slow_client_gets_an_error_and_an_idle_one_is_kept() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
         head, body = b"POST /app/predict HTTP/1.1\r\nHo", post("/app/predict", b"12345")[:-2]
@@ -307,7 +307,7 @@ def test_a_bug_in_the_endpoint_is_a_500_and_the_server_goes_on(caplog: pytest.Lo
     assert "a bug" in caplog.text
 
 
-def test_an_upgrade_is_not_taken_and_the_request_is_answered_as_it_is() -> None:
+def test_upgrade_is_ignored_and_the_request_is_answered() -> None:
     """Java's client offers HTTP/2 this way with its first request."""
 
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
@@ -324,7 +324,7 @@ def test_an_upgrade_is_not_taken_and_the_request_is_answered_as_it_is() -> None:
     run(talk)
 
 
-def test_stopping_finishes_what_is_under_way() -> None:
+def test_stopping_finishes_requests_under_way() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
@@ -424,9 +424,7 @@ SMUGGLED = post("/smuggled/predict", b"x")
         (b"\r\n" * 40_000, 431),
     ],
 )
-def test_what_could_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_read(
-    request_bytes: bytes, status: int
-) -> None:
+def test_ambiguous_request_is_refused_and_ends_the_connection(request_bytes: bytes, status: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         endpoint.seen.clear()
         reply = await ask(port, request_bytes + SMUGGLED)
@@ -454,7 +452,7 @@ def test_what_could_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_read
         (b"POST /app/predict HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nab", 2),
     ],
 )
-def test_what_is_odd_and_clear_is_answered(request_bytes: bytes, body_size_bytes: int) -> None:
+def test_unusual_but_unambiguous_requests_are_answered(request_bytes: bytes, body_size_bytes: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reply = await ask(port, request_bytes)
         assert reply.startswith(b"HTTP/1.1 200 OK\r\n")
@@ -463,7 +461,7 @@ def test_what_is_odd_and_clear_is_answered(request_bytes: bytes, body_size_bytes
     run(talk)
 
 
-def test_chunks_may_have_extensions_and_trailers_which_are_no_headers() -> None:
+def test_chunk_extensions_and_trailers_are_not_headers() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         lines = [b'3;a=b;c="d"', b"abc", b"01", b"d", b"0", b"X-Trailer: t", b"", b""]
@@ -510,7 +508,7 @@ def test_every_head_is_parsed_alone_when_heads_are_remembered() -> None:
 # --- 100 Continue
 
 
-def test_expect_is_not_answered_before_the_replies_to_earlier_requests() -> None:
+def test_expect_is_answered_after_replies_to_earlier_requests() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/later/predict", b"0") + post("/app/predict", b"body", "Expect: 100-continue")[:-4])
@@ -551,7 +549,7 @@ def test_expect_without_a_body_or_of_http_1_0_is_not_answered() -> None:
 # --- other methods
 
 
-def test_options_says_what_a_path_takes() -> None:
+def test_options_lists_the_methods_of_a_path() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for target, allowed in (("/slow", "GET, POST, OPTIONS"), ("*", "OPTIONS")):
@@ -593,7 +591,7 @@ def test_a_form_is_not_parsed_and_a_percent_sign_stays_one() -> None:
 # --- floods, and clients that do not take what they asked for
 
 
-def test_a_thousand_offers_of_another_protocol_in_one_piece_are_all_answered() -> None:
+def test_a_thousand_pipelined_upgrade_offers_are_answered() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/app/predict", b"abc", "Connection: Upgrade", "Upgrade: h2c") * 1500)
@@ -622,7 +620,7 @@ def test_a_flood_is_answered_in_turns_with_others() -> None:
     run(talk)
 
 
-def test_requests_that_tornado_answers_take_turns_on_a_connection() -> None:
+def test_tornado_requests_of_one_connection_never_overlap() -> None:
     running = most = 0
 
     class Counting(JsonHandler):
@@ -646,7 +644,7 @@ def test_requests_that_tornado_answers_take_turns_on_a_connection() -> None:
     run(talk)
 
 
-def test_a_client_that_never_reads_is_not_read_from_and_dropped_in_the_end() -> None:
+def test_client_that_never_reads_is_throttled_then_dropped() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         sock = socket.create_connection(("127.0.0.1", port))
         sock.setblocking(False)
@@ -688,7 +686,7 @@ def test_a_client_that_reads_slowly_gets_everything() -> None:
     run(talk, HttpLimits(1000, 1.0, 1.0, reply_timeout_s=1.0))
 
 
-def test_large_bodies_are_not_collected_while_others_wait_for_their_answer() -> None:
+def test_large_bodies_are_not_read_ahead_of_pending_replies() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/later/predict", b"x" * 900_000) * 12)
@@ -704,7 +702,7 @@ def test_large_bodies_are_not_collected_while_others_wait_for_their_answer() -> 
     run(talk, HttpLimits(10**6, 1.0, 5.0))
 
 
-def test_too_many_connections_are_told_so_and_those_that_are_there_are_served() -> None:
+def test_excess_connections_get_an_error_and_others_are_served() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
         for reader, writer in kept:
@@ -760,7 +758,7 @@ LARGE = 100_000
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["whole", "chunked"])
-def test_a_large_body_is_refused_while_too_much_waits_and_small_ones_are_not(is_chunked: bool) -> None:
+def test_only_large_bodies_are_refused_while_too_much_waits(is_chunked: bool) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         waiting = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         for number, (_, writer) in enumerate(waiting):
@@ -811,7 +809,7 @@ def test_a_body_that_is_alone_may_be_larger_than_what_may_wait() -> None:
 
 @pytest.mark.parametrize("size_bytes", [LARGE, 3_000_000], ids=["read on", "held back"])
 @pytest.mark.parametrize("is_complete", [False, True])
-def test_a_client_that_leaves_takes_its_large_body_with_it(is_complete: bool, size_bytes: int) -> None:
+def test_large_body_is_freed_when_its_client_leaves(is_complete: bool, size_bytes: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         request = post("/later/predict", b"x" * size_bytes)
@@ -827,7 +825,7 @@ def test_a_client_that_leaves_takes_its_large_body_with_it(is_complete: bool, si
     run(talk, HttpLimits(size_bytes, 5.0, 5.0))
 
 
-def test_of_connections_that_receive_large_bodies_one_reads_on_in_each_turn() -> None:
+def test_only_one_large_body_is_read_on_in_each_turn() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
         while len(server.connections) < 2:

@@ -50,7 +50,7 @@ def test_the_address_of_a_server_is_dropped_from_a_target(target: bytes, path: b
     assert path_and_query(target) == path
 
 
-def test_only_the_offer_of_another_protocol_is_dropped_from_a_head() -> None:
+def test_only_the_upgrade_offer_is_dropped_from_a_head() -> None:
     headers = [(b"Host", b"x"), (b"connection", b"close, Upgrade, HTTP2-Settings"), (b"UPGRADE", b"h2c"), (b"A", b"b")]
     head = head_without_upgrade(b"GET", b"/a", "1.0", headers)
     assert head == b"GET /a HTTP/1.0\r\nHost: x\r\nconnection: close\r\nA: b\r\n\r\n"

@@ -15,7 +15,7 @@ def test_a_body_that_is_alone_always_has_room():
     assert not waiting.must_make_room(100 * MIB)
 
 
-def test_large_bodies_beyond_the_limit_have_none_and_small_ones_do():
+def test_only_small_bodies_have_room_beyond_the_limit():
     waiting = WaitingBytes(10 * MIB)
     waiting.add(9 * MIB)
     assert waiting.has_room_for(MIB)
@@ -27,7 +27,7 @@ def test_large_bodies_beyond_the_limit_have_none_and_small_ones_do():
     assert waiting.has_room_for(MIB + 1)
 
 
-def test_small_pieces_make_room_only_when_they_are_too_many_themselves():
+def test_small_pieces_make_room_only_beyond_their_own_limit():
     waiting = WaitingBytes(MIB)
     waiting.add(2 * MIB)
     waiting.add(1000, is_unfinished=True)

@@ -13,7 +13,7 @@ def look(holding, claim_ids, *, begin_s, seconds):
     return lapsed
 
 
-def test_claim_lapses_that_nobody_holds():
+def test_unheld_claim_lapses():
     holding = ClaimHolding()
     assert look(holding, ["a"], begin_s=0.0, seconds=LAPSE_AFTER_S) == []
     assert look(holding, ["a"], begin_s=LAPSE_AFTER_S, seconds=1.0) == ["a"]
@@ -30,7 +30,7 @@ def test_claim_that_is_held_does_not_lapse():
     assert look(holding, ["a"], begin_s=60.0 + LAPSE_AFTER_S, seconds=1.0) == ["a"]
 
 
-def test_claim_that_is_held_again_in_time_starts_anew():
+def test_claim_held_again_in_time_gets_its_full_period():
     holding = ClaimHolding()
     look(holding, ["a"], begin_s=0.0, seconds=LAPSE_AFTER_S - 0.5)
     holding.opened("a")
@@ -38,7 +38,7 @@ def test_claim_that_is_held_again_in_time_starts_anew():
     assert look(holding, ["a"], begin_s=LAPSE_AFTER_S, seconds=LAPSE_AFTER_S - 0.5) == []
 
 
-def test_time_in_which_the_frontend_stood_still_does_not_count():
+def test_time_of_a_stalled_frontend_does_not_count():
     holding = ClaimHolding()
     assert holding.lapsed(["a"], now_s=0.0) == []
     assert holding.lapsed(["a"], now_s=1000.0) == []

@@ -53,7 +53,7 @@ def test_clock_that_is_set_back_is_news_too():
     assert outcome == (["a"], [])
 
 
-def test_nobody_dies_of_a_store_that_was_away():
+def test_unreadable_store_makes_no_frontend_dead():
     """While it cannot be read nobody can be heard."""
     liveness = FrontendLiveness()
     liveness.observe([said("a", 0.0)], now_s=0.0)
@@ -62,7 +62,7 @@ def test_nobody_dies_of_a_store_that_was_away():
     assert dead == []
 
 
-def test_withdrawn_frontend_that_comes_back_begins_anew():
+def test_withdrawn_frontend_starts_over_when_it_returns():
     liveness = FrontendLiveness()
     observe_each_second(liveness, lambda now_s: [said("a", 0.0)], begin_s=0.0, seconds=6)
     liveness.observe([], now_s=6.0)

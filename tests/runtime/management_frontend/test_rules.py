@@ -44,7 +44,7 @@ def test_application_name_that_is_taken_is_refused():
         rules.register_application(LINKED, make_application(slo_micros=5))
 
 
-def test_removed_application_takes_its_link_along():
+def test_removed_application_loses_its_link():
     """An application registered anew under the name is a new one."""
     changed = rules.unregister_application(LINKED, "digits")
     assert changed.applications == {}
@@ -159,7 +159,7 @@ def test_current_version_is_set():
     assert changed.current_versions == {"digits-net": "1"}
 
 
-def test_version_of_another_input_type_cannot_become_current_for_a_link():
+def test_linked_model_cannot_switch_to_another_input_type():
     doubles = make_version(version="3", input_type=InputType.DOUBLES)
     before = make_configuration(
         V1, doubles, applications=(DIGITS,), links={"digits": "digits-net"}, current={"digits-net": "1"}
@@ -322,7 +322,7 @@ def test_request_under_a_replaced_claim_is_refused():
         rules.claim_version(registered, OTHER, is_new=True, replaces="mine")
 
 
-def test_only_a_claim_of_ones_own_is_released():
+def test_only_the_callers_own_claim_is_released():
     assert rules.release_claim(CLAIMED, NEW, "other") is CLAIMED
     assert rules.release_claim(LINKED, NEW, "mine") is LINKED
 
@@ -336,7 +336,7 @@ def test_version_is_claimed_for_a_deploy_or_for_a_scale():
         rules.claim_version(LINKED, CLAIM, is_new=False)
 
 
-def test_number_of_replicas_is_said_by_the_claims_holder_or_where_there_is_none():
+def test_claimed_version_is_scaled_only_by_its_claim_holder():
     assert rules.set_num_replicas(LINKED, V1.model_id, 3, None).num_replicas == {V1.model_id: 3}
     claimed = rules.claim_version(LINKED, Claim("mine", "digits-net", "1", "p"), is_new=False)
     assert rules.set_num_replicas(claimed, V1.model_id, 3, "mine").num_replicas == {V1.model_id: 3}
@@ -348,7 +348,7 @@ def test_number_of_replicas_is_said_by_the_claims_holder_or_where_there_is_none(
         rules.set_num_replicas(LINKED, NEW, 3, None)
 
 
-def test_unregistering_ends_claims_and_takes_the_number_along():
+def test_unregistering_ends_claims_and_removes_the_number():
     assert rules.unregister_version(CLAIMED, NEW) == LINKED
     scaled = rules.set_num_replicas(LINKED, V1.model_id, 3, None)
     claimed = rules.claim_version(scaled, Claim("mine", "digits-net", "1", "p"), is_new=False)

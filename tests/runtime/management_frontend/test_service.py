@@ -216,7 +216,7 @@ def test_frontend_that_withdraws_is_not_waited_for():
     run(test)
 
 
-def test_change_that_is_not_confirmed_in_time_is_told_with_the_guilty():
+def test_unconfirmed_change_is_reported_with_the_frontend():
     """It is stored, and it takes effect as soon as they can."""
 
     async def test(service, store):
@@ -265,7 +265,7 @@ def test_replicas_are_counted_as_the_poorest_frontend_does():
     run(test)
 
 
-def test_every_living_frontend_tells_its_own_replicas():
+def test_every_living_frontend_reports_its_own_replicas():
     async def test(service, store):
         await announce(store, "two", 0, replica(5))
         await announce(store, "one", 0, replica(0), replica(1))
@@ -289,7 +289,7 @@ def test_stopped_service_has_no_tasks_left():
 # --- changes that are sent again
 
 
-def test_change_that_is_sent_again_with_its_id_is_made_once():
+def test_change_repeated_with_its_id_is_made_once():
     async def test(service, store):
         await service.register_application(ADD_DIGITS, "key")
         await service.register_application(ADD_DIGITS, "key")
@@ -307,7 +307,7 @@ CLAIM_NET = rest.ClaimVersion("digits-net", "1", "mine", "process 1 on a", is_ne
 OUR_CLAIM = rest.HoldClaim("digits-net", "1", "mine")
 
 
-def test_claim_that_is_held_stays_and_lapses_when_its_holder_is_gone():
+def test_held_claim_stays_and_lapses_after_its_holder_left():
     async def test(service, store):
         await service.claim_version(CLAIM_NET)
         gone = asyncio.Event()
@@ -392,7 +392,7 @@ def test_holding_and_waiting_end_when_the_frontend_stops():
     run(test)
 
 
-def test_what_should_run_is_told_when_it_changes():
+def test_desired_replicas_are_reported_when_they_change():
     async def test(service, store):
         await service.claim_version(CLAIM_NET)
         known = await service.read_desired_replicas(rest.DesiredReplicasSince())

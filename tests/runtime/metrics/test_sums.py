@@ -44,7 +44,7 @@ def _value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
     return next((sample.value for sample in samples if (sample.name, sample.labels) == (name, labels)), None)
 
 
-def test_one_frontend_looks_as_if_it_were_alone():
+def test_sum_of_one_frontend_is_that_frontend():
     alone = _frontend(3)
     assert format_families(add_up([alone]).families) == format_families(alone.families)
 
@@ -66,13 +66,13 @@ def test_queues_add_up_and_replicas_do_not():
     assert _value(total, "clipper_cache_size_bytes") == 200
 
 
-def test_series_that_only_one_has_are_there():
+def test_series_of_a_single_frontend_are_kept():
     total = add_up([_frontend(1, app=app) for app in ("digits", "letters")])
     assert _value(total, "clipper_app_queries_total", app="digits") == 1
     assert _value(total, "clipper_app_queries_total", app="letters") == 1
 
 
-def test_what_was_counted_before_counts_as_long_as_what_it_names_is_there():
+def test_earlier_counts_are_kept_while_their_subject_exists():
     before = _frontend(3, queue_length=7)
     live = _frontend(1)
     total = add_up([live, only_what_counts(before, live)])
@@ -90,7 +90,7 @@ def test_snapshots_travel():
 
 
 @pytest.mark.parametrize("num_missing", [1, 2, 10, 500])
-def test_part_of_a_snapshot_is_none(num_missing):
+def test_truncated_snapshot_is_refused(num_missing):
     """Of a frontend that was killed while it spoke."""
     text = encode(_frontend(3))
     at_end_of_line = text[: text.rindex(b"\n") + 1]

@@ -11,7 +11,7 @@ from clipper_nb.runtime.model_container.client import _wake_on_signals
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_the_replica_and_raises_nothing_in_the_model(number):
+def test_signal_stops_the_replica_without_raising_in_the_model(number):
     stopped = []
     handler = signal.getsignal(number)
     with _wake_on_signals(lambda: stopped.append(True)) as wake_fd:

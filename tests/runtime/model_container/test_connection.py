@@ -10,7 +10,7 @@ from clipper_nb.runtime.model_container.connection import FrontendConnection
 from clipper_nb.runtime.model_container.session import SILENCE_TIMEOUT_S
 
 
-def test_frontend_that_spoke_while_nobody_listened_is_not_lost() -> None:
+def test_frontend_with_unread_messages_is_not_lost() -> None:
     """A prediction may take longer than a frontend may be silent; what it said meanwhile is still unread then."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", [])
@@ -25,7 +25,7 @@ def test_frontend_that_spoke_while_nobody_listened_is_not_lost() -> None:
                 assert connection.fileno is not None
 
 
-def test_frontend_that_said_nothing_is_lost() -> None:
+def test_silent_frontend_is_lost() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", [])
         with contextlib.closing(connection):

@@ -23,7 +23,7 @@ def write_metadata(folder: Path, **facts: object) -> Path:
     return folder
 
 
-def test_what_fits_passes(tmp_path: Path) -> None:
+def test_matching_environment_passes(tmp_path: Path) -> None:
     check_environment(write_metadata(tmp_path, environment={"Python": platform.python_version()}))
 
 
@@ -32,7 +32,7 @@ def test_a_folder_that_says_nothing_passes(tmp_path: Path) -> None:
     check_environment(write_metadata(tmp_path))
 
 
-def test_what_does_not_fit_is_named_in_the_log(tmp_path: Path) -> None:
+def test_conflicting_package_is_named_in_the_log(tmp_path: Path) -> None:
     with pytest.raises(UnreadableHere, match=r"numpy 0\.9\.1 in the notebook and .* here") as raised:
         check_environment(write_metadata(tmp_path, environment={"numpy": "0.9.1", "Python": platform.python_version()}))
     failure = parse_load_failure(format_load_failure(describe_load_failure(raised.value)))

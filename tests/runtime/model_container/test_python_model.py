@@ -28,7 +28,7 @@ def test_function_gets_the_very_list_and_its_result_passes():
     assert seen[0] is inputs
 
 
-def test_what_the_function_raises_passes():
+def test_exception_of_the_function_passes_through():
     with pytest.raises(ZeroDivisionError):
         PythonModel(lambda inputs: 1 / 0).predict([])
 

@@ -43,7 +43,7 @@ def test_frontend_that_does_not_ask_knows_the_container():
     assert not session.wants_metadata(FrontendHeartbeat(False))
 
 
-def test_container_may_leave_when_the_frontend_lets_it_go():
+def test_container_may_leave_after_the_frontends_goodbye():
     session = ContainerSession(now_s=0.0)
     assert not session.may_leave
     session.receive(FrontendGoodbye(), now_s=1.0)
@@ -77,7 +77,7 @@ def test_every_message_is_a_sign_of_life(message):
     assert not session.is_lost(now_s=120.0 + SILENCE_TIMEOUT_S)
 
 
-def test_sending_is_no_sign_of_life_of_the_frontend():
+def test_sending_is_not_a_sign_of_life_of_the_frontend():
     session = ContainerSession(now_s=100.0)
     session.sent(now_s=120.0)
     assert session.is_lost(now_s=100.1 + SILENCE_TIMEOUT_S)

@@ -71,7 +71,7 @@ def test_requests_pass_while_the_lease_lasts():
     assert bench.num_looks == 0
 
 
-def test_frontend_that_stood_still_answers_by_what_it_reads_anew():
+def test_stalled_frontend_answers_by_the_state_it_reads_next():
     bench = GateBench()
     bench.stand_still()
     bench.post({"input": "a"})
@@ -86,7 +86,7 @@ def test_frontend_that_stood_still_answers_by_what_it_reads_anew():
     assert len(bench.replies) == 1
 
 
-def test_application_of_which_it_had_not_heard_is_found():
+def test_new_application_is_found_by_the_next_read():
     bench = GateBench()
     bench.stand_still()
     bench.post({"input": "a"}, "letters")
@@ -108,7 +108,7 @@ def test_input_is_checked_by_the_application_that_is_read():
 
 
 @pytest.mark.parametrize("body", [{"input": "a"}, {"input_batch": ["a", "b", "c"]}, {"input_batch": []}])
-def test_default_output_comes_by_the_slo_when_nothing_can_be_read(body):
+def test_default_output_meets_the_slo_if_nothing_can_be_read(body):
     bench = GateBench()
     bench.stand_still()
     arrived_s = bench.loop.time()
@@ -128,7 +128,7 @@ def test_default_output_comes_by_the_slo_when_nothing_can_be_read(body):
     assert bench.new.batches == []
 
 
-def test_wrong_input_is_told_also_when_nothing_can_be_read():
+def test_wrong_input_is_reported_even_if_nothing_can_be_read():
     bench = GateBench()
     bench.stand_still()
     bench.post({"input": 1})
@@ -151,7 +151,7 @@ def test_client_that_leaves_gets_nothing(when):
     assert len(bench.old.batches) == (when == "asked")
 
 
-def test_look_that_is_too_old_lets_nothing_through():
+def test_outdated_read_lets_no_request_through():
     bench = GateBench()
     began_s = bench.loop.time()
     bench.stand_still(LEASE_S + 1)

@@ -145,7 +145,7 @@ def test_an_input_waits_behind_a_window_of_a_large_batch_at_most():
     assert json.loads(bench.replies[0][1])["default"] is False
 
 
-def test_a_slow_model_is_asked_for_less_at_a_time_and_a_quick_one_for_more():
+def test_slow_model_gets_smaller_portions_than_a_quick_one():
     for batch_s, expected in ((0.0, 300), (0.03, 20)):
         bench, replica = joined(batch_size=10_000)
         bench.post(batch_of(5000))
@@ -166,7 +166,7 @@ def test_large_requests_share_what_may_be_under_way():
     assert [status for status, _ in bench.replies] == [200] * 8
 
 
-def test_what_is_left_at_the_deadline_gets_default_outputs_in_time():
+def test_inputs_left_at_the_deadline_get_default_outputs():
     bench, replica = joined()
     bench.post(batch_of(3000))
     bench.settle()
@@ -202,7 +202,7 @@ def test_what_is_left_at_the_deadline_gets_default_outputs_in_time():
     [(one_of(200_000), 1), (batch_of(16_000), 16_000), (b'{"input_batch":[' + b"[1]," * 20_000 + b"[1]]}", None)],
     ids=["one", "batch", "too many"],
 )
-def test_a_body_that_is_not_parsed_at_the_deadline_is_answered_then(body, num_defaults):
+def test_body_still_unparsed_at_the_deadline_is_answered(body, num_defaults):
     bench, _ = joined()
     bench.requests.turns._works.clear()
     bench.post(body, arrived_s=bench.loop.time() - 1.0)
@@ -245,7 +245,7 @@ def test_an_empty_batch_with_much_around_it_is_answered():
     assert bench.predictions() == []
 
 
-def test_without_a_replica_every_input_is_told_so():
+def test_without_a_replica_every_input_gets_the_reason():
     bench = LargeBench()
     bench.post(batch_of(1000))
     bench.settle()
@@ -303,7 +303,7 @@ def test_an_input_that_another_client_waits_for_is_kept():
     assert [json.loads(reply)["output"] for _, reply in bench.replies] == [1]
 
 
-def test_payloads_that_outgrow_what_may_wait_are_refused_unless_they_are_alone():
+def test_payloads_over_the_limit_are_refused_unless_alone():
     bench, replica = joined(limit_bytes=1_000_000)
     body = b'{"input":[' + b"1," * 200_000 + b"1]}"
     for _ in range(2):

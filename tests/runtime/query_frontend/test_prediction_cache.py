@@ -130,7 +130,7 @@ def test_entry_that_is_larger_than_the_cache_drives_nothing_out(payload, output)
     assert cache.evictions == 0
 
 
-def test_version_registered_anew_finds_nothing_of_the_one_before():
+def test_reregistered_version_shares_no_cache_entries():
     """Under the same name it is another model."""
     cache = PredictionCache(LARGE)
     compute(cache, b"a", "A")
@@ -151,7 +151,7 @@ steps = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 2000), st.lists(steps, max_size=40))
-def test_cache_never_outgrows_its_size_or_gives_another_output(limit_bytes, sequence):
+def test_cache_never_outgrows_its_size_or_returns_other_outputs(limit_bytes, sequence):
     cache = PredictionCache(limit_bytes)
     running, outputs = [], {}
     for step, number, value in sequence:

@@ -126,7 +126,7 @@ def test_query_gets_the_models_output():
     assert (query.output, query.reason) == ("A", None)
 
 
-def test_inputs_of_one_request_go_together_and_keep_their_answers():
+def test_inputs_of_one_request_share_a_batch_in_order():
     bench = Bench(replace(LINKED, versions={MODEL_ID: make_version(batch_size=10)}))
     replica = bench.join()
     queries = bench.ask(b"a", b"b", b"c")
@@ -182,7 +182,7 @@ def test_version_whose_replicas_drain_answers_at_once():
     assert outcomes(bench.ask(b"a")) == ["no_ready_replica"]
 
 
-def test_query_whose_replica_went_gets_the_reason_at_its_deadline():
+def test_query_of_a_lost_replica_gets_the_reason_at_its_deadline():
     bench = Bench()
     replica = bench.join()
     [query] = bench.ask(b"a")
@@ -225,7 +225,7 @@ def test_unknown_version_is_refused_in_clippers_words():
     assert bench.answers == []
 
 
-def test_version_that_has_replicas_and_is_not_registered_is_unknown():
+def test_unregistered_version_with_replicas_is_unknown():
     """It is being deployed."""
     bench = Bench()
     bench.join(OTHER_ID)
@@ -233,7 +233,7 @@ def test_version_that_has_replicas_and_is_not_registered_is_unknown():
         bench.ask(b"a", version="2")
 
 
-def test_unknown_version_without_a_linked_model_is_answered_as_not_linked():
+def test_unknown_version_without_a_link_is_answered_not_linked():
     assert outcomes(Bench(replace(LINKED, routes={})).ask(b"a", version="7")) == ["not_linked"]
 
 
@@ -336,7 +336,7 @@ def test_same_inputs_at_the_same_time_share_one_computation():
     assert outcomes(queries) == ["A", "A", "A"]
 
 
-def test_query_that_joins_has_a_deadline_of_its_own():
+def test_joining_query_has_its_own_deadline():
     bench = cached()
     replica = bench.join()
     [first] = bench.ask(b"a")
@@ -348,7 +348,7 @@ def test_query_that_joins_has_a_deadline_of_its_own():
     assert outcomes([first, second]) == ["model_too_slow", "A"]
 
 
-def test_query_with_a_shorter_slo_hastens_the_computation_that_it_joins():
+def test_joining_query_with_a_shorter_slo_hastens_computation():
     applications = {
         name: make_application(name, slo_micros=slo) for name, slo in (("quick", 50_000), ("slow", 5_000_000))
     }
@@ -370,7 +370,7 @@ def test_query_with_a_shorter_slo_hastens_the_computation_that_it_joins():
     assert outcomes([patient, urgent]) == ["SHARED", "SHARED"]
 
 
-def test_failed_computation_is_made_again():
+def test_failed_computation_is_repeated():
     bench = cached()
     replica = bench.join()
     bench.ask(b"a")
@@ -399,7 +399,7 @@ def test_versions_do_not_share_outputs():
     assert outcomes([query]) == ["A2"]
 
 
-def test_version_registered_anew_answers_nothing_from_before():
+def test_reregistered_version_has_an_empty_cache():
     bench = cached()
     replica = bench.join()
     bench.ask(b"a")
@@ -411,7 +411,7 @@ def test_version_registered_anew_answers_nothing_from_before():
     assert outcomes([query]) == ["NEW"]
 
 
-def test_version_registered_anew_within_one_revision_answers_nothing_from_before():
+def test_version_reregistered_in_one_revision_has_an_empty_cache():
     """A frontend may have been away in between."""
     bench = cached()
     replica = bench.join()
@@ -423,7 +423,7 @@ def test_version_registered_anew_within_one_revision_answers_nothing_from_before
     assert outcomes([query]) == ["NEW"]
 
 
-def test_client_that_asks_again_on_its_answer_gets_it_from_the_cache():
+def test_query_from_an_answer_callback_hits_the_cache():
     bench = cached()
     replica = bench.join()
     asked = []
@@ -444,7 +444,7 @@ def test_client_that_asks_again_on_its_answer_gets_it_from_the_cache():
 # --- metrics
 
 
-def test_lateness_tells_what_share_of_the_answers_met_the_slo():
+def test_lateness_counts_the_answers_within_the_slo():
     bench = Bench()  # with an SLO of 100 ms
     metrics = bench.predictor.find_application("digits").metrics
     for latency_s, reason in ((0.01, None), (0.1, "model_too_slow"), (0.104, None), (0.14, None)):
@@ -475,7 +475,7 @@ def test_removed_application_is_gone_at_once_with_its_series():
     assert bench.value("clipper_app_latency_seconds_count", app="digits") is None
 
 
-def test_query_of_a_removed_application_is_still_answered_in_time():
+def test_query_of_a_removed_application_is_answered_in_time():
     bench = Bench()
     bench.join()
     [query] = bench.ask(b"a")
@@ -484,7 +484,7 @@ def test_query_of_a_removed_application_is_still_answered_in_time():
     assert outcomes([query]) == ["model_too_slow"]
 
 
-def test_application_registered_anew_is_a_new_one():
+def test_reregistered_application_is_a_new_one():
     bench = Bench()
     bench.predictor.find_application("digits").metrics.query_answered(0.1, None)
     again = make_application(slo_micros=5_000_000, registered_at=2.0)
@@ -523,7 +523,7 @@ def test_series_of_a_removed_version_disappear():
         (replace(LINKED, routes={}), False, {}),
     ],
 )
-def test_linked_applications_that_nobody_can_answer_for_are_named(configuration, has_replica, expected):
+def test_unready_linked_applications_are_named(configuration, has_replica, expected):
     bench = Bench(configuration)
     if has_replica:
         bench.join()
@@ -536,7 +536,7 @@ def test_empty_configuration_serves_nothing():
     assert bench.predictor.unready_applications() == {}
 
 
-def test_replica_of_another_input_type_is_no_replica():
+def test_replica_of_another_input_type_does_not_count():
     bench = Bench()
     replica = FakeReplica(0, MODEL_ID, InputType.DOUBLES)
     bench.pool.replica_joined(replica)
@@ -544,7 +544,7 @@ def test_replica_of_another_input_type_is_no_replica():
     assert replica.batches == []
 
 
-def test_query_that_waits_to_be_tried_apart_says_what_happened_to_it():
+def test_suspect_query_explains_that_its_replica_ended():
     bench = Bench()
     lost, last = bench.join(), bench.join()
     [query] = bench.ask(b"a")
@@ -555,7 +555,7 @@ def test_query_that_waits_to_be_tried_apart_says_what_happened_to_it():
     assert query.explanation.startswith("A replica of digits-net:1 ended while it computed this prediction")
 
 
-def test_change_that_fails_half_way_is_made_whole_by_the_next_try():
+def test_half_applied_change_is_completed_by_the_next_try():
     failing = {OTHER_ID}
 
     class FailingBench(Bench):

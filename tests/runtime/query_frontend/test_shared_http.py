@@ -73,7 +73,7 @@ def test_connections_that_come_together_are_spread():
     asyncio.run(test())
 
 
-def test_one_that_has_more_does_not_wait_long_for_one_that_takes_none():
+def test_busier_frontend_takes_connections_of_a_hung_one():
     async def test():
         address, servers = await start_servers(2)
         servers[1].loop.remove_reader(servers[1]._acceptor._listening.fileno())  # it hangs, and has the fewest
@@ -99,7 +99,7 @@ def test_connections_that_end_are_no_longer_counted(tmp_path):
     assert not counts.has_its_share(0)
 
 
-def test_who_leaves_answers_what_is_asked_and_loses_nothing():
+def test_leaving_frontend_answers_its_requests_and_loses_none():
     """Clients that ask one thing after the other: every reply comes, and the last one says that the connection ends."""
 
     async def test():
@@ -130,7 +130,7 @@ def test_who_leaves_answers_what_is_asked_and_loses_nothing():
     asyncio.run(test())
 
 
-def test_who_comes_while_one_leaves_is_taken_by_another():
+def test_new_client_of_a_leaving_frontend_is_taken_by_another():
     async def test():
         address, servers = await start_servers(2)
         leaving = asyncio.create_task(servers[0].stop())
@@ -145,7 +145,7 @@ def test_who_comes_while_one_leaves_is_taken_by_another():
     asyncio.run(test())
 
 
-def test_a_silent_client_does_not_keep_one_that_leaves():
+def test_silent_client_does_not_delay_a_leaving_frontend():
     async def test():
         address, servers = await start_servers(1)
         connections = await connect(address, 1)

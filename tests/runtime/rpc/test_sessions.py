@@ -65,7 +65,7 @@ def test_new_container_from_a_known_identity_says_nothing_new():
     assert sessions.all() == [session]
 
 
-def test_replica_ids_count_up_per_version_and_are_never_used_again():
+def test_replica_ids_increase_per_version_and_are_never_reused():
     sessions = Sessions()
     other = NewContainer("digits-net", "2", InputType.DOUBLES)
     ids = [joined(sessions, bytes([number])).replica.replica_id for number in range(3)]
@@ -206,7 +206,7 @@ def test_container_that_does_not_drain_stays(identity):
     ("ports", "max_batches_in_flight", "is_told"),
     [((7000, 7001), 2, True), ((7000, 7001), 1, False), ((7000,), 2, False), ((), 2, False)],
 )
-def test_container_of_ours_is_told_all_frontends_before_it_joins(ports, max_batches_in_flight, is_told):
+def test_our_container_gets_all_frontends_before_it_joins(ports, max_batches_in_flight, is_told):
     message = NewContainer("model", "1", InputType.DOUBLES, max_batches_in_flight)
     *told, last = Sessions(ports).receive(b"id", message, now_s=0.0)
     assert isinstance(last, ReplicaJoined)

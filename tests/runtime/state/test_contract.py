@@ -132,7 +132,7 @@ def test_new_store_holds_nothing(store):
     run(store, test)
 
 
-def test_what_is_written_is_read_by_all(store):
+def test_every_store_reads_what_one_wrote(store):
     async def test(one, two):
         written = await one.update_configuration(lambda _: FULL)
         assert written == replace(FULL, revision=1)
@@ -156,7 +156,7 @@ def test_records_keep_their_types(store):
     run(store, test)
 
 
-def test_every_change_has_a_revision_of_its_own(store):
+def test_every_change_has_its_own_revision(store):
     async def test(one, two):
         revisions = [(await changer.update_configuration(same)).revision for changer in (one, two, one)]
         assert revisions == [1, 2, 3]
@@ -186,7 +186,7 @@ def test_refused_change_may_be_asked_for_again(store):
     run(store, test)
 
 
-def test_revision_is_the_stores_to_give(store):
+def test_store_assigns_the_revision(store):
     async def test(one):
         await one.update_configuration(lambda configuration: replace(configuration, revision=77))
         assert (await one.read_configuration()).revision == 1
@@ -304,7 +304,7 @@ def test_reader_sees_whole_changes_only(store):
 # --- presence
 
 
-def test_presence_is_what_each_said_last(store):
+def test_presence_is_the_last_announcement_of_each(store):
     replicas = (Replica("m", "1", 0, InputType.DOUBLES), Replica("m", "1", 1, InputType.DOUBLES))
 
     async def test(one, two):
@@ -317,7 +317,7 @@ def test_presence_is_what_each_said_last(store):
     run(store, test, num_stores=2)
 
 
-def test_announcement_tells_the_revision(store):
+def test_announcement_returns_the_revision(store):
     async def test(one, two):
         assert await one.announce(presence()) == 0
         await two.update_configuration(same)
@@ -365,7 +365,7 @@ def test_every_watcher_hears_of_a_change(store):
     run(store, test, num_stores=2)
 
 
-def test_change_can_be_read_when_it_is_told(store):
+def test_change_is_readable_when_it_is_reported(store):
     async def test(one, two):
         changes = two.configuration_changes()
         await news(changes)
@@ -378,7 +378,7 @@ def test_change_can_be_read_when_it_is_told(store):
     run(store, test, num_stores=2)
 
 
-def test_refused_change_is_no_news(store):
+def test_refused_change_is_not_announced(store):
     async def test(one):
         changes = one.configuration_changes()
         await news(changes)
@@ -396,7 +396,7 @@ def test_refused_change_is_no_news(store):
 
 
 @pytest.mark.parametrize("speak", ["announce", "withdraw"])
-def test_presence_is_told(store, speak):
+def test_presence_change_is_reported(store, speak):
     async def test(one, two):
         await one.announce(presence())
         changes = two.presence_changes()
@@ -483,7 +483,7 @@ def test_confirmed_changes_survive_a_kill_in_the_middle(redis_state):
 @pytest.mark.redis
 @pytest.mark.parametrize("call", EVERY_CALL, ids=["read", "update", "announce", "withdraw", "presence"])
 @pytest.mark.parametrize("when", ["never there", "gone"])
-def test_store_that_is_away_says_so(redis_state, call, when):
+def test_unreachable_store_raises_state_unavailable(redis_state, call, when):
     async def test(store):
         if when == "gone":
             await store.update_configuration(same)
@@ -497,7 +497,7 @@ def test_store_that_is_away_says_so(redis_state, call, when):
 
 
 @pytest.mark.redis
-def test_change_whose_confirmation_got_lost_is_made_once(redis_state):
+def test_change_with_a_lost_confirmation_is_made_once(redis_state):
     """Or the caller would be told that the name is taken, by nobody else than themselves."""
 
     async def main():
@@ -580,7 +580,7 @@ def add_many(number: int) -> Callable[[Configuration], Configuration]:
 
 
 @pytest.mark.redis
-def test_what_is_read_of_a_change_does_not_grow_with_what_exists(redis_state):
+def test_cost_of_reading_a_change_is_independent_of_the_rest(redis_state):
     async def size_of_changes(num_applications, reader, writer):
         await writer.update_configuration(add_many(num_applications))
         await reader.read_configuration()
@@ -629,7 +629,7 @@ def test_reader_that_missed_too_many_changes_reads_everything(redis_state):
 
 
 @pytest.mark.redis
-def test_other_history_with_the_same_revision_is_read_anew(redis_state):
+def test_other_history_with_the_same_revision_is_read_again(redis_state):
     """A Redis that lost its last seconds goes on with another change of that number."""
 
     async def test(reader, writer, other):
@@ -698,7 +698,7 @@ def test_everything_is_read_whole_while_others_write(redis_state):
 
 
 @pytest.mark.redis
-def test_wrong_password_is_told_as_an_unavailable_store(redis_state):
+def test_wrong_password_is_reported_as_unavailable_store(redis_state):
     async def main():
         store = RedisStore(redis_state.server.url.replace(":secret@", ":wrong@"))
         with pytest.raises(StateUnavailableError):

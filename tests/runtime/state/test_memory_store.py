@@ -9,7 +9,7 @@ from clipper_nb.runtime.state.memory_store import MemoryStore
 from tests.support.fake_clock import run_in_virtual_time
 
 
-def test_news_that_come_while_nobody_looks_are_told_once():
+def test_changes_missed_by_a_watcher_are_reported_once():
     async def main():
         store = MemoryStore()
         changes = store.configuration_changes()
@@ -38,7 +38,7 @@ def test_watcher_that_ends_is_forgotten():
     run_in_virtual_time(main())
 
 
-def test_presence_is_no_news_of_the_configuration():
+def test_presence_does_not_wake_configuration_watchers():
     async def main():
         store = MemoryStore()
         changes = store.configuration_changes()

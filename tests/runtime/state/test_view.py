@@ -96,7 +96,7 @@ def test_view_knows_nothing_before_it_begins():
     run(test)
 
 
-def test_frontend_is_current_when_it_has_applied_and_announced_the_configuration():
+def test_frontend_is_current_once_it_applied_and_announced():
     async def test(bench):
         await bench.store.update_configuration(add("a"))
         bench.view.start()
@@ -129,7 +129,7 @@ def test_change_is_applied_and_then_confirmed_at_once():
     run(test)
 
 
-def test_confirmation_never_comes_before_the_configuration_is_applied():
+def test_configuration_is_confirmed_only_after_it_is_applied():
     """Or an admin call would return too early."""
 
     async def test(bench):
@@ -187,7 +187,7 @@ def test_replicas_are_announced_when_they_change():
     run(test)
 
 
-def test_last_configuration_stays_in_force_while_the_store_is_away():
+def test_last_configuration_stays_while_the_store_is_away():
     async def test(bench):
         await bench.store.update_configuration(add("a"))
         bench.view.start()
@@ -218,7 +218,7 @@ def test_frontend_catches_up_when_the_store_is_back():
     run(test)
 
 
-def test_frontend_that_starts_before_its_store_becomes_current_later(caplog):
+def test_frontend_started_before_its_store_becomes_current(caplog):
     async def test(bench):
         bench.store.is_away = True
         bench.view.start()
@@ -297,7 +297,7 @@ class Stillness:
         bench.lease.clock = lambda: loop_time() + self.seconds
 
 
-def test_lease_ends_before_a_frontend_is_taken_for_dead():
+def test_lease_ends_before_a_frontend_counts_as_dead():
     assert LEASE_S < PRESENCE_TIMEOUT_S
 
 
@@ -328,7 +328,7 @@ def test_lease_lasts_while_the_store_is_away(hangs):
     run(test)
 
 
-def test_frontend_that_stood_still_has_no_lease_until_it_has_read_anew():
+def test_stalled_frontend_has_no_lease_until_it_reads_again():
     async def test(bench):
         bench.view.start()
         await bench.view.wait_until_current()
@@ -346,7 +346,7 @@ def test_frontend_that_stood_still_has_no_lease_until_it_has_read_anew():
     run(test)
 
 
-def test_look_that_began_before_it_stood_still_does_not_count():
+def test_read_begun_before_a_stall_does_not_count():
     async def test(bench):
         bench.view.start()
         await bench.view.wait_until_current()
@@ -370,7 +370,7 @@ def test_look_that_began_before_it_stood_still_does_not_count():
     run(test)
 
 
-def test_frontend_that_knows_of_changes_which_it_cannot_read_acts_on_nothing():
+def test_frontend_does_not_act_while_known_changes_are_unread():
     """They may have been confirmed without it: the store that is away now was there when they were made."""
 
     async def test(bench):
@@ -398,7 +398,7 @@ def test_frontend_that_knows_of_changes_which_it_cannot_read_acts_on_nothing():
     run(test)
 
 
-def test_frontend_that_stood_still_and_finds_the_store_away_goes_on():
+def test_stalled_frontend_continues_while_the_store_is_away():
     async def test(bench):
         bench.view.start()
         await bench.view.wait_until_current()

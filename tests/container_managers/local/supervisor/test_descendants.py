@@ -31,7 +31,7 @@ def owners(entries, mains, *, known=(), marks=(), **options):
     return {identity.pid: name for identity, name in found.items()}
 
 
-def test_descendants_are_their_ancestors_and_others_are_nobodys():
+def test_descendants_belong_to_their_ancestors_only():
     entries = table((100, 1), (201, 100), (202, 201), (203, 202), (301, 100), (302, 301), (900, 1), (901, 900))
     assert owners(entries, {201: "a", 301: "b"}) == {202: "a", 203: "a", 302: "b"}
 
@@ -48,11 +48,11 @@ def test_later_process_with_the_id_of_a_known_orphan_is_not_it():
     assert owners(table((202, 100)), {}, known=known) == {202: UNKNOWN}
 
 
-def test_orphan_in_the_session_of_a_process_that_has_just_ended_is_its():
+def test_orphan_belongs_to_the_ended_process_of_its_session():
     assert owners(table((202, 100, 201)), {201: "a"}) == {202: "a"}
 
 
-def test_orphan_tells_itself_whose_it_is():
+def test_orphan_is_identified_by_its_own_mark():
     assert owners(table((202, 100), (203, 202), (204, 100)), {}, marks={202: "a"}) == {
         202: "a", 203: "a", 204: UNKNOWN,
     }  # fmt: skip
@@ -63,11 +63,11 @@ def test_mark_of_a_child_does_not_outdo_its_parent():
     assert owners(table((201, 100), (202, 201)), {201: "a"}, marks={202: "other"}) == {202: "a"}
 
 
-def test_supervised_processes_are_no_descendants():
+def test_supervised_processes_are_not_descendants():
     assert owners(table((201, 100), (301, 100)), {201: "a", 301: "b"}, marks={201: "b"}) == {}
 
 
-def test_process_that_was_adopted_by_the_first_one_is_found_by_its_mark_alone():
+def test_process_adopted_by_init_is_found_by_its_mark_alone():
     entries = table((100, INIT_PID), (202, INIT_PID), (203, 202), (900, INIT_PID), (901, 900))
     found = owners(entries, {}, marks={202: "a"}, orphans_are_adopted=False)
     assert found == {202: "a", 203: "a"}

@@ -32,7 +32,7 @@ def test_every_full_log_is_rotated_also_the_supervisors_own(folder):
     assert folder.supervisor_log_path.stat().st_size == 0
 
 
-def test_last_logs_of_ended_processes_are_kept_and_those_of_running_ones(folder):
+def test_logs_of_running_and_last_ended_processes_are_kept(folder):
     logs = ClusterLogs(folder, num_ended=2)
     folder.log_path("runs").write_text("")
     logs.has_begun("runs")

@@ -37,4 +37,4 @@ def test_methods_keep_their_names_signatures_and_manuals() -> None:
         "slo_micros",
     ]
     assert register.__qualname__ == "ClipperConnection.register_application"
-    assert inspect.getdoc(register).startswith("Make an application")
+    assert inspect.getdoc(register).startswith("Create an application")

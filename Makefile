@@ -6,10 +6,10 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 UNITS := not cluster and not redis and not docker and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-# Each file in one process, the short ones last, two at a time on two cores.
+# Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run one after
+# the other: two make each other late, and the engine slow.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
-CLUSTER_WORKERS ?= 2
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
@@ -34,12 +34,12 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
-	$(PY) -m pytest -q -m "not serial" -n $(CLUSTER_WORKERS) $(BY_FILE) $(EVERYTHING) --durations-file=.durations/parallel.txt
-	$(PY) -m pytest -q -m serial $(EVERYTHING) --durations-file=.durations/serial.txt
+	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
+	$(PY) -m pytest -q -m "not ($(UNITS))" $(EVERYTHING) --durations-file=.durations/clusters.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(CLUSTER_WORKERS) $(BY_FILE) notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(CLUSTER_WORKERS) $(BY_FILE) $(AGAIN)
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) notebooks
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) $(AGAIN)
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
 
 test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours

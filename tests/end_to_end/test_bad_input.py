@@ -146,7 +146,7 @@ ARGUMENTS = {
     "name": "m", "version": 1, "input_type": "doubles", "default_output": "", "slo_micros": 1, "app_name": "a",
     "model_name": "m", "model_data_path": ".", "image": "i", "num_replicas": 1, "replica_id": 0, "model_names": ["m"],
     "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]], "df": None, "input_col": "x",
-    "output_col": "y", "new": NewVersion(ModelId("m", "1"), InputType.DOUBLES),
+    "output_col": "y", "method": "apps", "new": NewVersion(ModelId("m", "1"), InputType.DOUBLES),
 }  # fmt: skip
 NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function", "doctor"}
 METHODS = [

@@ -109,13 +109,21 @@ class FolderBuilder(ImageBuilder):
 
     def find_deployed(self, cluster_name: str) -> list[DeployedImage]:
         deployed = []
-        for record_path in self._images_path.glob(f"[!.]*/*/{_RECORD_FILE}"):
+        for folder in (folder for model in _folders_in(self._images_path) for folder in _folders_in(model)):
             with contextlib.suppress(OSError, ValueError, LookupError):  # it is being removed now
-                record = json.loads(record_path.read_text())
+                record = json.loads((folder / _RECORD_FILE).read_text())
                 if record["goes_with_version"]:
-                    tag = ":".join(record_path.parent.parts[-2:])
+                    tag = ":".join(folder.parts[-2:])
                     deployed.append(DeployedImage(tag, ModelId(record["model_name"], record["model_version"])))
         return deployed
+
+
+def _folders_in(path: Path) -> list[Path]:
+    """Return what is in a folder, but for work in progress; nothing of one that another caller removes meanwhile."""
+    try:
+        return [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    except OSError:
+        return []
 
 
 def _copy(files: Mapping[str, Path], target: Path) -> None:

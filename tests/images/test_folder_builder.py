@@ -137,3 +137,24 @@ def test_deployed_images_are_distinguished_from_user_images(folder, builder, bui
     found = {each.image: each.model_id for each in builder.find_deployed("c")}
     assert found == {deployed: ONE, second: ModelId("m", "2")}
     assert _read(builder, mine) == b"mine"
+
+
+def test_images_are_listed_while_others_are_removed(folder, builder, build):
+    """As when two callers stop one version: a folder may go between being listed and being looked into."""
+    kept = build("kept")
+    ended = threading.Event()
+    passing = folder.images_path / "c-passing" / "1-0123456789ab"
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            passing.mkdir(parents=True)
+            shutil.rmtree(passing.parent)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        found = [builder.find_deployed("c") for _ in range(3000)]
+    finally:
+        ended.set()
+        thread.join()
+    assert all([each.image for each in listed] == [kept] for listed in found)

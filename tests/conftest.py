@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import signal
+import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -24,6 +26,16 @@ def pytest_collection_finish() -> None:
     """Let the garbage collector leave alone what is there for good: thousands of tests, and all that they import."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_thread_goes_on_asking() -> Iterator[None]:
+    """Fail where a call is over and a thread of it still asks the management frontend: all that follows is slow."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith(("clipper_nb replicas", "clipper_nb claim")):
+            thread.join(15.0)
+            assert not thread.is_alive(), thread.name
 
 
 def _refuse_stale_modules() -> None:

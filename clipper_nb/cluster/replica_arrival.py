@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import TracebackType
 
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.cluster.new_version import NewVersion
@@ -13,7 +14,8 @@ from clipper_nb.protocol.rest import AwaitedReplicas
 class ReplicaArrival:
     """One open request that the management frontend answers when the replicas are connected, in a thread.
 
-    The request holds the claim too, so it ends with the claim. After half a minute it is sent again.
+    The request holds the claim too, so it ends with the claim. After half a minute it is sent again, until the context
+    is left.
 
     Parameters
     ----------
@@ -33,6 +35,16 @@ class ReplicaArrival:
         threading.Thread(
             target=self._listen, name=f"clipper_nb replicas of {wanted.model_id}", daemon=True
         ).start()  # fmt: skip
+
+    def __enter__(self) -> ReplicaArrival:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Send no more requests: the caller waits no longer."""
+        self._is_over.set()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait at most *timeout_s*, and return whether the replicas are connected to every query frontend.

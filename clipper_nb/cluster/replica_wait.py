@@ -43,20 +43,20 @@ def wait_for_replicas(
     """
     model_id = wanted.model_id
     known_exits = {container.name: container.num_exits for container in observed_before}
-    arrival = ReplicaArrival(management, claim.claim_id, wanted)
-    while True:
-        claim.check()
-        if arrival.wait(_LOOK_INTERVAL_S):
-            return
-        observed = manager.observe_replicas(model_id)
-        for container in observed:
-            if container.num_exits > known_exits.get(container.name, 0):
-                raise start_error(model_id, container, manager.get_log_tail(container.name))
-        waited_s = clock() - started_s
-        if waited_s > wanted.timeout_s:
-            connected = _connected_to_each(management, model_id)
-            log = manager.get_log_tail(observed[-1].name) if observed else ""
-            raise timeout_error(model_id, connected, wanted.num_replicas, waited_s, log)
+    with ReplicaArrival(management, claim.claim_id, wanted) as arrival:
+        while True:
+            claim.check()
+            if arrival.wait(_LOOK_INTERVAL_S):
+                return
+            observed = manager.observe_replicas(model_id)
+            for container in observed:
+                if container.num_exits > known_exits.get(container.name, 0):
+                    raise start_error(model_id, container, manager.get_log_tail(container.name))
+            waited_s = clock() - started_s
+            if waited_s > wanted.timeout_s:
+                connected = _connected_to_each(management, model_id)
+                log = manager.get_log_tail(observed[-1].name) if observed else ""
+                raise timeout_error(model_id, connected, wanted.num_replicas, waited_s, log)
 
 
 def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[list[ReplicaInfo]]:

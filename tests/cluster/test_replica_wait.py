@@ -86,6 +86,18 @@ def test_wait_raises_when_the_frontend_is_away():
         Cluster(ClusterUnreachableError("away")).wait(1)
 
 
+def test_nothing_is_asked_once_the_wait_is_over():
+    """A frontend that answers at once would otherwise be asked without a pause, in a thread, for ever."""
+    cluster = Cluster(*[HELD] * 1_000_000)
+    with pytest.raises(StartTimeoutError):
+        cluster.wait(1, timeout_s=0.01)
+    for thread in threading.enumerate():
+        if thread.name == "clipper_nb replicas of net:1":
+            thread.join(5.0)
+            assert not thread.is_alive()
+    assert cluster.answers
+
+
 def test_replicas_missing_at_some_query_frontends_are_explained():
     with pytest.raises(StartTimeoutError) as info:
         Cluster(counts=[1, 0, 0]).wait(1, timeout_s=0.01)

@@ -70,7 +70,8 @@ class ManagementFrontend:
         self.calls: list[tuple[Any, ...]] = []
         known = {(found["model_name"], found["model_version"]): found for found in versions or []}
         by_name = {found["name"]: found for found in applications or []}
-        self._claim_ended = threading.Event()
+        self._ended_claims: set[str | None] = set()
+        self._claims_changed = threading.Condition()
         self.answers: dict[str, Any] = {
             "get_all_applications": list(by_name.values()),
             "get_application": lambda request: by_name.get(request["name"], {}),
@@ -83,9 +84,10 @@ class ManagementFrontend:
             "get_all_containers": lambda request: replicas(),
             "get_all_query_frontends": lambda request: [{"query_frontend_id": "query", "replicas": replicas()}],
             "get_all_claims": [],
+            "claim_version": lambda request: self._end_claim(request["replaces"]),
             "hold_claim": lambda request: self._hold_claim(request, replicas),
-            "release_claim": self._end_claim,
-            "add_model": self._end_claim,
+            "release_claim": lambda request: self._end_claim(request["claim_id"]),
+            "add_model": lambda request: self._end_claim(request["claim_id"]),
         }  # fmt: skip
 
     @property
@@ -127,11 +129,16 @@ class ManagementFrontend:
         awaited = request.get("awaited")
         if awaited and sum(found["model_id"] == model for found in replicas()) == awaited["num_replicas"]:
             return {"is_held": True, "is_complete": True}
-        self._claim_ended.wait(_HOLDING_TIMEOUT_S)
-        return {"is_held": True}
+        with self._claims_changed:
+            is_over = self._claims_changed.wait_for(
+                lambda: request["claim_id"] in self._ended_claims, _HOLDING_TIMEOUT_S
+            )
+        return {"is_held": not is_over}
 
-    def _end_claim(self, request: Json) -> str:
-        self._claim_ended.set()
+    def _end_claim(self, claim_id: str | None) -> str:
+        with self._claims_changed:
+            self._ended_claims.add(claim_id)
+            self._claims_changed.notify_all()
         return "Success"
 
 

@@ -50,7 +50,7 @@ def check_version(version: object) -> str:
     if isinstance(version, bool) or not isinstance(version, (int, str)):
         rule = "use text or an int."
         if isinstance(version, float):
-            rule = f"a float cannot tell 1.10 from 1.1; write it as text: '{version}'."
+            rule = f"a float cannot distinguish 1.10 from 1.1; pass it as text: '{version}'."
         raise InvalidNameError("version", version, rule)
     if isinstance(version, int) and abs(version) >= 10**MAX_VERSION_LENGTH:
         version = "-huge number"  # Python refuses to convert the largest ones
@@ -67,7 +67,7 @@ def check_version(version: object) -> str:
 def check_application_name(name: object) -> str:
     """Return *name* if it is a valid application name that no route of the frontends uses."""
     if isinstance(name, str) and name.lower() in RESERVED_APPLICATION_NAMES:
-        raise InvalidNameError("application name", name, "the frontends use this path themselves.")
+        raise InvalidNameError("application name", name, "the frontends use this path; choose another name.")
     if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _APPLICATION_NAME.match(name):
         return name
     raise InvalidNameError(

@@ -67,7 +67,9 @@ def test_bad_version_is_refused(version):
 
 
 def test_float_version_is_refused_with_the_reason():
-    with pytest.raises(InvalidNameError, match=re.escape("a float cannot tell 1.10 from 1.1; write it as text: '1.1'")):
+    with pytest.raises(
+        InvalidNameError, match=re.escape("a float cannot distinguish 1.10 from 1.1; pass it as text: '1.1'")
+    ):
         names.check_version(1.10)
 
 
@@ -85,7 +87,7 @@ def test_bad_application_name_is_refused(name):
 
 @pytest.mark.parametrize("name", [*sorted(names.RESERVED_APPLICATION_NAMES), "Admin", "METRICS"])
 def test_application_name_that_is_a_route_is_refused(name):
-    with pytest.raises(InvalidNameError, match="the frontends use this path themselves"):
+    with pytest.raises(InvalidNameError, match="the frontends use this path"):
         names.check_application_name(name)
 
 

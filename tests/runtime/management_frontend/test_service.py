@@ -365,7 +365,7 @@ def test_holding_ends_when_the_awaited_replicas_are_connected():
     async def test(service, store):
         await service.claim_version(CLAIM_NET)
         await announce(store, "a", 10)
-        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(1, "doubles"))
+        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(1, InputType.DOUBLES))
         holding = asyncio.create_task(service.hold_claim(awaited, asyncio.Event()))
         await asyncio.sleep(20)
         assert not holding.done()
@@ -379,7 +379,7 @@ def test_holding_ends_when_a_replica_serves_another_input_type():
     async def test(service, store):
         await service.claim_version(CLAIM_NET)
         await announce(store, "a", 10, Replica("digits-net", "1", 0, InputType.INTEGERS))
-        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(2, "doubles"))
+        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(2, InputType.DOUBLES))
         held = await service.hold_claim(awaited, asyncio.Event())
         assert held == rest.ClaimHeld(is_held=True, other_input_type="integers")
 

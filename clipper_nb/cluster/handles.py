@@ -123,7 +123,7 @@ class ApplicationHandle:
         """Query it; see ``ClipperConnection.predict``."""
         return self._conn.predict(self.name, input, version=version)
 
-    def predict_batch(self, inputs: Sequence[Any], *, version: int | str | None = None) -> list[Prediction]:
+    def predict_batch(self, inputs: Any, *, version: int | str | None = None) -> list[Prediction]:
         """Query it with several inputs; see ``ClipperConnection.predict_batch``."""
         return self._conn.predict_batch(self.name, inputs, version=version)
 

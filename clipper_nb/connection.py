@@ -296,7 +296,7 @@ class ClipperConnection:
     @needs_cluster
     def unregister_application(self, name: str) -> None:
         """Remove an application and its link; its URL answers 404 at once. Raises ``NotFoundError``."""
-        self._management_client().unregister_application(names.check_application_name(name))
+        self._management_client().unregister_application(_application_name(name))
 
     @needs_cluster
     def delete_application(self, name: str) -> None:
@@ -317,13 +317,13 @@ class ClipperConnection:
             The application is linked already.
         """
         management = self._management_client()
-        management.link_model(names.check_application_name(app_name), names.check_model_name(model_name))
+        management.link_model(_application_name(app_name), _model_name(model_name))
 
     @needs_cluster
     def unlink_model_from_app(self, app_name: str, model_name: str) -> None:
         """Remove a link; the application answers its default output. Raises ``NotFoundError``."""
         management = self._management_client()
-        management.unlink_model(names.check_application_name(app_name), names.check_model_name(model_name))
+        management.unlink_model(_application_name(app_name), _model_name(model_name))
 
     @needs_cluster
     def get_all_apps(self, verbose: bool = False) -> list[Any]:
@@ -380,7 +380,7 @@ class ClipperConnection:
             The version is registered, so its image must not change.
         """
         management = self._management_client()
-        model_id = _model_id(name, version)
+        model_id = ModelId(names.check_model_name(name), names.check_version(version))
         packages = check_packages(pkgs_to_install)
         if management.get_model(model_id) is not None:
             raise VersionExistsError(*model_id)
@@ -611,7 +611,7 @@ class ClipperConnection:
     @needs_cluster
     def get_current_model_version(self, name: str) -> str:
         """Return the model's current version. Raises ``NotFoundError`` when it has none."""
-        return self._management_client().get_current_model_version(names.check_model_name(name))
+        return self._management_client().get_current_model_version(_model_name(name))
 
     @needs_cluster
     def set_model_version(self, name: str, version: int | str, num_replicas: int | None = None) -> None:
@@ -968,7 +968,7 @@ class ClipperConnection:
 
     def _version_or_current(self, management: ManagementClient, name: str, version: int | str | None) -> ModelId:
         if version is None:
-            return ModelId(name, management.get_current_model_version(names.check_model_name(name)))
+            return ModelId(name, management.get_current_model_version(_model_name(name)))
         return _model_id(name, version)
 
     def _stop_versions(
@@ -996,14 +996,20 @@ class ClipperConnection:
         remove_unused_images(self._builder(), self.cm, management, stopped, claimed_here=claimed_here)
 
     def _predict(self, app_name: str, inputs: Any, *, is_batch: bool, version: int | str | None) -> list[Prediction]:
-        checked = None if version is None else names.check_version(version)
-        return self._query_client().predict(
-            names.check_application_name(app_name), inputs, is_batch=is_batch, version=checked
-        )
+        checked = None if version is None else names.known_version(version)
+        return self._query_client().predict(_application_name(app_name), inputs, is_batch=is_batch, version=checked)
+
+
+def _application_name(name: str) -> str:
+    return names.known_name("application name", name)
+
+
+def _model_name(name: str) -> str:
+    return names.known_name("model name", name)
 
 
 def _model_id(name: str, version: int | str) -> ModelId:
-    return ModelId(names.check_model_name(name), names.check_version(version))
+    return ModelId(_model_name(name), names.known_version(version))
 
 
 def _images_by_version(models: Sequence[VersionInfo]) -> dict[ModelId, str]:

@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError, NotFoundError, PredictionError
@@ -43,7 +43,7 @@ def score_dataframe(
     rows: list[Any] = []
     outputs: list[Any] = []
     with _patient_application(conn, name) as (application, input_type):
-        as_input = _as_number if _has_numbers(df, input_col) and input_type not in TEXT_TYPES else _as_input
+        as_input = _choose_reader(df.schema[input_col], input_type)
         iterator = iter(df.toLocalIterator())
         while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
             inputs = [as_input(row[input_col], len(rows) + n) for n, row in enumerate(batch)]
@@ -83,10 +83,12 @@ def _find_model(conn: ClusterCalls, name: str) -> str:
     return name
 
 
-def _has_numbers(df: Any, column: str) -> bool:
+def _choose_reader(field: Any, input_type: InputType) -> Callable[[Any, int], Any]:
+    """Return what reads an input from a cell of a column with that field, and the number of its row."""
     from pyspark.sql.types import NumericType
 
-    return isinstance(df.schema[column].dataType, NumericType)
+    has_numbers = isinstance(field.dataType, NumericType) and input_type not in TEXT_TYPES
+    return _as_number if has_numbers else _as_input
 
 
 def _as_number(value: Any, row: int) -> Any:

@@ -57,8 +57,9 @@ test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
 
-cuts: $(STAMP)            ## every admin call, cut at every step by every fault, into docs/cuts.md; a quarter of an hour
+cuts: $(STAMP) engine     ## every admin call, cut at every step by every fault, into docs/cuts.md; the better part of an hour
 	$(PY) -m tests.end_to_end.cuts
+	$(PY) -m tests.end_to_end.cuts --docker
 
 check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff check .

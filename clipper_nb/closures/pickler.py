@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import enum
 import io
 import pickle
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from clipper_nb.closures.class_reducers import complete_enum, is_of_typing, reduce_typing
 from clipper_nb.closures.reducers import is_ufunc, reduce_object
 from clipper_nb.closures.unpicklable import describe_immovable
 
@@ -61,8 +63,18 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.refused.append((obj, cause))
             return object, ()
         self._note(obj)
-        reduced = reduce_object(obj)
+        reduced = reduce_object(obj) or self._reduce_type(obj)
         return super().reducer_override(obj) if reduced is None else reduced
+
+    def _reduce_type(self, obj: Any) -> tuple[Any, ...] | None:
+        """Reduce what belongs to the types of the notebook, or of the user's own modules."""
+        is_enum = isinstance(obj, enum.EnumMeta)
+        if not (is_enum or is_of_typing(obj)) or travels_by_name(obj):
+            return None
+        if not is_enum:
+            return reduce_typing(obj)
+        reduced = super().reducer_override(obj)
+        return complete_enum(obj, reduced) if isinstance(reduced, tuple) else None
 
     def _cause(self, obj: Any) -> str | None:
         if id(obj) in self._left_out:
@@ -134,7 +146,7 @@ def travels_by_name(thing: Any) -> bool:
     }:
         return False
     found: Any = module
-    for part in thing.__qualname__.split("."):
+    for part in getattr(thing, "__qualname__", thing.__name__).split("."):
         found = getattr(found, part, None)
     return found is thing
 

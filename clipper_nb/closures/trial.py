@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import cloudpickle
-
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.errors import InvalidInputError, SerializationError
+from clipper_nb.model_functions.function_copy import unpickle_copy
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.outputs import encode_outputs
@@ -22,9 +21,9 @@ def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
 
 
 def unpickle_function(pickled: bytes) -> Callable[[list[Any]], Any]:
-    """Return the function as a replica gets it."""
+    """Return the function as a replica gets it: a copy."""
     try:
-        func: Callable[[list[Any]], Any] = cloudpickle.loads(pickled)
+        func: Callable[[list[Any]], Any] = unpickle_copy(pickled)
     except Exception as exc:
         raise SerializationError(f"The function cannot be unpickled: {type(exc).__name__}: {exc}") from exc
     return func

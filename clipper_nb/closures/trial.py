@@ -7,6 +7,7 @@ from typing import Any
 
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.errors import InvalidInputError, SerializationError
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.function_copy import unpickle_copy
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.inputs import decode_inputs
@@ -21,9 +22,9 @@ def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
 
 
 def unpickle_function(pickled: bytes) -> Callable[[list[Any]], Any]:
-    """Return the function as a replica gets it: a copy."""
+    """Return the function as a replica gets it: a copy, awaited where it is asynchronous."""
     try:
-        func: Callable[[list[Any]], Any] = unpickle_copy(pickled)
+        func: Callable[[list[Any]], Any] = AwaitingFunction(unpickle_copy(pickled))
     except Exception as exc:
         raise SerializationError(f"The function cannot be unpickled: {type(exc).__name__}: {exc}") from exc
     return func

@@ -16,6 +16,7 @@ from clipper_nb.deployers.spark_model_files import (
     result_settings,
     save_spark_model,
 )
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.spark_function import SparkFunction
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, SPARK_MODEL_FOLDER, PySparkMetadata
 from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, ResourceLimits
@@ -132,7 +133,9 @@ def deploy_pyspark_model(
     refuse_other_versions(str(new.model_id), environment, new.packages)
     samples = None
     if sample_inputs is not None:
-        samples = answer_samples(SparkFunction(func, session, pyspark_model), input_type, sample_inputs)
+        samples = answer_samples(
+            SparkFunction(AwaitingFunction(func), session, pyspark_model), input_type, sample_inputs
+        )
     model_class, threshold = describe_spark_model(pyspark_model)
     metadata = PySparkMetadata(
         input_type=str(new.input_type),

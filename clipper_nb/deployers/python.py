@@ -60,8 +60,9 @@ def deploy_python_closure(
         ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
     func : callable
         ``func(inputs)`` takes a list of inputs and returns one output per input, in order. Inputs are read-only 1-D
-        arrays of int32, float32, float64 or int8, or ``str``. It may be called twice for one input when a replica is
-        lost, so it should have no side effects.
+        arrays of int32, float32, float64 or int8, or ``str``. It may be ``async def``, or return a list of awaitables,
+        which are awaited together in the replica's one event loop. It may be called twice for one input when a
+        replica is lost, so it should have no side effects.
     base_image : str
         For Docker: an image with the notebook's Python minor version to build upon, ``python:3.X-slim-bookworm`` by
         default. The embedded cluster runs the notebook's own Python.

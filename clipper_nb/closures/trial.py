@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from clipper_nb.closures.callables import check_function
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.errors import InvalidInputError, SerializationError
 from clipper_nb.model_functions.coroutines import AwaitingFunction
@@ -18,6 +19,7 @@ from clipper_nb.protocol.rest import format_body
 
 def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
     """Run *func*, after a round trip through pickle, on the inputs of a predict request, and return what it returns."""
+    check_function(func)
     return answer_query(query, unpickle_function(pickle_function(func)[0]), input_type)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.closures.callables import SPARK_INPUTS, check_function
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
@@ -127,6 +128,7 @@ def deploy_pyspark_model(
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
         system_packages=system_packages,
     )  # fmt: skip
+    check_function(func, SPARK_INPUTS)
     session = find_session(sc)
     pickled, report = pickle_function(func)
     environment = notebook_environment({*report.requirements.direct, "pyspark"})

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.closures.callables import check_function
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.report import closure_report, show_in_cell
@@ -97,7 +98,7 @@ def deploy_python_closure(
     SerializationError
         The function cannot be pickled; the message names the variable and the line.
     InvalidRequestError
-        It takes along too much, or an argument is wrong.
+        It takes along too much, it cannot be called with a list, or an argument is wrong.
     PredictionError
         It raises on the samples in the notebook.
     IncompatibleEnvironmentError
@@ -121,6 +122,7 @@ def deploy_python_closure(
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
         system_packages=system_packages,
     )  # fmt: skip
+    check_function(func)
     pickled, report = pickle_function(func, allow_large=allow_large)
     samples = None if sample_inputs is None else answer_samples(unpickle_function(pickled), input_type, sample_inputs)
     show_in_cell(report)

@@ -34,6 +34,8 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     ----------
     modules : set of str
         Full names of the modules that the pickled objects come from.
+    of_objects : set of str
+        Those of them whose classes have objects in the pickle.
     imported : set of str
         Those of them that functions import when they are called.
     functions : list of FunctionType
@@ -47,6 +49,7 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, file: io.BytesIO, left_out: Mapping[int, tuple[Any, str]]) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
+        self.of_objects: set[str] = set()
         self.imported: set[str] = set()
         self.functions: list[FunctionType] = []
         self.refused: list[tuple[Any, str]] = []
@@ -91,10 +94,13 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.imported.update(imported_modules(obj))
             self.modules |= self.imported
         elif not is_ufunc(obj):  # its module is visited separately
-            owner = obj if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else type(obj)
+            is_object = not isinstance(obj, (type, FunctionType, BuiltinFunctionType))
+            owner = type(obj) if is_object else obj
             # A class needs those that it derives from, which may be optional to its distribution.
-            for needed in owner.__mro__ if isinstance(owner, type) else (owner,):
-                self.modules.add(str(getattr(needed, "__module__", None) or ""))
+            needed = owner.__mro__ if isinstance(owner, type) else (owner,)
+            modules = {str(getattr(each, "__module__", None) or "") for each in needed}
+            self.modules |= modules
+            self.of_objects |= modules if is_object else set()
 
 
 def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:

@@ -131,7 +131,7 @@ def deploy_pyspark_model(
     check_function(func, SPARK_INPUTS)
     session = find_session(sc)
     pickled, report = pickle_function(func)
-    environment = notebook_environment({*report.requirements.direct, "pyspark"})
+    environment = notebook_environment(report.requirements, "pyspark")
     refuse_other_versions(str(new.model_id), environment, new.packages)
     samples = None
     if sample_inputs is not None:
@@ -142,6 +142,7 @@ def deploy_pyspark_model(
     metadata = PySparkMetadata(
         input_type=str(new.input_type),
         environment=environment,
+        modules=report.requirements.pickled,
         requirements=report.requirements.pinned,
         unpinnable=report.requirements.unpinnable,
         system_packages=new.system_packages,

@@ -126,12 +126,13 @@ def deploy_python_closure(
     pickled, report = pickle_function(func, allow_large=allow_large)
     samples = None if sample_inputs is None else answer_samples(unpickle_function(pickled), input_type, sample_inputs)
     show_in_cell(report)
-    environment = notebook_environment(report.requirements.direct)
+    environment = notebook_environment(report.requirements)
     refuse_other_versions(str(new.model_id), environment, new.packages)
     to_install = report.requirements if capture_packages else NO_REQUIREMENTS
     metadata = PythonMetadata(
         input_type=str(new.input_type),
         environment=environment,
+        modules=report.requirements.pickled,
         requirements=to_install.pinned,
         unpinnable=to_install.unpinnable,
         system_packages=new.system_packages,

@@ -41,13 +41,18 @@ class ClipperMagics(Magics):
     @argument("--system-packages", metavar="'A B'", default="", help="packages of Debian for its image, in quotes")
     @argument("--allow-large", action="store_true", help="let variables of more than 100 MB travel")
     @argument("--samples", metavar="EXPRESSION", help="inputs with the same answers here and in each replica: X[:5]")
+    @argument("--text-outputs", default="json", help="json: text that is JSON becomes JSON; text: it stays text (json)")
     @argument("--conn", help="the variable that holds the connection")
     @cell_magic
     def deploy(self, line: str, cell: str) -> VersionHandle:
         """Run the cell, and deploy the function that it defines last."""
         arguments = parse_argstring(self.deploy, line)
         conn = self._connection(arguments.conn)
-        options: dict[str, Any] = {"num_replicas": arguments.replicas, "batch_size": arguments.batch_size}
+        options: dict[str, Any] = {
+            "num_replicas": arguments.replicas,
+            "batch_size": arguments.batch_size,
+            "text_outputs": arguments.text_outputs,
+        }
         packages = shlex.split(_unquoted(arguments.packages)) or None
         system_packages = shlex.split(_unquoted(arguments.system_packages))
         new = conn.new_version(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,16 @@ from clipper_nb.cluster.argument_checks import (
     check_limits,
     check_packages,
     check_system_packages,
+    check_text_outputs,
     check_timeout,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
+from clipper_nb.protocol.environment import TEXT_OUTPUTS
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import AddModel, DeployState
 
@@ -47,6 +49,8 @@ class NewVersion:
     """pip requirements."""
     system_packages: tuple[str, ...] = ()
     """Packages of Debian."""
+    text_outputs: TextOutputs = "json"
+    """``"text"``: text that the model returns stays text, even if it is JSON."""
     before: DeployState | None = None
     """What the cluster had when the version was checked there; not set by the caller."""
 
@@ -74,7 +78,12 @@ class NewVersion:
             provenance=provenance,
             num_replicas=self.num_replicas,
             claim_id=claim_id,
+            text_outputs=self.text_outputs,
         )
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables of the processes that serve it."""
+        return {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
 
 
 def make_new_version(
@@ -87,6 +96,7 @@ def make_new_version(
     limits: ResourceLimits | None = None,
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
+    text_outputs: object = "json",
     **others: Any,
 ) -> NewVersion:
     """Return a checked version with everything that the caller specified.
@@ -94,7 +104,7 @@ def make_new_version(
     Parameters
     ----------
     name, version, input_type : str
-    labels, timeout_s, limits, packages, system_packages
+    labels, timeout_s, limits, packages, system_packages, text_outputs
         ``None`` stands for an omitted argument.
     **others
         Further fields of :class:`NewVersion`.
@@ -115,6 +125,7 @@ def make_new_version(
             limits=check_limits(limits),
             packages=check_packages(packages),
             system_packages=tuple(check_system_packages(system_packages)),
+            text_outputs=check_text_outputs(text_outputs),
             **others,
         )
     )

@@ -19,6 +19,7 @@ from clipper_nb.protocol.samples import Samples
 if TYPE_CHECKING:
     from clipper_nb.cluster.new_version import NewVersion
     from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.records import TextOutputs
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["create_endpoint", "deploy_r_model"]
@@ -42,6 +43,7 @@ def deploy_r_model(
     limits: ResourceLimits | None = None,
     sample_inputs: Sequence[Any] | None = None,
     system_packages: Sequence[str] | None = None,
+    text_outputs: TextOutputs = "json",
 ) -> None:
     """Deploy an R function as a version of a model, and make that version current.
 
@@ -94,6 +96,9 @@ def deploy_r_model(
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs, such as ``"libcurl4"``. The embedded cluster has the
         machine's.
+    text_outputs : str
+        ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
+        becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
 
     Raises
     ------
@@ -125,7 +130,7 @@ def deploy_r_model(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages,
+        system_packages=system_packages, text_outputs=text_outputs,
     )  # fmt: skip
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)
@@ -133,7 +138,7 @@ def deploy_r_model(
     samples = None
     if sample_inputs is not None:
         with undisturbed_r():
-            samples = answer_samples(RFunction(fn, columns), input_type, sample_inputs)
+            samples = answer_samples(new, RFunction(fn, columns), sample_inputs)
     deploy_captured_function(clipper_conn, new, captured, columns, samples)
 
 

@@ -22,6 +22,7 @@ from clipper_nb.protocol.records import (
     Configuration,
     FrontendPresence,
     ModelVersion,
+    TextOutputs,
 )
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -70,6 +71,7 @@ class AddModel(Struct):
     provenance: Provenance = NO_PROVENANCE
     num_replicas: ReplicaCount = 0
     claim_id: str | None = None
+    text_outputs: TextOutputs = "json"
 
 
 class NumReplicas(Struct):
@@ -219,6 +221,7 @@ def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
         limits=request.limits,
         provenance=request.provenance,
         registered_at=registered_at,
+        text_outputs=request.text_outputs,
     )
 
 

@@ -69,6 +69,7 @@ def test_model_version_is_described_in_clippers_words():
         "batch_size": 8,
         "num_replicas": 2,
         "limits": {"memory": None, "cpus": None, "processes": None},
+        "text_outputs": "json",
         "environment": {},
         "num_samples": 0,
         "example": None,

@@ -9,6 +9,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+if sys.version_info >= (3, 11):
+    from importlib.metadata import packages_distributions
+else:
+    from importlib_metadata import packages_distributions  # its own reads no file lists, so it finds few modules
+
 _OURS = "clipper-nb"
 _OF_PYTHON = frozenset(sys.stdlib_module_names) | {"__main__"}
 
@@ -81,7 +86,7 @@ def _distributions_of(top: str, modules: Iterable[str]) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _packages_distributions() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()
+    return packages_distributions()
 
 
 def _files_of(name: str) -> list[importlib.metadata.PackagePath]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clipper_nb.closures.callables import check_function
@@ -10,10 +10,11 @@ from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.errors import InvalidInputError, SerializationError
 from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.function_copy import unpickle_copy
-from clipper_nb.protocol.input_types import parse_input_type
-from clipper_nb.protocol.inputs import decode_inputs
+from clipper_nb.protocol.input_batches import format_batch
+from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.inputs import decode_inputs, format_input
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.protocol.predict_body import parse_predict
+from clipper_nb.protocol.predict_body import TEXT_TYPES, parse_predict
 from clipper_nb.protocol.rest import format_body
 
 
@@ -36,7 +37,7 @@ def answer_query(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
     """Run *func* on the inputs of a predict request, and return what it returns."""
     canonical = parse_input_type(input_type)
     try:
-        body = format_body(dict(query))
+        body = format_body(_with_finite_numbers(query, canonical))
     except TypeError as exc:
         raise InvalidInputError(f"The query cannot be written as JSON: {exc}.") from exc
     inputs = decode_inputs(canonical, parse_predict(body, canonical).payloads)
@@ -45,3 +46,13 @@ def answer_query(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
         outputs = list(outputs)
     encode_outputs(outputs, num_inputs=len(inputs))
     return outputs
+
+
+def _with_finite_numbers(query: Mapping[str, Any], input_type: InputType) -> dict[str, Any]:
+    """Return a query whose NaN and infinities are texts: in JSON a float that is none becomes ``null``."""
+    written = dict(query)
+    if input_type not in TEXT_TYPES:
+        for key, format_value in (("input", format_input), ("input_batch", format_batch)):
+            if isinstance(written.get(key), Sequence):
+                written[key] = format_value(input_type, written[key])
+    return written

@@ -18,6 +18,8 @@ CONTAINERLESS_IMAGE = "NO_CONTAINER"
 ADAPTIVE_BATCH_SIZE = -1
 """``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
 
+DEFAULT_HANG_TIMEOUT_S = 30.0
+
 DEFAULT_REASONS = ("not_linked", "no_ready_replica", "queued_too_long", "model_too_slow", "model_error")
 """Why an application answered with its default output."""
 
@@ -47,6 +49,10 @@ class ModelVersion:
     registered_at: float
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
+    isolate_errors: bool = True
+    """Whether a batch that the model raised on is computed again in parts."""
+    hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
+    """After how long at one batch a replica is replaced; ``None`` is never."""
 
     @property
     def model_id(self) -> ModelId:

@@ -9,8 +9,12 @@ from typing import Protocol
 
 from clipper_nb.runtime.batching.batch_delay import BatchDelay
 from clipper_nb.runtime.batching.batch_size import BatchSizePolicy
+from clipper_nb.runtime.batching.isolation import Search
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import Computation
+
+HANG_SLO_FACTOR = 10.0
+"""A batch hangs at the earliest after this many times the longest SLO of its queries."""
 
 
 class ReplicaConnection(Protocol):
@@ -27,6 +31,9 @@ class ReplicaConnection(Protocol):
     def send_batch(self, payloads: Sequence[bytes]) -> bool:
         """Send one batch; return whether the replica can still be reached."""
 
+    def end(self, reason: str) -> None:
+        """End the replica's process, if that can be done from here, and report it as lost afterwards."""
+
 
 @dataclass
 class Batch:
@@ -36,6 +43,8 @@ class Batch:
     sent_s: float
     is_trial: bool = False
     """True if these are suspects, which may end the replica."""
+    search: Search | None = None
+    """Set if it is a part of a batch that the model raised on."""
 
 
 @dataclass
@@ -57,6 +66,12 @@ class Worker:
     def is_exposed(self) -> bool:
         """True if it is busy with suspects."""
         return bool(self.batches) and self.batches[0].is_trial
+
+    def hangs_from_s(self, hang_timeout_s: float) -> float:
+        """Return from when on its first batch takes so long that it must be taken for one that never ends."""
+        batch = self.batches[0]
+        longest_slo_s = max(computation.longest_slo_s() for computation in batch.computations)
+        return max(batch.sent_s, self.answered_s) + max(HANG_SLO_FACTOR * longest_slo_s, hang_timeout_s)
 
     def busy_s(self, now_s: float) -> float:
         """Return how long its batches are likely to keep it busy."""

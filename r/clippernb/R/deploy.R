@@ -1,27 +1,31 @@
 build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_image = "default", labels = NULL,
                                    registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
-                                   timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE) {
+                                   timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE,
+                                   isolate_errors = TRUE, hang_timeout_s = 30) {
   deploy(
     conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
-    num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample
+    num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
+    isolate_errors, hang_timeout_s
   )
 }
 
 create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = 1, slo_micros = 3000000,
                             base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
                             pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
-                            compare_sample = TRUE) {
+                            compare_sample = TRUE, isolate_errors = TRUE, hang_timeout_s = 30) {
   what <- list(
     name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
   )
   deploy(
     conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-    pkgs_to_install, timeout_s, limits, system_packages, compare_sample
+    pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
+    isolate_errors, hang_timeout_s
   )
 }
 
 deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample) {
+                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample, isolate_errors,
+                   hang_timeout_s) {
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
   input_type <- input_type_of(sample_input)
   answered <- answer_sample(fn, sample_input)
@@ -35,7 +39,8 @@ deploy <- function(conn, call, what, fn, sample_input, base_image, labels, regis
     input_type = input_type, texts = as_arrays(texts), serialized_path = if (!is.null(captured$serialized)) path,
     columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
     num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
-    limits = limits, system_packages = if (!is.null(system_packages)) I(system_packages),
+    limits = limits, isolate_errors = isolate_errors, hang_timeout_s = hang_timeout_s,
+    system_packages = if (!is.null(system_packages)) I(system_packages),
     sample = if (compare_sample && length(answered)) list(
       inputs = json(json_array(json_inputs(answered$inputs))), outputs = json(json_array(json_outputs(answered$outputs)))
     )

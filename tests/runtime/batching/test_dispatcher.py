@@ -129,8 +129,8 @@ def test_answers_come_in_the_order_of_the_batches():
     bench.loop.end_turn()
     assert replica.batches == [[b"a", b"b"], [b"c", b"d"]]
     bench.answer(replica, "A", "B")
-    bench.dispatcher.batch_failed(replica.replica_id, "It raised.")
-    assert [outcome(computation) for computation in computations] == [["A"], ["B"], ["model_error"], ["model_error"]]
+    bench.answer(replica, "C", "D")
+    assert [outcome(computation) for computation in computations] == [["A"], ["B"], ["C"], ["D"]]
 
 
 @pytest.mark.parametrize("slo_s", [0.04, 0.05])
@@ -331,9 +331,10 @@ def test_batch_is_counted_with_its_latency():
     assert bench.observer.answered == [(2, 0.25)]
 
 
-def test_failed_batch_returns_defaults_and_keeps_the_replica():
+def test_failed_batch_without_isolation_returns_defaults():
     bench = Bench()
     replica = bench.add_replica()
+    bench.dispatcher.isolates_errors = False
     first, second = bench.submit(b"a", b"b")
     bench.loop.end_turn()
     bench.submit(b"c")

@@ -7,7 +7,8 @@ only from the clients that it just answered, and only if they come back sooner t
 
 A busy replica that supports it gets its next batch before it has answered the first, which saves the round trip. This
 happens only if at least as many queries wait as it is busy with, because smaller batches would cost more than it saves,
-and only if both batches are likely to be done within the share of the SLO that one batch may take.
+and only if both batches are likely to be done within the share of the SLO that one batch may take. A replica whose
+batch is overdue gets none.
 
 The batch of a replica that ended is tried again separately from all others (``suspects.py``), and a batch that the
 model raised on is computed again in parts (``isolation.py``).
@@ -438,7 +439,8 @@ class Dispatcher:
         now_s = self._clock()
         for worker in sorted(self._workers.values(), key=lambda worker: worker.busy_s(now_s)):
             can_take_it = len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1
-            if can_take_it and worker.latency_model.is_settled and not worker.is_draining and not worker.is_exposed:
+            may_take_it = worker.latency_model.is_settled and not worker.is_draining and not worker.is_exposed
+            if can_take_it and may_take_it and not worker.is_overdue(now_s):
                 size = min(self._queue.num_queued, worker.policy.next_size(self._queue.tightest_slo_s()))
                 done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
                 num_ahead = len(worker.batches[0].computations)

@@ -13,6 +13,7 @@ from clipper_nb.runtime.batching.isolation import Search
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import Computation
 
+OVERDUE_FACTOR = 2.0
 HANG_SLO_FACTOR = 10.0
 """A batch hangs at the earliest after this many times the longest SLO of its queries."""
 
@@ -66,6 +67,12 @@ class Worker:
     def is_exposed(self) -> bool:
         """True if it is busy with suspects."""
         return bool(self.batches) and self.batches[0].is_trial
+
+    def is_overdue(self, now_s: float) -> bool:
+        """Return whether its first batch takes much longer than such batches do: it may never end."""
+        batch = self.batches[0]
+        late_s = self.latency_model.predict_late_s(len(batch.computations))
+        return now_s - max(batch.sent_s, self.answered_s) > OVERDUE_FACTOR * late_s
 
     def hangs_from_s(self, hang_timeout_s: float) -> float:
         """Return from when on its first batch takes so long that it must be taken for one that never ends."""

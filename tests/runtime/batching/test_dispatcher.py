@@ -122,6 +122,19 @@ def test_batch_goes_ahead_once_as_large_as_the_running_batch():
     assert len(replica.batches) == 2, "two at a time"
 
 
+def test_nothing_is_sent_ahead_if_the_running_batch_is_overdue():
+    bench = Bench()
+    replica = experienced(bench)
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.loop.advance(0.1)
+    bench.submit(b"b")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]]
+    other = bench.add_replica()
+    assert other.batches == [[b"b"]]
+
+
 def test_answers_come_in_the_order_of_the_batches():
     bench = Bench(batch_size=2)
     replica = experienced(bench)

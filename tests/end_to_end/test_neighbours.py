@@ -50,7 +50,7 @@ def processes_of(conn: ClipperConnection, model: str) -> list[ObservedContainer]
 def stop_quickly(conn: ClipperConnection, model: str) -> None:
     started_s = time.monotonic()
     conn.stop_models([model])
-    assert time.monotonic() - started_s < 7.0, "the replica ends by itself"
+    assert time.monotonic() - started_s < 4.5, "the replica ends by itself, before it would be killed"
 
 
 def test_every_other_query_gets_its_answer_beside_bad_inputs(conn):

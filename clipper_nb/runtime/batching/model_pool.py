@@ -17,7 +17,7 @@ from clipper_nb.runtime.batching.worker import ReplicaConnection
 logger = logging.getLogger(__name__)
 
 _ERRORS_OF_A_BATCH = ("PredictionError", "ProtocolError")
-"""What a container reports if the model raised nothing: what it returned is not one output per input."""
+"""What is reported, without a traceback, if the model raised nothing but did not return one output per input."""
 
 
 class PoolConnection(ReplicaConnection, Protocol):
@@ -125,7 +125,7 @@ class ModelPool:
             dispatcher.batch_failed(
                 replica.replica_id,
                 f"Model {replica.model_id} raised {error.exception_type}: {first_line}",
-                is_of_batch=error.exception_type in _ERRORS_OF_A_BATCH,
+                is_of_batch=error.exception_type in _ERRORS_OF_A_BATCH and not error.traceback_text,
             )
 
     def usable_replicas(self) -> list[Replica]:

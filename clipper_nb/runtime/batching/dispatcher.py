@@ -8,7 +8,7 @@ only from the clients that it just answered, and only if they come back sooner t
 A busy replica that supports it gets its next batch before it has answered the first, which saves the round trip. This
 happens only if at least as many queries wait as it is busy with, because smaller batches would cost more than it saves,
 and only if both batches are likely to be done within the share of the SLO that one batch may take. A replica whose
-batch is overdue gets none.
+batch is overdue gets none, and if there are others, what was sent ahead to it goes to them.
 
 The batch of a replica that ended is tried again separately from all others (``suspects.py``), and a batch that the
 model raised on is computed again in parts (``isolation.py``).
@@ -218,6 +218,9 @@ class Dispatcher:
         """Answer the queries of the replica's oldest batch, and send it the next."""
         worker = self._workers[replica_id]
         size = len(worker.batches[0].computations)
+        if worker.batches[0].is_withdrawn:
+            self._free(worker, self._clock())
+            return
         if len(outputs) != size:
             self.batch_failed(
                 replica_id,
@@ -254,7 +257,7 @@ class Dispatcher:
         worker = self._workers[replica_id]
         batch = worker.batches[0]
         failed = batch.computations
-        if self.isolates_errors and not is_of_batch:
+        if failed and self.isolates_errors and not is_of_batch:
             failed = self._isolation.split(batch.computations, batch.search)
         self._free(worker, self._clock())
         self._fail(failed, explanation)
@@ -364,6 +367,8 @@ class Dispatcher:
         self._sending_is_due = False
         if self._suspects.is_watching and self._suspects.has_held:
             self._send_suspects()
+        if self._can_send_ahead and self.num_replicas > 1:
+            self._take_back()
         if self._isolation.has_parts:
             self._send_parts()
         if self._should_wait():
@@ -433,6 +438,15 @@ class Dispatcher:
     def _stop_waiting(self) -> None:
         self._is_waiting = False
         self._send_batches()
+
+    def _take_back(self) -> None:
+        """Queue again what was sent ahead to a replica whose first batch is overdue, because that may never end."""
+        now_s = self._clock()
+        for worker in self._workers.values():
+            if len(worker.batches) > 1 and worker.holds_up(now_s):
+                batch = worker.batches[1]
+                worker.batches[1] = Batch([], batch.sent_s, is_withdrawn=True)
+                self._put_back(batch, was_tried=False)
 
     def _send_ahead(self) -> None:
         """Send the next batch to replicas that are busy with their first, if that is worthwhile."""

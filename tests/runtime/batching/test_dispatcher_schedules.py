@@ -35,6 +35,7 @@ class CheckedReplica(FakeReplica):
         assert not self.is_lost, "a batch for a replica that is lost"
         assert not (self.is_draining and self.machine.usable()), "a batch for a replica that drains"
         assert len(self.in_flight) < self.max_batches_in_flight, "a batch too many for a busy replica"
+        self.machine.notice_withdrawn()
         assert payloads, "an empty batch"
         assert self.machine.suspected.isdisjoint(payloads) or self.machine.suspected.issuperset(payloads), "mixed"
         if self.machine.batch_size > 0:
@@ -198,6 +199,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @rule()
     def turn_ends(self):
         self.loop.end_turn()
+        self.notice_withdrawn()
         idle = [r for r in self.replicas if not r.in_flight and not r.is_draining]
         if idle:
             num_queued = self.dispatcher.queue_length
@@ -209,6 +211,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.01, 0.1, 0.6]))
     def time_passes(self, seconds):
         self.loop.advance(seconds)
+        self.notice_withdrawn()
 
     # --- what always holds
 
@@ -249,6 +252,15 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         replica.in_flight.clear()
         if replica in self.replicas:
             self.replicas.remove(replica)
+
+    def notice_withdrawn(self):
+        """What was taken back from a replica does not count as a try there."""
+        for replica in self.replicas:
+            for position, batch in enumerate(self.dispatcher._workers[replica.replica_id].batches):
+                if batch.is_withdrawn and position < len(replica.in_flight):
+                    for payload in replica.in_flight[position]:
+                        self.num_sent[payload] -= 1
+                    replica.in_flight[position] = []
 
     def usable(self):
         """Return the replicas that take whatever comes."""

@@ -72,6 +72,7 @@ class World:
         )
         self.dispatcher.set_hang_timeout(HANG_TIMEOUT_S)
         self.replies = {}
+        self._payloads = []  # by query id
         self._num_replicas = 0
         for _ in range(NUM_REPLICAS):
             self._add_replica()
@@ -83,17 +84,18 @@ class World:
     def ask(self, kind):
         payload = b"%s %d" % (kind, len(self.replies))
         now_s = self.loop.time()
-        query = Query(len(self.replies), now_s, now_s + SLO_S, self._on_answered)
+        query = Query(len(self._payloads), now_s, now_s + SLO_S, self._on_answered)
         self.replies[payload] = None
+        self._payloads.append(payload)
         computation = Computation(MODEL_ID, payload, query.deadline_s, SLO_S)
         computation.join(query)
-        query.query_id = payload
         DeadlineTimer(self.loop, lambda query: query.answer_default("model_too_slow", "Late.")).add(query)
         self.dispatcher.submit(computation)
 
     def _on_answered(self, query):
-        assert self.replies[query.query_id] is None, "answered twice"
-        self.replies[query.query_id] = query.reason or query.output
+        payload = self._payloads[query.query_id]
+        assert self.replies[payload] is None, "answered twice"
+        self.replies[payload] = query.reason or query.output
 
     def _add_replica(self):
         self._num_replicas += 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb.cluster.argument_checks import (
+    check_flag,
     check_labels,
     check_limits,
     check_packages,
@@ -19,9 +20,9 @@ from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
 from clipper_nb.protocol.environment import TEXT_OUTPUTS
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, checked
+from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, TextOutputs
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, DEFAULT_HANG_TIMEOUT_S, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import AddModel, DeployState
 
@@ -43,6 +44,10 @@ class NewVersion:
     timeout_s: float = 60.0
     """Seconds that the replicas may take to load the model."""
     limits: ResourceLimits = NO_LIMITS
+    isolate_errors: bool = True
+    """Whether a batch that the model raised on is computed again in parts, so that what fails in it fails alone."""
+    hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
+    """After how many seconds at one batch a replica is replaced; ``None`` is never."""
     base_image: str = DEFAULT_BASE_IMAGE
     registry: str | None = None
     packages: Sequence[str] = ()
@@ -78,6 +83,8 @@ class NewVersion:
             provenance=provenance,
             num_replicas=self.num_replicas,
             claim_id=claim_id,
+            isolate_errors=self.isolate_errors,
+            hang_timeout_s=self.hang_timeout_s,
             text_outputs=self.text_outputs,
         )
 
@@ -94,6 +101,7 @@ def make_new_version(
     labels: Sequence[str] | None = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
     text_outputs: object = "json",
@@ -104,7 +112,7 @@ def make_new_version(
     Parameters
     ----------
     name, version, input_type : str
-    labels, timeout_s, limits, packages, system_packages, text_outputs
+    labels, timeout_s, limits, isolate_errors, packages, system_packages, text_outputs
         ``None`` stands for an omitted argument.
     **others
         Further fields of :class:`NewVersion`.
@@ -123,6 +131,7 @@ def make_new_version(
             labels=check_labels(labels),
             timeout_s=timeout_s,
             limits=check_limits(limits),
+            isolate_errors=check_flag("isolate_errors", isolate_errors),
             packages=check_packages(packages),
             system_packages=tuple(check_system_packages(system_packages)),
             text_outputs=check_text_outputs(text_outputs),

@@ -50,6 +50,8 @@ def deploy_pyspark_model(
     *,
     timeout_s: float = 180.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
+    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
     system_packages: Sequence[str] | None = None,
     text_outputs: TextOutputs = "json",
@@ -95,6 +97,11 @@ def deploy_pyspark_model(
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use. Java's heap gets 0.6 of the memory, or 1 GiB
         without limits.
+    isolate_errors : bool
+        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
+    hang_timeout_s : float, optional
+        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
+        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
         Inputs that the function answers here, and each replica before it serves, so that the first query finds all
         warm. A replica with different answers is rejected; numbers may differ by a millionth.
@@ -131,7 +138,8 @@ def deploy_pyspark_model(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, text_outputs=text_outputs,
+        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+        text_outputs=text_outputs,
     )  # fmt: skip
     check_function(func, SPARK_INPUTS)
     session = find_session(sc)

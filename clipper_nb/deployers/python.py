@@ -40,6 +40,8 @@ def deploy_python_closure(
     *,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
+    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
     capture_packages: bool = True,
     allow_large: bool = False,
@@ -83,6 +85,11 @@ def deploy_python_closure(
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
+    isolate_errors : bool
+        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
+    hang_timeout_s : float, optional
+        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
+        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
         Inputs that the function answers here, and each replica before it serves. A replica with different answers is
         rejected; numbers may differ by a millionth.
@@ -125,7 +132,8 @@ def deploy_python_closure(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, text_outputs=text_outputs,
+        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+        text_outputs=text_outputs,
     )  # fmt: skip
     check_function(func)
     pickled, report = pickle_function(func, allow_large=allow_large)

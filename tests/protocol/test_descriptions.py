@@ -69,6 +69,8 @@ def test_model_version_is_described_in_clippers_words():
         "batch_size": 8,
         "num_replicas": 2,
         "limits": {"memory": None, "cpus": None, "processes": None},
+        "isolate_errors": True,
+        "hang_timeout_s": 30.0,
         "text_outputs": "json",
         "environment": {},
         "num_samples": 0,

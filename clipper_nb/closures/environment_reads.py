@@ -1,4 +1,4 @@
-"""The environment variables that code reads by ``os.environ["X"]``, ``os.getenv("X")``, ``"X" in os.environ`` and so on.
+"""The environment variables that code reads: ``os.environ["X"]``, ``os.getenv("X")``, ``"X" in os.environ`` etc.
 
 Names are found in the byte code, as constants or as variables that hold a text; names that are computed are not.
 """

@@ -129,7 +129,7 @@ def _scale(
 def _set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: Progress = QUIET) -> None:
     manager.set_num_replicas(
         wanted.model_id,
-        input_type=str(wanted.input_type),
+        input_type=wanted.input_type,
         image=wanted.image,
         num_replicas=wanted.num_replicas,
         load_timeout_s=wanted.timeout_s,

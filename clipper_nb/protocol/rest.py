@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
@@ -104,7 +104,7 @@ class AwaitedReplicas(Struct, frozen=True):
     """What a caller waits for while it holds a claim."""
 
     num_replicas: ReplicaCount
-    input_type: str
+    input_type: InputType
 
 
 class HoldClaim(Struct):
@@ -123,7 +123,7 @@ class ClaimHeld(Struct, frozen=True):
     """Whether the claim is still held, and can be held again."""
     is_complete: bool = False
     """Whether exactly the awaited replicas are connected to every query frontend."""
-    other_input_type: str | None = None
+    other_input_type: InputType | None = None
     """The input type of a connected replica, if it is not the awaited one."""
 
 
@@ -139,7 +139,7 @@ class DeployState(Struct, frozen=True):
     """The model's input type."""
     has_application: bool
     """Whether there is an application with the model's name."""
-    linked_input_types: dict[str, str]
+    linked_input_types: dict[str, InputType]
     """Input types of the applications that are linked to the model, by name."""
 
 
@@ -251,5 +251,5 @@ def describe_deploy_state(
         is_registered=model_id in configuration.versions,
         current_version=configuration.current_versions.get(model_id.name),
         has_application=model_id.name in configuration.applications,
-        linked_input_types={name: str(configuration.applications[name].input_type) for name in linked},
+        linked_input_types={name: configuration.applications[name].input_type for name in linked},
     )

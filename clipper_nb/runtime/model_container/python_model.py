@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.protocol.model_folder import FUNCTION_FILE
 from clipper_nb.runtime.model_container.notebook_main import load_pickled
 
@@ -23,7 +24,7 @@ class PythonModel:
 
 def load_python_model(folder: Path) -> PythonModel:
     """Return the function pickled in *folder*; exceptions of unpickling pass through."""
-    return PythonModel(load_function(folder))
+    return PythonModel(AwaitingFunction(load_function(folder)))
 
 
 def load_function(folder: Path) -> Callable[..., Any]:

@@ -62,6 +62,7 @@ from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
 if TYPE_CHECKING:
+    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.panels.frame import Frame
 
 __all__ = ["ClipperConnection"]
@@ -408,6 +409,7 @@ class ClipperConnection:
         *,
         timeout_s: float = 60.0,
         limits: ResourceLimits | None = None,
+        environment_variables: ChosenVariables = None,
     ) -> None:
         """Start replicas of an image and, when all have loaded the model, make it the model's current version.
 
@@ -426,6 +428,9 @@ class ClipperConnection:
             Seconds that the replicas may take to load the model.
         limits : ResourceLimits, optional
             For Docker: memory, cores and processes that each replica may use; kept with the version.
+        environment_variables : dict or list, optional
+            Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
+            ``TZ`` travels anyway. They are kept with the version.
 
         Raises
         ------
@@ -436,7 +441,7 @@ class ClipperConnection:
         """
         new = self.new_version(
             name, version, input_type, image=image, labels=labels, num_replicas=num_replicas, batch_size=batch_size,
-            timeout_s=timeout_s, limits=limits,
+            timeout_s=timeout_s, limits=limits, environment_variables=environment_variables,
         )  # fmt: skip
         management = self._management_client()
         with VersionClaim(management, new.model_id, is_new=True) as claim:
@@ -460,12 +465,13 @@ class ClipperConnection:
         *,
         timeout_s: float = 60.0,
         limits: ResourceLimits | None = None,
+        environment_variables: ChosenVariables = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
         new = self.new_version(
             name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
             num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s,
-            limits=limits,
+            limits=limits, environment_variables=environment_variables,
         )  # fmt: skip
         self.deploy_version(new, model_data_path)
 

@@ -35,6 +35,10 @@ class ImportedFiles:
         """Return how large the files are."""
         return sum(path.stat().st_size for place in self.places.values() for path in _files(place))
 
+    def __or__(self, other: ImportedFiles) -> ImportedFiles:
+        """Return the files of both."""
+        return ImportedFiles({**self.places, **other.places}, self.modules | other.modules)
+
     def sources(self) -> Iterator[str]:
         """Yield the text of each Python file."""
         for place in self.places.values():

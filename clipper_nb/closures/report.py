@@ -88,6 +88,18 @@ class ClosureReport:
     files: ImportedFiles = NO_FILES
     environment_variables: Sequence[str] = ()
 
+    def __or__(self, other: ClosureReport) -> ClosureReport:
+        """Return the report of a function that travels together with another one, under its own name."""
+        return replace(
+            self,
+            size_bytes=self.size_bytes + other.size_bytes,
+            captured=sorted([*self.captured, *other.captured], key=lambda found: -found.size_bytes),
+            user_modules=sorted({*self.user_modules, *other.user_modules}),
+            requirements=self.requirements | other.requirements,
+            files=self.files | other.files,
+            environment_variables=sorted({*self.environment_variables, *other.environment_variables}),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values that JSON can hold."""
         plain = asdict(replace(self, files=NO_FILES))

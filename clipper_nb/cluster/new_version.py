@@ -1,9 +1,9 @@
-"""A version to be deployed: created and checked once, in one place, and passed on whole. (pure)"""
+"""A version to be deployed: created and checked once, in one place, and passed on whole."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,14 @@ from clipper_nb.cluster.argument_checks import (
     check_system_packages,
     check_timeout,
 )
+from clipper_nb.cluster.surroundings import (
+    ChosenVariables,
+    add_read_variables,
+    check_environment_variables,
+    check_files,
+)
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, checked
@@ -47,6 +54,9 @@ class NewVersion:
     """pip requirements."""
     system_packages: tuple[str, ...] = ()
     """Packages of Debian."""
+    environment_variables: EnvironmentVariables = NO_VARIABLES
+    files: tuple[str, ...] = ()
+    """Files and folders of the notebook's working directory that its replicas have in theirs."""
     before: DeployState | None = None
     """What the cluster had when the version was checked there; not set by the caller."""
 
@@ -74,7 +84,16 @@ class NewVersion:
             provenance=provenance,
             num_replicas=self.num_replicas,
             claim_id=claim_id,
+            environment_variables=self.environment_variables,
         )
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables of the processes that serve it."""
+        return self.environment_variables.values
+
+    def with_variables(self, names: Sequence[str]) -> NewVersion:
+        """Return it with the environment variables that its code reads, as they are in the notebook now."""
+        return replace(self, environment_variables=add_read_variables(self.environment_variables, names))
 
 
 def make_new_version(
@@ -87,6 +106,9 @@ def make_new_version(
     limits: ResourceLimits | None = None,
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
+    allow_large: bool = False,
+    environment_variables: ChosenVariables = None,
+    files: Sequence[str] | None = None,
     **others: Any,
 ) -> NewVersion:
     """Return a checked version with everything that the caller specified.
@@ -94,8 +116,10 @@ def make_new_version(
     Parameters
     ----------
     name, version, input_type : str
-    labels, timeout_s, limits, packages, system_packages
+    labels, timeout_s, limits, packages, system_packages, environment_variables, files
         ``None`` stands for an omitted argument.
+    allow_large : bool
+        Whether the files may have more than 100 MB.
     **others
         Further fields of :class:`NewVersion`.
 
@@ -115,6 +139,8 @@ def make_new_version(
             limits=check_limits(limits),
             packages=check_packages(packages),
             system_packages=tuple(check_system_packages(system_packages)),
+            environment_variables=check_environment_variables(environment_variables),
+            files=check_files(files, allow_large=allow_large),
             **others,
         )
     )

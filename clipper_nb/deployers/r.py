@@ -18,6 +18,7 @@ from clipper_nb.protocol.samples import Samples
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.new_version import NewVersion
+    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
@@ -42,6 +43,8 @@ def deploy_r_model(
     limits: ResourceLimits | None = None,
     sample_inputs: Sequence[Any] | None = None,
     system_packages: Sequence[str] | None = None,
+    environment_variables: ChosenVariables = None,
+    files: Sequence[str] | None = None,
 ) -> None:
     """Deploy an R function as a version of a model, and make that version current.
 
@@ -94,6 +97,12 @@ def deploy_r_model(
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs, such as ``"libcurl4"``. The embedded cluster has the
         machine's.
+    environment_variables : dict or list, optional
+        Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
+        ``TZ`` travels anyway.
+        They are kept with the version, and stand in no image, log or report.
+    files : list of str, optional
+        Files and folders below the notebook's working directory; replicas find them under the same relative paths.
 
     Raises
     ------
@@ -125,7 +134,7 @@ def deploy_r_model(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages,
+        system_packages=system_packages, environment_variables=environment_variables, files=files,
     )  # fmt: skip
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)
@@ -167,7 +176,7 @@ def deploy_captured_function(
         r_library_paths=tuple(captured.library_paths),
         r_columns=tuple(columns),
     )
-    with bundle(metadata) as folder:
+    with bundle(metadata, new) as folder:
         (folder / R_FUNCTION_FILE).write_bytes(captured.serialized)
         if samples is not None:
             write_samples(samples, folder)

@@ -48,6 +48,8 @@ class VersionInfo(Struct, frozen=True, kw_only=True):
     """How many replicas should run; ``None`` if the frontend does not send it."""
     limits: ResourceLimits = NO_LIMITS
     environment: Mapping[str, str] = {}
+    environment_variables: Sequence[str] = ()
+    """Names of the variables that its replicas get from the deploy."""
     num_samples: int = 0
     example: Example | None = None
     registered_at: float
@@ -123,6 +125,7 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         num_replicas=num_replicas,
         limits=version.limits,
         environment=version.provenance.environment,
+        environment_variables=version.environment_variables.names,
         num_samples=version.provenance.num_samples,
         example=version.provenance.example,
         registered_at=version.registered_at,

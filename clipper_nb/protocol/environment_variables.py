@@ -12,8 +12,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset({"PATH", "PYTHONHOME", "PYTHONPATH", "LD_PRELOAD"})
 """With another value of these a replica would not start, or run other code."""
 _OF_THE_MACHINE = frozenset(
-    {"HOME", "HOSTNAME", "LANG", "LD_LIBRARY_PATH", "LOGNAME", "OLDPWD", "PWD", "SHELL", "TEMP", "TERM", "TMP", "TMPDIR",
-     "USER", "VIRTUAL_ENV", "CONDA_PREFIX", "JAVA_HOME", "SPARK_HOME", "R_HOME"}
+    {"CONDA_PREFIX", "HOME", "HOSTNAME", "JAVA_HOME", "LANG", "LD_LIBRARY_PATH", "LOGNAME", "OLDPWD", "PWD", "R_HOME",
+     "SHELL", "SPARK_HOME", "TEMP", "TERM", "TMP", "TMPDIR", "USER", "VIRTUAL_ENV"}
 )  # fmt: skip
 """These say where things are on the notebook's machine; they travel only when the caller names them."""
 MAX_SIZE_BYTES = 32 * 1024

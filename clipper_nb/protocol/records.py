@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
@@ -47,6 +48,7 @@ class ModelVersion:
     registered_at: float
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
+    environment_variables: EnvironmentVariables = NO_VARIABLES
 
     @property
     def model_id(self) -> ModelId:

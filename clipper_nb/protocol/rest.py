@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, check_variables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
@@ -70,6 +71,7 @@ class AddModel(Struct):
     provenance: Provenance = NO_PROVENANCE
     num_replicas: ReplicaCount = 0
     claim_id: str | None = None
+    environment_variables: EnvironmentVariables = NO_VARIABLES
 
 
 class NumReplicas(Struct):
@@ -163,7 +165,7 @@ class DesiredReplicas(Struct, frozen=True):
 
 
 class ModelVersionName(Struct):
-    """``/admin/delete_versioned_model``, ``/admin/set_model_version``, ``/admin/get_model``"""
+    """``/admin/delete_versioned_model``, ``…/set_model_version``, ``…/get_model``, ``…/get_environment_variables``"""
 
     model_name: str
     model_version: str
@@ -218,6 +220,7 @@ def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
         batch_size=request.batch_size,
         limits=request.limits,
         provenance=request.provenance,
+        environment_variables=check_variables(request.environment_variables.values),
         registered_at=registered_at,
     )
 

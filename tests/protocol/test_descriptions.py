@@ -70,6 +70,7 @@ def test_model_version_is_described_in_clippers_words():
         "num_replicas": 2,
         "limits": {"memory": None, "cpus": None, "processes": None},
         "environment": {},
+        "environment_variables": [],
         "num_samples": 0,
         "example": None,
         "registered_at": 3.5,

@@ -1,27 +1,30 @@
 build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_image = "default", labels = NULL,
                                    registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
-                                   timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE) {
+                                   timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE,
+                                   environment_variables = NULL, files = NULL) {
   deploy(
     conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
-    num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample
+    num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
+    environment_variables, files
   )
 }
 
 create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = 1, slo_micros = 3000000,
                             base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
                             pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
-                            compare_sample = TRUE) {
+                            compare_sample = TRUE, environment_variables = NULL, files = NULL) {
   what <- list(
     name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
   )
   deploy(
     conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-    pkgs_to_install, timeout_s, limits, system_packages, compare_sample
+    pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
+    environment_variables, files
   )
 }
 
 deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample) {
+                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample, environment_variables, files) {
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
   input_type <- input_type_of(sample_input)
   answered <- answer_sample(fn, sample_input)
@@ -36,11 +39,28 @@ deploy <- function(conn, call, what, fn, sample_input, base_image, labels, regis
     columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
     num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
     limits = limits, system_packages = if (!is.null(system_packages)) I(system_packages),
+    environment_variables = variables_with_values(environment_variables),
+    files = if (!is.null(files)) I(files), working_directory = getwd(),
     sample = if (compare_sample && length(answered)) list(
       inputs = json(json_array(json_inputs(answered$inputs))), outputs = json(json_array(json_outputs(answered$outputs)))
     )
   ))
   invisible(request(conn, call, arguments = arguments))
+}
+
+# c(NAME = "value") or "NAME", and TZ; R's environment now, which the connection's process has not seen.
+variables_with_values <- function(chosen) {
+  chosen <- as.list(chosen)
+  names(chosen) <- if (is.null(names(chosen))) rep("", length(chosen)) else names(chosen)
+  for (i in which(names(chosen) == "")) {
+    name <- as.character(chosen[[i]])
+    value <- Sys.getenv(name, NA)
+    if (is.na(value)) stop("the environment has no variable ", name, call. = FALSE)
+    names(chosen)[i] <- name
+    chosen[[i]] <- value
+  }
+  if (is.null(chosen$TZ) && nzchar(Sys.getenv("TZ"))) chosen$TZ <- Sys.getenv("TZ")
+  if (length(chosen)) chosen
 }
 
 as_arrays <- function(parts) lapply(parts, function(part) I(if (is.list(part)) lapply(part, I) else unname(part)))

@@ -8,6 +8,7 @@ from typing import Any
 
 from clipper_nb.closures.trial import answer_query
 from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError
+from clipper_nb.protocol.hints import find_input_hint
 from clipper_nb.protocol.input_batches import check_batch, format_batch
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.model_folder import SAMPLES_FILE
@@ -33,9 +34,8 @@ def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inp
     except ClipperException:
         raise
     except Exception as exc:
-        raise PredictionError(
-            f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}", type(exc).__name__
-        ) from exc
+        told = f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}"
+        raise PredictionError(f"{told} {find_input_hint(exc)}".rstrip(), type(exc).__name__) from exc
     return make_samples(inputs, outputs)
 
 

@@ -59,7 +59,7 @@ variables_with_values <- function(chosen) {
     names(chosen)[i] <- name
     chosen[[i]] <- value
   }
-  if (is.null(chosen$TZ) && nzchar(Sys.getenv("TZ"))) chosen$TZ <- Sys.getenv("TZ")
+  if (is.null(chosen[["TZ"]]) && nzchar(Sys.getenv("TZ"))) chosen[["TZ"]] <- Sys.getenv("TZ")
   if (length(chosen)) chosen
 }
 

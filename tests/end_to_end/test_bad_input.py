@@ -59,7 +59,7 @@ BAD_CALLS: list[tuple[str, Call, type[ClipperException], str]] = [
     ("image's model name", lambda c: c.build_model("a_b", 1, "."), InvalidNameError, "model name"),
     ("version in predict", lambda c: c.predict("app", [1], version=1.5), InvalidNameError, "version"),
     ("application with slash", lambda c: c.register_application("a/b", "ints", "", 1), InvalidNameError, "application name"),
-    ("application reserved", lambda c: c.register_application("metrics", "ints", "", 1), InvalidNameError, "themselves"),
+    ("application reserved", lambda c: c.register_application("metrics", "ints", "", 1), InvalidNameError, "frontends use this path"),
     ("application not text", lambda c: c.register_application(None, "ints", "", 1), InvalidNameError, "application name"),
     # types and numbers
     ("input type", lambda c: c.register_application("x", "floats64", "", 1), InvalidRequestError, "not an input type"),
@@ -87,7 +87,7 @@ BAD_CALLS: list[tuple[str, Call, type[ClipperException], str]] = [
     ("packages option", lambda c: deploy_python_closure(c, "m", 1, "ints", echo, pkgs_to_install=["--pre"]), InvalidRequestError, "pkgs_to_install"),
     ("func not callable", lambda c: deploy_python_closure(c, "m", 1, "ints", [1, 2]), InvalidRequestError, "must be a function"),
     ("model data path", lambda c: c.build_model("m", 1, "/no/such/folder"), InvalidRequestError, "not a folder"),
-    ("cannot pickle", lambda c: deploy_python_closure(c, "m", 1, "ints", (x for x in [echo]).__next__), SerializationError, "cannot be pickled"),
+    ("cannot pickle", lambda c: deploy_python_closure(c, "m", 1, "ints", (x for x in [echo]).send), SerializationError, "cannot be pickled"),
     ("names as text", lambda c: c.stop_models("app"), InvalidRequestError, "must be a list"),
     ("versions as text", lambda c: c.stop_versioned_models({"app": "1"}), InvalidRequestError, "must be a list"),
     # unknown things

@@ -68,6 +68,7 @@ from clipper_nb.protocol.records import (
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
 if TYPE_CHECKING:
+    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.panels.frame import Frame
 
 __all__ = ["ClipperConnection"]
@@ -417,6 +418,7 @@ class ClipperConnection:
         isolate_errors: bool = True,
         hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
         text_outputs: TextOutputs = "json",
+        environment_variables: ChosenVariables = None,
     ) -> None:
         """Start replicas of an image and, when all have loaded the model, make it the model's current version.
 
@@ -442,6 +444,9 @@ class ClipperConnection:
             queries, is replaced. ``None`` turns that off.
         text_outputs : str
             ``"text"``: text that the model returns stays text. ``"json"``: it is read as JSON where it is JSON.
+        environment_variables : dict or list, optional
+            Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
+            ``TZ`` travels anyway. They are kept with the version.
 
         Raises
         ------
@@ -453,7 +458,7 @@ class ClipperConnection:
         new = self.new_version(
             name, version, input_type, image=image, labels=labels, num_replicas=num_replicas, batch_size=batch_size,
             timeout_s=timeout_s, limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
-            text_outputs=text_outputs,
+            text_outputs=text_outputs, environment_variables=environment_variables,
         )  # fmt: skip
         management = self._management_client()
         with VersionClaim(management, new.model_id, is_new=True) as claim:
@@ -480,12 +485,14 @@ class ClipperConnection:
         isolate_errors: bool = True,
         hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
         text_outputs: TextOutputs = "json",
+        environment_variables: ChosenVariables = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
         new = self.new_version(
             name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
             num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s,
             limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s, text_outputs=text_outputs,
+            environment_variables=environment_variables,
         )  # fmt: skip
         self.deploy_version(new, model_data_path)
 

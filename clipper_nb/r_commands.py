@@ -99,8 +99,10 @@ class RCommands:
         columns: Mapping[str, Sequence[Any]] | None,
         limits: Mapping[str, Any] | None,
         sample: Mapping[str, Sequence[Any]] | None = None,
+        working_directory: str = ".",
         **options: Any,
     ) -> None:
+        os.chdir(working_directory)  # R's, where files are looked for
         new = self._conn.new_version(
             name, version, input_type, limits=ResourceLimits(**limits) if limits else None, **options
         )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
@@ -26,6 +27,8 @@ def reduce_object(obj: Any) -> tuple[Any, ...] | None:
     """Return what rebuilds *obj* elsewhere, or ``None`` when pickle itself can do it."""
     if isinstance(obj, CachedFunction):
         return _reduce_cached(obj)
+    if obj is os.environ:  # by value it would take all variables of the notebook along
+        return getattr, (os, "environ")
     if isinstance(obj, functools.cached_property):
         return functools.cached_property, (obj.func,), {"attrname": obj.attrname}
     if isinstance(obj, FunctionType) and obj.__code__ is _DISPATCHER_CODE:

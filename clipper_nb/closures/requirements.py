@@ -39,6 +39,15 @@ class Requirements:
     unpinnable: Mapping[str, str] = field(default_factory=dict)
     pickled: Mapping[str, str] = field(default_factory=dict)
 
+    def __or__(self, other: Requirements) -> Requirements:
+        """Return the requirements of both."""
+        return Requirements(
+            {**self.direct, **other.direct},
+            tuple(sorted({*self.pinned, *other.pinned})),
+            {**self.unpinnable, **other.unpinnable},
+            {**self.pickled, **other.pickled},
+        )
+
 
 NO_REQUIREMENTS = Requirements()
 

@@ -11,6 +11,7 @@ from typing import Any
 from clipper_nb.closures.trial import answer_query
 from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.errors import ClipperException, InvalidInputError, ParityError, PredictionError
+from clipper_nb.protocol.hints import find_input_hint
 from clipper_nb.protocol.input_batches import check_batch, format_batch
 from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
@@ -42,9 +43,8 @@ def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inp
     except ClipperException:
         raise
     except Exception as exc:
-        raise PredictionError(
-            f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}", type(exc).__name__
-        ) from exc
+        told = f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}"
+        raise PredictionError(f"{told} {find_input_hint(exc)}".rstrip(), type(exc).__name__) from exc
 
 
 def make_samples(new: NewVersion, inputs: Sequence[Any], answer: Callable[[Sequence[Any]], Any]) -> Samples:

@@ -28,6 +28,8 @@ class ModelSource:
         The notebook's.
     report : dict
         Its closure report, as ``ClosureReport.to_dict()`` returns it.
+    environment_variables, files : list of str
+        The names of the environment variables and files that its replicas have.
     """
 
     source: str | None
@@ -35,6 +37,8 @@ class ModelSource:
     system_packages: Sequence[str]
     python_version: str
     report: dict[str, Any]
+    environment_variables: Sequence[str] = ()
+    files: Sequence[str] = ()
 
 
 def fetch_function(model_id: str, read_files: FileReader) -> Callable[[list[Any]], Any]:
@@ -74,6 +78,8 @@ def read_source(model_id: str, read_files: FileReader) -> ModelSource:
         system_packages=list(metadata.system_packages),
         python_version=metadata.python_version,
         report=dict(metadata.report),
+        environment_variables=list(metadata.environment_variables),
+        files=list(metadata.files),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.closures.callables import check_function
-from clipper_nb.closures.function_pickle import pickle_function
+from clipper_nb.closures.function_pickle import pickle_with_setup
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.report import closure_report, show_in_cell
 from clipper_nb.closures.requirements import NO_REQUIREMENTS
@@ -15,9 +15,10 @@ from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.closures.trial import unpickle_function
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import endpoint
-from clipper_nb.protocol.model_folder import FUNCTION_FILE, PythonMetadata
+from clipper_nb.protocol.model_folder import FUNCTION_FILE, SETUP_FILE, PythonMetadata
 
 if TYPE_CHECKING:
+    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.protocol.records import TextOutputs
     from clipper_nb.protocol.resource_limits import ResourceLimits
@@ -47,6 +48,9 @@ def deploy_python_closure(
     allow_large: bool = False,
     system_packages: Sequence[str] | None = None,
     text_outputs: TextOutputs = "json",
+    environment_variables: ChosenVariables = None,
+    files: Sequence[str] | None = None,
+    setup: Callable[[], Any] | None = None,
 ) -> None:
     """Deploy a Python function as a version of a model, and make that version current.
 
@@ -104,6 +108,15 @@ def deploy_python_closure(
     text_outputs : str
         ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
         becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
+    environment_variables : dict or list, optional
+        Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values. Those
+        that the function's code reads, and ``TZ``, travel anyway.
+        They are kept with the version, and stand in no image, log or report.
+    files : list of str, optional
+        Files and folders below the notebook's working directory; replicas find them under the same relative paths.
+    setup : callable, optional
+        Called once in each replica, without arguments, before the model is loaded: for settings of libraries, such as
+        ``sklearn.set_config``.
 
     Raises
     ------
@@ -133,10 +146,12 @@ def deploy_python_closure(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
         system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
-        text_outputs=text_outputs,
+        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
+        allow_large=allow_large,
     )  # fmt: skip
     check_function(func)
-    pickled, report = pickle_function(func, allow_large=allow_large)
+    pickled, pickled_setup, report = pickle_with_setup(func, setup, allow_large=allow_large)
+    new = new.with_variables(report.environment_variables)
     samples = None if sample_inputs is None else answer_samples(new, unpickle_function(pickled), sample_inputs)
     show_in_cell(report)
     environment = notebook_environment(report.requirements)
@@ -152,8 +167,10 @@ def deploy_python_closure(
         source=_source_of(func),
         report=report.to_dict(),
     )
-    with bundle(metadata) as folder:
+    with bundle(metadata, new) as folder:
         (folder / FUNCTION_FILE).write_bytes(pickled)
+        if pickled_setup is not None:
+            (folder / SETUP_FILE).write_bytes(pickled_setup)
         report.files.write(folder)
         if samples is not None:
             write_samples(samples, folder)

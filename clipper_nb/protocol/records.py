@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
@@ -57,6 +58,7 @@ class ModelVersion:
     hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
     """After how long at one batch a replica is replaced; ``None`` is never."""
     text_outputs: TextOutputs = "json"
+    environment_variables: EnvironmentVariables = NO_VARIABLES
 
     @property
     def model_id(self) -> ModelId:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, check_variables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, SloMicros
@@ -75,6 +76,7 @@ class AddModel(Struct):
     isolate_errors: bool = True
     hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
     text_outputs: TextOutputs = "json"
+    environment_variables: EnvironmentVariables = NO_VARIABLES
 
 
 class NumReplicas(Struct):
@@ -168,7 +170,7 @@ class DesiredReplicas(Struct, frozen=True):
 
 
 class ModelVersionName(Struct):
-    """``/admin/delete_versioned_model``, ``/admin/set_model_version``, ``/admin/get_model``"""
+    """``/admin/delete_versioned_model``, ``…/set_model_version``, ``…/get_model``, ``…/get_environment_variables``"""
 
     model_name: str
     model_version: str
@@ -225,6 +227,7 @@ def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
         provenance=request.provenance,
         isolate_errors=request.isolate_errors,
         hang_timeout_s=request.hang_timeout_s,
+        environment_variables=check_variables(request.environment_variables.values),
         registered_at=registered_at,
         text_outputs=request.text_outputs,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
@@ -80,6 +82,24 @@ def test_cell_becomes_a_linked_queried_and_replaced_version(shell: InteractiveSh
     assert shell.run_line_magic("predict", "totals x").output == 300.0
     assert len(shared.models["total"]["v2"].replicas) == 2
     assert shows(shell.run_line_magic("clipper", ""), shared)
+
+
+def test_cell_travels_with_variables_files_and_setup(
+    shell: InteractiveShell, shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my words.txt").write_text("a b")
+    monkeypatch.setenv("NAMED", "here")
+    shell.run_cell("def prepare():\n    global ready\n    ready = True")
+    body = "[os.environ[n] for n in ('NAMED', 'GIVEN')] + [open('my words.txt').read(), ready]"
+    cell = f"import os\ndef f(xs): return [{body}]"
+    line = "travels -v 1 -t doubles --env NAMED --env 'GIVEN=a b' --files \"'my words.txt'\" --setup prepare"
+    with pytest.raises(UsageError, match="NOT_SET"):
+        shell.run_cell_magic("deploy", "travels -v 1 -t doubles --env NOT_SET", "cell_ran = True\n" + SUM)
+    shared.register_application("travels", "doubles", "-1", slo_micros=20_000_000)
+    shell.run_cell_magic("deploy", f"{line} --link travels", cell)
+    assert shared.predict("travels", [1.0]).output == ["here", "a b", "a b", True]
+    assert "cell_ran" not in shell.user_ns
 
 
 def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared: ClipperConnection) -> None:

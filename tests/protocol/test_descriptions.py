@@ -73,6 +73,7 @@ def test_model_version_is_described_in_clippers_words():
         "hang_timeout_s": 30.0,
         "text_outputs": "json",
         "environment": {},
+        "environment_variables": [],
         "num_samples": 0,
         "example": None,
         "registered_at": 3.5,

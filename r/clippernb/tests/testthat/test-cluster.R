@@ -128,3 +128,19 @@ test_that("many rows at once, and a text longer than a pipe holds", {
   expect_equal(predict(conn, "long", as.list(strrep("x", 1:2000))), 1:2000)
   expect_identical(predict(conn, "entropy", list()), list())
 })
+
+test_that("environment variables and files travel", {
+  folder <- tempfile("clippernb-")
+  dir.create(folder)
+  before <- setwd(folder)
+  on.exit(setwd(before))
+  writeLines("a b", "words.txt")
+  Sys.setenv(SET_HERE = "here")
+  fn <- globally(function(inputs) {
+    lapply(inputs, function(x) paste(Sys.getenv("SET_HERE"), Sys.getenv("GIVEN"), readLines("words.txt")))
+  })
+  expect_error(create_endpoint(conn, "travel", fn, 1, environment_variables = "NOT_SET"), "NOT_SET")
+  create_endpoint(conn, "travel", fn, 1, slo_micros = slo_micros, files = "words.txt",
+                  environment_variables = c("SET_HERE", GIVEN = "given"), compare_sample = FALSE)
+  expect_equal(predict(conn, "travel", 1), "here given a b")
+})

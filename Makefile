@@ -10,6 +10,8 @@ FAST := $(UNITS) and not slow
 # the other: two make each other late, and the engine slow.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
+# Tests that need a cluster are not even imported by test-fast: each of its processes would do so for seconds.
+WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='*/tests/end_to_end/test_*.py'
 PYTHONS ?= 3.10 3.12 3.13
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
@@ -53,7 +55,7 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "$(FAST)" -n $(UNIT_WORKERS) $(BY_FILE)
+	$(PY) -m pytest -q -m "$(FAST)" $(WITHOUT_CLUSTERS) -n $(UNIT_WORKERS) $(BY_FILE)
 
 test-pythons:             ## test-fast, interpreted and compiled, and the demo on each other Python that is installed here
 	scripts/test-pythons $(PYTHONS)

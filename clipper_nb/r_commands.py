@@ -30,8 +30,8 @@ from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
 from clipper_nb.errors import ClipperException, InvalidRequestError
+from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
 
@@ -126,7 +126,7 @@ def _from_r(value: Any) -> Any:
 
 
 def _samples(sample: Mapping[str, Sequence[Any]], input_type: InputType) -> Samples:
-    return make_samples([format_input(input_type, _from_r(value)) for value in sample["inputs"]], sample["outputs"])
+    return make_samples(format_batch(input_type, [_from_r(value) for value in sample["inputs"]]), sample["outputs"])
 
 
 def _container_manager(kind: str, cluster_name: str, options: Mapping[str, Any]) -> ContainerManager:

@@ -87,7 +87,7 @@ class ClosureReport:
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values that JSON can hold."""
         plain = asdict(replace(self, files=NO_FILES))
-        del plain["files"]
+        del plain["files"], plain["requirements"]["pickled"]
         plain["requirements"]["pinned"] = list(self.requirements.pinned)
         return {**plain, "captured": list(plain["captured"]), "refused": list(plain["refused"])}
 
@@ -149,12 +149,13 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
     modules = pickler.modules | files.modules
     modules = {module for module in modules if module and module.partition(".")[0] != "cloudpickle"}
     own = sorted({*files.places, *(module for module in modules if is_user_module(module, sys.modules.get(module)))})
+    installed = {module for module in modules if module not in own and not _is_below(module, own)}
     return pickled, ClosureReport(
         function=name,
         size_bytes=len(pickled) + files.size_bytes() if pickled else 0,
         captured=captured,
         user_modules=own,
-        requirements=find_requirements(modules - set(own) - {module for module in modules if _is_below(module, own)}),
+        requirements=find_requirements(installed, pickler.of_objects & installed),
         refused=refused,
         cause="; ".join(dict.fromkeys(cause for _, cause in pickler.refused)),
         files=files,

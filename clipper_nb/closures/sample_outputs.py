@@ -8,14 +8,14 @@ from typing import Any
 
 from clipper_nb.closures.trial import answer_query
 from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError
+from clipper_nb.protocol.input_batches import check_batch, format_batch
 from clipper_nb.protocol.input_types import parse_input_type
-from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.samples import Samples, format_samples
 
 
-def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inputs: Sequence[Any]) -> Samples:
+def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inputs: Any) -> Samples:
     """Return the samples with what *func* answers here.
 
     Raises
@@ -25,10 +25,9 @@ def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inp
     PredictionError
         The function raises, or does not return one output per input.
     """
-    if isinstance(sample_inputs, (str, bytes)) or not hasattr(sample_inputs, "__len__") or not len(sample_inputs):
-        raise InvalidInputError(f"sample_inputs must be a list of inputs; it is {sample_inputs!r}.")
-    canonical = parse_input_type(input_type)
-    inputs = [format_input(canonical, value) for value in sample_inputs]
+    inputs = format_batch(parse_input_type(input_type), check_batch(sample_inputs, "sample_inputs"))
+    if not inputs:
+        raise InvalidInputError("sample_inputs must be a list of inputs; it has none.")
     try:
         outputs = answer_query({"input_batch": inputs}, func, input_type)
     except ClipperException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.closures.callables import SPARK_INPUTS, check_function
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
@@ -16,6 +17,7 @@ from clipper_nb.deployers.spark_model_files import (
     result_settings,
     save_spark_model,
 )
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.spark_function import SparkFunction
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, SPARK_MODEL_FOLDER, PySparkMetadata
 from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, ResourceLimits
@@ -126,17 +128,21 @@ def deploy_pyspark_model(
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
         system_packages=system_packages,
     )  # fmt: skip
+    check_function(func, SPARK_INPUTS)
     session = find_session(sc)
     pickled, report = pickle_function(func)
-    environment = notebook_environment({*report.requirements.direct, "pyspark"})
+    environment = notebook_environment(report.requirements, "pyspark")
     refuse_other_versions(str(new.model_id), environment, new.packages)
     samples = None
     if sample_inputs is not None:
-        samples = answer_samples(SparkFunction(func, session, pyspark_model), input_type, sample_inputs)
+        samples = answer_samples(
+            SparkFunction(AwaitingFunction(func), session, pyspark_model), input_type, sample_inputs
+        )
     model_class, threshold = describe_spark_model(pyspark_model)
     metadata = PySparkMetadata(
         input_type=str(new.input_type),
         environment=environment,
+        modules=report.requirements.pickled,
         requirements=report.requirements.pinned,
         unpinnable=report.requirements.unpinnable,
         system_packages=new.system_packages,

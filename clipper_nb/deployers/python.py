@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.closures.callables import check_function
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.report import closure_report, show_in_cell
@@ -60,8 +61,9 @@ def deploy_python_closure(
         ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
     func : callable
         ``func(inputs)`` takes a list of inputs and returns one output per input, in order. Inputs are read-only 1-D
-        arrays of int32, float32, float64 or int8, or ``str``. It may be called twice for one input when a replica is
-        lost, so it should have no side effects.
+        arrays of int32, float32, float64 or int8, or ``str``. It may be ``async def``, or return a list of awaitables,
+        which are awaited together in the replica's one event loop. It may be called twice for one input when a
+        replica is lost, so it should have no side effects.
     base_image : str
         For Docker: an image with the notebook's Python minor version to build upon, ``python:3.X-slim-bookworm`` by
         default. The embedded cluster runs the notebook's own Python.
@@ -96,7 +98,7 @@ def deploy_python_closure(
     SerializationError
         The function cannot be pickled; the message names the variable and the line.
     InvalidRequestError
-        It takes along too much, or an argument is wrong.
+        It takes along too much, it cannot be called with a list, or an argument is wrong.
     PredictionError
         It raises on the samples in the notebook.
     IncompatibleEnvironmentError
@@ -120,15 +122,17 @@ def deploy_python_closure(
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
         system_packages=system_packages,
     )  # fmt: skip
+    check_function(func)
     pickled, report = pickle_function(func, allow_large=allow_large)
     samples = None if sample_inputs is None else answer_samples(unpickle_function(pickled), input_type, sample_inputs)
     show_in_cell(report)
-    environment = notebook_environment(report.requirements.direct)
+    environment = notebook_environment(report.requirements)
     refuse_other_versions(str(new.model_id), environment, new.packages)
     to_install = report.requirements if capture_packages else NO_REQUIREMENTS
     metadata = PythonMetadata(
         input_type=str(new.input_type),
         environment=environment,
+        modules=report.requirements.pickled,
         requirements=to_install.pinned,
         unpinnable=to_install.unpinnable,
         system_packages=new.system_packages,

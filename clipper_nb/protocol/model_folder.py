@@ -45,6 +45,8 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """The notebook's Python version."""
     environment: Mapping[str, str] = {}
     """Versions by name; a replica must have the same minor versions."""
+    modules: Mapping[str, str] = {}
+    """By distribution whose objects are in the pickle, a module of it: a replica may have it from another one."""
     requirements: tuple[str, ...] = ()
     """The distributions that the model uses, as pip requirements with versions."""
     unpinnable: Mapping[str, str] = {}

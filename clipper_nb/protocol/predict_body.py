@@ -13,7 +13,7 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.predict_schema import DECODERS
+from clipper_nb.protocol.predict_schema import DECODERS, describe_misfit
 from clipper_nb.protocol.records import Prediction
 
 
@@ -60,7 +60,7 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     try:
         parsed = DECODERS[input_type].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidInputError(f"{exc}. {expectation(input_type)}") from exc
+        raise InvalidInputError(f"{describe_misfit(exc)}. {expectation(input_type)}") from exc
     version = None if parsed.version is UNSET else str(parsed.version)
     if parsed.input is not UNSET:
         if parsed.input_batch is not UNSET:

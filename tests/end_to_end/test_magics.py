@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import sys
-from collections.abc import Iterator
-
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from clipper_nb import (
     ApplicationNotFoundError,
@@ -32,20 +27,6 @@ SUM = "def total(inputs):\n    return [float(x.sum()) * factor for x in inputs]\
 def kind() -> str:
     """Magics only call the connection, which behaves alike on both container managers."""
     return "local"
-
-
-@pytest.fixture
-def shell(shared: ClipperConnection, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """A notebook's shell whose variable ``conn`` is the cluster."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell(config=config)
-    shell.run_line_magic("load_ext", "clipper_nb")
-    shell.user_ns.update(conn=shared, factor=10)
-    yield shell
-    atexit.unregister(shell.atexit_operations)
-    shell.atexit_operations()
 
 
 def shows(dashboard: Frame, conn: ClipperConnection) -> bool:

@@ -121,3 +121,26 @@ def test_checks_return_text_or_raise_invalid_name(value):
         assert checked.isascii()
         assert checked.isprintable()
         assert not set(checked) & set("/:% ")
+
+
+@pytest.mark.parametrize("name", ["test_model", "a/b", "", " ", "metrics", "a" * 1000, "é"])
+def test_name_that_refers_to_something_is_any_text(name):
+    assert names.known_name("model name", name) == name
+    assert names.known_version(name) == name
+
+
+@pytest.mark.parametrize("name", [None, 1, b"a", "\ud800"])
+def test_name_that_is_no_text_refers_to_nothing(name):
+    with pytest.raises(InvalidNameError, match="is not a valid model name: use text"):
+        names.known_name("model name", name)
+
+
+@pytest.mark.parametrize(("version", "text"), [(-1, "-1"), (2, "2")])
+def test_version_that_refers_to_something_is_any_whole_number(version, text):
+    assert names.known_version(version) == text
+
+
+@pytest.mark.parametrize("version", [1.0, True, None, "\ud800"])
+def test_version_that_is_no_text_refers_to_nothing(version):
+    with pytest.raises(InvalidNameError, match="is not a valid version"):
+        names.known_version(version)

@@ -14,7 +14,7 @@ import tornado.web
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
-from clipper_nb.protocol import descriptions, names, rest
+from clipper_nb.protocol import descriptions, rest
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
@@ -250,7 +250,7 @@ async def _get_claims(service: ManagementService, request: rest.Listing) -> list
 
 
 def _model_id(request: rest.ModelVersionName) -> ModelId:
-    return ModelId(names.check_model_name(request.model_name), names.check_version(request.model_version))
+    return ModelId(request.model_name, request.model_version)
 
 
 def _describe_version(configuration: Configuration, model_id: ModelId) -> VersionInfo:

@@ -158,12 +158,10 @@ class ManagementService:
 
     async def claim_version(self, request: rest.ClaimVersion, change_id: str | None = None) -> None:
         """Grant a caller a claim on a version, to start and stop its replicas."""
-        claim = Claim(
-            request.claim_id,
-            names.check_model_name(request.model_name),
-            names.check_version(request.model_version),
-            request.holder,
-        )
+        claim = Claim(request.claim_id, request.model_name, request.model_version, request.holder)
+        if request.is_new:
+            names.check_model_name(claim.model_name)
+            names.check_version(claim.model_version)
         is_new, replaces = request.is_new, request.replaces
         await self._store_change(
             lambda before: rules.claim_version(before, claim, is_new=is_new, replaces=replaces), change_id
@@ -294,7 +292,7 @@ class ManagementService:
     async def _release_lapsed_claims(self) -> None:
         while True:
             changed = self._changed
-            claims: list[Claim] = []
+            claims: list[Claim] | None = None
             with contextlib.suppress(StateUnavailableError):
                 claims = list((await self._store.read_configuration()).claims.values())
                 lapsed = self._holding.lapsed([claim.claim_id for claim in claims], now_s=self._clock())
@@ -303,7 +301,8 @@ class ManagementService:
                         await self._release_lapsed_claim(claim)
             if self._is_stopping:
                 return
-            await _first_of(changed, timeout_s=LOOK_INTERVAL_S if claims else _LOOK_FOR_CLAIMS_INTERVAL_S)
+            has_none = claims is not None and not claims  # known only if Redis answers
+            await _first_of(changed, timeout_s=_LOOK_FOR_CLAIMS_INTERVAL_S if has_none else LOOK_INTERVAL_S)
 
     async def _release_lapsed_claim(self, claim: Claim) -> None:
         logger.warning("%s, which was deploying or scaling %s, is gone", claim.holder, claim.model_id)
@@ -340,4 +339,4 @@ def _replicas_known_to_all(presence: list[FrontendPresence]) -> list[Replica]:
 def _only_model_name(request: rest.ModelLinks) -> str:
     if len(request.model_names) != 1:
         raise InvalidRequestError(f"An application has exactly one model; {len(request.model_names)} were named.")
-    return names.check_model_name(request.model_names[0])
+    return request.model_names[0]

@@ -45,10 +45,16 @@ def format_families(families: Iterable[Family]) -> bytes:
     return "".join(render_families(families)).encode()
 
 
-def render_families(families: Iterable[Family]) -> Iterator[str]:
-    """Yield the same text in pieces, one for each series."""
+def render_families(families: Iterable[Family], *, after: str = "") -> Iterator[str]:
+    """Yield the same text in pieces, one for each series.
+
+    Parts of a family that follow each other have one head; *after* is the name of the family before the first.
+    """
+    name = after
     for family in families:
-        yield f"# HELP {family.name} {family.documentation}\n# TYPE {family.name} {family.type}\n"
+        if family.name != name:
+            name = family.name
+            yield f"# HELP {name} {family.documentation}\n# TYPE {name} {family.type}\n"
         yield from _render_histogram(family) if family.type == "histogram" else _render_values(family)
 
 

@@ -1,13 +1,14 @@
 """Adds up the counters and histograms of several query frontends. (pure)
 
-Each frontend's metrics are sent as numbers in JSON, one line for each family. What a frontend had counted before its
-restart is a further part of the sum, so that no counter ever decreases. Work that grows with the number of applications
-is done in steps, one for each family, between which queries are answered.
+Each frontend's metrics are sent as numbers in JSON, one line for a hundred series of a family. What a frontend had
+counted before its restart is a further part of the sum, so that no counter ever decreases. Work that grows with the
+number of applications is done in steps, one for each line, between which queries are answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from operator import add
 
 import msgspec
@@ -22,8 +23,13 @@ _END = b'"end"'
 """The last line; without it the snapshot is incomplete."""
 
 
+_SERIES_PER_PART = 100
+
+_Series = tuple[str, list[float]]
+
+
 class Snapshot(msgspec.Struct):
-    """The counters of one frontend."""
+    """The counters of one frontend; a family of many series may be there in parts, one after the other."""
 
     families: list[Family]
 
@@ -33,8 +39,8 @@ _decode_family = msgspec.json.Decoder(Family).decode
 
 def encode_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
     """Yield the lines of a snapshot."""
-    for family in snapshot.families:
-        yield msgspec.json.encode(family) + b"\n"
+    for part in _parts(snapshot.families):
+        yield msgspec.json.encode(part) + b"\n"
     yield _END
 
 
@@ -52,34 +58,58 @@ def decode_snapshot(text: bytes) -> Iterator[Family]:
     yield from map(_decode_family, lines)
 
 
-def only_what_counts(base: Snapshot, live: Snapshot) -> Iterator[Family]:
-    """Yield the counters and histograms of *base*, without series that *live* no longer has."""
-    known = {family.name: {labels for labels, _ in family.series} for family in live.families}
-    for family in base.families:
-        if family.type in ("counter", "histogram"):
-            names = known.get(family.name, set())
-            yield _with_series(family, [series for series in family.series if series[0] in names])
+def only_what_counts(base: Snapshot, live: Snapshot, kept: list[Family]) -> Iterator[None]:
+    """Add the counters and histograms of *base* to *kept*, in steps, without series that *live* no longer has."""
+    known: dict[str, set[str]] = {}
+    for part in _parts(live.families):
+        known.setdefault(part.name, set()).update(labels for labels, _ in part.series)
+        yield
+    for part in _parts(base.families):
+        if part.type in ("counter", "histogram"):
+            names = known.get(part.name, set())
+            kept.append(_with_series(part, [series for series in part.series if series[0] in names]))
+            yield
 
 
-def add_up(snapshots: Sequence[Snapshot]) -> Iterator[Family]:
-    """Yield the sums over several frontends; each series is in the order of the first frontend that has it."""
-    parts: dict[str, list[Family]] = {}
+def add_up(snapshots: Sequence[Snapshot], total: list[Family]) -> Iterator[None]:
+    """Add the sums over several frontends to *total*, in steps.
+
+    Each series is in the order of the first frontend that has it.
+    """
+    families: dict[str, Family] = {}
+    sums: dict[str, dict[str, list[float]]] = {}
     for snapshot in snapshots:
-        for family in snapshot.families:
-            parts.setdefault(family.name, []).append(family)
-    for families in parts.values():
-        yield _add_up_family(families)
+        for part in _parts(snapshot.families):
+            families.setdefault(part.name, part)
+            _add_part(sums.setdefault(part.name, {}), part)
+            yield
+    for name, family in families.items():
+        for series in _split(sums.pop(name).items()):
+            total.append(_with_series(family, series))
+            yield
 
 
-def _add_up_family(families: Sequence[Family]) -> Family:
-    combine = min if families[0].name in _NOT_ADDED else add
-    total: dict[str, list[float]] = {}
+def _add_part(sums: dict[str, list[float]], part: Family) -> None:
+    combine = min if part.name in _NOT_ADDED else add
+    for labels, values in part.series:
+        known = sums.get(labels)
+        sums[labels] = values if known is None else list(map(combine, known, values))
+
+
+def _parts(families: Iterable[Family]) -> Iterator[Family]:
+    """Yield the families, those of many series in parts; one without series is one part."""
     for family in families:
-        for labels, values in family.series:
-            known = total.get(labels)
-            total[labels] = values if known is None else list(map(combine, known, values))
-    return _with_series(families[0], list(total.items()))
+        for series in _split(family.series):
+            yield _with_series(family, series)
 
 
-def _with_series(family: Family, series: list[tuple[str, list[float]]]) -> Family:
+def _split(series: Iterable[_Series]) -> Iterator[list[_Series]]:
+    remaining = iter(series)
+    part = list(islice(remaining, _SERIES_PER_PART))
+    yield part
+    while part := list(islice(remaining, _SERIES_PER_PART)):
+        yield part
+
+
+def _with_series(family: Family, series: list[_Series]) -> Family:
     return Family(family.name, family.documentation, family.type, series, family.bounds)

@@ -9,6 +9,7 @@ from typing import Any
 
 import cloudpickle
 
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, MODULES_FOLDER
 
 
@@ -25,7 +26,7 @@ class PythonModel:
 
 def load_python_model(folder: Path) -> PythonModel:
     """Return the function pickled in *folder*; exceptions of unpickling pass through."""
-    return PythonModel(load_function(folder))
+    return PythonModel(AwaitingFunction(load_function(folder)))
 
 
 def load_function(folder: Path) -> Callable[..., Any]:

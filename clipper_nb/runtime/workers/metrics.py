@@ -68,7 +68,7 @@ class SharedMetrics:
         while reports:
             report = reports.pop(0)
             if report is not None:
-                total = Snapshot(await in_slices(metrics_sum.add_up([total, report])))
+                total = await _add_up(total, report)
         return await expose(total.families)
 
     async def _report(self) -> tuple[Snapshot, bytes]:
@@ -76,8 +76,10 @@ class SharedMetrics:
         async with self._reporting:
             live = Snapshot([])
             await in_slices(self._metrics.collect(live.families))
-            self._base = Snapshot(await in_slices(metrics_sum.only_what_counts(self._base, live)))
-            report = Snapshot(await in_slices(metrics_sum.add_up([live, self._base])))
+            kept = Snapshot([])
+            await in_slices(metrics_sum.only_what_counts(self._base, live, kept.families))
+            self._base = kept
+            report = await _add_up(live, kept)
             del live
             text = b"".join(await in_slices(metrics_sum.encode_snapshot(report)))
             await asyncio.to_thread(self._keep, text)
@@ -111,6 +113,12 @@ class SharedMetrics:
         return self._folder / f"{index}.{suffix}"
 
 
+async def _add_up(*snapshots: Snapshot) -> Snapshot:
+    total = Snapshot([])
+    await in_slices(metrics_sum.add_up(snapshots, total.families))
+    return total
+
+
 async def _read_all(path: Path) -> bytes:
     reader, writer = await asyncio.open_unix_connection(path)
     with contextlib.closing(writer):
@@ -130,8 +138,11 @@ async def expose(families: list[Family]) -> list[bytes]:
     *families* is empty afterwards: releasing tens of thousands of objects at once takes milliseconds.
     """
     parts: list[bytes] = []
+    name = ""
     while families:
-        pieces = await in_slices(render_families([families.pop(0)]))
+        family = families.pop(0)
+        pieces = await in_slices(render_families([family], after=name))
+        name = family.name
         parts += await in_slices(
             "".join(pieces[start : start + _PIECES_PER_PART]).encode()
             for start in range(0, len(pieces), _PIECES_PER_PART)

@@ -16,7 +16,7 @@ from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.server import HttpServer
 
-LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
+LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=10.0, body_timeout_s=10.0)
 
 
 class Endpoint:

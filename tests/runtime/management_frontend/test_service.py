@@ -15,6 +15,7 @@ from clipper_nb.errors import (
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
+    StateUnavailableError,
 )
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.input_types import InputType
@@ -30,11 +31,22 @@ ADD_DIGITS = rest.AddApplication("digits", "Doubles", "-1.0", 100_000)
 ADD_NET = rest.AddModel("digits-net", "1", "d")
 
 
+class PassingStore(MemoryStore):
+    """A store that can be away."""
+
+    is_away = False
+
+    async def read_configuration(self):
+        if self.is_away:
+            raise StateUnavailableError("it is away")
+        return await super().read_configuration()
+
+
 def run(test, **options):
     """Run ``test(service, store)`` with a service that has been started, in virtual time."""
 
     async def main():
-        store = MemoryStore()
+        store = PassingStore()
         clock = asyncio.get_running_loop().time
         service = ManagementService(store, clock=clock, wall_clock=lambda: 1234.5, **options)
         service.start()
@@ -134,9 +146,12 @@ def test_current_version_can_be_set_back():
         (lambda s: s.get_linked_models("x"), ApplicationNotFoundError),
         (lambda s: s.link_model(rest.ModelLinks("digits", [])), InvalidRequestError),
         (lambda s: s.link_model(rest.ModelLinks("digits", ["a", "b"])), InvalidRequestError),
-        (lambda s: s.link_model(rest.ModelLinks("digits", ["A"])), InvalidNameError),
+        (lambda s: s.link_model(rest.ModelLinks("digits", ["test_model"])), ModelNotFoundError),
         (lambda s: s.link_model(rest.ModelLinks("x", ["digits-net"])), ApplicationNotFoundError),
         (lambda s: s.link_model(rest.ModelLinks("digits", ["x"])), ModelNotFoundError),
+        (lambda s: s.claim_version(rest.ClaimVersion("A", "1", "id", "me", is_new=True)), InvalidNameError),
+        (lambda s: s.claim_version(rest.ClaimVersion("a", "1:2", "id", "me", is_new=True)), InvalidNameError),
+        (lambda s: s.claim_version(rest.ClaimVersion("A", "1", "id", "me", is_new=False)), ModelNotFoundError),
         (lambda s: s.unlink_model(rest.ModelLinks("digits", [])), InvalidRequestError),
         (lambda s: s.unlink_model(rest.ModelLinks("digits", ["x"])), NotFoundError),
         (lambda s: s.register_version(rest.AddModel("A", "1", "d")), InvalidNameError),
@@ -319,6 +334,19 @@ def test_held_claim_stays_and_lapses_after_its_holder_left():
         await asyncio.sleep(LAPSE_AFTER_S - 0.5)
         assert list((await store.read_configuration()).claims)
         await asyncio.sleep(1.5)
+        assert not (await store.read_configuration()).claims
+
+    run(test)
+
+
+def test_claim_lapses_soon_after_the_store_was_away():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        await asyncio.sleep(1.0)
+        store.is_away = True
+        await asyncio.sleep(2.0)
+        store.is_away = False
+        await asyncio.sleep(LAPSE_AFTER_S + 0.5)
         assert not (await store.read_configuration()).claims
 
     run(test)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -26,11 +28,15 @@ def _frontend(num_queries: int, *, num_replicas: int = 1, queue_length: int = 0,
 
 
 def add_up(snapshots: list[Snapshot]) -> Snapshot:
-    return Snapshot(list(metrics_sum.add_up(snapshots)))
+    total = Snapshot([])
+    deque(metrics_sum.add_up(snapshots, total.families), maxlen=0)
+    return total
 
 
 def only_what_counts(base: Snapshot, live: Snapshot) -> Snapshot:
-    return Snapshot(list(metrics_sum.only_what_counts(base, live)))
+    kept = Snapshot([])
+    deque(metrics_sum.only_what_counts(base, live, kept.families), maxlen=0)
+    return kept
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -64,6 +70,19 @@ def test_queues_add_up_and_replicas_do_not():
     assert _value(total, "clipper_model_queue_length", model="digits-net", version="1") == 6
     assert _value(total, "clipper_model_replicas", model="digits-net", version="1") == 2
     assert _value(total, "clipper_cache_size_bytes") == 200
+
+
+def test_many_series_are_added_up_in_small_parts_with_one_head():
+    metrics = QueryFrontendMetrics()
+    for number in range(250):
+        metrics.application(f"app-{number}", 0.1).query_answered(0.004, None)
+    alone = Snapshot(metrics.families())
+    text = encode(add_up([alone, only_what_counts(alone, alone)]))
+    decoded = Snapshot(list(metrics_sum.decode_snapshot(text)))
+    assert max(len(part.series) for part in decoded.families) == 100
+    assert format_families(decoded.families).count(b"# TYPE clipper_app_queries_total ") == 1
+    for number in (0, 99, 100, 249):
+        assert _value(decoded, "clipper_app_queries_total", app=f"app-{number}") == 2
 
 
 def test_series_of_a_single_frontend_are_kept():

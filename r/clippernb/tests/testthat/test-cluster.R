@@ -31,7 +31,11 @@ test_that("every type of input and of output", {
     expect_identical(get_app_info(conn, kind)$input_type, kind)
     expect_equal(predict(conn, kind, samples[[kind]]), describe(samples[kind])[[1]])
   }
-  expect_error(predict(conn, "doubles", c(1, NA)), "finite numbers")
+  expect_error(predict(conn, "doubles", NA), "a vector of numbers")
+  expect_error(predict(conn, "integers", c(1L, NA)), "whole numbers have no missing value")
+  odd <- globally(function(inputs) lapply(inputs, function(x) list(missing = sum(is.na(x)), infinite = sum(is.infinite(x)))))
+  create_endpoint(conn, "odd", odd, c(1, NA, Inf), slo_micros = slo_micros)
+  expect_equal(predict(conn, "odd", c(NA, NaN, Inf, -Inf, 1)), list(missing = 2, infinite = 2))
   echo <- globally(function(rows) rows)
   sample <- data.frame(x = c(1.5, NA, 1e-300), s = c("a", NA, ""), l = c(TRUE, NA, FALSE))
   create_endpoint(conn, "echo", echo, sample, slo_micros = slo_micros)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clipper_nb.cluster.argument_checks import (
+    check_flag,
     check_labels,
     check_limits,
     check_packages,
     check_system_packages,
+    check_text_outputs,
     check_timeout,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
+from clipper_nb.protocol.environment import TEXT_OUTPUTS
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, checked
+from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, DEFAULT_HANG_TIMEOUT_S, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import AddModel, DeployState
 
@@ -41,12 +44,18 @@ class NewVersion:
     timeout_s: float = 60.0
     """Seconds that the replicas may take to load the model."""
     limits: ResourceLimits = NO_LIMITS
+    isolate_errors: bool = True
+    """Whether a batch that the model raised on is computed again in parts, so that what fails in it fails alone."""
+    hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
+    """After how many seconds at one batch a replica is replaced; ``None`` is never."""
     base_image: str = DEFAULT_BASE_IMAGE
     registry: str | None = None
     packages: Sequence[str] = ()
     """pip requirements."""
     system_packages: tuple[str, ...] = ()
     """Packages of Debian."""
+    text_outputs: TextOutputs = "json"
+    """``"text"``: text that the model returns stays text, even if it is JSON."""
     before: DeployState | None = None
     """What the cluster had when the version was checked there; not set by the caller."""
 
@@ -74,7 +83,14 @@ class NewVersion:
             provenance=provenance,
             num_replicas=self.num_replicas,
             claim_id=claim_id,
+            isolate_errors=self.isolate_errors,
+            hang_timeout_s=self.hang_timeout_s,
+            text_outputs=self.text_outputs,
         )
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables of the processes that serve it."""
+        return {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
 
 
 def make_new_version(
@@ -85,8 +101,10 @@ def make_new_version(
     labels: Sequence[str] | None = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
+    text_outputs: object = "json",
     **others: Any,
 ) -> NewVersion:
     """Return a checked version with everything that the caller specified.
@@ -94,7 +112,7 @@ def make_new_version(
     Parameters
     ----------
     name, version, input_type : str
-    labels, timeout_s, limits, packages, system_packages
+    labels, timeout_s, limits, isolate_errors, packages, system_packages, text_outputs
         ``None`` stands for an omitted argument.
     **others
         Further fields of :class:`NewVersion`.
@@ -113,8 +131,10 @@ def make_new_version(
             labels=check_labels(labels),
             timeout_s=timeout_s,
             limits=check_limits(limits),
+            isolate_errors=check_flag("isolate_errors", isolate_errors),
             packages=check_packages(packages),
             system_packages=tuple(check_system_packages(system_packages)),
+            text_outputs=check_text_outputs(text_outputs),
             **others,
         )
     )

@@ -92,8 +92,9 @@ def scale(
             "scale it. Start or stop its processes yourself."
         )
     wanted = NewVersion(
-        model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s
-    )
+        model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s,
+        text_outputs=record.text_outputs,
+    )  # fmt: skip
     with (
         VersionClaim(management, model_id, is_new=False, wait_s=timeout_s) as claim,
         show_progress(f"Scale {model_id} to {num_replicas}") as progress,
@@ -134,6 +135,7 @@ def _set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: P
         num_replicas=wanted.num_replicas,
         load_timeout_s=wanted.timeout_s,
         limits=wanted.limits,
+        environment=wanted.environment(),
         progress=progress,
     )
 

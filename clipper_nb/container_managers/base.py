@@ -69,9 +69,12 @@ class ContainerManager(ABC):
         num_replicas: int,
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
+        environment: Mapping[str, str] | None = None,
         progress: Progress = QUIET,
     ) -> None:
         """Start or stop replicas to reach the requested number; calling it twice is harmless.
+
+        *environment* holds variables of the replicas besides the manager's own.
 
         When it returns, stopped replicas have finished their queries and ended; started ones may still be loading.
         Raises ``ImageNotFoundError``, or ``InvalidRequestError`` for an unknown input type and for limits that it

@@ -77,6 +77,7 @@ class ReplicaScaling(ContainerManager):
         num_replicas: int,
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
+        environment: Mapping[str, str] | None = None,
         progress: Progress = QUIET,
     ) -> None:
         canonical = parse_input_type(input_type)
@@ -85,7 +86,8 @@ class ReplicaScaling(ContainerManager):
         if settings is not None and difference.num_to_start:
             progress.step(f"Start {difference.num_to_start} replicas of {model_id}")
             new = [
-                _replica(model_id, image, canonical, load_timeout_s, settings) for _ in range(difference.num_to_start)
+                _replica(model_id, image, canonical, load_timeout_s, settings, environment or {})
+                for _ in range(difference.num_to_start)
             ]
             self._start_replicas(new, settings)
         else:
@@ -109,7 +111,12 @@ class ReplicaScaling(ContainerManager):
 
 
 def _replica(
-    model_id: ModelId, image: str, input_type: InputType, load_timeout_s: float, settings: ReplicaSettings
+    model_id: ModelId,
+    image: str,
+    input_type: InputType,
+    load_timeout_s: float,
+    settings: ReplicaSettings,
+    variables: Mapping[str, str],
 ) -> ContainerSpec:
     return replica_spec(
         model_id,
@@ -121,4 +128,5 @@ def _replica(
         rpc_port=settings.rpc_port,
         load_timeout_s=load_timeout_s,
         model_folder=settings.model_folder,
+        variables=variables,
     )

@@ -85,9 +85,14 @@ def replica_spec(
     rpc_port: int,
     load_timeout_s: float,
     model_folder: str | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> ContainerSpec:
-    """Return the spec of one replica of a model version; *model_folder* is its model's folder, if not ``/model``."""
-    variables = {
+    """Return the spec of one replica of a model version.
+
+    *model_folder* is its model's folder, if not ``/model``; *variables* are those of its environment that come with
+    the version.
+    """
+    own = {
         environment.MODEL_NAME: model_id.name,
         environment.MODEL_VERSION: model_id.version,
         environment.INPUT_TYPE: str(input_type),
@@ -96,12 +101,12 @@ def replica_spec(
         environment.LOAD_TIMEOUT_S: f"{load_timeout_s:g}",
     }
     if model_folder is not None:
-        variables[environment.MODEL_PATH] = model_folder
+        own[environment.MODEL_PATH] = model_folder
     return ContainerSpec(
         name=name,
         role=REPLICA,
         command=command,
-        environment=variables,
+        environment={**(variables or {}), **own},
         working_folder=model_folder or ".",
         model=str(model_id),
         image=image,

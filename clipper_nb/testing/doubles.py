@@ -157,6 +157,7 @@ class RecordingContainerManager(ContainerManager):
         num_replicas: int,
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
+        environment: Mapping[str, str] | None = None,
         progress: Progress = QUIET,
     ) -> None:
         self._record("set_num_replicas", str(model_id), num_replicas)

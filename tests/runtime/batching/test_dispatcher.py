@@ -135,7 +135,7 @@ def test_nothing_is_sent_ahead_if_the_running_batch_is_overdue():
     assert other.batches == [[b"b"]]
 
 
-def test_what_waits_behind_an_overdue_batch_goes_to_another_replica():
+def test_what_waits_behind_an_overdue_batch_goes_elsewhere():
     bench = Bench(batch_size=2)
     replica = experienced(bench)
     computations = bench.submit(b"a", b"b", b"c", b"d")

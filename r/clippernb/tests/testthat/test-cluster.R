@@ -31,7 +31,11 @@ test_that("every type of input and of output", {
     expect_identical(get_app_info(conn, kind)$input_type, kind)
     expect_equal(predict(conn, kind, samples[[kind]]), describe(samples[kind])[[1]])
   }
-  expect_error(predict(conn, "doubles", c(1, NA)), "finite numbers")
+  expect_error(predict(conn, "doubles", NA), "a vector of numbers")
+  expect_error(predict(conn, "integers", c(1L, NA)), "whole numbers have no missing value")
+  odd <- globally(function(inputs) lapply(inputs, function(x) list(missing = sum(is.na(x)), infinite = sum(is.infinite(x)))))
+  create_endpoint(conn, "odd", odd, c(1, NA, Inf), slo_micros = slo_micros)
+  expect_equal(predict(conn, "odd", c(NA, NaN, Inf, -Inf, 1)), list(missing = 2, infinite = 2))
   echo <- globally(function(rows) rows)
   sample <- data.frame(x = c(1.5, NA, 1e-300), s = c("a", NA, ""), l = c(TRUE, NA, FALSE))
   create_endpoint(conn, "echo", echo, sample, slo_micros = slo_micros)
@@ -138,4 +142,20 @@ test_that("many rows at once, and a text longer than a pipe holds", {
   expect_equal(predict(conn, "long", strrep("ab", 500000)), 1e6)
   expect_equal(predict(conn, "long", as.list(strrep("x", 1:2000))), 1:2000)
   expect_identical(predict(conn, "entropy", list()), list())
+})
+
+test_that("environment variables and files travel", {
+  folder <- tempfile("clippernb-")
+  dir.create(folder)
+  before <- setwd(folder)
+  on.exit(setwd(before))
+  writeLines("a b", "words.txt")
+  Sys.setenv(SET_HERE = "here")
+  fn <- globally(function(inputs) {
+    lapply(inputs, function(x) paste(Sys.getenv("SET_HERE"), Sys.getenv("GIVEN"), readLines("words.txt")))
+  })
+  expect_error(create_endpoint(conn, "travel", fn, 1, environment_variables = "NOT_SET"), "NOT_SET")
+  create_endpoint(conn, "travel", fn, 1, slo_micros = slo_micros, files = "words.txt",
+                  environment_variables = c("SET_HERE", GIVEN = "given"), compare_sample = FALSE)
+  expect_equal(predict(conn, "travel", 1), "here given a b")
 })

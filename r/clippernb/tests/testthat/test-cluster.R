@@ -70,6 +70,21 @@ test_that("replicas answer the sample as the session does, whatever its outputs 
   stop_models(conn, "kinds")
 })
 
+test_that("outputs keep NaN and text, and depend on no neighbours", {
+  create_endpoint(conn, "odd", globally(function(x) lapply(x, function(one) c(1, NaN, -Inf))), 1,
+                  slo_micros = slo_micros)
+  expect_identical(predict(conn, "odd", 1), c(1, NaN, -Inf))
+  create_endpoint(conn, "code", globally(function(x) rep("1E5", length(x))), "a", slo_micros = slo_micros,
+                  text_outputs = "text")
+  expect_identical(predict(conn, "code", "a"), "1E5")
+  rows <- data.frame(x = c(3, 1, 2))
+  expect_error(build_and_deploy_model(conn, "rank", 1, globally(function(d) rank(d$x)), rows),
+               "depends on its neighbours", class = "ParityError")
+  expect_error(build_and_deploy_model(conn, "noise", 1, globally(function(d) stats::runif(nrow(d))), rows),
+               "depends on chance", class = "ParityError")
+  stop_models(conn, c("odd", "code"))
+})
+
 test_that("versions are switched and rolled back", {
   register_application(conn, "app", "doubles", default_output = "-1", slo_micros = slo_micros)
   build_and_deploy_model(conn, "model", 1, globally(function(inputs) sapply(inputs, sum)), c(1, 2), num_replicas = 2)

@@ -58,7 +58,13 @@ from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.model_folder import FileReader, read_folder
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import NUM_REPLICAS
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, Prediction
+from clipper_nb.protocol.records import (
+    ADAPTIVE_BATCH_SIZE,
+    CONTAINERLESS_IMAGE,
+    DEFAULT_HANG_TIMEOUT_S,
+    Prediction,
+    TextOutputs,
+)
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
 if TYPE_CHECKING:
@@ -409,6 +415,9 @@ class ClipperConnection:
         *,
         timeout_s: float = 60.0,
         limits: ResourceLimits | None = None,
+        isolate_errors: bool = True,
+        hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
+        text_outputs: TextOutputs = "json",
         environment_variables: ChosenVariables = None,
     ) -> None:
         """Start replicas of an image and, when all have loaded the model, make it the model's current version.
@@ -428,6 +437,13 @@ class ClipperConnection:
             Seconds that the replicas may take to load the model.
         limits : ResourceLimits, optional
             For Docker: memory, cores and processes that each replica may use; kept with the version.
+        isolate_errors : bool
+            Whether a batch that the model raises on is computed again in parts, so that one bad input fails alone.
+        hang_timeout_s : float, optional
+            A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its
+            queries, is replaced. ``None`` turns that off.
+        text_outputs : str
+            ``"text"``: text that the model returns stays text. ``"json"``: it is read as JSON where it is JSON.
         environment_variables : dict or list, optional
             Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
             ``TZ`` travels anyway. They are kept with the version.
@@ -441,7 +457,8 @@ class ClipperConnection:
         """
         new = self.new_version(
             name, version, input_type, image=image, labels=labels, num_replicas=num_replicas, batch_size=batch_size,
-            timeout_s=timeout_s, limits=limits, environment_variables=environment_variables,
+            timeout_s=timeout_s, limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+            text_outputs=text_outputs, environment_variables=environment_variables,
         )  # fmt: skip
         management = self._management_client()
         with VersionClaim(management, new.model_id, is_new=True) as claim:
@@ -465,13 +482,17 @@ class ClipperConnection:
         *,
         timeout_s: float = 60.0,
         limits: ResourceLimits | None = None,
+        isolate_errors: bool = True,
+        hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
+        text_outputs: TextOutputs = "json",
         environment_variables: ChosenVariables = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
         new = self.new_version(
             name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
             num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s,
-            limits=limits, environment_variables=environment_variables,
+            limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s, text_outputs=text_outputs,
+            environment_variables=environment_variables,
         )  # fmt: skip
         self.deploy_version(new, model_data_path)
 
@@ -537,6 +558,9 @@ class ClipperConnection:
         image: str | None = None,
         labels: Sequence[str] | None = None,
         batch_size: int = ADAPTIVE_BATCH_SIZE,
+        *,
+        isolate_errors: bool = True,
+        hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
     ) -> None:
         """Record a model version and make it current, without starting anything.
 
@@ -552,7 +576,7 @@ class ClipperConnection:
         """
         new = self.new_version(
             name, version, input_type, image=image or CONTAINERLESS_IMAGE, labels=labels, batch_size=batch_size,
-            num_replicas=0,
+            num_replicas=0, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
         )  # fmt: skip
         self._management_client().register_model(new.registration())
 
@@ -575,7 +599,7 @@ class ClipperConnection:
         """Return a version's record, or ``None`` if unknown.
 
         Its fields: ``model_name, model_version, input_type, labels, container_name`` (the image), ``batch_size,
-        registered_at`` (seconds since the epoch), ``is_current_version``.
+        isolate_errors, hang_timeout_s, text_outputs, registered_at`` (seconds since the epoch), ``is_current_version``.
         """
         found: dict[str, Any] | None = to_builtins(self._management_client().get_model(_model_id(name, version)))
         return found

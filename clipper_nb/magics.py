@@ -42,6 +42,9 @@ class ClipperMagics(Magics):
     @argument("--system-packages", metavar="'A B'", default="", help="packages of Debian for its image, in quotes")
     @argument("--allow-large", action="store_true", help="let variables of more than 100 MB travel")
     @argument("--samples", metavar="EXPRESSION", help="inputs with the same answers here and in each replica: X[:5]")
+    @argument("--no-isolate-errors", action="store_true", help="a batch that the function raises on fails as a whole")
+    @argument("--hang-timeout", default="30", help="seconds at one batch until a replica is replaced (30), or none")
+    @argument("--text-outputs", default="json", help="json: text that is JSON becomes JSON; text: it stays text (json)")
     @argument("--env", action="append", metavar="NAME", help="an environment variable: NAME, or NAME=value; repeatable")
     @argument("--files", metavar="'A B'", default="", help="files and folders that travel, in quotes")
     @argument("--setup", metavar="FUNCTION", help="a function to call in each replica before the model is loaded")
@@ -54,6 +57,9 @@ class ClipperMagics(Magics):
         options: dict[str, Any] = {
             "num_replicas": arguments.replicas,
             "batch_size": arguments.batch_size,
+            "isolate_errors": not arguments.no_isolate_errors,
+            "hang_timeout_s": _hang_timeout_s(arguments.hang_timeout),
+            "text_outputs": arguments.text_outputs,
             "environment_variables": _environment_variables(arguments.env or []),
             "files": shlex.split(_unquoted(arguments.files)),
             "allow_large": arguments.allow_large,
@@ -139,6 +145,13 @@ class ClipperMagics(Magics):
                 if callable(value) and not isinstance(value, type):
                     return value  # type: ignore[no-any-return]
         raise UsageError("the cell defines no function: %%deploy deploys the last one that is defined at its top level")
+
+
+def _hang_timeout_s(text: str) -> float | None:
+    try:
+        return None if text.lower() == "none" else float(text)
+    except ValueError:
+        raise UsageError(f"--hang-timeout must be a number of seconds, or none, not {text}") from None
 
 
 def _must_link(conn: ClipperConnection, application_name: str, model_name: str, input_type: InputType) -> bool:

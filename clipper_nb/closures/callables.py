@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
+from types import MethodWrapperType
 from typing import Any
 
 from clipper_nb.closures.reducers import CachedFunction, is_ufunc
@@ -96,6 +97,8 @@ def _other_parameters(func: Any, num_arguments: int) -> str | None:
 
 def _signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
     """Return what is called: the wrapper's own signature where ``functools.wraps`` hides it, if it has one."""
+    if isinstance(func, MethodWrapperType):  # a generator's __next__: pickle knows the better reason
+        return None
     for follows in (False, True):
         try:
             return inspect.signature(func, follow_wrapped=follows)

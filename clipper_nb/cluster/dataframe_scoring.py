@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 64
 """Rows per request: a replica that computes them cannot serve other queries meanwhile."""
 _SLO_MICROS = 600_000_000
-_NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-"""JSON has no such numbers, so they come as text."""
 
 
 def score_dataframe(
@@ -123,10 +121,10 @@ def _column(outputs: Sequence[Any]) -> tuple[list[Any], Any]:
     if kinds == {int}:
         return list(outputs), types.LongType()
     if kinds & {int, float} and all(map(_is_number, outputs)):
-        return [_to_float(output) for output in outputs], types.DoubleType()
+        return list(map(_to_float, outputs)), types.DoubleType()
     if kinds == {list} and all(_is_number(item) for output in outputs for item in output or ()):
-        numbers = [None if output is None else [_to_float(item) for item in output] for output in outputs]
-        return numbers, types.ArrayType(types.DoubleType())
+        lists = [None if output is None else list(map(_to_float, output)) for output in outputs]
+        return lists, types.ArrayType(types.DoubleType())
     if kinds <= {str}:
         return list(outputs), types.StringType()
     texts = [output if isinstance(output, str) else json.dumps(output, ensure_ascii=False) for output in outputs]
@@ -134,8 +132,8 @@ def _column(outputs: Sequence[Any]) -> tuple[list[Any], Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or type(value) in (int, float) or (isinstance(value, str) and value in _NOT_FINITE)
+    return value is None or type(value) in (int, float)
 
 
 def _to_float(value: Any) -> float | None:
-    return None if value is None else float(_NOT_FINITE.get(value, value))
+    return None if value is None else float(value)

@@ -95,6 +95,7 @@ def scale(
         )
     wanted = NewVersion(
         model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s,
+        text_outputs=record.text_outputs,
         environment_variables=_variables_of(management, record),
     )  # fmt: skip
     with (

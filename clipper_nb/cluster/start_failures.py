@@ -16,7 +16,13 @@ from clipper_nb.errors import (
     StartTimeoutError,
 )
 from clipper_nb.protocol.containers import ObservedContainer
-from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
+from clipper_nb.protocol.load_report import (
+    SAMPLE_MISMATCH,
+    UNSTEADY_ANSWER,
+    LoadFailure,
+    parse_load_failure,
+    without_load_failure,
+)
 from clipper_nb.protocol.names import ModelId
 
 _HINT_MEMORY = "Allow it more: limits=ResourceLimits(memory=...)."
@@ -78,6 +84,11 @@ _LOAD_PROBLEMS = (
         lambda failure: f"gives different answers from the notebook, {failure.message}",
         "The usual reason is that its packages differ from the notebook's. A function whose answers change from "
         "call to call has no samples: leave sample_inputs out (from R: compare_sample = FALSE).",
+    ),
+    _LoadProblem(
+        lambda failure: failure.exception_type == UNSTEADY_ANSWER,
+        ParityError,
+        lambda failure: f"gives an answer that {failure.message}",
     ),
     _LoadProblem(
         lambda failure: True,

@@ -26,6 +26,7 @@ from clipper_nb.spark_vectors import predict_vector
 if TYPE_CHECKING:
     from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.records import TextOutputs
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["create_endpoint", "deploy_pyspark_model", "predict_vector"]
@@ -50,8 +51,11 @@ def deploy_pyspark_model(
     *,
     timeout_s: float = 180.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
+    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
     system_packages: Sequence[str] | None = None,
+    text_outputs: TextOutputs = "json",
     environment_variables: ChosenVariables = None,
     files: Sequence[str] | None = None,
     setup: Callable[[], Any] | None = None,
@@ -97,11 +101,19 @@ def deploy_pyspark_model(
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use. Java's heap gets 0.6 of the memory, or 1 GiB
         without limits.
+    isolate_errors : bool
+        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
+    hang_timeout_s : float, optional
+        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
+        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
         Inputs that the function answers here, and each replica before it serves, so that the first query finds all
         warm. A replica with different answers is rejected; numbers may differ by a millionth.
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs. The embedded cluster has the machine's.
+    text_outputs : str
+        ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
+        becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
     environment_variables : dict or list, optional
         Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values. Those
         that the function's code reads, and ``TZ``, travel anyway.
@@ -139,7 +151,8 @@ def deploy_pyspark_model(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, environment_variables=environment_variables, files=files,
+        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
     )  # fmt: skip
     check_function(func, SPARK_INPUTS)
     session = find_session(sc)
@@ -149,9 +162,7 @@ def deploy_pyspark_model(
     refuse_other_versions(str(new.model_id), environment, new.packages)
     samples = None
     if sample_inputs is not None:
-        samples = answer_samples(
-            SparkFunction(AwaitingFunction(func), session, pyspark_model), input_type, sample_inputs
-        )
+        samples = answer_samples(new, SparkFunction(AwaitingFunction(func), session, pyspark_model), sample_inputs)
     model_class, threshold = describe_spark_model(pyspark_model)
     metadata = PySparkMetadata(
         input_type=str(new.input_type),

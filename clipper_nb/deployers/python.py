@@ -20,6 +20,7 @@ from clipper_nb.protocol.model_folder import FUNCTION_FILE, SETUP_FILE, PythonMe
 if TYPE_CHECKING:
     from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.records import TextOutputs
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["closure_report", "create_endpoint", "deploy_python_closure"]
@@ -40,10 +41,13 @@ def deploy_python_closure(
     *,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
+    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
     capture_packages: bool = True,
     allow_large: bool = False,
     system_packages: Sequence[str] | None = None,
+    text_outputs: TextOutputs = "json",
     environment_variables: ChosenVariables = None,
     files: Sequence[str] | None = None,
     setup: Callable[[], Any] | None = None,
@@ -85,6 +89,11 @@ def deploy_python_closure(
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
+    isolate_errors : bool
+        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
+    hang_timeout_s : float, optional
+        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
+        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
         Inputs that the function answers here, and each replica before it serves. A replica with different answers is
         rejected; numbers may differ by a millionth.
@@ -96,6 +105,9 @@ def deploy_python_closure(
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs, such as ``"libgomp1"`` for lightgbm. The embedded
         cluster has the machine's.
+    text_outputs : str
+        ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
+        becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
     environment_variables : dict or list, optional
         Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values. Those
         that the function's code reads, and ``TZ``, travel anyway.
@@ -133,13 +145,14 @@ def deploy_python_closure(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, environment_variables=environment_variables, files=files,
+        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
         allow_large=allow_large,
     )  # fmt: skip
     check_function(func)
     pickled, pickled_setup, report = pickle_with_setup(func, setup, allow_large=allow_large)
     new = new.with_variables(report.environment_variables)
-    samples = None if sample_inputs is None else answer_samples(unpickle_function(pickled), input_type, sample_inputs)
+    samples = None if sample_inputs is None else answer_samples(new, unpickle_function(pickled), sample_inputs)
     show_in_cell(report)
     environment = notebook_environment(report.requirements)
     refuse_other_versions(str(new.model_id), environment, new.packages)

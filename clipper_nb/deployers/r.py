@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clipper_nb.cluster.new_version import NewVersion
     from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.records import TextOutputs
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["create_endpoint", "deploy_r_model"]
@@ -41,8 +42,11 @@ def deploy_r_model(
     sample_input: Any = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
+    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
     system_packages: Sequence[str] | None = None,
+    text_outputs: TextOutputs = "json",
     environment_variables: ChosenVariables = None,
     files: Sequence[str] | None = None,
 ) -> None:
@@ -91,12 +95,20 @@ def deploy_r_model(
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
+    isolate_errors : bool
+        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
+    hang_timeout_s : float, optional
+        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
+        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
         Inputs that the function answers here, and each replica before it serves; rows as JSON text where it takes a
         data frame. A replica with different answers is rejected; numbers may differ by a millionth.
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs, such as ``"libcurl4"``. The embedded cluster has the
         machine's.
+    text_outputs : str
+        ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
+        becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
     environment_variables : dict or list, optional
         Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
         ``TZ`` travels anyway.
@@ -134,7 +146,8 @@ def deploy_r_model(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, environment_variables=environment_variables, files=files,
+        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
     )  # fmt: skip
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)
@@ -142,7 +155,7 @@ def deploy_r_model(
     samples = None
     if sample_inputs is not None:
         with undisturbed_r():
-            samples = answer_samples(RFunction(fn, columns), input_type, sample_inputs)
+            samples = answer_samples(new, RFunction(fn, columns), sample_inputs)
     deploy_captured_function(clipper_conn, new, captured, columns, samples)
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
 _SEQUENCES = (list, tuple)
+_PLAIN = {float, int, str, list, dict}
+"""Types of most outputs, of which it takes no time to know that nothing is to be awaited."""
 
 
 class AwaitingFunction:
@@ -34,9 +36,11 @@ class AwaitingFunction:
         outputs = self._func(*arguments)
         if type(outputs) is not list:
             outputs = self._await(outputs) if _is_awaitable(type(outputs)) else outputs
-            outputs = list(outputs) if isinstance(outputs, Iterator) else outputs
-        if type(outputs) in _SEQUENCES and any(map(_is_awaitable, set(map(type, outputs)))):
-            return self._await(_gather(outputs))
+            outputs = list(outputs) if hasattr(type(outputs), "__next__") else outputs
+        if type(outputs) in _SEQUENCES:
+            types = set(map(type, outputs))
+            if not types <= _PLAIN and any(map(_is_awaitable, types)):
+                return self._await(_gather(outputs))
         return outputs
 
     def _await(self, awaitable: Awaitable[Any]) -> Any:

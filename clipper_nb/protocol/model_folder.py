@@ -17,7 +17,7 @@ import msgspec
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.provenance import Example, Provenance
-from clipper_nb.protocol.samples import parse_output, parse_samples
+from clipper_nb.protocol.samples import parse_samples
 
 METADATA_FILE = "metadata.json"
 SAMPLES_FILE = "samples.json"
@@ -157,9 +157,16 @@ def read_provenance(read_files: FileReader) -> Provenance:
     if SAMPLES_FILE not in files:
         return Provenance(environment)
     samples = parse_samples(files[SAMPLES_FILE].decode())
-    example = Example(samples.inputs[0], parse_output(samples.outputs[0]))
+    example = Example(samples.inputs[0], _as_clients_get_it(samples.outputs[0]))
     is_small = len(json.dumps([example.input, example.output])) <= _MAX_EXAMPLE_BYTES
     return Provenance(environment, len(samples.inputs), example if is_small else None)
+
+
+def _as_clients_get_it(output: str) -> Any:
+    try:
+        return msgspec.json.decode(output)
+    except msgspec.DecodeError:
+        return output
 
 
 def _parse_environment(content: bytes) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
@@ -18,6 +18,11 @@ CONTAINERLESS_IMAGE = "NO_CONTAINER"
 
 ADAPTIVE_BATCH_SIZE = -1
 """``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
+
+DEFAULT_HANG_TIMEOUT_S = 30.0
+TextOutputs = Literal["json", "text"]
+"""What a text that a model returns becomes: JSON where it is JSON, as Clipper reads it, or always text."""
+TEXT_OUTPUTS: tuple[TextOutputs, ...] = get_args(TextOutputs)
 
 DEFAULT_REASONS = ("not_linked", "no_ready_replica", "queued_too_long", "model_too_slow", "model_error")
 """Why an application answered with its default output."""
@@ -48,6 +53,11 @@ class ModelVersion:
     registered_at: float
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
+    isolate_errors: bool = True
+    """Whether a batch that the model raised on is computed again in parts."""
+    hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
+    """After how long at one batch a replica is replaced; ``None`` is never."""
+    text_outputs: TextOutputs = "json"
     environment_variables: EnvironmentVariables = NO_VARIABLES
 
     @property

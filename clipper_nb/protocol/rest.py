@@ -15,14 +15,16 @@ from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, check_variables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, SloMicros
+from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, SloMicros
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
+    DEFAULT_HANG_TIMEOUT_S,
     Configuration,
     FrontendPresence,
     ModelVersion,
+    TextOutputs,
 )
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -71,6 +73,9 @@ class AddModel(Struct):
     provenance: Provenance = NO_PROVENANCE
     num_replicas: ReplicaCount = 0
     claim_id: str | None = None
+    isolate_errors: bool = True
+    hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
+    text_outputs: TextOutputs = "json"
     environment_variables: EnvironmentVariables = NO_VARIABLES
 
 
@@ -220,8 +225,11 @@ def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
         batch_size=request.batch_size,
         limits=request.limits,
         provenance=request.provenance,
+        isolate_errors=request.isolate_errors,
+        hang_timeout_s=request.hang_timeout_s,
         environment_variables=check_variables(request.environment_variables.values),
         registered_at=registered_at,
+        text_outputs=request.text_outputs,
     )
 
 

@@ -104,8 +104,10 @@ def test_cell_travels_with_variables_files_and_setup(
 
 def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared: ClipperConnection) -> None:
     cell = "def first(x):\n    return int(x[0])\nlast = lambda xs: [first(x) for x in xs]\nlimit = 3\n"
-    shell.run_cell_magic("deploy", "floors -v 1 -t doubles --batch-size 1 --packages 'numpy'", cell)
-    assert shared.models["floors"]["1"].info["batch_size"] == 1
+    options = "--batch-size 1 --packages 'numpy' --no-isolate-errors --hang-timeout none"
+    shell.run_cell_magic("deploy", f"floors -v 1 -t doubles {options}", cell)
+    info = shared.models["floors"]["1"].info
+    assert (info["batch_size"], info["isolate_errors"], info["hang_timeout_s"]) == (1, False, None)
     shared.register_application("floors", "doubles", "-1", SLO_MICROS)
     shared.apps["floors"].link("floors")
     assert shared.apps["floors"].predict([2.5]).output == 2

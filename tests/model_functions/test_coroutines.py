@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from clipper_nb.model_functions.coroutines import AwaitingFunction
+from clipper_nb.model_functions.spark_function import SparkFunction
 
 LEVEL: contextvars.ContextVar[int] = contextvars.ContextVar("LEVEL", default=0)
 
@@ -137,3 +138,19 @@ def test_first_exception_is_raised_when_all_are_done() -> None:
         func([1, 2, 3])
     assert done == [3]
     assert func([4]) == [4]
+
+
+def test_coroutine_function_of_spark_is_awaited() -> None:
+    class Vector:
+        def toArray(self) -> list[float]:
+            return [1.0, 2.0]
+
+    async def classify(spark: str, model: str, inputs: list[str]) -> list[Any]:
+        return [[spark, model, await double(len(text))] for text in inputs]
+
+    async def vector(_text: str) -> Vector:
+        return Vector()
+
+    assert SparkFunction(AwaitingFunction(classify), "spark", "model")(["abc"]) == [["spark", "model", 6]]
+    vectors = SparkFunction(AwaitingFunction(lambda _spark, _model, xs: map(vector, xs)), None, None)
+    assert vectors(["a", "b"]) == [[1.0, 2.0], [1.0, 2.0]]

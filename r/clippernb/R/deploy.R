@@ -1,33 +1,37 @@
 build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_image = "default", labels = NULL,
                                    registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
                                    timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE,
+                                   isolate_errors = TRUE, hang_timeout_s = 30, text_outputs = "json",
                                    environment_variables = NULL, files = NULL) {
   deploy(
     conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
     num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    environment_variables, files
+    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files
   )
 }
 
 create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = 1, slo_micros = 3000000,
                             base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
                             pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
-                            compare_sample = TRUE, environment_variables = NULL, files = NULL) {
+                            compare_sample = TRUE, isolate_errors = TRUE, hang_timeout_s = 30,
+                            text_outputs = "json", environment_variables = NULL, files = NULL) {
   what <- list(
     name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
   )
   deploy(
     conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
     pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    environment_variables, files
+    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files
   )
 }
 
 deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample, environment_variables, files) {
+                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample, isolate_errors,
+                   hang_timeout_s, text_outputs, environment_variables, files) {
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
   input_type <- input_type_of(sample_input)
-  answered <- answer_sample(fn, sample_input)
+  inputs <- if (is.data.frame(sample_input)) utils::head(sample_input, 10L) else list(sample_input)
+  answers <- answer_sample(fn, inputs)
   captured <- conn$session$capture(fn, as.character(pkgs_to_install))
   path <- tempfile("clippernb-", fileext = ".rds")
   on.exit(unlink(path))
@@ -38,11 +42,12 @@ deploy <- function(conn, call, what, fn, sample_input, base_image, labels, regis
     input_type = input_type, texts = as_arrays(texts), serialized_path = if (!is.null(captured$serialized)) path,
     columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
     num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
-    limits = limits, system_packages = if (!is.null(system_packages)) I(system_packages),
+    limits = limits, isolate_errors = isolate_errors, hang_timeout_s = hang_timeout_s, text_outputs = text_outputs,
+    system_packages = if (!is.null(system_packages)) I(system_packages),
     environment_variables = variables_with_values(environment_variables),
     files = if (!is.null(files)) I(files), working_directory = getwd(),
-    sample = if (compare_sample && length(answered)) list(
-      inputs = json(json_array(json_inputs(answered$inputs))), outputs = json(json_array(json_outputs(answered$outputs)))
+    sample = if (compare_sample && length(answers)) list(
+      inputs = json(json_array(json_inputs(inputs))), answers = json(json_array(answers))
     )
   ))
   invisible(request(conn, call, arguments = arguments))
@@ -78,16 +83,28 @@ input_type_of <- function(sample_input) {
             class(sample_input)[1L], call. = FALSE)
 }
 
+# The outputs for all inputs together, and for each alone; once more where they differ, which is then chance or not.
 # A function that fails on the sample fails here, where it can be mended.
-answer_sample <- function(fn, sample_input) {
-  inputs <- if (is.data.frame(sample_input)) utils::head(sample_input, 10L) else list(sample_input)
-  expected <- if (is.data.frame(inputs)) nrow(inputs) else 1L
+answer_sample <- function(fn, inputs) {
+  expected <- if (is.data.frame(inputs)) nrow(inputs) else length(inputs)
   if (expected == 0L) return(NULL)
+  ask_all <- function() {
+    alone <- lapply(seq_len(expected), function(i) {
+      answer(fn, if (is.data.frame(inputs)) inputs[i, , drop = FALSE] else inputs[i], 1L)
+    })
+    list(together = answer(fn, inputs, expected), alone = unlist(alone))
+  }
+  arrays <- function(asked) c(json_array(asked$together), vapply(asked$alone, json_array, "", USE.NAMES = FALSE))
+  first <- ask_all()
+  c(arrays(first), if (!identical(first$together, first$alone)) arrays(ask_all()))
+}
+
+answer <- function(fn, inputs, expected) {
   outputs <- fn(inputs)
   returned <- if (is.null(dim(outputs))) length(outputs) else nrow(outputs)
   if (returned != expected) {
     stop("fn returned ", returned, " outputs for ", expected, " inputs of the sample; it must return one for each",
          call. = FALSE)
   }
-  list(inputs = inputs, outputs = outputs)
+  json_outputs(outputs)
 }

@@ -44,9 +44,10 @@ json_inputs <- function(input) {
   }, "")
 }
 
-# A list of scalars of one kind becomes a vector, and null NA.
+# A list of scalars of one kind becomes a vector, and null NA; NaN and infinities come as objects.
 simplified <- function(value) {
   if (!is.list(value)) return(value)
+  if (identical(names(value), "clippernb")) return(as.numeric(value$clippernb))
   value <- lapply(value, simplified)
   if (!is.null(names(value))) return(value)
   if (length(value) == 0L) return(value)

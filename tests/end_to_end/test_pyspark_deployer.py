@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import decimal
 import json
 import os
 import re
@@ -127,6 +128,28 @@ def classify_texts(spark: Any, model: Any, inputs: list) -> list:
 
 
 @pytest.mark.also_on_docker
+def test_variables_files_and_setup_travel(
+    shared: ClipperConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "words.txt").write_text("a b")
+    monkeypatch.setenv("T", "0.9")
+
+    def prepare() -> None:
+        decimal.getcontext().prec = 5
+
+    def serve(session: Any, model: Any, inputs: list) -> list:
+        words = session.read.text(os.path.abspath("words.txt")).collect()[0][0]
+        return [f"{os.environ['T']} {words} {decimal.getcontext().prec}" for x in inputs]
+
+    create_endpoint(
+        shared, "spark-travel", "doubles", serve, None, spark, slo_micros=SLO_MICROS, files=["words.txt"], setup=prepare
+    )
+
+    assert shared.predict("spark-travel", [1.0]).output == "0.9 a b 5"
+    shared.stop_models(["spark-travel"])
+
+
 def test_a_pipeline_on_json_strings(shared: ClipperConnection, spark: Any) -> None:
     from pyspark.ml import Pipeline
     from pyspark.ml.classification import LogisticRegression

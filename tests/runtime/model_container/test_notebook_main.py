@@ -81,6 +81,18 @@ def serve(xs):
     assert _answer(tmp_path, cell, "serve") == "[2.0, 4.0, 1.0, 1.5]"
 
 
+def test_joblib_finds_the_notebook(tmp_path):
+    cell = """
+import joblib
+def serve(xs):
+    joblib.dump(clip, "clip.joblib")
+    return joblib.Parallel(2)(joblib.delayed(twice)(x) for x in xs), joblib.load("clip.joblib")(xs[1])
+"""
+
+    (tmp_path / FILES_FOLDER).mkdir()
+    assert _answer(tmp_path, cell, "serve") == "([2.0, 4.0], 1.5)"
+
+
 def test_names_of_the_notebook_do_not_meet_those_of_the_replica(tmp_path):
     assert _answer(tmp_path, "def serve(xs): return logger(xs), 'folder' in globals()", "serve") == "('mine', False)"
 

@@ -6,15 +6,17 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 UNITS := not cluster and not redis and not docker and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-# Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run one after
-# the other: two make each other late, and the engine slow.
+WITH_ENGINE := not ($(UNITS)) and not serial and (docker or browser)
+WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
+# Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
+# processes, of which one alone asks the engine: two at a time make it slow. Those that measure times run after them.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-all test-r-package test-fast fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-all test-r-package test-fast fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -35,12 +37,19 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
-	$(PY) -m pytest -q -m "not ($(UNITS))" $(EVERYTHING) --durations-file=.durations/clusters.txt
+	$(MAKE) -j 2 --output-sync=line test-with-engine test-without-engine
+	$(PY) -m pytest -q -m "not ($(UNITS)) and serial" $(EVERYTHING) --durations-file=.durations/serial.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
 	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) notebooks
 	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) $(AGAIN)
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
+
+test-with-engine: $(STAMP)
+	$(PY) -m pytest -q -m "$(WITH_ENGINE)" $(EVERYTHING) --durations-file=.durations/with-engine.txt
+
+test-without-engine: $(STAMP)
+	$(PY) -m pytest -q -m "$(WITHOUT_ENGINE)" $(EVERYTHING) --durations-file=.durations/without-engine.txt
 
 test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours
 	$(MAKE) test EVERYTHING=--everything AGAIN=notebooks
@@ -57,8 +66,9 @@ test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
 
-cuts: $(STAMP)            ## every admin call, cut at every step by every fault, into docs/cuts.md; a quarter of an hour
+cuts: $(STAMP) engine     ## every admin call, cut at every step by every fault, into docs/cuts.md; the better part of an hour
 	$(PY) -m tests.end_to_end.cuts
+	$(PY) -m tests.end_to_end.cuts --docker
 
 check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff check .

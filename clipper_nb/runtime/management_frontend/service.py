@@ -294,7 +294,7 @@ class ManagementService:
     async def _release_lapsed_claims(self) -> None:
         while True:
             changed = self._changed
-            claims: list[Claim] = []
+            claims: list[Claim] | None = None
             with contextlib.suppress(StateUnavailableError):
                 claims = list((await self._store.read_configuration()).claims.values())
                 lapsed = self._holding.lapsed([claim.claim_id for claim in claims], now_s=self._clock())
@@ -303,7 +303,8 @@ class ManagementService:
                         await self._release_lapsed_claim(claim)
             if self._is_stopping:
                 return
-            await _first_of(changed, timeout_s=LOOK_INTERVAL_S if claims else _LOOK_FOR_CLAIMS_INTERVAL_S)
+            has_none = claims is not None and not claims  # known only if Redis answers
+            await _first_of(changed, timeout_s=_LOOK_FOR_CLAIMS_INTERVAL_S if has_none else LOOK_INTERVAL_S)
 
     async def _release_lapsed_claim(self, claim: Claim) -> None:
         logger.warning("%s, which was deploying or scaling %s, is gone", claim.holder, claim.model_id)

@@ -256,3 +256,10 @@ def local_cutter() -> Iterator[Cutter]:
         Cutter(conn, "local", proxy) as cutter,
     ):
         yield cutter
+
+
+@contextlib.contextmanager
+def docker_cutter() -> Iterator[Cutter]:
+    """Start a cluster of containers, and give what cuts calls on it; writes of its store are not seen."""
+    with running_cluster("docker") as conn, Cutter(conn, "docker") as cutter:
+        yield cutter

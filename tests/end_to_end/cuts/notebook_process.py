@@ -130,11 +130,14 @@ def _do(channel: socket.socket, request: dict[str, Any]) -> None:
 
 
 def _fork_for_each(channel: socket.socket) -> None:
-    while request := channel.recv(_LONGEST_MESSAGE):
+    while message := channel.recv(_LONGEST_MESSAGE):
+        request = json.loads(message)
+        if "operation" not in request:
+            continue  # the call ended before its other thread, which was cut, could go on
         pid = os.fork()
         if pid == 0:
             try:
-                _do(channel, json.loads(request))
+                _do(channel, request)
             except BaseException as exc:
                 channel.send(json.dumps({"broken": repr(exc)}).encode())
             finally:

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
-from tests.end_to_end.cuts.cutting import CutResult, Cutter, local_cutter
+from tests.end_to_end.cuts.cutting import CutResult, Cutter
 from tests.end_to_end.cuts.steps import INTERRUPTED, MANAGEMENT_KILLED, NOTEBOOK_KILLED, REDIS_KILLED, REFUSED, Cut
 
-LOCAL_FAULTS = (MANAGEMENT_KILLED, REDIS_KILLED, INTERRUPTED, NOTEBOOK_KILLED, REFUSED)
+FAULTS = (MANAGEMENT_KILLED, REDIS_KILLED, INTERRUPTED, NOTEBOOK_KILLED, REFUSED)
 _NUM_CLUSTERS = 2
 """Most of a cut is a wait for processes to come up, and each cluster's may be killed only so often."""
 
@@ -25,14 +26,18 @@ def in_good_order(cutter: Cutter, cuts: Sequence[Cut]) -> Iterator[Cut]:
         yield chosen
 
 
-def cut_all(cuts: Sequence[Cut], tell: Callable[[CutResult], None] = lambda result: None) -> list[CutResult]:
-    """Make the cuts on embedded clusters side by side; each result is told as soon as it is there."""
+def cut_all(
+    cuts: Sequence[Cut],
+    open_cutter: Callable[[], AbstractContextManager[Cutter]],
+    tell: Callable[[CutResult], None] = lambda result: None,
+) -> list[CutResult]:
+    """Make the cuts on clusters side by side; each result is told as soon as it is there."""
     is_over = threading.Event()
 
     def cut_part(part: Sequence[Cut]) -> list[CutResult]:
         results: list[CutResult] = []
         try:
-            with local_cutter() as cutter:
+            with open_cutter() as cutter:
                 for cut in in_good_order(cutter, part):
                     if is_over.is_set():
                         break

@@ -111,3 +111,8 @@ def cuts_in_turn(operation: str, steps: Iterable[Step], faults: Sequence[str], c
 def fault_fits(fault: str, step: Step) -> bool:
     """Return whether the fault can happen at the step: only supervisor and engine can refuse."""
     return fault != REFUSED or step.kind in (SUPERVISOR_COMMAND, ENGINE_CALL)
+
+
+def changes_the_engine(step: Step) -> bool:
+    """Return whether the engine makes or ends something: what its other calls tell, the embedded cluster's do too."""
+    return step.kind == ENGINE_CALL and not step.label.startswith("GET ")

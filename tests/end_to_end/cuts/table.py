@@ -1,4 +1,4 @@
-"""The table of ``docs/cuts.md``. (pure, but for the file)"""
+"""The tables of ``docs/cuts.md``, one for each kind of cluster. (pure, but for the file)"""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from pathlib import Path
 from tests.end_to_end.cuts.cutting import CutResult
 from tests.end_to_end.cuts.steps import Step
 
-_BEGIN, _END = "<!-- begin of the table -->", "<!-- end of the table -->"
 
-
-def write_table(path: Path, steps: Mapping[str, Sequence[Step]], results: Sequence[CutResult]) -> None:
-    """Put the results between the file's two marks."""
-    head, _, rest = path.read_text().partition(_BEGIN)
-    tail = rest.partition(_END)[2]
-    path.write_text(f"{head}{_BEGIN}\n\n{format_table(steps, results)}\n\n{_END}{tail}")
+def write_table(path: Path, kind: str, steps: Mapping[str, Sequence[Step]], results: Sequence[CutResult]) -> None:
+    """Put the results between the file's two marks of a kind of cluster."""
+    begin, end = (f"<!-- {edge} of the table: {kind} -->" for edge in ("begin", "end"))
+    head, _, rest = path.read_text().partition(begin)
+    tail = rest.partition(end)[2]
+    path.write_text(f"{head}{begin}\n\n{format_table(steps, results)}\n\n{end}{tail}")
 
 
 def format_table(steps: Mapping[str, Sequence[Step]], results: Sequence[CutResult]) -> str:

@@ -15,6 +15,7 @@ from clipper_nb.errors import (
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
+    StateUnavailableError,
 )
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.input_types import InputType
@@ -30,11 +31,22 @@ ADD_DIGITS = rest.AddApplication("digits", "Doubles", "-1.0", 100_000)
 ADD_NET = rest.AddModel("digits-net", "1", "d")
 
 
+class PassingStore(MemoryStore):
+    """A store that can be away."""
+
+    is_away = False
+
+    async def read_configuration(self):
+        if self.is_away:
+            raise StateUnavailableError("it is away")
+        return await super().read_configuration()
+
+
 def run(test, **options):
     """Run ``test(service, store)`` with a service that has been started, in virtual time."""
 
     async def main():
-        store = MemoryStore()
+        store = PassingStore()
         clock = asyncio.get_running_loop().time
         service = ManagementService(store, clock=clock, wall_clock=lambda: 1234.5, **options)
         service.start()
@@ -319,6 +331,19 @@ def test_held_claim_stays_and_lapses_after_its_holder_left():
         await asyncio.sleep(LAPSE_AFTER_S - 0.5)
         assert list((await store.read_configuration()).claims)
         await asyncio.sleep(1.5)
+        assert not (await store.read_configuration()).claims
+
+    run(test)
+
+
+def test_claim_lapses_soon_after_the_store_was_away():
+    async def test(service, store):
+        await service.claim_version(CLAIM_NET)
+        await asyncio.sleep(1.0)
+        store.is_away = True
+        await asyncio.sleep(2.0)
+        store.is_away = False
+        await asyncio.sleep(LAPSE_AFTER_S + 0.5)
         assert not (await store.read_configuration()).claims
 
     run(test)

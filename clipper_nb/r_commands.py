@@ -32,6 +32,7 @@ from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
 from clipper_nb.errors import ClipperException, InvalidRequestError
+from clipper_nb.model_functions.r_function import outputs_source
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
@@ -168,6 +169,7 @@ def serve(requests: TextIO, write: Callable[[Mapping[str, Any]], None]) -> None:
             "python": sys.executable,
             "capture": r_source("capture.R"),
             "columns": r_source("columns.R"),
+            "plain": outputs_source(),
         }
     )
     for line in requests:

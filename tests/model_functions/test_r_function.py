@@ -55,7 +55,7 @@ def test_outputs_of_every_kind() -> None:
         data.frame(x = 1:2, y = factor(c("a", "b"))), matrix(1:4, 2), as.Date("2024-02-29"), list(1), numeric(), -Inf
     )"""
     expected = [
-        "text", "1.5", "3", "true", "null", "null", "null", '"NaN"\t', "[1.0, 2.0]", "[1.0, 2.0]",
+        "text", "1.5", "3", "true", "null", "null", "null", '"NaN"\t', "[1.0, 2.0]", '{"a": 1.0, "b": 2.0}',
         '{"label": "a", "scores": [1.0, null]}', '[{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]', "[[1, 3], [2, 4]]",
         "2024-02-29", "[1.0]", "[]", '"-Infinity"\t',
     ]  # fmt: skip

@@ -28,7 +28,7 @@ deploy <- function(conn, call, what, fn, sample_input, base_image, labels, regis
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
   input_type <- input_type_of(sample_input)
   inputs <- if (is.data.frame(sample_input)) utils::head(sample_input, 10L) else list(sample_input)
-  answers <- answer_sample(fn, inputs)
+  answers <- answer_sample(fn, inputs, conn$session$plain)
   captured <- conn$session$capture(fn, as.character(pkgs_to_install))
   path <- tempfile("clippernb-", fileext = ".rds")
   on.exit(unlink(path))
@@ -64,26 +64,26 @@ input_type_of <- function(sample_input) {
 
 # The outputs for all inputs together, and for each alone; once more where they differ, which is then chance or not.
 # A function that fails on the sample fails here, where it can be mended.
-answer_sample <- function(fn, inputs) {
+answer_sample <- function(fn, inputs, plain) {
   expected <- if (is.data.frame(inputs)) nrow(inputs) else length(inputs)
   if (expected == 0L) return(NULL)
   ask_all <- function() {
     alone <- lapply(seq_len(expected), function(i) {
-      answer(fn, if (is.data.frame(inputs)) inputs[i, , drop = FALSE] else inputs[i], 1L)
+      answer(fn, if (is.data.frame(inputs)) inputs[i, , drop = FALSE] else inputs[i], 1L, plain)
     })
-    list(together = answer(fn, inputs, expected), alone = unlist(alone))
+    list(together = answer(fn, inputs, expected, plain), alone = unlist(alone))
   }
   arrays <- function(asked) c(json_array(asked$together), vapply(asked$alone, json_array, "", USE.NAMES = FALSE))
   first <- ask_all()
   c(arrays(first), if (!identical(first$together, first$alone)) arrays(ask_all()))
 }
 
-answer <- function(fn, inputs, expected) {
-  outputs <- fn(inputs)
-  returned <- if (is.null(dim(outputs))) length(outputs) else nrow(outputs)
-  if (returned != expected) {
-    stop("fn returned ", returned, " outputs for ", expected, " inputs of the sample; it must return one for each",
+answer <- function(fn, inputs, expected, plain) {
+  if (is.data.frame(inputs)) rownames(inputs) <- NULL  # as in a replica, to which rows come without names
+  outputs <- json_outputs(plain(fn(inputs), inputs))
+  if (length(outputs) != expected) {
+    stop("fn returned ", length(outputs), " outputs for ", expected, " inputs of the sample; it must return one for each",
          call. = FALSE)
   }
-  json_outputs(outputs)
+  outputs
 }

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import clipper_nb
+from clipper_nb.closures.function_pickle import check_size
 from clipper_nb.closures.sample_outputs import make_samples
 from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.connection import ClipperConnection
@@ -95,20 +96,22 @@ class RCommands:
         name: str,
         version: str,
         input_type: str,
-        texts: Mapping[str, Sequence[str]],
-        serialized_path: str | None,
+        captured: Mapping[str, Sequence[Any]],
+        captured_path: str,
         columns: Mapping[str, Sequence[Any]] | None,
         limits: Mapping[str, Any] | None,
         sample: Mapping[str, Sequence[Any]] | None = None,
+        allow_large: bool = False,
         **options: Any,
     ) -> None:
         new = self._conn.new_version(
             name, version, input_type, limits=ResourceLimits(**limits) if limits else None, **options
         )  # fmt: skip
-        captured = captured_from_parts(texts, Path(serialized_path).read_bytes() if serialized_path else b"")
+        function = captured_from_parts(captured, Path(captured_path))
+        check_size(function.report(name), allow_large=allow_large)
         samples = _samples(sample, new) if sample else None
         deploy_captured_function(
-            self._conn, new, captured, columns_from_parts(columns) if columns else (), samples
+            self._conn, new, function, columns_from_parts(columns) if columns else (), samples
         )  # fmt: skip
 
     def _create_endpoint(

@@ -1,43 +1,40 @@
 build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_image = "default", labels = NULL,
                                    registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
                                    timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE,
-                                   text_outputs = "json") {
+                                   text_outputs = "json", allow_large = FALSE) {
   deploy(
     conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
     num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    text_outputs
+    text_outputs, allow_large
   )
 }
 
 create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = 1, slo_micros = 3000000,
                             base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
                             pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
-                            compare_sample = TRUE, text_outputs = "json") {
+                            compare_sample = TRUE, text_outputs = "json", allow_large = FALSE) {
   what <- list(
     name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
   )
   deploy(
     conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
     pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    text_outputs
+    text_outputs, allow_large
   )
 }
 
 deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
-                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample, text_outputs) {
+                   pkgs_to_install, timeout_s, limits, system_packages, compare_sample, text_outputs, allow_large) {
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
   input_type <- input_type_of(sample_input)
   inputs <- if (is.data.frame(sample_input)) utils::head(sample_input, 10L) else list(sample_input)
   answers <- answer_sample(fn, inputs, conn$session$plain)
-  captured <- conn$session$capture(fn, as.character(pkgs_to_install))
   path <- tempfile("clippernb-", fileext = ".rds")
   on.exit(unlink(path))
-  if (!is.null(captured$serialized)) writeBin(captured$serialized, path)
-  texts <- captured[c("refused", "missing", "packages", "versions", "attached", "r_version", "library_paths")]
+  captured <- as_arrays(conn$session$capture(fn, as.character(pkgs_to_install), path))
   columns <- if (is.data.frame(sample_input)) as_arrays(conn$session$columns(sample_input))
   arguments <- c(what, list(
-    input_type = input_type, texts = as_arrays(texts), serialized_path = if (!is.null(captured$serialized)) path,
-    columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
+    input_type = input_type, captured = captured, captured_path = path, allow_large = allow_large, columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
     num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
     limits = limits, text_outputs = text_outputs, system_packages = if (!is.null(system_packages)) I(system_packages),
     sample = if (compare_sample && length(answers)) list(

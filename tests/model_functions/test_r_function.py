@@ -113,4 +113,7 @@ def test_a_local_time_that_was_skipped_is_an_error() -> None:
 
 def test_columns_of_a_data_frame_are_checked_before_r_sees_them() -> None:
     told = _predict("function(rows) rows$i", [json.dumps(_ROW), json.dumps({**_ROW, "f": "middle"})], "str", _COLUMNS)
-    assert told == "InvalidInputError: Row 2: column 'f' must be one of the levels low, high or null, not \"middle\"."
+    assert told == (
+        'InvalidInputError: Row 2: column \'f\' must be one of the texts "low", "high", or null; got the new level '
+        '"middle". The model must be fitted and deployed again with it.'
+    )

@@ -42,8 +42,9 @@ test_that("replicas answer the sample as the session does, whatever its outputs 
   globally(answers <- list(
     vector = function(rows) c(a = NA, b = NaN, c = Inf), factor = function(rows) factor(rows$s),
     frame = function(rows) data.frame(
-      rows, days = as.Date("2024-02-29") + 1:3, raw = as.raw(1:3), spans = as.difftime(rows$x, units = "mins"),
-      factor = factor(rows$s), whole = c(1L, NA, 3L), pair = I(cbind(1:3, 4:6))
+      rows, days = as.Date("2024-02-29") + 1:3, times = as.POSIXct("2024-03-01", tz = "Asia/Tokyo"), spans = as.difftime(rows$x, units = "mins"),
+      factor = factor(rows$s), whole = c(1L, NA, 3L), pair = I(cbind(1:3, 4:6)),
+      long = structure(c(5e-324, 1, NA), class = "integer64")
     ),
     matrix = function(rows) cbind(rows$x, pi), column = function(rows) cbind(rows$x),
     cube = function(rows) array(1:12, c(3, 2, 2)),
@@ -62,7 +63,9 @@ test_that("replicas answer the sample as the session does, whatever its outputs 
   expect_identical(get_current_model_version(conn, "kinds"), "list")
   build_and_deploy_model(conn, "kinds", "changing", changing, 1, compare_sample = FALSE)
   expect_identical(get_current_model_version(conn, "kinds"), "changing")
-  expect_error(build_and_deploy_model(conn, "kinds", "complex", function(x) 1i, 1), "no form in JSON")
+  expect_error(build_and_deploy_model(conn, "kinds", "complex", function(x) 1i, 1), "Re\\(z\\)")
+  large <- globally(local({ big <- numeric(13e6); function(inputs) lapply(inputs, function(x) length(big)) }))
+  expect_error(build_and_deploy_model(conn, "kinds", "large", large, 1), "'big' \\(104.0 MB\\). Pass allow_large")
   stop_models(conn, "kinds")
 })
 

@@ -148,7 +148,7 @@ def _error(message: str, call: str | None = None) -> Exception:
     if call is None:
         return PredictionError(message)
     logger.warning("R error in %s: %s", call, message)
-    return RError(f"{message}\n{_ABOUT_LEVELS}" if _NEW_LEVEL in message else message)
+    return RError(f"{message}. {_ABOUT_LEVELS}" if _NEW_LEVEL in message else message)
 
 
 def _unbox(value: Any) -> Any:

@@ -43,7 +43,7 @@ def as_spark_error(exc: BaseException) -> SparkError | None:
     name, message = (type(exc).__name__, str(exc)) if java is None else _root_cause(java)
     told = _shorten(name, message)
     is_about_numpy = _NUMPY_VALUE.search(f"{message} {exc.__cause__ or ''}")
-    return SparkError(f"{told}\n{_ABOUT_NUMPY}" if is_about_numpy else told)
+    return SparkError(f"{' '.join(told.split())} {_ABOUT_NUMPY}" if is_about_numpy else told)
 
 
 def _root_cause(java: Any) -> tuple[str, str]:

@@ -75,6 +75,12 @@ def test_doubles_stay_the_same_to_the_last_bit() -> None:
         ("function(inputs) matrix(1:2, 2)", ["1", "2"]),
         ("function(inputs) data.frame(x = 1:2)", ['{"x": 1}', '{"x": 2}']),
         ('function(inputs) stop("not today")', "RError: not today"),
+        (
+            "function(inputs) predict(lm(len ~ supp, ToothGrowth), data.frame(supp = 'XX'))",
+            "RError: factor supp has new level XX. A factor has a value that the model was not fitted with. Refit it "
+            "with that level, or give the deploy sample_input, a data frame with the factor's levels: then an unknown "
+            "level is refused by name.",
+        ),
     ],
 )
 def test_returned_factor_matrix_or_frame_becomes_outputs(code: str, expected: list | str) -> None:

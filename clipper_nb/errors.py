@@ -381,17 +381,6 @@ class ProtocolError(ClipperException):
     """A frame or body is malformed, or speaks another version of the protocol."""
 
 
-class RemoteTraceback(Exception):
-    """The traceback of another process, shown as the cause of an error here."""
-
-    def __init__(self, traceback_text: str) -> None:
-        super().__init__(traceback_text)
-        self.traceback_text = traceback_text
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.traceback_text.rstrip()}\n"""'
-
-
 def _known(what: str, names: Sequence[str] | None) -> str:
     if names is None:
         return ""

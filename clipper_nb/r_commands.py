@@ -34,7 +34,7 @@ from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
 from clipper_nb.errors import ClipperException, InvalidRequestError
 from clipper_nb.model_functions.r_function import outputs_source
-from clipper_nb.protocol.inputs import format_input
+from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
 
@@ -102,8 +102,10 @@ class RCommands:
         limits: Mapping[str, Any] | None,
         sample: Mapping[str, Sequence[Any]] | None = None,
         allow_large: bool = False,
+        working_directory: str = ".",
         **options: Any,
     ) -> None:
+        os.chdir(working_directory)  # R's, where files are looked for
         new = self._conn.new_version(
             name, version, input_type, limits=ResourceLimits(**limits) if limits else None, **options
         )  # fmt: skip
@@ -141,7 +143,7 @@ def _to_r(value: Any) -> Any:
 
 
 def _samples(sample: Mapping[str, Sequence[Any]], new: NewVersion) -> Samples:
-    inputs = [format_input(new.input_type, _from_r(value)) for value in sample["inputs"]]
+    inputs = format_batch(new.input_type, [_from_r(value) for value in sample["inputs"]])
     answers = iter(sample["answers"])  # in the order in which they are asked for: R cannot be called from here
     return make_samples(new, inputs, lambda _batch: next(answers))
 

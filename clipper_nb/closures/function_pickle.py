@@ -11,6 +11,19 @@ from clipper_nb.errors import InvalidRequestError, SerializationError
 LARGE_BYTES = 100_000_000
 
 
+def pickle_with_setup(
+    func: Callable[..., Any], setup: Callable[[], Any] | None, *, allow_large: bool = True
+) -> tuple[bytes, bytes | None, ClosureReport]:
+    """Return *func* and *setup*, each pickled, and the report of both; raises like :func:`pickle_function`."""
+    pickled, report = pickle_function(func, allow_large=allow_large)
+    if setup is None:
+        return pickled, None, report
+    if not callable(setup):
+        raise InvalidRequestError(f"setup must be a function without arguments, not {type(setup).__name__}.")
+    pickled_setup, report_of_setup = pickle_function(setup, allow_large=allow_large)
+    return pickled, pickled_setup, report | report_of_setup
+
+
 def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tuple[bytes, ClosureReport]:
     """Return *func* pickled with everything that another process lacks, and a report of it.
 

@@ -11,7 +11,8 @@ from typing import Any
 from clipper_nb.closures.trial import answer_query
 from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.errors import ClipperException, InvalidInputError, ParityError, PredictionError
-from clipper_nb.protocol.inputs import format_input
+from clipper_nb.protocol.hints import find_input_hint
+from clipper_nb.protocol.input_batches import check_batch, format_batch
 from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.samples import Samples, format_samples, parse_output
@@ -20,7 +21,7 @@ from clipper_nb.protocol.steadiness import UnsteadyAnswer, steady_answers
 _logger = logging.getLogger("clipper_nb.progress")
 
 
-def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inputs: Sequence[Any]) -> Samples:
+def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inputs: Any) -> Samples:
     """Return the samples with what *func*, which becomes *new*, answers here: all together, and each alone.
 
     Raises
@@ -32,9 +33,9 @@ def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inp
     ParityError
         An answer depends on the other inputs of its batch, or on chance.
     """
-    if isinstance(sample_inputs, (str, bytes)) or not hasattr(sample_inputs, "__len__") or not len(sample_inputs):
-        raise InvalidInputError(f"sample_inputs must be a list of inputs; it is {sample_inputs!r}.")
-    inputs = [format_input(new.input_type, value) for value in sample_inputs]
+    inputs = format_batch(new.input_type, check_batch(sample_inputs, "sample_inputs"))
+    if not inputs:
+        raise InvalidInputError("sample_inputs must be a list of inputs; it has none.")
     try:
         return make_samples(
             new, inputs, lambda batch: answer_query({"input_batch": batch}, func, str(new.input_type))
@@ -42,9 +43,8 @@ def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inp
     except ClipperException:
         raise
     except Exception as exc:
-        raise PredictionError(
-            f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}", type(exc).__name__
-        ) from exc
+        told = f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}"
+        raise PredictionError(f"{told} {find_input_hint(exc)}".rstrip(), type(exc).__name__) from exc
 
 
 def make_samples(new: NewVersion, inputs: Sequence[Any], answer: Callable[[Sequence[Any]], Any]) -> Samples:

@@ -23,6 +23,12 @@ def check_timeout(timeout_s: object) -> None:
         raise InvalidRequestError(f"timeout_s must be a number of seconds above 0; it is {timeout_s!r}.")
 
 
+def check_flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequestError(f"{name} must be True or False; it is {value!r}.")
+    return value
+
+
 def check_list(what: str, value: Sequence[Any]) -> Sequence[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, set, frozenset)):
         raise InvalidRequestError(f"{what} must be a list, not {value!r}.")

@@ -10,12 +10,13 @@ import contextlib
 import itertools
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError, NotFoundError, PredictionError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.predict_body import TEXT_TYPES
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import ClusterCalls
@@ -40,9 +41,10 @@ def score_dataframe(
     rows: list[Any] = []
     outputs: list[Any] = []
     with _patient_application(conn, name) as (application, input_type):
+        as_input = _choose_reader(df.schema[input_col], input_type)
         iterator = iter(df.toLocalIterator())
         while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
-            inputs = [_as_input(row[input_col], input_type, len(rows) + n) for n, row in enumerate(batch)]
+            inputs = [as_input(row[input_col], len(rows) + n) for n, row in enumerate(batch)]
             for prediction in conn.predict_batch(application, inputs, version=version):
                 if prediction.default:
                     raise PredictionError(f"Row {len(outputs)} has no prediction: {prediction.explanation}")
@@ -79,14 +81,24 @@ def _find_model(conn: ClusterCalls, name: str) -> str:
     return name
 
 
-def _as_input(value: Any, input_type: InputType, row: int) -> Any:
-    """Return a cell as one input: vectors as arrays, a lone number as a list of one."""
+def _choose_reader(field: Any, input_type: InputType) -> Callable[[Any, int], Any]:
+    """Return what reads an input from a cell of a column with that field, and the number of its row."""
+    from pyspark.sql.types import NumericType
+
+    has_numbers = isinstance(field.dataType, NumericType) and input_type not in TEXT_TYPES
+    return _as_number if has_numbers else _as_input
+
+
+def _as_number(value: Any, row: int) -> Any:
+    """Return a cell of a column of numbers as one input, a list of one number; ``null`` is a missing one."""
+    return [value]
+
+
+def _as_input(value: Any, row: int) -> Any:
+    """Return another cell as one input: vectors as arrays."""
     if value is None:
         raise InvalidRequestError(f"Row {row} has no input: it is null. Fill or drop such rows first.")
-    if hasattr(value, "toArray"):
-        return value.toArray()
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return [value] if is_number and input_type not in (InputType.STRINGS, InputType.BYTES) else value
+    return value.toArray() if hasattr(value, "toArray") else value
 
 
 def _with_column(df: Any, rows: Sequence[Any], output_col: str, outputs: Sequence[Any]) -> Any:

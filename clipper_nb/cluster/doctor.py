@@ -16,6 +16,7 @@ from clipper_nb.display.long_lists import count, join_some
 from clipper_nb.errors import ClipperException, NotFoundError
 from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo
+from clipper_nb.protocol.environment import HUNG_EXIT_STATUS
 from clipper_nb.version import __version__
 
 _RESTART = "stop_all() and then start_clipper() restart it; get_clipper_logs() has what it wrote."
@@ -148,6 +149,8 @@ def _check_replicas(
 def _why(container: ObservedContainer) -> str:
     if container.was_out_of_memory:
         return ", last at its memory limit"
+    if container.exit_status == HUNG_EXIT_STATUS:
+        return ", last because it was busy with one batch for too long"
     return "" if container.exit_status is None else f", last with status {container.exit_status}"
 
 

@@ -1,13 +1,14 @@
-"""A version to be deployed: created and checked once, in one place, and passed on whole. (pure)"""
+"""A version to be deployed: created and checked once, in one place, and passed on whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from clipper_nb.cluster.argument_checks import (
+    check_flag,
     check_labels,
     check_limits,
     check_packages,
@@ -15,13 +16,20 @@ from clipper_nb.cluster.argument_checks import (
     check_text_outputs,
     check_timeout,
 )
+from clipper_nb.cluster.surroundings import (
+    ChosenVariables,
+    add_read_variables,
+    check_environment_variables,
+    check_files,
+)
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
 from clipper_nb.protocol.environment import TEXT_OUTPUTS
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.number_rules import BatchSize, ReplicaCount, checked
+from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, TextOutputs
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, DEFAULT_HANG_TIMEOUT_S, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import AddModel, DeployState
 
@@ -43,6 +51,10 @@ class NewVersion:
     timeout_s: float = 60.0
     """Seconds that the replicas may take to load the model."""
     limits: ResourceLimits = NO_LIMITS
+    isolate_errors: bool = True
+    """Whether a batch that the model raised on is computed again in parts, so that what fails in it fails alone."""
+    hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
+    """After how many seconds at one batch a replica is replaced; ``None`` is never."""
     base_image: str = DEFAULT_BASE_IMAGE
     registry: str | None = None
     packages: Sequence[str] = ()
@@ -51,6 +63,9 @@ class NewVersion:
     """Packages of Debian."""
     text_outputs: TextOutputs = "json"
     """``"text"``: text that the model returns stays text, even if it is JSON."""
+    environment_variables: EnvironmentVariables = NO_VARIABLES
+    files: tuple[str, ...] = ()
+    """Files and folders of the notebook's working directory that its replicas have in theirs."""
     before: DeployState | None = None
     """What the cluster had when the version was checked there; not set by the caller."""
 
@@ -78,12 +93,20 @@ class NewVersion:
             provenance=provenance,
             num_replicas=self.num_replicas,
             claim_id=claim_id,
+            isolate_errors=self.isolate_errors,
+            hang_timeout_s=self.hang_timeout_s,
             text_outputs=self.text_outputs,
+            environment_variables=self.environment_variables,
         )
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables of the processes that serve it."""
-        return {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
+        told = {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
+        return {**self.environment_variables.values, **told}
+
+    def with_variables(self, names: Sequence[str]) -> NewVersion:
+        """Return it with the environment variables that its code reads, as they are in the notebook now."""
+        return replace(self, environment_variables=add_read_variables(self.environment_variables, names))
 
 
 def make_new_version(
@@ -94,9 +117,13 @@ def make_new_version(
     labels: Sequence[str] | None = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
     text_outputs: object = "json",
+    allow_large: bool = False,
+    environment_variables: ChosenVariables = None,
+    files: Sequence[str] | None = None,
     **others: Any,
 ) -> NewVersion:
     """Return a checked version with everything that the caller specified.
@@ -104,8 +131,10 @@ def make_new_version(
     Parameters
     ----------
     name, version, input_type : str
-    labels, timeout_s, limits, packages, system_packages, text_outputs
+    labels, timeout_s, limits, isolate_errors, packages, system_packages, text_outputs, environment_variables, files
         ``None`` stands for an omitted argument.
+    allow_large : bool
+        Whether the files may have more than 100 MB.
     **others
         Further fields of :class:`NewVersion`.
 
@@ -123,9 +152,12 @@ def make_new_version(
             labels=check_labels(labels),
             timeout_s=timeout_s,
             limits=check_limits(limits),
+            isolate_errors=check_flag("isolate_errors", isolate_errors),
             packages=check_packages(packages),
             system_packages=tuple(check_system_packages(system_packages)),
             text_outputs=check_text_outputs(text_outputs),
+            environment_variables=check_environment_variables(environment_variables),
+            files=check_files(files, allow_large=allow_large),
             **others,
         )
     )

@@ -11,7 +11,6 @@ from clipper_nb.errors import (
     ModelImportError,
     ModelLoadError,
     ParityError,
-    RemoteTraceback,
     ReplicaMemoryError,
     ReplicaStartError,
     StartTimeoutError,
@@ -34,6 +33,17 @@ _HINT_FRONTENDS = (
 _HINT_KILLED = "It was killed; out of memory is the usual reason."
 
 StartError = Union[ReplicaStartError, IncompatibleEnvironmentError]
+
+
+class RemoteTraceback(Exception):
+    """The traceback of a replica, shown as the cause of an error here; never raised."""
+
+    def __init__(self, traceback_text: str) -> None:
+        super().__init__(traceback_text)
+        self.traceback_text = traceback_text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.traceback_text.rstrip()}\n"""'
 
 
 @dataclass(frozen=True)

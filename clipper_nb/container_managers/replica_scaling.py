@@ -18,6 +18,7 @@ from clipper_nb.container_managers.specs import replica_spec
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.containers import ContainerSpec
+from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -71,7 +72,7 @@ class ReplicaScaling(ContainerManager):
         self,
         model_id: ModelId,
         *,
-        input_type: str,
+        input_type: InputType | str,
         image: str,
         num_replicas: int,
         load_timeout_s: float,
@@ -79,12 +80,13 @@ class ReplicaScaling(ContainerManager):
         environment: Mapping[str, str] | None = None,
         progress: Progress = QUIET,
     ) -> None:
+        canonical = parse_input_type(input_type)
         settings = self._require_image(image, limits, progress) if num_replicas > 0 else None
         difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
         if settings is not None and difference.num_to_start:
             progress.step(f"Start {difference.num_to_start} replicas of {model_id}")
             new = [
-                _replica(model_id, image, input_type, load_timeout_s, settings, environment or {})
+                _replica(model_id, image, canonical, load_timeout_s, settings, environment or {})
                 for _ in range(difference.num_to_start)
             ]
             self._start_replicas(new, settings)
@@ -111,7 +113,7 @@ class ReplicaScaling(ContainerManager):
 def _replica(
     model_id: ModelId,
     image: str,
-    input_type: str,
+    input_type: InputType,
     load_timeout_s: float,
     settings: ReplicaSettings,
     variables: Mapping[str, str],

@@ -20,6 +20,7 @@ from clipper_nb.protocol.samples import Samples
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.new_version import NewVersion
+    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.protocol.records import TextOutputs
     from clipper_nb.protocol.resource_limits import ResourceLimits
@@ -44,9 +45,13 @@ def deploy_r_model(
     allow_large: bool = False,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
+    isolate_errors: bool = True,
+    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
     system_packages: Sequence[str] | None = None,
     text_outputs: TextOutputs = "json",
+    environment_variables: ChosenVariables = None,
+    files: Sequence[str] | None = None,
 ) -> None:
     """Deploy an R function as a version of a model, and make that version current.
 
@@ -98,6 +103,11 @@ def deploy_r_model(
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
         For Docker: memory, cores and processes that each replica may use.
+    isolate_errors : bool
+        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
+    hang_timeout_s : float, optional
+        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
+        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
         Inputs that the function answers here, and each replica before it serves; rows as JSON text where it takes a
         data frame. A replica with different answers is rejected; numbers may differ by a millionth.
@@ -107,6 +117,12 @@ def deploy_r_model(
     text_outputs : str
         ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
         becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
+    environment_variables : dict or list, optional
+        Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
+        ``TZ`` travels anyway.
+        They are kept with the version, and stand in no image, log or report.
+    files : list of str, optional
+        Files and folders below the notebook's working directory; replicas find them under the same relative paths.
 
     Raises
     ------
@@ -139,7 +155,8 @@ def deploy_r_model(
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, text_outputs=text_outputs,
+        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
     )  # fmt: skip
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)
@@ -185,7 +202,7 @@ def deploy_captured_function(
         r_columns=tuple(columns),
         report=captured.report(new.model_id.name).to_dict(),
     )
-    with bundle(metadata) as folder:
+    with bundle(metadata, new) as folder:
         (folder / R_FUNCTION_FILE).write_bytes(captured.serialized)
         if samples is not None:
             write_samples(samples, folder)

@@ -8,6 +8,7 @@ from typing import Any
 
 from clipper_nb.display.html import Severity
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, VersionState
+from clipper_nb.protocol.environment import HUNG_EXIT_STATUS
 
 
 @dataclass(frozen=True)
@@ -81,13 +82,21 @@ def _version_events(before: ClusterState, now: ClusterState) -> Iterator[_Change
 def _replica_events(before: VersionState, now: VersionState) -> Iterator[_Change]:
     exits = sum(container.num_exits for container in now.containers)
     if exits > sum(container.num_exits for container in before.containers):
-        yield "problem", f"a replica of {now.model_id} ended and is started again"
+        yield "problem", f"a replica of {now.model_id} {_how_it_ended(before, now)} and is started again"
     if now.num_connected != before.num_connected:
         fell = now.num_connected < min(before.num_connected, now.num_wanted)
         yield (
             "warning" if fell else "ok",
             f"{now.model_id} has {now.num_connected} of {now.num_wanted} replicas ready, had {before.num_connected}",
         )
+
+
+def _how_it_ended(before: VersionState, now: VersionState) -> str:
+    known_exits = {container.name: container.num_exits for container in before.containers}
+    ended = [container for container in now.containers if container.num_exits > known_exits.get(container.name, 0)]
+    if any(container.exit_status == HUNG_EXIT_STATUS for container in ended):
+        return "was busy with one batch for too long, was ended"
+    return "ended"
 
 
 def _current_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:

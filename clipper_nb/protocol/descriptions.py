@@ -13,7 +13,15 @@ from msgspec import Struct, field
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.provenance import Example
-from clipper_nb.protocol.records import Application, Claim, FrontendPresence, ModelVersion, Replica, TextOutputs
+from clipper_nb.protocol.records import (
+    DEFAULT_HANG_TIMEOUT_S,
+    Application,
+    Claim,
+    FrontendPresence,
+    ModelVersion,
+    Replica,
+    TextOutputs,
+)
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 
@@ -47,8 +55,12 @@ class VersionInfo(Struct, frozen=True, kw_only=True):
     num_replicas: int | None = None
     """How many replicas should run; ``None`` if the frontend does not send it."""
     limits: ResourceLimits = NO_LIMITS
+    isolate_errors: bool = True
+    hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
     text_outputs: TextOutputs = "json"
     environment: Mapping[str, str] = {}
+    environment_variables: Sequence[str] = ()
+    """Names of the variables that its replicas get from the deploy."""
     num_samples: int = 0
     example: Example | None = None
     registered_at: float
@@ -123,8 +135,11 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         batch_size=version.batch_size,
         num_replicas=num_replicas,
         limits=version.limits,
+        isolate_errors=version.isolate_errors,
+        hang_timeout_s=version.hang_timeout_s,
         text_outputs=version.text_outputs,
         environment=version.provenance.environment,
+        environment_variables=version.environment_variables.names,
         num_samples=version.provenance.num_samples,
         example=version.provenance.example,
         registered_at=version.registered_at,

@@ -90,3 +90,5 @@ LOAD_FAILED_EXIT_STATUS = 1
 IMPORT_FAILED_EXIT_STATUS = 3
 JVM_ENDED_EXIT_STATUS = 4
 """A replica of Spark whose JVM has ended."""
+HUNG_EXIT_STATUS = 5
+"""A replica that was busy with one batch for too long."""

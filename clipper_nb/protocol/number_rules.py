@@ -11,8 +11,9 @@ InvalidRequestError: slo_micros (the latency SLO) must be a whole number, from 1
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
@@ -54,14 +55,31 @@ class Whole:
         return is_within or number == self.besides
 
 
+@dataclass(frozen=True)
+class Seconds:
+    """A positive, finite number of seconds, or ``None`` for never."""
+
+    name: str
+
+    def check(self, value: object) -> None:
+        """Raise :class:`InvalidRequestError` for any other value."""
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value is not None and not (is_number and 0 < value < math.inf):  # type: ignore[operator]
+            raise InvalidRequestError(
+                f"{self.name} must be a number of seconds above 0, or None for never; it is {value!r}."
+            )
+
+
 SLO_MICROS = Whole("slo_micros (the latency SLO)", 1, 2**31 - 1, hint=" 100 ms is 100000.")
 """At most about 35.8 minutes, Clipper's limit."""
 BATCH_SIZE = Whole(f"batch_size (or {ADAPTIVE_BATCH_SIZE} to adapt to the SLO)", 1, besides=ADAPTIVE_BATCH_SIZE)
 NUM_REPLICAS = Whole("num_replicas", 0)
+HANG_TIMEOUT = Seconds("hang_timeout_s")
 
 SloMicros = Annotated[int, SLO_MICROS]
 BatchSize = Annotated[int, BATCH_SIZE]
 ReplicaCount = Annotated[int, NUM_REPLICAS]
+HangTimeout = Annotated[Union[float, None], HANG_TIMEOUT]
 
 
 def checked(record: _RecordT) -> _RecordT:
@@ -79,7 +97,7 @@ def checked(record: _RecordT) -> _RecordT:
 
 
 @functools.cache
-def _rules_of(record_type: Any) -> list[tuple[str, Whole]]:
+def _rules_of(record_type: Any) -> list[tuple[str, Whole | Seconds]]:
     hints: dict[str, Any] = get_type_hints(record_type, include_extras=True)
     found = ((name, getattr(hint, "__metadata__", ())) for name, hint in hints.items())
-    return [(name, rule) for name, annotations in found for rule in annotations if isinstance(rule, Whole)]
+    return [(name, rule) for name, annotations in found for rule in annotations if isinstance(rule, (Whole, Seconds))]

@@ -14,7 +14,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.non_finite import parse_json
-from clipper_nb.protocol.predict_schema import DECODERS
+from clipper_nb.protocol.predict_schema import DECODERS, describe_misfit
 from clipper_nb.protocol.records import Prediction
 
 
@@ -61,7 +61,7 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     try:
         parsed = DECODERS[input_type].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidInputError(f"{exc}. {expectation(input_type)}") from exc
+        raise InvalidInputError(f"{describe_misfit(exc)}. {expectation(input_type)}") from exc
     version = None if parsed.version is UNSET else str(parsed.version)
     if parsed.input is not UNSET:
         if parsed.input_batch is not UNSET:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
@@ -18,6 +19,7 @@ CONTAINERLESS_IMAGE = "NO_CONTAINER"
 ADAPTIVE_BATCH_SIZE = -1
 """``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
 
+DEFAULT_HANG_TIMEOUT_S = 30.0
 TextOutputs = Literal["json", "text"]
 """What a text that a model returns becomes: JSON where it is JSON, as Clipper reads it, or always text."""
 TEXT_OUTPUTS: tuple[TextOutputs, ...] = get_args(TextOutputs)
@@ -51,7 +53,12 @@ class ModelVersion:
     registered_at: float
     limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
+    isolate_errors: bool = True
+    """Whether a batch that the model raised on is computed again in parts."""
+    hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
+    """After how long at one batch a replica is replaced; ``None`` is never."""
     text_outputs: TextOutputs = "json"
+    environment_variables: EnvironmentVariables = NO_VARIABLES
 
     @property
     def model_id(self) -> ModelId:

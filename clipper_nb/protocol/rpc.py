@@ -1,4 +1,4 @@
-"""Messages between query frontend and model containers: Clipper's RPC version 3, and three messages that extend it.
+"""Messages between query frontend and model containers: Clipper's RPC version 3, and messages that extend it.
 
 Each message is a frozen dataclass; ``encode_…`` returns its frames and ``decode_…`` accepts them, both without the
 router's identity frame and with the empty delimiter. All integers are little-endian. ``docs/protocol.md`` has the
@@ -25,6 +25,7 @@ _HEARTBEAT = 2
 _ERROR_RESPONSE = 3  # ours
 _GOODBYE = 4  # ours
 _PORTS = 5  # ours
+_END = 6  # ours
 
 _KEEP_ALIVE = 0
 _REQUEST_METADATA = 1
@@ -33,7 +34,7 @@ _PREDICT = 0
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _VERSION_FRAME = _U32.pack(RPC_VERSION)
-_TYPE_FRAMES = [_U32.pack(code) for code in range(6)]
+_TYPE_FRAMES = [_U32.pack(code) for code in range(7)]
 _PREDICT_FRAME = _U32.pack(_PREDICT)
 _DELIMITER = b""
 
@@ -119,7 +120,14 @@ class FrontendPorts:
     ports: tuple[int, ...]
 
 
-FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye, FrontendPorts]
+@dataclass(frozen=True)
+class FrontendEnd:
+    """The replica is busy with one batch for too long: it must end, so that it is started again (extension)."""
+
+    reason: str
+
+
+FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye, FrontendPorts, FrontendEnd]
 
 
 # --- what a container writes -------------------------------------------------------------------------------------
@@ -212,10 +220,10 @@ def _decode_new_container(frames: Sequence[Frame]) -> NewContainer:
     try:
         input_type = InputType.from_code(int(code))
     except ValueError as exc:
-        raise ProtocolError(f"a new container names no known input type: {code!r}") from exc
+        raise ProtocolError(f"a new container has an unknown input type: {code!r}") from exc
     max_in_flight = _u32(frames[6], "batches in flight") if len(frames) > 6 else 1
     if max_in_flight < 1:
-        raise ProtocolError("a new container takes no batches")
+        raise ProtocolError("a new container accepts no batches")
     return NewContainer(_text(frames[2], "model name"), _text(frames[3], "model version"), input_type, max_in_flight)
 
 
@@ -262,6 +270,11 @@ def encode_frontend_ports(message: FrontendPorts) -> list[Frame]:
     return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_PORTS], *(_U32.pack(port) for port in message.ports)]
 
 
+def encode_frontend_end(message: FrontendEnd) -> list[Frame]:
+    """Return the frames of :class:`FrontendEnd`."""
+    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_END], message.reason.encode("utf-8", "replace")]
+
+
 # --- what a container reads --------------------------------------------------------------------------------------
 
 
@@ -281,6 +294,9 @@ def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
         return FrontendGoodbye()
     if message_type == _PORTS:
         return FrontendPorts(tuple(_u32(frame, "port") for frame in frames[3:]))
+    if message_type == _END:
+        _need(frames, 4, "request to end")
+        return FrontendEnd(_text(frames[3], "reason", "replace"))
     raise ProtocolError(f"unknown message type {message_type}")
 
 

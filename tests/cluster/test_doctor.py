@@ -62,6 +62,11 @@ def test_ended_or_unserving_replicas_are_reported():
     assert "started again" in finding.advice
 
 
+def test_replica_that_hung_is_reported_as_such():
+    finding = check([model("a", 1)], [replica("a", num_exits=1, exit_status=5)], connected={"a:1": 1})
+    assert "a-0 ended 1 time, last because it was busy with one batch for too long." in finding.found
+
+
 def test_many_faults_are_summed_up():
     applications = [make_application_info(f"app-{number}") for number in range(1000)]
     finding = _check_applications(applications, [], Counter())

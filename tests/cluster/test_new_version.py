@@ -55,6 +55,9 @@ BAD = [
     ({"batch_size": 0}, InvalidRequestError, "batch_size"),
     ({"labels": "abc"}, InvalidRequestError, "labels must be a list"),
     ({"timeout_s": 0}, InvalidRequestError, "timeout_s"),
+    ({"isolate_errors": "no"}, InvalidRequestError, "isolate_errors must be True or False; it is 'no'"),
+    ({"hang_timeout_s": 0}, InvalidRequestError, "hang_timeout_s must be a number of seconds above 0, or None"),
+    ({"hang_timeout_s": "never"}, InvalidRequestError, "hang_timeout_s"),
     ({"limits": {"memory": "1g"}}, InvalidRequestError, "ResourceLimits"),
     ({"system_packages": ["a; b"]}, InvalidRequestError, "Debian"),
 ]
@@ -83,7 +86,7 @@ def test_image_and_registration_have_all_of_it():
     limits = ResourceLimits(memory="1g")
     new = make_new_version(
         "net", 1, "d", labels=["a"], num_replicas=2, batch_size=5, limits=limits, base_image="base", registry="here",
-        packages=["numpy"], image="built",
+        packages=["numpy"], image="built", isolate_errors=False, hang_timeout_s=None,
     )  # fmt: skip
     request = new.image_request("cluster", Path("/folder"), goes_with_version=True)
     assert (request.model_id, request.model_data_path, request.base_image) == (new.model_id, "/folder", "base")
@@ -92,3 +95,4 @@ def test_image_and_registration_have_all_of_it():
     assert (registration.model_name, registration.model_version, registration.input_type) == ("net", "1", "doubles")
     assert (registration.container_name, registration.labels, registration.batch_size) == ("built", ["a"], 5)
     assert (registration.num_replicas, registration.limits, registration.claim_id) == (2, limits, "ours")
+    assert (registration.isolate_errors, registration.hang_timeout_s) == (False, None)

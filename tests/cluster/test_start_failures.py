@@ -68,7 +68,7 @@ def test_load_failure_becomes_the_error_of_its_reason(failure, error, words, hin
     assert words in str(found)
     assert hint in str(found)
     assert found.log_tail.rstrip() == "loading"
-    assert "Traceback of the replica" in str(found.__cause__)
+    assert str(found.__cause__) == '\n"""\nTraceback of the replica\n"""'
 
 
 @pytest.mark.parametrize(

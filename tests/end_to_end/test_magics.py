@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
-import sys
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from clipper_nb import (
     ApplicationNotFoundError,
@@ -32,20 +29,6 @@ SUM = "def total(inputs):\n    return [float(x.sum()) * factor for x in inputs]\
 def kind() -> str:
     """Magics only call the connection, which behaves alike on both container managers."""
     return "local"
-
-
-@pytest.fixture
-def shell(shared: ClipperConnection, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """A notebook's shell whose variable ``conn`` is the cluster."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell(config=config)
-    shell.run_line_magic("load_ext", "clipper_nb")
-    shell.user_ns.update(conn=shared, factor=10)
-    yield shell
-    atexit.unregister(shell.atexit_operations)
-    shell.atexit_operations()
 
 
 def shows(dashboard: Frame, conn: ClipperConnection) -> bool:
@@ -101,10 +84,30 @@ def test_cell_becomes_a_linked_queried_and_replaced_version(shell: InteractiveSh
     assert shows(shell.run_line_magic("clipper", ""), shared)
 
 
+def test_cell_travels_with_variables_files_and_setup(
+    shell: InteractiveShell, shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my words.txt").write_text("a b")
+    monkeypatch.setenv("NAMED", "here")
+    shell.run_cell("def prepare():\n    global ready\n    ready = True")
+    body = "[os.environ[n] for n in ('NAMED', 'GIVEN')] + [open('my words.txt').read(), ready]"
+    cell = f"import os\ndef f(xs): return [{body}]"
+    line = "travels -v 1 -t doubles --env NAMED --env 'GIVEN=a b' --files \"'my words.txt'\" --setup prepare"
+    with pytest.raises(UsageError, match="NOT_SET"):
+        shell.run_cell_magic("deploy", "travels -v 1 -t doubles --env NOT_SET", "cell_ran = True\n" + SUM)
+    shared.register_application("travels", "doubles", "-1", slo_micros=20_000_000)
+    shell.run_cell_magic("deploy", f"{line} --link travels", cell)
+    assert shared.predict("travels", [1.0]).output == ["here", "a b", "a b", True]
+    assert "cell_ran" not in shell.user_ns
+
+
 def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared: ClipperConnection) -> None:
     cell = "def first(x):\n    return int(x[0])\nlast = lambda xs: [first(x) for x in xs]\nlimit = 3\n"
-    shell.run_cell_magic("deploy", "floors -v 1 -t doubles --batch-size 1 --packages 'numpy'", cell)
-    assert shared.models["floors"]["1"].info["batch_size"] == 1
+    options = "--batch-size 1 --packages 'numpy' --no-isolate-errors --hang-timeout none"
+    shell.run_cell_magic("deploy", f"floors -v 1 -t doubles {options}", cell)
+    info = shared.models["floors"]["1"].info
+    assert (info["batch_size"], info["isolate_errors"], info["hang_timeout_s"]) == (1, False, None)
     shared.register_application("floors", "doubles", "-1", SLO_MICROS)
     shared.apps["floors"].link("floors")
     assert shared.apps["floors"].predict([2.5]).output == 2

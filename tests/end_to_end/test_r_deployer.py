@@ -316,3 +316,19 @@ def test_objects_r_cannot_serialise_faithfully_are_detected() -> None:
     kinds = [str(each).partition(";")[0] for each in found]
     assert kinds == ["an external pointer of R", "an R connection", "R's global environment"]
     assert [describe_immovable(thing) for thing in (table, environment)] == [None, None]
+
+
+def test_environment_variables_and_files_travel(
+    shared: ClipperConnection, r: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "words.txt").write_text("a b\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("R_THRESHOLD", "0.9")
+    fn = r("function(inputs) lapply(inputs, function(x) paste(Sys.getenv('R_THRESHOLD'), readLines('words.txt')))")
+
+    create_endpoint(
+        shared, "r-travel", "doubles", fn, slo_micros=SLO_MICROS, environment_variables=["R_THRESHOLD"],
+        files=["words.txt"],
+    )  # fmt: skip
+
+    assert shared.predict("r-travel", [1.0]).output == "0.9 a b"

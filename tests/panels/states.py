@@ -17,9 +17,11 @@ def application(name: str = "digits", **fields: Any) -> ApplicationState:
 
 def version(name: str = "1", *, model: str = "net", at: float = 1.0, wanted: int = 1, **fields: Any) -> VersionState:
     """Return a version with as many replicas as wanted."""
-    exits = fields.pop("num_exits", 0)
+    exits, status = fields.pop("num_exits", 0), fields.pop("exit_status", None)
     containers = [
-        ObservedContainer(f"{model}_{name}-{index}", REPLICA, f"{model}:{name}", is_running=True, num_exits=exits)
+        ObservedContainer(
+            f"{model}_{name}-{index}", REPLICA, f"{model}:{name}", is_running=True, num_exits=exits, exit_status=status
+        )
         for index in range(wanted)
     ]
     given = {"is_current": True, "is_containerless": False, "num_connected": wanted, **fields}

@@ -46,6 +46,8 @@ def test_first_poll_reports_earlier_deploys() -> None:
         (cluster(version(wanted=3)), cluster(version(wanted=1)), [("ok", "net:1 has 1 of 1 replicas ready, had 3")]),
         (cluster(version()), cluster(version(num_exits=1)),
          [("problem", "a replica of net:1 ended and is started again")]),
+        (cluster(version()), cluster(version(num_exits=1, exit_status=5)),
+         [("problem", "a replica of net:1 was busy with one batch for too long, was ended and is started again")]),
     ],
 )  # fmt: skip
 def test_every_change_becomes_an_event(

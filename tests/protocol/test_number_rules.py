@@ -11,11 +11,22 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.number_rules import BATCH_SIZE, SLO_MICROS, checked
+from clipper_nb.protocol.number_rules import BATCH_SIZE, HANG_TIMEOUT, SLO_MICROS, checked
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.state.memory_store import MemoryStore
 
 NO_NUMBERS = [None, "1", [1], True, False, 1j, b"1"]
+
+
+@pytest.mark.parametrize("seconds", [None, 1, 0.25, 1e9])
+def test_hang_timeout_is_positive_or_none(seconds):
+    HANG_TIMEOUT.check(seconds)
+
+
+@pytest.mark.parametrize("seconds", [0, -1.0, math.inf, math.nan, True, "30", [30]])
+def test_other_hang_timeout_is_refused(seconds):
+    with pytest.raises(InvalidRequestError, match="hang_timeout_s must be a number of seconds above 0, or None"):
+        HANG_TIMEOUT.check(seconds)
 
 
 @pytest.mark.parametrize("batch_size", [-1, 1, 4096])

@@ -26,6 +26,7 @@ from_frontend = st.one_of(
     st.builds(rpc.FrontendHeartbeat, st.booleans()),
     st.just(rpc.FrontendGoodbye()),
     st.builds(rpc.FrontendPorts, st.lists(st.integers(0, 65535), max_size=5).map(tuple)),
+    st.builds(rpc.FrontendEnd, st.text()),
     st.builds(rpc.PredictRequest, message_ids, st.sampled_from(InputType), payload_lists),
 )
 
@@ -39,6 +40,7 @@ ENCODERS = {
     rpc.FrontendGoodbye: lambda message: rpc.encode_frontend_goodbye(),
     rpc.PredictRequest: rpc.encode_predict_request,
     rpc.FrontendPorts: rpc.encode_frontend_ports,
+    rpc.FrontendEnd: rpc.encode_frontend_end,
 }
 
 
@@ -86,6 +88,7 @@ def u64(*numbers):
         (rpc.ContainerGoodbye(), [b"", u32(4)]),
         (rpc.FrontendGoodbye(), [b"", u32(3), u32(4)]),
         (rpc.FrontendPorts((7000, 7001)), [b"", u32(3), u32(5), u32(7000), u32(7001)]),
+        (rpc.FrontendEnd("It hangs."), [b"", u32(3), u32(6), b"It hangs."]),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -31,6 +31,7 @@ class FakeReplica:
         self.replica_id = replica_id
         self.max_batches_in_flight = 1
         self.is_reachable = True
+        self.end_reason: str | None = None
         self.batches: list[list[bytes]] = []
         """Every batch that reached it."""
 
@@ -40,6 +41,10 @@ class FakeReplica:
             self.batches.append(list(payloads))
         return self.is_reachable
 
+    def end(self, reason: str) -> None:
+        """Remember why it must end; the test then reports it as lost."""
+        self.end_reason = reason
+
 
 class RecordingObserver:
     """Counts the inputs of batches by how they ended."""
@@ -47,7 +52,9 @@ class RecordingObserver:
     def __init__(self) -> None:
         self.answered: list[tuple[int, float]] = []
         self.failed: list[int] = []
+        self.isolated: list[int] = []
         self.lost: list[int] = []
+        self.num_hung = 0
 
     def batch_answered(self, size: int, latency_s: float) -> None:
         """A replica answered."""
@@ -57,6 +64,14 @@ class RecordingObserver:
         """A model failed."""
         self.failed.append(size)
 
+    def part_sent(self, size: int) -> None:
+        """A part of a batch is computed again."""
+        self.isolated.append(size)
+
     def batch_lost(self, size: int) -> None:
         """A replica was lost."""
         self.lost.append(size)
+
+    def replica_hung(self) -> None:
+        """A replica is replaced."""
+        self.num_hung += 1

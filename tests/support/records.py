@@ -39,9 +39,10 @@ def make_version(
     *,
     batch_size: int = -1,
     registered_at: float = 1.0,
+    **options: Any,
 ) -> ModelVersion:
     """Return a model version."""
-    return ModelVersion(name, version, input_type, "image:1", (), batch_size, registered_at)
+    return ModelVersion(name, version, input_type, "image:1", (), batch_size, registered_at, **options)
 
 
 def make_application_info(name: str = "digits", *, linked_model: str | None = None, **fields: Any) -> ApplicationInfo:

@@ -91,6 +91,11 @@ class DeadlineQueue:
         application = self._next_application(in_turn=False)[0]
         return math.inf if application is None else self._lines[application][0][1].slo_s
 
+    def earliest_deadline_s(self) -> float:
+        """Return the deadline of the most urgent computation; infinite if there is none."""
+        application = self._next_application(in_turn=False)[0]
+        return math.inf if application is None else self._lines[application][0][0]
+
     def drain(self) -> list[Computation]:
         """Remove and return all computations that clients still wait for."""
         return self.take(self.num_queued)[0]

@@ -7,28 +7,33 @@ only from the clients that it just answered, and only if they come back sooner t
 
 A busy replica that supports it gets its next batch before it has answered the first, which saves the round trip. This
 happens only if at least as many queries wait as it is busy with, because smaller batches would cost more than it saves,
-and only if both batches are likely to be done within the share of the SLO that one batch may take.
+and only if both batches are likely to be done within the share of the SLO that one batch may take. A replica whose
+batch is overdue gets none, and if there are others, what was sent ahead to it goes to them.
 
-The batch of a replica that ended is tried again separately from all others (``suspects.py``).
+The batch of a replica that ended is tried again separately from all others (``suspects.py``), and a batch that the
+model raised on is computed again in parts (``isolation.py``).
 """
 
 from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.runtime.batching.batch_delay import BatchDelay
 from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE, make_batch_size_policy
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
+from clipper_nb.runtime.batching.isolation import Isolation, Search
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import NO_READY_REPLICA, QUEUED_TOO_LONG, Computation
 from clipper_nb.runtime.batching.suspects import Allowed, Suspects, patience_ends_s
-from clipper_nb.runtime.batching.worker import Batch, ReplicaConnection, Worker
+from clipper_nb.runtime.batching.worker import HANG_SLO_FACTOR, Batch, ReplicaConnection, Worker
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +50,16 @@ class BatchObserver(Protocol):
         """A replica answered *size* queries *latency_s* after they were sent."""
 
     def batch_failed(self, size: int) -> None:
-        """A model failed on a batch."""
+        """A model failed on *size* queries."""
+
+    def part_sent(self, size: int) -> None:
+        """*size* queries are computed again, because the model failed on their batch."""
 
     def batch_lost(self, size: int) -> None:
         """A replica was lost with a batch."""
+
+    def replica_hung(self) -> None:
+        """A replica is replaced, because it was busy with one batch for too long."""
 
 
 class Dispatcher:
@@ -87,6 +98,11 @@ class Dispatcher:
         self._call_at = call_at
         self._queue = DeadlineQueue()
         self._suspects = Suspects(model_id)
+        self._isolation = Isolation()
+        self.isolates_errors = True
+        """Whether a batch that the model raised on is computed again in parts."""
+        self._hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
+        self._look_for_hangs_s = math.inf  # when that is due; one timer does for all replicas
         self._workers: dict[int, Worker] = {}
         self._idle: deque[Worker] = deque()  # the one that has been idle longest is next
         self._sending_is_due = False
@@ -102,11 +118,15 @@ class Dispatcher:
     @property
     def queue_length(self) -> int:
         """Computations that wait for a replica."""
-        return self._queue.num_queued + self._suspects.count_held()
+        return self._queue.num_queued + self._suspects.count_held() + self._isolation.count_waiting()
 
     def is_held(self, computation: Computation) -> bool:
         """Return whether *computation* waits to be tried separately, because a replica ended with its input."""
         return self._suspects.is_held(computation)
+
+    def is_isolated(self, computation: Computation) -> bool:
+        """Return whether *computation* waits to be computed again, because the model raised on its batch."""
+        return self._isolation.is_waiting(computation)
 
     def has_replica(self, replica_id: int) -> bool:
         """Return whether that replica gets batches."""
@@ -119,6 +139,13 @@ class Dispatcher:
             self._batch_size = batch_size
             for worker in self._workers.values():
                 worker.policy = make_batch_size_policy(batch_size, worker.latency_model)
+
+    def set_hang_timeout(self, hang_timeout_s: float | None) -> None:
+        """Replace a replica after this long at one batch, and ten times its longest SLO; ``None`` is never."""
+        if hang_timeout_s != self._hang_timeout_s:
+            self._hang_timeout_s = hang_timeout_s
+            self._look_for_hangs_s = math.inf
+            self._look_for_hangs(math.inf)
 
     def submit(self, computation: Computation) -> None:
         """Queue a computation and send it as soon as a replica is idle."""
@@ -191,33 +218,62 @@ class Dispatcher:
         """Answer the queries of the replica's oldest batch, and send it the next."""
         worker = self._workers[replica_id]
         size = len(worker.batches[0].computations)
+        if worker.batches[0].is_withdrawn:
+            self._free(worker, self._clock())
+            return
         if len(outputs) != size:
             self.batch_failed(
                 replica_id,
                 f"The model returned {len(outputs)} outputs for {size} inputs; it must return one per input, in order.",
+                is_of_batch=True,
             )
             return
         now_s = self._clock()
-        began_s = max(worker.batches[0].sent_s, worker.answered_s)  # not before the preceding batch was done
-        worker.latency_model.observe(size, now_s - began_s)
-        worker.policy.observe(size, now_s - began_s)
         self._observer().batch_answered(size, now_s - worker.batches[0].sent_s)
-        if self._batch_delay is not None:
-            slo_s = min(self._queue.tightest_slo_s(), worker.batches[0].computations[0].slo_s)
-            self._batch_delay.answered(size, self._queue.num_queued, worker.policy.next_size(slo_s), slo_s, now_s=now_s)
+        self._isolation.is_trusted = True
+        search = worker.batches[0].search
+        if search is not None:  # a part has another size than the dispatcher would choose
+            search.has_answer = True
+        else:
+            self._learn(worker, size, now_s)
         for computation, output in zip(self._free(worker, now_s), outputs, strict=True):
             computation.succeed(output)
 
-    def batch_failed(self, replica_id: int, explanation: str) -> None:
-        """Answer the queries of the replica's oldest batch with the default output; the replica stays in use."""
-        batch = self._free(self._workers[replica_id], self._clock())
-        self._observer().batch_failed(len(batch))
-        for computation in batch:
+    def _learn(self, worker: Worker, size: int, now_s: float) -> None:
+        """Adapt to the time that the worker's oldest batch, which is answered now, has taken."""
+        began_s = max(worker.batches[0].sent_s, worker.answered_s)  # not before the preceding batch was done
+        worker.latency_model.observe(size, now_s - began_s)
+        worker.policy.observe(size, now_s - began_s)
+        if self._batch_delay is not None:
+            slo_s = min(self._queue.tightest_slo_s(), worker.batches[0].computations[0].slo_s)
+            self._batch_delay.answered(size, self._queue.num_queued, worker.policy.next_size(slo_s), slo_s, now_s=now_s)
+
+    def batch_failed(self, replica_id: int, explanation: str, *, is_of_batch: bool = False) -> None:
+        """Compute the replica's oldest batch again in parts, or answer its queries with the default output.
+
+        *is_of_batch* says that the batch failed as a whole, so that its parts would tell nothing: outputs of a wrong
+        number may be those of other inputs.
+        """
+        worker = self._workers[replica_id]
+        batch = worker.batches[0]
+        failed = batch.computations
+        if failed and self.isolates_errors and not is_of_batch:
+            failed = self._isolation.split(batch.computations, batch.search)
+        self._free(worker, self._clock())
+        self._fail(failed, explanation)
+
+    def _fail(self, computations: list[Computation], explanation: str) -> None:
+        if computations:
+            self._observer().batch_failed(len(computations))
+        for computation in computations:
             computation.fail(explanation)
 
     def close(self) -> None:
         """Give up all queued computations, and from now on those of lost replicas: the version is gone."""
-        for computation in (*self._queue.drain(), *self._suspects.clear()):
+        isolated = self._isolation.clear()
+        if isolated:
+            self._observer().batch_failed(len(isolated))
+        for computation in (*self._queue.drain(), *self._suspects.clear(), *isolated):
             self._give_up_removed(computation)
         for worker in self._workers.values():
             for batch in worker.batches:
@@ -236,13 +292,15 @@ class Dispatcher:
                 self._finish_queue_or_forget(worker)
             else:
                 self._idle.append(worker)
-        if self._queue.num_queued or self._suspects.is_watching:
+        if self._queue.num_queued or self._suspects.is_watching or self._isolation.has_parts:
             self._send_later()
         return done.computations
 
     def _finish_queue_or_forget(self, worker: Worker) -> None:
         """Let a draining replica go, unless queries wait and there is no other replica."""
         is_needed = worker.may_finish_queue and self.num_replicas == 0
+        if is_needed and self._send_part(worker):
+            return
         batch = self._take_batch(worker) if is_needed else []
         suspects = self._take_suspects(worker, Allowed.ALL) if is_needed and not batch else []
         if batch or suspects:
@@ -309,14 +367,41 @@ class Dispatcher:
         self._sending_is_due = False
         if self._suspects.is_watching and self._suspects.has_held:
             self._send_suspects()
+        if self._can_send_ahead and self.num_replicas > 1:
+            self._take_back()
+        if self._isolation.has_parts:
+            self._send_parts()
         if self._should_wait():
             return
         while self._idle and self._queue.num_queued:
             batch = self._take_batch(self._idle[0])
             if batch:
                 self._send(self._idle.popleft(), batch)
+        if self._isolation.has_parts:
+            self._send_parts()
         if self._queue.num_queued and self._can_send_ahead:
             self._send_ahead()
+
+    def _send_parts(self) -> None:
+        """Send idle replicas the parts of failed batches, except those that are less urgent than the queue."""
+        while self._idle and self._isolation.has_parts:
+            if self._queue.num_queued and self._queue.earliest_deadline_s() < self._isolation.deadline_s:
+                return
+            worker = self._idle.popleft()
+            if not self._send_part(worker):
+                self._idle.appendleft(worker)
+
+    def _send_part(self, worker: Worker) -> bool:
+        """Send a replica the next part that clients wait for; return whether there is one."""
+        max_size = self._batch_size if self._batch_size > 0 else sys.maxsize
+        while self._isolation.has_parts:
+            part, unwanted = self._isolation.take(max_size)
+            self._fail(unwanted, "No client waits for it.")
+            if part is not None:
+                self._observer().part_sent(len(part.computations))
+                self._send(worker, part.computations, search=part.search)
+                return True
+        return False
 
     def _send_suspects(self) -> None:
         """Try suspects at idle replicas, as long as one replica is kept for all other inputs."""
@@ -354,12 +439,22 @@ class Dispatcher:
         self._is_waiting = False
         self._send_batches()
 
+    def _take_back(self) -> None:
+        """Queue again what was sent ahead to a replica whose first batch is overdue, because that may never end."""
+        now_s = self._clock()
+        for worker in self._workers.values():
+            if len(worker.batches) > 1 and worker.holds_up(now_s):
+                batch = worker.batches[1]
+                worker.batches[1] = Batch([], batch.sent_s, is_withdrawn=True)
+                self._put_back(batch, was_tried=False)
+
     def _send_ahead(self) -> None:
         """Send the next batch to replicas that are busy with their first, if that is worthwhile."""
         now_s = self._clock()
         for worker in sorted(self._workers.values(), key=lambda worker: worker.busy_s(now_s)):
             can_take_it = len(worker.batches) == 1 and worker.connection.max_batches_in_flight > 1
-            if can_take_it and worker.latency_model.is_settled and not worker.is_draining and not worker.is_exposed:
+            may_take_it = worker.latency_model.is_settled and not worker.is_draining and not worker.is_exposed
+            if can_take_it and may_take_it and not worker.is_overdue(now_s):
                 size = min(self._queue.num_queued, worker.policy.next_size(self._queue.tightest_slo_s()))
                 done_s = worker.busy_s(now_s) + worker.latency_model.predict_s(size)
                 num_ahead = len(worker.batches[0].computations)
@@ -390,14 +485,51 @@ class Dispatcher:
                 f"{1000 * expected_s:.1f} ms. A faster model, more replicas or a longer SLO would help.",
             )
 
-    def _send(self, worker: Worker, batch: list[Computation], *, is_trial: bool = False) -> None:
-        sent = Batch(batch, self._clock(), is_trial)
+    def _send(
+        self, worker: Worker, batch: list[Computation], *, is_trial: bool = False, search: Search | None = None
+    ) -> None:
+        sent = Batch(batch, self._clock(), is_trial, search)
         for computation in batch:
             computation.sent_s = sent.sent_s
         if worker.connection.send_batch([computation.payload for computation in batch]):
             worker.batches.append(sent)
+            if self._look_for_hangs_s == math.inf and self._hang_timeout_s is not None:
+                self._look_for_hangs_at(sent.sent_s + self._hang_timeout_s)
             return
         self._observer().batch_lost(len(batch))
         self.remove_replica(worker.connection.replica_id)
         self._put_back(sent, was_tried=False)
         self._send_later()
+
+    def _look_for_hangs_at(self, when_s: float) -> None:
+        self._look_for_hangs_s = when_s
+        self._call_at(when_s, partial(self._look_for_hangs, when_s))
+
+    def _look_for_hangs(self, due_s: float) -> None:
+        """Replace the replicas whose batch never ends, and look again when the next one may be such."""
+        hang_timeout_s = self._hang_timeout_s
+        if hang_timeout_s is None or due_s != self._look_for_hangs_s:  # the timeout has changed
+            return
+        now_s = self._clock()
+        look_again_s = math.inf
+        for worker in list(self._workers.values()):
+            if worker.batches:
+                hangs_from_s = worker.hangs_from_s(hang_timeout_s)
+                if hangs_from_s <= now_s:
+                    self._replace(worker, now_s)
+                else:
+                    look_again_s = min(look_again_s, hangs_from_s)
+        self._look_for_hangs_s = math.inf
+        if look_again_s < math.inf:
+            self._look_for_hangs_at(look_again_s)
+
+    def _replace(self, worker: Worker, now_s: float) -> None:
+        """End a replica that hangs; its inputs become suspects when it is reported as lost."""
+        batch = worker.batches[0]
+        reason = (
+            f"it has been busy with one batch of {len(batch.computations)} for {now_s - batch.sent_s:.1f} s, which is "
+            f"longer than hang_timeout_s and than {HANG_SLO_FACTOR:g} times the longest SLO of its queries."
+        )
+        logger.warning("replica %s of %s is replaced: %s", worker.connection.replica_id, self.model_id, reason)
+        self._observer().replica_hung()
+        worker.connection.end(reason)

@@ -16,6 +16,9 @@ from clipper_nb.runtime.batching.worker import ReplicaConnection
 
 logger = logging.getLogger(__name__)
 
+_ERRORS_OF_A_BATCH = ("PredictionError", "ProtocolError")
+"""What is reported, without a traceback, if the model raised nothing but did not return one output per input."""
+
 
 class PoolConnection(ReplicaConnection, Protocol):
     """A connected replica and what it serves."""
@@ -78,6 +81,8 @@ class ModelPool:
         # Queued inputs were checked against the input type of a version that is gone.
         dispatcher.close()
         dispatcher.set_batch_size(version.batch_size)
+        dispatcher.isolates_errors = version.isolate_errors
+        dispatcher.set_hang_timeout(version.hang_timeout_s)
         for connection in self._connections.get(model_id, {}).values():
             self._use(connection)
 
@@ -118,7 +123,9 @@ class ModelPool:
         )  # fmt: skip
         if dispatcher := self._dispatchers.get(replica.model_id):
             dispatcher.batch_failed(
-                replica.replica_id, f"Model {replica.model_id} raised {error.exception_type}: {first_line}"
+                replica.replica_id,
+                f"Model {replica.model_id} raised {error.exception_type}: {first_line}",
+                is_of_batch=error.exception_type in _ERRORS_OF_A_BATCH and not error.traceback_text,
             )
 
     def usable_replicas(self) -> list[Replica]:

@@ -124,6 +124,10 @@ class Computation:
                 return True
         return False
 
+    def longest_slo_s(self) -> float:
+        """Return the longest SLO of its queries."""
+        return max(self.slo_s, *(query.deadline_s - query.arrived_s for query in self.queries), 0.0)
+
     def succeed(self, output: str) -> None:
         """Answer every query with *output*, except late ones, which already have an answer."""
         if self.on_output is not None:

@@ -9,8 +9,15 @@ from typing import Protocol
 
 from clipper_nb.runtime.batching.batch_delay import BatchDelay
 from clipper_nb.runtime.batching.batch_size import BatchSizePolicy
+from clipper_nb.runtime.batching.isolation import Search
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import Computation
+
+OVERDUE_FACTOR = 2.0
+OVERDUE_SLO_SHARE = 0.25
+"""Share of its SLO that a query waits behind an overdue batch, before it goes to another replica."""
+HANG_SLO_FACTOR = 10.0
+"""A batch hangs at the earliest after this many times the longest SLO of its queries."""
 
 
 class ReplicaConnection(Protocol):
@@ -27,6 +34,9 @@ class ReplicaConnection(Protocol):
     def send_batch(self, payloads: Sequence[bytes]) -> bool:
         """Send one batch; return whether the replica can still be reached."""
 
+    def end(self, reason: str) -> None:
+        """End the replica's process, if that can be done from here, and report it as lost afterwards."""
+
 
 @dataclass
 class Batch:
@@ -36,6 +46,10 @@ class Batch:
     sent_s: float
     is_trial: bool = False
     """True if these are suspects, which may end the replica."""
+    search: Search | None = None
+    """Set if it is a part of a batch that the model raised on."""
+    is_withdrawn: bool = False
+    """True if its computations went to other replicas instead; its answer is ignored."""
 
 
 @dataclass
@@ -57,6 +71,26 @@ class Worker:
     def is_exposed(self) -> bool:
         """True if it is busy with suspects."""
         return bool(self.batches) and self.batches[0].is_trial
+
+    def is_overdue(self, now_s: float) -> bool:
+        """Return whether its first batch takes much longer than such batches do: it may never end."""
+        batch = self.batches[0]
+        late_s = self.latency_model.predict_late_s(len(batch.computations))
+        return now_s - max(batch.sent_s, self.answered_s) > OVERDUE_FACTOR * late_s
+
+    def holds_up(self, now_s: float) -> bool:
+        """Return whether its second batch waits for the first so long that another replica should compute it."""
+        if len(self.batches) < 2 or not self.batches[1].computations:
+            return False
+        second = self.batches[1]
+        patience_s = OVERDUE_SLO_SHARE * second.computations[0].slo_s
+        return now_s - second.sent_s > patience_s and self.is_overdue(now_s)
+
+    def hangs_from_s(self, hang_timeout_s: float) -> float:
+        """Return from when on its first batch takes so long that it must be taken for one that never ends."""
+        batch = self.batches[0]
+        longest_slo_s = max((computation.longest_slo_s() for computation in batch.computations), default=0.0)
+        return max(batch.sent_s, self.answered_s) + max(HANG_SLO_FACTOR * longest_slo_s, hang_timeout_s)
 
     def busy_s(self, now_s: float) -> float:
         """Return how long its batches are likely to keep it busy."""

@@ -99,7 +99,9 @@ class ModelMetrics:
         self.labels = _model_labels(model_id)
         self.num_predictions = 0
         self.num_errors = 0
+        self.num_isolated = 0
         self.num_lost = 0
+        self.num_hung = 0
         self.num_cache_hits = 0
         self.num_cache_misses = 0
         self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS)
@@ -112,12 +114,20 @@ class ModelMetrics:
         self.batch_latency_s.observe(latency_s)
 
     def batch_failed(self, size: int) -> None:
-        """Count a batch that the model failed on."""
+        """Count queries that the model failed on."""
         self.num_errors += size
+
+    def part_sent(self, size: int) -> None:
+        """Count queries that are computed again, because the model failed on their batch."""
+        self.num_isolated += size
 
     def batch_lost(self, size: int) -> None:
         """Count a batch that was lost with its replica."""
         self.num_lost += size
+
+    def replica_hung(self) -> None:
+        """Count a replica that was replaced because it hung."""
+        self.num_hung += 1
 
 
 class QueryFrontendMetrics:
@@ -193,7 +203,9 @@ class QueryFrontendMetrics:
     def _collect_models(self, families: list[Family]) -> Iterator[None]:
         predictions = Family(metric_names.MODEL_PREDICTIONS, "Inputs predicted", "counter", [])
         errors = Family(metric_names.MODEL_ERRORS, "Inputs the model failed on", "counter", [])
+        isolated = Family(metric_names.MODEL_ISOLATED, "Inputs computed again in parts of a batch", "counter", [])
         lost = Family(metric_names.MODEL_LOST, "Inputs lost with their replica", "counter", [])
+        hung = Family(metric_names.MODEL_HUNG, "Replicas replaced, busy with one batch for too long", "counter", [])
         hits = Family(metric_names.MODEL_CACHE_HITS, "Inputs found in the cache", "counter", [])
         misses = Family(metric_names.MODEL_CACHE_MISSES, "Inputs not found there", "counter", [])
         sizes = Family(metric_names.MODEL_BATCH_SIZE, "Inputs per batch", "histogram", [], _BATCH_SIZE_BUCKETS)
@@ -201,11 +213,13 @@ class QueryFrontendMetrics:
             metric_names.MODEL_BATCH_LATENCY, "From sending a batch to its answer", "histogram", [],
             _LATENCY_BUCKETS_S,
         )  # fmt: skip
-        families += [predictions, errors, lost, hits, misses, sizes, latency]
+        families += [predictions, errors, isolated, lost, hung, hits, misses, sizes, latency]
         for metrics in list(self._models.values()):
             _add(predictions, metrics.labels, metrics.num_predictions)
             _add(errors, metrics.labels, metrics.num_errors)
+            _add(isolated, metrics.labels, metrics.num_isolated)
             _add(lost, metrics.labels, metrics.num_lost)
+            _add(hung, metrics.labels, metrics.num_hung)
             _add(hits, metrics.labels, metrics.num_cache_hits)
             _add(misses, metrics.labels, metrics.num_cache_misses)
             sizes.series.append((metrics.labels, metrics.batch_size.values()))

@@ -1,8 +1,8 @@
 """Connects a model to the query frontends: one thread that predicts, and one that sends heartbeats.
 
 The predicting thread owns the connections and holds their lock, except while the model computes. Then, and only then,
-the heartbeat thread may use them. So a prediction needs no hand-over between threads, and even a very long one never
-looks like a lost replica.
+the heartbeat thread may use them. So a prediction needs no hand-over between threads, even a very long one never looks
+like a lost replica, and one that never ends can be ended.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import os
 import select
 import signal
 import socket
@@ -28,11 +29,13 @@ from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.runtime.model_container.connection import FrontendConnection
+from clipper_nb.runtime.model_container.ending import end_hung
+from clipper_nb.runtime.model_container.forked_children import independent_children
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings
 
 logger = logging.getLogger(__name__)
 
-_HEARTBEAT_CHECK_INTERVAL_S = 1.0
+_HEARTBEAT_CHECK_INTERVAL_S = 0.5
 _GOODBYE_TIMEOUT_S = 8.0
 _MAX_BATCHES_IN_FLIGHT = 2
 """Two: a batch may arrive while another is computed."""
@@ -55,7 +58,7 @@ def serve(model: Model, settings: ModelContainerSettings) -> None:
         model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file,
         text_outputs=settings.text_outputs,
     )  # fmt: skip
-    with _wake_on_signals(client.stop) as wake_fd:
+    with _wake_on_signals(client.stop) as wake_fd, independent_children(client.become_child):
         client.run(wake_fd)
 
 
@@ -96,10 +99,19 @@ class ModelContainerClient:
         self._lock = threading.Lock()
         self._stopping_since_s: float | None = None
         self._is_stopping = False
+        self._is_child = False
+        self._asking: FrontendConnection | None = None
+        """The connection whose batch is computed, or was last."""
 
     def stop(self) -> None:
         """Send a goodbye, finish batches in progress and return from ``run``; safe in a signal handler."""
         self._is_stopping = True
+
+    def become_child(self) -> None:
+        """Close this process's copies of the connections: it is a child that the model forked."""
+        self._is_child = True
+        for connection in self._connections:
+            connection.close()
 
     def run(self, wake_fd: int | None = None) -> None:
         """Serve until ``stop``; *wake_fd* becomes readable after ``stop`` was called."""
@@ -125,6 +137,7 @@ class ModelContainerClient:
         if self._is_stopping:
             for connection in self._connections:
                 connection.say_goodbye()
+        self._end_if_told()
         self._mark_ready(all(connection.session.is_registered for connection in self._connections))
         return now_s + wait_s
 
@@ -150,11 +163,12 @@ class ModelContainerClient:
                 poller.register(fd, select.POLLIN)
         while (wait_s := until_s - time.monotonic()) > 0:
             for fd, _ in poller.poll(1000 * wait_s + 1):
-                batches = by_fd[fd].receive() if fd in by_fd else []
-                for batch in batches:
-                    by_fd[fd].send(self._answer(batch))
-                if not batches:
+                connection = by_fd.get(fd)
+                if connection is None or not connection.receive():
                     return
+                self._asking = connection
+                while connection.batches:
+                    connection.send(self._answer(connection.batches.popleft()))
 
     def _answer(self, batch: rpc.PredictRequest) -> list[rpc.Frame]:
         """Compute *batch* with the lock released, and return the frames of the answer."""
@@ -173,6 +187,8 @@ class ModelContainerClient:
             trace = "" if issubclass(type(exc), PredictionError) else told.traceback_text
             return rpc.encode_error_response(rpc.ErrorResponse(batch.message_id, told.type_name, told.message, trace))
         finally:
+            if self._is_child:  # the model forked and let the child return
+                os._exit(0)
             self._lock.acquire()
 
     def _mark_ready(self, is_ready: bool) -> None:
@@ -188,8 +204,18 @@ class ModelContainerClient:
                 try:
                     for connection in self._connections:
                         connection.beat(now_s=time.monotonic())
+                    if self._asking is not None:
+                        self._asking.receive()
+                    self._end_if_told()
                 finally:
                     self._lock.release()
+
+    def _end_if_told(self) -> None:
+        """End this process if a query frontend has found that it hangs; whatever started it starts it again."""
+        for connection in self._connections:
+            reason = connection.session.end_reason
+            if reason is not None:
+                end_hung(reason)
 
     def _is_done(self) -> bool:
         if not self._is_stopping:

@@ -7,6 +7,7 @@ import logging
 import select
 import socket
 import time
+from collections import deque
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol import rpc
@@ -48,6 +49,8 @@ class FrontendConnection:
         self._retry_s = 0.0
         self._said_goodbye = False
         self.session = ContainerSession(time.monotonic())
+        self.batches: deque[rpc.PredictRequest] = deque()
+        """Batches to predict, in order."""
 
     @property
     def fileno(self) -> int | None:
@@ -81,30 +84,30 @@ class FrontendConnection:
             self._said_goodbye = True
             self.send(rpc.encode_container_goodbye())
 
-    def receive(self) -> list[rpc.PredictRequest]:
-        """Process what has arrived, without waiting; return the batches to predict."""
+    def receive(self) -> bool:
+        """Process what has arrived, without waiting; return whether it added to ``batches``."""
         if self._socket is None:
-            return []
+            return False
         try:
             size_bytes = self._socket.recv_into(self._received)
             messages = self._peer.receive(bytes(self._received[:size_bytes])) if size_bytes else None
         except BlockingIOError:
-            return []
+            return False
         except (OSError, ProtocolError) as exc:
             self._lose(f"cannot be understood: {exc}")
-            return []
+            return False
         if messages is None:
             self._lose("closed the connection")
-            return []
+            return False
         if self._peer.replies:
             replies, self._peer.replies = self._peer.replies, b""
             self._send_all(replies)
-        batches = []
+        num_before = len(self.batches)
         for frames in messages:
             batch = self._take(frames)
             if batch is not None:
-                batches.append(batch)
-        return batches
+                self.batches.append(batch)
+        return len(self.batches) > num_before
 
     def send(self, frames: list[rpc.Frame]) -> None:
         """Send one message; if that fails the connection is lost."""
@@ -112,7 +115,8 @@ class FrontendConnection:
         self.session.sent(now_s=time.monotonic())
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and forget what came through it."""
+        self.batches.clear()
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -162,14 +166,14 @@ class FrontendConnection:
             except BlockingIOError:
                 deadline_s = deadline_s or time.monotonic() + _SEND_TIMEOUT_S
                 if not _wait_until_writable(self._socket, deadline_s):
-                    self._lose("takes no answers")
+                    self._lose("does not accept replies")
                     return
             except OSError as exc:
                 self._lose(f"cannot be reached: {exc}")
                 return
 
     def _lose(self, reason: str) -> None:
-        logger.info("the query frontend at %s %s; connecting anew", self._address, reason)
+        logger.info("the query frontend at %s %s; reconnecting", self._address, reason)
         self.session.is_registered = False
         with contextlib.suppress(OSError):
             self.close()

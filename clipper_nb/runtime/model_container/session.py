@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clipper_nb.protocol.rpc import FromFrontend, FrontendGoodbye, FrontendHeartbeat, PredictRequest
+from clipper_nb.protocol.rpc import FromFrontend, FrontendEnd, FrontendGoodbye, FrontendHeartbeat, PredictRequest
 
 HEARTBEAT_INTERVAL_S = 5.0
 SILENCE_TIMEOUT_S = 30.0
@@ -24,6 +24,8 @@ class ContainerSession:
         """True if the frontend knows what this container serves."""
         self.may_leave = False
         """True if the frontend has released the container."""
+        self.end_reason: str | None = None
+        """Why this process must end, if the frontend has said so."""
 
     def receive(self, message: FromFrontend, *, now_s: float) -> PredictRequest | None:
         """Process a message; return the batch to predict, if it is one.
@@ -37,6 +39,8 @@ class ContainerSession:
             self.is_registered = False
         elif isinstance(message, FrontendGoodbye):
             self.may_leave = True
+        elif isinstance(message, FrontendEnd):
+            self.end_reason = message.reason
         return None
 
     @staticmethod

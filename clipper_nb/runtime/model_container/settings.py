@@ -44,11 +44,16 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
         ),
         input_type=parse_input_type(variables.get(environment.INPUT_TYPE) or "doubles"),
         frontend_addresses=(f"{host}:{port}",),
-        model_path=Path(variables.get(environment.MODEL_PATH) or "/model"),
+        model_path=model_folder(variables),
         ready_file=Path(variables[environment.READY_FILE]) if variables.get(environment.READY_FILE) else None,
         text_outputs="text" if variables.get(environment.TEXT_OUTPUTS) == "text" else "json",
         load_timeout_s=_load_timeout_s(variables.get(environment.LOAD_TIMEOUT_S)),
     )
+
+
+def model_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the model."""
+    return Path(variables.get(environment.MODEL_PATH) or "/model")
 
 
 def _load_timeout_s(text: str | None) -> float | None:

@@ -284,6 +284,11 @@ class Predictor:
                 f"A replica of {model_id} ended while it computed this prediction; the input may be what ends it, and "
                 f"within the SLO of {slo_text} there was no other replica to try it apart."
             )
+        if dispatcher.is_isolated(computation):
+            return reasons.MODEL_ERROR, (
+                f"Model {model_id} raised on a batch with this input, and within the SLO of {slo_text} there was no "
+                "time to compute it apart. A smaller batch_size or a longer SLO would help."
+            )
         return reasons.QUEUED_TOO_LONG, (
             f"{late}: the query waited in the queue of {model_id} (busy replicas: {dispatcher.num_replicas}, "
             f"others waiting: {dispatcher.queue_length - 1}). A faster model, more replicas or a longer SLO would help."

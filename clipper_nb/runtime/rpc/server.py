@@ -50,6 +50,10 @@ class ConnectedReplica:
         """Send one batch; return whether the replica can still be reached."""
         return self._server.send_batch(self._session, payloads)
 
+    def end(self, reason: str) -> None:
+        """Tell the replica to end, and forget it."""
+        self._server.end(self._session, reason)
+
 
 class ReplicaListener(Protocol):
     """Receives events of replicas, on the event loop."""
@@ -124,6 +128,12 @@ class RpcServer:
         # The caller knows already; all others are notified in the next turn.
         self._loop.call_soon(self._lose, session.identity)
         return False
+
+    def end(self, session: Session, reason: str) -> None:
+        """Tell a container to end, if it knows that message, and forget it in the next turn."""
+        if session.speaks_extensions:
+            self._send(session.identity, rpc.encode_frontend_end(rpc.FrontendEnd(reason)))
+        self._loop.call_soon(self._lose, session.identity)
 
     def _make_connection(self) -> _Connection:
         self._num_connections += 1

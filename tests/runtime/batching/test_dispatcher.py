@@ -122,6 +122,55 @@ def test_batch_goes_ahead_once_as_large_as_the_running_batch():
     assert len(replica.batches) == 2, "two at a time"
 
 
+def test_nothing_is_sent_ahead_if_the_running_batch_is_overdue():
+    bench = Bench()
+    replica = experienced(bench)
+    bench.submit(b"a")
+    bench.loop.end_turn()
+    bench.loop.advance(0.1)
+    bench.submit(b"b")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a"]]
+    other = bench.add_replica()
+    assert other.batches == [[b"b"]]
+
+
+def test_what_waits_behind_an_overdue_batch_goes_to_another_replica():
+    bench = Bench(batch_size=2)
+    replica = experienced(bench)
+    computations = bench.submit(b"a", b"b", b"c", b"d")
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a", b"b"], [b"c", b"d"]]
+    bench.loop.advance(0.2)
+    other = bench.add_replica()
+    assert other.batches == [], "the SLO of 1 s has time"
+    bench.loop.advance(0.1)
+    [late] = bench.submit(b"e")
+    bench.loop.end_turn()
+    assert other.batches == [[b"c", b"d"]]
+    bench.answer(other, "C", "D")
+    bench.answer(other, "E")
+    bench.answer(replica, "A", "B")
+    bench.answer(replica, "not C", "not D")
+    assert [outcome(computation) for computation in [*computations, late]] == [["A"], ["B"], ["C"], ["D"], ["E"]]
+
+
+def test_an_error_of_a_batch_that_was_taken_back_is_ignored():
+    bench = Bench(batch_size=1)
+    replica = experienced(bench)
+    first, second = bench.submit(b"a", b"b")
+    bench.loop.end_turn()
+    other = bench.add_replica()
+    bench.loop.advance(0.3)
+    bench.submit(b"c")
+    bench.loop.end_turn()
+    bench.answer(replica, "A")
+    bench.dispatcher.batch_failed(replica.replica_id, "It raised.")
+    bench.answer(other, "B")
+    assert outcome(first) + outcome(second) == ["A", "B"]
+    assert bench.observer.failed == []
+
+
 def test_answers_come_in_the_order_of_the_batches():
     bench = Bench(batch_size=2)
     replica = experienced(bench)
@@ -129,8 +178,8 @@ def test_answers_come_in_the_order_of_the_batches():
     bench.loop.end_turn()
     assert replica.batches == [[b"a", b"b"], [b"c", b"d"]]
     bench.answer(replica, "A", "B")
-    bench.dispatcher.batch_failed(replica.replica_id, "It raised.")
-    assert [outcome(computation) for computation in computations] == [["A"], ["B"], ["model_error"], ["model_error"]]
+    bench.answer(replica, "C", "D")
+    assert [outcome(computation) for computation in computations] == [["A"], ["B"], ["C"], ["D"]]
 
 
 @pytest.mark.parametrize("slo_s", [0.04, 0.05])
@@ -331,9 +380,10 @@ def test_batch_is_counted_with_its_latency():
     assert bench.observer.answered == [(2, 0.25)]
 
 
-def test_failed_batch_returns_defaults_and_keeps_the_replica():
+def test_failed_batch_without_isolation_returns_defaults():
     bench = Bench()
     replica = bench.add_replica()
+    bench.dispatcher.isolates_errors = False
     first, second = bench.submit(b"a", b"b")
     bench.loop.end_turn()
     bench.submit(b"c")

@@ -35,6 +35,7 @@ class CheckedReplica(FakeReplica):
         assert not self.is_lost, "a batch for a replica that is lost"
         assert not (self.is_draining and self.machine.usable()), "a batch for a replica that drains"
         assert len(self.in_flight) < self.max_batches_in_flight, "a batch too many for a busy replica"
+        self.machine.notice_withdrawn()
         assert payloads, "an empty batch"
         assert self.machine.suspected.isdisjoint(payloads) or self.machine.suspected.issuperset(payloads), "mixed"
         if self.machine.batch_size > 0:
@@ -49,7 +50,7 @@ class CheckedReplica(FakeReplica):
         self.in_flight.append(list(payloads))
         for payload in payloads:
             self.machine.num_sent[payload] += 1
-            assert self.machine.num_sent[payload] <= MAX_ATTEMPTS, "a third try"
+            assert self.machine.num_sent[payload] - self.machine.num_raised[payload] <= MAX_ATTEMPTS, "a third try"
         return True
 
 
@@ -64,6 +65,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         self.replicas = []
         self.computations = {}
         self.num_sent = {}
+        self.num_raised = {}  # payload → how often a model raised on a batch with it
         self.queries = {}  # query → payload
         self.answers = {}  # query → when it was answered
         self.cancelled = set()
@@ -92,7 +94,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
             payload = b"input %d" % next(self.numbers)
             computation = Computation(MODEL_ID, payload, deadline_s=self.loop.time() + slo_s, slo_s=slo_s)
             self.computations[payload] = computation
-            self.num_sent[payload] = 0
+            self.num_sent[payload] = self.num_raised[payload] = 0
             self._join(computation, slo_s)
             self.dispatcher.submit(computation)
 
@@ -131,7 +133,10 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @rule(data=st.data())
     def model_raises(self, data):
         replica = data.draw(st.sampled_from(self._busy()))
-        self.excused.update(self._finish(replica))
+        batch = self._finish(replica)
+        self.excused.update(batch)
+        for payload in batch:
+            self.num_raised[payload] += 1
         self.dispatcher.batch_failed(replica.replica_id, "It raised.")
         self._leave_if_done(replica)
 
@@ -153,7 +158,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         replica = data.draw(st.sampled_from(self.replicas))
         for payload in replica.in_flight[0] if replica.in_flight else ():
             self.suspected.add(payload)
-            if self.num_sent[payload] == MAX_ATTEMPTS:
+            if self.num_sent[payload] - self.num_raised[payload] == MAX_ATTEMPTS:
                 self.excused.add(payload)
         self.leave(replica)
         self.dispatcher.remove_replica(replica.replica_id)
@@ -194,6 +199,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @rule()
     def turn_ends(self):
         self.loop.end_turn()
+        self.notice_withdrawn()
         idle = [r for r in self.replicas if not r.in_flight and not r.is_draining]
         if idle:
             num_queued = self.dispatcher.queue_length
@@ -205,6 +211,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.01, 0.1, 0.6]))
     def time_passes(self, seconds):
         self.loop.advance(seconds)
+        self.notice_withdrawn()
 
     # --- what always holds
 
@@ -222,7 +229,9 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     def every_batch_is_counted_once(self):
         in_flight = sum(len(batch) for replica in self.replicas for batch in replica.in_flight)
         ended = sum(size for size, _ in self.observer.answered) + sum(self.observer.failed) + sum(self.observer.lost)
-        assert ended + in_flight == sum(self.num_sent.values()) + self.num_undelivered
+        isolated = sum(self.dispatcher.is_isolated(c) for c in self.computations.values()) if self.computations else 0
+        num_first_sent = sum(self.num_sent.values()) + self.num_undelivered - sum(self.observer.isolated)
+        assert ended + in_flight + isolated == num_first_sent
 
     def teardown(self):
         self.loop.advance(10.0)
@@ -243,6 +252,15 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
         replica.in_flight.clear()
         if replica in self.replicas:
             self.replicas.remove(replica)
+
+    def notice_withdrawn(self):
+        """What was taken back from a replica does not count as a try there."""
+        for replica in self.replicas:
+            for position, batch in enumerate(self.dispatcher._workers[replica.replica_id].batches):
+                if batch.is_withdrawn and position < len(replica.in_flight):
+                    for payload in replica.in_flight[position]:
+                        self.num_sent[payload] -= 1
+                    replica.in_flight[position] = []
 
     def usable(self):
         """Return the replicas that take whatever comes."""

@@ -132,6 +132,44 @@ def test_traceback_of_a_model_error_is_in_the_log(caplog):
     assert "replica 0 of digits-net:1 failed on a batch: Traceback: line 3" in caplog.text
 
 
+ONE_OF_TWO = ErrorResponse(0, "ValueError", "no", "Traceback …")
+
+
+@pytest.mark.parametrize(
+    ("error", "isolate_errors", "is_isolated"),
+    [
+        (ONE_OF_TWO, True, True),
+        (ONE_OF_TWO, False, False),
+        (ErrorResponse(0, "ValueError", "no", ""), True, True),  # of a container without tracebacks
+        (ErrorResponse(0, "PredictionError", "3 outputs for 2 inputs", ""), True, False),
+        (ErrorResponse(0, "ProtocolError", "malformed answer", ""), True, False),
+        (ErrorResponse(0, "PredictionError", "raised by the model", "Traceback …"), True, True),
+    ],
+)
+def test_what_the_model_raised_is_isolated(error, isolate_errors, is_isolated):
+    bench = Bench()
+    bench.pool.apply(make_configuration(make_version(batch_size=2, isolate_errors=isolate_errors)))
+    replica = bench.join()
+    computations = [make_computation(payload) for payload in (b"a", b"b")]
+    for computation in computations:
+        bench.pool.find(MODEL_ID).submit(computation)
+    bench.loop.end_turn()
+    bench.pool.batch_failed(replica.replica, error)
+    bench.loop.end_turn()
+    assert replica.batches == [[b"a", b"b"]] + [[b"a"]] * is_isolated
+    assert [outcome(computation) for computation in computations] == [None if is_isolated else "model_error"] * 2
+
+
+@pytest.mark.parametrize(("hang_timeout_s", "is_replaced"), [(20.0, True), (None, False)])
+def test_registered_hang_timeout_is_kept(hang_timeout_s, is_replaced):
+    bench = Bench()
+    bench.pool.apply(make_configuration(make_version(hang_timeout_s=hang_timeout_s)))
+    replica = bench.join()
+    bench.submit()
+    bench.loop.advance(25.0)
+    assert (replica.end_reason is not None) == is_replaced
+
+
 def test_every_replica_change_is_reported():
     bench = Bench()
     replica = bench.join()

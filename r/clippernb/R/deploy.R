@@ -6,7 +6,7 @@ build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_i
   deploy(
     conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
     num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files
+    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files, allow_large
   )
 }
 

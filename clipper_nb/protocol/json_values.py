@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator, Mapping, Sequence, Set
+import json.encoder
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -42,6 +43,18 @@ class NoJsonError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.path: list[str] = []
+
+
+def json_encoder(*, allow_nan: bool) -> Callable[[Any], str]:
+    """Return what writes values of :func:`to_json_value`; without *allow_nan* NaN and infinities raise ``ValueError``.
+
+    ``JSONEncoder.encode()`` creates an encoder in C for each call, which takes longer than writing a short list.
+    """
+    create: Any = getattr(json.encoder, "c_make_encoder", None)
+    if create is None:
+        return json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=allow_nan).encode
+    write = create(None, json.JSONEncoder().default, json.encoder.encode_basestring, None, ": ", ", ", False, False, allow_nan)
+    return lambda value: "".join(write(value, 0))
 
 
 def to_json_value(value: Any, depth: int = 0) -> Any:

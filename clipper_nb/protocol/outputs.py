@@ -6,17 +6,16 @@ output becomes depends on its type alone (docs/protocol.md, section 1).
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any, Final
 
 from clipper_nb.errors import PredictionError
-from clipper_nb.protocol.json_values import NoJsonError, to_json_value
+from clipper_nb.protocol.json_values import NoJsonError, json_encoder, to_json_value
 from clipper_nb.protocol.non_finite import quote_non_finite
 from clipper_nb.protocol.output_batch import as_batch
 
-_finite_json: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
-_json: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+_finite_json: Final = json_encoder(allow_nan=False)
+_json: Final = json_encoder(allow_nan=True)
 
 
 def encode_outputs(outputs: Any, *, num_inputs: int, text_outputs: str = "json") -> list[bytes]:

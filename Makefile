@@ -12,11 +12,14 @@ WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
 # processes, of which one alone asks the engine: two at a time make it slow. Those that measure times run after them.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
+# Tests that need a cluster are not even imported by test-fast: each of its processes would do so for seconds.
+WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='*/tests/end_to_end/test_*.py'
+PYTHONS ?= 3.10 3.12 3.13
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-all test-r-package test-fast fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-all test-r-package test-fast test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -28,7 +31,7 @@ compile: $(COMPILED)      ## what a query passes through, to C: half as many que
 
 interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
-	rm -f *__mypyc.*.so $(COMPILED)
+	rm -f *__mypyc.*.so $(COMPILED) $(wildcard .venv*/.compiled)
 
 test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
@@ -61,7 +64,10 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "$(FAST)" -n $(UNIT_WORKERS) $(BY_FILE)
+	$(PY) -m pytest -q -m "$(FAST)" $(WITHOUT_CLUSTERS) -n $(UNIT_WORKERS) $(BY_FILE)
+
+test-pythons:             ## test-fast, interpreted and compiled, and the demo on each other Python that is installed here
+	scripts/test-pythons $(PYTHONS)
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
@@ -101,7 +107,7 @@ wrk:                      ## the load generator
 	command -v wrk >/dev/null || scripts/install-packages wrk
 
 clean: interpreted
-	rm -rf $(VENV) benchmarks/.environments
+	rm -rf $(VENV) $(wildcard .venv-3.*) benchmarks/.environments
 
 $(STAMP): pyproject.toml constraints.txt scripts/make-environment
 	scripts/make-environment $(VENV)

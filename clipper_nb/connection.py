@@ -39,7 +39,6 @@ from clipper_nb.display.progress import show_progress
 from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
 from clipper_nb.errors import (
     ClipperException,
-    InvalidInputError,
     InvalidRequestError,
     ModelNotFoundError,
     UnconnectedException,
@@ -54,14 +53,22 @@ from clipper_nb.protocol.environment import (
     DEFAULT_MAX_BODY_SIZE_BYTES,
     DEFAULT_MAX_WAITING_SIZE_BYTES,
 )
+from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.model_folder import FileReader, read_folder
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import NUM_REPLICAS
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, CONTAINERLESS_IMAGE, DEFAULT_HANG_TIMEOUT_S, Prediction
+from clipper_nb.protocol.records import (
+    ADAPTIVE_BATCH_SIZE,
+    CONTAINERLESS_IMAGE,
+    DEFAULT_HANG_TIMEOUT_S,
+    Prediction,
+    TextOutputs,
+)
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
 if TYPE_CHECKING:
+    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.panels.frame import Frame
 
 __all__ = ["ClipperConnection"]
@@ -296,7 +303,7 @@ class ClipperConnection:
     @needs_cluster
     def unregister_application(self, name: str) -> None:
         """Remove an application and its link; its URL answers 404 at once. Raises ``NotFoundError``."""
-        self._management_client().unregister_application(names.check_application_name(name))
+        self._management_client().unregister_application(_application_name(name))
 
     @needs_cluster
     def delete_application(self, name: str) -> None:
@@ -317,13 +324,13 @@ class ClipperConnection:
             The application is linked already.
         """
         management = self._management_client()
-        management.link_model(names.check_application_name(app_name), names.check_model_name(model_name))
+        management.link_model(_application_name(app_name), _model_name(model_name))
 
     @needs_cluster
     def unlink_model_from_app(self, app_name: str, model_name: str) -> None:
         """Remove a link; the application answers its default output. Raises ``NotFoundError``."""
         management = self._management_client()
-        management.unlink_model(names.check_application_name(app_name), names.check_model_name(model_name))
+        management.unlink_model(_application_name(app_name), _model_name(model_name))
 
     @needs_cluster
     def get_all_apps(self, verbose: bool = False) -> list[Any]:
@@ -380,7 +387,7 @@ class ClipperConnection:
             The version is registered, so its image must not change.
         """
         management = self._management_client()
-        model_id = _model_id(name, version)
+        model_id = ModelId(names.check_model_name(name), names.check_version(version))
         packages = check_packages(pkgs_to_install)
         if management.get_model(model_id) is not None:
             raise VersionExistsError(*model_id)
@@ -410,6 +417,8 @@ class ClipperConnection:
         limits: ResourceLimits | None = None,
         isolate_errors: bool = True,
         hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
+        text_outputs: TextOutputs = "json",
+        environment_variables: ChosenVariables = None,
     ) -> None:
         """Start replicas of an image and, when all have loaded the model, make it the model's current version.
 
@@ -433,6 +442,11 @@ class ClipperConnection:
         hang_timeout_s : float, optional
             A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its
             queries, is replaced. ``None`` turns that off.
+        text_outputs : str
+            ``"text"``: text that the model returns stays text. ``"json"``: it is read as JSON where it is JSON.
+        environment_variables : dict or list, optional
+            Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
+            ``TZ`` travels anyway. They are kept with the version.
 
         Raises
         ------
@@ -444,6 +458,7 @@ class ClipperConnection:
         new = self.new_version(
             name, version, input_type, image=image, labels=labels, num_replicas=num_replicas, batch_size=batch_size,
             timeout_s=timeout_s, limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+            text_outputs=text_outputs, environment_variables=environment_variables,
         )  # fmt: skip
         management = self._management_client()
         with VersionClaim(management, new.model_id, is_new=True) as claim:
@@ -469,12 +484,15 @@ class ClipperConnection:
         limits: ResourceLimits | None = None,
         isolate_errors: bool = True,
         hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
+        text_outputs: TextOutputs = "json",
+        environment_variables: ChosenVariables = None,
     ) -> None:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
         new = self.new_version(
             name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
             num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s,
-            limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+            limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s, text_outputs=text_outputs,
+            environment_variables=environment_variables,
         )  # fmt: skip
         self.deploy_version(new, model_data_path)
 
@@ -581,7 +599,7 @@ class ClipperConnection:
         """Return a version's record, or ``None`` if unknown.
 
         Its fields: ``model_name, model_version, input_type, labels, container_name`` (the image), ``batch_size,
-        isolate_errors, hang_timeout_s, registered_at`` (seconds since the epoch), ``is_current_version``.
+        isolate_errors, hang_timeout_s, text_outputs, registered_at`` (seconds since the epoch), ``is_current_version``.
         """
         found: dict[str, Any] | None = to_builtins(self._management_client().get_model(_model_id(name, version)))
         return found
@@ -623,7 +641,7 @@ class ClipperConnection:
     @needs_cluster
     def get_current_model_version(self, name: str) -> str:
         """Return the model's current version. Raises ``NotFoundError`` when it has none."""
-        return self._management_client().get_current_model_version(names.check_model_name(name))
+        return self._management_client().get_current_model_version(_model_name(name))
 
     @needs_cluster
     def set_model_version(self, name: str, version: int | str, num_replicas: int | None = None) -> None:
@@ -814,7 +832,8 @@ class ClipperConnection:
         ----------
         app_name : str
         input : array, list, text or bytes
-            One input of the application's type: a 1-D array or list of numbers, ``str``, or ``bytes``.
+            One input of the application's type: a 1-D array or list of numbers, ``str``, or ``bytes``. For floats and
+            doubles ``None``, ``pandas.NA`` and masked elements are NaN.
         version : str, optional
             A version of the linked model instead of the current one.
 
@@ -835,19 +854,17 @@ class ClipperConnection:
         >>> conn.predict("digits", X[0]).output
         0
         """
-        return self._predict(app_name, [input], is_batch=False, version=version)[0]
+        return self._predict(app_name, input, is_batch=False, version=version)[0]
 
     @needs_cluster
-    def predict_batch(
-        self, app_name: str, inputs: Sequence[Any], *, version: int | str | None = None
-    ) -> list[Prediction]:
+    def predict_batch(self, app_name: str, inputs: Any, *, version: int | str | None = None) -> list[Prediction]:
         """Query an application with several inputs in one request; answers come in the order of *inputs*.
 
-        Parameters and errors are those of ``predict``; *inputs* is a sequence of inputs, such as a 2-D array.
+        Parameters and errors are those of ``predict``, except *inputs*: a list, a 2-D array, a Series, an iterator, or
+        a data frame of pandas, polars or Arrow. A data frame's row is one input: a vector of its numbers, in the order
+        of the columns; or for ``strings`` the text of a JSON object.
         """
-        if isinstance(inputs, (str, bytes)) or not hasattr(inputs, "__len__"):
-            raise InvalidInputError(f"inputs must be a sequence of inputs, not {type(inputs).__name__}.")
-        return self._predict(app_name, inputs, is_batch=True, version=version)
+        return self._predict(app_name, check_batch(inputs, "inputs"), is_batch=True, version=version)
 
     @needs_cluster
     def predict_dataframe(
@@ -864,7 +881,8 @@ class ClipperConnection:
             An application, whose linked model predicts; or a model.
         df : pyspark.sql.DataFrame
         input_col : str
-            Its column of inputs: vectors, arrays or numbers, text or binary.
+            Its column of inputs: vectors, arrays or numbers, text or binary. For floats and doubles a number that is
+            ``null`` is NaN.
         output_col : str
             The column to add. Whole numbers become ``bigint``, others ``double``, lists of them ``array<double>``,
             booleans ``boolean``, text ``string``; what is none of these for all rows becomes JSON text.
@@ -883,7 +901,9 @@ class ClipperConnection:
         NotFoundError
             There is no such application or model.
         InvalidRequestError
-            There is no such column, or an input is null or does not fit.
+            There is no such column, or a row's vector, array, text or binary is null.
+        InvalidInputError
+            An input does not fit.
 
         Examples
         --------
@@ -978,7 +998,7 @@ class ClipperConnection:
 
     def _version_or_current(self, management: ManagementClient, name: str, version: int | str | None) -> ModelId:
         if version is None:
-            return ModelId(name, management.get_current_model_version(names.check_model_name(name)))
+            return ModelId(name, management.get_current_model_version(_model_name(name)))
         return _model_id(name, version)
 
     def _stop_versions(
@@ -1005,17 +1025,21 @@ class ClipperConnection:
         management = self._management_client()
         remove_unused_images(self._builder(), self.cm, management, stopped, claimed_here=claimed_here)
 
-    def _predict(
-        self, app_name: str, inputs: Sequence[Any], *, is_batch: bool, version: int | str | None
-    ) -> list[Prediction]:
-        checked = None if version is None else names.check_version(version)
-        return self._query_client().predict(
-            names.check_application_name(app_name), inputs, is_batch=is_batch, version=checked
-        )
+    def _predict(self, app_name: str, inputs: Any, *, is_batch: bool, version: int | str | None) -> list[Prediction]:
+        checked = None if version is None else names.known_version(version)
+        return self._query_client().predict(_application_name(app_name), inputs, is_batch=is_batch, version=checked)
+
+
+def _application_name(name: str) -> str:
+    return names.known_name("application name", name)
+
+
+def _model_name(name: str) -> str:
+    return names.known_name("model name", name)
 
 
 def _model_id(name: str, version: int | str) -> ModelId:
-    return ModelId(names.check_model_name(name), names.check_version(version))
+    return ModelId(_model_name(name), names.known_version(version))
 
 
 def _images_by_version(models: Sequence[VersionInfo]) -> dict[ModelId, str]:

@@ -29,7 +29,7 @@ ClipperException                       the base class: catches every error of cl
 │  ├─ ReplicaStartError                a replica ended while it was loading the model
 │  │  ├─ ModelImportError              a module is missing there
 │  │  ├─ ModelLoadError                loading the model raised
-│  │  ├─ ParityError                   its answers to the samples differ from the notebook's
+│  │  ├─ ParityError                   answers to the samples differ from the notebook's
 │  │  └─ ReplicaMemoryError            it was killed at its memory limit
 │  └─ StartTimeoutError                replicas did not become ready in time
 ├─ ManagementError                     the management frontend returned an unexpected answer
@@ -294,9 +294,10 @@ class ReplicaStartError(DeploymentError):
         exit_status: int | None = None,
         log_tail: str = "",
         hint: str = "",
+        subject: str = "A replica of",
     ) -> None:
         advice = f" {hint}" if hint else ""
-        super().__init__(f"A replica of {model_id} {reason}.{advice}{_log_end(log_tail)}")
+        super().__init__(f"{subject} {model_id} {reason}.{advice}{_log_end(log_tail)}")
         self.model_id, self.exit_status, self.log_tail = model_id, exit_status, log_tail
 
 
@@ -309,7 +310,7 @@ class ModelLoadError(ReplicaStartError):
 
 
 class ParityError(ReplicaStartError):
-    """A replica's answers to the samples differ from the notebook's."""
+    """A replica's answers to the samples differ from the notebook's, or a function's from call to call."""
 
 
 class ReplicaMemoryError(ReplicaStartError):
@@ -378,17 +379,6 @@ class StateUnavailableError(ClipperException):
 
 class ProtocolError(ClipperException):
     """A frame or body is malformed, or speaks another version of the protocol."""
-
-
-class RemoteTraceback(Exception):
-    """The traceback of another process, shown as the cause of an error here."""
-
-    def __init__(self, traceback_text: str) -> None:
-        super().__init__(traceback_text)
-        self.traceback_text = traceback_text
-
-    def __str__(self) -> str:
-        return f'\n"""\n{self.traceback_text.rstrip()}\n"""'
 
 
 def _known(what: str, names: Sequence[str] | None) -> str:

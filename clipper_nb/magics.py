@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
@@ -43,16 +44,25 @@ class ClipperMagics(Magics):
     @argument("--samples", metavar="EXPRESSION", help="inputs with the same answers here and in each replica: X[:5]")
     @argument("--no-isolate-errors", action="store_true", help="a batch that the function raises on fails as a whole")
     @argument("--hang-timeout", default="30", help="seconds at one batch until a replica is replaced (30), or none")
+    @argument("--text-outputs", default="json", help="json: text that is JSON becomes JSON; text: it stays text (json)")
+    @argument("--env", action="append", metavar="NAME", help="an environment variable: NAME, or NAME=value; repeatable")
+    @argument("--files", metavar="'A B'", default="", help="files and folders that travel, in quotes")
+    @argument("--setup", metavar="FUNCTION", help="a function to call in each replica before the model is loaded")
     @argument("--conn", help="the variable that holds the connection")
     @cell_magic
     def deploy(self, line: str, cell: str) -> VersionHandle:
         """Run the cell, and deploy the function that it defines last."""
         arguments = parse_argstring(self.deploy, line)
         conn = self._connection(arguments.conn)
-        options: dict[str, Any] = {"num_replicas": arguments.replicas, "batch_size": arguments.batch_size}
-        options |= {
+        options: dict[str, Any] = {
+            "num_replicas": arguments.replicas,
+            "batch_size": arguments.batch_size,
             "isolate_errors": not arguments.no_isolate_errors,
             "hang_timeout_s": _hang_timeout_s(arguments.hang_timeout),
+            "text_outputs": arguments.text_outputs,
+            "environment_variables": _environment_variables(arguments.env or []),
+            "files": shlex.split(_unquoted(arguments.files)),
+            "allow_large": arguments.allow_large,
         }
         packages = shlex.split(_unquoted(arguments.packages)) or None
         system_packages = shlex.split(_unquoted(arguments.system_packages))
@@ -63,9 +73,10 @@ class ClipperMagics(Magics):
         must_link = arguments.link is not None and _must_link(conn, arguments.link, arguments.name, new.input_type)
         func = self._run_and_find_function(cell)
         samples = None if arguments.samples is None else self._evaluate("--samples", _unquoted(arguments.samples))
+        setup = None if arguments.setup is None else self._evaluate("--setup", arguments.setup)
         deploy_python_closure(
             conn, arguments.name, arguments.version, arguments.input_type, func, pkgs_to_install=packages,
-            system_packages=system_packages, allow_large=arguments.allow_large, sample_inputs=samples, **options,
+            system_packages=system_packages, setup=setup, sample_inputs=samples, **options,
         )  # fmt: skip
         if must_link:
             conn.link_model_to_app(arguments.link, arguments.name)
@@ -167,6 +178,17 @@ def _defined_names(statement: ast.stmt) -> list[str]:
     if isinstance(statement, ast.Assign):
         return [target.id for target in statement.targets if isinstance(target, ast.Name)]
     return []
+
+
+def _environment_variables(chosen: Sequence[str]) -> dict[str, str]:
+    """Return the values of ``NAME`` and ``NAME=value``."""
+    values: dict[str, str] = {}
+    for word in chosen:
+        name, is_given, value = _unquoted(word).partition("=")
+        if not is_given and name not in os.environ:
+            raise UsageError(f"--env {name}: this notebook's environment has no such variable: give --env {name}=value")
+        values[name] = value if is_given else os.environ[name]
+    return values
 
 
 def _unquoted(text: str) -> str:

@@ -11,17 +11,20 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import math
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
 import clipper_nb
+from clipper_nb.closures.function_pickle import check_size
 from clipper_nb.closures.sample_outputs import make_samples
+from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.connection import ClipperConnection
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.deployers.endpoint import new_endpoint
@@ -30,8 +33,8 @@ from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
 from clipper_nb.errors import ClipperException, InvalidRequestError
-from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.inputs import format_input
+from clipper_nb.model_functions.r_function import outputs_source
+from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
 
@@ -93,20 +96,24 @@ class RCommands:
         name: str,
         version: str,
         input_type: str,
-        texts: Mapping[str, Sequence[str]],
-        serialized_path: str | None,
+        captured: Mapping[str, Sequence[Any]],
+        captured_path: str,
         columns: Mapping[str, Sequence[Any]] | None,
         limits: Mapping[str, Any] | None,
         sample: Mapping[str, Sequence[Any]] | None = None,
+        allow_large: bool = False,
+        working_directory: str = ".",
         **options: Any,
     ) -> None:
+        os.chdir(working_directory)  # R's, where files are looked for
         new = self._conn.new_version(
             name, version, input_type, limits=ResourceLimits(**limits) if limits else None, **options
         )  # fmt: skip
-        captured = captured_from_parts(texts, Path(serialized_path).read_bytes() if serialized_path else b"")
-        samples = _samples(sample, new.input_type) if sample else None
+        function = captured_from_parts(captured, Path(captured_path))
+        check_size(function.report(name), allow_large=allow_large)
+        samples = _samples(sample, new) if sample else None
         deploy_captured_function(
-            self._conn, new, captured, columns_from_parts(columns) if columns else (), samples
+            self._conn, new, function, columns_from_parts(columns) if columns else (), samples
         )  # fmt: skip
 
     def _create_endpoint(
@@ -116,17 +123,29 @@ class RCommands:
             self._deploy(name, version, input_type, **deploy)
 
     def _predict(self, app_name: str, inputs: Sequence[Any], version: str | None) -> list[dict[str, Any]]:
-        """Return the answers; raw vectors come as ``{"base64": text}``."""
+        """Return the answers; raw vectors come as ``{"base64": text}``, and NaN goes as ``{"clippernb": "NaN"}``."""
         values = [_from_r(value) for value in inputs]
-        return [asdict(prediction) for prediction in self._conn.predict_batch(app_name, values, version=version)]
+        predictions = self._conn.predict_batch(app_name, values, version=version)
+        return [asdict(replace(prediction, output=_to_r(prediction.output))) for prediction in predictions]
 
 
 def _from_r(value: Any) -> Any:
     return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
 
 
-def _samples(sample: Mapping[str, Sequence[Any]], input_type: InputType) -> Samples:
-    return make_samples([format_input(input_type, _from_r(value)) for value in sample["inputs"]], sample["outputs"])
+def _to_r(value: Any) -> Any:
+    """Return an output as JSON that jsonlite reads: without NaN and infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"clippernb": json.dumps(value)}
+    if isinstance(value, list):
+        return [_to_r(element) for element in value]
+    return {name: _to_r(member) for name, member in value.items()} if isinstance(value, dict) else value
+
+
+def _samples(sample: Mapping[str, Sequence[Any]], new: NewVersion) -> Samples:
+    inputs = format_batch(new.input_type, [_from_r(value) for value in sample["inputs"]])
+    answers = iter(sample["answers"])  # in the order in which they are asked for: R cannot be called from here
+    return make_samples(new, inputs, lambda _batch: next(answers))
 
 
 def _container_manager(kind: str, cluster_name: str, options: Mapping[str, Any]) -> ContainerManager:
@@ -155,6 +174,7 @@ def serve(requests: TextIO, write: Callable[[Mapping[str, Any]], None]) -> None:
             "python": sys.executable,
             "capture": r_source("capture.R"),
             "columns": r_source("columns.R"),
+            "plain": outputs_source(),
         }
     )
     for line in requests:

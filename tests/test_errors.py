@@ -35,12 +35,11 @@ CLASSES = {
 
 
 def test_docstring_draws_the_tree_as_it_is():
-    """``RemoteTraceback`` is the cause of others and never raised by itself."""
-    actual = {name: value.__base__.__name__ for name, value in CLASSES.items() if name != "RemoteTraceback"}
+    actual = {name: value.__base__.__name__ for name, value in CLASSES.items()}
     assert tree_in_docstring() == actual
 
 
-@pytest.mark.parametrize("name", sorted(CLASSES.keys() - {"RemoteTraceback"}))
+@pytest.mark.parametrize("name", sorted(CLASSES))
 def test_every_error_of_ours_has_one_base_class(name):
     assert issubclass(CLASSES[name], ClipperException)
 
@@ -107,11 +106,6 @@ def test_facts_stay_on_the_exception():
     assert (answer.status, answer.body) == (500, "body")
     prediction = errors.PredictionError("no", "ValueError", "Traceback")
     assert (prediction.exception_type, prediction.traceback_text) == ("ValueError", "Traceback")
-
-
-def test_remote_traceback_is_shown_under_our_own():
-    text = "Traceback (most recent call last):\nValueError: no\n"
-    assert str(errors.RemoteTraceback(text)) == f'\n"""\n{text.rstrip()}\n"""'
 
 
 def test_plain_error_can_be_sent_to_another_process():

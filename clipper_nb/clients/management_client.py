@@ -170,6 +170,10 @@ class ManagementClient:
         """Return one model version, or ``None``."""
         return self._find("get_model", rest.ModelVersionName(*model_id), VersionInfo)
 
+    def get_environment_variables(self, model_id: ModelId) -> dict[str, str]:
+        """Return the environment variables that the replicas of a version get, with their values."""
+        return self._call("get_environment_variables", rest.ModelVersionName(*model_id), dict[str, str])
+
     def get_current_model_version(self, name: str) -> str:
         """Return a model's current version."""
         return self._call("get_current_model_version", rest.ModelName(name), str)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from clipper_nb.clients.http_client import Http, HttpClient
@@ -15,6 +15,7 @@ from clipper_nb.errors import (
 )
 from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.descriptions import ApplicationInfo
+from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.records import Prediction
 
@@ -43,10 +44,8 @@ class QueryClient:
         """Return a client of the query frontend at ``host:port``."""
         return cls(HttpClient(address, "query frontend"), get_application)
 
-    def predict(
-        self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
-    ) -> list[Prediction]:
-        """Return the answers for *inputs*, in order."""
+    def predict(self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None) -> list[Prediction]:
+        """Return the answers, in order: for the inputs of a checked batch, or for one input."""
         is_known = application_name in self._applications
         try:
             return self._predict(application_name, inputs, is_batch=is_batch, version=version)
@@ -61,12 +60,10 @@ class QueryClient:
         """Close the connections."""
         self._http.close()
 
-    def _predict(
-        self, application_name: str, inputs: Sequence[Any], *, is_batch: bool, version: str | None
-    ) -> list[Prediction]:
+    def _predict(self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None) -> list[Prediction]:
         application = self._find_application(application_name)
-        values = [format_input(application.input_type, value) for value in inputs]
-        body = predict_body.format_request(values if is_batch else values[0], is_batch=is_batch, version=version)
+        value = (format_batch if is_batch else format_input)(application.input_type, inputs)
+        body = predict_body.format_request(value, is_batch=is_batch, version=version)
         timeout_s = application.slo_micros / 1e6 + _MARGIN_S
         started_s = time.perf_counter()
         status, reply = self._http.request(

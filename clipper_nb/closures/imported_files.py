@@ -35,6 +35,17 @@ class ImportedFiles:
         """Return how large the files are."""
         return sum(path.stat().st_size for place in self.places.values() for path in _files(place))
 
+    def __or__(self, other: ImportedFiles) -> ImportedFiles:
+        """Return the files of both."""
+        return ImportedFiles({**self.places, **other.places}, self.modules | other.modules)
+
+    def sources(self) -> Iterator[str]:
+        """Yield the text of each Python file."""
+        for place in self.places.values():
+            for path in _files(place):
+                if path.suffix == ".py":
+                    yield path.read_text(errors="replace")
+
     def write(self, folder: Path) -> None:
         """Copy the files into a bundle."""
         for place in self.places.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import enum
 import io
 import pickle
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 import cloudpickle
 
+from clipper_nb.closures.class_reducers import complete_enum, is_of_typing, reduce_typing
 from clipper_nb.closures.reducers import is_ufunc, reduce_object
 from clipper_nb.closures.unpicklable import describe_immovable
 
@@ -32,6 +34,8 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     ----------
     modules : set of str
         Full names of the modules that the pickled objects come from.
+    of_objects : set of str
+        Those of them whose classes have objects in the pickle.
     imported : set of str
         Those of them that functions import when they are called.
     functions : list of FunctionType
@@ -45,6 +49,7 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def __init__(self, file: io.BytesIO, left_out: Mapping[int, tuple[Any, str]]) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
+        self.of_objects: set[str] = set()
         self.imported: set[str] = set()
         self.functions: list[FunctionType] = []
         self.refused: list[tuple[Any, str]] = []
@@ -61,8 +66,18 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.refused.append((obj, cause))
             return object, ()
         self._note(obj)
-        reduced = reduce_object(obj)
+        reduced = reduce_object(obj) or self._reduce_type(obj)
         return super().reducer_override(obj) if reduced is None else reduced
+
+    def _reduce_type(self, obj: Any) -> tuple[Any, ...] | None:
+        """Reduce what belongs to the types of the notebook, or of the user's own modules."""
+        is_enum = isinstance(obj, enum.EnumMeta)
+        if not (is_enum or is_of_typing(obj)) or travels_by_name(obj):
+            return None
+        if not is_enum:
+            return reduce_typing(obj)
+        reduced = super().reducer_override(obj)
+        return complete_enum(obj, reduced) if isinstance(reduced, tuple) else None
 
     def _cause(self, obj: Any) -> str | None:
         if id(obj) in self._left_out:
@@ -79,10 +94,13 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.imported.update(imported_modules(obj))
             self.modules |= self.imported
         elif not is_ufunc(obj):  # its module is visited separately
-            owner = obj if isinstance(obj, (type, FunctionType, BuiltinFunctionType)) else type(obj)
+            is_object = not isinstance(obj, (type, FunctionType, BuiltinFunctionType))
+            owner = type(obj) if is_object else obj
             # A class needs those that it derives from, which may be optional to its distribution.
-            for needed in owner.__mro__ if isinstance(owner, type) else (owner,):
-                self.modules.add(str(getattr(needed, "__module__", None) or ""))
+            needed = owner.__mro__ if isinstance(owner, type) else (owner,)
+            modules = {str(getattr(each, "__module__", None) or "") for each in needed}
+            self.modules |= modules
+            self.of_objects |= modules if is_object else set()
 
 
 def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:
@@ -134,7 +152,7 @@ def travels_by_name(thing: Any) -> bool:
     }:
         return False
     found: Any = module
-    for part in thing.__qualname__.split("."):
+    for part in getattr(thing, "__qualname__", thing.__name__).split("."):
         found = getattr(found, part, None)
     return found is thing
 

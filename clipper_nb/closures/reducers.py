@@ -6,7 +6,9 @@ needs this package to load it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import os
 import sys
 from collections.abc import Callable
 from types import FunctionType, ModuleType
@@ -16,6 +18,8 @@ from clipper_nb.closures.user_modules import is_user_module
 
 CachedFunction = type(functools.lru_cache(len))
 """The type that ``functools.cache`` and ``functools.lru_cache`` wrap a function in."""
+_SENTINELS = (object, type(dataclasses.MISSING))
+"""Types of objects that mean something by being themselves: a copy of ``dataclasses.MISSING`` would be a default."""
 _DISPATCHER_CODE = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 
 
@@ -23,12 +27,16 @@ def reduce_object(obj: Any) -> tuple[Any, ...] | None:
     """Return what rebuilds *obj* elsewhere, or ``None`` when pickle itself can do it."""
     if isinstance(obj, CachedFunction):
         return _reduce_cached(obj)
+    if obj is os.environ:  # by value it would take all variables of the notebook along
+        return getattr, (os, "environ")
     if isinstance(obj, functools.cached_property):
         return functools.cached_property, (obj.func,), {"attrname": obj.attrname}
     if isinstance(obj, FunctionType) and obj.__code__ is _DISPATCHER_CODE:
         return _reduce_dispatcher(obj)
-    if is_ufunc(obj) and (module := _module_of_ufunc(obj)) is not None:
-        return getattr, (module, obj.__name__)
+    if is_ufunc(obj):
+        return _reduce_to_name(obj, obj.__name__)
+    if type(obj) in _SENTINELS:
+        return _reduce_to_name(obj)
     return None
 
 
@@ -58,17 +66,25 @@ def _make_register() -> Callable[[Any, dict[type, Any]], None]:
     return register
 
 
-def _module_of_ufunc(ufunc: Any) -> ModuleType | None:
-    """Return an installed module that has it, a public one if there is one.
+def _reduce_to_name(obj: Any, name: str | None = None) -> tuple[Any, ...] | None:
+    """Reduce to the attribute of an installed module, a public one if there is one; ``None`` if none has it.
 
-    A ufunc knows only its name; pickle would take the first module that has it, which may be the user's own.
+    A ufunc knows only its name; pickle would take the first module that has it, which may be the user's own. An object
+    that code compares by identity knows nothing at all.
     """
     found = [
-        (name.count("._"), name.count("."), name, module)
-        for name, module in list(sys.modules.items())
+        (module_name.count("._"), module_name.count("."), module_name, module, own_name)
+        for module_name, module in list(sys.modules.items())
         if isinstance(module, ModuleType)
-        and vars(module).get(ufunc.__name__) is ufunc
-        and name != "__main__"
-        and not is_user_module(name, module)
+        and (own_name := _name_in(module, obj, name)) is not None
+        and module_name != "__main__"
+        and not is_user_module(module_name, module)
     ]
-    return min(found, key=lambda each: each[:3])[3] if found else None
+    return (getattr, min(found, key=lambda each: each[:3])[3:]) if found else None
+
+
+def _name_in(module: ModuleType, obj: Any, name: str | None) -> str | None:
+    variables = vars(module)
+    if name is not None:
+        return name if variables.get(name) is obj else None
+    return next((own_name for own_name, value in list(variables.items()) if value is obj), None)

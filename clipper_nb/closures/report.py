@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 from typing import Any
 
+from clipper_nb.closures.environment_reads import find_environment_reads
 from clipper_nb.closures.imported_files import NO_FILES, ImportedFiles, find_imported_files
 from clipper_nb.closures.parts import Part, find_parts
 from clipper_nb.closures.pickler import pickle_noting
 from clipper_nb.closures.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.closures.user_modules import is_user_module, user_modules_by_value
-from clipper_nb.closures.variables import Variable, find_variables
+from clipper_nb.closures.variables import Variable, find_variables, functions_used
 from clipper_nb.display.html import LEFT, table
 from clipper_nb.errors import InvalidRequestError
 
@@ -73,6 +74,8 @@ class ClosureReport:
         Why it cannot be pickled; empty when it can.
     files : ImportedFiles
         Files of the user's own modules that are not in the pickle, since the function imports them when it is called.
+    environment_variables : list of str
+        Names of the environment variables that it reads; their values travel beside it, and are in no image or report.
     """
 
     function: str
@@ -83,11 +86,24 @@ class ClosureReport:
     refused: Sequence[Refused] = ()
     cause: str = ""
     files: ImportedFiles = NO_FILES
+    environment_variables: Sequence[str] = ()
+
+    def __or__(self, other: ClosureReport) -> ClosureReport:
+        """Return the report of a function that travels together with another one, under its own name."""
+        return replace(
+            self,
+            size_bytes=self.size_bytes + other.size_bytes,
+            captured=sorted([*self.captured, *other.captured], key=lambda found: -found.size_bytes),
+            user_modules=sorted({*self.user_modules, *other.user_modules}),
+            requirements=self.requirements | other.requirements,
+            files=self.files | other.files,
+            environment_variables=sorted({*self.environment_variables, *other.environment_variables}),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values that JSON can hold."""
         plain = asdict(replace(self, files=NO_FILES))
-        del plain["files"]
+        del plain["files"], plain["requirements"]["pickled"]
         plain["requirements"]["pinned"] = list(self.requirements.pinned)
         return {**plain, "captured": list(plain["captured"]), "refused": list(plain["refused"])}
 
@@ -97,6 +113,8 @@ class ClosureReport:
         parts = [f"{format_size(self.size_bytes)}" if self.size_bytes else "cannot travel"]
         parts.append(f"takes along {', '.join(found.name for found in self.captured) or 'nothing'}")
         parts.append(f"needs {needs or 'nothing'}")
+        if self.environment_variables:
+            parts.append(f"reads {', '.join(self.environment_variables)}")
         if self.refused:
             parts.append(f"refused: {', '.join(found.name for found in self.refused)}")
         return f"<ClosureReport of {self.function}: {'; '.join(parts)}>"
@@ -109,6 +127,7 @@ class ClosureReport:
             for c in self.captured
         ]
         rows += [("takes along", module, "module of your own") for module in self.user_modules]
+        rows += [("reads", name, "environment variable") for name in self.environment_variables]
         rows += [
             ("needs", name, requirements.unpinnable.get(name, version)) for name, version in requirements.direct.items()
         ]
@@ -149,15 +168,17 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
     modules = pickler.modules | files.modules
     modules = {module for module in modules if module and module.partition(".")[0] != "cloudpickle"}
     own = sorted({*files.places, *(module for module in modules if is_user_module(module, sys.modules.get(module)))})
+    installed = {module for module in modules if module not in own and not _is_below(module, own)}
     return pickled, ClosureReport(
         function=name,
         size_bytes=len(pickled) + files.size_bytes() if pickled else 0,
         captured=captured,
         user_modules=own,
-        requirements=find_requirements(modules - set(own) - {module for module in modules if _is_below(module, own)}),
+        requirements=find_requirements(installed, pickler.of_objects & installed),
         refused=refused,
         cause="; ".join(dict.fromkeys(cause for _, cause in pickler.refused)),
         files=files,
+        environment_variables=find_environment_reads(functions_used(func, pickler.functions), files.sources()),
     )
 
 

@@ -9,7 +9,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+if sys.version_info >= (3, 11):
+    from importlib.metadata import packages_distributions
+else:
+    from importlib_metadata import packages_distributions  # its own reads no file lists, so it finds few modules
+
 _OURS = "clipper-nb"
+_OF_PYTHON = frozenset(sys.stdlib_module_names) | {"__main__"}
 
 
 @dataclass(frozen=True)
@@ -24,19 +30,34 @@ class Requirements:
         These and all that they require, as pip requirements.
     unpinnable : dict
         Distributions that it uses but pip could not find elsewhere, each with the reason.
+    pickled : dict
+        Those whose objects travel with it, each with a module that it has.
     """
 
     direct: Mapping[str, str] = field(default_factory=dict)
     pinned: tuple[str, ...] = ()
     unpinnable: Mapping[str, str] = field(default_factory=dict)
+    pickled: Mapping[str, str] = field(default_factory=dict)
+
+    def __or__(self, other: Requirements) -> Requirements:
+        """Return the requirements of both."""
+        return Requirements(
+            {**self.direct, **other.direct},
+            tuple(sorted({*self.pinned, *other.pinned})),
+            {**self.unpinnable, **other.unpinnable},
+            {**self.pickled, **other.pickled},
+        )
 
 
 NO_REQUIREMENTS = Requirements()
 
 
-def find_requirements(modules: Iterable[str]) -> Requirements:
-    """Return what *modules*, full names of imported ones, need to be installed; Python's own need nothing."""
-    tops = {module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"__main__"}
+def find_requirements(modules: Iterable[str], of_objects: Iterable[str] = ()) -> Requirements:
+    """Return what *modules*, full names of imported ones, need to be installed; Python's own need nothing.
+
+    *of_objects* are the modules of them that the classes of objects come from.
+    """
+    tops = {module.partition(".")[0] for module in modules} - _OF_PYTHON
     direct: dict[str, str] = {}
     for top in sorted(tops):
         for name in _distributions_of(top, modules):
@@ -47,7 +68,12 @@ def find_requirements(modules: Iterable[str]) -> Requirements:
         _add_with_requirements(name, everything)
     unpinnable = {name: why for name in everything if (why := _why_unpinnable(name))}
     pinned = tuple(f"{name}=={version}" for name, version in sorted(everything.items()) if name not in unpinnable)
-    return Requirements(direct, pinned, unpinnable)
+    pickled: dict[str, str] = {}
+    for module in sorted(of_objects):
+        for name in _distributions_of(module.partition(".")[0], [module]):
+            if canonical_name(name) in direct:
+                pickled.setdefault(canonical_name(name), module)
+    return Requirements(direct, pinned, unpinnable, pickled)
 
 
 def canonical_name(name: str) -> str:
@@ -69,7 +95,7 @@ def _distributions_of(top: str, modules: Iterable[str]) -> list[str]:
 
 @functools.lru_cache(maxsize=1)
 def _packages_distributions() -> Mapping[str, list[str]]:
-    return importlib.metadata.packages_distributions()
+    return packages_distributions()
 
 
 def _files_of(name: str) -> list[importlib.metadata.PackagePath]:

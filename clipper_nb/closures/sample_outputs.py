@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from clipper_nb.closures.trial import answer_query
-from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError
-from clipper_nb.protocol.input_types import parse_input_type
-from clipper_nb.protocol.inputs import format_input
+from clipper_nb.cluster.new_version import NewVersion
+from clipper_nb.errors import ClipperException, InvalidInputError, ParityError, PredictionError
+from clipper_nb.protocol.hints import find_input_hint
+from clipper_nb.protocol.input_batches import check_batch, format_batch
 from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.protocol.samples import Samples, format_samples
+from clipper_nb.protocol.samples import Samples, format_samples, parse_output
+from clipper_nb.protocol.steadiness import UnsteadyAnswer, steady_answers
+
+_logger = logging.getLogger("clipper_nb.progress")
 
 
-def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inputs: Sequence[Any]) -> Samples:
-    """Return the samples with what *func* answers here.
+def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inputs: Any) -> Samples:
+    """Return the samples with what *func*, which becomes *new*, answers here: all together, and each alone.
 
     Raises
     ------
@@ -24,33 +30,68 @@ def answer_samples(func: Callable[[list[Any]], Any], input_type: str, sample_inp
         There is no sample, or one is not of the input type.
     PredictionError
         The function raises, or does not return one output per input.
+    ParityError
+        An answer depends on the other inputs of its batch, or on chance.
     """
-    if isinstance(sample_inputs, (str, bytes)) or not hasattr(sample_inputs, "__len__") or not len(sample_inputs):
-        raise InvalidInputError(f"sample_inputs must be a list of inputs; it is {sample_inputs!r}.")
-    canonical = parse_input_type(input_type)
-    inputs = [format_input(canonical, value) for value in sample_inputs]
+    inputs = format_batch(new.input_type, check_batch(sample_inputs, "sample_inputs"))
+    if not inputs:
+        raise InvalidInputError("sample_inputs must be a list of inputs; it has none.")
     try:
-        outputs = answer_query({"input_batch": inputs}, func, input_type)
+        return make_samples(
+            new, inputs, lambda batch: answer_query({"input_batch": batch}, func, str(new.input_type))
+        )  # fmt: skip
     except ClipperException:
         raise
     except Exception as exc:
-        raise PredictionError(
-            f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}", type(exc).__name__
-        ) from exc
-    return make_samples(inputs, outputs)
+        told = f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}"
+        raise PredictionError(f"{told} {find_input_hint(exc)}".rstrip(), type(exc).__name__) from exc
 
 
-def make_samples(inputs: Sequence[Any], outputs: Any) -> Samples:
-    """Return inputs, as a predict request has them, with what a function returned for them.
+def make_samples(new: NewVersion, inputs: Sequence[Any], answer: Callable[[Sequence[Any]], Any]) -> Samples:
+    """Return *inputs*, as a predict request has them, with what *answer* returns for all of them.
+
+    It is called for each of them alone, too. What clients of *new* get in place of a text of the function's is logged.
 
     Raises
     ------
     PredictionError
-        *outputs* is not a sequence of one output per input, or one of them has no text.
+        It does not return one output per input, or an output has no JSON.
+    ParityError
+        An answer depends on the other inputs of its batch, or on chance.
     """
-    return Samples(inputs, [output.decode() for output in encode_outputs(outputs, num_inputs=len(inputs))])
+    returned: list[Any] = []
+
+    def ask(batch: Sequence[Any]) -> list[str]:
+        returned.append(answer(batch))
+        return _encoded(returned[-1], len(batch), "text")
+
+    try:
+        typed_outputs = steady_answers(ask, inputs)
+    except UnsteadyAnswer as exc:
+        raise ParityError(str(new.model_id), f"gives an answer that {exc}", subject="The function of") from None
+    samples = Samples(inputs, _encoded(returned[0], len(inputs), new.text_outputs), typed_outputs)
+    change = find_changed_text(samples)
+    if change is not None:
+        _logger.warning("%s: %s", new.model_id, change)
+    return samples
+
+
+def find_changed_text(samples: Samples) -> str | None:
+    """Return a sentence about the first text that clients get as a number, a boolean or null; ``None`` without one."""
+    for position, (output, typed) in enumerate(zip(samples.outputs, samples.typed_outputs, strict=True)):
+        read = parse_output(output)
+        if output != typed and not isinstance(read, (str, list, dict)):
+            return (
+                f"sample {position}: the function returns the text {typed}, and clients get {json.dumps(read)}, since "
+                'text that is JSON is read as JSON. Pass text_outputs="text" to keep it text, or return a number.'
+            )
+    return None
 
 
 def write_samples(samples: Samples, folder: Path) -> None:
     """Put the samples into a bundle; each replica answers them before it serves."""
     (folder / SAMPLES_FILE).write_text(format_samples(samples))
+
+
+def _encoded(outputs: Any, num_inputs: int, text_outputs: str) -> list[str]:
+    return [output.decode() for output in encode_outputs(outputs, num_inputs=num_inputs, text_outputs=text_outputs)]

@@ -48,10 +48,15 @@ def find_variables(func: Callable[..., Any], functions: Sequence[FunctionType]) 
     found: dict[tuple[str, int], Variable] = {}
     for name, value in _bound(func).items():
         found[name, id(value)] = Variable(name, value, _THE_CALL)
-    for function in _with_those_used([*([func] if isinstance(func, FunctionType) else []), *functions]):
+    for function in functions_used(func, functions):
         for variable in _variables_of(function):
             found.setdefault((variable.name, id(variable.value)), variable)
     return list(found.values())
+
+
+def functions_used(func: Callable[..., Any], functions: Sequence[FunctionType]) -> Iterator[FunctionType]:
+    """Yield a function, *functions*, which travel with it, and those of the user's that they use."""
+    return _with_those_used([*([func] if isinstance(func, FunctionType) else []), *functions])
 
 
 def _with_those_used(functions: list[FunctionType]) -> Iterator[FunctionType]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.number_rules import Whole
+from clipper_nb.protocol.records import TEXT_OUTPUTS, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
@@ -58,6 +59,15 @@ def check_system_packages(packages: Sequence[str] | None) -> list[str]:
                 f"system_packages must hold names of Debian packages, such as 'libgomp1'; {package!r} is not one."
             )
     return checked
+
+
+def check_text_outputs(text_outputs: object) -> TextOutputs:
+    for known in TEXT_OUTPUTS:
+        if text_outputs == known:
+            return known
+    raise InvalidRequestError(
+        f'text_outputs must be "json" or "text", not {text_outputs!r}. With "text", text stays text, also "1E5".'
+    )
 
 
 def check_packages(packages: Sequence[str] | None) -> list[str]:

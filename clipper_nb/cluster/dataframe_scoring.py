@@ -10,12 +10,13 @@ import contextlib
 import itertools
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError, NotFoundError, PredictionError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.predict_body import TEXT_TYPES
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import ClusterCalls
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 64
 """Rows per request: a replica that computes them cannot serve other queries meanwhile."""
 _SLO_MICROS = 600_000_000
-_NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-"""JSON has no such numbers, so they come as text."""
 
 
 def score_dataframe(
@@ -42,9 +41,10 @@ def score_dataframe(
     rows: list[Any] = []
     outputs: list[Any] = []
     with _patient_application(conn, name) as (application, input_type):
+        as_input = _choose_reader(df.schema[input_col], input_type)
         iterator = iter(df.toLocalIterator())
         while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
-            inputs = [_as_input(row[input_col], input_type, len(rows) + n) for n, row in enumerate(batch)]
+            inputs = [as_input(row[input_col], len(rows) + n) for n, row in enumerate(batch)]
             for prediction in conn.predict_batch(application, inputs, version=version):
                 if prediction.default:
                     raise PredictionError(f"Row {len(outputs)} has no prediction: {prediction.explanation}")
@@ -81,14 +81,24 @@ def _find_model(conn: ClusterCalls, name: str) -> str:
     return name
 
 
-def _as_input(value: Any, input_type: InputType, row: int) -> Any:
-    """Return a cell as one input: vectors as arrays, a lone number as a list of one."""
+def _choose_reader(field: Any, input_type: InputType) -> Callable[[Any, int], Any]:
+    """Return what reads an input from a cell of a column with that field, and the number of its row."""
+    from pyspark.sql.types import NumericType
+
+    has_numbers = isinstance(field.dataType, NumericType) and input_type not in TEXT_TYPES
+    return _as_number if has_numbers else _as_input
+
+
+def _as_number(value: Any, row: int) -> Any:
+    """Return a cell of a column of numbers as one input, a list of one number; ``null`` is a missing one."""
+    return [value]
+
+
+def _as_input(value: Any, row: int) -> Any:
+    """Return another cell as one input: vectors as arrays."""
     if value is None:
         raise InvalidRequestError(f"Row {row} has no input: it is null. Fill or drop such rows first.")
-    if hasattr(value, "toArray"):
-        return value.toArray()
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return [value] if is_number and input_type not in (InputType.STRINGS, InputType.BYTES) else value
+    return value.toArray() if hasattr(value, "toArray") else value
 
 
 def _with_column(df: Any, rows: Sequence[Any], output_col: str, outputs: Sequence[Any]) -> Any:
@@ -111,10 +121,10 @@ def _column(outputs: Sequence[Any]) -> tuple[list[Any], Any]:
     if kinds == {int}:
         return list(outputs), types.LongType()
     if kinds & {int, float} and all(map(_is_number, outputs)):
-        return [_to_float(output) for output in outputs], types.DoubleType()
+        return list(map(_to_float, outputs)), types.DoubleType()
     if kinds == {list} and all(_is_number(item) for output in outputs for item in output or ()):
-        numbers = [None if output is None else [_to_float(item) for item in output] for output in outputs]
-        return numbers, types.ArrayType(types.DoubleType())
+        lists = [None if output is None else list(map(_to_float, output)) for output in outputs]
+        return lists, types.ArrayType(types.DoubleType())
     if kinds <= {str}:
         return list(outputs), types.StringType()
     texts = [output if isinstance(output, str) else json.dumps(output, ensure_ascii=False) for output in outputs]
@@ -122,8 +132,8 @@ def _column(outputs: Sequence[Any]) -> tuple[list[Any], Any]:
 
 
 def _is_number(value: Any) -> bool:
-    return value is None or type(value) in (int, float) or (isinstance(value, str) and value in _NOT_FINITE)
+    return value is None or type(value) in (int, float)
 
 
 def _to_float(value: Any) -> float | None:
-    return None if value is None else float(_NOT_FINITE.get(value, value))
+    return None if value is None else float(value)

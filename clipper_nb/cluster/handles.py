@@ -81,7 +81,7 @@ class Applications(_ByName["ApplicationHandle"]):
         self._conn = conn
 
     def __getitem__(self, name: str) -> ApplicationHandle:
-        if self._conn.get_app_info(names.check_application_name(name)) is None:
+        if self._conn.get_app_info(names.known_name("application name", name)) is None:
             raise ApplicationNotFoundError(name, list(self))
         return ApplicationHandle(self._conn, name)
 
@@ -123,7 +123,7 @@ class ApplicationHandle:
         """Query it; see ``ClipperConnection.predict``."""
         return self._conn.predict(self.name, input, version=version)
 
-    def predict_batch(self, inputs: Sequence[Any], *, version: int | str | None = None) -> list[Prediction]:
+    def predict_batch(self, inputs: Any, *, version: int | str | None = None) -> list[Prediction]:
         """Query it with several inputs; see ``ClipperConnection.predict_batch``."""
         return self._conn.predict_batch(self.name, inputs, version=version)
 
@@ -161,7 +161,7 @@ class Models(_ByName["ModelHandle"]):
 
     def __getitem__(self, name: str) -> ModelHandle:
         known = list(self)
-        if names.check_model_name(name) not in known:
+        if names.known_name("model name", name) not in known:
             raise ModelNotFoundError(name, known=known)
         return ModelHandle(self._conn, name)
 
@@ -188,7 +188,7 @@ class ModelHandle(_ByName["VersionHandle"]):
         self.name = name
 
     def __getitem__(self, version: int | str) -> VersionHandle:
-        model_id, known = ModelId(self.name, names.check_version(version)), list(self)
+        model_id, known = ModelId(self.name, names.known_version(version)), list(self)
         if model_id.version not in known:
             raise ModelNotFoundError(*model_id, known)
         return VersionHandle(self._conn, model_id)

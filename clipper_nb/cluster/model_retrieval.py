@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError, NotFoundError, SerializationError
+from clipper_nb.model_functions.function_copy import unpickle_copy
 from clipper_nb.protocol.model_environment import PYTHON, describe_environment, find_conflicts
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, METADATA_FILE, FileReader, PythonMetadata, parse_metadata
 
@@ -28,6 +28,8 @@ class ModelSource:
         The notebook's.
     report : dict
         Its closure report, as ``ClosureReport.to_dict()`` returns it.
+    environment_variables, files : list of str
+        The names of the environment variables and files that its replicas have.
     """
 
     source: str | None
@@ -35,6 +37,8 @@ class ModelSource:
     system_packages: Sequence[str]
     python_version: str
     report: dict[str, Any]
+    environment_variables: Sequence[str] = ()
+    files: Sequence[str] = ()
 
 
 def fetch_function(model_id: str, read_files: FileReader) -> Callable[[list[Any]], Any]:
@@ -56,7 +60,7 @@ def fetch_function(model_id: str, read_files: FileReader) -> Callable[[list[Any]
             model_id, conflicts, sides=("its notebook", "this one"), hint="Call it from a notebook with that Python."
         )
     try:
-        function: Callable[[list[Any]], Any] = pickle.loads(files[FUNCTION_FILE])
+        function: Callable[[list[Any]], Any] = unpickle_copy(files[FUNCTION_FILE])
     except Exception as exc:  # whatever unpickling runs
         raise SerializationError(
             f"The function of {model_id} cannot be loaded here: {type(exc).__name__}: {exc}. get_model_source() says "
@@ -74,6 +78,8 @@ def read_source(model_id: str, read_files: FileReader) -> ModelSource:
         system_packages=list(metadata.system_packages),
         python_version=metadata.python_version,
         report=dict(metadata.report),
+        environment_variables=list(metadata.environment_variables),
+        files=list(metadata.files),
     )
 
 

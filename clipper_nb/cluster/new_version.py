@@ -1,9 +1,9 @@
-"""A version to be deployed: created and checked once, in one place, and passed on whole. (pure)"""
+"""A version to be deployed: created and checked once, in one place, and passed on whole."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,23 @@ from clipper_nb.cluster.argument_checks import (
     check_limits,
     check_packages,
     check_system_packages,
+    check_text_outputs,
     check_timeout,
 )
+from clipper_nb.cluster.surroundings import (
+    ChosenVariables,
+    add_read_variables,
+    check_environment_variables,
+    check_files,
+)
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
+from clipper_nb.protocol.environment import TEXT_OUTPUTS
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, DEFAULT_HANG_TIMEOUT_S
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, DEFAULT_HANG_TIMEOUT_S, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import AddModel, DeployState
 
@@ -52,6 +61,11 @@ class NewVersion:
     """pip requirements."""
     system_packages: tuple[str, ...] = ()
     """Packages of Debian."""
+    text_outputs: TextOutputs = "json"
+    """``"text"``: text that the model returns stays text, even if it is JSON."""
+    environment_variables: EnvironmentVariables = NO_VARIABLES
+    files: tuple[str, ...] = ()
+    """Files and folders of the notebook's working directory that its replicas have in theirs."""
     before: DeployState | None = None
     """What the cluster had when the version was checked there; not set by the caller."""
 
@@ -81,7 +95,18 @@ class NewVersion:
             claim_id=claim_id,
             isolate_errors=self.isolate_errors,
             hang_timeout_s=self.hang_timeout_s,
+            text_outputs=self.text_outputs,
+            environment_variables=self.environment_variables,
         )
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables of the processes that serve it."""
+        told = {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
+        return {**self.environment_variables.values, **told}
+
+    def with_variables(self, names: Sequence[str]) -> NewVersion:
+        """Return it with the environment variables that its code reads, as they are in the notebook now."""
+        return replace(self, environment_variables=add_read_variables(self.environment_variables, names))
 
 
 def make_new_version(
@@ -95,6 +120,10 @@ def make_new_version(
     isolate_errors: bool = True,
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
+    text_outputs: object = "json",
+    allow_large: bool = False,
+    environment_variables: ChosenVariables = None,
+    files: Sequence[str] | None = None,
     **others: Any,
 ) -> NewVersion:
     """Return a checked version with everything that the caller specified.
@@ -102,8 +131,10 @@ def make_new_version(
     Parameters
     ----------
     name, version, input_type : str
-    labels, timeout_s, limits, isolate_errors, packages, system_packages
+    labels, timeout_s, limits, isolate_errors, packages, system_packages, text_outputs, environment_variables, files
         ``None`` stands for an omitted argument.
+    allow_large : bool
+        Whether the files may have more than 100 MB.
     **others
         Further fields of :class:`NewVersion`.
 
@@ -124,6 +155,9 @@ def make_new_version(
             isolate_errors=check_flag("isolate_errors", isolate_errors),
             packages=check_packages(packages),
             system_packages=tuple(check_system_packages(system_packages)),
+            text_outputs=check_text_outputs(text_outputs),
+            environment_variables=check_environment_variables(environment_variables),
+            files=check_files(files, allow_large=allow_large),
             **others,
         )
     )

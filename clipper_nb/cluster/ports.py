@@ -41,9 +41,7 @@ class PredictionCalls(Protocol):
     """Queries."""
 
     def predict(self, app_name: str, input: Any, *, version: int | str | None = None) -> Prediction: ...
-    def predict_batch(
-        self, app_name: str, inputs: Sequence[Any], *, version: int | str | None = None
-    ) -> list[Prediction]: ...
+    def predict_batch(self, app_name: str, inputs: Any, *, version: int | str | None = None) -> list[Prediction]: ...
 
 
 class Records(Protocol):

@@ -8,6 +8,7 @@ from types import TracebackType
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.errors import ClipperException, ReplicaStartError
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.rest import AwaitedReplicas
 
 
@@ -62,7 +63,7 @@ class ReplicaArrival:
         return self._is_complete
 
     def _listen(self) -> None:
-        awaited = AwaitedReplicas(self._wanted.num_replicas, str(self._wanted.input_type))
+        awaited = AwaitedReplicas(self._wanted.num_replicas, self._wanted.input_type)
         try:
             while not self._is_over.is_set():
                 held = self._management.hold_claim(self._wanted.model_id, self._claim_id, awaited)
@@ -77,7 +78,7 @@ class ReplicaArrival:
             self._is_over.set()
 
 
-def _other_input_type(wanted: NewVersion, input_type: str) -> ReplicaStartError:
+def _other_input_type(wanted: NewVersion, input_type: InputType) -> ReplicaStartError:
     return ReplicaStartError(
         str(wanted.model_id), f"serves inputs of type {input_type}, and the version takes {wanted.input_type}"
     )

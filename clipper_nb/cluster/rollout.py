@@ -19,6 +19,8 @@ from clipper_nb.errors import (
     ModelNotFoundError,
     NotFoundError,
 )
+from clipper_nb.protocol.descriptions import VersionInfo
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.model_folder import FileReader, read_provenance
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
@@ -92,8 +94,10 @@ def scale(
             "scale it. Start or stop its processes yourself."
         )
     wanted = NewVersion(
-        model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s
-    )
+        model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s,
+        text_outputs=record.text_outputs,
+        environment_variables=_variables_of(management, record),
+    )  # fmt: skip
     with (
         VersionClaim(management, model_id, is_new=False, wait_s=timeout_s) as claim,
         show_progress(f"Scale {model_id} to {num_replicas}") as progress,
@@ -109,6 +113,12 @@ def scale(
                 left = min(before, manager.get_num_replicas(model_id))
                 _set_num_replicas(manager, replace(wanted, num_replicas=left))
             raise
+
+
+def _variables_of(management: ManagementClient, record: VersionInfo) -> EnvironmentVariables:
+    if not record.environment_variables:  # as of every version of an older frontend
+        return NO_VARIABLES
+    return EnvironmentVariables(management.get_environment_variables(record.model_id))
 
 
 def _scale(
@@ -129,11 +139,12 @@ def _scale(
 def _set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: Progress = QUIET) -> None:
     manager.set_num_replicas(
         wanted.model_id,
-        input_type=str(wanted.input_type),
+        input_type=wanted.input_type,
         image=wanted.image,
         num_replicas=wanted.num_replicas,
         load_timeout_s=wanted.timeout_s,
         limits=wanted.limits,
+        environment=wanted.environment(),
         progress=progress,
     )
 

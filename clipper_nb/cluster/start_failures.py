@@ -11,13 +11,18 @@ from clipper_nb.errors import (
     ModelImportError,
     ModelLoadError,
     ParityError,
-    RemoteTraceback,
     ReplicaMemoryError,
     ReplicaStartError,
     StartTimeoutError,
 )
 from clipper_nb.protocol.containers import ObservedContainer
-from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, parse_load_failure, without_load_failure
+from clipper_nb.protocol.load_report import (
+    SAMPLE_MISMATCH,
+    UNSTEADY_ANSWER,
+    LoadFailure,
+    parse_load_failure,
+    without_load_failure,
+)
 from clipper_nb.protocol.names import ModelId
 
 _HINT_MEMORY = "Allow it more: limits=ResourceLimits(memory=...)."
@@ -28,6 +33,17 @@ _HINT_FRONTENDS = (
 _HINT_KILLED = "It was killed; out of memory is the usual reason."
 
 StartError = Union[ReplicaStartError, IncompatibleEnvironmentError]
+
+
+class RemoteTraceback(Exception):
+    """The traceback of a replica, shown as the cause of an error here; never raised."""
+
+    def __init__(self, traceback_text: str) -> None:
+        super().__init__(traceback_text)
+        self.traceback_text = traceback_text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.traceback_text.rstrip()}\n"""'
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,11 @@ _LOAD_PROBLEMS = (
         lambda failure: f"gives different answers from the notebook, {failure.message}",
         "The usual reason is that its packages differ from the notebook's. A function whose answers change from "
         "call to call has no samples: leave sample_inputs out (from R: compare_sample = FALSE).",
+    ),
+    _LoadProblem(
+        lambda failure: failure.exception_type == UNSTEADY_ANSWER,
+        ParityError,
+        lambda failure: f"gives an answer that {failure.message}",
     ),
     _LoadProblem(
         lambda failure: True,

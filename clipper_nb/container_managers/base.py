@@ -10,6 +10,7 @@ from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.protocol.containers import ObservedContainer
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -63,18 +64,21 @@ class ContainerManager(ABC):
         self,
         model_id: ModelId,
         *,
-        input_type: str,
+        input_type: InputType | str,
         image: str,
         num_replicas: int,
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
+        environment: Mapping[str, str] | None = None,
         progress: Progress = QUIET,
     ) -> None:
         """Start or stop replicas to reach the requested number; calling it twice is harmless.
 
+        *environment* holds variables of the replicas besides the manager's own.
+
         When it returns, stopped replicas have finished their queries and ended; started ones may still be loading.
-        Raises ``ImageNotFoundError``, or ``InvalidRequestError`` for limits that it cannot set, before it changes
-        anything.
+        Raises ``ImageNotFoundError``, or ``InvalidRequestError`` for an unknown input type and for limits that it
+        cannot set, before it changes anything.
         """
 
     @abstractmethod

@@ -76,7 +76,7 @@ class Reaper:
                 logger.debug("%s", exc)
                 self._stopping.wait(_RETRY_INTERVAL_S)
             except Exception:
-                logger.exception("looking for unwanted replicas failed")
+                logger.exception("the search for undesired replicas failed")
                 self._stopping.wait(_RETRY_INTERVAL_S)
 
     def look(self) -> None:
@@ -89,5 +89,5 @@ class Reaper:
             return
         names = undesired_replicas(observed, self._management.get_desired_replicas())
         if names:
-            logger.warning("stopping replicas that nobody wants: %s", ", ".join(names))
+            logger.warning("stopping replicas that should not run: %s", ", ".join(names))
             self._stop(names)

@@ -18,6 +18,7 @@ from clipper_nb.container_managers.specs import replica_spec
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.containers import ContainerSpec
+from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -71,19 +72,22 @@ class ReplicaScaling(ContainerManager):
         self,
         model_id: ModelId,
         *,
-        input_type: str,
+        input_type: InputType | str,
         image: str,
         num_replicas: int,
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
+        environment: Mapping[str, str] | None = None,
         progress: Progress = QUIET,
     ) -> None:
+        canonical = parse_input_type(input_type)
         settings = self._require_image(image, limits, progress) if num_replicas > 0 else None
         difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
         if settings is not None and difference.num_to_start:
             progress.step(f"Start {difference.num_to_start} replicas of {model_id}")
             new = [
-                _replica(model_id, image, input_type, load_timeout_s, settings) for _ in range(difference.num_to_start)
+                _replica(model_id, image, canonical, load_timeout_s, settings, environment or {})
+                for _ in range(difference.num_to_start)
             ]
             self._start_replicas(new, settings)
         else:
@@ -107,7 +111,12 @@ class ReplicaScaling(ContainerManager):
 
 
 def _replica(
-    model_id: ModelId, image: str, input_type: str, load_timeout_s: float, settings: ReplicaSettings
+    model_id: ModelId,
+    image: str,
+    input_type: InputType,
+    load_timeout_s: float,
+    settings: ReplicaSettings,
+    variables: Mapping[str, str],
 ) -> ContainerSpec:
     return replica_spec(
         model_id,
@@ -119,4 +128,5 @@ def _replica(
         rpc_port=settings.rpc_port,
         load_timeout_s=load_timeout_s,
         model_folder=settings.model_folder,
+        variables=variables,
     )

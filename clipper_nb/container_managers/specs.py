@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 
 QUERY_FRONTEND_NAME = f"{QUERY_FRONTEND}-0"
@@ -79,28 +80,33 @@ def replica_spec(
     name: str,
     command: tuple[str, ...],
     image: str,
-    input_type: str,
+    input_type: InputType,
     rpc_host: str,
     rpc_port: int,
     load_timeout_s: float,
     model_folder: str | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> ContainerSpec:
-    """Return the spec of one replica of a model version; *model_folder* is its model's folder, if not ``/model``."""
-    variables = {
+    """Return the spec of one replica of a model version.
+
+    *model_folder* is its model's folder, if not ``/model``; *variables* are those of its environment that come with
+    the version.
+    """
+    own = {
         environment.MODEL_NAME: model_id.name,
         environment.MODEL_VERSION: model_id.version,
-        environment.INPUT_TYPE: input_type,
+        environment.INPUT_TYPE: str(input_type),
         environment.FRONTEND_HOST: rpc_host,
         environment.FRONTEND_RPC_PORT: str(rpc_port),
         environment.LOAD_TIMEOUT_S: f"{load_timeout_s:g}",
     }
     if model_folder is not None:
-        variables[environment.MODEL_PATH] = model_folder
+        own[environment.MODEL_PATH] = model_folder
     return ContainerSpec(
         name=name,
         role=REPLICA,
         command=command,
-        environment=variables,
+        environment={**(variables or {}), **own},
         working_folder=model_folder or ".",
         model=str(model_id),
         image=image,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from clipper_nb.closures.function_pickle import pickle_function
+from clipper_nb.closures.callables import SPARK_INPUTS, check_function
+from clipper_nb.closures.function_pickle import pickle_with_setup
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.deployers.bundle import bundle
@@ -16,13 +17,16 @@ from clipper_nb.deployers.spark_model_files import (
     result_settings,
     save_spark_model,
 )
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.spark_function import SparkFunction
-from clipper_nb.protocol.model_folder import FUNCTION_FILE, SPARK_MODEL_FOLDER, PySparkMetadata
+from clipper_nb.protocol.model_folder import FUNCTION_FILE, SETUP_FILE, SPARK_MODEL_FOLDER, PySparkMetadata
 from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, ResourceLimits
 from clipper_nb.spark_vectors import predict_vector
 
 if TYPE_CHECKING:
+    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
+    from clipper_nb.protocol.records import TextOutputs
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["create_endpoint", "deploy_pyspark_model", "predict_vector"]
@@ -51,6 +55,10 @@ def deploy_pyspark_model(
     hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
     system_packages: Sequence[str] | None = None,
+    text_outputs: TextOutputs = "json",
+    environment_variables: ChosenVariables = None,
+    files: Sequence[str] | None = None,
+    setup: Callable[[], Any] | None = None,
 ) -> None:
     """Deploy a PySpark model with a function around it as a version of a model, and make that version current.
 
@@ -103,6 +111,18 @@ def deploy_pyspark_model(
         warm. A replica with different answers is rejected; numbers may differ by a millionth.
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs. The embedded cluster has the machine's.
+    text_outputs : str
+        ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
+        becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
+    environment_variables : dict or list, optional
+        Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values. Those
+        that the function's code reads, and ``TZ``, travel anyway.
+        They are kept with the version, and stand in no image, log or report.
+    files : list of str, optional
+        Files and folders below the notebook's working directory; replicas find them under the same relative paths.
+    setup : callable, optional
+        Called once in each replica, without arguments, before the model is loaded: for settings of libraries, such as
+        ``sklearn.set_config``.
 
     Raises
     ------
@@ -132,18 +152,22 @@ def deploy_pyspark_model(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
         batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
         system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
+        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
     )  # fmt: skip
+    check_function(func, SPARK_INPUTS)
     session = find_session(sc)
-    pickled, report = pickle_function(func)
-    environment = notebook_environment({*report.requirements.direct, "pyspark"})
+    pickled, pickled_setup, report = pickle_with_setup(func, setup)
+    new = new.with_variables(report.environment_variables)
+    environment = notebook_environment(report.requirements, "pyspark")
     refuse_other_versions(str(new.model_id), environment, new.packages)
     samples = None
     if sample_inputs is not None:
-        samples = answer_samples(SparkFunction(func, session, pyspark_model), input_type, sample_inputs)
+        samples = answer_samples(new, SparkFunction(AwaitingFunction(func), session, pyspark_model), sample_inputs)
     model_class, threshold = describe_spark_model(pyspark_model)
     metadata = PySparkMetadata(
         input_type=str(new.input_type),
         environment=environment,
+        modules=report.requirements.pickled,
         requirements=report.requirements.pinned,
         unpinnable=report.requirements.unpinnable,
         system_packages=new.system_packages,
@@ -153,8 +177,10 @@ def deploy_pyspark_model(
         driver_memory_bytes=_driver_memory_bytes(new.limits),
         report=report.to_dict(),
     )
-    with bundle(metadata) as folder:
+    with bundle(metadata, new) as folder:
         (folder / FUNCTION_FILE).write_bytes(pickled)
+        if pickled_setup is not None:
+            (folder / SETUP_FILE).write_bytes(pickled_setup)
         report.files.write(folder)
         if pyspark_model is not None:
             save_spark_model(pyspark_model, session, folder / SPARK_MODEL_FOLDER)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePath
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.installed_library import library_name
 
 
 def choose_packages(
@@ -16,7 +17,7 @@ def choose_packages(
     Parameters
     ----------
     asked : list of str
-        The user's; they take the place of found ones of the same name.
+        The user's; they take the place of found ones of the same name, or of another build of the library.
     found : list of str
         ``name==version`` of what the function uses.
     unpinnable : dict
@@ -30,7 +31,7 @@ def choose_packages(
         The function uses something that cannot be installed, and the user names nothing in its place.
     """
     names = {_name(requirement) for requirement in asked}
-    missing = {name: why for name, why in unpinnable.items() if name not in names}
+    missing = {name: why for name, why in unpinnable.items() if _name(name) not in names}
     if missing:
         which = ", ".join(f"'{name}' ({why})" for name, why in missing.items())
         raise InvalidRequestError(
@@ -42,11 +43,10 @@ def choose_packages(
 
 
 def _name(requirement: str) -> str:
-    """Return the distribution's name in a requirement, or in the name of a wheel, an archive or a folder."""
+    """Return the library's name in a requirement, or in the name of a wheel, an archive or a folder."""
     from packaging.requirements import InvalidRequirement, Requirement
-    from packaging.utils import canonicalize_name
 
     try:
-        return str(canonicalize_name(Requirement(requirement).name))
+        return library_name(Requirement(requirement).name)
     except InvalidRequirement:
-        return str(canonicalize_name(PurePath(requirement).name.partition("-")[0]))
+        return library_name(PurePath(requirement).name.partition("-")[0])

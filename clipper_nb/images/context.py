@@ -74,14 +74,15 @@ def _write(target: Any, mode: Literal["w", "w|"], dockerfile: str, files: Files)
 
 
 def folder_files(folder: Path, *, prefix: str) -> dict[str, Path]:
-    """Return a folder's files and empty folders below *prefix*.
+    """Return a folder's files and empty folders below *prefix*, or the folder itself as *prefix* if nothing is in it.
 
     Links are followed, except those to nowhere or to a folder above them; cache folders are left out.
     """
     try:
-        return {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in _walk(folder)}
+        found = {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in _walk(folder)}
     except OSError as exc:
         raise ImageBuildError(f"The folder {str(folder)!r} cannot be read: {exc}.") from exc
+    return found or {prefix: folder}  # a Dockerfile copies it all the same
 
 
 def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:

@@ -23,13 +23,6 @@ class SparkFunction:
         self._func, self._spark, self._model = func, spark, model
 
     def __call__(self, inputs: list[Any]) -> Any:
-        """Return what the function returns; rows become dicts and vectors lists."""
+        """Return what the function returns."""
         with short_spark_errors():
-            outputs = self._func(self._spark, self._model, inputs)
-            return [_plain(output) for output in outputs] if isinstance(outputs, list) else outputs
-
-
-def _plain(output: Any) -> Any:
-    if hasattr(output, "asDict"):  # a Row, which is a tuple too and would lose its names
-        return output.asDict(recursive=True)
-    return output.toArray() if hasattr(output, "toArray") else output
+            return self._func(self._spark, self._model, inputs)

@@ -27,7 +27,8 @@ class ContainerSpec:
     role: str
     command: tuple[str, ...]
     """Empty for the image's own."""
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Not in the ``repr``: it has passwords, and the variables of a user's model."""
     working_folder: str = "."
     """Relative to the cluster's folder."""
     sockets: Mapping[str, str] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from clipper_nb.protocol.records import (
     FrontendPresence,
     ModelVersion,
     Replica,
+    TextOutputs,
 )
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -56,7 +57,10 @@ class VersionInfo(Struct, frozen=True, kw_only=True):
     limits: ResourceLimits = NO_LIMITS
     isolate_errors: bool = True
     hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
+    text_outputs: TextOutputs = "json"
     environment: Mapping[str, str] = {}
+    environment_variables: Sequence[str] = ()
+    """Names of the variables that its replicas get from the deploy."""
     num_samples: int = 0
     example: Example | None = None
     registered_at: float
@@ -133,7 +137,9 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         limits=version.limits,
         isolate_errors=version.isolate_errors,
         hang_timeout_s=version.hang_timeout_s,
+        text_outputs=version.text_outputs,
         environment=version.provenance.environment,
+        environment_variables=version.environment_variables.names,
         num_samples=version.provenance.num_samples,
         example=version.provenance.example,
         registered_at=version.registered_at,

@@ -56,6 +56,9 @@ MODEL_PATH = "CLIPPER_MODEL_PATH"
 LOAD_TIMEOUT_S = "CLIPPER_LOAD_TIMEOUT_S"
 """After about this long a container that is still loading its model logs where it hangs."""
 
+TEXT_OUTPUTS = "CLIPPER_TEXT_OUTPUTS"
+"""``text``: text that the model returns stays text; else it is read as JSON where it is JSON."""
+
 READY_FILE = "CLIPPER_READY_FILE"
 """A file that exists while the model is registered with the query frontend, for a health check."""
 

@@ -10,6 +10,8 @@ import traceback
 from dataclasses import dataclass
 from typing import Any
 
+from clipper_nb.protocol.hints import find_hint
+
 LONGEST_MESSAGE = 10_000
 LONGEST_TRACEBACK = 100_000
 
@@ -19,7 +21,7 @@ _name_of_type: Any = type.__dict__["__name__"].__get__
 
 @dataclass(frozen=True)
 class ExceptionDescription:
-    """An exception as text, each part bounded."""
+    """An exception as text, each part bounded; the message ends with a hint if there is one."""
 
     type_name: str
     message: str
@@ -29,7 +31,7 @@ class ExceptionDescription:
 def describe_exception(exc: BaseException) -> ExceptionDescription:
     """Return the description of *exc*; a part that cannot be read says so."""
     type_name = _name_of_type(type(exc))
-    message = _message(exc)
+    message = " ".join(filter(None, [_message(exc), find_hint(exc)]))
     return ExceptionDescription(type_name, message, _traceback(exc) or f"{type_name}: {message}")
 
 

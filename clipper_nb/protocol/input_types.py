@@ -59,11 +59,14 @@ _ITEM_SIZES_BYTES = {
     InputType.DOUBLES: 8,
     InputType.STRINGS: 1,
 }
+_NOT_FINITE = 'null or "NaN" for a missing one, and "Infinity" or "-Infinity"'
 _EXPECTATIONS = {
     InputType.BYTES: "base64 text (standard alphabet, padded)",
-    InputType.INTEGERS: "a list of whole numbers from -2147483648 to 2147483647, written without a decimal point",
-    InputType.FLOATS: "a list of numbers in the range of float32",
-    InputType.DOUBLES: "a list of numbers",
+    InputType.INTEGERS: (
+        "a list of whole numbers from -2147483648 to 2147483647, written without a decimal point, none of them missing"
+    ),
+    InputType.FLOATS: f"a list of numbers in the range of float32; {_NOT_FINITE}",
+    InputType.DOUBLES: f"a list of numbers; {_NOT_FINITE}",
     InputType.STRINGS: "text",
 }
 _SPELLINGS = {

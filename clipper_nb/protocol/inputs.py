@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import base64
 import functools
+import math
 import sys
 from array import array
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Final
 
 from clipper_nb.errors import InvalidInputError, ProtocolError
 from clipper_nb.protocol.input_types import InputType
@@ -27,15 +30,25 @@ _DTYPE_NAMES = {
     InputType.FLOATS: "<f4",
     InputType.DOUBLES: "<f8",
 }
+_NOT_FINITE: Final[dict[Any, float]] = {None: math.nan, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""What JSON has no number for, as it is written there."""
+_PLAIN: Final = {int, float}
+_OTHER_NUMBERS: Final[tuple[Any, ...]] = (Real, Decimal)
 _LITTLE_ENDIAN = sys.byteorder == "little"
 
 
 def encode_input(input_type: InputType, value: Any) -> bytes:
-    """Return the payload of one checked value: a list of numbers, text, or ``bytes`` for the bytes type."""
+    """Return the payload of one checked value: a list of numbers, text, or ``bytes`` for the bytes type.
+
+    Each NaN has the same bits, so that equal inputs have equal payloads.
+    """
     code = _ARRAY_CODES.get(input_type)
     if code is None:
         return str(value).encode() if input_type is InputType.STRINGS else bytes(value)
-    numbers = array(code, value)
+    try:
+        numbers = array(code, value)
+    except TypeError:
+        numbers = array(code, [_NOT_FINITE.get(number, number) for number in value])
     if not _LITTLE_ENDIAN:
         numbers.byteswap()
     return numbers.tobytes()
@@ -103,19 +116,97 @@ def format_input(input_type: InputType, value: Any) -> Any:
         if isinstance(value, (bytes, bytearray, memoryview)):
             return base64.b64encode(value).decode("ascii")
     else:
-        if hasattr(value, "tolist"):
-            value = value.tolist()
+        value = _to_list(value)
         if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
-            numbers = [
-                item.item() if hasattr(item, "item") and not hasattr(item, "__len__") else item for item in value
-            ]
-            if numbers and hasattr(numbers[0], "__len__") and not isinstance(numbers[0], str):
-                raise InvalidInputError(
-                    "One input is a 1-D array or list of numbers, and this one has more dimensions. For several inputs "
-                    "use predict_batch(); flatten an image or a table first."
-                )
-            return numbers
+            return format_numbers(input_type, value)
     expected = {InputType.STRINGS: "str", InputType.BYTES: "bytes or an array of them"}.get(
         input_type, "a 1-D array or list of numbers"
     )
-    raise InvalidInputError(f"An input of type {input_type} must be {expected}, not {type(value).__name__}.")
+    raise InvalidInputError(
+        f"An input of type {input_type} must be {expected}, not {type(value).__name__}. {_way_out(value)}".rstrip()
+    )
+
+
+def format_numbers(input_type: InputType, values: Sequence[Any]) -> list[Any]:
+    """Return the JSON values of numbers as a notebook holds them: missing ones become ``null`` or ``"NaN"``.
+
+    What is no number is left for the query frontend to refuse.
+
+    Raises
+    ------
+    InvalidInputError
+        A value is a list, a time, or missing among whole numbers.
+    """
+    numbers = list(values)
+    if not {*map(type, numbers)} <= _PLAIN:
+        numbers = [_format_number(number) for number in numbers]
+        if numbers and hasattr(numbers[0], "__len__") and not isinstance(numbers[0], str):
+            raise InvalidInputError(
+                "One input is a 1-D array or list of numbers, and this one has more dimensions. For several inputs "
+                "use predict_batch(); flatten an image or a table first."
+            )
+    if not _have_finite_sum(numbers):
+        numbers = [_format_float(number) if isinstance(number, float) else number for number in numbers]
+        if input_type is InputType.INTEGERS:
+            _refuse_missing(numbers)
+    return numbers
+
+
+def _way_out(value: Any) -> str:
+    if hasattr(type(value), "columns"):
+        return "For the rows of a data frame use predict_batch()."
+    if isinstance(value, Mapping):
+        return "Send JSON as text: json.dumps(row)."
+    return "Send one number as a list: [x]." if isinstance(value, _OTHER_NUMBERS) else ""
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether *value* is ``None`` or pandas' ``NA``."""
+    return value is None or (type(value).__name__ == "NAType" and type(value).__module__.startswith("pandas."))
+
+
+def _to_list(value: Any) -> Any:
+    """Return arrays and Series of any library as lists, NumPy's and Arrow's scalars as Python's."""
+    if getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M"):  # in a list they would be nanoseconds
+        raise InvalidInputError(
+            f"An input's numbers are times ({value.dtype}). Convert them to numbers of a unit that you choose, or send "
+            "them as text."
+        )
+    for name in ("tolist", "to_list", "as_py"):
+        if hasattr(value, name):
+            return getattr(value, name)()
+    return value
+
+
+def _format_number(value: Any) -> Any:
+    value = _to_list(value)
+    if isinstance(value, (int, float)):
+        return value
+    if isinstance(value, _OTHER_NUMBERS):
+        return float(value)
+    return None if is_missing(value) else value
+
+
+def _have_finite_sum(numbers: Sequence[Any]) -> bool:
+    """Return whether all are certainly finite numbers; much faster than a look at each."""
+    try:
+        return math.isfinite(sum(numbers))
+    except (TypeError, OverflowError):
+        return False
+
+
+def _format_float(number: float) -> Any:
+    if math.isfinite(number):
+        return number
+    if math.isnan(number):
+        return "NaN"
+    return "Infinity" if number > 0 else "-Infinity"
+
+
+def _refuse_missing(numbers: Sequence[Any]) -> None:
+    for position, number in enumerate(numbers):
+        if number is None or number == "NaN":
+            raise InvalidInputError(
+                f"Number {position} of an input is missing, and whole numbers have no missing value. Fill it, or use "
+                "the input type doubles."
+            )

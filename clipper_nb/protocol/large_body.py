@@ -26,7 +26,7 @@ from clipper_nb.protocol.predict_body import (
     parse_predict,
     too_many_inputs,
 )
-from clipper_nb.protocol.predict_schema import BATCH_DECODERS, INPUT_DECODERS
+from clipper_nb.protocol.predict_schema import BATCH_DECODERS, INPUT_DECODERS, describe_misfit
 
 _PIECE_SIZE_BYTES = 32 * 1024
 _PIECE_INPUTS = 128
@@ -305,7 +305,7 @@ class LargeBody:
         try:
             return decode(b"[" + piece + b"]")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            text = _POSITION.sub(lambda found: f"`{path}[{num_before + int(found[1])}]", str(exc))
+            text = _POSITION.sub(lambda found: f"`{path}[{num_before + int(found[1])}]", describe_misfit(exc))
             raise InvalidInputError(f"{_move_byte(text, 0, at - 1)}. {expectation(self._input_type)}") from exc
 
     def _decode_one(self, decode: Callable[[bytes], Any], piece: bytes, path: str, at: int) -> Any:

@@ -15,6 +15,8 @@ from clipper_nb.protocol.model_environment import Conflicts
 
 SAMPLE_MISMATCH = "SampleMismatch"
 """``exception_type`` of a model whose answers to its samples are different from the notebook's."""
+UNSTEADY_ANSWER = "UnsteadyAnswer"
+"""``exception_type`` of a model whose answer to a sample depends on the other samples, or on chance."""
 
 _NO_LIBRARY = re.compile(r"([\w.+-]+\.so[.\d]*): cannot open shared object file")
 """The dynamic linker's words for a missing library, in an ImportError or an OSError."""

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import re
 from collections.abc import Iterable, Mapping
 
+from clipper_nb.protocol.installed_library import installed_version
+
 PYTHON = "Python"
 CHECKED_PACKAGES = ("cloudpickle", "numpy", "pandas", "scikit-learn", "torch", "pyspark")
-"""Distributions whose objects another minor version may fail to load, or may load but then answer differently."""
+"""Distributions that are compared wherever a function uses them; all others where their objects are in the pickle.
+
+Another minor version may fail to load the objects, or may load them but then answer differently.
+"""
+
+NO_MODULES: Mapping[str, str] = {}
 
 Conflicts = Mapping[str, tuple[str, str]]
 """By name, the notebook's version and the other one."""
 
 
-def describe_environment(names: Iterable[str]) -> dict[str, str]:
-    """Return the versions of this Python and of those of the named distributions that are installed here."""
+def describe_environment(names: Iterable[str], modules: Mapping[str, str] = NO_MODULES) -> dict[str, str]:
+    """Return the versions of this Python and of those of the named distributions that are installed here.
+
+    *modules* has by distribution a module that comes from it: here it may come from another one.
+    """
     found = {PYTHON: platform.python_version()}
     for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue  # the import reports it, if the model needs it
+        version = installed_version(name, modules.get(name))
+        if version is not None:  # an import reports what is missing, if the model needs it
+            found[name] = version
     return found
 
 

@@ -17,17 +17,21 @@ import msgspec
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.provenance import Example, Provenance
-from clipper_nb.protocol.samples import parse_output, parse_samples
+from clipper_nb.protocol.samples import parse_samples
 
 METADATA_FILE = "metadata.json"
 SAMPLES_FILE = "samples.json"
 """Inputs with the outputs that each replica must return for them; missing without samples."""
 FUNCTION_FILE = "func.pkl"
+SETUP_FILE = "setup.pkl"
+"""A function to run once before the model is loaded; missing without one."""
 R_FUNCTION_FILE = "func.rds"
 SPARK_MODEL_FOLDER = "pyspark_model_data"
 """A model in Spark's own format."""
 MODULES_FOLDER = "modules"
 """The user's own modules, from which a replica imports."""
+FILES_FOLDER = "files"
+"""Files that travel; the working directory of a replica whose model has some."""
 
 _WHERE = f"{METADATA_FILE} in the model's folder"
 _MAX_EXAMPLE_BYTES = 4096
@@ -45,11 +49,17 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """The notebook's Python version."""
     environment: Mapping[str, str] = {}
     """Versions by name; a replica must have the same minor versions."""
+    modules: Mapping[str, str] = {}
+    """By distribution whose objects are in the pickle, a module of it: a replica may have it from another one."""
     requirements: tuple[str, ...] = ()
     """The distributions that the model uses, as pip requirements with versions."""
     unpinnable: Mapping[str, str] = {}
     """By name, why something that it uses cannot be installed elsewhere."""
     system_packages: tuple[str, ...] = ()
+    environment_variables: tuple[str, ...] = ()
+    """Names of the environment variables that replicas get; their values are never in the folder."""
+    files: tuple[str, ...] = ()
+    """The files and folders of the notebook's working directory that travel."""
 
     @property
     def kind(self) -> str:
@@ -91,6 +101,8 @@ class RMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag=
     """Library folders of the notebook's R."""
     r_columns: tuple[Column, ...] = ()
     """Columns of the data frame that it takes; empty if it takes a list."""
+    report: Mapping[str, Any] = {}
+    """Its closure report."""
 
 
 Metadata = Union[PythonMetadata, PySparkMetadata, RMetadata]
@@ -147,9 +159,16 @@ def read_provenance(read_files: FileReader) -> Provenance:
     if SAMPLES_FILE not in files:
         return Provenance(environment)
     samples = parse_samples(files[SAMPLES_FILE].decode())
-    example = Example(samples.inputs[0], parse_output(samples.outputs[0]))
+    example = Example(samples.inputs[0], _as_clients_get_it(samples.outputs[0]))
     is_small = len(json.dumps([example.input, example.output])) <= _MAX_EXAMPLE_BYTES
     return Provenance(environment, len(samples.inputs), example if is_small else None)
+
+
+def _as_clients_get_it(output: str) -> Any:
+    try:
+        return msgspec.json.decode(output)
+    except msgspec.DecodeError:
+        return output
 
 
 def _parse_environment(content: bytes) -> Mapping[str, str]:

@@ -1,4 +1,8 @@
-"""The rules for application, model, version and cluster names; one function checks each at every entry."""
+"""The rules for application, model, version and cluster names; one function checks each at every entry.
+
+``check_`` is for a name that is given. A name that only refers to something is right if that exists, so ``known_`` asks
+no more than that it is text: a typing error gets the same answer as any unknown name.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +51,7 @@ def check_model_name(name: object) -> str:
 
 def check_version(version: object) -> str:
     """Return *version* as text if it is valid; an ``int`` becomes text, a ``float`` is rejected."""
-    if isinstance(version, bool) or not isinstance(version, (int, str)):
-        rule = "use text or an int."
-        if isinstance(version, float):
-            rule = f"a float cannot tell 1.10 from 1.1; write it as text: '{version}'."
-        raise InvalidNameError("version", version, rule)
-    if isinstance(version, int) and abs(version) >= 10**MAX_VERSION_LENGTH:
-        version = "-huge number"  # Python refuses to convert the largest ones
-    text = str(version)
+    text = known_version(version)
     if _VERSION.match(text):
         return text
     raise InvalidNameError(
@@ -64,10 +61,29 @@ def check_version(version: object) -> str:
     )
 
 
+def known_name(what: str, name: object) -> str:
+    """Return the name of something that should exist: any text; *what* is its kind."""
+    if isinstance(name, str) and _is_unicode(name):
+        return name
+    raise InvalidNameError(what, name, "use text.")
+
+
+def known_version(version: object) -> str:
+    """Return the version that should exist as text; an ``int`` becomes text, a ``float`` is rejected."""
+    if isinstance(version, bool) or not isinstance(version, (int, str)):
+        rule = "use text or an int."
+        if isinstance(version, float):
+            rule = f"a float cannot distinguish 1.10 from 1.1; pass it as text: '{version}'."
+        raise InvalidNameError("version", version, rule)
+    if isinstance(version, int) and abs(version) >= 10**MAX_VERSION_LENGTH:
+        version = "-huge number"  # Python refuses to convert the largest ones
+    return known_name("version", str(version))
+
+
 def check_application_name(name: object) -> str:
     """Return *name* if it is a valid application name that no route of the frontends uses."""
     if isinstance(name, str) and name.lower() in RESERVED_APPLICATION_NAMES:
-        raise InvalidNameError("application name", name, "the frontends use this path themselves.")
+        raise InvalidNameError("application name", name, "the frontends use this path; choose another name.")
     if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _APPLICATION_NAME.match(name):
         return name
     raise InvalidNameError(
@@ -84,3 +100,12 @@ def check_cluster_name(name: object) -> str:
     raise InvalidNameError(
         "cluster name", name, "use letters, digits and inner '-', '_' or '.', at most 63 characters."
     )
+
+
+def _is_unicode(text: str) -> bool:
+    """Return whether JSON can have the text: no half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,73 +1,73 @@
-"""Encodes a model's outputs as text for the wire: one per input, in order. (pure)"""
+"""Encodes a model's outputs as text for the wire: one per input, in order. (pure)
+
+The only way from what a model returned to answers, for each kind of model, in the notebook and in replicas. What an
+output becomes depends on its type alone (docs/protocol.md, section 1).
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sized
-from typing import Any
+from typing import Any, Final
 
 from clipper_nb.errors import PredictionError
+from clipper_nb.protocol.json_values import NoJsonError, to_json_value
+from clipper_nb.protocol.non_finite import quote_non_finite
+from clipper_nb.protocol.output_batch import as_batch
+
+_finite_json: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
+_json: Final = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 
 
-def encode_outputs(outputs: Any, *, num_inputs: int) -> list[bytes]:
+def encode_outputs(outputs: Any, *, num_inputs: int, text_outputs: str = "json") -> list[bytes]:
     """Return each output as UTF-8.
 
-    Text stays as it is and bytes must be UTF-8; numbers, NumPy scalars and arrays, lists, dicts, booleans and ``None``
-    become JSON.
+    Text stays as it is, so that it is read as JSON where it is JSON; with *text_outputs* ``"text"`` it becomes a JSON
+    string. Everything else becomes JSON by its type.
 
     Raises
     ------
     PredictionError
-        *outputs* is not a sequence of one output per input, or one of them has no text.
+        *outputs* is not a sequence of one output per input, or one of them has no JSON; the error says what to return.
     """
-    has_no_order = isinstance(outputs, (str, bytes, Mapping, set, frozenset))
-    has_no_dimension = getattr(outputs, "ndim", 1) == 0
-    if has_no_order or has_no_dimension or not isinstance(outputs, Iterable):
+    batch = outputs if type(outputs) is list else as_batch(outputs, num_inputs)
+    if len(batch) != num_inputs:
         raise PredictionError(
-            f"The model returned {type(outputs).__name__}; it must return a list with one output per input."
+            f"The model returned {len(batch)} outputs for {num_inputs} inputs; it must return one per input, in order."
         )
-    if getattr(outputs, "ndim", 0) == 1 and hasattr(outputs, "tolist"):
-        outputs = outputs.tolist()  # each of an array's own numbers would need an encoder
-    elif not isinstance(outputs, Sized):
-        outputs = list(outputs)
-    if len(outputs) != num_inputs:
-        raise PredictionError(
-            f"The model returned {len(outputs)} outputs for {num_inputs} inputs; it must return one per input, in "
-            "order."
-        )
-    return [_encode_output(output, position) for position, output in enumerate(outputs)]
+    is_text = text_outputs == "text"
+    return [_encode_output(output, position, is_text) for position, output in enumerate(batch)]
 
 
-def _encode_output(output: Any, position: int) -> bytes:
+def _encode_output(output: Any, position: int, is_text: bool) -> bytes:
+    kind = type(output)
     try:
-        if isinstance(output, str):
-            return output.encode()
-        if isinstance(output, bytes):
-            output.decode()
-            return output
+        if kind is str and not is_text:
+            return str.encode(output)
+        if kind is int:
+            return int.__repr__(output).encode()
         if isinstance(output, float) and math.isfinite(output):
             return float.__repr__(output).encode()  # the same text as JSON, without creating an encoder
-        if type(output) is int:
-            return int.__repr__(output).encode()
-        return _as_json(output).encode()
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise PredictionError(
-            f"Output {position} of the model has type {type(output).__name__} and cannot be sent as text: {exc}"
-        ) from exc
+        if isinstance(output, str):
+            return (_json(str.__str__(output)) if is_text else str.__str__(output)).encode()
+        if isinstance(output, bytes) and not is_text:
+            return str.encode(to_json_value(output))
+        plain = to_json_value(output)
+        return (int.__repr__(plain) if type(plain) is int else _encode_json(plain)).encode()
+    except NoJsonError as exc:
+        raise _refusal(output, position, f"{''.join(exc.path[:4])} {exc}".strip()) from exc
+    except (TypeError, ValueError, AttributeError, RecursionError) as exc:  # raised by a value's own methods
+        raise _refusal(output, position, str(exc)) from exc
 
 
-def _to_json(value: Any) -> Any:
-    """Convert NumPy and pandas values, bytes and sets to what ``json`` can encode."""
-    if hasattr(value, "tolist"):  # NumPy scalars and arrays, pandas series
-        return value.tolist()
-    if hasattr(value, "item"):
-        return value.item()
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, (set, frozenset)):
-        return sorted(value)
-    raise TypeError(f"a {type(value).__name__} is not a number, text, list or dict")
+def _encode_json(value: Any) -> str:
+    try:
+        return _finite_json(value)
+    except ValueError:
+        return quote_non_finite(_json(value))
 
 
-_as_json = json.JSONEncoder(default=_to_json, ensure_ascii=False).encode
+def _refusal(output: Any, position: int, reason: str) -> PredictionError:
+    return PredictionError(
+        f"Output {position} of the model has type {type(output).__name__} and cannot be sent as text: {reason}."
+    )

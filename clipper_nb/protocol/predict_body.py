@@ -13,7 +13,8 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.predict_schema import DECODERS
+from clipper_nb.protocol.non_finite import parse_json
+from clipper_nb.protocol.predict_schema import DECODERS, describe_misfit
 from clipper_nb.protocol.records import Prediction
 
 
@@ -60,7 +61,7 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     try:
         parsed = DECODERS[input_type].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise InvalidInputError(f"{exc}. {expectation(input_type)}") from exc
+        raise InvalidInputError(f"{describe_misfit(exc)}. {expectation(input_type)}") from exc
     version = None if parsed.version is UNSET else str(parsed.version)
     if parsed.input is not UNSET:
         if parsed.input_batch is not UNSET:
@@ -188,8 +189,8 @@ def format_request(input_value: Any, *, is_batch: bool, version: str | None) -> 
 
 
 def parse_predictions(body: bytes, *, latency_s: float) -> list[Prediction]:
-    """Return the answers in a successful reply's body, single or batch."""
-    reply = _parse_any(body)
+    """Return the answers in a successful reply's body, single or batch; NaN and infinities are floats again."""
+    reply = parse_json(body)
     answers = reply.get("batch_predictions", [reply])
     return [
         Prediction(

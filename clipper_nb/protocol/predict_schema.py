@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -10,7 +10,12 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from clipper_nb.protocol.input_types import InputType
 
 _Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-_Float32 = Annotated[float, Meta(ge=-3.4028234663852886e38, le=3.4028234663852886e38)]
+_LARGEST = 3.4028235677973362e38
+"""The largest double that rounds to a finite float32: NumPy, Java and C print FLT_MAX as 3.4028235e38."""
+_NotFinite = None | Literal["NaN", "Infinity", "-Infinity"]
+"""As protobuf's JSON mapping writes them; ``null`` is NaN too."""
+_Float32 = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)] | _NotFinite
+_Float64 = float | _NotFinite
 
 
 class _Body(Struct, forbid_unknown_fields=True):
@@ -28,8 +33,8 @@ class _Floats(_Body):
 
 
 class _Doubles(_Body):
-    input: list[float] | UnsetType = UNSET
-    input_batch: list[list[float]] | UnsetType = UNSET
+    input: list[_Float64] | UnsetType = UNSET
+    input_batch: list[list[_Float64]] | UnsetType = UNSET
 
 
 class _Bytes(_Body):
@@ -54,7 +59,7 @@ DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
 INPUT_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.INTEGERS: msgspec.json.Decoder(list[_Int32]),
     InputType.FLOATS: msgspec.json.Decoder(list[_Float32]),
-    InputType.DOUBLES: msgspec.json.Decoder(list[float]),
+    InputType.DOUBLES: msgspec.json.Decoder(list[_Float64]),
 }
 """Decoders of one input, for types whose inputs are lists."""
 
@@ -62,7 +67,15 @@ BATCH_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.BYTES: msgspec.json.Decoder(list[bytes]),
     InputType.INTEGERS: msgspec.json.Decoder(list[list[_Int32]]),
     InputType.FLOATS: msgspec.json.Decoder(list[list[_Float32]]),
-    InputType.DOUBLES: msgspec.json.Decoder(list[list[float]]),
+    InputType.DOUBLES: msgspec.json.Decoder(list[list[_Float64]]),
     InputType.STRINGS: msgspec.json.Decoder(list[str]),
 }
 """Decoders of several inputs."""
+
+
+def describe_misfit(exc: Exception) -> str:
+    """Return the sentence of a decoder's error; a number is what is expected, however else it may be written."""
+    text = str(exc)
+    if text.startswith("Invalid enum value "):  # it repeats the client's text, which may be long
+        return f"Expected `float`, got `str`{text[text.rindex(' - at ') :]}"
+    return text.replace("`float | str | null`", "`float`")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
@@ -19,6 +20,9 @@ ADAPTIVE_BATCH_SIZE = -1
 """``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
 
 DEFAULT_HANG_TIMEOUT_S = 30.0
+TextOutputs = Literal["json", "text"]
+"""What a text that a model returns becomes: JSON where it is JSON, as Clipper reads it, or always text."""
+TEXT_OUTPUTS: tuple[TextOutputs, ...] = get_args(TextOutputs)
 
 DEFAULT_REASONS = ("not_linked", "no_ready_replica", "queued_too_long", "model_too_slow", "model_error")
 """Why an application answered with its default output."""
@@ -53,6 +57,8 @@ class ModelVersion:
     """Whether a batch that the model raised on is computed again in parts."""
     hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
     """After how long at one batch a replica is replaced; ``None`` is never."""
+    text_outputs: TextOutputs = "json"
+    environment_variables: EnvironmentVariables = NO_VARIABLES
 
     @property
     def model_id(self) -> ModelId:

@@ -12,7 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.input_types import parse_input_type
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, check_variables
+from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, SloMicros
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
@@ -23,6 +24,7 @@ from clipper_nb.protocol.records import (
     Configuration,
     FrontendPresence,
     ModelVersion,
+    TextOutputs,
 )
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -73,6 +75,8 @@ class AddModel(Struct):
     claim_id: str | None = None
     isolate_errors: bool = True
     hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
+    text_outputs: TextOutputs = "json"
+    environment_variables: EnvironmentVariables = NO_VARIABLES
 
 
 class NumReplicas(Struct):
@@ -107,7 +111,7 @@ class AwaitedReplicas(Struct, frozen=True):
     """What a caller waits for while it holds a claim."""
 
     num_replicas: ReplicaCount
-    input_type: str
+    input_type: InputType
 
 
 class HoldClaim(Struct):
@@ -126,7 +130,7 @@ class ClaimHeld(Struct, frozen=True):
     """Whether the claim is still held, and can be held again."""
     is_complete: bool = False
     """Whether exactly the awaited replicas are connected to every query frontend."""
-    other_input_type: str | None = None
+    other_input_type: InputType | None = None
     """The input type of a connected replica, if it is not the awaited one."""
 
 
@@ -142,7 +146,7 @@ class DeployState(Struct, frozen=True):
     """The model's input type."""
     has_application: bool
     """Whether there is an application with the model's name."""
-    linked_input_types: dict[str, str]
+    linked_input_types: dict[str, InputType]
     """Input types of the applications that are linked to the model, by name."""
 
 
@@ -166,7 +170,7 @@ class DesiredReplicas(Struct, frozen=True):
 
 
 class ModelVersionName(Struct):
-    """``/admin/delete_versioned_model``, ``/admin/set_model_version``, ``/admin/get_model``"""
+    """``/admin/delete_versioned_model``, ``…/set_model_version``, ``…/get_model``, ``…/get_environment_variables``"""
 
     model_name: str
     model_version: str
@@ -223,7 +227,9 @@ def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
         provenance=request.provenance,
         isolate_errors=request.isolate_errors,
         hang_timeout_s=request.hang_timeout_s,
+        environment_variables=check_variables(request.environment_variables.values),
         registered_at=registered_at,
+        text_outputs=request.text_outputs,
     )
 
 
@@ -256,5 +262,5 @@ def describe_deploy_state(
         is_registered=model_id in configuration.versions,
         current_version=configuration.current_versions.get(model_id.name),
         has_application=model_id.name in configuration.applications,
-        linked_input_types={name: str(configuration.applications[name].input_type) for name in linked},
+        linked_input_types={name: configuration.applications[name].input_type for name in linked},
     )

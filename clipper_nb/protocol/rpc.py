@@ -220,10 +220,10 @@ def _decode_new_container(frames: Sequence[Frame]) -> NewContainer:
     try:
         input_type = InputType.from_code(int(code))
     except ValueError as exc:
-        raise ProtocolError(f"a new container names no known input type: {code!r}") from exc
+        raise ProtocolError(f"a new container has an unknown input type: {code!r}") from exc
     max_in_flight = _u32(frames[6], "batches in flight") if len(frames) > 6 else 1
     if max_in_flight < 1:
-        raise ProtocolError("a new container takes no batches")
+        raise ProtocolError("a new container accepts no batches")
     return NewContainer(_text(frames[2], "model name"), _text(frames[3], "model version"), input_type, max_in_flight)
 
 

@@ -159,7 +159,7 @@ class ZmtpPeer:
                     self._message_size = 0
             position = stop
         if self._message_size > self.max_message_size_bytes:
-            raise ProtocolError(f"a message of more than {self.max_message_size_bytes} bytes")
+            raise ProtocolError(f"a message has more than {self.max_message_size_bytes} bytes")
         if position < end:
             self._keep(data[position:] if position else data, num_needed)
         return messages
@@ -174,11 +174,11 @@ class ZmtpPeer:
             raise ProtocolError(f"a frame has flags {flags:#04x}")
         if flags & _COMMAND:
             if size > _MAX_COMMAND_SIZE_BYTES:
-                raise ProtocolError(f"a command of {size} bytes")
+                raise ProtocolError(f"a command has {size} bytes, expected at most {_MAX_COMMAND_SIZE_BYTES}")
         elif not self.is_ready:
-            raise ProtocolError("a message before the handshake was over")
+            raise ProtocolError("received a message before the handshake was complete")
         elif self._message_size + size > self.max_message_size_bytes:
-            raise ProtocolError(f"a message of more than {self.max_message_size_bytes} bytes")
+            raise ProtocolError(f"a message has more than {self.max_message_size_bytes} bytes")
 
     def _obey(self, body: bytes) -> None:
         name, rest = _short_text(body)
@@ -190,9 +190,9 @@ class ZmtpPeer:
         elif name == b"PING" and self.is_ready:
             self.replies += bytes((_COMMAND, len(rest[2:18]) + 5)) + b"\x04PONG" + rest[2:18]
         elif name == b"ERROR":
-            raise ProtocolError(f"the peer refuses: {_short_text(rest)[0]!r}")
+            raise ProtocolError(f"the peer rejected the connection: {_short_text(rest)[0]!r}")
         elif not self.is_ready:
-            raise ProtocolError(f"a command {name!r} in place of the handshake")
+            raise ProtocolError(f"received the command {name!r} before the handshake was complete")
 
 
 def _check_greeting(data: bytes) -> None:
@@ -203,7 +203,7 @@ def _check_greeting(data: bytes) -> None:
         raise ProtocolError(f"the peer speaks ZMTP {data[10]}, expected 3 (libzmq 4 or later)")
     mechanism = data[_MECHANISM_AT : _MECHANISM_AT + 20]
     if not _NULL_MECHANISM.startswith(mechanism):
-        raise ProtocolError(f"the peer wants the security mechanism {mechanism!r}, expected NULL")
+        raise ProtocolError(f"the peer requires the security mechanism {mechanism!r}, expected NULL")
 
 
 def _property(name: bytes, value: bytes) -> list[bytes]:

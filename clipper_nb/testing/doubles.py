@@ -13,6 +13,7 @@ from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import ClusterNotFoundError, ExistsError, ImageNotFoundError
 from clipper_nb.images.builder import DeployedImage, ImageBuilder, ImageRequest
 from clipper_nb.protocol.containers import REPLICA, ObservedContainer
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
@@ -151,11 +152,12 @@ class RecordingContainerManager(ContainerManager):
         self,
         model_id: ModelId,
         *,
-        input_type: str,
+        input_type: InputType | str,
         image: str,
         num_replicas: int,
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
+        environment: Mapping[str, str] | None = None,
         progress: Progress = QUIET,
     ) -> None:
         self._record("set_num_replicas", str(model_id), num_replicas)

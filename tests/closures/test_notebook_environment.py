@@ -8,16 +8,19 @@ from importlib.metadata import version
 import pytest
 
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
+from clipper_nb.closures.requirements import Requirements
 from clipper_nb.errors import IncompatibleEnvironmentError, InvalidRequestError
 
 ENVIRONMENT = {"Python": "3.11.7", "numpy": "2.1.3", "scikit-learn": "1.6.1"}
 
 
-def test_only_what_is_used_matters() -> None:
-    assert notebook_environment(["scikit-learn", "tornado"]) == {
+def test_only_what_is_used_or_travels_matters() -> None:
+    requirements = Requirements(
+        {"scikit-learn": "", "tornado": "", "packaging": ""}, pickled={"packaging": "packaging.x"}
+    )
+    assert notebook_environment(requirements, "pandas") == {
         "Python": platform.python_version(),
-        "cloudpickle": version("cloudpickle"),
-        "scikit-learn": version("scikit-learn"),
+        **{name: version(name) for name in ("cloudpickle", "pandas", "scikit-learn", "packaging")},
     }
 
 
@@ -31,6 +34,8 @@ def test_only_what_is_used_matters() -> None:
         ["scikit_learn==1.6.0"],
         ["numpy>=1.0", "numpy==2.*"],
         ["./numpy-1.0.whl"],
+        ["numpy-cpu==2.1"],
+        ["numpy-tools==1.0", "dist/numpy-2.1.9-py3-none-any.whl"],
     ],
 )
 def test_requirements_that_fit(packages: list[str] | None) -> None:
@@ -46,6 +51,23 @@ def test_another_version_is_refused_with_both_sides() -> None:
         "    numpy         2.1.3     1.26",
         "    scikit-learn  1.6.1     1.5.2",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ours", "asked", "told"),
+    [
+        ("xgboost", "xgboost-cpu==2.1.4", "2.1.4 (xgboost-cpu)"),
+        ("xgboost-cpu", "xgboost==2.1.4", "2.1.4 (xgboost)"),
+        ("xgboost-cpu", "XGBoost_CPU==2.1.4", "2.1.4"),
+        ("xgboost", "wheels/xgboost_cpu-2.1.4-py3-none-any.whl", "2.1.4 (xgboost-cpu)"),
+        ("opencv-python", "opencv-python-headless==4.9.0.80", "4.9.0.80 (opencv-python-headless)"),
+    ],
+)
+def test_another_build_of_the_library_is_compared_too(ours: str, asked: str, told: str) -> None:
+    with pytest.raises(IncompatibleEnvironmentError) as raised:
+        refuse_other_versions("m:1", {ours: "3.2.0"}, [asked])
+    assert raised.value.conflicts == {ours: ("3.2.0", told)}
+    refuse_other_versions("m:1", {ours: told}, [asked])
 
 
 def test_packages_that_are_not_a_list_are_refused() -> None:

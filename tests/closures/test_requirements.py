@@ -72,5 +72,13 @@ def test_package_from_elsewhere_cannot_be_pinned(tmp_path: Path, origin: object,
     assert find(tmp_path, "homemade") == ({"homemade": "1.5"}, [], {"homemade": why})
 
 
+def test_distributions_whose_objects_travel_have_a_module() -> None:
+    found = find_requirements(
+        ["numpy.linalg", "pandas", "json"], ["pandas.core.frame", "pandas.core.series", "json.encoder"]
+    )
+    assert set(found.direct) == {"numpy", "pandas"}
+    assert found.pickled == {"pandas": "pandas.core.frame"}
+
+
 def test_standard_library_needs_no_requirement() -> None:
     assert find_requirements(["json", "os.path", "__main__", "clipper_nb.connection", "no_such_module"]).direct == {}

@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 import pytest
+from pyspark.sql.types import ArrayType, BinaryType, DecimalType, DoubleType, IntegerType, StringType, StructField
 
 from clipper_nb import ClipperConnection, InvalidRequestError, LocalContainerManager
-from clipper_nb.cluster.dataframe_scoring import _column, score_dataframe
+from clipper_nb.cluster.dataframe_scoring import _choose_reader, _column, score_dataframe
+from clipper_nb.protocol.input_types import InputType
 from tests.support.spark import QUIET
 
 pytestmark = [pytest.mark.spark, *QUIET]
@@ -34,6 +36,29 @@ def test_column_has_the_narrowest_type_for_all_values(outputs: list[Any], values
     found, found_type = _column(outputs)
     assert found == values
     assert found_type.simpleString() == data_type
+
+
+def _field(type_name: str) -> StructField:
+    data_types = {"double": DoubleType(), "int": IntegerType(), "decimal": DecimalType(5, 2),
+                  "array": ArrayType(DoubleType()), "string": StringType(), "binary": BinaryType()}  # fmt: skip
+    return StructField("x", data_types[type_name])
+
+
+@pytest.mark.parametrize("type_name", ["double", "int", "decimal"])
+def test_number_that_is_null_is_a_missing_one(type_name: str) -> None:
+    field = _field(type_name)
+    read = _choose_reader(field, InputType.DOUBLES)
+    assert [read(cell, 0) for cell in (1, None)] == [[1], [None]]
+    with pytest.raises(InvalidRequestError, match="Row 3 has no input: it is null"):
+        _choose_reader(field, InputType.STRINGS)(None, 3)
+
+
+@pytest.mark.parametrize("type_name", ["array", "string", "binary"])
+def test_other_cell_that_is_null_is_no_input(type_name: str) -> None:
+    read = _choose_reader(_field(type_name), InputType.DOUBLES)
+    assert read([1.0, None], 0) == [1.0, None]
+    with pytest.raises(InvalidRequestError, match="Row 3 has no input: it is null"):
+        read(None, 3)
 
 
 @pytest.mark.parametrize("df", [None, [[1.0]], {"x": [1.0]}])

@@ -64,8 +64,10 @@ def test_unknown_name_is_reported_with_the_known_ones(bench: Bench) -> None:
         bench.conn.models["unknown"]
     with pytest.raises(ModelNotFoundError, match="v1, a2"):
         bench.conn.models["net"]["9"]
-    with pytest.raises(InvalidNameError):
+    with pytest.raises(ModelNotFoundError, match=r"No model with name 'Not A Name'.*net, other"):
         bench.conn.models["Not A Name"]
+    with pytest.raises(InvalidNameError, match="use text"):
+        bench.conn.models[5]
 
 
 def test_handles_say_what_they_name(bench: Bench) -> None:

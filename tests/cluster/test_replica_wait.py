@@ -67,7 +67,7 @@ class Cluster:
 def test_wait_ends_when_the_frontend_confirms():
     cluster = Cluster(CONNECTED)
     cluster.wait(2)
-    assert cluster.asked == [(NET, "ours", AwaitedReplicas(2, "doubles"))]
+    assert cluster.asked == [(NET, "ours", AwaitedReplicas(2, InputType.DOUBLES))]
 
 
 def test_hold_that_ends_without_news_is_repeated():

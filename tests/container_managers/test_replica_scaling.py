@@ -16,6 +16,7 @@ from clipper_nb.errors import ImageNotFoundError, InvalidRequestError
 from clipper_nb.images.builder import ImageBuilder
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
@@ -85,9 +86,8 @@ class ThinManager(NoCluster):
 
 
 def scale(manager: ThinManager, num_replicas: int, model_id: ModelId = ONE, image: str = "i:1", **more: object) -> None:
-    manager.set_num_replicas(
-        model_id, input_type="ints", image=image, num_replicas=num_replicas, load_timeout_s=60, **more
-    )
+    wanted = {"input_type": InputType.INTEGERS, "load_timeout_s": 60, **more}
+    manager.set_num_replicas(model_id, image=image, num_replicas=num_replicas, **wanted)
 
 
 def test_replica_runs_the_found_image_under_a_unique_name():
@@ -99,6 +99,21 @@ def test_replica_runs_the_found_image_under_a_unique_name():
         assert (spec.role, spec.model, spec.image, spec.command) == (REPLICA, "m:1", "i:1", ("run",))
         assert spec.environment[environment.FRONTEND_HOST] == "frontend"
         assert spec.environment[environment.MODEL_PATH] == spec.working_folder == "/m"
+
+
+@pytest.mark.parametrize("input_type", [InputType.INTEGERS, "integers", "ints", " INT "])
+def test_replica_gets_its_input_type_in_one_spelling(input_type):
+    manager = ThinManager()
+    scale(manager, 1, input_type=input_type)
+    told = manager.started[0].environment[environment.INPUT_TYPE]
+    assert (told, type(told)) == ("integers", str)
+
+
+def test_unknown_input_type_changes_nothing():
+    manager = ThinManager()
+    with pytest.raises(InvalidRequestError, match="'doubels' is not an input type"):
+        scale(manager, 1, input_type="doubels")
+    assert manager.calls == []
 
 
 def test_only_the_difference_is_started_or_stopped():

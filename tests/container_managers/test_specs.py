@@ -28,7 +28,7 @@ def replica(**changes):
         "name": "digits-net-1-0",
         "command": (PYTHON, "-m", "clipper_nb.runtime.model_container"),
         "image": "digits-net:1",
-        "input_type": "doubles",
+        "input_type": InputType.DOUBLES,
         "model_folder": "/c/images/digits-net/1",
         "rpc_host": "127.0.0.1",
         "rpc_port": 7001,

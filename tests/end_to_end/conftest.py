@@ -6,7 +6,9 @@ A file about one kind alone overrides ``kind``.
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +39,23 @@ def conn(kind: str) -> Iterator[ClipperConnection]:
 
 
 _R_VARIABLES: dict[str, str] = {}
+
+
+@pytest.fixture
+def shell(shared: ClipperConnection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A notebook's shell with the magics, whose variable ``conn`` is the cluster."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    shell.run_line_magic("load_ext", "clipper_nb")
+    shell.user_ns.update(conn=shared, factor=10)
+    yield shell
+    atexit.unregister(shell.atexit_operations)
+    shell.atexit_operations()
 
 
 @pytest.fixture(scope="module")

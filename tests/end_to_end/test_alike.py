@@ -215,6 +215,7 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
         ("get_linked_models", {"app_name": "rest"}), ("get_linked_models", {"app_name": "nobody"}),
         ("get_model", version), ("get_model", {**version, "model_version": "9"}),
         ("get_model", {"model_name": "doubles", "model_version": "1"}),
+        ("get_environment_variables", version), ("get_environment_variables", {**version, "model_version": "9"}),
         ("get_deploy_state", version), ("get_deploy_state", {**version, "model_version": "9"}),
         ("get_current_model_version", version), ("get_current_model_version", {"model_name": "nobody"}),
         ("set_model_version", version), ("set_model_version", {**version, "model_version": "9"}),

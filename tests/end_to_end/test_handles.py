@@ -8,7 +8,6 @@ from IPython.core.completer import IPCompleter, provisionalcompleter
 from clipper_nb import (
     ApplicationNotFoundError,
     ClipperConnection,
-    InvalidNameError,
     LocalContainerManager,
     ModelNotFoundError,
     UnconnectedException,
@@ -84,7 +83,7 @@ def test_unknown_names_are_refused_with_the_known_ones(conn: ClipperConnection) 
     conn.register_application("here", "ints", "0", SLO_MICROS)
     with pytest.raises(ApplicationNotFoundError, match="here"):
         conn.apps["there"]
-    with pytest.raises(InvalidNameError):
+    with pytest.raises(ApplicationNotFoundError, match=r"'no/name'.*here"):
         conn.apps["no/name"]
     with pytest.raises(ModelNotFoundError):
         conn.models["none"]

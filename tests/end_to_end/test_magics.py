@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
-import sys
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from clipper_nb import (
     ApplicationNotFoundError,
@@ -34,20 +31,6 @@ def kind() -> str:
     return "local"
 
 
-@pytest.fixture
-def shell(shared: ClipperConnection, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    """A notebook's shell whose variable ``conn`` is the cluster."""
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell(config=config)
-    shell.run_line_magic("load_ext", "clipper_nb")
-    shell.user_ns.update(conn=shared, factor=10)
-    yield shell
-    atexit.unregister(shell.atexit_operations)
-    shell.atexit_operations()
-
-
 def shows(dashboard: Frame, conn: ClipperConnection) -> bool:
     """Return whether a dashboard is of this cluster, and close it."""
     with dashboard:
@@ -64,6 +47,16 @@ def test_samples_are_an_expression_of_the_notebook(shell: InteractiveShell, shar
     with pytest.raises(UsageError, match="--samples must be a Python expression"):
         shell.run_cell_magic("deploy", "sampled -v 3 -t doubles --samples rows[", SUM)
     assert "sampled:3" not in shared.get_all_models()
+
+
+def test_text_outputs_are_an_option_of_deploy(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    shared.register_application("codes", "strings", "", 20_000_000)
+    code = "def code(inputs):\n    return ['1E5' for _ in inputs]\n"
+    shell.run_cell_magic("deploy", "codes -v 1 -t strings --text-outputs text --link codes", code)
+    assert shell.run_line_magic("predict", "codes 'a'").output == "1E5"
+    with pytest.raises(InvalidRequestError, match='text_outputs must be "json" or "text"'):
+        shell.run_cell_magic("deploy", "codes -v 2 -t strings --text-outputs raw", "cell_ran = True\n" + code)
+    assert "cell_ran" not in shell.user_ns
 
 
 def test_system_packages_are_checked_before_the_cell_runs(shell: InteractiveShell, shared: ClipperConnection) -> None:
@@ -99,6 +92,24 @@ def test_cell_becomes_a_linked_queried_and_replaced_version(shell: InteractiveSh
     assert shell.run_line_magic("predict", "totals x").output == 300.0
     assert len(shared.models["total"]["v2"].replicas) == 2
     assert shows(shell.run_line_magic("clipper", ""), shared)
+
+
+def test_cell_travels_with_variables_files_and_setup(
+    shell: InteractiveShell, shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my words.txt").write_text("a b")
+    monkeypatch.setenv("NAMED", "here")
+    shell.run_cell("def prepare():\n    global ready\n    ready = True")
+    body = "[os.environ[n] for n in ('NAMED', 'GIVEN')] + [open('my words.txt').read(), ready]"
+    cell = f"import os\ndef f(xs): return [{body}]"
+    line = "travels -v 1 -t doubles --env NAMED --env 'GIVEN=a b' --files \"'my words.txt'\" --setup prepare"
+    with pytest.raises(UsageError, match="NOT_SET"):
+        shell.run_cell_magic("deploy", "travels -v 1 -t doubles --env NOT_SET", "cell_ran = True\n" + SUM)
+    shared.register_application("travels", "doubles", "-1", slo_micros=20_000_000)
+    shell.run_cell_magic("deploy", f"{line} --link travels", cell)
+    assert shared.predict("travels", [1.0]).output == ["here", "a b", "a b", True]
+    assert "cell_ran" not in shell.user_ns
 
 
 def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared: ClipperConnection) -> None:

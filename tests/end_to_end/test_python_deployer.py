@@ -103,12 +103,12 @@ def test_functions_and_classes_of_cells_travel(shared: ClipperConnection, tmp_pa
 def test_outputs_of_every_kind_become_json(shared: ClipperConnection) -> None:
     outputs = [
         "text", '{"a": [1]}', b"bytes", 1, 1.5, True, None, np.float64(2.5), np.int32(3), np.array([1, 2]),
-        {"label": np.int64(4), "scores": np.array([0.5])}, [1, "a"], ("t", 1), float("nan"), "naïve 🦔", "1.0",
+        {"label": np.int64(4), "scores": np.array([0.5])}, [1, "a"], ("t", 1), "naïve 🦔", "1.0",
     ]  # fmt: skip
     create_endpoint(shared, "kinds", "ints", lambda xs: [outputs[x[0]] for x in xs], slo_micros=SLO_MICROS)
     expected = [
         "text", {"a": [1]}, "bytes", 1, 1.5, True, None, 2.5, 3, [1, 2],
-        {"label": 4, "scores": [0.5]}, [1, "a"], ["t", 1], "NaN", "naïve 🦔", 1.0,
+        {"label": 4, "scores": [0.5]}, [1, "a"], ["t", 1], "naïve 🦔", 1.0,
     ]  # fmt: skip
     predictions = shared.predict_batch("kinds", [[i] for i in range(len(outputs))])
     assert [prediction.output for prediction in predictions] == expected
@@ -184,7 +184,8 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     )  # fmt: skip
     assert list(info) == [
         "model_name", "model_version", "input_type", "labels", "container_name", "batch_size", "num_replicas", "limits",
-        "environment", "num_samples", "example", "registered_at", "is_current_version",
+        "isolate_errors", "hang_timeout_s", "text_outputs", "environment", "environment_variables",
+        "num_samples", "example", "registered_at", "is_current_version",
     ]  # fmt: skip
     assert info == next(m for m in shared.get_all_models(verbose=True) if m["model_name"] == "described")
     assert info == shared.models["described"]["1.0_rc1"].info
@@ -236,12 +237,10 @@ def test_a_reregistered_application_and_version_are_new_ones(shared: ClipperConn
     assert shared.predict("anew", "text").output == "text"
 
 
-def test_dataclass_results_are_refused_with_a_hint(shared: ClipperConnection) -> None:
+def test_dataclass_results_are_objects(shared: ClipperConnection) -> None:
     @dataclasses.dataclass
     class Result:
         label: int
 
     create_endpoint(shared, "results", "ints", lambda xs: [Result(1) for _ in xs], slo_micros=SLO_MICROS)
-    prediction = shared.predict("results", [1])
-    assert prediction.reason == "model_error"
-    assert "Result" in str(prediction.explanation)
+    assert shared.predict("results", [1]).output == {"label": 1}

@@ -102,7 +102,7 @@ def test_a_version_can_be_asked_for(conn: ClipperConnection) -> None:
         ("doubles", b'{"input": [1], "uid": 3}', "unknown field `uid`"),
         ("doubles", b'{"input": [1, 2, "x"]}', r"$.input[2]"),
         ("doubles", b'{"input": [1, true]}', r"$.input[1]"),
-        ("doubles", b'{"input": [null]}', r"$.input[0]"),
+        ("ints", b'{"input": [null]}', r"$.input[0]"),
         ("doubles", b'{"input": [[1]]}', r"$.input[0]"),
         ("doubles", b'{"input": 1}', "a list of numbers"),
         ("doubles", b'{"input": null}', "a list of numbers"),

@@ -20,6 +20,7 @@ FOUND = ["numpy==2.1.0", "scikit-learn==1.6.0"]
         (["Scikit-Learn[extra] >= 1"], ["Scikit-Learn[extra] >= 1"]),
         (["pandas"], ["pandas", "scikit-learn==1.6.0"]),
         (["/home/me/scikit_learn-1.4-py3-none-any.whl"], ["/home/me/scikit_learn-1.4-py3-none-any.whl"]),
+        (["scikit-learn-cpu==1.6.0"], ["scikit-learn-cpu==1.6.0"]),
         (["git+https://host/repo.git"], ["git+https://host/repo.git", "scikit-learn==1.6.0"]),
     ],
 )
@@ -38,3 +39,4 @@ def test_uninstallable_package_is_refused_unless_user_gives_it() -> None:
     ):
         choose_packages([], FOUND, unpinnable, in_base=[])
     assert choose_packages(["./homemade"], [], unpinnable, in_base=[]) == ["./homemade"]
+    assert choose_packages(["homemade-gpu"], [], unpinnable, in_base=[]) == ["homemade-gpu"]

@@ -137,6 +137,17 @@ def test_empty_folder_is_kept(folder):
     assert member.mode == 0o755
 
 
+@pytest.mark.parametrize("inside", [[], ["__pycache__"]])
+def test_folder_without_files_is_in_the_context(tmp_path, inside):
+    """A Dockerfile copies it, and COPY fails without an entry."""
+    (tmp_path / "model").mkdir()
+    for name in inside:
+        (tmp_path / "model" / name).mkdir()
+    members = _unpack(_pack(tmp_path / "model"))
+    assert sorted(members) == ["Dockerfile", "bundle"]
+    assert members["bundle"].isdir()
+
+
 def test_links_are_followed(folder, tmp_path):
     """What they lead to may not exist where the image is built."""
     (tmp_path / "shared").mkdir()

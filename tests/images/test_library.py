@@ -75,13 +75,13 @@ def _start_from(files: dict[str, Path], folder: Path) -> str:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); "
+        "import sys; sys.path[0] = sys.argv[1]; "
         "import clipper_nb; assert clipper_nb.__file__.startswith(sys.argv[1]); "
         "import clipper_nb.runtime.query_frontend.app, clipper_nb.runtime.management_frontend.service, "
         "clipper_nb.runtime.model_container.client, clipper_nb.runtime.health_check; "
         "print(sys.modules['clipper_nb.protocol.rpc'].__file__)"
     )
-    command = [sys.executable, "-P", "-c", program, str(folder / "library")]
+    command = [sys.executable, "-c", program, str(folder / "library")]
     return subprocess.run(command, check=True, cwd=folder, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import array
 import base64
+import math
+import re
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,6 +153,62 @@ def test_notebook_value_becomes_a_json_value(input_type, value, json_value):
 def test_formatted_numbers_are_plain_python():
     formatted = format_input(InputType.DOUBLES, [np.float32(0.5), np.int64(1), 2])
     assert [type(number) for number in formatted] == [float, int, int]
+
+
+MISSING = [
+    ([1.5, math.nan], [1.5, "NaN"]),
+    ([math.inf, -math.inf, None], ["Infinity", "-Infinity", None]),
+    ([1e308, 1e308], [1e308, 1e308]),
+    (np.array([0.5, np.nan, -np.inf]), [0.5, "NaN", "-Infinity"]),
+    ([np.float32("nan"), np.float64("inf")], ["NaN", "Infinity"]),
+    (np.ma.array([1.0, 2.0], mask=[False, True]), [1.0, None]),
+    (list(np.ma.array([1.0, 2.0], mask=[False, True])), [1.0, None]),
+    (pd.Series([1, pd.NA], dtype="Int64"), [1, None]),
+    (pd.Series([0.5, None]), [0.5, "NaN"]),
+    ([1, pd.NA], [1, None]),
+    (pa.array([1.5, None]), [1.5, None]),
+    ([pa.scalar(1.5), pa.scalar(None)], [1.5, None]),
+    (["NaN", 1], ["NaN", 1]),
+]
+
+
+@pytest.mark.parametrize(("value", "json_value"), MISSING, ids=lambda value: str(value).replace("\n", " "))
+def test_missing_and_infinite_numbers_are_written_as_such(value: Any, json_value: list[Any]) -> None:
+    for input_type in (InputType.DOUBLES, InputType.FLOATS):
+        assert format_input(input_type, value) == json_value
+
+
+@pytest.mark.parametrize("value", [np.array([1, np.nan]), [1, None], [1, pd.NA], pd.Series([1, None], dtype="Int64")])
+def test_missing_whole_number_is_refused_with_its_position(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"Number 1 .* is missing, and whole numbers have no missing value"):
+        format_input(InputType.INTEGERS, value)
+
+
+@pytest.mark.parametrize("value", [Decimal("1.5"), np.longdouble("1.5"), np.array(1.5), pa.scalar(1.5)])
+def test_number_of_another_type_is_a_number(value: Any) -> None:
+    (number,) = format_input(InputType.DOUBLES, [value])
+    assert (type(number), number) == (float, 1.5)
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "timedelta64[ns]"])
+def test_times_are_not_taken_for_nanoseconds(dtype: str) -> None:
+    times = np.array([10], dtype=dtype)
+    for value in (times, list(times), pd.Series(times)):
+        with pytest.raises(InvalidInputError, match=re.escape(f"numbers are times ({dtype}")):
+            format_input(InputType.DOUBLES, value)
+
+
+@pytest.mark.parametrize(
+    ("input_type", "value", "way_out"),
+    [
+        (InputType.DOUBLES, 1.5, "as a list"),
+        (InputType.STRINGS, {"a": 1}, r"json\.dumps\(row\)"),
+        (InputType.DOUBLES, pd.DataFrame({"a": [1.0]}), r"predict_batch\(\)"),
+    ],
+)
+def test_value_of_another_kind_is_refused_with_the_way_out(input_type: InputType, value: Any, way_out: str) -> None:
+    with pytest.raises(InvalidInputError, match=way_out):
+        format_input(input_type, value)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,22 @@ from clipper_nb.protocol.large_body import LargeBody
 from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS, parse_predict
 
 numbers = st.sampled_from(["0", "-1", "7", "123456"]) | st.integers(-(2**31), 2**31 - 1).map(str)
-odd_numbers = st.sampled_from(["2.5", "1e3", "-0.0", "1E-7", "3.4028235e38", "1e39", "99999999999999999999"])
+odd_numbers = st.sampled_from(
+    [
+        "2.5",
+        "1e3",
+        "-0.0",
+        "1E-7",
+        "3.4028235e38",
+        "1e39",
+        "99999999999999999999",
+        "null",
+        '"NaN"',
+        '"-Infinity"',
+        '"NaN,"',
+        '"]"',
+    ]
+)
 nonsense = st.sampled_from(["null", "true", '"NaN"', '"a,b"', "[1]", "", "]", "1 2", "{}"])
 characters = st.sampled_from(["a", "é", "€", "😀", "\\n", '\\"', "\\\\", "\\u00e9", "\\ud83d\\ude00", "\\/", "]", ","])
 broken = st.sampled_from(["\\ud800", "\\x", "\x01", '"'])
@@ -114,7 +129,8 @@ def test_too_many_inputs_are_refused_at_the_first_excess_input():
         (b'{"input":[' + b"1," * 5000 + b"1]x}", InputType.INTEGERS, r"\(byte 10012\)"),
         (b'{"input_batch":[' + b"[1]," * 5000 + b"[1,null]]}", InputType.INTEGERS, r"`\$\.input_batch\[5000\]\[1\]`"),
         (b'{"input_batch":[' + b"[1]," * 5000 + b"7]}", InputType.DOUBLES, r"`\$\.input_batch\[5000\]`"),
-        (b'{"input_batch":[[1],[' + b"1," * 5000 + b"null]]}", InputType.DOUBLES, r"`\$\.input_batch\[1\]\[5000\]`"),
+        (b'{"input_batch":[[1],[' + b"1," * 5000 + b'"x"]]}', InputType.DOUBLES, r"`\$\.input_batch\[1\]\[5000\]`"),
+        (b'{"input":[' + b"null," * 5000 + b"null]}", InputType.INTEGERS, r"got `null` - at `\$\.input\[0\]`"),
         (b'{"input_batch":[' + b'"a",' * 5000 + b"7]}", InputType.STRINGS, r"`\$\.input_batch\[5000\]`"),
         (b'{"input":"' + b"a" * 5000 + b'\x01"}', InputType.STRINGS, r"\(byte 5010\)"),
         (b'{"input":"' + b"QUFB" * 5000 + b'*QUF"}', InputType.BYTES, r"`\$\.input`"),
@@ -135,11 +151,22 @@ def test_errors_name_the_position_in_the_whole_body(body, input_type, position):
         (json.dumps({"input": list(range(200_000))}), InputType.DOUBLES),
         (json.dumps({"input_batch": [list(range(100))] * 2000}), InputType.FLOATS),
         (json.dumps({"input_batch": [[], list(range(200_000)), [1]]}), InputType.INTEGERS),
+        (json.dumps({"input": [1.5, None, "NaN", "-Infinity"] * 40_000}), InputType.DOUBLES),
+        (json.dumps({"input_batch": [["Infinity", 1.5, None] * 9] * 2000}), InputType.FLOATS),
         (json.dumps({"input": "a\n€😀" * 100_000}), InputType.STRINGS),
         (json.dumps({"input_batch": ["é" * 100, "€" * 300_000]}, ensure_ascii=False), InputType.STRINGS),
         (json.dumps({"input": base64.b64encode(bytes(1_000_000)).decode()}), InputType.BYTES),
     ],
-    ids=["numbers", "batch", "long in batch", "escaped text", "long text in batch", "bytes"],
+    ids=[
+        "numbers",
+        "batch",
+        "long in batch",
+        "missing numbers",
+        "missing in batch",
+        "escaped text",
+        "long text in batch",
+        "bytes",
+    ],
 )
 def test_no_step_parses_more_than_about_a_piece(body, input_type):
     large = LargeBody(body.encode(), input_type)

@@ -67,7 +67,9 @@ def test_bad_version_is_refused(version):
 
 
 def test_float_version_is_refused_with_the_reason():
-    with pytest.raises(InvalidNameError, match=re.escape("a float cannot tell 1.10 from 1.1; write it as text: '1.1'")):
+    with pytest.raises(
+        InvalidNameError, match=re.escape("a float cannot distinguish 1.10 from 1.1; pass it as text: '1.1'")
+    ):
         names.check_version(1.10)
 
 
@@ -85,7 +87,7 @@ def test_bad_application_name_is_refused(name):
 
 @pytest.mark.parametrize("name", [*sorted(names.RESERVED_APPLICATION_NAMES), "Admin", "METRICS"])
 def test_application_name_that_is_a_route_is_refused(name):
-    with pytest.raises(InvalidNameError, match="the frontends use this path themselves"):
+    with pytest.raises(InvalidNameError, match="the frontends use this path"):
         names.check_application_name(name)
 
 
@@ -119,3 +121,26 @@ def test_checks_return_text_or_raise_invalid_name(value):
         assert checked.isascii()
         assert checked.isprintable()
         assert not set(checked) & set("/:% ")
+
+
+@pytest.mark.parametrize("name", ["test_model", "a/b", "", " ", "metrics", "a" * 1000, "é"])
+def test_name_that_refers_to_something_is_any_text(name):
+    assert names.known_name("model name", name) == name
+    assert names.known_version(name) == name
+
+
+@pytest.mark.parametrize("name", [None, 1, b"a", "\ud800"])
+def test_name_that_is_no_text_refers_to_nothing(name):
+    with pytest.raises(InvalidNameError, match="is not a valid model name: use text"):
+        names.known_name("model name", name)
+
+
+@pytest.mark.parametrize(("version", "text"), [(-1, "-1"), (2, "2")])
+def test_version_that_refers_to_something_is_any_whole_number(version, text):
+    assert names.known_version(version) == text
+
+
+@pytest.mark.parametrize("version", [1.0, True, None, "\ud800"])
+def test_version_that_is_no_text_refers_to_nothing(version):
+    with pytest.raises(InvalidNameError, match="is not a valid version"):
+        names.known_version(version)

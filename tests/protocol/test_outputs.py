@@ -83,9 +83,26 @@ def test_array_of_outputs_travels_as_its_elements_do(outputs):
     assert encode_outputs(outputs, num_inputs=len(outputs)) == one_by_one
 
 
-@given(st.one_of(st.floats(), st.integers(), st.booleans()))
+@given(st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.integers(), st.booleans()))
 def test_number_is_written_as_json_writes_it(number):
     assert encode_outputs([number], num_inputs=1) == [json.dumps(number).encode()]
+
+
+@pytest.mark.parametrize(
+    ("output", "as_json", "as_text"),
+    [
+        ("1E5", b"1E5", b'"1E5"'),
+        ("é", "é".encode(), '"é"'.encode()),
+        (np.str_("null"), b"null", b'"null"'),
+        (b"2.10", b"2.10", b'"2.10"'),
+        (1.5, b"1.5", b"1.5"),
+        ({"a": "1E5"}, b'{"a": "1E5"}', b'{"a": "1E5"}'),
+        (None, b"null", b"null"),
+    ],
+)
+def test_text_outputs_decide_about_text_alone(output, as_json, as_text):
+    assert encode_outputs([output], num_inputs=1) == [as_json]
+    assert encode_outputs([output], num_inputs=1, text_outputs="text") == [as_text]
 
 
 def test_rows_of_a_matrix_are_outputs():

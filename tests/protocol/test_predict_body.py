@@ -31,6 +31,10 @@ from clipper_nb.protocol.predict_body import (
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 LARGEST_FLOAT32 = 3.4028234663852886e38
+NOT_FINITE = {None: math.nan, "NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NUMBERS = [InputType.FLOATS, InputType.DOUBLES]
+
+not_finite = st.sampled_from(list(NOT_FINITE))
 
 json_values = st.recursive(
     st.none()
@@ -46,7 +50,7 @@ json_values = st.recursive(
 input_values = (
     json_values
     | st.lists(INT32, max_size=5)
-    | st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=5)
+    | st.lists(st.floats(allow_nan=False, allow_infinity=False) | not_finite, max_size=5)
     | st.lists(st.lists(INT32, max_size=3), max_size=3)
 )
 
@@ -56,9 +60,10 @@ def good_values(input_type):
     return {
         InputType.INTEGERS: st.lists(INT32, max_size=6),
         InputType.FLOATS: st.lists(
-            st.floats(-LARGEST_FLOAT32, LARGEST_FLOAT32, width=32) | st.integers(-(2**24), 2**24), max_size=6
+            st.floats(-LARGEST_FLOAT32, LARGEST_FLOAT32, width=32) | st.integers(-(2**24), 2**24) | not_finite,
+            max_size=6,
         ),
-        InputType.DOUBLES: st.lists(st.floats(allow_nan=False, allow_infinity=False) | INT32, max_size=6),
+        InputType.DOUBLES: st.lists(st.floats(allow_nan=False, allow_infinity=False) | INT32 | not_finite, max_size=6),
         InputType.BYTES: st.binary(max_size=12).map(lambda value: base64.b64encode(value).decode()),
         InputType.STRINGS: st.text(max_size=12),
     }[input_type]
@@ -74,7 +79,11 @@ def assert_is_the_input(input_type, payload, value):
     else:
         assert isinstance(value, list)
         assert not any(isinstance(number, bool) for number in value)
-        expected = np.array([float(number) for number in value], dtype=decoded.dtype)
+        if input_type in NUMBERS:
+            value = [NOT_FINITE.get(number, number) for number in value]
+        assert not any(isinstance(number, str) for number in value)
+        with np.errstate(over="raise"):
+            expected = np.array([float(number) for number in value]).astype(decoded.dtype)
         assert decoded.tobytes() == expected.tobytes()
         if input_type is InputType.INTEGERS:
             assert decoded.tolist() == value
@@ -166,6 +175,7 @@ def test_empty_batch_is_a_batch(input_type):
         (InputType.INTEGERS, "2147483647"),
         (InputType.INTEGERS, "-2147483648"),
         (InputType.FLOATS, "3.4028234663852886e38"),
+        (InputType.FLOATS, "-3.4028234663852886e38"),
         (InputType.FLOATS, "1"),
         (InputType.DOUBLES, "1.7976931348623157e308"),
         (InputType.DOUBLES, "9007199254740993"),
@@ -175,6 +185,30 @@ def test_empty_batch_is_a_batch(input_type):
 def test_extreme_number_is_taken(input_type, number):
     request = parse_predict(b'{"input": [%b]}' % number.encode(), input_type)
     assert decode_input(input_type, request.payloads[0]).tolist() == [float(number)]
+
+
+@pytest.mark.parametrize("number", ["3.4028235e38", "3.4028235677973362e38", f"34028235{'0' * 31}"])
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_double_that_rounds_to_the_largest_float_is_taken(sign, number):
+    request = parse_predict(b'{"input": [%b]}' % f"{sign}{number}".encode(), InputType.FLOATS)
+    assert decode_input(InputType.FLOATS, request.payloads[0]).tolist() == [float(f"{sign}{LARGEST_FLOAT32}")]
+
+
+@pytest.mark.parametrize("input_type", NUMBERS)
+@pytest.mark.parametrize("written", ["null", '"NaN"', '"Infinity"', '"-Infinity"', '"\\u004eaN"'])
+def test_what_json_has_no_number_for_is_taken(input_type, written):
+    value = NOT_FINITE[json.loads(written)]
+    bodies = [f'{{"input": [1, {written}]}}', f'{{"input_batch": [[2], [1, {written}]]}}']
+    for body in bodies:
+        decoded = decode_input(input_type, parse_predict(body.encode(), input_type).payloads[-1])
+        np.testing.assert_array_equal(decoded, [1.0, value])
+
+
+@pytest.mark.parametrize("input_type", NUMBERS)
+def test_each_nan_has_the_same_bits(input_type):
+    """Or a cached answer would not be found."""
+    body = json.dumps({"input_batch": [[None], ["NaN"], format_input(input_type, [-math.nan])]}).encode()
+    assert len(set(parse_predict(body, input_type).payloads)) == 1
 
 
 # --- what is refused
@@ -192,14 +226,19 @@ def test_extreme_number_is_taken(input_type, number):
         (InputType.INTEGERS, '"1"'),
         (InputType.INTEGERS, "null"),
         (InputType.INTEGERS, "[1]"),
+        (InputType.INTEGERS, '"NaN"'),
         (InputType.FLOATS, "3.5e38"),
+        (InputType.FLOATS, "3.4028235677973366e38"),
+        (InputType.FLOATS, '"nan"'),
+        (InputType.FLOATS, '"inf"'),
         (InputType.FLOATS, "1" * 5000),
         (InputType.FLOATS, "false"),
         (InputType.FLOATS, '"1.0"'),
         (InputType.DOUBLES, "1e400"),
         (InputType.DOUBLES, "1" * 5000),
         (InputType.DOUBLES, "true"),
-        (InputType.DOUBLES, "null"),
+        (InputType.DOUBLES, '"+Infinity"'),
+        (InputType.DOUBLES, "[null]"),
         (InputType.DOUBLES, "{}"),
     ],
 )
@@ -220,7 +259,7 @@ def test_wrong_element_is_refused_with_its_position(input_type, element, positio
 @given(
     st.sampled_from([InputType.INTEGERS, InputType.FLOATS, InputType.DOUBLES]),
     st.lists(INT32, max_size=8),
-    st.sampled_from([None, True, "1", [], {}]),
+    st.sampled_from([True, "1", "NaN ", [], {}]),
     st.data(),
 )
 def test_first_element_of_wrong_type_is_named(input_type, numbers, wrong, data):
@@ -229,6 +268,22 @@ def test_first_element_of_wrong_type_is_named(input_type, numbers, wrong, data):
     with pytest.raises(InvalidInputError) as info:
         parse_predict(json.dumps({"input": value}).encode(), input_type)
     assert f"`$.input[{position}]`" in str(info.value)
+
+
+@pytest.mark.parametrize("input_type", NUMBERS)
+@pytest.mark.parametrize("wrong", ["true", '"x"', "{}", f'"{"x" * 10_000} - at `$.version`"'])
+def test_wrong_element_is_told_to_be_no_number(input_type, wrong):
+    with pytest.raises(InvalidInputError) as info:
+        parse_predict(f'{{"input": [null, {wrong}]}}'.encode(), input_type)
+    kind = {"t": "bool", '"': "str", "{": "object"}[wrong[0]]
+    assert str(info.value).startswith(f"Expected `float`, got `{kind}` - at `$.input[1]`. This application's")
+
+
+@pytest.mark.parametrize("input_type", NUMBERS)
+@pytest.mark.parametrize("token", ["NaN", "Infinity", "-Infinity", "nan"])
+def test_bare_token_is_no_json_and_the_error_says_what_is(input_type, token):
+    with pytest.raises(InvalidInputError, match=r'malformed.*null or "NaN" for a missing one'):
+        parse_predict(f'{{"input": [1, {token}]}}'.encode(), input_type)
 
 
 @pytest.mark.parametrize("text", ["Y", "YQ", "YQ=", "Y Q==", "YQ==\\n", "YQ==YQ==", "-_-_", "é", "====", "YWJj===="])

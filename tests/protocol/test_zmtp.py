@@ -139,13 +139,13 @@ _GREETING = ZmtpPeer(DEALER).opening()[:64]
         (b"\xff\0\0\0\0\0\0\0\x01\x7f\x01", "speaks ZMTP 1"),
         (_GREETING[:12] + b"CURVE".ljust(20, b"\0"), "CURVE"),
         (_GREETING + b"\x00\x01x", "before the handshake"),
-        (_GREETING + b"\x04\x05\x04PING", "in place of the handshake"),
-        (_GREETING + b"\x04\x07\x05ERROR\x00", "the peer refuses"),
+        (_GREETING + b"\x04\x05\x04PING", "before the handshake"),
+        (_GREETING + b"\x04\x07\x05ERROR\x00", "the peer rejected"),
         (_GREETING + b"\x04\x06\x05READY", "does not talk to"),
         (_GREETING + b"\x04\x19\x05READY\x0bSocket-Type\x00\x00\x00\x03SUB", "SUB.*does not talk to"),
         (_GREETING + b"\x04\x08\x05READY\x09a", "middle of a name"),
         (_GREETING + b"\x04\x09\x05READY\x01a\x00", "middle of a property"),
-        (_GREETING + b"\x06" + struct.pack(">Q", 1 << 40), "a command of"),
+        (_GREETING + b"\x06" + struct.pack(">Q", 1 << 40), "a command has"),
     ],
 )  # fmt: skip
 def test_a_peer_that_breaks_the_handshake_is_refused(data: bytes, words: str) -> None:

@@ -43,13 +43,11 @@ def check_clock(their_time: str) -> Finding:
     except ValueError:
         there = None
     if read is None or there is None:
-        return Finding("Clock", "warning", f"The engine's machine tells a time that cannot be read: {their_time}.")
+        return Finding("Clock", "warning", f"The engine reported a time that cannot be parsed: {their_time}.")
     ahead_s = there.timestamp() + float(read[2] or 0) - time.time()
     found = f"The engine's machine and this one differ by {abs(ahead_s):.1f} s."
     if abs(ahead_s) > _LARGEST_CLOCK_DIFFERENCE_S:
-        return Finding(
-            "Clock", "warning", found, "Set both by NTP: times in panels, logs and records are the cluster's clocks'."
-        )
+        return Finding("Clock", "warning", found, "Set both by NTP: panels, logs and records show the engine's time.")
     return Finding("Clock", "ok", found)
 
 
@@ -58,14 +56,14 @@ def _check_version(version: str) -> Finding:
     numbers = version.split(".")[:2]
     if all(number.isdigit() for number in numbers) and tuple(map(int, numbers)) < _OLDEST_ENGINE:
         oldest = ".".join(map(str, _OLDEST_ENGINE))
-        return Finding("Docker Engine", "warning", found, f"Take {oldest} or newer; older ones were never tried.")
+        return Finding("Docker Engine", "warning", found, f"Install {oldest} or newer; older ones are not tested.")
     return Finding("Docker Engine", "ok", found)
 
 
 def _check_disk(root_folder: str) -> Finding:
     path = Path(root_folder)
     if not engine_address().startswith("unix://") or not path.exists():
-        return Finding("Disk", "ok", f"The engine's is elsewhere: {root_folder} there; `docker system df` says more.")
+        return Finding("Disk", "ok", f"The engine's disk is elsewhere: {root_folder} there; see `docker system df`.")
     return check_disk(path, "images and containers", HOW_TO_FREE)
 
 

@@ -383,6 +383,6 @@ class DockerContainerManager(ReplicaScaling):
     def _exists_error(self) -> ExistsError:
         return ExistsError(
             f"A cluster with name '{self.cluster_name}' already exists on the Docker Engine, or is being started, or "
-            "was ended half-way. Use connect() to work with it, stop_all() to end it and remove what is left of it, or "
+            "was stopped only in part. Use connect() to work with it, stop_all() to end it and remove the rest, or "
             "another cluster_name."
         )

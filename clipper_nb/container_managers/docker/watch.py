@@ -66,7 +66,7 @@ class DockerWatch:
                 logger.debug("%s", exc)
             except Exception:
                 if not self._stopping.is_set():
-                    logger.debug("the watch of cluster '%s' broke off", self._cluster, exc_info=True)
+                    logger.debug("the watch of cluster '%s' was interrupted", self._cluster, exc_info=True)
             self._stopping.wait(_RETRY_INTERVAL_S)
 
     def _follow(self) -> None:
@@ -115,7 +115,7 @@ class DockerWatch:
             try:
                 self._containers.make_again(removed)
             except ClipperException as exc:
-                logger.warning("%s was removed, and cannot be made again: %s", removed["Name"].lstrip("/"), exc)
+                logger.warning("%s was removed, and cannot be created again: %s", removed["Name"].lstrip("/"), exc)
             else:
                 return
             if self._stopping.wait(_RETRY_INTERVAL_S):

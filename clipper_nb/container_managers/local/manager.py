@@ -312,10 +312,10 @@ class LocalContainerManager(ReplicaScaling):
 
     def _check_supervisor(self) -> Finding:
         if self._is_running():
-            return Finding("Supervisor", "ok", "It answers, and starts again what ends.")
+            return Finding("Supervisor", "ok", "It answers, and restarts processes that end.")
         return Finding(
             "Supervisor", "problem", f"It does not answer: the cluster '{self.cluster_name}' has ended, or hangs.",
-            "stop_all() removes what is left of it; start_clipper() starts it anew.",
+            "Call stop_all(), which removes what is left of it, and then start_clipper().",
         )  # fmt: skip
 
     def _is_running(self) -> bool:

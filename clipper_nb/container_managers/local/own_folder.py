@@ -29,7 +29,7 @@ def make_root(root: Path) -> None:
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as exc:
-        raise ClusterStartError(f"The folder {root} cannot be made: {exc.strerror}.") from exc
+        raise ClusterStartError(f"The folder {root} cannot be created: {exc.strerror}.") from exc
 
 
 @contextlib.contextmanager
@@ -61,7 +61,7 @@ def opened_root(root: Path) -> Iterator[int]:
 def make_marked_folder(path: Path, subfolders: Sequence[str], *, root_fd: int) -> None:
     """Create a folder with its marker and *subfolders*, for this user only; it appears in one step, complete."""
     if path.name in os.listdir(root_fd):
-        raise ClusterStartError(f"The cluster's folder {path} cannot be made: it is there already.")
+        raise ClusterStartError(f"The cluster's folder {path} cannot be created: it exists already.")
     unfinished = _unfinished_name(path.name)
     try:
         _remove_unfinished(unfinished, subfolders, root_fd=root_fd)

@@ -136,7 +136,7 @@ class RequestReader:
                 if self._head_size_bytes > _MAX_HEAD_SIZE_BYTES:
                     self._refuse_head()
             elif self._content_length == _CHUNKED and self._chunk_excess_bytes > _MAX_CHUNK_EXCESS_BYTES:
-                self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "The chunks have too much besides their data.")
+                self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", "The chunks have too much framing for their data.")
 
     def _parse_without_upgrade(self) -> None:
         """Parse the request again without its offer of another protocol; the parser stopped after its head."""
@@ -243,7 +243,7 @@ class RequestReader:
         self._chunk_excess_bytes = 0
         if transfer_encoding.strip().lower() != b"chunked":
             self._refuse(
-                HTTPStatus.NOT_IMPLEMENTED, "Not implemented", "The only transfer encoding known here is 'chunked'."
+                HTTPStatus.NOT_IMPLEMENTED, "Not implemented", "The only supported transfer encoding is 'chunked'."
             )
 
     def _check_version(self, num_hosts: int) -> None:
@@ -257,7 +257,7 @@ class RequestReader:
                 HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "HTTP version not supported", "This server speaks HTTP/1.1."
             )
         elif num_hosts != 1:
-            self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", f"HTTP/1.1 wants one 'Host' header, not {num_hosts}.")
+            self._refuse(HTTPStatus.BAD_REQUEST, "Bad request", f"HTTP/1.1 needs one 'Host' header, not {num_hosts}.")
 
     def _refuse(self, status: HTTPStatus, error: str, cause: str) -> None:
         if not self._is_refused:

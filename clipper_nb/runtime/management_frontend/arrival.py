@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import FrontendPresence
 from clipper_nb.protocol.rest import AwaitedReplicas
@@ -17,7 +18,7 @@ def are_connected(frontends: Sequence[FrontendPresence], model_id: ModelId, awai
 
 def find_other_input_type(
     frontends: Sequence[FrontendPresence], model_id: ModelId, awaited: AwaitedReplicas
-) -> str | None:
+) -> InputType | None:
     """Return the input type of a connected replica of the version, if it is not the version's own."""
     replicas = (replica for frontend in frontends for replica in frontend.replicas if replica.model_id == model_id)
-    return next((str(replica.input_type) for replica in replicas if replica.input_type != awaited.input_type), None)
+    return next((replica.input_type for replica in replicas if replica.input_type != awaited.input_type), None)

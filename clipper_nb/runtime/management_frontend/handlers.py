@@ -14,7 +14,7 @@ import tornado.web
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
-from clipper_nb.protocol import descriptions, names, rest
+from clipper_nb.protocol import descriptions, rest
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Configuration
@@ -205,6 +205,12 @@ async def _get_model(service: ManagementService, request: rest.ModelVersionName)
     return _describe_version(configuration, model_id) if model_id in configuration.versions else None
 
 
+async def _get_environment_variables(service: ManagementService, request: rest.ModelVersionName) -> dict[str, str]:
+    configuration = await service.read_configuration()
+    version = configuration.versions.get(ModelId(request.model_name, request.model_version))
+    return {} if version is None else dict(version.environment_variables.values)
+
+
 async def _get_current_version(service: ManagementService, request: rest.ModelName) -> str:
     configuration = await service.read_configuration()
     current = configuration.current_versions.get(request.model_name)
@@ -250,7 +256,7 @@ async def _get_claims(service: ManagementService, request: rest.Listing) -> list
 
 
 def _model_id(request: rest.ModelVersionName) -> ModelId:
-    return ModelId(names.check_model_name(request.model_name), names.check_version(request.model_version))
+    return ModelId(request.model_name, request.model_version)
 
 
 def _describe_version(configuration: Configuration, model_id: ModelId) -> VersionInfo:
@@ -281,6 +287,7 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_linked_models": (_get_linked_models, rest.LinkedModelsOf),
     "get_all_models": (_get_all_models, rest.Listing),
     "get_model": (_get_model, rest.ModelVersionName),
+    "get_environment_variables": (_get_environment_variables, rest.ModelVersionName),
     "get_current_model_version": (_get_current_version, rest.ModelName),
     "get_all_containers": (_get_all_replicas, rest.Listing),
     "get_all_query_frontends": (_get_query_frontends, rest.Listing),

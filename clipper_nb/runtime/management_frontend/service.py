@@ -158,12 +158,10 @@ class ManagementService:
 
     async def claim_version(self, request: rest.ClaimVersion, change_id: str | None = None) -> None:
         """Grant a caller a claim on a version, to start and stop its replicas."""
-        claim = Claim(
-            request.claim_id,
-            names.check_model_name(request.model_name),
-            names.check_version(request.model_version),
-            request.holder,
-        )
+        claim = Claim(request.claim_id, request.model_name, request.model_version, request.holder)
+        if request.is_new:
+            names.check_model_name(claim.model_name)
+            names.check_version(claim.model_version)
         is_new, replaces = request.is_new, request.replaces
         await self._store_change(
             lambda before: rules.claim_version(before, claim, is_new=is_new, replaces=replaces), change_id
@@ -341,4 +339,4 @@ def _replicas_known_to_all(presence: list[FrontendPresence]) -> list[Replica]:
 def _only_model_name(request: rest.ModelLinks) -> str:
     if len(request.model_names) != 1:
         raise InvalidRequestError(f"An application has exactly one model; {len(request.model_names)} were named.")
-    return names.check_model_name(request.model_names[0])
+    return request.model_names[0]

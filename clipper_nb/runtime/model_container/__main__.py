@@ -16,7 +16,9 @@ from clipper_nb.protocol.load_report import describe_load_failure, format_load_f
 from clipper_nb.runtime.model_container.client import Model, serve
 from clipper_nb.runtime.model_container.environment_check import check_environment
 from clipper_nb.runtime.model_container.loader import load_model
+from clipper_nb.runtime.model_container.notebook_main import become_notebook
 from clipper_nb.runtime.model_container.parity import check_samples
+from clipper_nb.runtime.model_container.setting_up import set_up
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings, model_container_settings
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,8 @@ def _load(settings: ModelContainerSettings) -> Model:
         faulthandler.dump_traceback_later(0.8 * settings.load_timeout_s, exit=False)
     try:
         check_environment(settings.model_path)
+        become_notebook()
+        set_up(settings.model_path)
         model = load_model(settings.model_path)
         check_samples(model, settings.model_path, settings.input_type)
         return model

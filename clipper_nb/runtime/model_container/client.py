@@ -55,8 +55,9 @@ def serve(model: Model, settings: ModelContainerSettings) -> None:
     """Serve *model* until SIGTERM or SIGINT; call it from the main thread."""
     decode_inputs(settings.input_type, [b""])  # so that the first batch does not wait for the import of NumPy
     client = ModelContainerClient(
-        model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file
-    )
+        model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file,
+        text_outputs=settings.text_outputs,
+    )  # fmt: skip
     with _wake_on_signals(client.stop) as wake_fd, independent_children(client.become_child):
         client.run(wake_fd)
 
@@ -73,6 +74,8 @@ class ModelContainerClient:
         ``host:port`` of the RPC port of one or several query frontends, which report the others beside them.
     ready_file : Path, optional
         Exists while the model is registered with all query frontends.
+    text_outputs : str
+        ``"text"``: text that the model returns becomes a JSON string, even if it is JSON.
     """
 
     def __init__(
@@ -83,11 +86,13 @@ class ModelContainerClient:
         frontend_addresses: Sequence[str],
         *,
         ready_file: Path | None = None,
+        text_outputs: str = "json",
     ) -> None:
         self._model = model
         self._input_type = input_type
         self._ready_file = ready_file
         self._is_ready = False
+        self._text_outputs = text_outputs
         self._metadata = rpc.encode_new_container(rpc.NewContainer(*model_id, input_type, _MAX_BATCHES_IN_FLIGHT))
         self._given_addresses = tuple(frontend_addresses)
         self._by_address = {address: FrontendConnection(address, self._metadata) for address in frontend_addresses}
@@ -172,7 +177,9 @@ class ModelContainerClient:
             if batch.input_type is not self._input_type:
                 raise ProtocolError(f"The batch is of type {batch.input_type}, the model takes {self._input_type}.")
             inputs = decode_inputs(batch.input_type, batch.payloads)
-            outputs = encode_outputs(self._model.predict(inputs), num_inputs=len(inputs))
+            outputs = encode_outputs(
+                self._model.predict(inputs), num_inputs=len(inputs), text_outputs=self._text_outputs
+            )
             return rpc.encode_predict_response(rpc.PredictResponse(batch.message_id, outputs))
         except BaseException as exc:  # whatever its class: SIGTERM and SIGINT raise nothing here
             told = describe_exception(exc)

@@ -166,14 +166,14 @@ class FrontendConnection:
             except BlockingIOError:
                 deadline_s = deadline_s or time.monotonic() + _SEND_TIMEOUT_S
                 if not _wait_until_writable(self._socket, deadline_s):
-                    self._lose("takes no answers")
+                    self._lose("does not accept replies")
                     return
             except OSError as exc:
                 self._lose(f"cannot be reached: {exc}")
                 return
 
     def _lose(self, reason: str) -> None:
-        logger.info("the query frontend at %s %s; connecting anew", self._address, reason)
+        logger.info("the query frontend at %s %s; reconnecting", self._address, reason)
         self.session.is_registered = False
         with contextlib.suppress(OSError):
             self.close()

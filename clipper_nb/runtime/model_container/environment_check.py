@@ -17,7 +17,8 @@ def check_environment(folder: Path) -> None:
     UnreadableHere
         With every version that differs.
     """
-    notebook = read_metadata(folder).environment
-    conflicts = find_conflicts(notebook, describe_environment(notebook))
+    metadata = read_metadata(folder)
+    here = describe_environment(metadata.environment, metadata.modules)
+    conflicts = find_conflicts(metadata.environment, here)
     if conflicts:
         raise UnreadableHere(conflicts)

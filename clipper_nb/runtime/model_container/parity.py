@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.exception_description import describe_exception
@@ -12,6 +14,7 @@ from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.predict_body import format_request, parse_predict
 from clipper_nb.protocol.samples import find_difference, parse_samples
+from clipper_nb.protocol.steadiness import refuse_chance, steady_answers
 from clipper_nb.runtime.model_container.client import Model
 
 
@@ -26,12 +29,27 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
     ------
     SampleMismatch
         It does not; the text says where the outputs differ.
+    UnsteadyAnswer
+        Its answer to one depends on the others, or on chance.
     """
     path = folder / SAMPLES_FILE
     if not path.exists():
         return
     samples = parse_samples(path.read_text())
-    body = format_request(list(samples.inputs), is_batch=True, version=None)
+    expected, text_outputs = samples.typed_outputs or samples.outputs, "text" if samples.typed_outputs else "json"
+
+    def ask(batch: Sequence[Any]) -> list[str]:
+        return _answers(model, batch, input_type, text_outputs)
+
+    outputs = steady_answers(ask, samples.inputs)
+    difference = find_difference(expected, outputs)
+    if difference is not None:
+        refuse_chance(ask, samples.inputs, outputs)
+        raise SampleMismatch(difference)
+
+
+def _answers(model: Model, batch: Sequence[Any], input_type: InputType, text_outputs: str) -> list[str]:
+    body = format_request(list(batch), is_batch=True, version=None)
     inputs = decode_inputs(input_type, parse_predict(body, input_type).payloads)
     try:
         predicted = model.predict(inputs)
@@ -41,9 +59,7 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
         told = describe_exception(exc)
         raise SampleMismatch(f"where it raised nothing: {told.type_name}: {told.message}") from exc
     try:
-        outputs = [output.decode() for output in encode_outputs(predicted, num_inputs=len(inputs))]
+        outputs = encode_outputs(predicted, num_inputs=len(inputs), text_outputs=text_outputs)
     except PredictionError as exc:
         raise SampleMismatch(f"whose outputs could be read: {str(exc).rstrip('.')}") from exc
-    difference = find_difference(samples.outputs, outputs)
-    if difference is not None:
-        raise SampleMismatch(difference)
+    return [output.decode() for output in outputs]

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.spark_errors import short_spark_errors
 from clipper_nb.model_functions.spark_function import SparkFunction
 from clipper_nb.protocol.model_folder import SPARK_MODEL_FOLDER, PySparkMetadata
@@ -35,7 +36,7 @@ def load_pyspark_model(folder: Path, metadata: PySparkMetadata) -> PythonModel:
         model = _load_spark_model(spark, metadata.model_class, folder / SPARK_MODEL_FOLDER)
     if metadata.threshold is not UNSET:  # of an mllib classifier: Spark saves the default, not the value set
         model.clearThreshold() if metadata.threshold is None else model.setThreshold(metadata.threshold)
-    return PythonModel(SparkFunction(load_function(folder), spark, model))
+    return PythonModel(SparkFunction(AwaitingFunction(load_function(folder)), spark, model))
 
 
 def _load_spark_model(spark: Any, model_class: str | None, path: Path) -> Any:

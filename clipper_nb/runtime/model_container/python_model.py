@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
-
-from clipper_nb.protocol.model_folder import FUNCTION_FILE, MODULES_FOLDER
+from clipper_nb.model_functions.coroutines import AwaitingFunction
+from clipper_nb.protocol.model_folder import FUNCTION_FILE
+from clipper_nb.runtime.model_container.notebook_main import load_pickled
 
 
 class PythonModel:
@@ -25,14 +24,10 @@ class PythonModel:
 
 def load_python_model(folder: Path) -> PythonModel:
     """Return the function pickled in *folder*; exceptions of unpickling pass through."""
-    return PythonModel(load_function(folder))
+    return PythonModel(AwaitingFunction(load_function(folder)))
 
 
 def load_function(folder: Path) -> Callable[..., Any]:
     """Return the pickled object in *folder*; modules beside it can be imported from then on."""
-    modules = folder / MODULES_FOLDER
-    if modules.is_dir():
-        sys.path.insert(0, str(modules))
-    with open(folder / FUNCTION_FILE, "rb") as file:
-        function: Callable[..., Any] = cloudpickle.load(file)
+    function: Callable[..., Any] = load_pickled(folder, FUNCTION_FILE)
     return function

@@ -11,6 +11,7 @@ from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
+from clipper_nb.protocol.records import TextOutputs
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class ModelContainerSettings:
     model_path: Path
     load_timeout_s: float | None
     ready_file: Path | None = None
+    text_outputs: TextOutputs = "json"
 
 
 def model_container_settings(variables: Mapping[str, str] = os.environ) -> ModelContainerSettings:
@@ -42,10 +44,16 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
         ),
         input_type=parse_input_type(variables.get(environment.INPUT_TYPE) or "doubles"),
         frontend_addresses=(f"{host}:{port}",),
-        model_path=Path(variables.get(environment.MODEL_PATH) or "/model"),
+        model_path=model_folder(variables),
         ready_file=Path(variables[environment.READY_FILE]) if variables.get(environment.READY_FILE) else None,
+        text_outputs="text" if variables.get(environment.TEXT_OUTPUTS) == "text" else "json",
         load_timeout_s=_load_timeout_s(variables.get(environment.LOAD_TIMEOUT_S)),
     )
+
+
+def model_folder(variables: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of the model."""
+    return Path(variables.get(environment.MODEL_PATH) or "/model")
 
 
 def _load_timeout_s(text: str | None) -> float | None:

@@ -19,9 +19,7 @@ from clipper_nb.runtime.state.lease import Lease
 
 logger = logging.getLogger(__name__)
 
-_EXPLANATION = (
-    "The query frontend stood still for a while, and could not find out in time whether its configuration is current."
-)
+_EXPLANATION = "The query frontend was paused, and could not confirm in time that its configuration is current."
 
 
 class Gate:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from pathlib import Path
 
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.parent_death import end_with_parent_hook
 from clipper_nb.protocol.restart_delay import RestartDelays
 from clipper_nb.runtime.settings import QueryFrontendSettings
 from clipper_nb.runtime.workers.http import connection_counts_path, make_connection_counts
@@ -30,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 _STOP_TIMEOUT_S = 8.0
 _WRONG_SETTINGS_STATUS = 1
-_PR_SET_PDEATHSIG = 1
 
 
 async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.Event) -> None:
@@ -140,7 +139,8 @@ async def _run(process: asyncio.subprocess.Process, stopping: asyncio.Event) -> 
 
 def die_with_parent(parent_pid: int) -> None:
     """Have the kernel end this worker when its parent ends; nothing else would."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent = end_with_parent_hook()
+    if end_with_parent is not None:
+        end_with_parent()
     if os.getppid() != parent_pid:
         raise SystemExit(0)

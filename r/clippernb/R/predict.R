@@ -38,15 +38,16 @@ json_inputs <- function(input) {
   vapply(input, function(one) {
     if (is.raw(one)) as_json(list(base64 = jsonlite::base64_enc(one)))
     else if (is.character(one) && length(one) == 1L && !is.na(one)) json_text(one)
-    else if (is.numeric(one) && all(is.finite(one))) json_array(json_scalars(as.vector(one)))
-    else stop("an input is a vector of finite numbers, a raw vector, one text, or a row of a data frame, not ",
+    else if (is.numeric(one)) json_array(json_scalars(as.vector(one)))
+    else stop("an input is a vector of numbers, a raw vector, one text, or a row of a data frame, not ",
               deparse(one, nlines = 1L), call. = FALSE)
   }, "")
 }
 
-# A list of scalars of one kind becomes a vector, and null NA.
+# A list of scalars of one kind becomes a vector, and null NA; NaN and infinities come as objects.
 simplified <- function(value) {
   if (!is.list(value)) return(value)
+  if (identical(names(value), "clippernb")) return(as.numeric(value$clippernb))
   value <- lapply(value, simplified)
   if (!is.null(names(value))) return(value)
   if (length(value) == 0L) return(value)

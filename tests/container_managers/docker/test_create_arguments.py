@@ -11,6 +11,7 @@ from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.create_arguments import create_arguments
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.protocol.containers import ContainerSpec
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 
 SPECS = {
@@ -22,7 +23,7 @@ SPECS = {
         name="m_1-abc",
         command=(),
         image="i:1",
-        input_type="ints",
+        input_type=InputType.INTEGERS,
         rpc_host="h",
         rpc_port=7000,
         load_timeout_s=60,

@@ -56,13 +56,13 @@ def test_created_root_is_private(tmp_path):
 
 
 def test_existing_folder_is_not_taken_over(folder):
-    with pytest.raises(ClusterStartError, match="cannot be made"):
+    with pytest.raises(ClusterStartError, match="cannot be created"):
         folder.create()
 
 
 def test_root_that_is_a_file_is_reported(tmp_path):
     (tmp_path / "root").write_text("")
-    with pytest.raises(ClusterStartError, match="cannot be made"):
+    with pytest.raises(ClusterStartError, match="cannot be created"):
         ClusterFolder(tmp_path / "root" / "c").create()
 
 

@@ -207,7 +207,7 @@ def test_root_of_another_user_is_refused(tmp_path):
 
 
 def test_existing_folder_is_not_created_again(folder):
-    with opened_root(folder.parent) as root_fd, pytest.raises(ClusterStartError, match="it is there already"):
+    with opened_root(folder.parent) as root_fd, pytest.raises(ClusterStartError, match="it exists already"):
         make_marked_folder(folder, (), root_fd=root_fd)
 
 

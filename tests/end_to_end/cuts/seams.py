@@ -93,4 +93,4 @@ def _supervisor_label(client: Any, command: Command, **arguments: Any) -> tuple[
 def _supervisor_error(label: str, moment: str) -> None:
     if moment == BEFORE:
         raise ClusterUnreachableError(f"The cluster's supervisor failed on '{label}': OSError: the test refuses it")
-    raise ClusterUnreachableError("The cluster's supervisor is out of reach: it hung up.")
+    raise ClusterUnreachableError("The cluster's supervisor cannot be reached: it closed the connection.")

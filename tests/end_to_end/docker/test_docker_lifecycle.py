@@ -331,7 +331,7 @@ def test_a_cluster_without_containers_can_be_removed_and_started(conn: ClipperCo
         container.remove(force=True)
     with pytest.raises(ClusterNotFoundError):
         conn.connect()
-    with pytest.raises(ExistsError, match=r"ended half-way.*stop_all\(\)"):
+    with pytest.raises(ExistsError, match=r"stopped only in part.*stop_all\(\)"):
         conn.start_clipper()
     conn.stop_all()
     conn.start_clipper()

@@ -148,7 +148,7 @@ def test_nothing_is_sent_ahead_of_the_parts_of_a_failed_batch():
     assert outcome(first) + outcome(third) + outcome(fourth) == ["A", "C", "D"]
 
 
-def test_what_waits_behind_an_overdue_batch_goes_to_another_replica():
+def test_what_waits_behind_an_overdue_batch_goes_elsewhere():
     bench = Bench(batch_size=2)
     replica, other = experienced(bench), bench.add_replica()
     computations = bench.submit(b"a", b"b", b"x", b"x", b"c", b"d")

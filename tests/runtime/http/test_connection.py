@@ -16,8 +16,7 @@ from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.server import HttpServer
 
-LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=1.0, body_timeout_s=1.0)
-HOST = b"Host: x\r\n"
+LIMITS = HttpLimits(max_body_size_bytes=1000, header_timeout_s=10.0, body_timeout_s=10.0)
 
 
 class Endpoint:
@@ -260,11 +259,7 @@ def test_malformed_http_is_refused_with_a_json_body(request_bytes: bytes, status
 
 def test_slow_client_gets_an_error_and_an_idle_one_is_kept() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
-        idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
-        head, body = b"POST /app/predict HTTP/1.1\r\nHo", post("/app/predict", b"12345")[:-2]
-        # Also when the slow request follows one that is answered on the same connection.
-        first = post("/app/predict", b"x")
-        for start in (b"PO", head, body, first + b"PO", first + head, first + body):
+        async def begin(start: bytes) -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(start)
             if start.startswith(first):
@@ -272,11 +267,17 @@ def test_slow_client_gets_an_error_and_an_idle_one_is_kept() -> None:
             status, _, body = await read_reply(reader)
             assert (status, json.loads(body)["error"]) == (408, "Request timeout")
             writer.close()
+
+        idle_reader, idle = await asyncio.open_connection("127.0.0.1", port)
+        head, body = b"POST /app/predict HTTP/1.1\r\nHo", post("/app/predict", b"12345")[:-2]
+        # Also when the slow request follows one that is answered on the same connection.
+        first = post("/app/predict", b"x")
+        await asyncio.gather(*map(begin, (b"PO", head, body, first + b"PO", first + head, first + body)))
         idle.write(post("/app/predict", b"x"))
         assert (await read_reply(idle_reader))[0] == 200
         idle.close()
 
-    run(talk)
+    run(talk, HttpLimits(max_body_size_bytes=1000, header_timeout_s=0.5, body_timeout_s=0.5))
 
 
 def test_a_client_that_leaves_cancels_its_requests() -> None:
@@ -357,77 +358,27 @@ def test_unknown_paths_and_methods_go_to_tornado() -> None:
     run(talk)
 
 
-# --- what could be read in two ways
+# --- requests that may be read in two ways: tests/runtime/http/test_reader.py has all of them
 
-
-def chunked(*lines: bytes, target: bytes = b"/app/predict", version: bytes = b"1.1") -> bytes:
-    head = b"POST " + target + b" HTTP/" + version + b"\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
-    return head + b"\r\n".join(lines) + b"\r\n"
-
-
-POST = b"POST /app/predict HTTP/1.1\r\n"
-SMUGGLED = post("/smuggled/predict", b"x")
+POST = b"POST /app/predict HTTP/1.1\r\nHost: x\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
-        (POST + HOST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (POST + HOST + b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400),
-        (POST + HOST + b"Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400),
-        (POST + HOST + b"Content-Length: 3, 3\r\n\r\nabc", 400),
-        (POST + HOST + b"Content-Length: +3\r\n\r\nabc", 400),
-        (POST + HOST + b"Content-Length: -3\r\n\r\nabc", 400),
-        (POST + HOST + b"Content-Length: 0x3\r\n\r\nabc", 400),
-        (POST + HOST + b"Content-Length:\r\n\r\nabc", 400),
-        (POST + HOST + b"Content-Length: 99999999999999999999999\r\n\r\nabc", 400),
-        (POST + HOST + b"Content-Length: 18446744073709551615\r\n\r\nabc", 413),
-        (POST + HOST + b"Content-Length: 1001 \r\n\r\n", 413),
-        (POST + HOST + b"Content-Length : 3\r\n\r\nabc", 400),
-        (POST + HOST + b" Content-Length: 3\r\n\r\nabc", 400),
-        (POST + HOST + b"X: a\r\n b\r\nContent-Length: 3\r\n\r\nabc", 400),
-        (POST + HOST + b"X: a\nContent-Length: 3\n\nabc", 400),
-        (POST + HOST + b"X: a\rContent-Length: 3\r\n\r\nabc", 400),
-        (POST + HOST + b"X: a\0b\r\n\r\n", 400),
-        (POST + HOST + b"X\0: b\r\n\r\n", 400),
-        (POST + HOST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
-        (POST + HOST + b"Transfer-Encoding: identity\r\n\r\n", 501),
-        (POST + HOST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 501),
-        (POST + HOST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
-        (POST + HOST + b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501),
-        (POST + HOST + b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n", 400),
-        (chunked(b"0", b"", version=b"1.0"), 400),
-        (chunked(b"3;x=" + b"a" * 70_000), 400),
-        (chunked(b"3 ", b"abc", b"0", b""), 400),
-        (chunked(b"0x3", b"abc", b"0", b""), 400),
-        (chunked(b"-3", b"abc", b"0", b""), 400),
-        (chunked(b"f" * 17, b"abc"), 400),
-        (chunked(b"ffffffffffffffff", b"a" * 1001), 413),
-        (chunked(b"3", b"abcd", b"0", b""), 400),
-        (chunked(b"3\nabc\n0\n"), 400),
-        (chunked(b"3", b"abc", b"0", b"Content-Length: 3", b"", b""), 400),
-        (chunked(b"0", b"X-Trailer: " + b"t" * 70_000), 400),
-        (chunked(b"0", *[b"X: y"] * 20_000), 400),
-        (POST + b"\r\n", 400),
-        (POST + HOST + HOST + b"\r\n", 400),
-        (b"GET /slow HTTP/1.1\r\nHost: x y\r\n\r\n", 400),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-        (b"GET /slow HTTP/2.0\r\nHost: x\r\n\r\n", 505),
-        (b"GET /slow HTTP/0.9\r\nHost: x\r\nConnection: keep-alive\r\n\r\n", 505),
-        (b"GET /slow HTTP/1.2\r\nHost: x\r\n\r\n", 400),
-        (b"GET /slow\0 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET /s low HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"CONNECT a:1 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
-        (b"POST /" + b"a" * 9000 + b"/predict HTTP/1.1\r\nHost: x\r\n\r\n", 414),
-        (b"GET /slow HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 300 + b"\r\n", 431),
+        (POST + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n", 400),
+        (CHUNKED + b"ffffffffffffffff\r\n" + b"a" * 1001, 413),
         (b"\r\n" * 40_000, 431),
+        (b"GET /slow HTTP/1.1\r\nHost: x y\r\n\r\n", 400),  # for Tornado to refuse
     ],
 )
 def test_ambiguous_request_is_refused_and_ends_the_connection(request_bytes: bytes, status: int) -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         endpoint.seen.clear()
-        reply = await ask(port, request_bytes + SMUGGLED)
+        reply = await ask(port, request_bytes + post("/smuggled/predict", b"x"))
         head, _, body = reply.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 %d " % status)
         assert b"\r\nConnection: close" in head
@@ -437,39 +388,22 @@ def test_ambiguous_request_is_refused_and_ends_the_connection(request_bytes: byt
     run(talk)
 
 
-@pytest.mark.parametrize(
-    ("request_bytes", "body_size_bytes"),
-    [
-        (POST + HOST + b"Content-Length: 0000000000000000000000000000000003\r\nConnection: close\r\n\r\nabc", 3),
-        (POST + HOST + b"Content-Length: " + b"0" * 5000 + b"3\r\nConnection: close\r\n\r\nabc", 3),
-        (POST + HOST + b"Content-Length: 3 \r\nConnection: close\r\n\r\nabc", 3),
-        (POST + HOST + b"Connection: close\r\n\r\n", 0),
-        (b"POST http://other:80/app/predict?a=b HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", 0),
-        (b"POST HTTPS://[::1]/app/predict/ HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", 0),
-        (b"POST /%61pp/predict HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n", 0),
-        (b"\r\n\r\n" + POST + HOST + b"Connection: close\r\n\r\n", 0),
-        (b"POST /app/predict HTTP/1.0\r\n\r\n", 0),
-        (b"POST /app/predict HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nab", 2),
-    ],
-)
-def test_unusual_but_unambiguous_requests_are_answered(request_bytes: bytes, body_size_bytes: int) -> None:
+def test_unusual_but_unambiguous_request_is_answered() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
-        reply = await ask(port, request_bytes)
+        target = b"POST http://other:80/%61pp/predict?a=b HTTP/1.1\r\n"
+        reply = await ask(port, b"\r\n\r\n" + target + b"Host: x\r\nConnection: close\r\n\r\n")
         assert reply.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert json.loads(reply.partition(b"\r\n\r\n")[2]) == {"app": "app", "length": body_size_bytes}
+        assert json.loads(reply.partition(b"\r\n\r\n")[2]) == {"app": "app", "length": 0}
 
     run(talk)
 
 
-def test_chunk_extensions_and_trailers_are_not_headers() -> None:
+def test_trailer_is_no_header_of_this_request_or_the_next() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        lines = [b'3;a=b;c="d"', b"abc", b"01", b"d", b"0", b"X-Trailer: t", b"", b""]
-        for target in (b"/slow", b"/slow"):  # what came with the first must not show in the second either
-            writer.write(chunked(*lines, target=target)[:-2])
-            assert json.loads((await read_reply(reader))[2]) == {"length": 4, "trailer": None}
-        writer.write(chunked(*[b"1;extension=x", b"a"] * 900, b"0", b""))
-        assert json.loads((await read_reply(reader))[2])["length"] == 900
+        for _ in range(2):
+            writer.write(CHUNKED.replace(b"/app/predict", b"/slow") + b"1\r\na\r\n0\r\nX-Trailer: t\r\n\r\n")
+            assert json.loads((await read_reply(reader))[2]) == {"length": 1, "trailer": None}
         writer.close()
 
     run(talk)
@@ -531,17 +465,6 @@ def test_expect_with_an_upgrade_is_answered_once(expect: str) -> None:
         request = post("/app/predict", b"abc", "Connection: Upgrade, close", "Upgrade: h2c", expect)
         reply = await ask(port, request)  # the other option of Connection is kept
         assert reply.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
-
-    run(talk)
-
-
-def test_expect_without_a_body_or_of_http_1_0_is_not_answered() -> None:
-    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
-        assert (await ask(port, post("/app/predict", b"", "Expect: 100-continue", "Connection: close"))).startswith(
-            b"HTTP/1.1 200"
-        )
-        request = post("/app/predict", b"abc", "Expect: 100-continue", version="1.0")
-        assert (await ask(port, request)).startswith(b"HTTP/1.1 200")
 
     run(talk)
 
@@ -668,7 +591,7 @@ def test_client_that_never_reads_is_throttled_then_dropped() -> None:
         while server.connections:
             await asyncio.sleep(0.05)
 
-    run(talk, HttpLimits(1000, 1.0, 1.0, reply_timeout_s=2.0))
+    run(talk, HttpLimits(1000, 1.0, 1.0, reply_timeout_s=0.5))
 
 
 def test_a_client_that_reads_slowly_gets_everything() -> None:

@@ -35,10 +35,10 @@ def frontends(*counts, input_type=InputType.DOUBLES):
     ],
 )
 def test_each_frontend_must_have_exactly_as_many(num_replicas, counts, expected):
-    assert are_connected(frontends(*counts), NET, AwaitedReplicas(num_replicas, "doubles")) is expected
+    assert are_connected(frontends(*counts), NET, AwaitedReplicas(num_replicas, InputType.DOUBLES)) is expected
 
 
 def test_another_input_type_is_found_whichever_frontend_saw_it():
-    awaited = AwaitedReplicas(1, "doubles")
+    awaited = AwaitedReplicas(1, InputType.DOUBLES)
     assert find_other_input_type(frontends(0, 1, input_type=InputType.INTEGERS), NET, awaited) == "integers"
     assert find_other_input_type(frontends(0, 1), NET, awaited) is None

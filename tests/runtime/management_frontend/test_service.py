@@ -146,9 +146,12 @@ def test_current_version_can_be_set_back():
         (lambda s: s.get_linked_models("x"), ApplicationNotFoundError),
         (lambda s: s.link_model(rest.ModelLinks("digits", [])), InvalidRequestError),
         (lambda s: s.link_model(rest.ModelLinks("digits", ["a", "b"])), InvalidRequestError),
-        (lambda s: s.link_model(rest.ModelLinks("digits", ["A"])), InvalidNameError),
+        (lambda s: s.link_model(rest.ModelLinks("digits", ["test_model"])), ModelNotFoundError),
         (lambda s: s.link_model(rest.ModelLinks("x", ["digits-net"])), ApplicationNotFoundError),
         (lambda s: s.link_model(rest.ModelLinks("digits", ["x"])), ModelNotFoundError),
+        (lambda s: s.claim_version(rest.ClaimVersion("A", "1", "id", "me", is_new=True)), InvalidNameError),
+        (lambda s: s.claim_version(rest.ClaimVersion("a", "1:2", "id", "me", is_new=True)), InvalidNameError),
+        (lambda s: s.claim_version(rest.ClaimVersion("A", "1", "id", "me", is_new=False)), ModelNotFoundError),
         (lambda s: s.unlink_model(rest.ModelLinks("digits", [])), InvalidRequestError),
         (lambda s: s.unlink_model(rest.ModelLinks("digits", ["x"])), NotFoundError),
         (lambda s: s.register_version(rest.AddModel("A", "1", "d")), InvalidNameError),
@@ -365,7 +368,7 @@ def test_holding_ends_when_the_awaited_replicas_are_connected():
     async def test(service, store):
         await service.claim_version(CLAIM_NET)
         await announce(store, "a", 10)
-        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(1, "doubles"))
+        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(1, InputType.DOUBLES))
         holding = asyncio.create_task(service.hold_claim(awaited, asyncio.Event()))
         await asyncio.sleep(20)
         assert not holding.done()
@@ -379,7 +382,7 @@ def test_holding_ends_when_a_replica_serves_another_input_type():
     async def test(service, store):
         await service.claim_version(CLAIM_NET)
         await announce(store, "a", 10, Replica("digits-net", "1", 0, InputType.INTEGERS))
-        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(2, "doubles"))
+        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(2, InputType.DOUBLES))
         held = await service.hold_claim(awaited, asyncio.Event())
         assert held == rest.ClaimHeld(is_held=True, other_input_type="integers")
 

@@ -120,7 +120,7 @@ def test_default_output_meets_the_slo_if_nothing_can_be_read(body):
     assert len(answers) == len(body.get("input_batch", "1"))
     for answer in answers:
         assert (answer["output"], answer["default"], answer["default_reason"]) == ("unknown", True, "queued_too_long")
-        assert "stood still" in answer["default_explanation"]
+        assert "was paused" in answer["default_explanation"]
     assert bench.bench.value("clipper_app_queries_total", app="digits") == len(answers)
     assert bench.loop.time() == arrived_s + SLO_S
     bench.look(SWITCHED)

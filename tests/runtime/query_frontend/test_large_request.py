@@ -220,7 +220,7 @@ def test_body_still_unparsed_at_the_deadline_is_answered(body, num_defaults):
 @pytest.mark.parametrize(
     ("body", "cause"),
     [
-        (b'{"input_batch":[' + b"[1]," * 3000 + b"[null]]}", "$.input_batch[3000][0]"),
+        (b'{"input_batch":[' + b"[1]," * 3000 + b'["x"]]}', "$.input_batch[3000][0]"),
         (b'{"input_batch":[' + b"[1]," * 3000 + b'[2]],"version":"7"}', "Requested version: 7 does not exist"),
         (b'{"input":[' + b"1," * 300_000, "truncated"),
     ],

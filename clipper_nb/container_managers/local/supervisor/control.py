@@ -62,7 +62,9 @@ class SupervisorClient:
                 f"The cluster's supervisor has not answered '{command.name}' within {timeout_s:g} s."
             ) from exc
         except (OSError, ValueError) as exc:
-            raise ClusterUnreachableError(f"The cluster's supervisor is out of reach: {exc or 'it hung up'}.") from exc
+            raise ClusterUnreachableError(
+                f"The cluster's supervisor cannot be reached: {exc or 'it closed the connection'}."
+            ) from exc
         if reply.error is not UNSET:
             raise ClusterUnreachableError(f"The cluster's supervisor failed on '{command.name}': {reply.error}")
         return reply.result or ()

@@ -114,7 +114,7 @@ class Descendants:
         try:
             self._folder.write_descendants(processes)
         except (OSError, ClusterFolderError) as exc:
-            logger.warning("what models have started cannot be written down: %s", exc)
+            logger.warning("the list of processes that models started cannot be saved: %s", exc)
 
     def _read_mark(self, pid: int) -> str:
         """Return the name in a process's environment, or else that of the log it writes to."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,11 +14,10 @@ from pathlib import Path
 from clipper_nb.container_managers.local.log_files import open_log
 from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
 from clipper_nb.protocol.environment import CONTAINER_NAME, READY_FILE
+from clipper_nb.protocol.parent_death import end_with_parent_hook
 from clipper_nb.protocol.restart_delay import RestartDelays
 
 logger = logging.getLogger(__name__)
-
-_PR_SET_PDEATHSIG = 1
 
 
 class SupervisedProcess:
@@ -164,7 +161,7 @@ class SupervisedProcess:
                 pass_fds=tuple(self._socket_fds.values()),
                 start_new_session=True,
                 umask=self._umask,
-                preexec_fn=_end_with_parent(),
+                preexec_fn=end_with_parent_hook(),
             )
 
     @contextlib.contextmanager
@@ -179,11 +176,3 @@ class SupervisedProcess:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Return a hook that makes a child end when the supervisor is killed; only Linux supports it."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -31,7 +31,11 @@ test_that("every type of input and of output", {
     expect_identical(get_app_info(conn, kind)$input_type, kind)
     expect_equal(predict(conn, kind, samples[[kind]]), describe(samples[kind])[[1]])
   }
-  expect_error(predict(conn, "doubles", c(1, NA)), "finite numbers")
+  expect_error(predict(conn, "doubles", NA), "a vector of numbers")
+  expect_error(predict(conn, "integers", c(1L, NA)), "whole numbers have no missing value")
+  odd <- globally(function(inputs) lapply(inputs, function(x) list(missing = sum(is.na(x)), infinite = sum(is.infinite(x)))))
+  create_endpoint(conn, "odd", odd, c(1, NA, Inf), slo_micros = slo_micros)
+  expect_equal(predict(conn, "odd", c(NA, NaN, Inf, -Inf, 1)), list(missing = 2, infinite = 2))
   echo <- globally(function(rows) rows)
   sample <- data.frame(x = c(1.5, NA, 1e-300), s = c("a", NA, ""), l = c(TRUE, NA, FALSE))
   create_endpoint(conn, "echo", echo, sample, slo_micros = slo_micros)
@@ -40,19 +44,23 @@ test_that("every type of input and of output", {
 
 test_that("replicas answer the sample as the session does, whatever its outputs are", {
   globally(answers <- list(
-    vector = function(rows) c(a = NA, b = NaN, c = Inf), factor = function(rows) factor(rows$s),
-    frame = function(rows) data.frame(
-      rows, days = as.Date("2024-02-29") + 1:3, raw = as.raw(1:3), spans = as.difftime(rows$x, units = "mins"),
-      factor = factor(rows$s), whole = c(1L, NA, 3L), pair = I(cbind(1:3, 4:6))
-    ),
+    vector = function(rows) c(a = NA, b = NaN, c = Inf)[rows$i], factor = function(rows) factor(rows$s),
+    frame = function(rows) {
+      frame <- data.frame(
+        rows, days = as.Date("2024-02-29") + rows$i, spans = as.difftime(rows$x, units = "mins"), factor = factor(rows$s),
+        times = as.POSIXct("2024-03-01", tz = "Asia/Tokyo"), whole = c(1L, NA, 3L)[rows$i], pair = I(cbind(rows$i, 4L))
+      )
+      frame$long <- structure(c(5e-324, 1, NA)[rows$i], class = "integer64")
+      frame
+    },
     matrix = function(rows) cbind(rows$x, pi), column = function(rows) cbind(rows$x),
-    cube = function(rows) array(1:12, c(3, 2, 2)),
+    cube = function(rows) array(1:12, c(3, 2, 2))[rows$i, , , drop = FALSE],
     list = function(rows) list(
-      NULL, list(a = 1, b = c(x = 1, y = 2), c = list(1, "z"), d = list()),
+      NULL, list(a = 1, b = c(x = 1, y = 2), c = list(1, "z"), d = list(), t = table(c("u", "v", "u"))),
       list(matrix(1:4, 2), factor("f"), data.frame(n = 1:2, s = c("a", NA)), as.Date("2024-02-29"), numeric())
-    )
+    )[rows$i]
   ))
-  sample <- data.frame(x = c(0.1, 1e10, -3), s = c("\"q\"", "na\u00efve", "[1]"), l = c(TRUE, NA, FALSE))
+  sample <- data.frame(x = c(0.1, 1e10, -3), s = c("\"q\"", "na\u00efve", "[1]"), l = c(TRUE, NA, FALSE), i = 1:3)
   for (kind in names(answers)) {
     build_and_deploy_model(conn, "kinds", kind, answers[[kind]], sample)
     expect_identical(get_current_model_version(conn, "kinds"), kind)
@@ -62,8 +70,25 @@ test_that("replicas answer the sample as the session does, whatever its outputs 
   expect_identical(get_current_model_version(conn, "kinds"), "list")
   build_and_deploy_model(conn, "kinds", "changing", changing, 1, compare_sample = FALSE)
   expect_identical(get_current_model_version(conn, "kinds"), "changing")
-  expect_error(build_and_deploy_model(conn, "kinds", "complex", function(x) 1i, 1), "no form in JSON")
+  expect_error(build_and_deploy_model(conn, "kinds", "complex", function(x) 1i, 1), "Re\\(z\\)")
+  large <- globally(local({ big <- numeric(13e6); function(inputs) lapply(inputs, function(x) length(big)) }))
+  expect_error(build_and_deploy_model(conn, "kinds", "large", large, 1), "'big' \\(104.0 MB\\). Pass allow_large")
   stop_models(conn, "kinds")
+})
+
+test_that("outputs keep NaN and text, and depend on no neighbours", {
+  create_endpoint(conn, "odd", globally(function(x) lapply(x, function(one) c(1, NaN, -Inf))), 1,
+                  slo_micros = slo_micros)
+  expect_identical(predict(conn, "odd", 1), c(1, NaN, -Inf))
+  create_endpoint(conn, "code", globally(function(x) rep("1E5", length(x))), "a", slo_micros = slo_micros,
+                  text_outputs = "text")
+  expect_identical(predict(conn, "code", "a"), "1E5")
+  rows <- data.frame(x = c(3, 1, 2))
+  expect_error(build_and_deploy_model(conn, "rank", 1, globally(function(d) rank(d$x)), rows),
+               "depends on its neighbours", class = "ParityError")
+  expect_error(build_and_deploy_model(conn, "noise", 1, globally(function(d) stats::runif(nrow(d))), rows),
+               "depends on chance", class = "ParityError")
+  stop_models(conn, c("odd", "code"))
 })
 
 test_that("versions are switched and rolled back", {
@@ -123,4 +148,20 @@ test_that("many rows at once, and a text longer than a pipe holds", {
   expect_equal(predict(conn, "long", strrep("ab", 500000)), 1e6)
   expect_equal(predict(conn, "long", as.list(strrep("x", 1:2000))), 1:2000)
   expect_identical(predict(conn, "entropy", list()), list())
+})
+
+test_that("environment variables and files travel", {
+  folder <- tempfile("clippernb-")
+  dir.create(folder)
+  before <- setwd(folder)
+  on.exit(setwd(before))
+  writeLines("a b", "words.txt")
+  Sys.setenv(SET_HERE = "here")
+  fn <- globally(function(inputs) {
+    lapply(inputs, function(x) paste(Sys.getenv("SET_HERE"), Sys.getenv("GIVEN"), readLines("words.txt")))
+  })
+  expect_error(create_endpoint(conn, "travel", fn, 1, environment_variables = "NOT_SET"), "NOT_SET")
+  create_endpoint(conn, "travel", fn, 1, slo_micros = slo_micros, files = "words.txt",
+                  environment_variables = c("SET_HERE", GIVEN = "given"), compare_sample = FALSE)
+  expect_equal(predict(conn, "travel", 1), "here given a b")
 })

@@ -49,5 +49,5 @@ def test_command_that_fails_raises_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_supervisor_that_is_gone_is_out_of_reach(tmp_path: Path) -> None:
-    with pytest.raises(ClusterUnreachableError, match="out of reach"):
+    with pytest.raises(ClusterUnreachableError, match="cannot be reached"):
         SupervisorClient(tmp_path / "s").call(Observe())

@@ -1,0 +1,82 @@
+"""Which distribution a module would be imported from: ``xgboost-cpu`` has the modules of ``xgboost``.
+
+In a version's own environment, which sees the notebook's packages below its own, both may be installed; then the name
+says nothing about what is imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from importlib.machinery import PathFinder
+from importlib.metadata import Distribution, PackageNotFoundError, PathDistribution, version
+from pathlib import Path
+
+_BUILDS = {"cpu", "gpu", "lts", "headless", "binary", "nightly"}
+"""Words at the end of a distribution's name that tell one build of a library from another."""
+
+
+def library_name(distribution: str) -> str:
+    """Return the name that the builds of one library share: ``"xgboost"`` for ``"xgboost-cpu"``. (pure)"""
+    words = _words(distribution)
+    while len(words) > 1 and words[-1] in _BUILDS:
+        words.pop()
+    return "-".join(words)
+
+
+def installed_version(name: str, module: str | None = None) -> str | None:
+    """Return the version of a distribution, or ``None`` if it is not installed.
+
+    With a module of it, the version of the distribution that this module would be imported from, followed by that one's
+    name in parentheses if it is another. No module is imported.
+    """
+    owner = _find_owner(name, module) if module else None
+    if owner is not None:
+        is_same = _words(owner.name) == _words(name)
+        return owner.version if is_same else f"{owner.version} ({owner.name})"
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _find_owner(name: str, module: str) -> Distribution | None:
+    """Return the distribution in the module's folder that has it; of several, the one that was installed last."""
+    found = _find_file(module)
+    if found is None:
+        return None
+    file, folder = found
+    infos = list(folder.glob("*.dist-info"))
+    owners = [info for info in infos if library_name(info.name.partition("-")[0]) == library_name(name)]
+    if len(owners) != 1:
+        line = f"\n{file.relative_to(folder).as_posix()},"
+        owners = [info for info in owners or infos if line in _record(info)]
+    return PathDistribution(max(owners, key=lambda info: info.stat().st_mtime)) if owners else None
+
+
+def _find_file(module: str) -> tuple[Path, Path] | None:
+    """Return the file of the module, or of a package above it, and the folder that Python finds it from."""
+    names = module.split(".")
+    try:
+        spec = importlib.util.find_spec(names[0])
+    except ValueError:  # a module that something made without a spec
+        return None
+    for depth in range(1, len(names) + 1):
+        if spec is None:
+            return None
+        if spec.has_location and spec.origin:
+            file = Path(spec.origin)
+            return file, file.parents[depth - 1 + (file.name == "__init__.py")]
+        spec = PathFinder.find_spec(".".join(names[: depth + 1]), spec.submodule_search_locations)
+    return None
+
+
+def _record(info: Path) -> str:
+    try:
+        return "\n" + (info / "RECORD").read_text()
+    except OSError:
+        return ""
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[-_.]+", name.lower())

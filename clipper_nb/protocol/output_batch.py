@@ -1,0 +1,90 @@
+"""What a model returned as a list with one output per input; anything else is refused, whatever its length. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, Sequence, Set
+from typing import Any
+
+from clipper_nb.errors import PredictionError
+from clipper_nb.protocol.library_values import dense, is_column, is_frame, is_instance, unwrapped, unwrapped_by_method
+
+_SIGNS_OF_FRAMES = ("__dataframe__", "__arrow_c_stream__", "iterrows", "to_pandas", "toPandas")
+"""Attributes of tables of any library: iterating over one yields the names of its columns, or nothing."""
+
+
+def as_batch(returned: Any, num_inputs: int) -> Sequence[Any]:
+    """Return the outputs in order: the rows of a frame, matrix or array, or the elements of anything with an order.
+
+    Raises
+    ------
+    PredictionError
+        It has no order, is a tuple of sequences or one value, or a frame has another number of rows.
+    """
+    if is_frame(returned):
+        return _rows(returned, num_inputs)
+    advice = _advice(returned)
+    if advice is not None:
+        raise _no_batch(returned, advice)
+    if is_column(returned):
+        return _elements(returned)
+    return returned if isinstance(returned, Sequence) else list(returned)
+
+
+def _elements(column: Any) -> Sequence[Any]:
+    array = dense(column)
+    for convert in (unwrapped, unwrapped_by_method, unwrapped):  # the method may return an array of NumPy
+        array = convert(array)
+        if isinstance(array, list):
+            return array
+    raise _no_batch(column, "a list or an array")
+
+
+def _rows(frame: Any, num_inputs: int) -> Sequence[Any]:
+    name = type(frame).__name__
+    try:
+        rows: list[Any] = unwrapped(frame)
+    except TypeError as exc:
+        raise PredictionError(f"The model returned a {name} that cannot be read: {exc}.") from exc
+    if len(rows) != num_inputs:
+        raise PredictionError(
+            f"The model returned a {name} of {len(rows)} rows for {num_inputs} inputs; it must return one row per "
+            "input, in order."
+        )
+    return rows
+
+
+def _advice(returned: Any) -> str | None:
+    """Return what to return in place of a value that is no batch; ``None`` for one that may be a batch."""
+    if isinstance(returned, (str, bytes, bytearray, memoryview)):
+        return "[text for x in inputs]"
+    if isinstance(returned, Mapping) or is_instance(returned, "pydantic", "BaseModel"):
+        return "[{...} for x in inputs]"
+    if isinstance(returned, Set) and not isinstance(returned, (KeysView, ItemsView)):
+        return "sorted(x)"
+    if isinstance(returned, tuple) and (hasattr(returned, "_fields") or hasattr(returned, "__fields__")):
+        return "[x]"
+    if isinstance(returned, tuple) and any(map(_is_many, returned)):
+        return "list(x)" if len(returned) == 1 else f"list(zip({', '.join('abcdefgh'[: len(returned)])}))"
+    if getattr(returned, "ndim", 1) == 0:
+        return "[x]"
+    if is_column(returned):
+        return None
+    if any(hasattr(type(returned), sign) for sign in _SIGNS_OF_FRAMES):
+        return "its rows: df.collect() or df.to_pandas()"
+    return None if isinstance(returned, Iterable) and not isinstance(returned, type) else "[f(x) for x in inputs]"
+
+
+def _is_many(value: Any) -> bool:
+    """Return whether an element of a tuple has elements of its own, so that the tuple is not a list of outputs."""
+    if isinstance(value, (str, bytes, Mapping)) or is_instance(value, "pydantic", "BaseModel"):
+        return False
+    return getattr(value, "ndim", 1) != 0 and (isinstance(value, Iterable) or is_column(value) or is_frame(value))
+
+
+def _no_batch(returned: Any, advice: str) -> PredictionError:
+    name = type(returned).__name__
+    if type(returned) is tuple:
+        name += f" of {', '.join(type(value).__name__ for value in returned)}"
+    return PredictionError(
+        f"The model returned {name}; it must return a list with one output per input, such as {advice}."
+    )

@@ -94,7 +94,7 @@ def deploy_r_model(
         sample's: integer, double, logical, character, factor with its levels, Date (``"2024-02-29"``), POSIXct
         (``"2024-02-29T12:00:00Z"``; without an offset in the sample's time zone). ``null`` is NA. Names that the sample
         does not have are ignored. A missing column, an unknown level or a value of another type is an error answer for
-        the batch. The sample is a data frame of R, held through rpy2, the name of one that R finds, or one of pandas;
+        that input. The sample is a data frame of R, held through rpy2, the name of one that R finds, or one of pandas;
         it may have no rows.
     allow_large : bool
         Lets a function take along more than 100 MB. The error otherwise names the largest variables, also those in the

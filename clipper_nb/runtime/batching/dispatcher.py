@@ -231,7 +231,7 @@ class Dispatcher:
             return
         now_s = self._clock()
         self._observer().batch_answered(size, now_s - worker.batches[0].sent_s)
-        self._isolation.is_trusted = True
+        self._isolation.num_failures = 0
         search = worker.batches[0].search
         if search is not None:  # a part has another size than the dispatcher would choose
             search.has_answer = True
@@ -378,7 +378,7 @@ class Dispatcher:
                 self._send(self._idle.popleft(), batch)
         if self._isolation.has_parts:
             self._send_parts()
-        if self._queue.num_queued and self._can_send_ahead:
+        if self._queue.num_queued and self._can_send_ahead and not self._isolation.has_parts:  # they need an idle one
             self._send_ahead()
 
     def _send_parts(self) -> None:

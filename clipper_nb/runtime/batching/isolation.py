@@ -4,9 +4,9 @@ Each part that fails is halved, so one bad input among n costs the others of its
 batches with fewer than 2·n inputs together: 12 with 126 inputs, if n is 64. Parts with an earlier deadline than the
 queue's are sent first. Queries that no client waits for any more leave their part.
 
-If no part of a batch is answered, the model fails on everything, and the rest of the batch fails at once: after both
-halves, if the model has answered nothing since the last such batch; else after the eighths, because a good model may
-raise on an input in each half.
+A model that fails on everything is not computed for nothing: when it has answered nothing yet, or has failed 15 times
+in a row (on a batch, its halves, quarters and eighths, or on several batches), a batch of which both halves fail is
+given up. A good model may raise on an input in each half.
 
 Until a first batch has failed there is nothing to look up, and the dispatcher only checks ``has_parts``.
 """
@@ -19,16 +19,14 @@ from dataclasses import dataclass
 
 from clipper_nb.runtime.batching.query import Computation
 
-NUM_HALVES = 2
-NUM_HALVES_TO_EIGHTHS = 2 + 4 + 8
+MAX_FAILURES_IN_A_ROW = 1 + 2 + 4 + 8
+_NUM_HALVES = 2
 
 
 @dataclass(eq=False)
 class Search:
     """The search for what fails in one batch."""
 
-    num_parts: int
-    """How many parts there are if each of them fails."""
     num_failed_parts: int = 0
     has_answer: bool = False
     """True if the model has answered a part."""
@@ -48,8 +46,8 @@ class Isolation:
     def __init__(self) -> None:
         self._parts: deque[Part] = deque()
         self.has_parts = False
-        self.is_trusted = False
-        """True if the model has answered since it last failed on a whole batch, input by input."""
+        self.num_failures = MAX_FAILURES_IN_A_ROW
+        """How often the model has failed since it last answered; a new one has to answer first."""
 
     @property
     def deadline_s(self) -> float:
@@ -71,12 +69,12 @@ class Isolation:
 
         *search* is that of a batch that was a part.
         """
+        self.num_failures += 1
         if search is None:
-            search = Search(num_parts=2 * len(computations) - 2)
+            search = Search()
         else:
             search.num_failed_parts += 1
             if self._is_hopeless(search):
-                self.is_trusted = False
                 return [*computations, *self._remove_parts(search)]
         if len(computations) == 1:
             return computations
@@ -112,10 +110,8 @@ class Isolation:
         return waiting
 
     def _is_hopeless(self, search: Search) -> bool:
-        if search.has_answer:
-            return False
-        patience = NUM_HALVES_TO_EIGHTHS if self.is_trusted else NUM_HALVES
-        return search.num_failed_parts >= min(patience, search.num_parts)
+        has_failed_enough = search.num_failed_parts >= _NUM_HALVES and self.num_failures >= MAX_FAILURES_IN_A_ROW
+        return has_failed_enough and not search.has_answer
 
     def _remove_parts(self, search: Search) -> list[Computation]:
         removed = [c for part in self._parts if part.search is search for c in part.computations]

@@ -135,6 +135,19 @@ def test_nothing_is_sent_ahead_if_the_running_batch_is_overdue():
     assert other.batches == [[b"b"]]
 
 
+def test_nothing_is_sent_ahead_of_the_parts_of_a_failed_batch():
+    bench = Bench(batch_size=2)
+    replica = experienced(bench)
+    first, _, third, fourth, *_ = bench.submit(b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h")
+    bench.loop.end_turn()
+    bench.dispatcher.batch_failed(replica.replica_id, "It raised.")
+    bench.loop.end_turn()
+    bench.answer(replica, "C", "D")
+    bench.answer(replica, "A")
+    assert replica.batches[:4] == [[b"a", b"b"], [b"c", b"d"], [b"a"], [b"b"]]
+    assert outcome(first) + outcome(third) + outcome(fourth) == ["A", "C", "D"]
+
+
 def test_what_waits_behind_an_overdue_batch_goes_elsewhere():
     bench = Bench(batch_size=2)
     replica, other = experienced(bench), bench.add_replica()

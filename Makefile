@@ -12,6 +12,8 @@ WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
 # processes, of which one alone asks the engine: two at a time make it slow. Those that measure times run after them.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
+# Tests that need a cluster are not even imported by test-fast: each of its processes would do so for seconds.
+WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='*/tests/end_to_end/test_*.py'
 PYTHONS ?= 3.10 3.12 3.13
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
@@ -62,7 +64,7 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	scripts/check-r-package $(PY)
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "$(FAST)" -n $(UNIT_WORKERS) $(BY_FILE)
+	$(PY) -m pytest -q -m "$(FAST)" $(WITHOUT_CLUSTERS) -n $(UNIT_WORKERS) $(BY_FILE)
 
 test-pythons:             ## test-fast, interpreted and compiled, and the demo on each other Python that is installed here
 	scripts/test-pythons $(PYTHONS)

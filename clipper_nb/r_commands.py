@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import clipper_nb
+from clipper_nb.closures.function_pickle import check_size
 from clipper_nb.closures.sample_outputs import make_samples
 from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.connection import ClipperConnection
@@ -32,6 +33,7 @@ from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.deployers.sample_columns import columns_from_parts
 from clipper_nb.errors import ClipperException, InvalidRequestError
+from clipper_nb.model_functions.r_function import outputs_source
 from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
@@ -94,11 +96,12 @@ class RCommands:
         name: str,
         version: str,
         input_type: str,
-        texts: Mapping[str, Sequence[str]],
-        serialized_path: str | None,
+        captured: Mapping[str, Sequence[Any]],
+        captured_path: str,
         columns: Mapping[str, Sequence[Any]] | None,
         limits: Mapping[str, Any] | None,
         sample: Mapping[str, Sequence[Any]] | None = None,
+        allow_large: bool = False,
         working_directory: str = ".",
         **options: Any,
     ) -> None:
@@ -106,10 +109,11 @@ class RCommands:
         new = self._conn.new_version(
             name, version, input_type, limits=ResourceLimits(**limits) if limits else None, **options
         )  # fmt: skip
-        captured = captured_from_parts(texts, Path(serialized_path).read_bytes() if serialized_path else b"")
+        function = captured_from_parts(captured, Path(captured_path))
+        check_size(function.report(name), allow_large=allow_large)
         samples = _samples(sample, new) if sample else None
         deploy_captured_function(
-            self._conn, new, captured, columns_from_parts(columns) if columns else (), samples
+            self._conn, new, function, columns_from_parts(columns) if columns else (), samples
         )  # fmt: skip
 
     def _create_endpoint(
@@ -170,6 +174,7 @@ def serve(requests: TextIO, write: Callable[[Mapping[str, Any]], None]) -> None:
             "python": sys.executable,
             "capture": r_source("capture.R"),
             "columns": r_source("columns.R"),
+            "plain": outputs_source(),
         }
     )
     for line in requests:

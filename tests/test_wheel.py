@@ -25,6 +25,7 @@ from clipper_nb.deployers.python import create_endpoint
 from clipper_nb.deployers.r_session import r_source
 from clipper_nb.images.library import library_files
 from clipper_nb.images.templates import templates_folder
+from clipper_nb.model_functions.r_function import outputs_source
 
 name = sys.argv[1]
 manager = DockerContainerManager(name, clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0)
@@ -37,7 +38,7 @@ with ClipperConnection(manager) as conn:
         "panels": panels,
         "output": prediction.output, "default": prediction.default, "package": clipper_nb.__file__,
         "templates": str(templates_folder()), "library": sorted(map(str, library_files().values())),
-        "r": [r_source("capture.R"), r_source("columns.R")],
+        "r": [r_source("capture.R"), r_source("columns.R"), outputs_source()],
     }))
 """
 

@@ -43,15 +43,21 @@ def pickle_function(func: Callable[..., Any], *, allow_large: bool = True) -> tu
             f"Function '{report.function}' cannot be pickled: it, or something that it uses from the notebook, cannot "
             f"leave this process. {found or report.cause}"
         )
-    if report.size_bytes > LARGE_BYTES and not allow_large:
-        sizes = {found.name: found.size_bytes for found in report.captured}
-        sizes.update({name: report.files.size_bytes() for name in ["files of modules"] if report.files.places})
-        largest = ", ".join(
-            f"'{name}' ({format_size(sizes[name])})" for name in sorted(sizes, key=lambda name: -sizes[name])[:3]
-        )
-        raise InvalidRequestError(
-            f"Function '{report.function}' takes along {format_size(report.size_bytes)}, more than "
-            f"{format_size(LARGE_BYTES)}: {largest}. Pass allow_large=True if that is intended; else let it read what "
-            "it needs from a file when it is first called."
-        )
+    check_size(report, allow_large=allow_large)
     return pickled, report
+
+
+def check_size(report: ClosureReport, *, allow_large: bool) -> None:
+    """Raise ``InvalidRequestError`` for a function that is larger than 100 MB, unless *allow_large* is true."""
+    if report.size_bytes <= LARGE_BYTES or allow_large:
+        return
+    sizes = {found.name: found.size_bytes for found in report.captured}
+    sizes.update({name: report.files.size_bytes() for name in ["files of modules"] if report.files.places})
+    largest = ", ".join(
+        f"'{name}' ({format_size(sizes[name])})" for name in sorted(sizes, key=lambda name: -sizes[name])[:3]
+    )
+    raise InvalidRequestError(
+        f"Function '{report.function}' takes along {format_size(report.size_bytes)}, more than "
+        f"{format_size(LARGE_BYTES)}: {largest}. Pass allow_large=True if that is intended; else let it read what "
+        "it needs from a file when it is first called."
+    )

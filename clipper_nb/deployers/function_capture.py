@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from clipper_nb.closures.report import Captured, ClosureReport
+from clipper_nb.closures.requirements import Requirements
 from clipper_nb.deployers.r_session import r_source, start_r, undisturbed_r
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
@@ -22,6 +26,13 @@ class CapturedFunction:
     """The packages to attach, in this order."""
     library_paths: list[str]
     """The folders in which the notebook's R finds packages."""
+    variables: tuple[Captured, ...] = ()
+    """The largest variables that travel, those in environments of models too."""
+
+    def report(self, name: str) -> ClosureReport:
+        """Return what the function of that name takes along and needs."""
+        needs = Requirements(direct=self.packages)
+        return ClosureReport(name, len(self.serialized), captured=self.variables, requirements=needs)
 
 
 def find_function(func: Any) -> Any:
@@ -60,19 +71,18 @@ def capture_function(func: Any, packages: Sequence[str] = ()) -> CapturedFunctio
     """
     fn = find_function(func)
     rinterface = start_r()
-    with undisturbed_r():
+    with undisturbed_r(), tempfile.TemporaryDirectory(prefix="clipper_nb-") as folder:
+        path = Path(folder) / "captured"
         try:
             capture = rinterface.evalr(r_source("capture.R"))
-            found = capture(fn, rinterface.StrSexpVector(list(packages)))
+            found = capture(fn, rinterface.StrSexpVector(list(packages)), rinterface.StrSexpVector([str(path)]))
         except rinterface.embedded.RRuntimeError as exc:
             raise SerializationError(f"The R function cannot be read or serialised: {str(exc).strip()}") from exc
-        parts = dict(zip(found.names, found, strict=True))
-        texts = {name: list(part) for name, part in parts.items() if isinstance(part, rinterface.StrSexpVector)}
-        return captured_from_parts(texts, bytes(parts["serialized"]) if not texts["refused"] else b"")
+        return captured_from_parts({name: list(part) for name, part in zip(found.names, found, strict=True)}, path)
 
 
-def captured_from_parts(texts: Mapping[str, Sequence[str]], serialized: bytes) -> CapturedFunction:
-    """Return what ``capture.R`` has found: *texts* are its character vectors.
+def captured_from_parts(parts: Mapping[str, Sequence[Any]], path: Path) -> CapturedFunction:
+    """Return what ``capture.R`` has found: *parts* are its vectors, and *path* is the file that it has written.
 
     Raises
     ------
@@ -81,19 +91,23 @@ def captured_from_parts(texts: Mapping[str, Sequence[str]], serialized: bytes) -
     SerializationError
         The function uses what cannot leave R's process.
     """
-    if texts["refused"]:
+    if parts["refused"]:
         raise SerializationError(
-            f"The R function cannot leave this process with what it uses: {', '.join(texts['refused'])}. "
+            f"The R function cannot leave this process with what it uses: {', '.join(parts['refused'])}. "
             "Create connections and pointers inside the function."
         )
-    if texts["missing"]:
+    if parts["missing"]:
         raise InvalidRequestError(
-            f"The R function needs packages that are not installed here: {', '.join(texts['missing'])}."
+            f"The R function needs packages that are not installed here: {', '.join(parts['missing'])}."
         )
+    users = zip(
+        parts["variables"], parts["variable_types"], parts["variable_bytes"], parts["variable_users"], strict=True
+    )
     return CapturedFunction(
-        serialized=serialized,
-        r_version=texts["r_version"][0],
-        packages=dict(zip(texts["packages"], texts["versions"], strict=True)),
-        attached=list(texts["attached"]),
-        library_paths=list(texts["library_paths"]),
+        serialized=path.read_bytes(),
+        r_version=parts["r_version"][0],
+        packages=dict(zip(parts["packages"], parts["versions"], strict=True)),
+        attached=list(parts["attached"]),
+        library_paths=list(parts["library_paths"]),
+        variables=tuple(Captured(name, kind, int(size_bytes), used_at) for name, kind, size_bytes, used_at in users),
     )

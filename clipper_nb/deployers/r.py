@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.closures.function_pickle import check_size
+from clipper_nb.closures.report import show_in_cell
 from clipper_nb.closures.sample_outputs import answer_samples, write_samples
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import endpoint
@@ -40,6 +42,7 @@ def deploy_r_model(
     pkgs_to_install: Sequence[str] | None = None,
     *,
     sample_input: Any = None,
+    allow_large: bool = False,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
     isolate_errors: bool = True,
@@ -69,7 +72,9 @@ def deploy_r_model(
     func : rpy2 function or str
         An R function, as rpy2 holds it, or the name of one in R's global environment. It takes a list of inputs, which
         are integer, double or raw vectors or character scalars, and returns a list or vector with one output per input,
-        or a matrix or data frame with one row per input. Outputs become text or JSON.
+        or a matrix or data frame with one row per input. Text stays text; other outputs become JSON by their type:
+        rows, names and tables objects, factors text, dates and times ISO 8601 with the zone, ``difftime`` seconds,
+        ``bit64::integer64`` whole numbers (text above 2^53), NA ``null``, NaN and infinities ``"NaN"``, ``"Infinity"``.
     base_image : str
         For Docker: an image to build upon that Debian's R of the notebook's minor version can be installed in,
         ``python:3.X-slim-bookworm`` (R 4.2) by default. The embedded cluster runs the notebook's own R.
@@ -91,6 +96,9 @@ def deploy_r_model(
         does not have are ignored. A missing column, an unknown level or a value of another type is an error answer for
         the batch. The sample is a data frame of R, held through rpy2, the name of one that R finds, or one of pandas;
         it may have no rows.
+    allow_large : bool
+        Lets a function take along more than 100 MB. The error otherwise names the largest variables, also those in the
+        environment of a fitted model's formula.
     timeout_s : float
         Seconds that the replicas may take to load the function.
     limits : ResourceLimits, optional
@@ -123,7 +131,8 @@ def deploy_r_model(
     DeploymentError
         There is no R or no rpy2 here.
     InvalidRequestError
-        *func* is no R function, *sample_input* no data frame, or a column of it has no form in JSON.
+        *func* is no R function, *sample_input* no data frame, a column of it has no form in JSON, or the function takes
+        along more than 100 MB.
     PredictionError
         It stops on the samples in the notebook.
     ParityError
@@ -152,6 +161,9 @@ def deploy_r_model(
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)
     captured = capture_function(fn, pkgs_to_install or ())
+    report = captured.report(func if isinstance(func, str) else "function")
+    check_size(report, allow_large=allow_large)
+    show_in_cell(report)
     samples = None
     if sample_inputs is not None:
         with undisturbed_r():
@@ -188,6 +200,7 @@ def deploy_captured_function(
         r_attached=tuple(captured.attached),
         r_library_paths=tuple(captured.library_paths),
         r_columns=tuple(columns),
+        report=captured.report(new.model_id.name).to_dict(),
     )
     with bundle(metadata, new) as folder:
         (folder / R_FUNCTION_FILE).write_bytes(captured.serialized)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,13 +13,15 @@ from msgspec import UNSET, UnsetType
 from clipper_nb.closures.user_modules import is_user_module
 from clipper_nb.errors import DeploymentError, InvalidRequestError, SerializationError
 
-_RESULT_SETTINGS = (
-    "spark.sql.session.timeZone",
-    "spark.sql.ansi.enabled",
-    "spark.sql.caseSensitive",
-    "spark.sql.legacy.timeParserPolicy",
+_ALWAYS_TOLD = ("spark.sql.session.timeZone", "spark.sql.ansi.enabled", "spark.sql.execution.arrow.pyspark.enabled")
+"""Settings that a replica gets with their default values too, which depend on the machine or the release."""
+_CHANGE_ANSWERS = re.compile(
+    r"spark\.sql\.(session|ansi|legacy|functions|execution\.(arrow|pandas|pyspark|pythonUDF)|pyspark|parser|collation|"
+    r"defaultCollation|datetime|decimalOperations|caseSensitive|storeAssignmentPolicy|mapKeyDedupPolicy|timestampType|"
+    r"groupBy\w+|orderBy\w+|crossJoin|variable|json|csv|parquet|orc|avro|files|sources\.default)(\.|$)"
 )
-"""Settings of a session that change results; a replica gets the notebook's."""
+"""Settings that a replica gets if the session has set them: what SQL means, and how values become those of Python, of
+pandas and of files. The others are about speed or the machine."""
 
 
 def find_session(sc: Any) -> Any:
@@ -53,8 +56,15 @@ def find_session(sc: Any) -> Any:
 
 
 def result_settings(session: Any) -> dict[str, str]:
-    """Return the session's settings that change results."""
-    return {name: value for name in _RESULT_SETTINGS if (value := session.conf.get(name, None)) is not None}
+    """Return the session's settings that change answers."""
+    told = {name: session.conf.get(name) for name in _ALWAYS_TOLD}  # with a default it would hide Spark's own
+    return {**{name: value for name, value in _set_settings(session).items() if _CHANGE_ANSWERS.match(name)}, **told}
+
+
+def _set_settings(session: Any) -> dict[str, str]:
+    """Return what was set in the session, or when it was built; Spark 3 tells only the latter."""
+    in_session = getattr(session.conf, "getAll", None)
+    return dict(session.sparkContext.getConf().getAll()) if in_session is None else dict(in_session)
 
 
 def describe_spark_model(model: Any) -> tuple[str | None, float | UnsetType | None]:

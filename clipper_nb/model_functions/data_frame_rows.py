@@ -18,6 +18,8 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(:\d\d)?(\.\d+)?\s*(Z|[+
 _EPOCH = datetime.date(1970, 1, 1)
 _NOT_FINITE = {"NaN": float("nan"), "Inf": float("inf"), "-Inf": float("-inf")}
 _VALUE_LENGTH = 60
+_MAX_LEVELS = 20
+_KINDS = {int: "the number", float: "the number", list: "the list", dict: "the object"}
 
 
 class Instant(NamedTuple):
@@ -52,10 +54,7 @@ def read_rows(rows: Sequence[str], columns: Sequence[Column]) -> list[list[Any]]
             try:
                 into.append(None if value is None else reader(value, levels[name]))
             except ValueError:
-                expected = _EXPECTED[column.type].format(levels=", ".join(column.levels))
-                raise InvalidInputError(
-                    f"Row {number}: column '{name}' must be {expected} or null, not {_shortened(value)}."
-                ) from None
+                raise InvalidInputError(f"Row {number}: column '{name}' {_wrong(value, column)}") from None
     return values
 
 
@@ -69,6 +68,21 @@ def _parse_row(text: str, number: int) -> Mapping[str, Any]:
             f"Row {number} must be a JSON object of column names and values, not {_shortened(row)}."
         )
     return row
+
+
+def _wrong(value: Any, column: Column) -> str:
+    if column.type != "factor":
+        return f"must be {_EXPECTED[column.type]} or null, not {_shortened(value)}."
+    levels = [json.dumps(level, ensure_ascii=False) for level in column.levels[:_MAX_LEVELS]]
+    more = [f"… ({len(column.levels)} in all)"] if len(column.levels) > _MAX_LEVELS else []
+    expected = f"must be one of the texts {', '.join([*levels, *more])}, or null"
+    if isinstance(value, str):
+        return (
+            f"{expected}; got the new level {_shortened(value)}. The model must be fitted and deployed again with it."
+        )
+    as_text = json.dumps(value)
+    advice = f" Send {json.dumps(as_text)}." if as_text in column.levels else ""
+    return f"{expected}; got {_KINDS.get(type(value), 'the value')} {_shortened(value)}.{advice}"
 
 
 def _shortened(value: Any) -> str:
@@ -147,7 +161,6 @@ _EXPECTED = {
     "double": "a number",
     "logical": "true or false",
     "character": "text",
-    "factor": "one of the levels {levels}",
     "Date": 'a date as "2024-02-29"',
     "POSIXct": 'a time as "2024-02-29T12:00:00Z"',
 }

@@ -5,10 +5,12 @@ rpy2 releases Python's lock while R computes, so a replica's heartbeats continue
 
 from __future__ import annotations
 
+import importlib.resources
 import logging
 import math
 import struct
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,23 @@ from clipper_nb.protocol.columns import Column
 logger = logging.getLogger(__name__)
 
 _GUARD = """
-function(fn) function(inputs) tryCatch(
-  list(fn(inputs)),
-  error = function(e) c(paste(conditionMessage(e), collapse = "\n"), paste(deparse(conditionCall(e)), collapse = "\n"))
-)
+function(fn, plain) function(inputs) {
+  as_text <- function(lines) paste(lines, collapse = "\n")
+  returned <- tryCatch(
+    list(fn(inputs)), error = function(e) c(as_text(conditionMessage(e)), as_text(deparse(conditionCall(e))))
+  )
+  if (is.character(returned)) returned else tryCatch(list(plain(returned[[1L]], inputs)), error = conditionMessage)
+}
 """
 _NA_REAL_LOW_WORD = 1954
 """R's NA among the NaNs."""
+_LARGEST_EXACT = 2**53
+"""Above it JSON's readers lose digits of whole numbers, so these are text."""
+_NEW_LEVEL = "has new level"
+_ABOUT_LEVELS = (
+    "A factor has a value that the model was not fitted with. Refit it with that level, or give the deploy "
+    "sample_input, a data frame with the factor's levels: then an unknown level is refused by name."
+)
 
 
 class RError(Exception):
@@ -47,8 +59,7 @@ class RFunction:
         import rpy2.rinterface as rinterface
 
         self._r = rinterface
-        self._as_character = rinterface.baseenv["as.character"]
-        self._call = rinterface.evalr(_GUARD)(fn)
+        self._call = rinterface.evalr(_GUARD)(fn, rinterface.evalr(outputs_source()))
         self._frames = DataFrameMaker(rinterface, columns) if columns else None
 
     def __call__(self, inputs: list[Any]) -> Any:
@@ -59,12 +70,8 @@ class RFunction:
             argument = self._r.ListSexpVector([self._to_r(value) for value in inputs])
         returned = self._call(argument)
         if isinstance(returned, self._r.StrSexpVector):
-            message, call = returned
-            logger.warning("R error in %s: %s", call, message)
-            raise RError(message)
-        outputs = self._to_python(returned[0])
-        has_rows = _dimensions(returned[0]) is not None
-        return [_unbox(row) for row in outputs] if has_rows else outputs
+            raise _error(*returned)
+        return self._batch(returned[0])
 
     def _to_r(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -75,68 +82,82 @@ class RFunction:
             return self._r.IntSexpVector.from_memoryview(value.data)
         return self._r.FloatSexpVector.from_memoryview(np.ascontiguousarray(value, dtype=np.float64).data)
 
-    def _to_python(self, value: Any) -> Any:
-        """Return a vector as a list, a matrix as a list of rows, a data frame as a list of dicts.
+    def _batch(self, plain: Any) -> list[Any]:
+        """Return one output per element, or per row of a matrix; a row of one element is that element."""
+        outputs = self._column(plain)
+        return [_unbox(row) for row in outputs] if "dim" in plain.list_attrs() else outputs
 
-        Doubles keep every bit. NA becomes ``None``; dates, times and factors become text.
-        """
-        classes = set(value.rclass)
-        if classes & {"factor", "Date", "POSIXt"}:
-            value = self._as_character(value)
-        if "data.frame" in classes:
-            columns = [self._to_python(column) for column in value]
-            return [dict(zip(value.names, row, strict=True)) for row in zip(*columns, strict=True)]
-        elements = self._elements(value)
-        dimensions = _dimensions(value)
-        if dimensions is not None:
-            return np.array(elements, dtype=object).reshape(dimensions, order="F").tolist()
-        return elements
+    def _column(self, plain: Any) -> list[Any]:
+        """Return the elements of what ``outputs.R`` made plain: rows of a table as dicts, of a matrix as lists."""
+        attributes = plain.list_attrs()
+        if not isinstance(plain, self._r.ListSexpVector):
+            return self._elements(plain, attributes) if len(attributes) else self._scalars(plain)
+        columns = map(self._column if "num_rows" in attributes else self._value, plain)
+        if "num_rows" not in attributes:
+            return list(columns)
+        if not len(plain):
+            return [{} for _ in range(plain.do_slot("num_rows")[0])]
+        names = [str(name) for name in plain.names]
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def _elements(self, value: Any) -> Any:
-        r = self._r
-        if isinstance(value, r.FloatSexpVector):
-            return [None if _is_na(number) else number for number in value]
-        if isinstance(value, r.ByteSexpVector):
-            return list(bytes(value))
-        if isinstance(value, r.BoolSexpVector):
-            return [None if element is r.NA_Logical else bool(element) for element in value]
-        if isinstance(value, r.IntSexpVector):
-            return [None if element is r.NA_Integer else int(element) for element in value]
-        if isinstance(value, r.StrSexpVector):
-            return [None if element is r.NA_Character else str(element) for element in value]
-        if isinstance(value, r.ListSexpVector):
-            return [self._output(element) for element in value]
-        raise PredictionError(f"The R function returned a value of type {value.typeof.name}, which has no JSON.")
-
-    def _output(self, value: Any) -> Any:
-        """Return the Python value of a list's element; a vector of one element becomes that element."""
-        if value.typeof == self._r.RTYPES.NILSXP:
+    def _value(self, plain: Any) -> Any:
+        """Return one value; a vector of one element is that element, and a list with names a dict."""
+        if plain.typeof == self._r.RTYPES.NILSXP:
             return None
-        if not len(value.list_attrs()):  # most outputs; looking up their class would take longer than everything else
-            elements = self._elements(value)
-            return elements if isinstance(value, self._r.ListSexpVector) else _unbox(elements)
-        converted = self._to_python(value)
-        if isinstance(value, self._r.ListSexpVector):
-            has_names = (
-                "names" in value.list_attrs() and _dimensions(value) is None and "data.frame" not in value.rclass
-            )
-            return dict(zip(value.names, converted, strict=True)) if has_names else converted
-        return converted if _dimensions(value) is not None else _unbox(converted)
+        attributes = plain.list_attrs()
+        if not isinstance(plain, self._r.ListSexpVector):
+            if not len(attributes):  # most outputs
+                return _unbox(self._scalars(plain))
+            elements = self._elements(plain, attributes)
+            return elements if "dim" in attributes else _unbox(elements)
+        values = self._column(plain)
+        has_names = "names" in attributes and "num_rows" not in attributes
+        return dict(zip(map(str, plain.names), values, strict=True)) if has_names else values
+
+    def _elements(self, plain: Any, attributes: Any) -> list[Any]:
+        """Return a vector as a list, and a matrix as a list of rows."""
+        elements = self._scalars(plain)
+        if "class" in attributes:
+            elements = [None if digits is None else _whole(digits) for digits in elements]
+        if "dim" not in attributes:
+            return elements
+        matrix = np.empty(len(elements), dtype=object)
+        matrix[:] = elements
+        rows: list[Any] = matrix.reshape(tuple(plain.do_slot("dim")), order="F").tolist()
+        return rows
+
+    def _scalars(self, plain: Any) -> list[Any]:
+        """Return Python's own values; doubles keep every bit, and NA is ``None``."""
+        r = self._r
+        if isinstance(plain, r.FloatSexpVector):
+            return [None if _is_na(number) else number for number in plain]
+        if isinstance(plain, r.BoolSexpVector):
+            return [None if element is r.NA_Logical else bool(element) for element in plain]
+        if isinstance(plain, r.IntSexpVector):
+            return [None if element is r.NA_Integer else int(element) for element in plain]
+        return [None if element is r.NA_Character else str(element) for element in plain]
 
 
-def _dimensions(value: Any) -> tuple[int, ...] | None:
-    """Return the shape of a matrix or data frame; ``None`` for what has one dimension."""
-    if "data.frame" in value.rclass:
-        return (-1, len(value))
-    attributes = value.list_attrs()
-    if "dim" not in attributes:
-        return None
-    shape = tuple(value.do_slot("dim"))
-    return shape if len(shape) > 1 else None
+def outputs_source() -> str:
+    """Return the R code that makes outputs plain, here and in R's own package."""
+    return importlib.resources.files("clipper_nb.model_functions").joinpath("outputs.R").read_text()
+
+
+def _error(message: str, call: str | None = None) -> Exception:
+    """Return the error of the function, or with one argument what is wrong with its outputs."""
+    if call is None:
+        return PredictionError(message)
+    logger.warning("R error in %s: %s", call, message)
+    return RError(f"{message}. {_ABOUT_LEVELS}" if _NEW_LEVEL in message else message)
 
 
 def _unbox(value: Any) -> Any:
     return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _whole(digits: str) -> int | Decimal:
+    number = int(digits)
+    return number if abs(number) <= _LARGEST_EXACT else Decimal(number)
 
 
 def _is_na(number: float) -> bool:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
 _LONGEST_CHAIN = 20
 """How many nested causes are followed; Java exceptions rarely have five."""
+_NUMPY_VALUE = re.compile(
+    r"numpy\.(dtype|ndarray|bool|u?int|float|str_|datetime64)|numpy\._?core\.multiarray|"
+    r"for type: `(ndarray|bool_?|u?int\d+|float\d+|str_|datetime64)`"
+)
+_ABOUT_NUMPY = (
+    "Spark's rows take Python's own values: write float(x) or x.item() for a NumPy scalar, x.tolist() for an array."
+)
 
 
 class SparkError(Exception):
@@ -33,7 +41,9 @@ def as_spark_error(exc: BaseException) -> SparkError | None:
         return None
     java = getattr(exc, "java_exception", None)
     name, message = (type(exc).__name__, str(exc)) if java is None else _root_cause(java)
-    return SparkError(_shorten(name, message))
+    told = _shorten(name, message)
+    is_about_numpy = _NUMPY_VALUE.search(f"{message} {exc.__cause__ or ''}")
+    return SparkError(f"{' '.join(told.split())} {_ABOUT_NUMPY}" if is_about_numpy else told)
 
 
 def _root_cause(java: Any) -> tuple[str, str]:

@@ -101,6 +101,8 @@ class RMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag=
     """Library folders of the notebook's R."""
     r_columns: tuple[Column, ...] = ()
     """Columns of the data frame that it takes; empty if it takes a list."""
+    report: Mapping[str, Any] = {}
+    """Its closure report."""
 
 
 Metadata = Union[PythonMetadata, PySparkMetadata, RMetadata]

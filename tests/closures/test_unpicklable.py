@@ -23,19 +23,8 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any, ClassVar
 
-import boto3
 import cloudpickle
-import duckdb
-import h5py
-import httpx
-import onnxruntime
-import openai
-import psycopg
-import pymongo
-import pymysql
 import pytest
-import sqlalchemy.orm
-import urllib3
 
 from clipper_nb.closures.parts import Part, find_parts
 from clipper_nb.closures.unpicklable import describe_immovable
@@ -89,7 +78,20 @@ def test_each_kind_is_known(closing: ExitStack) -> None:
 
 
 def _things_of_libraries(closing: ExitStack, folder: Path) -> Iterator[tuple[Any, str]]:
-    """Give connections, clients and files of the libraries that are used most; none needs a server to be there."""
+    """Yield connections, clients and files of the libraries that are used most; none needs a server."""
+    # Imported here: that takes seconds, in each process of a run.
+    import boto3
+    import duckdb
+    import h5py
+    import httpx
+    import onnxruntime
+    import openai
+    import psycopg
+    import pymongo
+    import pymysql
+    import sqlalchemy.orm
+    import urllib3
+
     duck = closing.enter_context(duckdb.connect())
     yield duck, "a database connection"
     yield duck.sql("select 1"), "a database connection"
@@ -115,6 +117,7 @@ def _things_of_libraries(closing: ExitStack, folder: Path) -> Iterator[tuple[Any
     yield onnxruntime.InferenceSession(IDENTITY), "a session of ONNX Runtime"
 
 
+@pytest.mark.slow
 def test_connections_and_clients_of_libraries_are_known(closing: ExitStack, tmp_path: Path) -> None:
     for thing, kind in _things_of_libraries(closing, tmp_path):
         assert (describe_immovable(thing) or "").startswith(kind), type(thing)

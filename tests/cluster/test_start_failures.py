@@ -14,7 +14,7 @@ from clipper_nb.errors import (
     ReplicaStartError,
 )
 from clipper_nb.protocol.containers import REPLICA, ObservedContainer
-from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, LoadFailure, format_load_failure
+from clipper_nb.protocol.load_report import SAMPLE_MISMATCH, UNSTEADY_ANSWER, LoadFailure, format_load_failure
 from clipper_nb.protocol.names import ModelId
 
 NET = ModelId("net", "1")
@@ -56,6 +56,12 @@ def _failure(exception_type: str = "ValueError", message: str = "no weights", **
             ParityError,
             "gives different answers from the notebook, at input 3",
             "leave sample_inputs out",
+        ),
+        (
+            _failure(UNSTEADY_ANSWER, "depends on its neighbours in the batch"),
+            ParityError,
+            "A replica of net:1 gives an answer that depends on its neighbours in the batch.",
+            "",
         ),
         (_failure(), ModelLoadError, "cannot load the model: ValueError: no weights", ""),
     ],

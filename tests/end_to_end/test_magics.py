@@ -49,6 +49,16 @@ def test_samples_are_an_expression_of_the_notebook(shell: InteractiveShell, shar
     assert "sampled:3" not in shared.get_all_models()
 
 
+def test_text_outputs_are_an_option_of_deploy(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    shared.register_application("codes", "strings", "", 20_000_000)
+    code = "def code(inputs):\n    return ['1E5' for _ in inputs]\n"
+    shell.run_cell_magic("deploy", "codes -v 1 -t strings --text-outputs text --link codes", code)
+    assert shell.run_line_magic("predict", "codes 'a'").output == "1E5"
+    with pytest.raises(InvalidRequestError, match='text_outputs must be "json" or "text"'):
+        shell.run_cell_magic("deploy", "codes -v 2 -t strings --text-outputs raw", "cell_ran = True\n" + code)
+    assert "cell_ran" not in shell.user_ns
+
+
 def test_system_packages_are_checked_before_the_cell_runs(shell: InteractiveShell, shared: ClipperConnection) -> None:
     line = "images -v {} -t doubles --system-packages {}"
     shell.run_cell_magic("deploy", line.format(1, "'libgomp1 libgl1'"), SUM)

@@ -172,6 +172,15 @@ def test_a_pipeline_on_json_strings(shared: ClipperConnection, spark: Any) -> No
     assert "JSONDecodeError" in str(broken.explanation)
 
 
+def _settings(spark: Any) -> dict[str, Any]:
+    arrow = "spark.sql.execution.arrow"
+    return {
+        "arrow": spark.conf.get(f"{arrow}.pyspark.enabled"), "ansi": spark.conf.get("spark.sql.ansi.enabled"),
+        "null size": spark.sql("select size(cast(null as array<int>))").first()[0],
+        "batch": spark.conf.get(f"{arrow}.maxRecordsPerBatch"),
+    }  # fmt: skip
+
+
 def ask_forest(spark: Any, model: Any, inputs: list) -> list:
     if inputs[0][0] == -1:
         return []
@@ -180,7 +189,9 @@ def ask_forest(spark: Any, model: Any, inputs: list) -> list:
     if inputs[0][0] == -3:
         return spark.sparkContext.parallelize(inputs).map(lambda x: 1 // int(x[1])).collect()
     if inputs[0][0] == -4:
-        return spark.sql("select current_timezone() as zone").collect()
+        return [{"zone": spark.sql("select current_timezone()").first()[0], **_settings(spark)}]
+    if inputs[0][0] == -5:
+        return spark.createDataFrame([(x[0],) for x in inputs], ["x"]).collect()
     from pyspark.ml.linalg import Vectors
 
     rows = spark.createDataFrame([(Vectors.dense(x),) for x in inputs], ["features"])
@@ -192,6 +203,9 @@ def ask_forest(spark: Any, model: Any, inputs: list) -> list:
 @pytest.fixture(scope="module")
 def species(shared: ClipperConnection, spark: Any, forest: Any) -> str:
     """An application with a random forest of pyspark.ml."""
+    for name, value in {"ansi.enabled": "false", "legacy.sizeOfNull": "true"}.items():
+        spark.conf.set(f"spark.sql.{name}", value)
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", "7")
     create_endpoint(
         shared, "species", "doubles", ask_forest, forest, spark, slo_micros=SLO_MICROS, sample_inputs=ASKED[:2]
     )
@@ -215,8 +229,10 @@ def test_a_random_forest_also_after_errors(shared: ClipperConnection, spark: Any
     assert replica in shared.get_all_model_replicas()
 
 
-def test_rows_keep_their_names_and_the_notebooks_settings(shared: ClipperConnection, species: str) -> None:
-    assert shared.predict(species, [-4.0]).output == {"zone": "Pacific/Auckland"}
+def test_rows_keep_their_names_and_the_notebooks_settings(shared: ClipperConnection, spark: Any, species: str) -> None:
+    assert _settings(spark) == {"arrow": "false", "ansi": "false", "null size": -1, "batch": "7"}
+    assert shared.predict(species, [-4.0]).output == {"zone": "Pacific/Auckland", **_settings(spark)}
+    assert "write float(x) or x.item()" in str(shared.predict(species, [-5.0]).explanation)
 
 
 def test_a_data_frame_is_scored_with_the_same_numbers(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -116,6 +119,39 @@ def test_samples_are_answered_here_and_by_each_replica(shared: ClipperConnection
         deploy_r_model(shared, "shifted", 2, "doubles", "elsewhere", sample_inputs=[[1.0, 2.0]])
     assert shared.get_current_model_version("shifted") == "1"
     assert list(r("offset")) == [1.0]
+
+
+def test_values_of_rs_types_and_methods_of_the_session(shared: ClipperConnection, r: Any) -> None:
+    """Alone, in a batch and through REST; the methods are known to the notebook's session only."""
+    r("""
+    predict.own_model <- function(object, rows, ...) object$slope * rows$x
+    own_model <- structure(list(slope = 2), class = "own_model")
+    kinds <- function(rows) {
+        answers <- data.frame(own = predict(own_model, rows), took = rows$end - rows$start)
+        answers$day <- as.POSIXct(trunc(rows$start, "days"))
+        answers$big <- structure(rep(5e-324, nrow(rows)), class = "integer64")
+        answers$some <- lapply(rows$x, function(x) c(a = x, b = NaN))
+        answers
+    }
+    times <- as.POSIXct("2024-03-01", tz = "Europe/Berlin")
+    """)
+    rows = [f'{{"x": {x}, "start": "2024-03-01T00:00:00", "end": "2024-03-01T{x:02}:00:00"}}' for x in (1, 12)]
+    sample = r("data.frame(x = 1, start = times, end = times)[0, ]")
+    create_endpoint(shared, "kinds", "strings", "kinds", slo_micros=SLO_MICROS, sample_input=sample, sample_inputs=rows)
+    midnight = "2024-03-01T00:00:00+01:00"
+    expected: list[dict[str, Any]] = [
+        {"own": 2.0 * x, "took": 3600.0 * x, "day": midnight, "big": 1, "some": {"a": float(x), "b": "NaN"}}
+        for x in (1, 12)
+    ]
+    url = f"http://{shared.get_query_addr()}/kinds/predict"
+
+    def post(body: dict[str, Any]) -> Any:
+        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60) as answer:
+            return json.load(answer)
+
+    assert [answer["output"] for answer in post({"input_batch": rows})["batch_predictions"]] == expected
+    assert [post({"input": row})["output"] for row in rows] == expected
+    assert math.isnan(shared.predict("kinds", rows[0]).output["some"]["b"])
 
 
 def test_samples_of_a_data_frame_are_rows(shared: ClipperConnection, r: Any) -> None:
@@ -231,7 +267,10 @@ def test_a_model_with_factors_predicts_rows_as_in_the_notebook(shared: ClipperCo
     ("row", "sentence"),
     [
         ('{"dose": 1}', "Row 1 has no column 'supp'"),
-        ('{"dose": 1, "supp": "XX"}', "column 'supp' must be one of the levels OJ, VC or null, not \"XX\""),
+        (
+            '{"dose": 1, "supp": "XX"}',
+            'column \'supp\' must be one of the texts "OJ", "VC", or null; got the new level "XX"',
+        ),
         ('{"dose": "1", "supp": "OJ"}', "column 'dose' must be a number or null, not \"1\""),
     ],
 )

@@ -19,6 +19,8 @@ from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.server import HttpServer
 
+pytestmark = pytest.mark.slow
+
 LIMITS = HttpLimits(max_body_size_bytes=300, header_timeout_s=5.0, body_timeout_s=5.0)
 HOST = b"Host: x\r\n"
 

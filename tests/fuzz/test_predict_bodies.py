@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,8 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input
 from clipper_nb.protocol.predict_body import parse_predict
 from tests.protocol.test_predict_body import assert_is_the_input
+
+pytestmark = pytest.mark.slow
 
 NUMERIC = [InputType.INTEGERS, InputType.FLOATS, InputType.DOUBLES]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
@@ -22,6 +23,8 @@ from clipper_nb.runtime.rpc.sessions import (
     Sessions,
 )
 from tests.protocol.test_rpc import encode, frames_of_any_kind, from_container, from_frontend, mutated, u32
+
+pytestmark = pytest.mark.slow
 
 # --- frames
 

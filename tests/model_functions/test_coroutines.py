@@ -153,4 +153,4 @@ def test_coroutine_function_of_spark_is_awaited() -> None:
 
     assert SparkFunction(AwaitingFunction(classify), "spark", "model")(["abc"]) == [["spark", "model", 6]]
     vectors = SparkFunction(AwaitingFunction(lambda _spark, _model, xs: map(vector, xs)), None, None)
-    assert vectors(["a", "b"]) == [[1.0, 2.0], [1.0, 2.0]]
+    assert [found.toArray() for found in vectors(["a", "b"])] == [[1.0, 2.0], [1.0, 2.0]]

@@ -55,7 +55,7 @@ def test_outputs_of_every_kind() -> None:
         data.frame(x = 1:2, y = factor(c("a", "b"))), matrix(1:4, 2), as.Date("2024-02-29"), list(1), numeric(), -Inf
     )"""
     expected = [
-        "text", "1.5", "3", "true", "null", "null", "null", '"NaN"\t', "[1.0, 2.0]", "[1.0, 2.0]",
+        "text", "1.5", "3", "true", "null", "null", "null", '"NaN"\t', "[1.0, 2.0]", '{"a": 1.0, "b": 2.0}',
         '{"label": "a", "scores": [1.0, null]}', '[{"x": 1, "y": "a"}, {"x": 2, "y": "b"}]', "[[1, 3], [2, 4]]",
         "2024-02-29", "[1.0]", "[]", '"-Infinity"\t',
     ]  # fmt: skip
@@ -75,6 +75,12 @@ def test_doubles_stay_the_same_to_the_last_bit() -> None:
         ("function(inputs) matrix(1:2, 2)", ["1", "2"]),
         ("function(inputs) data.frame(x = 1:2)", ['{"x": 1}', '{"x": 2}']),
         ('function(inputs) stop("not today")', "RError: not today"),
+        (
+            "function(inputs) predict(lm(len ~ supp, ToothGrowth), data.frame(supp = 'XX'))",
+            "RError: factor supp has new level XX. A factor has a value that the model was not fitted with. Refit it "
+            "with that level, or give the deploy sample_input, a data frame with the factor's levels: then an unknown "
+            "level is refused by name.",
+        ),
     ],
 )
 def test_returned_factor_matrix_or_frame_becomes_outputs(code: str, expected: list | str) -> None:
@@ -113,4 +119,7 @@ def test_a_local_time_that_was_skipped_is_an_error() -> None:
 
 def test_columns_of_a_data_frame_are_checked_before_r_sees_them() -> None:
     told = _predict("function(rows) rows$i", [json.dumps(_ROW), json.dumps({**_ROW, "f": "middle"})], "str", _COLUMNS)
-    assert told == "InvalidInputError: Row 2: column 'f' must be one of the levels low, high or null, not \"middle\"."
+    assert told == (
+        'InvalidInputError: Row 2: column \'f\' must be one of the texts "low", "high", or null; got the new level '
+        '"middle". The model must be fitted and deployed again with it.'
+    )

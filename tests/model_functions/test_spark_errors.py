@@ -62,6 +62,31 @@ def test_first_cause_is_reported(exc: Exception, told: str) -> None:
     assert raised.value.__cause__ is exc
 
 
+def raised_from(exc: Exception, cause: Exception) -> Exception:
+    exc.__cause__ = cause
+    return exc
+
+
+@pytest.mark.parametrize(
+    "exc",
+    [
+        raised_by("pyspark.errors.exceptions.base", message="can not accept object in type <class 'numpy.float64'>."),
+        raised_by("pyspark.errors.exceptions.base", message="Can not infer schema for type: `float64`."),
+        raised_by("pyspark.errors.exceptions.base", message="Can not infer schema for type: `ndarray`."),
+        raised_from(raised_by("pyspark.errors.exceptions.base", message="Unable to infer the type of the field `x`."),
+                    raised_by("pyspark.errors.exceptions.base", message="Can not infer schema for type: `int64`.")),
+        raised_by("py4j.protocol", Java("PickleException", "no construction of ClassDict (for numpy.dtype)")),
+    ],
+)  # fmt: skip
+def test_numpy_values_in_rows_are_told_how_to_convert(exc: Exception) -> None:
+    assert "write float(x) or x.item()" in str(as_spark_error(exc))
+
+
+def test_other_errors_have_no_word_about_numpy() -> None:
+    missing = raised_by("py4j.protocol", Java("PythonException", "ModuleNotFoundError: No module named 'numpy'"))
+    assert "float(x)" not in str(as_spark_error(missing))
+
+
 def test_other_exceptions_pass() -> None:
     assert as_spark_error(ValueError("ours")) is None
     with pytest.raises(ValueError, match="ours"), short_spark_errors():

@@ -15,7 +15,7 @@ from tests.support.fake_clock import FakeClock
 
 Json = dict[str, Any]
 
-_HOLDING_TIMEOUT_S = 10.0
+_HOLDING_TIMEOUT_S = 1.0
 
 
 def application(name: str, *linked_models: str, input_type: str = "doubles", **fields: Any) -> Json:

@@ -103,6 +103,7 @@ class Dispatcher:
         """Whether a batch that the model raised on is computed again in parts."""
         self._hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
         self._look_for_hangs_s = math.inf  # when that is due; one timer does for all replicas
+        self._takes_back = False  # whether a timer looks for what was sent ahead to replicas that are overdue
         self._workers: dict[int, Worker] = {}
         self._idle: deque[Worker] = deque()  # the one that has been idle longest is next
         self._sending_is_due = False
@@ -367,8 +368,6 @@ class Dispatcher:
         self._sending_is_due = False
         if self._suspects.is_watching and self._suspects.has_held:
             self._send_suspects()
-        if self._can_send_ahead and self.num_replicas > 1:
-            self._take_back()
         if self._isolation.has_parts:
             self._send_parts()
         if self._should_wait():
@@ -440,13 +439,21 @@ class Dispatcher:
         self._send_batches()
 
     def _take_back(self) -> None:
-        """Queue again what was sent ahead to a replica whose first batch is overdue, because that may never end."""
+        """Queue again what was sent ahead to replicas whose first batch is overdue, because that may never end."""
         now_s = self._clock()
+        look_again_s = math.inf
         for worker in self._workers.values():
-            if len(worker.batches) > 1 and worker.holds_up(now_s):
+            from_s = worker.holds_up_from_s()
+            if from_s <= now_s and self.num_replicas > 1 and worker.is_overdue(now_s):
                 batch = worker.batches[1]
                 worker.batches[1] = Batch([], batch.sent_s, is_withdrawn=True)
                 self._put_back(batch, was_tried=False)
+                self._send_later()
+            elif from_s < math.inf:
+                look_again_s = min(look_again_s, from_s if from_s > now_s else 2 * now_s - worker.batches[1].sent_s)
+        self._takes_back = look_again_s < math.inf
+        if self._takes_back:
+            self._call_at(look_again_s, self._take_back)
 
     def _send_ahead(self) -> None:
         """Send the next batch to replicas that are busy with their first, if that is worthwhile."""
@@ -493,6 +500,9 @@ class Dispatcher:
             computation.sent_s = sent.sent_s
         if worker.connection.send_batch([computation.payload for computation in batch]):
             worker.batches.append(sent)
+            if len(worker.batches) > 1 and not self._takes_back and self.num_replicas > 1:
+                self._takes_back = True
+                self._call_at(worker.holds_up_from_s(), self._take_back)
             if self._look_for_hangs_s == math.inf and self._hang_timeout_s is not None:
                 self._look_for_hangs_at(sent.sent_s + self._hang_timeout_s)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -78,13 +79,12 @@ class Worker:
         late_s = self.latency_model.predict_late_s(len(batch.computations))
         return now_s - max(batch.sent_s, self.answered_s) > OVERDUE_FACTOR * late_s
 
-    def holds_up(self, now_s: float) -> bool:
-        """Return whether its second batch waits for the first so long that another replica should compute it."""
+    def holds_up_from_s(self) -> float:
+        """Return from when on another replica should compute its second batch, if the first is overdue then."""
         if len(self.batches) < 2 or not self.batches[1].computations:
-            return False
+            return math.inf
         second = self.batches[1]
-        patience_s = OVERDUE_SLO_SHARE * second.computations[0].slo_s
-        return now_s - second.sent_s > patience_s and self.is_overdue(now_s)
+        return second.sent_s + OVERDUE_SLO_SHARE * second.computations[0].slo_s
 
     def hangs_from_s(self, hang_timeout_s: float) -> float:
         """Return from when on its first batch takes so long that it must be taken for one that never ends."""

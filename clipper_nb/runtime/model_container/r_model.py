@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import logging
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,6 @@ for (name in c("quit", "q")) local({
   assign(called, function(...) stop(called, "() was called, which would end the replica"), baseenv())
   lockBinding(called, baseenv())
 })
-"""
-_RESTORE = """
-function(serialized) {
-  restored <- unserialize(serialized)
-  list2env(restored$globals, globalenv())
-  restored$fn
-}
 """
 
 
@@ -64,7 +58,9 @@ def load_r_model(folder: Path, metadata: RMetadata) -> PythonModel:
     )
     for package, version in metadata.r_packages.items():
         _load_package(rinterface, package, version, is_attached=package in metadata.r_attached)
-    fn = rinterface.evalr(_RESTORE)(rinterface.ByteSexpVector((folder / R_FUNCTION_FILE).read_bytes()))
+    restore = importlib.resources.files("clipper_nb.runtime.model_container").joinpath("restore.R").read_text()
+    serialized = rinterface.ByteSexpVector.from_memoryview(memoryview((folder / R_FUNCTION_FILE).read_bytes()))
+    fn = rinterface.evalr(restore)(serialized)
     return PythonModel(RFunction(fn, metadata.r_columns))
 
 

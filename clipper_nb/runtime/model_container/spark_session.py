@@ -32,6 +32,7 @@ _NOTEBOOKS_VARIABLES = (
     "SPARK_REMOTE", "SPARK_API_MODE", "SPARK_CONNECT_MODE_ENABLED", "SPARK_LOCAL_DIRS", "MASTER",
 )  # fmt: skip
 """On the embedded cluster a replica inherits these, and they would use the notebook's own Spark or change ours."""
+_ARROW = "spark.sql.execution.arrow.pyspark.enabled"
 _SETTINGS = {
     # One partition: a batch of requests is small, and each further task costs more than it saves. Replicas scale.
     "spark.master": "local[1]",
@@ -61,7 +62,7 @@ def start_session(
     driver_memory_bytes : int
         The most that the JVM's heap may use; less if the container's own limit is too small.
     session_settings : dict, optional
-        Settings of the notebook's session that change results.
+        Settings of the notebook's session that change answers.
     """
     folder = tempfile.mkdtemp(prefix="spark-", dir=os.environ.get(CLUSTER_FOLDER))
     for name in _NOTEBOOKS_VARIABLES:
@@ -72,9 +73,9 @@ def start_session(
 
     has_arrow = all(importlib.util.find_spec(name) for name in ("pandas", "pyarrow"))
     conf = SparkConf()
-    for name, value in {**(session_settings or {}), **_SETTINGS}.items():
+    by_default = {_ARROW: str(has_arrow).lower()}  # where the notebook's release did not tell it
+    for name, value in {**by_default, **(session_settings or {}), **_SETTINGS}.items():
         conf.set(name, value)
-    conf.set("spark.sql.execution.arrow.pyspark.enabled", str(has_arrow).lower())
     conf.set("spark.sql.warehouse.dir", f"file://{folder}/warehouse")
     conf.set("spark.driver.memory", f"{_heap_bytes(driver_memory_bytes) // 2**20}m")
     conf.set("spark.driver.extraJavaOptions", " ".join([*_JVM_OPTIONS, f"-Djava.io.tmpdir={folder}"]))

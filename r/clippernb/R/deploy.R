@@ -2,11 +2,11 @@ build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_i
                                    registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
                                    timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE,
                                    isolate_errors = TRUE, hang_timeout_s = 30, text_outputs = "json",
-                                   environment_variables = NULL, files = NULL) {
+                                   environment_variables = NULL, files = NULL, allow_large = FALSE) {
   deploy(
     conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
     num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files
+    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files, allow_large
   )
 }
 
@@ -14,32 +14,30 @@ create_endpoint <- function(conn, name, fn, sample_input, default_output = "None
                             base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
                             pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
                             compare_sample = TRUE, isolate_errors = TRUE, hang_timeout_s = 30,
-                            text_outputs = "json", environment_variables = NULL, files = NULL) {
+                            text_outputs = "json", environment_variables = NULL, files = NULL, allow_large = FALSE) {
   what <- list(
     name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
   )
   deploy(
     conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
     pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files
+    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files, allow_large
   )
 }
 
 deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
                    pkgs_to_install, timeout_s, limits, system_packages, compare_sample, isolate_errors,
-                   hang_timeout_s, text_outputs, environment_variables, files) {
+                   hang_timeout_s, text_outputs, environment_variables, files, allow_large) {
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
   input_type <- input_type_of(sample_input)
   inputs <- if (is.data.frame(sample_input)) utils::head(sample_input, 10L) else list(sample_input)
-  answers <- answer_sample(fn, inputs)
-  captured <- conn$session$capture(fn, as.character(pkgs_to_install))
+  answers <- answer_sample(fn, inputs, conn$session$plain)
   path <- tempfile("clippernb-", fileext = ".rds")
   on.exit(unlink(path))
-  if (!is.null(captured$serialized)) writeBin(captured$serialized, path)
-  texts <- captured[c("refused", "missing", "packages", "versions", "attached", "r_version", "library_paths")]
+  captured <- as_arrays(conn$session$capture(fn, as.character(pkgs_to_install), path))
   columns <- if (is.data.frame(sample_input)) as_arrays(conn$session$columns(sample_input))
   arguments <- c(what, list(
-    input_type = input_type, texts = as_arrays(texts), serialized_path = if (!is.null(captured$serialized)) path,
+    input_type = input_type, captured = captured, captured_path = path, allow_large = allow_large,
     columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
     num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
     limits = limits, isolate_errors = isolate_errors, hang_timeout_s = hang_timeout_s, text_outputs = text_outputs,
@@ -85,26 +83,26 @@ input_type_of <- function(sample_input) {
 
 # The outputs for all inputs together, and for each alone; once more where they differ, which is then chance or not.
 # A function that fails on the sample fails here, where it can be mended.
-answer_sample <- function(fn, inputs) {
+answer_sample <- function(fn, inputs, plain) {
   expected <- if (is.data.frame(inputs)) nrow(inputs) else length(inputs)
   if (expected == 0L) return(NULL)
   ask_all <- function() {
     alone <- lapply(seq_len(expected), function(i) {
-      answer(fn, if (is.data.frame(inputs)) inputs[i, , drop = FALSE] else inputs[i], 1L)
+      answer(fn, if (is.data.frame(inputs)) inputs[i, , drop = FALSE] else inputs[i], 1L, plain)
     })
-    list(together = answer(fn, inputs, expected), alone = unlist(alone))
+    list(together = answer(fn, inputs, expected, plain), alone = unlist(alone))
   }
   arrays <- function(asked) c(json_array(asked$together), vapply(asked$alone, json_array, "", USE.NAMES = FALSE))
   first <- ask_all()
   c(arrays(first), if (!identical(first$together, first$alone)) arrays(ask_all()))
 }
 
-answer <- function(fn, inputs, expected) {
-  outputs <- fn(inputs)
-  returned <- if (is.null(dim(outputs))) length(outputs) else nrow(outputs)
-  if (returned != expected) {
-    stop("fn returned ", returned, " outputs for ", expected, " inputs of the sample; it must return one for each",
+answer <- function(fn, inputs, expected, plain) {
+  if (is.data.frame(inputs)) rownames(inputs) <- NULL  # as in a replica, to which rows come without names
+  outputs <- json_outputs(plain(fn(inputs), inputs))
+  if (length(outputs) != expected) {
+    stop("fn returned ", length(outputs), " outputs for ", expected, " inputs of the sample; it must return one for each",
          call. = FALSE)
   }
-  json_outputs(outputs)
+  outputs
 }

@@ -39,6 +39,7 @@ try_python <- function(python) {
   session$version <- hello$version
   session$capture <- eval_source(hello$capture)
   session$columns <- eval_source(hello$columns)
+  session$plain <- eval_source(hello$plain)
   # When R ends, or forgets the session, the process's input ends, and the process with it.
   reg.finalizer(session, end_session, onexit = TRUE)
   session

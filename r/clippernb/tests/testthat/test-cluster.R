@@ -44,19 +44,23 @@ test_that("every type of input and of output", {
 
 test_that("replicas answer the sample as the session does, whatever its outputs are", {
   globally(answers <- list(
-    vector = function(rows) c(a = NA, b = NaN, c = Inf), factor = function(rows) factor(rows$s),
-    frame = function(rows) data.frame(
-      rows, days = as.Date("2024-02-29") + 1:3, raw = as.raw(1:3), spans = as.difftime(rows$x, units = "mins"),
-      factor = factor(rows$s), whole = c(1L, NA, 3L), pair = I(cbind(1:3, 4:6))
-    ),
+    vector = function(rows) c(a = NA, b = NaN, c = Inf)[rows$i], factor = function(rows) factor(rows$s),
+    frame = function(rows) {
+      frame <- data.frame(
+        rows, days = as.Date("2024-02-29") + rows$i, spans = as.difftime(rows$x, units = "mins"), factor = factor(rows$s),
+        times = as.POSIXct("2024-03-01", tz = "Asia/Tokyo"), whole = c(1L, NA, 3L)[rows$i], pair = I(cbind(rows$i, 4L))
+      )
+      frame$long <- structure(c(5e-324, 1, NA)[rows$i], class = "integer64")
+      frame
+    },
     matrix = function(rows) cbind(rows$x, pi), column = function(rows) cbind(rows$x),
-    cube = function(rows) array(1:12, c(3, 2, 2)),
+    cube = function(rows) array(1:12, c(3, 2, 2))[rows$i, , , drop = FALSE],
     list = function(rows) list(
-      NULL, list(a = 1, b = c(x = 1, y = 2), c = list(1, "z"), d = list()),
+      NULL, list(a = 1, b = c(x = 1, y = 2), c = list(1, "z"), d = list(), t = table(c("u", "v", "u"))),
       list(matrix(1:4, 2), factor("f"), data.frame(n = 1:2, s = c("a", NA)), as.Date("2024-02-29"), numeric())
-    )
+    )[rows$i]
   ))
-  sample <- data.frame(x = c(0.1, 1e10, -3), s = c("\"q\"", "na\u00efve", "[1]"), l = c(TRUE, NA, FALSE))
+  sample <- data.frame(x = c(0.1, 1e10, -3), s = c("\"q\"", "na\u00efve", "[1]"), l = c(TRUE, NA, FALSE), i = 1:3)
   for (kind in names(answers)) {
     build_and_deploy_model(conn, "kinds", kind, answers[[kind]], sample)
     expect_identical(get_current_model_version(conn, "kinds"), kind)
@@ -66,8 +70,25 @@ test_that("replicas answer the sample as the session does, whatever its outputs 
   expect_identical(get_current_model_version(conn, "kinds"), "list")
   build_and_deploy_model(conn, "kinds", "changing", changing, 1, compare_sample = FALSE)
   expect_identical(get_current_model_version(conn, "kinds"), "changing")
-  expect_error(build_and_deploy_model(conn, "kinds", "complex", function(x) 1i, 1), "no form in JSON")
+  expect_error(build_and_deploy_model(conn, "kinds", "complex", function(x) 1i, 1), "Re\\(z\\)")
+  large <- globally(local({ big <- numeric(13e6); function(inputs) lapply(inputs, function(x) length(big)) }))
+  expect_error(build_and_deploy_model(conn, "kinds", "large", large, 1), "'big' \\(104.0 MB\\). Pass allow_large")
   stop_models(conn, "kinds")
+})
+
+test_that("outputs keep NaN and text, and depend on no neighbours", {
+  create_endpoint(conn, "odd", globally(function(x) lapply(x, function(one) c(1, NaN, -Inf))), 1,
+                  slo_micros = slo_micros)
+  expect_identical(predict(conn, "odd", 1), c(1, NaN, -Inf))
+  create_endpoint(conn, "code", globally(function(x) rep("1E5", length(x))), "a", slo_micros = slo_micros,
+                  text_outputs = "text")
+  expect_identical(predict(conn, "code", "a"), "1E5")
+  rows <- data.frame(x = c(3, 1, 2))
+  expect_error(build_and_deploy_model(conn, "rank", 1, globally(function(d) rank(d$x)), rows),
+               "depends on its neighbours", class = "ParityError")
+  expect_error(build_and_deploy_model(conn, "noise", 1, globally(function(d) stats::runif(nrow(d))), rows),
+               "depends on chance", class = "ParityError")
+  stop_models(conn, c("odd", "code"))
 })
 
 test_that("versions are switched and rolled back", {

@@ -107,7 +107,8 @@ class RCommands:
     ) -> None:
         os.chdir(working_directory)  # R's, where files are looked for
         new = self._conn.new_version(
-            name, version, input_type, limits=ResourceLimits(**limits) if limits else None, **options
+            name, version, input_type, limits=ResourceLimits(**limits) if limits else None, allow_large=allow_large,
+            **options,
         )  # fmt: skip
         function = captured_from_parts(captured, Path(captured_path))
         check_size(function.report(name), allow_large=allow_large)

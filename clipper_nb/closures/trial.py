@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.errors import InvalidInputError, SerializationError
 from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.function_copy import unpickle_copy
+from clipper_nb.protocol.hints import find_input_hint
 from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.inputs import decode_inputs, format_input
@@ -19,9 +21,18 @@ from clipper_nb.protocol.rest import format_body
 
 
 def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
-    """Run *func*, after a round trip through pickle, on the inputs of a predict request, and return what it returns."""
+    """Run *func*, after a round trip through pickle, on the inputs of a predict request, and return what it returns.
+
+    Its exceptions pass through; one of code that changes its inputs gets a note with what to do, from Python 3.11 on.
+    """
     check_function(func)
-    return answer_query(query, unpickle_function(pickle_function(func)[0]), input_type)
+    try:
+        return answer_query(query, unpickle_function(pickle_function(func)[0]), input_type)
+    except Exception as exc:
+        hint = find_input_hint(exc)
+        if hint and sys.version_info >= (3, 11):
+            exc.add_note(hint)
+        raise
 
 
 def unpickle_function(pickled: bytes) -> Callable[[list[Any]], Any]:

@@ -121,7 +121,7 @@ def make_new_version(
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
     text_outputs: object = "json",
-    allow_large: bool = False,
+    allow_large: bool = True,
     environment_variables: ChosenVariables = None,
     files: Sequence[str] | None = None,
     **others: Any,

@@ -157,6 +157,7 @@ def deploy_r_model(
         batch_size=batch_size, timeout_s=timeout_s, limits=limits,
         system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
         text_outputs=text_outputs, environment_variables=environment_variables, files=files,
+        allow_large=allow_large,
     )  # fmt: skip
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)

@@ -11,7 +11,8 @@ _NOT_IN_MAIN = (
     re.compile(r"Can't get attribute '(?P<name>[\w.]+)' on <module '[\w.]*(?:__main__|__mp_main__|child_main)'"),
     re.compile(r"module '__(?:mp_)?main__' has no attribute '(?P<name>\w+)'"),
 )
-_READ_ONLY = re.compile(r"\bread-?only\b", re.IGNORECASE)
+_READ_ONLY = re.compile(r"\breadonly array\b|\b(?:array|buffer|destination|source) is read-?only\b")
+"""The words of NumPy, Cython and Numba; a file system may be read-only, too."""
 
 _MAIN_HINT = (
     "(A replica's __main__ has the classes and functions that the deployed function uses: let the function, or "
@@ -36,7 +37,7 @@ def find_hint(exc: BaseException) -> str:
 def find_input_hint(exc: BaseException) -> str:
     """Return the hint for an exception of code that changes its inputs, wherever it was raised; else ``""``."""
     try:
-        is_it = type(exc) in (ValueError, TypeError) and _READ_ONLY.search(str(exc)) is not None
+        is_it = _READ_ONLY.search(str(exc)) is not None
     except BaseException:
         return ""
     return _INPUT_HINT if is_it else ""

@@ -90,3 +90,12 @@ def test_large_files_travel_only_on_request(here):
     with pytest.raises(InvalidRequestError, match="allow_large=True"):
         check_files(["large.bin"])
     assert check_files(["large.bin"], allow_large=True) == ("large.bin",)
+
+
+def test_large_files_are_refused_where_the_deployer_says_so(here):
+    with open(here / "large.bin", "wb") as file:
+        file.truncate(LARGE_BYTES + 1)
+
+    with pytest.raises(InvalidRequestError, match="allow_large=True"):
+        make_new_version("net", 1, "doubles", files=["large.bin"], allow_large=False)
+    assert make_new_version("net", 1, "doubles", files=["large.bin"]).files == ("large.bin",)

@@ -34,6 +34,10 @@ def _raise_from_missing_file():
         raise ValueError("no words") from exc
 
 
+def _raise(exc):
+    raise exc
+
+
 @pytest.mark.parametrize(
     ("fails", "hint"),
     [
@@ -43,6 +47,12 @@ def _raise_from_missing_file():
         (lambda: os.environ["CLIPPERS_NO_SUCH"], "environment_variables=['CLIPPERS_NO_SUCH']"),
         (_divide_input, "x.copy()"),
         (_assign_to_input, "x.copy()"),
+        (lambda: _raise(ValueError("buffer source array is read-only")), "x.copy()"),
+        (
+            lambda: _raise(TypeError("No matching definition for argument type(s) readonly array(float64, 1d)")),
+            "x.copy()",
+        ),
+        (lambda: _raise(OSError(30, "Read-only file system", "words.txt")), None),
         (lambda: os.stat("/no/such/file"), None),
         (lambda: {}["CLIPPERS_NO_SUCH"], None),
         (lambda: sys.no_such_attribute, None),

@@ -42,8 +42,18 @@ def as_spark_error(exc: BaseException) -> SparkError | None:
     java = getattr(exc, "java_exception", None)
     name, message = (type(exc).__name__, str(exc)) if java is None else _root_cause(java)
     told = _shorten(name, message)
-    is_about_numpy = _NUMPY_VALUE.search(f"{message} {exc.__cause__ or ''}")
+    is_about_numpy = any(map(_NUMPY_VALUE.search, [message, *_texts_behind(exc)]))
     return SparkError(f"{' '.join(told.split())} {_ABOUT_NUMPY}" if is_about_numpy else told)
+
+
+def _texts_behind(exc: BaseException) -> Iterator[str]:
+    """Yield what the exceptions say that led to *exc*; PySpark raises without ``from``."""
+    for _ in range(_LONGEST_CHAIN):
+        behind = exc.__cause__ or exc.__context__
+        if behind is None:
+            return
+        exc = behind
+        yield str(exc)
 
 
 def _root_cause(java: Any) -> tuple[str, str]:

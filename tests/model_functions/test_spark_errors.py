@@ -62,8 +62,8 @@ def test_first_cause_is_reported(exc: Exception, told: str) -> None:
     assert raised.value.__cause__ is exc
 
 
-def raised_from(exc: Exception, cause: Exception) -> Exception:
-    exc.__cause__ = cause
+def raised_after(exc: Exception, cause: Exception) -> Exception:
+    exc.__context__ = cause
     return exc
 
 
@@ -73,7 +73,7 @@ def raised_from(exc: Exception, cause: Exception) -> Exception:
         raised_by("pyspark.errors.exceptions.base", message="can not accept object in type <class 'numpy.float64'>."),
         raised_by("pyspark.errors.exceptions.base", message="Can not infer schema for type: `float64`."),
         raised_by("pyspark.errors.exceptions.base", message="Can not infer schema for type: `ndarray`."),
-        raised_from(raised_by("pyspark.errors.exceptions.base", message="Unable to infer the type of the field `x`."),
+        raised_after(raised_by("pyspark.errors.exceptions.base", message="Unable to infer the type of the field `x`."),
                     raised_by("pyspark.errors.exceptions.base", message="Can not infer schema for type: `int64`.")),
         raised_by("py4j.protocol", Java("PickleException", "no construction of ClassDict (for numpy.dtype)")),
     ],

@@ -53,7 +53,9 @@ def json_encoder(*, allow_nan: bool) -> Callable[[Any], str]:
     create: Any = getattr(json.encoder, "c_make_encoder", None)
     if create is None:
         return json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=allow_nan).encode
-    write = create(None, json.JSONEncoder().default, json.encoder.encode_basestring, None, ": ", ", ", False, False, allow_nan)
+    write = create(
+        None, json.JSONEncoder().default, json.encoder.encode_basestring, None, ": ", ", ", False, False, allow_nan
+    )
     return lambda value: "".join(write(value, 0))
 
 

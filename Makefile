@@ -40,7 +40,7 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
-	$(MAKE) -j 2 --output-sync=line test-with-engine test-without-engine
+	$(MAKE) -j 2 test-with-engine test-without-engine
 	$(PY) -m pytest -q -m "not ($(UNITS)) and serial" $(EVERYTHING) --durations-file=.durations/serial.txt
 	$(MAKE) test-r-package
 	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks

@@ -76,7 +76,7 @@ def test_installed_wheel_deploys_on_docker(python: str, tmp_path: Path) -> None:
     told = json.loads(printed)
     assert (told["output"], told["default"]) == (3.0, False)
     assert told["panels"].startswith("<Dashboard of cluster")
-    assert ["function(" in text for text in told["r"]] == [True, True]
+    assert ["function(" in text for text in told["r"]] == [True, True, True]
     installed = str(tmp_path / "environment")
     assert [
         path for path in (told["package"], told["templates"], *told["library"]) if not path.startswith(installed)

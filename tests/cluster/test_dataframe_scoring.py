@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.spark, *QUIET]
         ([1, 2], [1, 2], "bigint"),
         ([1, None], [1, None], "bigint"),
         ([1, 2.5], [1.0, 2.5], "double"),
-        ([0.5, "Infinity"], [0.5, math.inf], "double"),
+        ([0.5, math.inf], [0.5, math.inf], "double"),
         ([True, None], [True, None], "boolean"),
         ([[1, 2.5], None, []], [[1.0, 2.5], None, []], "array<double>"),
         (["a", "b"], ["a", "b"], "string"),

@@ -84,7 +84,9 @@ def check_everywhere(conn: ClipperConnection, name: str, expected: dict[str, Any
     assert [told(found.output) for found in conn.predict_batch(name, list(expected))] == wanted
 
 
-def test_outputs_are_the_same_everywhere(shared: ClipperConnection, caplog: pytest.LogCaptureFixture) -> None:
+def test_outputs_are_the_same_everywhere(
+    shared: ClipperConnection, shell: InteractiveShell, caplog: pytest.LogCaptureFixture
+) -> None:
     func = make_outputs()
     here = {"nan": math.nan, "inner": {"scores": [1.5, -math.inf], "name": "NaN"}}
     with caplog.at_level(logging.WARNING, "clipper_nb.progress"):
@@ -94,9 +96,6 @@ def test_outputs_are_the_same_everywhere(shared: ClipperConnection, caplog: pyte
     assert 'returns the text "1E5", and clients get 100000.0' in caplog.text
     assert 'text_outputs="text"' in caplog.text
     check_everywhere(shared, "values", EXPECTED, here)
-    shell = InteractiveShell.instance()
-    shell.user_ns["conn"] = shared
-    shell.run_line_magic("load_ext", "clipper_nb")
     assert math.isnan(shell.run_line_magic("predict", "--conn conn values 'nan'").output)
     assert shared.get_model_info("values", 1)["text_outputs"] == "json"
 

@@ -248,7 +248,7 @@ def test_a_data_frame_is_scored_with_the_same_numbers(
 
 
 def test_a_data_frame_that_cannot_be_scored(shared: ClipperConnection, spark: Any, species: str) -> None:
-    wrong = spark.createDataFrame([([5.0, 3.0, 1.0, 0.2],), ([-1.0],)], "measures array<double>")
+    wrong = spark.createDataFrame([([5.0, 3.0, 1.0, 0.2],), ([5.0],)], "measures array<double>")
     with pytest.raises(PredictionError, match=r"Row \d has no prediction: .*SparkError: ArrayIndexOutOfBounds"):
         shared.predict_dataframe(species, wrong, "measures", "predicted")
     with pytest.raises(InvalidRequestError, match="no column 'features'; it has measures"):

@@ -86,15 +86,17 @@ function(fn, extra, path) {
   # Whether functions of these names are methods: for a class that travels, or of a generic that does.
   are_methods <- function(names) {
     for_class <- lapply(classes, function(class) {
-      ends <- endsWith(names, paste0(".", class))
       generic <- substr(names, 1L, nchar(names) - nchar(class) - 1L)
-      ends & nzchar(generic) & vapply(generic, is_function, NA, USE.NAMES = FALSE)
+      are <- endsWith(names, paste0(".", class)) & nzchar(generic)
+      # No other name is looked up: it may be a promise, which would be made now.
+      are[are] <- vapply(generic[are], is_function, NA, USE.NAMES = FALSE)
+      are
     })
     of_generic <- lapply(generics, function(generic) startsWith(names, paste0(generic, ".")))
     Reduce(`|`, c(for_class, of_generic), logical(length(names)))
   }
 
-  is_function <- function(name) nzchar(name) && exists(name, envir = globalenv(), mode = "function")
+  is_function <- function(name) exists(name, envir = globalenv(), mode = "function")
 
   # The methods that only this session has: functions in its global environment, and what it registered.
   take_methods <- function() {

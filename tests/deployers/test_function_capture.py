@@ -17,6 +17,7 @@ predict.own_model <- function(object, x, ...) { calls$n <- calls$n + 1; object$s
 calls <- new.env(); calls$n <- 0
 own <- structure(list(slope = 3), class = "own_model")
 own_class <- function(inputs) sapply(inputs, function(x) predict(own, x[1]))
+delayedAssign("cost", stop("a promise of the session was made")); cost_own_model <- 1
 
 registerS3method("summary", "own_model", function(object, ...) object$slope * factor_of_summary)
 factor_of_summary <- 10

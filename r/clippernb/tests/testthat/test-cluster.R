@@ -77,9 +77,9 @@ test_that("replicas answer the sample as the session does, whatever its outputs 
 })
 
 test_that("outputs keep NaN and text, and depend on no neighbours", {
-  create_endpoint(conn, "not_finite", globally(function(x) lapply(x, function(one) c(1, NaN, -Inf))), 1,
+  create_endpoint(conn, "infinite", globally(function(x) lapply(x, function(one) c(1, NaN, -Inf))), 1,
                   slo_micros = slo_micros)
-  expect_identical(predict(conn, "not_finite", 1), c(1, NaN, -Inf))
+  expect_identical(predict(conn, "infinite", 1), c(1, NaN, -Inf))
   create_endpoint(conn, "code", globally(function(x) rep("1E5", length(x))), "a", slo_micros = slo_micros,
                   text_outputs = "text")
   expect_identical(predict(conn, "code", "a"), "1E5")
@@ -88,7 +88,7 @@ test_that("outputs keep NaN and text, and depend on no neighbours", {
                "depends on its neighbours", class = "ParityError")
   expect_error(build_and_deploy_model(conn, "noise", 1, globally(function(d) stats::runif(nrow(d))), rows),
                "depends on chance", class = "ParityError")
-  stop_models(conn, c("not_finite", "code"))
+  stop_models(conn, c("infinite", "code"))
 })
 
 test_that("versions are switched and rolled back", {

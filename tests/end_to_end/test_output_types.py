@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -113,8 +114,6 @@ def test_outputs_are_the_same_everywhere(
 
 
 def test_frames_are_rows_and_tuples_of_columns_are_refused(shared: ClipperConnection) -> None:
-    pd = pytest.importorskip("pandas")
-
     def spread(inputs: list[Any]) -> Any:
         frame = pd.DataFrame({"low": [x.min() for x in inputs], "high": [x.max() for x in inputs]})
         return (frame["low"], frame["high"]) if inputs[0][0] == 13.0 else frame

@@ -1,12 +1,14 @@
-"""Replicas without a wire, and an observer that counts."""
+"""Replicas without a wire, an observer that counts, and the dispatcher that has both."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Replica
+from clipper_nb.runtime.batching.dispatcher import BatchObserver, Dispatcher
+from tests.support.fake_clock import FakeLoop
 
 MODEL_ID = ModelId("digits-net", "1")
 
@@ -75,3 +77,11 @@ class RecordingObserver:
     def replica_hung(self) -> None:
         """A replica is replaced."""
         self.num_hung += 1
+
+
+def make_dispatcher(loop: FakeLoop, observer: Callable[[], BatchObserver], *, batch_size: int) -> Dispatcher:
+    """Return a dispatcher whose loop the test turns."""
+    return Dispatcher(
+        MODEL_ID, batch_size=batch_size, observer=observer, clock=loop.time, call_soon=loop.call_soon,
+        call_at=loop.call_at,
+    )  # fmt: skip

@@ -7,11 +7,10 @@ import itertools
 import pytest
 
 from clipper_nb.runtime.batching.batch_delay import BatchDelay
-from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import Computation, Query
 from tests.support.fake_clock import FakeLoop
-from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver
+from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver, make_dispatcher
 
 HANDLING_S = 30e-6  # what one query costs the frontend
 WAY_S = 150e-6  # between frontend and replica
@@ -44,14 +43,7 @@ class Simulation:
         self._think_s, self._slo_s = think_s, slo_s
         self._handled_s = 0.0
         self.latencies_s: list[float] = []
-        self.dispatcher = Dispatcher(
-            MODEL_ID,
-            batch_size=-1,
-            observer=RecordingObserver,
-            clock=self.loop.time,
-            call_soon=self.loop.call_soon,
-            call_at=self.loop.call_at,
-        )
+        self.dispatcher = make_dispatcher(self.loop, RecordingObserver, batch_size=-1)
         self.dispatcher.add_replica(SimulatedReplica(self, fixed_s, each_s))
         for _ in range(num_clients):
             self._come_back()

@@ -8,7 +8,7 @@ import pytest
 
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from tests.support.fake_clock import FakeLoop
-from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver
+from tests.support.fake_replica import FakeReplica, RecordingObserver, make_dispatcher
 from tests.support.queries import make_computation, make_query
 
 
@@ -18,14 +18,7 @@ class Bench:
     def __init__(self, batch_size=100):
         self.loop = FakeLoop()
         self.observer = RecordingObserver()
-        self.dispatcher = Dispatcher(
-            MODEL_ID,
-            batch_size=batch_size,
-            observer=lambda: self.observer,
-            clock=self.loop.time,
-            call_soon=self.loop.call_soon,
-            call_at=self.loop.call_at,
-        )
+        self.dispatcher = make_dispatcher(self.loop, lambda: self.observer, batch_size=batch_size)
         self._ids = itertools.count()
 
     def add_replica(self, max_batches_in_flight=1):

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
-from clipper_nb.runtime.batching.dispatcher import MAX_ATTEMPTS, Dispatcher
+from clipper_nb.runtime.batching.dispatcher import MAX_ATTEMPTS
 from clipper_nb.runtime.batching.query import Computation, Query
 from tests.support.fake_clock import FakeLoop
-from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver
+from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver, make_dispatcher
 
 
 def output_of(payload):
@@ -77,14 +77,7 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
     @initialize(batch_size=st.sampled_from([-1, 1, 2, 3, 10]))
     def begin(self, batch_size):
         self.batch_size = batch_size
-        self.dispatcher = Dispatcher(
-            MODEL_ID,
-            batch_size=batch_size,
-            observer=lambda: self.observer,
-            clock=self.loop.time,
-            call_soon=self.loop.call_soon,
-            call_at=self.loop.call_at,
-        )
+        self.dispatcher = make_dispatcher(self.loop, lambda: self.observer, batch_size=batch_size)
 
     # --- what clients do
 

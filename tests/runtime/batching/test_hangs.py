@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.query import Computation, Query
 from tests.support.fake_clock import FakeLoop
-from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver
+from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver, make_dispatcher
 
 
 class Bench:
@@ -16,14 +15,7 @@ class Bench:
     def __init__(self, num_replicas=1, *, hang_timeout_s=30.0, max_batches_in_flight=1):
         self.loop = FakeLoop()
         self.observer = RecordingObserver()
-        self.dispatcher = Dispatcher(
-            MODEL_ID,
-            batch_size=1,
-            observer=lambda: self.observer,
-            clock=self.loop.time,
-            call_soon=self.loop.call_soon,
-            call_at=self.loop.call_at,
-        )
+        self.dispatcher = make_dispatcher(self.loop, lambda: self.observer, batch_size=1)
         self.dispatcher.set_hang_timeout(hang_timeout_s)
         self.replicas = [FakeReplica(number) for number in range(num_replicas)]
         for replica in self.replicas:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from tests.support.fake_clock import FakeLoop
-from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver
+from tests.support.fake_replica import FakeReplica, RecordingObserver, make_dispatcher
 from tests.support.queries import make_computation
 
 BATCH_S = 0.01
@@ -24,14 +23,7 @@ class Bench:
         self.loop = FakeLoop()
         self.observer = RecordingObserver()
         self.poison = set()
-        self.dispatcher = Dispatcher(
-            MODEL_ID,
-            batch_size=batch_size,
-            observer=lambda: self.observer,
-            clock=self.loop.time,
-            call_soon=self.loop.call_soon,
-            call_at=self.loop.call_at,
-        )
+        self.dispatcher = make_dispatcher(self.loop, lambda: self.observer, batch_size=batch_size)
         self.replicas = [FakeReplica(number) for number in range(num_replicas)]
         self.num_batches = 0
         for replica in self.replicas:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clipper_nb.closures.report import ClosureReport, format_places, format_size, pickle_with_report
+from clipper_nb.cluster.surroundings import LARGE_BYTES
 from clipper_nb.errors import InvalidRequestError, SerializationError
-
-LARGE_BYTES = 100_000_000
 
 
 def pickle_with_setup(

@@ -19,6 +19,7 @@ ChosenVariables = Union[Mapping[str, str], Sequence[str], None]
 
 _ALWAYS = ("TZ",)
 LARGE_BYTES = 100_000_000
+"""More than this, of a function or of files, travels with ``allow_large=True`` alone."""
 
 
 def check_environment_variables(

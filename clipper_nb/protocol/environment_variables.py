@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.names import is_unicode
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RESERVED = frozenset({"PATH", "PYTHONHOME", "PYTHONPATH", "LD_PRELOAD"})
@@ -43,7 +44,7 @@ def check_variables(values: Mapping[str, str]) -> EnvironmentVariables:
     """Return the variables; raises ``InvalidRequestError``, without any value in it, if a replica cannot have one."""
     for name, value in values.items():
         _check_name(name)
-        if not isinstance(value, str) or "\0" in value or not _is_unicode(value):
+        if not isinstance(value, str) or "\0" in value or not is_unicode(value):
             raise InvalidRequestError(
                 f"The value of environment variable {name} must be Unicode text without null "
                 f"characters; it is a {type(value).__name__}."
@@ -75,11 +76,3 @@ def _check_name(name: object) -> None:
 
 def _is_ours(name: str) -> bool:
     return name.startswith("CLIPPER_")
-
-
-def _is_unicode(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

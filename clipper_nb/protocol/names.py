@@ -63,7 +63,7 @@ def check_version(version: object) -> str:
 
 def known_name(what: str, name: object) -> str:
     """Return the name of something that should exist: any text; *what* is its kind."""
-    if isinstance(name, str) and _is_unicode(name):
+    if isinstance(name, str) and is_unicode(name):
         return name
     raise InvalidNameError(what, name, "use text.")
 
@@ -102,7 +102,7 @@ def check_cluster_name(name: object) -> str:
     )
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
     """Return whether JSON can have the text: no half of a character."""
     try:
         text.encode()

@@ -185,7 +185,7 @@ def main() -> int:
         f"admin-{os.getpid()}", clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0
     )
     conn = ClipperConnection(manager)
-    conn.start_clipper()
+    conn.start_clipper(query_token=False)
     num_rounds, duration_s = (10, 3.0) if options.quick else (40, 10.0)
     with conn, Traffic(conn.get_query_addr(), "app") as traffic, OthersWatch() as others:
         create_endpoint(conn, "app", "doubles", plus_version(1, batch_s=0.001), DEFAULT_OUTPUT, slo_micros=SLO_MICROS)

@@ -102,7 +102,7 @@ def main() -> int:
         f"large-{os.getpid()}", clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0
     )
     conn = ClipperConnection(manager)
-    conn.start_clipper()
+    conn.start_clipper(query_token=False)
     with conn:
         model = plus_version(1, batch_s=0.0)
         create_endpoint(conn, "app", "doubles", model, DEFAULT_OUTPUT, slo_micros=1000 * SLO_MS)

@@ -141,7 +141,7 @@ def measure(options: argparse.Namespace, verdicts: Verdicts) -> None:
     name = f"endurance-{os.getpid()}"
     manager = LocalContainerManager(name, clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0)
     conn = ClipperConnection(manager)
-    conn.start_clipper(cache_size=CACHE_SIZE_BYTES, num_frontend_replicas=options.frontends)
+    conn.start_clipper(query_token=False, cache_size=CACHE_SIZE_BYTES, num_frontend_replicas=options.frontends)
     with conn:
         create_endpoint(
             conn, "app", "doubles", plus_version(1, batch_s=BATCH_S), DEFAULT_OUTPUT, slo_micros=1000 * SLO_MS,

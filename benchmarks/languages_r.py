@@ -32,7 +32,7 @@ def measure_r(samples: Samples) -> dict[str, float]:
 
     name = f"bench-r-{os.getpid()}"
     conn = ClipperConnection(LocalContainerManager(name, clipper_query_port=0, clipper_management_port=0))
-    conn.start_clipper(cache_size=0)
+    conn.start_clipper(query_token=False, cache_size=0)
     memory_mb: dict[str, float] = {}
     with conn:
         kinds: dict[str, Callable[[int], object]] = {

@@ -50,7 +50,7 @@ def measure_spark(samples: Samples) -> dict[str, float]:
     forest = RandomForestClassifier(numTrees=10, seed=1).fit(frame)
     name = f"bench-spark-{os.getpid()}"
     conn = ClipperConnection(LocalContainerManager(name, clipper_query_port=0, clipper_management_port=0))
-    conn.start_clipper(cache_size=0)
+    conn.start_clipper(query_token=False, cache_size=0)
     memory_mb: dict[str, float] = {}
     with conn:
         for kind, func in {"Spark: forest, transform": ask_with_a_job, "Spark: forest, driver": ask_the_driver}.items():

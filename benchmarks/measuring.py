@@ -42,9 +42,3 @@ def print_row(samples: Samples, name: str, target_ms: float | None = None) -> No
 def format_ms(milliseconds: float) -> str:
     """Return milliseconds for people."""
     return f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:.0f}"
-
-
-def print_ratio(samples: Samples, name: str, reference: str, meaning: str) -> None:
-    """Print one median as a multiple of another."""
-    ratio = statistics.median(samples[name]) / statistics.median(samples[reference])
-    print(f"  {meaning}: {ratio:.2f}", flush=True)

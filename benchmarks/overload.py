@@ -86,7 +86,7 @@ def measure(workload: Workload, *, is_quick: bool) -> Measured:
     name = f"overload-{os.getpid()}"
     manager = LocalContainerManager(name, clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0)
     conn = ClipperConnection(manager)
-    conn.start_clipper(cache_size=CACHE_SIZE_BYTES)
+    conn.start_clipper(query_token=False, cache_size=CACHE_SIZE_BYTES)
     with conn:
         create_endpoint(
             conn, "app", "doubles", workload.function, DEFAULT_OUTPUT, slo_micros=1000 * SLO_MS,

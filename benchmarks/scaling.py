@@ -47,7 +47,7 @@ def main() -> int:
         f"scaling-{os.getpid()}", clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0
     )
     conn = ClipperConnection(manager)
-    conn.start_clipper()
+    conn.start_clipper(query_token=False)
     with conn:
         create_endpoint(
             conn, "app", "doubles", plus_version(1, batch_s=BATCH_S), DEFAULT_OUTPUT, slo_micros=SLO_MICROS,

@@ -1,139 +1,219 @@
-"""How long one waits: for the import, a cluster, a deploy, a switch, a prediction. Run it with ``make bench``.
+"""The loop of a notebook, before and now: start a cluster, deploy, edit and deploy again, scale, stop.
 
-It prints medians over several runs beside their targets, and exits with 0 whatever they are: a busy machine is no bug.
+The build of a fixed revision and the one of this checkout take their turn, each in an environment of its own with the
+same libraries. Every run is a notebook's process (``loop/notebook.py``) that starts its own cluster. What counts are
+the ratios.
+
+    python benchmarks/startup.py --docker --peers --write      everything, written to benchmarks/results/
+    python benchmarks/startup.py --quick                       fewer edits, no array, two pairs, in two minutes
+    python benchmarks/startup.py --only "embedded, forest" --rounds 2 --against main
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
+import argparse
 import json
 import os
-import statistics
+import signal
 import subprocess
 import sys
-from collections import defaultdict
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from measuring import Samples, print_machine, print_ratio, print_row, timed
+import psutil
+from loop.builds import BASELINE_REVISION, make_build
+from loop.neighbours import NEIGHBOURS, measure_neighbour
+from loop.notebook import MARK
+from peers.environments import InstallError, anonymous, make_environment
+from peers.process import running_process
+from report.loop_tables import format_markdown, format_terminal
+from report.loop_targets import ARRAY, DOCKER, DOCKER_PLAIN, FOREST, PLAIN, SCENARIOS, judge, scenario_of
+from report.machine import describe_machine
+from report.pairs import BEFORE, NOW, PairResults, Sample
+from workloads import FOREST_VARIABLE, save_forest
 
-from clipper_nb import ClipperConnection, LocalContainerManager
-from clipper_nb.deployers.python import deploy_python_closure
+NOTEBOOK = Path(__file__).parent / "loop" / "notebook.py"
+PLOT = Path(__file__).parent / "report" / "loop_plot.py"
+RESULTS = Path(__file__).parent / "results"
+TIMEOUT_S = 600.0
+QUIET_S = 1.0
 
-NUM_IMPORTS = 10
-NUM_CLUSTERS = 5
-NUM_SWITCHES = 20
-NUM_QUERIES = 500
-SLO_MS = 1000
-
-HEAVY_MODULES = ("docker", "ipywidgets", "tornado", "redis", "numpy")
-IMPORT = "import clipper_nb"
-IMPORT_NAMES = "from clipper_nb import ClipperConnection, LocalContainerManager"
-PYTHON = "python -c pass, as the reference"
-START = "start_clipper()"
-DEPLOY = "deploy_python_closure() of a small function"
-FIRST_PREDICTION = "first prediction after a deploy"
-SWITCH = "set_model_version()"
-PREDICT = "predict over one connection, p50"
-LIVEZ = "GET /livez over the same connection, p50"
-STOP = "stop_all()"
-
-TARGETS_MS = {IMPORT: 300, IMPORT_NAMES: 300, START: 3000, DEPLOY: 2000}
-
-
-def measure_imports(samples: Samples) -> list[str]:
-    """Import the package in fresh interpreters, and return which heavy modules came with it."""
-    loaded: set[str] = set()
-    for _ in range(NUM_IMPORTS):
-        with timed(samples, PYTHON):
-            subprocess.run([sys.executable, "-c", "pass"], check=True)
-        for statement in (IMPORT, IMPORT_NAMES):
-            took_ms, modules = time_import(statement)
-            samples[statement].append(took_ms)
-            loaded.update(modules)
-    return sorted(loaded)
+_PEER_SCENARIO = "peers, forest"
 
 
-def time_import(statement: str) -> tuple[float, list[str]]:
-    """Return the milliseconds of an import, as its own fresh interpreter saw them, and the heavy modules it loaded."""
-    code = (
-        f"import time; began_s = time.perf_counter(); {statement}; took_s = time.perf_counter() - began_s\n"
-        f"import json, sys; print(json.dumps([took_s * 1000, [m for m in {HEAVY_MODULES} if m in sys.modules]]))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    took_ms, modules = json.loads(result.stdout)
-    return took_ms, modules
+class NotebookError(Exception):
+    """A notebook did not end well."""
 
 
-def measure_cluster(samples: Samples, run: int) -> None:
-    """Take one cluster from its start to its end."""
-    conn = ClipperConnection(LocalContainerManager(f"bench-{os.getpid()}-{run}"))
-    with timed(samples, START):
-        conn.start_clipper(cache_size=0)  # without a cache, so that every query reaches the model
+class Comparison:
+    """Runs both builds in turn, and keeps what it saw.
+
+    Parameters
+    ----------
+    builds : dict[str, Path]
+        The Python of ``BEFORE`` and of ``NOW``.
+    options : argparse.Namespace
+        Of ``parse_options``.
+    """
+
+    def __init__(self, builds: dict[str, Path], options: argparse.Namespace) -> None:
+        self.results = PairResults(
+            machine=describe_machine(),
+            settings={
+                "against": options.against, "rounds": options.rounds, "num_edits": options.num_edits,
+                "num_replicas": options.num_replicas, "pause_s": options.pause_s, "scenarios": options.scenarios,
+            },
+        )  # fmt: skip
+        self._builds = builds
+        self._options = options
+
+    def run(self, folder: Path) -> None:
+        """Measure everything, with files in *folder*."""
+        os.environ[FOREST_VARIABLE] = str(folder / "forest.joblib")
+        save_forest(os.environ[FOREST_VARIABLE])
+        self._warm_up(folder)
+        for round_ in range(self._options.rounds):
+            for scenario in self._options.scenarios:
+                for who in order_of(round_):
+                    self._measure(who, scenario, round_, folder)
+            for peer in NEIGHBOURS if self._options.peers else ():
+                self._try_peer(peer, round_, folder)
+
+    def _warm_up(self, folder: Path) -> None:
+        """Bring the files of both builds into memory, and make what is made once for each, such as base images."""
+        brief = argparse.Namespace(**{**vars(self._options), "num_edits": 1, "num_replicas": 1, "pause_s": 0.0})
+        for scenario in self._options.scenarios:
+            for who in (BEFORE, NOW):
+                self.try_notebook(who, scenario, folder, brief)
+
+    def _measure(self, who: str, scenario: str, round_: int, folder: Path) -> None:
+        self.results.others_cores.append(busy_cores(QUIET_S))
+        measured = self.try_notebook(who, scenario, folder, self._options)
+        self.results.samples += [
+            Sample(who, scenario_of(scenario, one["what"]), one["what"], round_, one["value"], one["unit"])
+            for one in measured
+        ]
+
+    def try_notebook(self, who: str, scenario: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+        """Run a notebook. A failure is noted, since the other numbers of a long run are still good."""
+        measured: list[dict[str, Any]] = []
+        try:
+            measured = run_notebook(self._builds[who], scenario, folder, options)
+        except (NotebookError, subprocess.TimeoutExpired) as exc:
+            print(exc)
+            self.results.failures[f"{scenario}, {who}"] = anonymous(str(exc))[-300:].replace("\n", " ")
+        self._tell(f"{scenario}, {who}")
+        return measured
+
+    def _try_peer(self, peer: str, round_: int, folder: Path) -> None:
+        """Measure a peer once. A failure is noted and ends its part, and nothing else."""
+        if peer in self.results.failures:
+            return
+        own_folder = folder / f"{NEIGHBOURS.index(peer)}-{round_}"  # short: Ray puts sockets below it
+        own_folder.mkdir()
+        try:
+            for what, took_ms in measure_neighbour(peer, own_folder):
+                self.results.samples.append(Sample(peer, _PEER_SCENARIO, what, round_, took_ms, "ms"))
+        except Exception as exc:
+            self.results.failures[peer] = f"{type(exc).__name__}: {anonymous(str(exc))[:300]}"
+        self._tell(f"{peer}, round {round_ + 1}")
+
+    def _tell(self, what: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
+
+
+def order_of(round_: int) -> tuple[str, str]:
+    """Return who is measured first: neither always is, so that drift meets both (A B B A)."""
+    return (NOW, BEFORE) if round_ % 2 else (BEFORE, NOW)
+
+
+def run_notebook(python: Path, scenario: str, folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Run one notebook by the Python of a build, and return what it measured."""
+    kind, _, model = scenario.partition(", ")
+    output = folder / "measured.json"
+    command = [
+        str(python), str(NOTEBOOK), model, str(output), *(["--docker"] if kind == DOCKER else []),
+        "--num-edits", str(options.num_edits), "--num-replicas", str(options.num_replicas),
+        "--pause-s", str(options.pause_s),
+    ]  # fmt: skip
+    log = folder / "notebook.log"
+    environment = {MARK: uuid.uuid4().hex, "PYTHONPATH": ""}
+    with running_process(command, folder=folder, log=log, environment=environment) as process:
+        status = process.wait(TIMEOUT_S)
+    if status:
+        raise NotebookError(f"A notebook ended with status {status}:\n{log.read_text(errors='replace')[-3000:]}")
+    measured: list[dict[str, Any]] = json.loads(output.read_text())
+    return measured
+
+
+def busy_cores(interval_s: float) -> float:
+    """Return the cores that are busy while nothing of ours runs."""
+    return float(psutil.cpu_percent(interval_s)) / 100 * (os.cpu_count() or 1)
+
+
+def parse_options() -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two edits, no array, two pairs")
+    parser.add_argument("--docker", action="store_true", help="containers too; needs an engine")
+    parser.add_argument("--peers", action="store_true", help="Ray Serve, LitServe and MLServer too")
+    parser.add_argument("--only", choices=SCENARIOS, action="append", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--against", default=BASELINE_REVISION, metavar="REVISION", help="the build before")
+    parser.add_argument("--rounds", type=int, help="pairs of runs")
+    parser.add_argument("--output", type=Path, help="folder to write to")
+    parser.add_argument("--write", action="store_true", help="write to benchmarks/results")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (2 if options.quick else 4)
+    options.num_edits, options.pause_s = (2, 0.5) if options.quick else (5, 2.0)
+    options.num_replicas = 8
+    options.scenarios = options.only or list(choose_scenarios(options))
+    options.output = options.output or (RESULTS if options.write else None)
+    return options
+
+
+def choose_scenarios(options: argparse.Namespace) -> Iterator[str]:
+    """Yield what is measured by default."""
+    yield from (PLAIN, FOREST) if options.quick else (PLAIN, FOREST, ARRAY)
+    if options.docker:
+        yield DOCKER_PLAIN
+
+
+def write(results: PairResults, folder: Path) -> None:
+    """Write table, raw numbers and plot."""
+    folder.mkdir(parents=True, exist_ok=True)
+    raw = folder / "startup.json"
+    results.write(raw)
+    (folder / "startup.md").write_text(format_markdown(results))
     try:
-        conn.register_application("sums", "doubles", "-1", slo_micros=SLO_MS * 1000)
-        client = http.client.HTTPConnection(conn.get_query_addr(), timeout=10)
-        with contextlib.closing(client):
-            client.connect()
-            for version in (1, 2):
-                with timed(samples, DEPLOY):
-                    deploy_python_closure(conn, "sum", version, "doubles", lambda inputs: [x.sum() for x in inputs])
-                if version == 1:
-                    conn.link_model_to_app("sums", "sum")
-                with timed(samples, FIRST_PREDICTION):
-                    predict(client)
-            for turn in range(NUM_SWITCHES):
-                with timed(samples, SWITCH):
-                    conn.set_model_version("sum", 1 + turn % 2)
-            measure_latencies(samples, client)
-    finally:
-        with timed(samples, STOP):
-            conn.stop_all()
+        subprocess.run([make_environment("plot"), PLOT, raw, folder / "startup.png"], check=True, timeout=120)
+    except (InstallError, subprocess.SubprocessError) as exc:
+        print(f"no plot: {exc}")
+    print(f"written: {folder}")
 
 
-def measure_latencies(samples: Samples, client: http.client.HTTPConnection) -> None:
-    """Query and ask for a sign of life in turn, so that noise meets both."""
-    latencies: Samples = defaultdict(list)
-    for _ in range(NUM_QUERIES):
-        with timed(latencies, PREDICT):
-            predict(client)
-        with timed(latencies, LIVEZ):
-            request(client, "GET", "/livez")
-    for name, latencies_ms in latencies.items():
-        samples[name].append(statistics.median(latencies_ms))
-
-
-def predict(client: http.client.HTTPConnection) -> None:
-    answer = json.loads(request(client, "POST", "/sums/predict", '{"input": [1.0, 2.0, 3.0]}'))
-    if answer["default"] or answer["output"] != 6.0:
-        raise RuntimeError(f"A query got {answer} instead of 6.0.")
-
-
-def request(client: http.client.HTTPConnection, method: str, path: str, body: str | None = None) -> bytes:
-    client.request(method, path, body)
-    reply = client.getresponse()
-    text = reply.read()
-    if reply.status != http.client.OK:
-        raise RuntimeError(f"{method} {path} was answered with {reply.status}: {text!r}")
-    return text
-
-
-def main() -> None:
-    """Measure and print."""
-    print_machine()
-    samples: Samples = defaultdict(list)
-    time_import(IMPORT_NAMES)  # not counted: it brings the files into memory
-    loaded = measure_imports(samples)
-    for name in (PYTHON, IMPORT, IMPORT_NAMES):
-        print_row(samples, name, TARGETS_MS.get(name))
-    print_ratio(samples, IMPORT, PYTHON, "the import, as a multiple of python -c pass")
-    print_ratio(samples, IMPORT_NAMES, PYTHON, "the import of the names, as a multiple of it")
-    print(f"  heavy modules loaded by either, of {', '.join(HEAVY_MODULES)}: {', '.join(loaded) or 'none'}\n")
-    for run in range(NUM_CLUSTERS):
-        measure_cluster(samples, run)
-    for name in (START, DEPLOY, FIRST_PREDICTION, SWITCH, STOP, PREDICT, LIVEZ):
-        print_row(samples, name, TARGETS_MS.get(name))
-    print_ratio(samples, PREDICT, LIVEZ, "predict, as a multiple of GET /livez")
+def main() -> int:
+    """Measure, print and write; return 1 when a target is missed or something could not be measured."""
+    options = parse_options()
+    # A killed benchmark must not leave clusters behind: its context managers end them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    compiled = describe_machine()["compiled"]
+    builds = {
+        BEFORE: make_build(BEFORE, options.against, compiled=compiled),
+        NOW: make_build(NOW, None, compiled=compiled),
+    }
+    comparison = Comparison(builds, options)
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
+        comparison.run(Path(folder))
+    if options.output:
+        write(comparison.results, options.output)
+    print(f"\n{format_terminal(comparison.results)}")
+    is_good = all(verdict.is_met for verdict in judge(comparison.results)) and not comparison.results.failures
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,5 +20,6 @@ end
 function request()
   sent = sent + 1
   local body = string.format(before, sent, thread_id, started) .. after
-  return wrk.format("POST", wrk.path, {["Content-Type"] = "application/json"}, body)
+  local headers = {["Content-Type"] = "application/json", ["Authorization"] = wrk.headers["Authorization"]}
+  return wrk.format("POST", wrk.path, headers, body)
 end

@@ -56,13 +56,13 @@ class Verdicts:
         self._notes.append(text)
         print(f"  {text}", flush=True)
 
-    def finish(self) -> int:
-        """Write the file when that was asked for, and return the exit status: 1 when a target was missed."""
+    def finish(self, more: str = "") -> int:
+        """Write the file when that was asked for, with *more* at its end, and return 1 when a target was missed."""
         num_missed = sum(row.is_met is False for row in self._rows)
         print(f"\n{num_missed or 'no'} target{'' if num_missed == 1 else 's'} missed", flush=True)
         if self._options.write:
             RESULTS.mkdir(exist_ok=True)
-            (RESULTS / f"{self._name}.md").write_text(self._as_markdown())
+            (RESULTS / f"{self._name}.md").write_text(self._as_markdown() + more)
         return 1 if num_missed else 0
 
     def _add(self, row: Row) -> None:

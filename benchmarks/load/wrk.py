@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from load.form import Form
 
 _SCRIPT = Path(__file__).with_name("distinct.lua")
+_TEMPLATE_SCRIPT = Path(__file__).with_name("template.lua")
 _TIMEOUT_S = 10
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
@@ -30,23 +32,67 @@ _MIN_LATENCIES = 10
 _MAX_DURATION_S = 10
 
 
-def run_wrk(address: str, path: str, form: Form, *, num_connections: int, num_doubles: int, duration_s: int) -> Load:
-    """Send distinct inputs from *num_connections* clients, each waiting for its answer.
+def run_wrk(
+    address: str,
+    path: str,
+    form: Form,
+    *,
+    num_connections: int,
+    num_doubles: int,
+    duration_s: int,
+    token: str | None = None,
+) -> Load:
+    """Send distinct inputs from *num_connections* clients, each waiting for its answer; *token* is their bearer token.
+
+    The address is ``host:port`` or a URL; over HTTPS, wrk trusts every server.
 
     What is under way at the end of a run is not counted. So that this hurts no slow server, a run that was shorter than
     ten times its median latency is repeated with that length.
     """
-    load = _run_wrk(address, path, form, num_connections, num_doubles, duration_s)
+    load = _run_wrk(address, path, form, num_connections, num_doubles, duration_s, token)
     wanted_s = min(_MAX_DURATION_S, math.ceil(load.p50_ms / 1000 * _MIN_LATENCIES))
     if wanted_s > duration_s:
-        load = _run_wrk(address, path, form, num_connections, num_doubles, wanted_s)
+        load = _run_wrk(address, path, form, num_connections, num_doubles, wanted_s, token)
     return load
 
 
-def _run_wrk(address: str, path: str, form: Form, num_connections: int, num_doubles: int, duration_s: int) -> Load:
+def _run_wrk(
+    address: str, path: str, form: Form, num_connections: int, num_doubles: int, duration_s: int, token: str | None
+) -> Load:
+    header = [] if token is None else ["-H", f"Authorization: Bearer {token}"]
+    arguments = [str(num_doubles), *form.frame(num_doubles)]
+    return _run_script(_SCRIPT, arguments, address, path, num_connections, duration_s, header)
+
+
+def run_template(
+    address: str,
+    path: str,
+    template: Path,
+    counter_at: int,
+    *,
+    num_connections: int,
+    duration_s: int,
+    headers: Mapping[str, str] | None = None,
+) -> Load:
+    """Send the bytes of a file, of which eight at *counter_at* are digits that differ in each request."""
+    pairs = [text for pair in (headers or {}).items() for text in pair]
+    arguments = [str(template), str(counter_at), *pairs]
+    return _run_script(_TEMPLATE_SCRIPT, arguments, address, path, num_connections, duration_s, [])
+
+
+def _run_script(
+    script: Path,
+    arguments: Sequence[str],
+    address: str,
+    path: str,
+    num_connections: int,
+    duration_s: int,
+    options: Sequence[str],
+) -> Load:
+    url = address if "://" in address else f"http://{address}"
     command = [
-        "wrk", "-t1", f"-c{num_connections}", f"-d{duration_s}s", "--latency", "--timeout", f"{_TIMEOUT_S}s",
-        "-s", str(_SCRIPT), f"http://{address}{path}", "--", str(num_doubles), *form.frame(num_doubles),
+        "wrk", "-t1", f"-c{num_connections}", f"-d{duration_s}s", "--latency", "--timeout", f"{_TIMEOUT_S}s", *options,
+        "-s", str(script), f"{url}{path}", "--", *arguments,
     ]  # fmt: skip
     finished = subprocess.run(command, capture_output=True, text=True, timeout=duration_s + 30, check=True)
     text = finished.stdout

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
@@ -19,35 +21,54 @@ _STAMP = "installed.txt"
 
 
 class InstallError(Exception):
-    """A peer cannot be installed."""
+    """An environment cannot be made."""
 
 
-def make_environment(name: str) -> Path:
-    """Return the Python of the environment of *name*, which has the packages of its requirements file.
+def make_environment(name: str, folder: Path = FOLDER) -> Path:
+    """Return the Python of the environment of *name*, which has the packages of its requirements file in *folder*.
 
     `make lock` keeps the versions of everything that they need in the constraints file beside it.
-    The model is the same for all only if the libraries below it are: they come in the versions of this interpreter.
     """
-    requirements, constraints = FOLDER / name / "requirements.txt", FOLDER / name / "constraints.txt"
-    exact = [f"{package}=={importlib.metadata.version(package)}" for package in _SAME_FOR_ALL]
-    wanted = "\n".join([sys.version, requirements.read_text(), constraints.read_text(), *exact])
+    requirements, constraints = folder / name / "requirements.txt", folder / name / "constraints.txt"
+    wanted = "\n".join([sys.version, requirements.read_text(), constraints.read_text(), *same_for_all()])
     environment = ENVIRONMENTS / name
-    stamp = environment / _STAMP
     python = environment / "bin" / "python"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    print(f"installing {name}", flush=True)
-    shutil.rmtree(environment, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(environment)])
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run([*pip, "-r", str(requirements), "-c", str(constraints), *exact])
-    stamp.write_text(wanted)
+    stamp = environment / _STAMP
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        print(f"installing {name}", flush=True)
+        make_empty(environment)
+        install(python, ["-r", str(requirements), "-c", str(constraints), *same_for_all()])
+        stamp.write_text(wanted)
     return python
 
 
-def _run(command: list[str]) -> None:
+def same_for_all() -> list[str]:
+    """Return the libraries below every model, in the versions of this interpreter: they make the model the same."""
+    return [f"{package}=={importlib.metadata.version(package)}" for package in _SAME_FOR_ALL]
+
+
+def make_empty(environment: Path) -> None:
+    """Make an environment without packages, in place of one that is there."""
+    shutil.rmtree(environment, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", str(environment)], {})
+
+
+def install(python: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+    """Run ``pip install`` in an environment."""
+    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
+    _run(command, variables or {})
+
+
+def _run(command: list[str], variables: Mapping[str, str]) -> None:
     try:
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL)
+        finished = subprocess.run(
+            command,
+            env={**os.environ, **variables},
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
     except (OSError, subprocess.TimeoutExpired) as exc:
         raise InstallError(anonymous(str(exc))) from exc
     if finished.returncode:

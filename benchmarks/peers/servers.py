@@ -70,7 +70,7 @@ class Server:
 def _echo(*options: str) -> Start:
     @contextlib.contextmanager
     def start(workload: Workload, examiner: Examiner, folder: Path) -> Iterator[Running]:
-        port = _free_port()
+        port = free_port()
         command = [sys.executable, str(ECHO), str(port), *options]
         with _answering(command, port, "/predict", form.LENGTH, examiner, folder, {}) as running:
             yield running
@@ -87,7 +87,7 @@ def start_cluster(
         f"bench-{os.getpid()}", clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0
     )
     conn = ClipperConnection(manager)
-    conn.start_clipper()
+    conn.start_clipper(query_token=False)
     with conn:
         model = load_model(workload.name)
         create_endpoint(conn, "batched", "doubles", model, slo_micros=SLO_MICROS)
@@ -109,7 +109,7 @@ def _peer(name: str, path: str, wire: Form, *, num_workers: int = NUM_WORKERS, *
     @contextlib.contextmanager
     def start(workload: Workload, examiner: Examiner, folder: Path) -> Iterator[Running]:
         python = make_environment(name)
-        port = _free_port()
+        port = free_port()
         environment = {
             **variables,
             "BENCHMARK_WORKLOAD": workload.name,
@@ -148,7 +148,8 @@ def _answering(
         yield Running(address, path, wire)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback interface that was free a moment ago."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

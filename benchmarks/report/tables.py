@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from peers.servers import ECHO_NAME, FRAMEWORK, IN_PROCESS
+from report.layout import align, as_markdown
 from report.results import Results
 from report.targets import judge
 from workloads import WORKLOADS
@@ -16,7 +17,7 @@ def format_terminal(results: Results) -> str:
     """Return all tables and verdicts as plain text."""
     lines: list[str] = []
     for title, rows in _tables(results):
-        lines += [title, *_align([_HEADINGS, *rows]), ""]
+        lines += [title, *align([_HEADINGS, *rows]), ""]
     lines += ["failures:", *(f"  {line}" for line in _failures(results)), ""] if results.failures else []
     lines += [
         f"{'met   ' if verdict.is_met else 'MISSED'}  {verdict.target}: {verdict.measured}"
@@ -49,7 +50,7 @@ def format_markdown(results: Results) -> str:
         *(f"| {v.target} | {v.measured} | {'met' if v.is_met else '**missed**'} |" for v in judge(results)),
     ]
     for title, rows in _tables(results):
-        lines += ["", f"## {title[0].upper()}{title[1:]}", "", *_markdown([_HEADINGS, *rows])]
+        lines += ["", f"## {title[0].upper()}{title[1:]}", "", *as_markdown([_HEADINGS, *rows])]
     if results.failures:
         lines += ["", "## Failures", "", *(f"- {line}" for line in _failures(results))]
     lines += ["", "## Servers", "", "| server | configuration | version |", "|---|---|---|"]
@@ -102,20 +103,3 @@ def _failures(results: Results) -> list[str]:
         for server, reasons in results.failures.items()
         for workload, reason in reasons.items()
     ]
-
-
-def _align(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  "
-        + "  ".join(
-            cell.rjust(width) if i else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    head, *body = [f"| {' | '.join(row)} |" for row in rows]
-    return [head, "|---" + "|---:" * (len(rows[0]) - 1) + "|", *body]

@@ -26,7 +26,7 @@ settings = {
 }
 model_settings = {
     "name": "model",
-    "implementation": "runtime.ModelRuntime",
+    "implementation": os.environ.get("BENCHMARK_RUNTIME", "runtime.ModelRuntime"),
     "max_batch_size": 64,
     "max_batch_time": 0.005,
 }

@@ -6,20 +6,26 @@ TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
 UNITS := not cluster and not redis and not docker and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-WITH_ENGINE := not ($(UNITS)) and not serial and (docker or browser)
+WITH_ENGINE := not serial and docker
+IN_BROWSER := not serial and not docker and browser
 WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
+SERIAL := not ($(UNITS)) and serial
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
-# processes, of which one alone asks the engine: two at a time make it slow. Those that measure times run after them.
+# processes, of which one alone asks the engine: two at a time make it slow. The long ones begin, so that no process waits for
+# the other at the end: short ones go where there is room. Those that measure times run after them all.
+WITH_CLUSTERS := test-with-engine test-without-engine test-in-browser test-r-package
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
 # Tests that need a cluster are not even imported by test-fast: each of its processes would do so for seconds.
-WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='*/tests/end_to_end/test_*.py'
+WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='tests/end_to_end/test_*.py'
 PYTHONS ?= 3.10 3.12 3.13
+# Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
+unexport PYTHONDONTWRITEBYTECODE
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-all test-r-package test-fast test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -40,9 +46,8 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
 	$(MAKE) compile
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
-	$(MAKE) -j 2 test-with-engine test-without-engine
-	$(PY) -m pytest -q -m "not ($(UNITS)) and serial" $(EVERYTHING) --durations-file=.durations/serial.txt
-	$(MAKE) test-r-package
+	$(MAKE) -j 2 $(WITH_CLUSTERS)
+	$(PY) -m pytest -q -m "$(SERIAL)" $(EVERYTHING) --durations-file=.durations/serial.txt tests/end_to_end
 	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
 	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) notebooks
 	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) $(AGAIN)
@@ -50,6 +55,9 @@ test: $(STAMP) check engine  ## every test on a cluster that it needs: the units
 
 test-with-engine: $(STAMP)
 	$(PY) -m pytest -q -m "$(WITH_ENGINE)" $(EVERYTHING) --durations-file=.durations/with-engine.txt
+
+test-in-browser: $(STAMP)
+	scripts/own-network $(PY) -m pytest -q -m "$(IN_BROWSER)" $(EVERYTHING) --durations-file=.durations/in-browser.txt tests/browser
 
 test-without-engine: $(STAMP)
 	$(PY) -m pytest -q -m "$(WITHOUT_ENGINE)" $(EVERYTHING) --durations-file=.durations/without-engine.txt
@@ -91,14 +99,13 @@ screenshots: $(STAMP)     ## pictures of every panel in both themes, in docs/scr
 
 bench: $(COMPILED) wrk engine  ## everything that is measured, against its targets; the better part of an hour
 	$(PY) benchmarks/throughput.py
-	failed=0; for part in overload.py big_bodies.py scaling.py admin.py idle.py "endurance.py --frontends 2"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
+	failed=0; for part in before.py overload.py big_bodies.py scaling.py tokens.py tls.py records.py v2.py admin.py idle.py "endurance.py --frontends 2" "startup.py --docker --peers"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
 	$(PY) benchmarks/dashboard.py --write
-	$(PY) benchmarks/startup.py
-	$(PY) benchmarks/docker_startup.py
 	VENV=$(abspath $(VENV)) scripts/test-tools && $(PY) benchmarks/languages.py --write
 
-bench-quick: $(COMPILED) wrk  ## throughput and latency beside the fastest HTTP server that Python has, in a minute
+bench-quick: $(COMPILED) wrk  ## throughput beside the fastest HTTP server that Python has, deploys beside the build before: minutes
 	$(PY) benchmarks/throughput.py --quick
+	$(PY) benchmarks/startup.py --quick
 
 engine: $(STAMP)          ## a Docker engine that answers, with base images of the environment's Python
 	PYTHON_MINOR=$$($(PY) -c 'import sys; print(sys.version_info.minor)') scripts/engine-up

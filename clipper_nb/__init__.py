@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.container_managers.docker.manager import DockerContainerManager
     from clipper_nb.container_managers.local.manager import LocalContainerManager
+    from clipper_nb.container_managers.tls.files import TlsFiles
     from clipper_nb.errors import (
         ApplicationNotFoundError,
         BaseImageError,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         ClusterNotFoundError,
         ClusterStartError,
         ClusterUnreachableError,
+        ConfigurationFileError,
         DeploymentError,
         DiskFullError,
         EngineUnreachableError,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
         VersionClaimedError,
         VersionExistsError,
     )
+    from clipper_nb.protocol.query_history import QueryHistory
     from clipper_nb.protocol.records import Prediction
     from clipper_nb.protocol.resource_limits import ResourceLimits
 
@@ -66,6 +69,7 @@ __all__ = [
     "ClusterNotFoundError",
     "ClusterStartError",
     "ClusterUnreachableError",
+    "ConfigurationFileError",
     "DeploymentError",
     "DiskFullError",
     "DockerContainerManager",
@@ -90,6 +94,7 @@ __all__ = [
     "Prediction",
     "PredictionError",
     "ProtocolError",
+    "QueryHistory",
     "RegistryError",
     "ReplicaMemoryError",
     "ReplicaStartError",
@@ -97,6 +102,7 @@ __all__ = [
     "SerializationError",
     "StartTimeoutError",
     "StateUnavailableError",
+    "TlsFiles",
     "UnconnectedException",
     "VersionClaimedError",
     "VersionExistsError",
@@ -107,7 +113,9 @@ _HOMES = {
     "DockerContainerManager": "clipper_nb.container_managers.docker.manager",
     "LocalContainerManager": "clipper_nb.container_managers.local.manager",
     "Prediction": "clipper_nb.protocol.records",
+    "QueryHistory": "clipper_nb.protocol.query_history",
     "ResourceLimits": "clipper_nb.protocol.resource_limits",
+    "TlsFiles": "clipper_nb.container_managers.tls.files",
 }
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import partial, wraps
 from pathlib import Path
 from types import TracebackType
@@ -17,23 +17,40 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.clients.query_client import QueryClient
 from clipper_nb.cluster.argument_checks import (
+    check_clipper_containers,
+    check_flag,
+    check_hosts,
     check_list,
+    check_origins,
     check_packages,
+    check_path,
     check_timeout,
     check_whole,
 )
+from clipper_nb.cluster.claimed_version import claimed_version
+from clipper_nb.cluster.completion import let_handles_complete
+from clipper_nb.cluster.configuration.exporting import export_configuration
+from clipper_nb.cluster.configuration.importing import Existing, ImportedConfiguration, import_configuration
+from clipper_nb.cluster.deploy_options import VersionOptions, with_options
 from clipper_nb.cluster.deploy_room import find_room
 from clipper_nb.cluster.doctor import examine
-from clipper_nb.cluster.handles import Applications, Models
+from clipper_nb.cluster.endpoints import Endpoints
+from clipper_nb.cluster.handles import Applications, Models, VersionHandle
 from clipper_nb.cluster.image_cleanup import remove_unused_images
 from clipper_nb.cluster.model_retrieval import ModelSource, fetch_function, read_source
 from clipper_nb.cluster.new_version import NewVersion, make_new_version
 from clipper_nb.cluster.ports import Records
+from clipper_nb.cluster.query_token import choose_query_token, new_token
+from clipper_nb.cluster.replica_logs import LogText, read_logs
+from clipper_nb.cluster.resumption import resume_replicas
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
-from clipper_nb.cluster.version_claim import VersionClaim
+from clipper_nb.cluster.surroundings import check_files, folder_with_files
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.container_managers.specs import ClusterOptions, NotGiven
+from clipper_nb.container_managers.tls.identity import tls_options
+from clipper_nb.display.announcement import announce
+from clipper_nb.display.browser_url import hub_hosts
 from clipper_nb.display.diagnosis import Diagnosis
 from clipper_nb.display.progress import show_progress
 from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
@@ -47,34 +64,40 @@ from clipper_nb.errors import (
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageBuilder, ImageRequest
 from clipper_nb.panels.opener import Panels
 from clipper_nb.protocol import names
+from clipper_nb.protocol.application_tokens import digest_of
 from clipper_nb.protocol.descriptions import VersionInfo
 from clipper_nb.protocol.environment import (
     DEFAULT_CACHE_SIZE_BYTES,
+    DEFAULT_HANG_TIMEOUT_S,
     DEFAULT_MAX_BODY_SIZE_BYTES,
     DEFAULT_MAX_WAITING_SIZE_BYTES,
 )
 from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
-from clipper_nb.protocol.model_folder import FileReader, read_folder
+from clipper_nb.protocol.model_folder import FileReader, read_folder, write_files
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import NUM_REPLICAS
+from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
-    DEFAULT_HANG_TIMEOUT_S,
+    DEFAULT_OUTPUT,
+    DEFAULT_SLO_MICROS,
     Prediction,
-    TextOutputs,
 )
-from clipper_nb.protocol.resource_limits import ResourceLimits
 
 if TYPE_CHECKING:
-    from clipper_nb.cluster.surroundings import ChosenVariables
+    from typing_extensions import Unpack
+
+    from clipper_nb.container_managers.tls.files import TlsFiles
     from clipper_nb.panels.frame import Frame
 
 __all__ = ["ClipperConnection"]
 
 
-_MAX_FRONTENDS = 64
+Meanwhile = Callable[[], Mapping[str, bytes]]
+
+_LARGEST = {"num_frontend_replicas": 64}
 _MethodT = TypeVar("_MethodT", bound=Callable[..., Any])
 
 
@@ -108,6 +131,9 @@ class ClipperConnection:
     ----------
     apps : Applications
         The applications by name: ``conn.apps["digits"].predict(x)``, ``list(conn.apps)``.
+    endpoints : Endpoints
+        The applications by name, each with the model behind it: ``conn.endpoints["digits"].url``, ``.logs()``,
+        ``.rollback()``, ``.delete()``.
     models : Models
         The models by name, and their versions: ``conn.models["digits-net"]["2"].make_current()``.
     panels : Panels
@@ -133,8 +159,10 @@ class ClipperConnection:
         self.connected = False
         # Attributes, not properties: IPython completes names only through attributes.
         self.apps = Applications(self)
+        self.endpoints = Endpoints(self)
         self.models = Models(self)
         self.panels = Panels(self)
+        let_handles_complete()
         self._image_builder = image_builder
         self._management: ManagementClient | None = None
         self._queries: QueryClient | None = None
@@ -147,16 +175,27 @@ class ClipperConnection:
         query_frontend_image: str | None = None,
         mgmt_frontend_image: str | None = None,
         frontend_exporter_image: str | None = None,
-        cache_size: int = DEFAULT_CACHE_SIZE_BYTES,
+        cache_size: int = NotGiven(DEFAULT_CACHE_SIZE_BYTES),
         qf_http_thread_pool_size: int = 1,
-        qf_http_timeout_request: int = 5,
-        qf_http_timeout_content: int = 300,
-        num_frontend_replicas: int = 1,
+        qf_http_timeout_request: int = NotGiven(5),
+        qf_http_timeout_content: int = NotGiven(300),
+        num_frontend_replicas: int = NotGiven(1),
         *,
-        max_body_size_bytes: int = DEFAULT_MAX_BODY_SIZE_BYTES,
-        max_waiting_size_bytes: int = DEFAULT_MAX_WAITING_SIZE_BYTES,
+        max_body_size_bytes: int = NotGiven(DEFAULT_MAX_BODY_SIZE_BYTES),
+        max_waiting_size_bytes: int = NotGiven(DEFAULT_MAX_WAITING_SIZE_BYTES),
+        accept_clipper_containers: bool | Sequence[str] | None = None,
+        allowed_hosts: Sequence[str] | None = None,
+        allow_origins: Sequence[str] | None = None,
+        query_token: bool | str | None = None,
+        tls: bool | TlsFiles | None = None,
+        fresh: bool = False,
     ) -> None:
-        """Start a cluster and connect to it. When this returns, both frontends answer.
+        """Start a cluster and connect to it, or resume a kept one. When this returns, both frontends answer.
+
+        A cluster that was stopped with ``stop_all(keep=True)``, or that died with its machine although it was to live
+        on, is resumed: applications, models, replicas and tokens are as they were, and it is logged what came back.
+        The arguments are then those of its first start, unless they are given again. An embedded cluster that was to
+        live on is one with ``detach=True`` or ``root_folder=...``.
 
         Parameters
         ----------
@@ -179,25 +218,55 @@ class ClipperConnection:
         max_waiting_size_bytes : int
             The total size of request bodies over 64 KiB that a frontend has received and not answered. Once they reach
             it, further bodies over 64 KiB are rejected with 503 and ``Retry-After``; smaller ones are not.
+        allowed_hosts : list of str, optional
+            Further names under which clients ask the frontends: ``"models.example.org"``, ``"*.example.org"``, or
+            ``"*"``. Addresses, ``localhost`` and the names that the cluster itself gives need none; requests under
+            any other name are rejected with 421, since a page in a browser may have made it lead here.
+        allow_origins : list of str, optional
+            Servers whose pages may ask applications from a browser (CORS): ``"https://app.example.org"``, or ``"*"``.
+            Pages of other servers are rejected with 403.
+        query_token : bool or str, optional
+            Whether clients need a token to predict and to read metrics: ``True`` makes one, a text is one,
+            ``False`` turns it off. By default it is on if other people use this machine (they are logged in, have an
+            account, or JupyterHub runs this notebook), and a line of the log says so. ``query_token`` of a connection
+            has it.
+        tls : bool or TlsFiles, optional
+            Whether both frontends speak HTTPS, and HTTP no more. With ``True`` the cluster makes a certificate for this
+            machine's names, its local addresses and *allowed_hosts*, anew at each start, and an authority that signs
+            it, which is kept with the cluster: ``get_tls_authority()`` is what clients need. ``TlsFiles(certificate,
+            key)`` are files of your own. ``False`` turns TLS off. Needs ``clipper-nb[tls]``. Default: HTTP.
+        fresh : bool
+            Remove a kept cluster of that name instead of resuming it.
+        accept_clipper_containers : bool or list of str, optional
+            Which versions model containers may serve that cannot prove that this cluster started them, such as those
+            written for Clipper: all, none, or those named, as ``["digits:1"]``. Default: versions that were registered
+            without an image, and on Docker also those whose image no deployer of this package made.
 
         Raises
         ------
         ExistsError
             A cluster of that name runs already.
         ClusterStartError
-            A process does not start; the error carries the end of its log, and nothing is left running. Or this is a
+            A process does not start; the error carries the end of its log, and nothing is left running. Or a kept
+            cluster was run by another release of this package, or another Python, and was not changed. Or this is a
             checkout with a module that was compiled before its last change.
+        InvalidRequestError
+            An argument is not valid; a file of *tls* cannot be used, or a package for TLS is missing.
         """
-        for name, value, smallest in (
-            ("cache_size", cache_size, 0),
-            ("qf_http_timeout_request", qf_http_timeout_request, 1),
-            ("qf_http_timeout_content", qf_http_timeout_content, 1),
-            ("num_frontend_replicas", num_frontend_replicas, 1),
-            ("max_body_size_bytes", max_body_size_bytes, 1),
-            ("max_waiting_size_bytes", max_waiting_size_bytes, 1),
-        ):
-            check_whole(name, value, smallest, _MAX_FRONTENDS if name == "num_frontend_replicas" else None)
-        options = ClusterOptions(
+        arguments = {
+            "cache_size": cache_size,
+            "qf_http_timeout_request": qf_http_timeout_request,
+            "qf_http_timeout_content": qf_http_timeout_content,
+            "num_frontend_replicas": num_frontend_replicas,
+            "max_body_size_bytes": max_body_size_bytes,
+            "max_waiting_size_bytes": max_waiting_size_bytes,
+        }
+        for name, value in arguments.items():
+            check_whole(name, value, 0 if name == "cache_size" else 1, _LARGEST.get(name))
+        check_flag("fresh", fresh)
+        hosts, chosen = hub_hosts(), choose_query_token(query_token)
+        options = ClusterOptions.of(
+            {"allowed_hosts": hosts, "query_token": chosen.token},
             query_frontend_image=query_frontend_image,
             management_frontend_image=mgmt_frontend_image,
             cache_size_bytes=cache_size,
@@ -206,12 +275,20 @@ class ClipperConnection:
             max_body_size_bytes=max_body_size_bytes,
             max_waiting_size_bytes=max_waiting_size_bytes,
             num_frontend_replicas=num_frontend_replicas,
+            allowed_hosts=None if allowed_hosts is None else (*check_hosts(allowed_hosts), *hosts),
+            allow_origins=None if allow_origins is None else check_origins(allow_origins),
+            query_token=None if query_token is None else chosen.token,
+            clipper_containers=check_clipper_containers(accept_clipper_containers),
+            **tls_options(tls),
         )
         refuse_stale_modules()
         with show_progress(f"Start cluster {self.cm.cluster_name}") as progress:
-            self.cm.start_clipper(options, progress)
-        self._use_cluster()
-        self._is_owner = True
+            is_resumed = self.cm.start_clipper(options, progress, fresh=fresh)
+            self._use_cluster()
+            self._is_owner = True
+            chosen.tell(self.cm.cluster_name, self.query_token)
+            if is_resumed:
+                resume_replicas(self.cm, self._management_client(), progress)
 
     def connect(self) -> None:
         """Connect to the running cluster of the container manager's name; any process may have started it.
@@ -239,7 +316,7 @@ class ClipperConnection:
         if self._is_owner:
             self.stop_all()
 
-    def stop_all(self, graceful: bool = True) -> None:
+    def stop_all(self, graceful: bool = True, *, keep: bool = False) -> None:
         """Stop the cluster, and leave no process, socket or file of it.
 
         Calling this twice, or without a cluster, is fine.
@@ -248,14 +325,36 @@ class ClipperConnection:
         ----------
         graceful : bool
             Let running requests finish.
+        keep : bool
+            End all processes, but keep what ``start_clipper()`` resumes the cluster from: applications, models with
+            their functions, numbers of replicas, tokens.
+
+        Examples
+        --------
+        >>> conn.stop_all(keep=True)
+        >>> conn.start_clipper()  # perhaps tomorrow, in another process
         """
+        check_flag("keep", keep)
         self._forget_cluster()
-        self.cm.stop_all(graceful=graceful)
+        self.cm.stop_all(graceful=graceful, keep=keep)
 
     @needs_cluster
     def get_query_addr(self) -> str:
-        """Return ``"host:port"`` of the query frontend; applications answer at ``http://<it>/<application>/predict``."""
+        """Return ``"host:port"`` of the query frontend; applications answer at ``http://<it>/<application>/predict``.
+
+        A cluster with TLS answers ``https://`` alone: ``get_query_url()`` returns the address with its scheme.
+        """
         return self.cm.get_query_addr()
+
+    @needs_cluster
+    def get_query_url(self) -> str:
+        """Return ``"http://host:port"`` of the query frontend, or ``"https://host:port"`` of a cluster with TLS.
+
+        Examples
+        --------
+        >>> requests.post(f"{conn.get_query_url()}/digits/predict", json={"input": x})
+        """
+        return self.cm.get_query_url()
 
     @needs_cluster
     def get_admin_addr(self) -> str:
@@ -267,10 +366,38 @@ class ClipperConnection:
         """Return ``"host:port"`` of the query frontend, whose ``/metrics`` has the metrics in Prometheus text."""
         return self.cm.get_query_addr()
 
+    @property
+    @needs_cluster
+    def query_token(self) -> str | None:
+        """The token of the cluster's clients, ``None`` if it asks for none; others send it as a bearer token.
+
+        Examples
+        --------
+        >>> requests.post(url, json={"input": x}, headers={"Authorization": f"Bearer {conn.query_token}"})
+        """
+        return self.cm.get_query_token()
+
+    @needs_cluster
+    def get_tls_authority(self) -> str | None:
+        """Return the certificate, in PEM, by which clients elsewhere know the frontends of a cluster with ``tls=True``.
+
+        It holds no secret, and stays the same when the cluster is stopped with ``keep=True`` and resumed. ``None`` for
+        a cluster without TLS, and for one that was started with ``TlsFiles``, whose authority clients know.
+
+        Examples
+        --------
+        >>> Path("authority.pem").write_text(conn.get_tls_authority())
+        >>> requests.post(f"{conn.get_query_url()}/digits/predict", json={"input": x}, verify="authority.pem")
+        """
+        identity = self.cm.get_tls_identity()
+        return None if identity is None else identity.authority or None
+
     # ------------------------------------------------------------------------------------------------ applications
 
     @needs_cluster
-    def register_application(self, name: str, input_type: str, default_output: str, slo_micros: int) -> None:
+    def register_application(
+        self, name: str, input_type: str, default_output: str = DEFAULT_OUTPUT, slo_micros: int = DEFAULT_SLO_MICROS
+    ) -> None:
         """Create an application: a REST endpoint ``POST /<name>/predict``.
 
         Parameters
@@ -278,11 +405,11 @@ class ClipperConnection:
         name : str
             One segment of the URL.
         input_type : str
-            ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
+            ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"``, ``"strings"`` or ``"json"``.
         default_output : str
-            The answer when no prediction arrives within the SLO.
+            The answer when no prediction arrives within the SLO; text that is JSON becomes JSON.
         slo_micros : int
-            The latency SLO, in microseconds: every reply leaves by then.
+            The latency SLO, in microseconds: every reply leaves by then. One second by default.
 
         Raises
         ------
@@ -309,6 +436,55 @@ class ClipperConnection:
     def delete_application(self, name: str) -> None:
         """Do what ``unregister_application`` does, under Clipper's old name."""
         self.unregister_application(name)
+
+    @needs_cluster
+    def create_token(self, app_name: str, *, name: str, expires_s: float | None = None) -> str:
+        """Return a new token that is good for queries of one application; it cannot be read again.
+
+        Clients send it as a bearer token, as they do ``query_token``, which is good for all applications. It is good at
+        once on every query frontend. The cluster keeps only a digest.
+
+        Parameters
+        ----------
+        app_name : str
+        name : str
+            By which ``get_tokens`` lists it and ``revoke_token`` revokes it, such as ``"shop-website"``.
+        expires_s : float, optional
+            Seconds after which it is no longer good; by default it is until it is revoked.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such application.
+        ExistsError
+            The application has a token of that name.
+        InvalidRequestError
+            The cluster asks for no token, so this one would protect nothing.
+        """
+        management = self._management_client()
+        application_name, token_name = _application_name(app_name), names.check_token_name(name)
+        if self.query_token is None:
+            raise InvalidRequestError(
+                "This cluster answers everybody, so a token would protect nothing. Start it with "
+                "start_clipper(query_token=True)."
+            )
+        token = new_token()
+        management.create_token(application_name, token_name, digest_of(token), expires_s)
+        return token
+
+    @needs_cluster
+    def get_tokens(self, app_name: str) -> list[dict[str, Any]]:
+        """Return ``{token_name, created_at, expires_at}`` of each token of an application, oldest first.
+
+        Dates are seconds since the epoch; ``expires_at`` is ``None`` for a token without. Raises ``NotFoundError``.
+        """
+        found: list[dict[str, Any]] = to_builtins(self._management_client().get_tokens(_application_name(app_name)))
+        return found
+
+    @needs_cluster
+    def revoke_token(self, app_name: str, name: str) -> None:
+        """Revoke a token; when this returns, no query frontend accepts it any more. Raises ``NotFoundError``."""
+        self._management_client().revoke_token(_application_name(app_name), names.known_name("token name", name))
 
     @needs_cluster
     def link_model_to_app(self, app_name: str, model_name: str) -> None:
@@ -343,7 +519,7 @@ class ClipperConnection:
         """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown.
 
         It also has ``example``, ``{"input", "output"}``, when the version that answers was deployed with
-        ``sample_inputs``.
+        ``sample_inputs``, and ``input_schema``, a JSON Schema, when its inputs of type ``json`` must fit one.
         """
         found: dict[str, Any] | None = to_builtins(self._management_client().get_application(name))
         return found
@@ -364,6 +540,8 @@ class ClipperConnection:
         base_image: str = DEFAULT_BASE_IMAGE,
         container_registry: str | None = None,
         pkgs_to_install: Sequence[str] | None = None,
+        *,
+        files: Sequence[str] | None = None,
     ) -> str:
         """Build the image of a model version and return its tag.
 
@@ -378,6 +556,9 @@ class ClipperConnection:
             For Docker: where to push the image.
         pkgs_to_install : list of str, optional
             pip requirements.
+        files : list of str, optional
+            Files and folders below the notebook's working directory; replicas find them under the same relative paths.
+            A container of your own finds them in ``files/`` of the model's folder.
 
         Raises
         ------
@@ -388,65 +569,47 @@ class ClipperConnection:
         """
         management = self._management_client()
         model_id = ModelId(names.check_model_name(name), names.check_version(version))
-        packages = check_packages(pkgs_to_install)
+        packages, names_of_files = check_packages(pkgs_to_install), check_files(files, allow_large=True)
         if management.get_model(model_id) is not None:
-            raise VersionExistsError(*model_id)
-        return self._build(
-            ImageRequest(
-                cluster_name=self.cm.cluster_name,
-                model_id=model_id,
-                model_data_path=str(Path(model_data_path).expanduser()),
-                base_image=base_image,
-                packages=packages,
-                container_registry=container_registry,
+            raise VersionExistsError(*model_id, _next_version(management, model_id.name))
+        with folder_with_files(Path(model_data_path).expanduser(), names_of_files) as folder:
+            return self._build(
+                ImageRequest(
+                    cluster_name=self.cm.cluster_name,
+                    model_id=model_id,
+                    model_data_path=str(folder),
+                    base_image=base_image,
+                    packages=packages,
+                    container_registry=container_registry,
+                )
             )
-        )
 
     @needs_cluster
+    @with_options(VersionOptions)
     def deploy_model(
         self,
         name: str,
-        version: int | str,
+        version: int | str | None,
         input_type: str,
         image: str,
         labels: Sequence[str] | None = None,
         num_replicas: int = 1,
         batch_size: int = ADAPTIVE_BATCH_SIZE,
-        *,
-        timeout_s: float = 60.0,
-        limits: ResourceLimits | None = None,
-        isolate_errors: bool = True,
-        hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
-        text_outputs: TextOutputs = "json",
-        environment_variables: ChosenVariables = None,
-    ) -> None:
+        **options: Unpack[VersionOptions],
+    ) -> VersionHandle:
         """Start replicas of an image and, when all have loaded the model, make it the model's current version.
 
         Until then, and when it fails, the old version keeps serving.
 
         Parameters
         ----------
-        name, version, input_type : str
+        name, input_type : str
+        version : str or int, optional
+            ``None`` takes the next free number.
         image : str
             Tag that ``build_model`` returned.
-        labels : list of str, optional
-        num_replicas : int
-        batch_size : int
-            The most inputs in one batch; -1 adapts to the SLO.
-        timeout_s : float
-            Seconds that the replicas may take to load the model.
-        limits : ResourceLimits, optional
-            For Docker: memory, cores and processes that each replica may use; kept with the version.
-        isolate_errors : bool
-            Whether a batch that the model raises on is computed again in parts, so that one bad input fails alone.
-        hang_timeout_s : float, optional
-            A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its
-            queries, is replaced. ``None`` turns that off.
-        text_outputs : str
-            ``"text"``: text that the model returns stays text. ``"json"``: it is read as JSON where it is JSON.
-        environment_variables : dict or list, optional
-            Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
-            ``TZ`` travels anyway. They are kept with the version.
+        **options : VersionOptions
+            Those of every version.
 
         Raises
         ------
@@ -457,20 +620,16 @@ class ClipperConnection:
         """
         new = self.new_version(
             name, version, input_type, image=image, labels=labels, num_replicas=num_replicas, batch_size=batch_size,
-            timeout_s=timeout_s, limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
-            text_outputs=text_outputs, environment_variables=environment_variables,
+            **options,
         )  # fmt: skip
-        management = self._management_client()
-        with VersionClaim(management, new.model_id, is_new=True) as claim:
-            start_and_register(
-                self.cm, management, claim, new, read_files=partial(self._builder().read_model_files, image)
-            )  # fmt: skip
+        return self.deploy_image(new)
 
     @needs_cluster
+    @with_options(VersionOptions)
     def build_and_deploy_model(
         self,
         name: str,
-        version: int | str,
+        version: int | str | None,
         input_type: str,
         model_data_path: str,
         base_image: str = DEFAULT_BASE_IMAGE,
@@ -480,23 +639,18 @@ class ClipperConnection:
         batch_size: int = ADAPTIVE_BATCH_SIZE,
         pkgs_to_install: Sequence[str] | None = None,
         *,
-        timeout_s: float = 60.0,
-        limits: ResourceLimits | None = None,
-        isolate_errors: bool = True,
-        hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S,
-        text_outputs: TextOutputs = "json",
-        environment_variables: ChosenVariables = None,
-    ) -> None:
+        files: Sequence[str] | None = None,
+        **options: Unpack[VersionOptions],
+    ) -> VersionHandle:
         """Do ``build_model`` and then ``deploy_model``; everything is checked before the build."""
         new = self.new_version(
             name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
-            num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s,
-            limits=limits, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s, text_outputs=text_outputs,
-            environment_variables=environment_variables,
+            num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, files=files, **options,
         )  # fmt: skip
-        self.deploy_version(new, model_data_path)
+        with folder_with_files(Path(model_data_path).expanduser(), new.files) as folder:
+            return self.deploy_version(new, str(folder))
 
-    def new_version(self, name: str, version: int | str, input_type: str, **options: Any) -> NewVersion:
+    def new_version(self, name: str, version: int | str | None, input_type: str, **options: Any) -> NewVersion:
         """Return a description of a version that may be deployed; deployers call this before anything slow starts.
 
         All of it is checked here, and nowhere else: the arguments, the cluster's release, and that there is room for
@@ -504,7 +658,9 @@ class ClipperConnection:
 
         Parameters
         ----------
-        name, version, input_type : str
+        name, input_type : str
+        version : str or int, optional
+            ``None`` takes the next free number: 1, 2, ...; the deploy takes a later one if another caller has that.
         **options
             The other fields of ``NewVersion``, by name; ``None`` stands for the default of a list or of limits.
 
@@ -523,14 +679,21 @@ class ClipperConnection:
         return find_room(self.cm, self._management_client(), new)
 
     @needs_cluster
-    def deploy_version(self, new: NewVersion, model_data_path: str) -> None:
+    def deploy_version(
+        self, new: NewVersion, model_data_path: str, meanwhile: Meanwhile | None = None
+    ) -> VersionHandle:
         """Build a version that ``new_version()`` described, start its replicas and make it current.
+
+        Returns the version's handle; a number that the caller did not choose is also shown in the cell.
 
         Parameters
         ----------
         new : NewVersion
         model_data_path : str
             The folder that becomes the model's folder in the image.
+        meanwhile : callable, optional
+            Called once while the replicas start, or before the build if images cannot be changed after it; returns
+            further files of the folder, by name.
 
         Raises
         ------
@@ -541,13 +704,36 @@ class ClipperConnection:
         """
         management = self._management_client()
         folder = Path(model_data_path).expanduser()
-        request = new.image_request(self.cm.cluster_name, folder, goes_with_version=True)
-        with show_progress(f"Deploy {new.model_id}"), VersionClaim(management, new.model_id, is_new=True) as claim:
-            image = self._build(request)
+        builder = self._builder()
+        complete: Callable[[str], None] | None = None
+        if meanwhile is not None and builder.can_complete:
+            complete = partial(_complete, builder, folder, meanwhile)
+        elif meanwhile is not None:
+            write_files(meanwhile(), folder)
+        with claimed_version(management, new) as (new, claim), show_progress(f"Deploy {new.model_id}"):
+            request = new.image_request(self.cm.cluster_name, folder, goes_with_version=True)
             start_and_register(
-                self.cm, management, claim, replace(new, image=image), read_files=partial(read_folder, folder),
-                remove_image=partial(self._remove_unused_images, {new.model_id: image}, claimed_here=new.model_id),
+                self.cm, management, claim, new, read_files=partial(read_folder, folder),
+                build_image=partial(self._build, request),
+                remove_image=partial(self._remove_unused_images, {new.model_id: ""}, claimed_here=new.model_id),
+                meanwhile=complete,
             )  # fmt: skip
+        return self._deployed(new)
+
+    @needs_cluster
+    def deploy_image(self, new: NewVersion) -> VersionHandle:
+        """Do what ``deploy_version`` does for a version whose image exists."""
+        management = self._management_client()
+        with claimed_version(management, new, has_foreign_image=True) as (new, claim):
+            start_and_register(
+                self.cm, management, claim, new, read_files=partial(self._builder().read_model_files, new.image)
+            )  # fmt: skip
+        return self._deployed(new)
+
+    @needs_cluster
+    def register_version(self, new: NewVersion) -> None:
+        """Record a version that ``new_version()`` described, without starting anything."""
+        self._management_client().register_model(new.registration())
 
     @needs_cluster
     def register_model(
@@ -574,11 +760,12 @@ class ClipperConnection:
         InvalidRequestError
             A parameter is not valid, or an application that the model is linked to takes another input type.
         """
+        names.check_version(version)  # who starts its processes must know the version before
         new = self.new_version(
             name, version, input_type, image=image or CONTAINERLESS_IMAGE, labels=labels, batch_size=batch_size,
             num_replicas=0, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
         )  # fmt: skip
-        self._management_client().register_model(new.registration())
+        self.register_version(new)
 
     @needs_cluster
     def check_new_model_version(self, name: str, version: int | str, input_type: str) -> tuple[ModelId, InputType]:
@@ -758,6 +945,89 @@ class ClipperConnection:
         self._stop_versions(lambda model: True, lambda model_id: True)
         self.cm.stop_all_model_containers()
 
+    # ------------------------------------------------------------------------------------- backing up, moving house
+
+    @needs_cluster
+    def export_configuration(self, path: str | os.PathLike[str], *, include_environment: bool = True) -> None:
+        """Write everything that the cluster is configured to serve into one file, for ``import_configuration``.
+
+        It has the applications with their links, and all versions of all models with their options, numbers of
+        replicas and bundles: the function or model, its modules, files and samples. Not in it: metrics, logs, tokens,
+        packages that pip installs, and images that you built without clipper_nb; of those two it has the names.
+
+        Parameters
+        ----------
+        path : str
+            A file in a folder that exists; one that is there is replaced when the new one is complete. Only this user
+            may read it.
+        include_environment : bool
+            Whether it has the values of the versions' ``environment_variables``, which may be secrets. Without them an
+            import takes the values from its own ``os.environ``.
+
+        Raises
+        ------
+        ConfigurationFileError
+            The file cannot be written, or models are being deployed all the time.
+        ImageNotFoundError
+            The image of a version is gone.
+
+        Examples
+        --------
+        >>> conn.export_configuration("serving-2026-11-29.tar")
+        """
+        target = check_path("path", path)
+        check_flag("include_environment", include_environment)
+        export_configuration(
+            self._management_client(), self._builder(), self.cm.cluster_name, target,
+            include_environment=include_environment,
+        )  # fmt: skip
+
+    @needs_cluster
+    def import_configuration(
+        self, path: str | os.PathLike[str], *, existing: Existing = "refuse", timeout_s: float = 60.0
+    ) -> ImportedConfiguration:
+        """Deploy everything that a file of ``export_configuration`` has: all of it, or nothing.
+
+        The cluster may be of another kind, on another machine, of a later release. Images are built from the bundles;
+        versions start the numbers of replicas that they had, and those that were current become current. Import only
+        files that you trust: replicas run the functions in it. This process loads none of them.
+
+        Parameters
+        ----------
+        path : str
+        existing : str
+            What to do if the cluster has an application or a version of the same name: ``"refuse"``, before anything
+            is changed, or ``"skip"``, which keeps the cluster's own, with its link or current version.
+        timeout_s : float
+            Seconds that the replicas of each version may take to load the model.
+
+        Returns
+        -------
+        ImportedConfiguration
+            ``applications``, ``models``, ``skipped``: their names.
+
+        Raises
+        ------
+        ConfigurationFileError
+            It is no such file, is damaged, or of a format that this release does not know; nothing was changed.
+        ExistsError
+            The cluster has something of that name, and *existing* is ``"refuse"``; nothing was changed.
+        IncompatibleEnvironmentError
+            A function was pickled by another minor version of Python; nothing was changed.
+        DeploymentError
+            A version cannot be deployed here; what was imported before it has been removed again.
+
+        Examples
+        --------
+        >>> conn.import_configuration("serving-2026-11-29.tar")
+        ImportedConfiguration(applications=('sums',), models=('sum-model:1',), skipped=())
+        """
+        source = check_path("path", path)
+        check_timeout(timeout_s)
+        return import_configuration(
+            self, source, existing=existing, timeout_s=timeout_s, has_base_images=self._builder().has_base_images
+        )
+
     # --------------------------------------------------------------------------------------------------- inspecting
 
     def doctor(self) -> Diagnosis:
@@ -781,9 +1051,74 @@ class ClipperConnection:
         return examine(self.cm, self._management if self.connected else None)
 
     @needs_cluster
-    def get_clipper_logs(self, logging_dir: str = "clipper_logs/") -> list[str]:
-        """Copy the log of every process into a folder, created if needed, and return the files' paths."""
-        return self.cm.get_logs(logging_dir)
+    def why(self, query_id: int | Prediction) -> QueryHistory:
+        """Return what happened to a query: when it was received, sent with how many others to which replica, answered.
+
+        Each query frontend keeps the last 4096 queries that it answered, until it ends. Ids begin anew when it starts
+        again, so an old id may then be that of a newer query: see ``received_at``.
+
+        Parameters
+        ----------
+        query_id : int or Prediction
+            An answer of :meth:`predict`, or the ``query_id`` in any client's answer.
+
+        Returns
+        -------
+        QueryHistory
+            Its text is a short report. ``sent_after_s`` and ``answered_after_s`` are seconds since the query was
+            received; until it was sent, it was queued.
+
+        Raises
+        ------
+        NotFoundError
+            No query frontend keeps that query.
+
+        Examples
+        --------
+        >>> print(conn.why(conn.predict("digits", [0.1, 0.7])))  # doctest: +SKIP
+        Query 17 of application 'digits', digits-net:3:
+              0.00 ms  received 2026-11-29 10:21:07.310+00:00 by query-frontend-0
+              0.41 ms  sent to replica 0, alone
+              2.95 ms  answered with the model's output
+        """
+        number = query_id.query_id if isinstance(query_id, Prediction) else query_id
+        return self._management_client().get_query_history(number)
+
+    @needs_cluster
+    def get_clipper_logs(self, logging_dir: str | None = None) -> list[str]:
+        """Copy the log of every process into a folder, created if needed, and return the files' paths.
+
+        By default the folder is in the cluster's own, which ``stop_all()`` removes; where the cluster has no folder on
+        this machine, as with a remote Docker Engine, it is ``clipper_logs/``.
+        """
+        return self.cm.get_logs(self.cm.get_log_folder() if logging_dir is None else logging_dir)
+
+    @needs_cluster
+    def logs(self, model: str, *, max_lines: int = 1000) -> LogText:
+        """Return what the replicas of a version wrote, as text.
+
+        Parameters
+        ----------
+        model : str
+            ``"name:version"``, or a model's name for its current version.
+        max_lines : int
+            The most lines of each replica, from the end.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such version, or the model has no current one.
+
+        Examples
+        --------
+        >>> conn.logs("digits-net:2")
+        digits-net_2-03a1c5:
+        loaded 812 words
+        """
+        name, _, version = names.known_name("model", model).partition(":")
+        check_whole("max_lines", max_lines, 1)
+        management = self._management_client()
+        return read_logs(self.cm, management, self._version_or_current(management, name, version or None), max_lines)
 
     @needs_cluster
     def inspect_instance(self) -> dict[str, list[dict[str, Any]]]:
@@ -792,7 +1127,8 @@ class ClipperConnection:
         ``{name: [{"labels": {...}, "value": ...}]}``; histograms have ``count``, ``sum``, and ``p50``, ``p95``, ``p99``
         estimated from their buckets. Units are in the names.
         """
-        with closing(FrontendClient.at(self.cm.get_query_addr(), "query frontend")) as frontend:
+        url, trust = self.cm.get_query_url(), self.cm.get_trust()
+        with closing(FrontendClient.at(url, "query frontend", self.query_token, trust)) as frontend:
             return parse_metrics(frontend.metrics())
 
     def dashboard(self) -> Frame:
@@ -847,7 +1183,7 @@ class ClipperConnection:
         InvalidInputError
             The input does not fit; the message names the first bad element.
         NotFoundError
-            There is no such application.
+            There is no such application; the message names those that there are.
 
         Examples
         --------
@@ -913,7 +1249,14 @@ class ClipperConnection:
 
         return score_dataframe(self, name, df, input_col, output_col, version)
 
-    def test_predict_function(self, query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
+    def test_predict_function(
+        self,
+        query: Mapping[str, Any],
+        func: Callable[[list[Any]], Any],
+        input_type: str,
+        *,
+        sample_inputs: Any = None,
+    ) -> Any:
         """Run *func* here as a replica would, on the inputs of a request body, and return what it returns.
 
         Parameters
@@ -921,21 +1264,23 @@ class ClipperConnection:
         query : dict
             ``{"input": ...}`` or ``{"input_batch": [...]}``, as sent to ``/<application>/predict``.
         func : callable
-            ``func(inputs)``; it is pickled and unpickled first.
+            ``func(inputs)``, or a fitted estimator; it is pickled and unpickled first.
         input_type : str
+        sample_inputs : pandas.DataFrame, optional
+            For a function that takes a data frame: rows of one with its columns and dtypes.
 
         Raises
         ------
         InvalidInputError
-            The query does not fit the input type.
+            The query does not fit the input type, or what the function takes.
         SerializationError
             The function cannot be pickled.
         PredictionError
-            It does not return one output per input that can be sent as text.
+            It raises, which is the error's ``__cause__``, or does not return one output per input that JSON can have.
         """
         from clipper_nb.closures.trial import try_function  # brings cloudpickle and NumPy
 
-        return try_function(query, func, input_type)
+        return try_function(query, func, input_type, sample_inputs)
 
     # ----------------------------------------------------------------------------------------------------- internal
 
@@ -954,6 +1299,11 @@ class ClipperConnection:
         with show_progress(f"Build {request.model_id}") as progress:
             return self._builder().build(request, progress)
 
+    def _deployed(self, new: NewVersion) -> VersionHandle:
+        if new.takes_next_number:
+            announce(f"Deployed {new.model_id}.")
+        return VersionHandle(self, new.model_id)
+
     def _builder(self) -> ImageBuilder:
         return self._image_builder or self.cm.make_image_builder()
 
@@ -964,8 +1314,11 @@ class ClipperConnection:
 
     def _use_cluster(self) -> None:
         self._forget_cluster()
-        self._management = ManagementClient.at(self.cm.get_admin_addr(), self.cm.get_admin_token())
-        self._queries = QueryClient.at(self.cm.get_query_addr(), self._management.get_application)
+        trust = self.cm.get_trust()
+        self._management = ManagementClient.at(self.cm.get_admin_endpoint(), self.cm.get_admin_token(), trust)
+        self._queries = QueryClient.at(
+            self.cm.get_query_url(), self._management.find_application, self.cm.get_query_token(), trust
+        )
         self.connected = True
 
     def _forget_cluster(self) -> None:
@@ -980,7 +1333,7 @@ class ClipperConnection:
         management = self._management_client()
         return ClusterSnapshot(
             cluster_name=self.cm.cluster_name,
-            query_address=self.cm.get_query_addr(),
+            query_url=self.cm.get_query_url(),
             applications=management.get_applications(),
             models=management.get_models(),
             replicas=management.get_replicas(),
@@ -1030,6 +1383,12 @@ class ClipperConnection:
         return self._query_client().predict(_application_name(app_name), inputs, is_batch=is_batch, version=checked)
 
 
+def _complete(builder: ImageBuilder, folder: Path, meanwhile: Meanwhile, image: str) -> None:
+    files = meanwhile()
+    write_files(files, folder)
+    builder.complete(image, files)
+
+
 def _application_name(name: str) -> str:
     return names.known_name("application name", name)
 
@@ -1040,6 +1399,10 @@ def _model_name(name: str) -> str:
 
 def _model_id(name: str, version: int | str) -> ModelId:
     return ModelId(_model_name(name), names.known_version(version))
+
+
+def _next_version(management: ManagementClient, model_name: str) -> str:
+    return names.next_version(model.version for model in management.get_models() if model.name == model_name)
 
 
 def _images_by_version(models: Sequence[VersionInfo]) -> dict[ModelId, str]:

@@ -33,6 +33,7 @@ ClipperException                       the base class: catches every error of cl
 │  │  └─ ReplicaMemoryError            it was killed at its memory limit
 │  └─ StartTimeoutError                replicas did not become ready in time
 ├─ ManagementError                     the management frontend returned an unexpected answer
+├─ ConfigurationFileError              the file of an exported configuration cannot be written or read
 ├─ PredictionError                     the model raised, or returned the wrong length or type
 ├─ StateUnavailableError               Redis does not answer; it says whether anything may have been changed
 └─ ProtocolError                       malformed frame or wrong protocol version
@@ -125,13 +126,14 @@ class ExistsError(ClipperException):
 
 
 class VersionExistsError(ExistsError):
-    """The model has that version already."""
+    """The model has that version already; *free* is one that it does not have."""
 
-    def __init__(self, name: str, version: str) -> None:
+    def __init__(self, name: str, version: str, free: str) -> None:
         super().__init__(
-            f"Model '{name}' already has a version '{version}', and versions are immutable. Choose another version."
+            f"Model '{name}' already has a version '{version}', and versions are immutable. Version '{free}' is free; "
+            "a deploy with version=None takes it."
         )
-        self.name, self.version = name, version
+        self.name, self.version, self.free = name, version, free
 
 
 class VersionClaimedError(ExistsError):
@@ -345,6 +347,10 @@ class ManagementError(ClipperException):
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"The management frontend answered with status {status}: {body[:500]}")
         self.status, self.body = status, body
+
+
+class ConfigurationFileError(ClipperException):
+    """The file of an exported configuration cannot be written or read; the message says why."""
 
 
 class PredictionError(ClipperException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import shlex
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,11 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
+from clipper_nb.closures.estimators import is_estimator
+from clipper_nb.cluster.endpoints import EndpointHandle
 from clipper_nb.cluster.handles import VersionHandle
 from clipper_nb.connection import ClipperConnection
+from clipper_nb.deployers.endpoint import check_endpoint, deploy_endpoint
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import ApplicationNotFoundError, InvalidRequestError
 from clipper_nb.protocol.input_types import InputType
@@ -33,9 +37,17 @@ class ClipperMagics(Magics):
     @no_var_expand
     @magic_arguments()
     @argument("name", help="the model's name")
-    @argument("-v", "--version", required=True, help="the new version: any text that is a Docker tag")
-    @argument("-t", "--type", required=True, dest="input_type", help="ints, floats, doubles, bytes or strings")
+    @argument(
+        "-v", "--version", help="the new version: any text that is a Docker tag; the next free number if left out"
+    )
+    @argument("-t", "--type", required=True, dest="input_type", help="ints, floats, doubles, bytes, strings or json")
     @argument("--link", metavar="APP", help="the application that sends its queries to the model from then on")
+    @argument("--endpoint", action="store_true", help="make an application of the model's name too, if there is none")
+    @argument(
+        "--default-output", metavar="TEXT", help="with --endpoint: what it answers if there is no prediction (null)"
+    )
+    @argument("--slo-micros", type=int, help="with --endpoint: its SLO in microseconds (1000000)")
+    @argument("--method", help="of an estimator that the cell makes: predict_proba or transform, in place of predict")
     @argument("--replicas", type=int, default=1, help="how many processes serve it (1)")
     @argument("--batch-size", type=int, default=-1, help="the most inputs at once; -1 adapts to the SLO")
     @argument("--packages", metavar="'A B'", default="", help="pip requirements of this version alone, in quotes")
@@ -44,14 +56,14 @@ class ClipperMagics(Magics):
     @argument("--samples", metavar="EXPRESSION", help="inputs with the same answers here and in each replica: X[:5]")
     @argument("--no-isolate-errors", action="store_true", help="a batch that the function raises on fails as a whole")
     @argument("--hang-timeout", default="30", help="seconds at one batch until a replica is replaced (30), or none")
-    @argument("--text-outputs", default="json", help="json: text that is JSON becomes JSON; text: it stays text (json)")
+    @argument("--text-outputs", help="json: text that is JSON becomes JSON; text: it stays text (json)")
     @argument("--env", action="append", metavar="NAME", help="an environment variable: NAME, or NAME=value; repeatable")
     @argument("--files", metavar="'A B'", default="", help="files and folders that travel, in quotes")
     @argument("--setup", metavar="FUNCTION", help="a function to call in each replica before the model is loaded")
     @argument("--conn", help="the variable that holds the connection")
     @cell_magic
-    def deploy(self, line: str, cell: str) -> VersionHandle:
-        """Run the cell, and deploy the function that it defines last."""
+    def deploy(self, line: str, cell: str) -> VersionHandle | EndpointHandle:
+        """Run the cell, and deploy the function that it defines last, or without one its estimator."""
         arguments = parse_argstring(self.deploy, line)
         conn = self._connection(arguments.conn)
         options: dict[str, Any] = {
@@ -59,28 +71,36 @@ class ClipperMagics(Magics):
             "batch_size": arguments.batch_size,
             "isolate_errors": not arguments.no_isolate_errors,
             "hang_timeout_s": _hang_timeout_s(arguments.hang_timeout),
-            "text_outputs": arguments.text_outputs,
             "environment_variables": _environment_variables(arguments.env or []),
             "files": shlex.split(_unquoted(arguments.files)),
             "allow_large": arguments.allow_large,
+            "system_packages": shlex.split(_unquoted(arguments.system_packages)),
+            **({} if arguments.text_outputs is None else {"text_outputs": arguments.text_outputs}),
         }
         packages = shlex.split(_unquoted(arguments.packages)) or None
-        system_packages = shlex.split(_unquoted(arguments.system_packages))
-        new = conn.new_version(
-            arguments.name, arguments.version, arguments.input_type, packages=packages,
-            system_packages=system_packages, **options,
-        )  # fmt: skip
-        must_link = arguments.link is not None and _must_link(conn, arguments.link, arguments.name, new.input_type)
+        endpoint = _endpoint_options(arguments)
+        name, version, input_type = arguments.name, arguments.version, arguments.input_type
+        if arguments.endpoint:
+            new, _ = check_endpoint(conn, name, version, input_type, **endpoint, packages=packages, **options)
+        else:
+            new = conn.new_version(name, version, input_type, packages=packages, **options)
+        must_link = arguments.link is not None and _must_link(conn, arguments.link, name, new.input_type)
         func = self._run_and_find_function(cell)
         samples = None if arguments.samples is None else self._evaluate("--samples", _unquoted(arguments.samples))
         setup = None if arguments.setup is None else self._evaluate("--setup", arguments.setup)
-        deploy_python_closure(
-            conn, arguments.name, arguments.version, arguments.input_type, func, pkgs_to_install=packages,
-            system_packages=system_packages, setup=setup, sample_inputs=samples, **options,
-        )  # fmt: skip
+
+        def deploy(version: str | None) -> VersionHandle:
+            return deploy_python_closure(
+                conn, name, version, input_type, func, pkgs_to_install=packages, setup=setup,
+                sample_inputs=samples, method=arguments.method, **options,
+            )  # fmt: skip
+
+        if arguments.endpoint:
+            return deploy_endpoint(conn, name, version, input_type, deploy, **endpoint)
+        handle = deploy(version)
         if must_link:
-            conn.link_model_to_app(arguments.link, arguments.name)
-        return conn.models[arguments.name][arguments.version]
+            conn.link_model_to_app(arguments.link, name)
+        return handle
 
     @no_var_expand
     @line_magic
@@ -134,17 +154,36 @@ class ClipperMagics(Magics):
         return next(iter(found.values()))
 
     def _run_and_find_function(self, cell: str) -> Callable[[list[Any]], Any]:
-        """Run the cell in the notebook, and return the function (or callable variable) that it defines last."""
+        """Run the cell in the notebook, and return what it defines last: a function, or else an estimator."""
         source = self.shell.transform_cell(cell)
         filename = self.shell.compile.cache(source, raw_code=cell)
         tree = ast.parse(source, filename)
         exec(compile(tree, filename, "exec"), self.shell.user_ns)
-        for statement in reversed(tree.body):
-            for name in reversed(_defined_names(statement)):
-                value = self.shell.user_ns.get(name)
-                if callable(value) and not isinstance(value, type):
-                    return value  # type: ignore[no-any-return]
-        raise UsageError("the cell defines no function: %%deploy deploys the last one that is defined at its top level")
+        names = [name for statement in tree.body for name in _defined_names(statement)]
+        values = [self.shell.user_ns.get(name) for name in reversed(names)]
+        for is_wanted in (_is_function, is_estimator):
+            for value in filter(is_wanted, values):
+                return value  # type: ignore[no-any-return]
+        raise UsageError(
+            "the cell defines no function, and no estimator: %%deploy deploys the last one that is defined at its top "
+            "level"
+        )
+
+
+def _is_function(value: object) -> bool:
+    return callable(value) and not isinstance(value, type)
+
+
+def _endpoint_options(arguments: Namespace) -> dict[str, Any]:
+    """Return how an application is made with the version; it may exist, since the cell may have run before."""
+    given = {"default_output": arguments.default_output, "slo_micros": arguments.slo_micros}
+    if not arguments.endpoint and any(value is not None for value in given.values()):
+        raise UsageError("--default-output and --slo-micros are of the application that --endpoint makes")
+    if arguments.endpoint and arguments.link is not None:
+        raise UsageError("--endpoint makes an application of the model's name, and --link takes another: choose one")
+    if given["default_output"] is not None:
+        given["default_output"] = _unquoted(given["default_output"])
+    return {**given, "may_exist": arguments.endpoint}
 
 
 def _hang_timeout_s(text: str) -> float | None:

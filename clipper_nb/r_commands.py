@@ -27,7 +27,7 @@ from clipper_nb.closures.sample_outputs import make_samples
 from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.connection import ClipperConnection
 from clipper_nb.container_managers.base import ContainerManager
-from clipper_nb.deployers.endpoint import new_endpoint
+from clipper_nb.deployers.endpoint import deploy_endpoint
 from clipper_nb.deployers.function_capture import captured_from_parts
 from clipper_nb.deployers.r import deploy_captured_function
 from clipper_nb.deployers.r_session import r_source
@@ -35,12 +35,14 @@ from clipper_nb.deployers.sample_columns import columns_from_parts
 from clipper_nb.errors import ClipperException, InvalidRequestError
 from clipper_nb.model_functions.r_function import outputs_source
 from clipper_nb.protocol.input_batches import format_batch
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
 
 _SAME_AS_CONNECTION = (
     "get_all_apps", "get_all_models", "get_app_info", "get_clipper_logs", "get_current_model_version",
-    "get_linked_models", "get_model_info", "get_num_replicas", "get_query_addr", "link_model_to_app",
+    "get_linked_models", "get_model_info", "get_num_replicas", "get_query_addr", "get_query_url",
+    "get_tls_authority", "link_model_to_app",
     "register_application", "set_model_version", "set_num_replicas", "stop_all", "stop_inactive_model_versions",
     "stop_models", "unlink_model_from_app", "unregister_application",
 )  # fmt: skip
@@ -58,6 +60,7 @@ class RCommands:
             "create_endpoint": self._create_endpoint,
             "predict": self._predict,
             "describe": self._describe,
+            "get_query_token": lambda: self._conn.query_token,
         }
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -78,7 +81,7 @@ class RCommands:
         self, manager: str, cluster_name: str, options: Mapping[str, Any], start: Mapping[str, Any]
     ) -> str:
         conn = ClipperConnection(_container_manager(manager, cluster_name, options))
-        conn.start_clipper(**start)
+        conn.start_clipper(**{**start, "tls": _tls(start.get("tls"))})
         self._connection = conn
         return repr(conn)
 
@@ -94,7 +97,7 @@ class RCommands:
     def _deploy(
         self,
         name: str,
-        version: str,
+        version: str | None,
         input_type: str,
         captured: Mapping[str, Sequence[Any]],
         captured_path: str,
@@ -103,35 +106,56 @@ class RCommands:
         sample: Mapping[str, Sequence[Any]] | None = None,
         allow_large: bool = False,
         working_directory: str = ".",
+        captured_setup: Mapping[str, Sequence[Any]] | None = None,
+        captured_setup_path: str = "",
         **options: Any,
-    ) -> None:
+    ) -> str:
+        """Return the version."""
         os.chdir(working_directory)  # R's, where files are looked for
         new = self._conn.new_version(
             name, version, input_type, limits=ResourceLimits(**limits) if limits else None, allow_large=allow_large,
             **options,
         )  # fmt: skip
         function = captured_from_parts(captured, Path(captured_path))
+        if captured_setup:
+            function = function.with_setup(captured_from_parts(captured_setup, Path(captured_setup_path)))
         check_size(function.report(name), allow_large=allow_large)
         samples = _samples(sample, new) if sample else None
-        deploy_captured_function(
-            self._conn, new, function, columns_from_parts(columns) if columns else (), samples
-        )  # fmt: skip
+        read_columns = columns_from_parts(columns) if columns else ()
+        return deploy_captured_function(self._conn, new, function, read_columns, samples).version
 
     def _create_endpoint(
-        self, name: str, version: str, input_type: str, default_output: str, slo_micros: int, **deploy: Any
-    ) -> None:
-        with new_endpoint(self._conn, name, version, input_type, default_output, slo_micros):
-            self._deploy(name, version, input_type, **deploy)
+        self, name: str, version: str | None, input_type: str, default_output: str, slo_micros: int, **deploy: Any
+    ) -> str:
+        """Return the version."""
+        numbers: list[str] = []
+        deploy_endpoint(
+            self._conn, name, version, input_type,
+            lambda number: numbers.append(self._deploy(name, number, input_type, **deploy)),
+            default_output=default_output, slo_micros=slo_micros, may_exist=version is None,
+        )  # fmt: skip
+        return numbers[-1]
 
     def _predict(self, app_name: str, inputs: Sequence[Any], version: str | None) -> list[dict[str, Any]]:
-        """Return the answers; raw vectors come as ``{"base64": text}``, and NaN goes as ``{"clippernb": "NaN"}``."""
-        values = [_from_r(value) for value in inputs]
+        """Return the answers to inputs as :func:`_from_r` takes them; NaN goes as ``{"clippernb": "NaN"}``."""
+        has_rows = any(isinstance(value, dict) and "row" in value for value in inputs)
+        application = self._conn.get_app_info(app_name) if has_rows else None
+        input_type = InputType.STRINGS if application is None else InputType(application["input_type"])
+        values = [_from_r(value, input_type) for value in inputs]
         predictions = self._conn.predict_batch(app_name, values, version=version)
         return [asdict(replace(prediction, output=_to_r(prediction.output))) for prediction in predictions]
 
 
-def _from_r(value: Any) -> Any:
-    return base64.b64decode(value["base64"]) if isinstance(value, dict) else value
+def _from_r(value: Any, input_type: InputType) -> Any:
+    """Return an input: raw vectors are ``{"base64": text}``, lists ``{"json": value}``, rows ``{"row": text}``.
+
+    Rows are objects where inputs are JSON, and else the text itself.
+    """
+    if not isinstance(value, dict):
+        return value
+    if "row" in value:
+        return json.loads(value["row"]) if input_type is InputType.JSON else value["row"]
+    return base64.b64decode(value["base64"]) if "base64" in value else value["json"]
 
 
 def _to_r(value: Any) -> Any:
@@ -144,9 +168,14 @@ def _to_r(value: Any) -> Any:
 
 
 def _samples(sample: Mapping[str, Sequence[Any]], new: NewVersion) -> Samples:
-    inputs = format_batch(new.input_type, [_from_r(value) for value in sample["inputs"]])
+    inputs = format_batch(new.input_type, [_from_r(value, new.input_type) for value in sample["inputs"]])
     answers = iter(sample["answers"])  # in the order in which they are asked for: R cannot be called from here
     return make_samples(new, inputs, lambda _batch: next(answers))
+
+
+def _tls(given: Any) -> Any:
+    """Return the argument of ``start_clipper()``: R's two paths are files, anything else is checked there."""
+    return clipper_nb.TlsFiles(*given) if isinstance(given, list) and len(given) == 2 else given
 
 
 def _container_manager(kind: str, cluster_name: str, options: Mapping[str, Any]) -> ContainerManager:

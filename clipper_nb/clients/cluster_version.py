@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from clipper_nb.clients.frontend_client import FrontendClient
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import IncompatibleClusterError
 from clipper_nb.version import __version__
 
 
-def read_version(address: str, what: str) -> str:
+def read_version(address: str, what: str, trust: Trust | None = None) -> str:
     """Return the release that a frontend runs; *what* names it in errors. Raises ``ClusterUnreachableError``."""
-    with closing(FrontendClient.at(address, what)) as frontend:
+    with closing(FrontendClient.at(address, what, trust=trust)) as frontend:
         return frontend.live()
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any
 
 from clipper_nb.clients.http_client import Http, HttpClient
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import ClusterUnreachableError
 
 _LIVE_TIMEOUT_S = 5.0
@@ -18,7 +19,7 @@ _UNKNOWN_VERSION = "before 0.1.0"
 
 
 class FrontendClient:
-    """Asks one frontend, the query frontend or the management frontend, what both answer without a token.
+    """Asks one frontend, the query frontend or the management frontend, what both answer without the admin token.
 
     Every method raises ``ClusterUnreachableError`` when the frontend does not answer.
 
@@ -37,9 +38,13 @@ class FrontendClient:
         self._http = http
 
     @classmethod
-    def at(cls, address: str, what: str) -> FrontendClient:
-        """Return a client of the frontend at ``host:port``; *what* names it in errors."""
-        return cls(HttpClient(address, what))
+    def at(cls, address: str, what: str, token: str | None = None, trust: Trust | None = None) -> FrontendClient:
+        """Return a client of the frontend at ``host:port`` or a URL; *what* names it in errors.
+
+        *token* is the cluster's query token, without which some clusters show no metrics; *trust* is how the frontend
+        proves itself over TLS.
+        """
+        return cls(HttpClient(address, what, token=token, trust=trust))
 
     def live(self, *, timeout_s: float = _LIVE_TIMEOUT_S) -> str:
         """Return the release of clipper_nb that the frontend runs."""

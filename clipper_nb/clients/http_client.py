@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from typing import Protocol
 
 import urllib3
 
+from clipper_nb.clients.trust import Trust, frontend_url
+from clipper_nb.clients.unix_socket import PREFIX, use_unix_socket
 from clipper_nb.errors import ClusterUnreachableError
 
 
@@ -46,18 +49,34 @@ class HttpClient:
     Parameters
     ----------
     address : str
-        ``host:port``, or a URL that the frontend's paths are appended to.
+        ``host:port``, a URL that the frontend's paths are appended to, or ``unix:`` and the path of a Unix socket.
     what : str
         Name of the server, for error messages.
     num_connect_retries : int
         How often a refused connection is retried, within a second.
+    token : str, optional
+        The bearer token of every request.
+    trust : Trust, optional
+        How the frontend proves itself over TLS, before anything is sent to it. A ``host:port`` is then called with
+        HTTPS.
     """
 
-    def __init__(self, address: str, what: str, *, num_connect_retries: int = 3) -> None:
-        self.base_url = (address if "://" in address else f"http://{address}").rstrip("/")
+    def __init__(
+        self,
+        address: str,
+        what: str,
+        *,
+        num_connect_retries: int = 3,
+        token: str | None = None,
+        trust: Trust | None = None,
+    ) -> None:
+        self._socket_path = address[len(PREFIX) :] if address.startswith(PREFIX) else None
+        self.base_url = (address if _is_complete(address) else frontend_url(address, trust)).rstrip("/")
         self.what = what
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._num_connect_retries = num_connect_retries
-        self._pool, self._pool_pid = _make_pool(num_connect_retries), os.getpid()
+        self._trust = trust
+        self._pool, self._pool_pid = self._make_pool(), os.getpid()
 
     def request(
         self,
@@ -78,27 +97,33 @@ class HttpClient:
         """
         try:
             return self._send(method, path, body, headers, timeout_s)
-        except urllib3.exceptions.ProtocolError as exc:
+        except urllib3.exceptions.TimeoutError as exc:
+            raise self._unreachable(f"has not answered {method} {path} within {timeout_s:g} s") from exc
+        except urllib3.exceptions.HTTPError as exc:
+            if not _is_broken(exc):
+                raise self._no_connection(exc) from exc
             # The frontend ended before or after it received the request: the client cannot know which.
             if not is_repeatable:
                 what = f"broke the connection during {method} {path}"
                 raise self._unreachable(what, is_passing=True) from exc
-        except urllib3.exceptions.TimeoutError as exc:
-            raise self._unreachable(f"has not answered {method} {path} within {timeout_s:g} s") from exc
-        except urllib3.exceptions.HTTPError as exc:
-            raise self._unreachable(f"cannot be reached ({type(exc).__name__})", is_passing=True) from exc
         return self.request(method, path, body=body, headers=headers, timeout_s=timeout_s)
 
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None, timeout_s: float
     ) -> tuple[int, bytes]:
         if self._pool_pid != os.getpid():  # forked: the connections are the parent's, which may be using them
-            self._pool, self._pool_pid = _make_pool(self._num_connect_retries), os.getpid()
+            self._pool, self._pool_pid = self._make_pool(), os.getpid()
         timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
         reply = self._pool.request(
-            method, self.base_url + path, body=body, headers=dict(headers or {}), timeout=timeout
+            method, self._url(path), body=body, headers={**self._headers, **(headers or {})}, timeout=timeout
         )
         return reply.status, reply.data
+
+    def _no_connection(self, exc: urllib3.exceptions.HTTPError) -> ClusterUnreachableError:
+        if (refusal := _tls_error(exc)) is not None:
+            what = f"does not prove itself over TLS ({refusal}); connect() again if it was started anew"
+            return self._unreachable(what)
+        return self._unreachable(f"cannot be reached ({type(exc).__name__})", is_passing=True)
 
     def _unreachable(self, what_happened: str, *, is_passing: bool = False) -> ClusterUnreachableError:
         return ClusterUnreachableError(
@@ -109,10 +134,33 @@ class HttpClient:
         """Close the connections."""
         self._pool.clear()
 
+    def _url(self, path: str) -> str:
+        return (self.base_url if self._socket_path is None else "http://localhost") + path
 
-def _make_pool(num_connect_retries: int) -> urllib3.PoolManager:
-    # A request is sent again only when it has not reached the frontend; read=0 would hide why a GET failed.
-    retries = urllib3.Retry(
-        total=None, connect=num_connect_retries, read=False, redirect=0, status=0, other=0, backoff_factor=0.1
-    )
-    return urllib3.PoolManager(retries=retries, maxsize=16)
+    def _make_pool(self) -> urllib3.PoolManager:
+        # A request is sent again only when it has not reached the frontend; read=0 would hide why a GET failed.
+        retries = urllib3.Retry(
+            total=None, connect=self._num_connect_retries, read=False, redirect=0, status=0, other=0, backoff_factor=0.1
+        )
+        trusted = {} if self._trust is None else self._trust.pool_options()
+        pool = urllib3.PoolManager(retries=retries, maxsize=16, **trusted)
+        if self._socket_path is not None:
+            use_unix_socket(pool, self._socket_path)
+        return pool
+
+
+def _tls_error(exc: urllib3.exceptions.HTTPError) -> urllib3.exceptions.SSLError | None:
+    """Return why no connection over TLS was made, if that is what *exc* tells."""
+    reason = exc.reason if isinstance(exc, urllib3.exceptions.MaxRetryError) else exc
+    return reason if isinstance(reason, urllib3.exceptions.SSLError) else None
+
+
+def _is_broken(exc: urllib3.exceptions.HTTPError) -> bool:
+    """Return whether the other end ended the connection, perhaps during a handshake."""
+    refusal = _tls_error(exc)
+    cause = refusal.args[0] if refusal is not None and refusal.args else None
+    return isinstance(exc, urllib3.exceptions.ProtocolError) or isinstance(cause, ssl.SSLEOFError)
+
+
+def _is_complete(address: str) -> bool:
+    return "://" in address or address.startswith(PREFIX)

@@ -14,7 +14,9 @@ from http import HTTPStatus
 from typing import Any, TypeVar
 
 from clipper_nb.clients.http_client import Http, HttpClient
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import (
+    ApplicationNotFoundError,
     ClipperException,
     ClusterUnreachableError,
     ExistsError,
@@ -25,14 +27,23 @@ from clipper_nb.errors import (
     VersionClaimedError,
 )
 from clipper_nb.protocol import rest
-from clipper_nb.protocol.descriptions import ApplicationInfo, ClaimInfo, FrontendInfo, ReplicaInfo, VersionInfo
+from clipper_nb.protocol.descriptions import (
+    ApplicationInfo,
+    ClaimInfo,
+    FrontendInfo,
+    ReplicaInfo,
+    TokenInfo,
+    VersionInfo,
+)
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
+from clipper_nb.protocol.query_history import QueryHistory
 
 _TIMEOUT_S = 20.0
 _LONG_POLL_TIMEOUT_S = 60.0
-_REPEAT_INTERVAL_S = 0.1
+_FIRST_REPEAT_INTERVAL_S = 0.01
+_LONGEST_REPEAT_INTERVAL_S = 0.1
 _CHANGE_SETTLES_WITHIN_S = 6.0
 _READ_SETTLES_WITHIN_S = 3.0
 _EVERYTHING = rest.Listing(verbose=True)
@@ -84,9 +95,12 @@ class ManagementClient:
         }
 
     @classmethod
-    def at(cls, address: str, token: str) -> ManagementClient:
-        """Return a client of the management frontend at ``host:port``."""
-        return cls(HttpClient(address, "management frontend"), token)
+    def at(cls, address: str, token: str, trust: Trust | None = None) -> ManagementClient:
+        """Return a client of the management frontend at ``host:port``, a URL, or ``unix:`` and a socket's path.
+
+        *trust* is how the frontend proves itself over TLS.
+        """
+        return cls(HttpClient(address, "management frontend", trust=trust), token)
 
     def register_application(self, name: str, input_type: InputType, default_output: str, slo_micros: int) -> None:
         """Add an application."""
@@ -95,6 +109,22 @@ class ManagementClient:
     def unregister_application(self, name: str) -> None:
         """Remove an application."""
         self._change("delete_app", rest.ApplicationName(name))
+
+    def create_token(self, application_name: str, name: str, digest: str, expires_s: float | None) -> None:
+        """Add a token of an application, of which only the digest is sent."""
+        self._change("create_token", rest.CreateToken(application_name, name, digest, expires_s))
+
+    def revoke_token(self, application_name: str, name: str) -> None:
+        """Remove a token of an application."""
+        self._change("revoke_token", rest.TokenName(application_name, name))
+
+    def get_tokens(self, application_name: str) -> list[TokenInfo]:
+        """Return the tokens of an application, oldest first."""
+        return self._call("get_tokens", rest.TokensOf(application_name), list[TokenInfo])
+
+    def get_query_history(self, query_id: int) -> QueryHistory:
+        """Return what happened to a query."""
+        return self._call("get_query_history", checked(rest.QueryId(query_id)), QueryHistory)
 
     def link_model(self, application_name: str, model_name: str) -> None:
         """Link a model to an application."""
@@ -105,7 +135,7 @@ class ManagementClient:
         self._change("delete_model_links", rest.ModelLinks(application_name, [model_name]))
 
     def register_model(self, version: rest.AddModel) -> None:
-        """Add a model version and make it current."""
+        """Add a model version and make it current, unless the request says otherwise."""
         self._change("add_model", version)
 
     def unregister_model(self, model_id: ModelId) -> None:
@@ -121,10 +151,18 @@ class ManagementClient:
         self._change("set_num_replicas", rest.NumReplicas(*model_id, num_replicas, claim_id))
 
     def claim_version(
-        self, model_id: ModelId, claim_id: str, holder: str, *, is_new: bool, replaces: str | None = None
+        self,
+        model_id: ModelId,
+        claim_id: str,
+        holder: str,
+        *,
+        is_new: bool,
+        replaces: str | None = None,
+        has_foreign_image: bool = False,
     ) -> None:
         """Claim a version, to deploy it (*is_new*) or to scale it."""
-        self._change("claim_version", rest.ClaimVersion(*model_id, claim_id, holder, is_new, replaces))
+        request = rest.ClaimVersion(*model_id, claim_id, holder, is_new, replaces, has_foreign_image)
+        self._change("claim_version", request)
 
     def hold_claim(
         self, model_id: ModelId, claim_id: str, awaited: rest.AwaitedReplicas | None = None
@@ -157,6 +195,13 @@ class ManagementClient:
     def get_application(self, name: str) -> ApplicationInfo | None:
         """Return one application, or ``None``."""
         return self._find("get_application", rest.ApplicationName(name), ApplicationInfo)
+
+    def find_application(self, name: str) -> ApplicationInfo:
+        """Return one application; the error for an unknown name lists the known ones."""
+        found = self.get_application(name)
+        if found is None:
+            raise ApplicationNotFoundError(name, [application.name for application in self.get_applications()])
+        return found
 
     def get_linked_models(self, application_name: str) -> list[str]:
         """Return the names of an application's linked models."""
@@ -223,6 +268,7 @@ class ManagementClient:
         """Return the answer; send a call again that a restart of the frontend or of Redis cut off."""
         deadline_s = self._clock() + settles_within_s
         was_in_doubt = False
+        interval_s = _FIRST_REPEAT_INTERVAL_S
         while True:
             try:
                 status, body = self._http.request(
@@ -235,7 +281,8 @@ class ManagementClient:
                 was_in_doubt = True
                 if not exc.is_passing or self._clock() >= deadline_s:
                     raise
-            self._sleep(_REPEAT_INTERVAL_S)
+            self._sleep(interval_s)
+            interval_s = min(2 * interval_s, _LONGEST_REPEAT_INTERVAL_S)
 
 
 @dataclass(frozen=True)

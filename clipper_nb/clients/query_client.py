@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from clipper_nb.clients.http_client import Http, HttpClient
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import (
-    ApplicationNotFoundError,
     ClusterUnreachableError,
     InvalidInputError,
     NotFoundError,
@@ -30,19 +30,29 @@ class QueryClient:
     ----------
     http : Http
         Sends requests to the query frontend.
-    get_application : callable
-        Returns an application's description by name, or ``None``; called once per application while that exists.
+    find_application : callable
+        Returns an application's description by name, or raises ``NotFoundError``; called once per application while
+        that exists.
     """
 
-    def __init__(self, http: Http, get_application: Callable[[str], ApplicationInfo | None]) -> None:
+    def __init__(self, http: Http, find_application: Callable[[str], ApplicationInfo]) -> None:
         self._http = http
-        self._get_application = get_application
+        self._ask_for_application = find_application
         self._applications: dict[str, ApplicationInfo] = {}
 
     @classmethod
-    def at(cls, address: str, get_application: Callable[[str], ApplicationInfo | None]) -> QueryClient:
-        """Return a client of the query frontend at ``host:port``."""
-        return cls(HttpClient(address, "query frontend"), get_application)
+    def at(
+        cls,
+        address: str,
+        find_application: Callable[[str], ApplicationInfo],
+        token: str | None = None,
+        trust: Trust | None = None,
+    ) -> QueryClient:
+        """Return a client of the query frontend at ``host:port`` or a URL.
+
+        *token* is the cluster's query token, if it has one; *trust* is how the frontend proves itself over TLS.
+        """
+        return cls(HttpClient(address, "query frontend", token=token, trust=trust), find_application)
 
     def predict(self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None) -> list[Prediction]:
         """Return the answers, in order: for the inputs of a checked batch, or for one input."""
@@ -63,7 +73,7 @@ class QueryClient:
     def _predict(self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None) -> list[Prediction]:
         application = self._find_application(application_name)
         value = (format_batch if is_batch else format_input)(application.input_type, inputs)
-        body = predict_body.format_request(value, is_batch=is_batch, version=version)
+        body = predict_body.format_request(application.input_type, value, is_batch=is_batch, version=version)
         timeout_s = application.slo_micros / 1e6 + _MARGIN_S
         started_s = time.perf_counter()
         status, reply = self._http.request(
@@ -77,10 +87,7 @@ class QueryClient:
     def _find_application(self, name: str) -> ApplicationInfo:
         application = self._applications.get(name)
         if application is None:
-            application = self._get_application(name)
-            if application is None:
-                raise ApplicationNotFoundError(name)
-            self._applications[name] = application
+            application = self._applications[name] = self._ask_for_application(name)
         return application
 
 

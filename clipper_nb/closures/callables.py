@@ -55,7 +55,7 @@ def _refuse_kind(func: Any, call: str) -> str:
             f"Function '{_name_of(func)}' has a cache, and a list of inputs cannot be the key of one. Put the cache on "
             "a function that takes one input, and call that for each."
         )
-    called = _without_partial(func)
+    called = without_partial(func)
     if inspect.isasyncgenfunction(called if inspect.isroutine(called) else type(called).__call__):
         return (
             f"Function '{_name_of(func)}' is an async generator. Return a list with one output per input, in place of "
@@ -71,11 +71,12 @@ def _refuse_parameters(func: Any, num_arguments: int, call: str) -> str:
 
 
 def _name_of(func: Any) -> str:
-    called = _without_partial(func)
+    called = without_partial(func)
     return str(getattr(called, "__name__", type(called).__name__))
 
 
-def _without_partial(func: Any) -> Any:
+def without_partial(func: Any) -> Any:
+    """Return what is called in the end, without arguments that are set before."""
     while isinstance(func, functools.partial):
         func = func.func
     return func
@@ -85,7 +86,7 @@ def _other_parameters(func: Any, num_arguments: int) -> str | None:
     """Return the parameters of *func* if it cannot be called with so many arguments."""
     if is_ufunc(func):
         return None if func.nin == num_arguments else f"{func.nin} arrays"
-    signature = _signature_of(func)
+    signature = signature_of(func)
     if signature is None:
         return None
     try:
@@ -95,7 +96,7 @@ def _other_parameters(func: Any, num_arguments: int) -> str | None:
     return None
 
 
-def _signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
+def signature_of(func: Callable[..., Any]) -> inspect.Signature | None:
     """Return what is called: the wrapper's own signature where ``functools.wraps`` hides it, if it has one."""
     if isinstance(func, MethodWrapperType):  # a generator's __next__: pickle knows the better reason
         return None

@@ -11,11 +11,15 @@ import pickle
 from collections.abc import Callable
 from typing import Any
 
+from clipper_nb.model_functions.struct_classes import read_annotations
+
 _MADE_BY_ENUM = {"_value_", "_name_", "__objclass__", "_sort_order_", "_inverted_"}
 _POSITION_OF_MEMBERS = 3
 """Of the arguments from which cloudpickle makes an enum."""
 _IS_HEAP_TYPE = 1 << 9
 """In a class's flags: that Python code defined it; other classes keep in C what their objects hold."""
+CACHE = "__msgspec_cache__"
+"""Name of the class attribute in which msgspec keeps what it found out about a class."""
 _OF_PARAMETERS = ("bound", "covariant", "contravariant", "infer_variance")
 
 
@@ -73,6 +77,20 @@ def _make_set_state(set_class_state: Callable[..., Any]) -> Callable[..., None]:
             vars(cls.__members__[name]).update(values)
 
     return set_state
+
+
+def reduce_record_type(cls: type, reduced: Any) -> Any:
+    """Return cloudpickle's reduction of a class that msgspec knows, without what it keeps there, which cannot travel.
+
+    Annotations that are text are read here: elsewhere there may be other things of these names, or none.
+    """
+    if not isinstance(reduced, tuple):
+        return reduced
+    make, arguments, (variables, slots), *rest = reduced
+    variables = {name: value for name, value in variables.items() if name != CACHE}
+    if "__annotations__" in variables:
+        variables["__annotations__"] = read_annotations(cls)
+    return make, arguments, (variables, slots), *rest
 
 
 def is_of_typing(obj: Any) -> bool:

@@ -12,10 +12,12 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
+import msgspec
 
-from clipper_nb.closures.class_reducers import complete_enum, is_of_typing, reduce_typing
-from clipper_nb.closures.reducers import is_ufunc, reduce_object
-from clipper_nb.closures.unpicklable import describe_immovable
+from clipper_nb.closures.class_reducers import CACHE, complete_enum, is_of_typing, reduce_record_type, reduce_typing
+from clipper_nb.closures.reducers import is_reduced_by_identity, is_ufunc, reduce_object
+from clipper_nb.closures.unpicklable import describe_immovable, may_be_immovable
+from clipper_nb.model_functions.struct_classes import reduce_struct
 
 _MAX_TRIES = 10
 
@@ -55,29 +57,42 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.refused: list[tuple[Any, str]] = []
         self.last: Any = None
         self._left_out = left_out
+        self._plain: set[type] = set()
 
     def reducer_override(self, obj: Any) -> Any:
         """Record *obj*, and let cloudpickle pickle it, or leave it out."""
         if obj is object:  # the placeholder for what is left out
             return NotImplemented
         self.last = obj
+        if type(obj) in self._plain and id(obj) not in self._left_out:
+            return NotImplemented
         cause = self._cause(obj)
         if cause is not None:
             self.refused.append((obj, cause))
             return object, ()
         self._note(obj)
         reduced = reduce_object(obj) or self._reduce_type(obj)
+        if reduced is None and _is_plain(obj):
+            self._plain.add(type(obj))
         return super().reducer_override(obj) if reduced is None else reduced
 
     def _reduce_type(self, obj: Any) -> tuple[Any, ...] | None:
         """Reduce what belongs to the types of the notebook, or of the user's own modules."""
         is_enum = isinstance(obj, enum.EnumMeta)
-        if not (is_enum or is_of_typing(obj)) or travels_by_name(obj):
+        is_struct = isinstance(obj, type(msgspec.Struct))
+        has_cache = isinstance(obj, type) and CACHE in vars(obj)
+        if not (is_enum or is_struct or has_cache or is_of_typing(obj)) or travels_by_name(obj):
             return None
-        if not is_enum:
+        if is_struct:
+            return reduce_struct(obj)
+        if is_of_typing(obj):
             return reduce_typing(obj)
         reduced = super().reducer_override(obj)
-        return complete_enum(obj, reduced) if isinstance(reduced, tuple) else None
+        if has_cache:
+            reduced = reduce_record_type(obj, reduced)
+        if not isinstance(reduced, tuple):
+            return None
+        return complete_enum(obj, reduced) if is_enum else reduced
 
     def _cause(self, obj: Any) -> str | None:
         if id(obj) in self._left_out:
@@ -101,6 +116,18 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             modules = {str(getattr(each, "__module__", None) or "") for each in needed}
             self.modules |= modules
             self.of_objects |= modules if is_object else set()
+
+
+def _is_plain(obj: Any) -> bool:
+    """Return whether all objects of its type are treated alike: a model has thousands of few types."""
+    return not (
+        isinstance(obj, (type, ModuleType, FunctionType, BuiltinFunctionType))
+        or is_of_typing(obj)
+        or is_reduced_by_identity(obj)
+        or is_ufunc(obj)
+        or describe_immovable(obj) is not None
+        or may_be_immovable(obj)
+    )
 
 
 def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:

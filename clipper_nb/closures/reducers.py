@@ -14,12 +14,18 @@ from collections.abc import Callable
 from types import FunctionType, ModuleType
 from typing import Any
 
+import msgspec
+
 from clipper_nb.closures.user_modules import is_user_module
 
 CachedFunction = type(functools.lru_cache(len))
 """The type that ``functools.cache`` and ``functools.lru_cache`` wrap a function in."""
 _SENTINELS = (object, type(dataclasses.MISSING))
 """Types of objects that mean something by being themselves: a copy of ``dataclasses.MISSING`` would be a default."""
+_OF_CONSTRAINTS = (
+    "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "title", "description",
+    "examples", "extra_json_schema", "extra",
+)  # fmt: skip
 _DISPATCHER_CODE = functools.singledispatch(len).__code__  # type: ignore[attr-defined]
 
 
@@ -37,12 +43,17 @@ def reduce_object(obj: Any) -> tuple[Any, ...] | None:
         return _reduce_to_name(obj, obj.__name__)
     if type(obj) in _SENTINELS:
         return _reduce_to_name(obj)
-    return None
+    return _reduce_constraint(obj) if isinstance(obj, msgspec.Meta) else None
 
 
 def is_ufunc(obj: Any) -> bool:
     """Return whether it is a compiled function of NumPy, SciPy or another library that works on whole arrays."""
     return any(f"{cls.__module__}.{cls.__qualname__}" == "numpy.ufunc" for cls in type(obj).__mro__)
+
+
+def is_reduced_by_identity(obj: Any) -> bool:
+    """Return whether its type alone does not say how it is reduced."""
+    return isinstance(obj, type(os.environ)) or type(obj) in _SENTINELS
 
 
 def _reduce_cached(cached: Any) -> tuple[Any, ...]:
@@ -64,6 +75,11 @@ def _make_register() -> Callable[[Any, dict[type, Any]], None]:
             dispatch.register(cls, function)
 
     return register
+
+
+def _reduce_constraint(meta: msgspec.Meta) -> tuple[Any, ...]:
+    options = {name: value for name in _OF_CONSTRAINTS if (value := getattr(meta, name)) is not None}
+    return functools.partial(msgspec.Meta, **options), ()
 
 
 def _reduce_to_name(obj: Any, name: str | None = None) -> tuple[Any, ...] | None:

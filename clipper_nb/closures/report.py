@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from clipper_nb.closures.environment_reads import find_environment_reads
+from clipper_nb.closures.estimators import as_function
 from clipper_nb.closures.imported_files import NO_FILES, ImportedFiles, find_imported_files
 from clipper_nb.closures.parts import Part, find_parts
 from clipper_nb.closures.pickler import pickle_noting
@@ -17,6 +18,7 @@ from clipper_nb.closures.user_modules import is_user_module, user_modules_by_val
 from clipper_nb.closures.variables import Variable, find_variables, functions_used
 from clipper_nb.display.html import LEFT, table
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.model_functions.json_function import JsonFunction
 
 __all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]
 
@@ -152,7 +154,7 @@ def closure_report(func: Callable[..., Any]) -> ClosureReport:
     >>> closure_report(lambda inputs: [scale * x.sum() for x in inputs])
     <ClosureReport of <lambda>: 1 kB; takes along scale; needs nothing>
     """
-    return pickle_with_report(func)[1]
+    return pickle_with_report(as_function(func))[1]
 
 
 def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
@@ -160,25 +162,28 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
     if not callable(func):
         raise InvalidRequestError(f"func must be a function that takes a list of inputs, not {type(func).__name__}.")
     name = str(getattr(func, "__name__", type(func).__name__))
+    own = func.func if isinstance(func, JsonFunction) else func
     with user_modules_by_value():
         pickled, pickler = pickle_noting(func)
-        variables = find_variables(func, pickler.functions)
+        variables = find_variables(own, pickler.functions)
         captured, refused = _weigh([found for found in variables if pickler.refused or not found.is_code])
     files = find_imported_files(pickler.imported)
     modules = pickler.modules | files.modules
     modules = {module for module in modules if module and module.partition(".")[0] != "cloudpickle"}
-    own = sorted({*files.places, *(module for module in modules if is_user_module(module, sys.modules.get(module)))})
-    installed = {module for module in modules if module not in own and not _is_below(module, own)}
+    users_modules = sorted(
+        {*files.places, *(module for module in modules if is_user_module(module, sys.modules.get(module)))}
+    )
+    installed = {module for module in modules if module not in users_modules and not _is_below(module, users_modules)}
     return pickled, ClosureReport(
         function=name,
         size_bytes=len(pickled) + files.size_bytes() if pickled else 0,
         captured=captured,
-        user_modules=own,
+        user_modules=users_modules,
         requirements=find_requirements(installed, pickler.of_objects & installed),
         refused=refused,
         cause="; ".join(dict.fromkeys(cause for _, cause in pickler.refused)),
         files=files,
-        environment_variables=find_environment_reads(functions_used(func, pickler.functions), files.sources()),
+        environment_variables=find_environment_reads(functions_used(own, pickler.functions), files.sources()),
     )
 
 
@@ -194,15 +199,6 @@ def format_size(size_bytes: int) -> str:
 def format_places(found: Captured | Refused) -> str:
     """Return where a variable was assigned, if that is known, and where it is used."""
     return f"made in {found.made_at}, used in {found.used_at}" if found.made_at else f"used in {found.used_at}"
-
-
-def show_in_cell(report: ClosureReport) -> None:
-    """Show the report in the running cell of a notebook; elsewhere nothing is shown."""
-    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    if get_ipython is not None and getattr(get_ipython(), "kernel", None) is not None:
-        from IPython.display import display
-
-        display(report)  # type: ignore[no-untyped-call]
 
 
 def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused]]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-if sys.version_info >= (3, 11):
-    from importlib.metadata import packages_distributions
-else:
-    from importlib_metadata import packages_distributions  # its own reads no file lists, so it finds few modules
+from clipper_nb.protocol.installed_distributions import InstalledDistributions, installed_distributions
 
 _OURS = "clipper-nb"
 _OF_PYTHON = frozenset(sys.stdlib_module_names) | {"__main__"}
@@ -58,19 +56,22 @@ def find_requirements(modules: Iterable[str], of_objects: Iterable[str] = ()) ->
     *of_objects* are the modules of them that the classes of objects come from.
     """
     tops = {module.partition(".")[0] for module in modules} - _OF_PYTHON
+    installed = installed_distributions()
     direct: dict[str, str] = {}
     for top in sorted(tops):
-        for name in _distributions_of(top, modules):
-            if canonical_name(name) != _OURS:
-                direct[canonical_name(name)] = importlib.metadata.version(name)
+        for name in _distributions_of(top, modules, installed):
+            found = installed.find(name)
+            if found is not None and canonical_name(name) != _OURS:
+                direct[canonical_name(name)] = found.version
     everything: dict[str, str] = {}
+    unpinnable: dict[str, str] = {}
     for name in direct:
-        _add_with_requirements(name, everything)
-    unpinnable = {name: why for name in everything if (why := _why_unpinnable(name))}
+        _add_with_requirements(name, installed, everything, unpinnable)
     pinned = tuple(f"{name}=={version}" for name, version in sorted(everything.items()) if name not in unpinnable)
     pickled: dict[str, str] = {}
     for module in sorted(of_objects):
-        for name in _distributions_of(module.partition(".")[0], [module]):
+        top = module.partition(".")[0]
+        for name in _distributions_of(top, [module], installed) if top in tops else ():
             if canonical_name(name) in direct:
                 pickled.setdefault(canonical_name(name), module)
     return Requirements(direct, pinned, unpinnable, pickled)
@@ -83,19 +84,14 @@ def canonical_name(name: str) -> str:
     return str(canonicalize_name(name))
 
 
-def _distributions_of(top: str, modules: Iterable[str]) -> list[str]:
+def _distributions_of(top: str, modules: Iterable[str], installed: InstalledDistributions) -> Sequence[str]:
     """Return the distributions of a top-level module; of a namespace that many share, those that were used."""
-    found = list(dict.fromkeys(_packages_distributions().get(top, ())))
+    found = installed.owners(top)
     if len(found) < 2:
         return found
     files = {path for name in modules if name.partition(".")[0] == top and (path := _file_of(name))}
     owners = [name for name in found if any(str(file.locate()) in files for file in _files_of(name))]
     return owners or found
-
-
-@functools.lru_cache(maxsize=1)
-def _packages_distributions() -> Mapping[str, list[str]]:
-    return packages_distributions()
 
 
 def _files_of(name: str) -> list[importlib.metadata.PackagePath]:
@@ -106,31 +102,38 @@ def _file_of(module: str) -> str | None:
     return getattr(sys.modules.get(module), "__file__", None)
 
 
-def _add_with_requirements(name: str, found: dict[str, str]) -> None:
-    from packaging.requirements import InvalidRequirement, Requirement
-
+def _add_with_requirements(
+    name: str, installed: InstalledDistributions, found: dict[str, str], unpinnable: dict[str, str]
+) -> None:
     if name in found:
         return
-    try:
-        distribution = importlib.metadata.distribution(name)
-    except importlib.metadata.PackageNotFoundError:
+    distribution = installed.find(name)
+    if distribution is None:
         return  # needed on another platform, or optional
     found[name] = distribution.version
-    for text in distribution.requires or ():
-        try:
+    if distribution.origin is not None:
+        unpinnable[name] = _why_unpinnable(distribution.origin)
+    for required in _required(distribution.requires):
+        _add_with_requirements(required, installed, found, unpinnable)
+
+
+@functools.lru_cache(maxsize=1000)
+def _required(requirements: tuple[str, ...]) -> Sequence[str]:
+    """Return the names of the distributions that are required here, without extras."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    names = []
+    for text in requirements:
+        with contextlib.suppress(InvalidRequirement):
             requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            _add_with_requirements(canonical_name(requirement.name), found)
+            if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+                names.append(canonical_name(requirement.name))
+    return names
 
 
-def _why_unpinnable(name: str) -> str | None:
+def _why_unpinnable(direct_url: str) -> str:
     """Return why pip could not install the same elsewhere: it came from a direct URL (PEP 610)."""
-    text = importlib.metadata.distribution(name).read_text("direct_url.json")
-    if text is None:
-        return None
-    origin = json.loads(text)
+    origin = json.loads(direct_url)
     if "vcs_info" in origin:
         return f"installed from {origin['vcs_info'].get('vcs', 'version control')}, {origin['url']}"
     if origin.get("dir_info", {}).get("editable"):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.closures.trial import answer_query
+from clipper_nb.closures.trial import answer_query, inputs_of_query, raised_here
 from clipper_nb.cluster.new_version import NewVersion
-from clipper_nb.errors import ClipperException, InvalidInputError, ParityError, PredictionError
-from clipper_nb.protocol.hints import find_input_hint
+from clipper_nb.errors import ClipperException, InvalidInputError, ParityError
 from clipper_nb.protocol.input_batches import check_batch, format_batch
 from clipper_nb.protocol.model_folder import SAMPLES_FILE
 from clipper_nb.protocol.outputs import encode_outputs
@@ -21,21 +21,53 @@ from clipper_nb.protocol.steadiness import UnsteadyAnswer, steady_answers
 _logger = logging.getLogger("clipper_nb.progress")
 
 
-def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inputs: Any) -> Samples:
-    """Return the samples with what *func*, which becomes *new*, answers here: all together, and each alone.
+def read_sample_inputs(new: NewVersion, sample_inputs: Any) -> Sequence[Any] | None:
+    """Return the samples as a predict request has them; ``None`` for ``None``.
 
     Raises
     ------
     InvalidInputError
         There is no sample, or one is not of the input type.
+    """
+    if sample_inputs is None:
+        return None
+    inputs = format_batch(new.input_type, check_batch(sample_inputs, "sample_inputs"))
+    if not inputs:
+        raise InvalidInputError("sample_inputs must be a list of inputs; it has none.")
+    inputs_of_query({"input_batch": inputs}, str(new.input_type))
+    return inputs
+
+
+def digest_sample_inputs(inputs: Sequence[Any] | None) -> str | None:
+    """Return what distinguishes the samples of two images whose files are the same but for their answers."""
+    return None if inputs is None else hashlib.sha256(json.dumps(list(inputs)).encode()).hexdigest()[:12]
+
+
+def samples_file(
+    new: NewVersion, inputs: Sequence[Any] | None, make_function: Callable[[], Callable[[list[Any]], Any]]
+) -> Mapping[str, bytes]:
+    """Return the file of a bundle that has the samples' answers here; none without samples.
+
+    Raises
+    ------
+    PredictionError, ParityError
+        As :func:`answer_samples`.
+    """
+    if inputs is None:
+        return {}
+    return {SAMPLES_FILE: format_samples(answer_samples(new, make_function(), inputs)).encode()}
+
+
+def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], inputs: Sequence[Any]) -> Samples:
+    """Return the samples with what *func*, which becomes *new*, answers here: all together, and each alone.
+
+    Raises
+    ------
     PredictionError
         The function raises, or does not return one output per input.
     ParityError
         An answer depends on the other inputs of its batch, or on chance.
     """
-    inputs = format_batch(new.input_type, check_batch(sample_inputs, "sample_inputs"))
-    if not inputs:
-        raise InvalidInputError("sample_inputs must be a list of inputs; it has none.")
     try:
         return make_samples(
             new, inputs, lambda batch: answer_query({"input_batch": batch}, func, str(new.input_type))
@@ -43,8 +75,7 @@ def answer_samples(new: NewVersion, func: Callable[[list[Any]], Any], sample_inp
     except ClipperException:
         raise
     except Exception as exc:
-        told = f"The function raises on sample_inputs in the notebook: {type(exc).__name__}: {exc}"
-        raise PredictionError(f"{told} {find_input_hint(exc)}".rstrip(), type(exc).__name__) from exc
+        raise raised_here("The function raises on sample_inputs in the notebook", exc) from exc
 
 
 def make_samples(new: NewVersion, inputs: Sequence[Any], answer: Callable[[Sequence[Any]], Any]) -> Samples:

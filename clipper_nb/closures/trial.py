@@ -2,37 +2,54 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from clipper_nb.closures.callables import check_function
+from clipper_nb.closures.estimators import as_function
 from clipper_nb.closures.function_pickle import pickle_function
-from clipper_nb.errors import InvalidInputError, SerializationError
+from clipper_nb.closures.input_annotations import take_inputs
+from clipper_nb.errors import ClipperException, InvalidInputError, PredictionError, SerializationError
 from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.function_copy import unpickle_copy
+from clipper_nb.protocol.exception_description import describe_exception
 from clipper_nb.protocol.hints import find_input_hint
 from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.inputs import decode_inputs, format_input
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.protocol.predict_body import TEXT_TYPES, parse_predict
-from clipper_nb.protocol.rest import format_body
+from clipper_nb.protocol.predict_body import TEXT_TYPES, parse_predict, write_body
 
 
-def try_function(query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
+def try_function(
+    query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str, sample_inputs: Any = None
+) -> Any:
     """Run *func*, after a round trip through pickle, on the inputs of a predict request, and return what it returns.
 
-    Its exceptions pass through; one of code that changes its inputs gets a note with what to do, from Python 3.11 on.
+    Raises
+    ------
+    InvalidInputError
+        The query does not fit the input type.
+    PredictionError
+        The function raises, which is the error's cause, or does not return one output per input.
     """
+    func = as_function(func, input_type=parse_input_type(input_type))
     check_function(func)
+    inputs_of_query(query, input_type)  # its errors are the query's
+    taken = take_inputs(func, parse_input_type(input_type), sample_inputs)
+    copy = unpickle_function(pickle_function(taken.func)[0])
     try:
-        return answer_query(query, unpickle_function(pickle_function(func)[0]), input_type)
-    except Exception as exc:
-        hint = find_input_hint(exc)
-        if hint and sys.version_info >= (3, 11):
-            exc.add_note(hint)
+        return answer_query(query, copy, input_type)
+    except ClipperException:
         raise
+    except Exception as exc:
+        raise raised_here("The function raises", exc) from exc
+
+
+def raised_here(what: str, exc: Exception) -> PredictionError:
+    """Return the error for an exception of the user's function in the notebook; *what* begins its sentence."""
+    message = f"{what}: {type(exc).__name__}: {exc} {find_input_hint(exc)}".rstrip()
+    return PredictionError(message, type(exc).__name__, describe_exception(exc).traceback_text)
 
 
 def unpickle_function(pickled: bytes) -> Callable[[list[Any]], Any]:
@@ -46,12 +63,7 @@ def unpickle_function(pickled: bytes) -> Callable[[list[Any]], Any]:
 
 def answer_query(query: Mapping[str, Any], func: Callable[[list[Any]], Any], input_type: str) -> Any:
     """Run *func* on the inputs of a predict request, and return what it returns."""
-    canonical = parse_input_type(input_type)
-    try:
-        body = format_body(_with_finite_numbers(query, canonical))
-    except TypeError as exc:
-        raise InvalidInputError(f"The query cannot be written as JSON: {exc}.") from exc
-    inputs = decode_inputs(canonical, parse_predict(body, canonical).payloads)
+    inputs = inputs_of_query(query, input_type)
     outputs = func(inputs)
     if isinstance(outputs, Iterator):
         outputs = list(outputs)
@@ -59,11 +71,21 @@ def answer_query(query: Mapping[str, Any], func: Callable[[list[Any]], Any], inp
     return outputs
 
 
-def _with_finite_numbers(query: Mapping[str, Any], input_type: InputType) -> dict[str, Any]:
-    """Return a query whose NaN and infinities are texts: in JSON a float that is none becomes ``null``."""
+def inputs_of_query(query: Mapping[str, Any], input_type: str) -> list[Any]:
+    """Return the inputs of a predict request as a function gets them; raises ``InvalidInputError`` for others."""
+    canonical = parse_input_type(input_type)
+    if not isinstance(query, Mapping):
+        raise InvalidInputError(f'The query must be {{"input": ...}} or {{"input_batch": [...]}}, not {query!r}.')
+    body = write_body(canonical, _with_json_inputs(query, canonical))
+    return decode_inputs(canonical, parse_predict(body, canonical).payloads)
+
+
+def _with_json_inputs(query: Mapping[str, Any], input_type: InputType) -> dict[str, Any]:
+    """Return a query as ``write_body`` takes it: its NaN and infinities are texts, or floats that it marks."""
     written = dict(query)
     if input_type not in TEXT_TYPES:
         for key, format_value in (("input", format_input), ("input_batch", format_batch)):
-            if isinstance(written.get(key), Sequence):
+            is_any = input_type is InputType.JSON and key == "input" and key in written
+            if is_any or isinstance(written.get(key), Sequence):
                 written[key] = format_value(input_type, written[key])
     return written

@@ -100,14 +100,27 @@ _BY_NAME = {name: (what, instead) for what, instead, names in _KINDS for name in
 def describe_immovable(value: Any) -> str | None:
     """Return what an object is that cannot leave its process, and what to do; ``None`` for all others."""
     known = _kind_of(type(value))
-    if known is None and "torch.Tensor" in _class_names(type(value)) and value.is_cuda:
+    if known is None and _is_tensor(value) and value.is_cuda:
         known = "a tensor on a CUDA device", "take it along as .cpu()"
-    if known is None and type(value).__module__.partition(".")[0] == "rpy2":
+    if known is None and _is_of_rpy2(value):
         known = _kind_in_r(value)
     if known is None:
         return None
     name = getattr(value, "name", None) if known[1] is _READ else None
     return f"{known[0]}{f', {name!r}' if isinstance(name, str) else ''}; {known[1]}"
+
+
+def may_be_immovable(value: Any) -> bool:
+    """Return whether an object that can leave its process says nothing about others of its type."""
+    return _is_tensor(value) or _is_of_rpy2(value)
+
+
+def _is_tensor(value: Any) -> bool:
+    return "torch.Tensor" in _class_names(type(value))
+
+
+def _is_of_rpy2(value: Any) -> bool:
+    return type(value).__module__.partition(".")[0] == "rpy2"
 
 
 def _kind_of(cls: type) -> tuple[str, str] | None:

@@ -8,28 +8,33 @@ import os
 import site
 import sys
 import sysconfig
+import threading
 from collections.abc import Iterator
 from types import ModuleType
 
 import cloudpickle
 
+_registry_lock = threading.RLock()
+"""cloudpickle has one registry for the whole process: one thread's end would take another's modules out of it."""
+
 
 @contextlib.contextmanager
 def user_modules_by_value() -> Iterator[None]:
-    """Let the user's own modules travel within the ``with``."""
-    registered: list[ModuleType] = []
-    already = cloudpickle.list_registry_pickle_by_value()
-    for name, module in list(sys.modules.items()):
-        if name not in already and is_user_module(name, module):
-            with contextlib.suppress(ValueError):
-                cloudpickle.register_pickle_by_value(module)
-                registered.append(module)
-    try:
-        yield
-    finally:
-        for module in registered:
-            with contextlib.suppress(ValueError):
-                cloudpickle.unregister_pickle_by_value(module)
+    """Let the user's own modules travel within the ``with``; other threads wait for its end."""
+    with _registry_lock:
+        registered: list[ModuleType] = []
+        already = cloudpickle.list_registry_pickle_by_value()
+        for name, module in list(sys.modules.items()):
+            if name not in already and is_user_module(name, module):
+                with contextlib.suppress(ValueError):
+                    cloudpickle.register_pickle_by_value(module)
+                    registered.append(module)
+        try:
+            yield
+        finally:
+            for module in registered:
+                with contextlib.suppress(ValueError):
+                    cloudpickle.unregister_pickle_by_value(module)
 
 
 def is_user_module(name: str, module: object) -> bool:
@@ -44,13 +49,12 @@ def is_user_module(name: str, module: object) -> bool:
 
 def is_user_file(path: object) -> bool:
     """Return whether a file with Python code is outside the folders of installed packages."""
-    if not isinstance(path, str) or not path.endswith(".py"):
-        return False
-    return not _real_path(path).startswith(_installed_folders())
+    return isinstance(path, str) and path.endswith(".py") and not _is_installed(path)
 
 
-_real_path = functools.lru_cache(maxsize=10_000)(os.path.realpath)
-"""Cached: every deploy resolves thousands of modules, with a system call for each folder of a path."""
+@functools.lru_cache(maxsize=10_000)  # every deploy asks for thousands of modules
+def _is_installed(path: str) -> bool:
+    return os.path.realpath(path).startswith(_installed_folders())
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from typing import Any
 from clipper_nb.closures.pickler import travels_by_name
 from clipper_nb.closures.reducers import CachedFunction, is_ufunc
 from clipper_nb.closures.source_lines import find_assignment, format_place
+from clipper_nb.model_functions.estimator_function import EstimatorFunction
 
 _THE_CALL = "the call itself"
 
@@ -102,6 +103,8 @@ def _bound(func: Callable[..., Any]) -> dict[str, Any]:
         return {**_bound(func.func), **arguments, **func.keywords}
     if isinstance(func, MethodType):
         return {"self": func.__self__}
+    if isinstance(func, EstimatorFunction):
+        return {"estimator": func.estimator}
     return {} if isinstance(func, (type, *_FUNCTIONS)) else {"self": func}
 
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.clipper_containers import format_choice
 from clipper_nb.protocol.number_rules import Whole
 from clipper_nb.protocol.records import TEXT_OUTPUTS, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
+
+_HOST = re.compile(r"\*|(\*\.)?[^][\s:/\\@*,]+")
+_ORIGIN = re.compile(r"\*|null|[a-zA-Z][a-zA-Z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[^][\s:/\\@*,]+)(:[0-9]+)?")
 
 
 def check_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
@@ -29,10 +35,24 @@ def check_flag(name: str, value: object) -> bool:
     return value
 
 
+def check_path(name: str, value: object) -> Path:
+    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        raise InvalidRequestError(f"{name} must be the path of a file; it is {value!r}.")
+    return Path(os.fsdecode(value)).expanduser()
+
+
 def check_list(what: str, value: Sequence[Any]) -> Sequence[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, (Sequence, set, frozenset)):
         raise InvalidRequestError(f"{what} must be a list, not {value!r}.")
     return value
+
+
+def check_clipper_containers(accepted: bool | Sequence[str] | None) -> str | None:
+    if accepted is None:
+        return None
+    if not isinstance(accepted, bool):
+        check_list("accept_clipper_containers", accepted)
+    return format_choice(accepted)
 
 
 def check_labels(labels: Sequence[str] | None) -> list[str]:
@@ -52,13 +72,7 @@ def check_limits(limits: ResourceLimits | None) -> ResourceLimits:
 
 
 def check_system_packages(packages: Sequence[str] | None) -> list[str]:
-    checked = list(check_list("system_packages", [] if packages is None else packages))
-    for package in checked:
-        if not isinstance(package, str) or not _DEBIAN_PACKAGE.fullmatch(package):
-            raise InvalidRequestError(
-                f"system_packages must hold names of Debian packages, such as 'libgomp1'; {package!r} is not one."
-            )
-    return checked
+    return _check_texts("system_packages", packages, _DEBIAN_PACKAGE, "names of Debian packages, such as 'libgomp1'")
 
 
 def check_text_outputs(text_outputs: object) -> TextOutputs:
@@ -70,9 +84,28 @@ def check_text_outputs(text_outputs: object) -> TextOutputs:
     )
 
 
+def check_hosts(hosts: Sequence[str] | None) -> tuple[str, ...]:
+    what = "names without scheme and port: 'models.example.org', '*.example.org' for all names below it, or '*' for any"
+    return tuple(_check_texts("allowed_hosts", hosts, _HOST, what))
+
+
+def check_origins(origins: Sequence[str] | None) -> tuple[str, ...]:
+    what = "origins as browsers send them, without a path: 'https://app.example.org', or '*' for any"
+    return tuple(_check_texts("allow_origins", origins, _ORIGIN, what))
+
+
 def check_packages(packages: Sequence[str] | None) -> list[str]:
     checked = list(check_list("pkgs_to_install", [] if packages is None else packages))
     for package in checked:
         if not isinstance(package, str) or not package.strip() or package.lstrip().startswith("-"):
             raise InvalidRequestError(f"pkgs_to_install must hold pip requirements; {package!r} is not one.")
+    return checked
+
+
+def _check_texts(name: str, values: Sequence[str] | None, pattern: re.Pattern[str], what: str) -> list[str]:
+    """Return a list of texts that match *pattern*; *what* says in the error what they must be."""
+    checked = list(check_list(name, [] if values is None else values))
+    for value in checked:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise InvalidRequestError(f"{name} must hold {what}; {value!r} is not one.")
     return checked

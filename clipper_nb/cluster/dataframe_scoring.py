@@ -85,6 +85,8 @@ def _choose_reader(field: Any, input_type: InputType) -> Callable[[Any, int], An
     """Return what reads an input from a cell of a column with that field, and the number of its row."""
     from pyspark.sql.types import NumericType
 
+    if input_type is InputType.JSON:
+        return _as_json
     has_numbers = isinstance(field.dataType, NumericType) and input_type not in TEXT_TYPES
     return _as_number if has_numbers else _as_input
 
@@ -92,6 +94,13 @@ def _choose_reader(field: Any, input_type: InputType) -> Callable[[Any, int], An
 def _as_number(value: Any, row: int) -> Any:
     """Return a cell of a column of numbers as one input, a list of one number; ``null`` is a missing one."""
     return [value]
+
+
+def _as_json(value: Any, row: int) -> Any:
+    """Return any cell as one input of type ``json``: a struct is an object, a vector a list, ``null`` is ``null``."""
+    if hasattr(value, "asDict"):
+        return value.asDict(recursive=True)
+    return value.toArray() if hasattr(value, "toArray") else value
 
 
 def _as_input(value: Any, row: int) -> Any:

@@ -14,7 +14,7 @@ from clipper_nb.protocol.rest import DeployState
 
 
 def find_room(manager: ContainerManager, management: ManagementClient, new: NewVersion) -> NewVersion:
-    """Return the version with the state of the cluster, which has room for it.
+    """Return the version with the state of the cluster, which has room for it; one without a number gets the next.
 
     Raises
     ------
@@ -28,19 +28,20 @@ def find_room(manager: ContainerManager, management: ManagementClient, new: NewV
     state = _read_state(manager, management, new.model_id)
     releases = state.query_frontend_releases
     if not releases:  # no query frontend has reported yet
-        releases = [read_version(manager.get_query_addr(), "query frontend")]
+        releases = [read_version(manager.get_query_url(), "query frontend", manager.get_trust())]
     check_versions(manager.cluster_name, [state.release, *releases])
     if state.is_registered:
-        raise VersionExistsError(*new.model_id)
+        raise VersionExistsError(*new.model_id, state.next_version)
     for application, input_type in state.linked_input_types.items():
         if input_type != new.input_type:
             raise InputTypeConflictError(new.model_id.name, new.input_type, application, input_type)
-    return replace(new, before=state)
+    return replace(new, before=state).numbered(state.next_version)
 
 
 def _read_state(manager: ContainerManager, management: ManagementClient, model_id: ModelId) -> DeployState:
     try:
         return management.get_deploy_state(model_id)
     except NotFoundError:  # an older release does not have that call
-        check_versions(manager.cluster_name, [read_version(manager.get_admin_addr(), "management frontend")])
+        release = read_version(manager.get_admin_endpoint(), "management frontend", manager.get_trust())
+        check_versions(manager.cluster_name, [release])
         raise

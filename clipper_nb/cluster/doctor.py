@@ -4,25 +4,39 @@ from __future__ import annotations
 
 import platform
 from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from contextlib import closing
+from typing import Protocol
 
 from clipper_nb.clients.cluster_version import is_compatible
 from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.clients.metrics_text import parse_samples
+from clipper_nb.clients.trust import Trust
 from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.tls.identity import expiry_finding
 from clipper_nb.display.diagnosis import Diagnosis, Finding
 from clipper_nb.display.long_lists import count, join_some
 from clipper_nb.errors import ClipperException, NotFoundError
 from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo
 from clipper_nb.protocol.environment import HUNG_EXIT_STATUS
+from clipper_nb.protocol.metric_names import CONTAINERS_REFUSED, LABEL_REASON
+from clipper_nb.protocol.records import REFUSAL_REASONS
 from clipper_nb.version import __version__
 
 _RESTART = "stop_all() and then start_clipper() restart it; get_clipper_logs() has what it wrote."
 
-FrontendAt = Callable[[str, str], FrontendClient]
-"""Returns a client of the frontend at an address; the second argument names the frontend in errors."""
+_REFUSALS = dict(zip(REFUSAL_REASONS, ("want of a token", "a wrong proof"), strict=True))
+
+
+class FrontendAt(Protocol):
+    """Returns a client of the frontend at an address."""
+
+    def __call__(
+        self, address: str, what: str, token: str | None = None, trust: Trust | None = None, /
+    ) -> FrontendClient:
+        """Name it *what* in errors, send it the query token, and check that it proves itself."""
 
 
 def examine(
@@ -39,38 +53,65 @@ def examine(
             )
         )  # fmt: skip
         return Diagnosis(findings)
-    answers = []
-    addresses = {"Management frontend": manager.get_admin_addr(), "Query frontend": manager.get_query_addr()}
-    for what, address in addresses.items():
-        found = _check_frontend(what, address, frontend_at)
+    answers, trust = [], manager.get_trust()
+    urls = {"Management frontend": manager.get_admin_url(), "Query frontend": manager.get_query_url()}
+    for what, url in urls.items():
+        found = _check_frontend(what, url, trust, frontend_at)
         answers.append(found.state != "problem")
         findings.append(found)
+    if manager.get_query_token() is not None:
+        findings.append(Finding("Query token", "ok", "Clients need one to predict: conn.query_token has it."))
+    if (identity := manager.get_tls_identity()) is not None:
+        findings.append(expiry_finding(identity))
+    if answers[1]:
+        findings += _check_refusals(manager, frontend_at)
     if answers[0]:
-        redis = _check_redis(manager.get_admin_addr(), frontend_at)
+        redis = _check_redis(manager.get_admin_url(), trust, frontend_at)
         findings.append(redis)
         if redis.state == "ok":
             findings += _check_models(manager, management)
     return Diagnosis(findings)
 
 
-def _check_frontend(what: str, address: str, frontend_at: FrontendAt) -> Finding:
+def _check_frontend(what: str, url: str, trust: Trust | None, frontend_at: FrontendAt) -> Finding:
     try:
-        with closing(frontend_at(address, what.lower())) as frontend:
+        with closing(frontend_at(url, what.lower(), None, trust)) as frontend:
             version = frontend.live()
     except ClipperException as exc:
         return Finding(what, "problem", exc.msg, _RESTART)
     if not is_compatible(version):
         return Finding(
-            what, "problem", f"Answers at {address}; clipper_nb {version}, and the notebook has {__version__}.",
+            what, "problem", f"Answers at {url}; clipper_nb {version}, and the notebook has {__version__}.",
             "Deploys are refused. Use a notebook with that version, or restart the cluster and deploy again.",
         )  # fmt: skip
-    return Finding(what, "ok", f"Answers at {address}; clipper_nb {version}.")
+    return Finding(what, "ok", f"Answers at {url}; clipper_nb {version}.")
 
 
-def _check_redis(admin_address: str, frontend_at: FrontendAt) -> Finding:
+def _check_refusals(manager: ContainerManager, frontend_at: FrontendAt) -> list[Finding]:
+    """Report containers that said they serve a model, and could not prove it; usually there are none."""
+    try:
+        url, token = manager.get_query_url(), manager.get_query_token()
+        with closing(frontend_at(url, "query frontend", token, manager.get_trust())) as frontend:
+            samples = list(parse_samples(frontend.metrics(), (CONTAINERS_REFUSED,)))
+    except ClipperException as exc:
+        return [Finding("Strangers", "problem", exc.msg, _RESTART)]
+    num_refused = {labels[LABEL_REASON]: int(number) for _, labels, number in samples if number}
+    if not num_refused:
+        return []
+    told = join_some([f"{count(number, 'time')} for {_REFUSALS[reason]}" for reason, number in num_refused.items()])
+    return [
+        Finding(
+            "Strangers", "warning", f"Model containers were refused {told}.",
+            "The query frontend's log names the versions: get_clipper_logs(). If the containers are yours, "
+            "start_clipper(accept_clipper_containers=['name:version']) lets them in.",
+        )
+    ]  # fmt: skip
+
+
+def _check_redis(admin_url: str, trust: Trust | None, frontend_at: FrontendAt) -> Finding:
     """Ask the management frontend, which alone can reach Redis."""
     try:
-        with closing(frontend_at(admin_address, "management frontend")) as frontend:
+        with closing(frontend_at(admin_url, "management frontend", None, trust)) as frontend:
             cause = frontend.ready()
     except ClipperException as exc:
         return Finding("Redis", "problem", exc.msg, _RESTART)
@@ -91,7 +132,11 @@ def _check_models(manager: ContainerManager, management: ManagementClient) -> li
         connected = Counter(replica.model for replica in management.get_replicas())
     except ClipperException as exc:
         return [Finding("Replicas", "problem", exc.msg, _RESTART)]
-    return [_check_replicas(models, connected, running, claimed), _check_applications(applications, models, connected)]
+    return [
+        _check_replicas(models, connected, running, claimed),
+        *_check_limits(manager, models),
+        _check_applications(applications, models, connected),
+    ]
 
 
 def _claimed(management: ManagementClient) -> set[str]:
@@ -144,6 +189,18 @@ def _check_replicas(
         return Finding("Replicas", "ok", "No model is deployed yet.")
     found = f"{count(sum(connected.values()), 'replica')} of {count(num_models, 'model')} ready."
     return Finding("Replicas", "ok", found)
+
+
+def _check_limits(manager: ContainerManager, models: Sequence[VersionInfo]) -> list[Finding]:
+    """Report limits that replicas are not held to, if a version has some."""
+    faults = [f"{model.model_id}: {fault}" for model in models for fault in manager.find_unenforced(model.limits)]
+    if not faults:
+        return []
+    return [
+        Finding(
+            "Limits", "warning", f"{join_some(faults, '; ')}.", "DockerContainerManager() holds replicas to all limits."
+        )
+    ]
 
 
 def _why(container: ObservedContainer) -> str:

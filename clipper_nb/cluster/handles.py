@@ -6,11 +6,12 @@ names is gone. Its methods are those of the connection with the names filled in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
 
+from clipper_nb.cluster.by_name import ByName, html_or_none, live
 from clipper_nb.display.long_lists import join_some
 from clipper_nb.display.summaries import (
     describe_application,
@@ -19,62 +20,18 @@ from clipper_nb.display.summaries import (
     format_applications,
     format_models,
 )
-from clipper_nb.errors import (
-    ApplicationNotFoundError,
-    ClipperException,
-    InvalidNameError,
-    ModelNotFoundError,
-    NotFoundError,
-    UnconnectedException,
-)
+from clipper_nb.errors import ApplicationNotFoundError, ModelNotFoundError
 from clipper_nb.protocol import names
 from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import ClusterCalls
+    from clipper_nb.cluster.replica_logs import LogText
     from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
     from clipper_nb.protocol.records import Prediction
 
-_Handle = TypeVar("_Handle")
-_Default = TypeVar("_Default")
 
-
-class _ByName(Mapping[str, _Handle]):
-    """A live mapping whose keys complete in a notebook; an unknown key raises a ``NotFoundError``."""
-
-    @overload
-    def get(self, key: Any, /) -> _Handle | None: ...
-    @overload
-    def get(self, key: Any, /, default: _Default) -> _Handle | _Default: ...
-    def get(self, key: Any, /, default: Any = None) -> Any:
-        try:
-            return self[key]
-        except NotFoundError:
-            return default
-
-    def __contains__(self, key: object) -> bool:
-        try:
-            self[key]  # type: ignore[index]
-        except (NotFoundError, InvalidNameError):
-            return False
-        return True
-
-    def __len__(self) -> int:
-        return len(list(iter(self)))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other
-
-    __hash__ = object.__hash__
-
-    def _ipython_key_completions_(self) -> list[str]:
-        try:
-            return list(self)
-        except ClipperException:
-            return []  # completion shows no errors
-
-
-class Applications(_ByName["ApplicationHandle"]):
+class Applications(ByName["ApplicationHandle"]):
     """The cluster's applications by name."""
 
     def __init__(self, conn: ClusterCalls) -> None:
@@ -89,10 +46,10 @@ class Applications(_ByName["ApplicationHandle"]):
         return iter(sorted(self._conn.get_all_apps()))
 
     def __repr__(self) -> str:
-        return _live(lambda: f"<Applications: {join_some(list(self)) or 'none'}>", "<Applications: {}>")
+        return live(lambda: f"<Applications: {join_some(list(self)) or 'none'}>", "<Applications: {}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: format_applications(self._conn.records("get_all_apps()").get_applications()))
+        return html_or_none(lambda: format_applications(self._conn.records("get_all_apps()").get_applications()))
 
 
 class ApplicationHandle:
@@ -109,7 +66,7 @@ class ApplicationHandle:
 
     @property
     def info(self) -> dict[str, Any]:
-        """``{name, input_type, default_output, latency_slo_micros, linked_models}``, and perhaps ``example``."""
+        """The same as ``conn.get_app_info(name)``."""
         found: dict[str, Any] = to_builtins(self._record())
         return found
 
@@ -141,10 +98,10 @@ class ApplicationHandle:
         self._conn.unregister_application(self.name)
 
     def __repr__(self) -> str:
-        return _live(lambda: describe_application(self._record()), f"<Application {self.name!r}: {{}}>")
+        return live(lambda: describe_application(self._record()), f"<Application {self.name!r}: {{}}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: format_applications([self._record()]))
+        return html_or_none(lambda: format_applications([self._record()]))
 
     def _record(self) -> ApplicationInfo:
         found = self._conn.records("get_app_info()").get_application(self.name)
@@ -153,7 +110,7 @@ class ApplicationHandle:
         return found
 
 
-class Models(_ByName["ModelHandle"]):
+class Models(ByName["ModelHandle"]):
     """The cluster's models by name."""
 
     def __init__(self, conn: ClusterCalls) -> None:
@@ -169,13 +126,13 @@ class Models(_ByName["ModelHandle"]):
         return iter(sorted({model.name for model in _all_versions(self._conn)}))
 
     def __repr__(self) -> str:
-        return _live(lambda: f"<Models: {join_some(list(self)) or 'none'}>", "<Models: {}>")
+        return live(lambda: f"<Models: {join_some(list(self)) or 'none'}>", "<Models: {}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: _models_html(self._conn, _all_versions(self._conn)))
+        return html_or_none(lambda: _models_html(self._conn, _all_versions(self._conn)))
 
 
-class ModelHandle(_ByName["VersionHandle"]):
+class ModelHandle(ByName["VersionHandle"]):
     """One model: ``conn.models["digits-net"]``, and its versions: ``conn.models["digits-net"]["2"]``.
 
     Attributes
@@ -220,10 +177,10 @@ class ModelHandle(_ByName["VersionHandle"]):
         self._conn.stop_inactive_model_versions([self.name])
 
     def __repr__(self) -> str:
-        return _live(lambda: describe_model(self.name, self._records()), f"<Model {self.name!r}: {{}}>")
+        return live(lambda: describe_model(self.name, self._records()), f"<Model {self.name!r}: {{}}>")
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: _models_html(self._conn, self._records()))
+        return html_or_none(lambda: _models_html(self._conn, self._records()))
 
     def _records(self) -> list[VersionInfo]:
         records = [model for model in _all_versions(self._conn) if model.name == self.name]
@@ -269,18 +226,22 @@ class VersionHandle:
         """Start or stop replicas of it; see ``ClipperConnection.set_num_replicas``."""
         self._conn.set_num_replicas(self.model_name, num_replicas, self.version, timeout_s=timeout_s)
 
+    def logs(self, *, max_lines: int = 1000) -> LogText:
+        """Return what its replicas wrote; see ``ClipperConnection.logs``."""
+        return self._conn.logs(str(ModelId(self.model_name, self.version)), max_lines=max_lines)
+
     def stop(self) -> None:
         """Unregister it and stop its replicas."""
         self._conn.stop_versioned_models({self.model_name: [self.version]})
 
     def __repr__(self) -> str:
-        return _live(
+        return live(
             lambda: describe_version(self._record(), len(self._replicas())),
             f"<Version {self.model_name}:{self.version}: {{}}>",
         )
 
     def _repr_html_(self) -> str | None:
-        return _html(lambda: _models_html(self._conn, [self._record()]))
+        return html_or_none(lambda: _models_html(self._conn, [self._record()]))
 
     def _record(self) -> VersionInfo:
         model_id = ModelId(self.model_name, self.version)
@@ -304,22 +265,3 @@ def _all_replicas(conn: ClusterCalls) -> list[ReplicaInfo]:
 
 def _models_html(conn: ClusterCalls, records: Sequence[VersionInfo]) -> str:
     return format_models(records, _all_replicas(conn))
-
-
-def _live(describe: Callable[[], str], otherwise: str) -> str:
-    """Return the result of *describe*, or *otherwise* with the reason why there is none."""
-    try:
-        return describe()
-    except NotFoundError:
-        return otherwise.format("not in the cluster")
-    except UnconnectedException:
-        return otherwise.format("not connected")
-    except ClipperException:
-        return otherwise.format("out of reach")
-
-
-def _html(describe: Callable[[], str]) -> str | None:
-    try:
-        return describe()
-    except ClipperException:
-        return None  # the text shows the problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,13 +24,14 @@ from clipper_nb.cluster.surroundings import (
     check_files,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
-from clipper_nb.protocol.environment import TEXT_OUTPUTS
+from clipper_nb.protocol.descriptions import VersionInfo
+from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S, HANG_TIMEOUT_S, NONE, TEXT_OUTPUTS
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, DEFAULT_HANG_TIMEOUT_S, TextOutputs
+from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import AddModel, DeployState
 
@@ -38,7 +40,8 @@ from clipper_nb.protocol.rest import AddModel, DeployState
 class NewVersion:
     """Everything that a caller specifies of a version before its deploy; omitted fields have defaults.
 
-    A new option of a deploy is a field here, with its check in :func:`make_new_version`.
+    A new option of a deploy is a field here, with its check in :func:`make_new_version`; its type and its manual are in
+    ``deploy_options.py``.
     """
 
     model_id: ModelId
@@ -66,8 +69,18 @@ class NewVersion:
     environment_variables: EnvironmentVariables = NO_VARIABLES
     files: tuple[str, ...] = ()
     """Files and folders of the notebook's working directory that its replicas have in theirs."""
+    network_access: bool | None = None
+    """Whether its replicas have a network; ``None`` leaves it to the container manager."""
+    takes_next_number: bool = False
+    """Whether the caller named no version: it gets the model's next free number, of those that no other deploy has."""
+    becomes_current: bool = True
+    """Whether its model's queries switch to it once its replicas are connected."""
     before: DeployState | None = None
     """What the cluster had when the version was checked there; not set by the caller."""
+
+    def numbered(self, number: str) -> NewVersion:
+        """Return it as the version of that number, unless the caller named another."""
+        return replace(self, model_id=ModelId(self.model_id.name, number)) if self.takes_next_number else self
 
     def image_request(self, cluster_name: str, folder: Path, *, goes_with_version: bool) -> ImageRequest:
         """Return what its image is made from; *folder* becomes the model's folder in the image."""
@@ -82,7 +95,7 @@ class NewVersion:
         )
 
     def registration(self, provenance: Provenance = NO_PROVENANCE, claim_id: str | None = None) -> AddModel:
-        """Return the request that makes it the current version."""
+        """Return the request that registers it, as the current version unless it says otherwise."""
         return AddModel(
             *self.model_id,
             input_type=str(self.input_type),
@@ -97,27 +110,46 @@ class NewVersion:
             hang_timeout_s=self.hang_timeout_s,
             text_outputs=self.text_outputs,
             environment_variables=self.environment_variables,
+            becomes_current=self.becomes_current,
+            network_access=self.network_access,
         )
 
     def environment(self) -> Mapping[str, str]:
         """Return the variables of the processes that serve it."""
-        told = {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
+        told: dict[str, str] = {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
+        if self.hang_timeout_s != DEFAULT_HANG_TIMEOUT_S:
+            told[HANG_TIMEOUT_S] = NONE if self.hang_timeout_s is None else f"{self.hang_timeout_s:g}"
         return {**self.environment_variables.values, **told}
 
-    def with_variables(self, names: Sequence[str]) -> NewVersion:
+    def with_variables(self, names: Sequence[str], notebook: Mapping[str, str] = os.environ) -> NewVersion:
         """Return it with the environment variables that its code reads, as they are in the notebook now."""
-        return replace(self, environment_variables=add_read_variables(self.environment_variables, names))
+        return replace(self, environment_variables=add_read_variables(self.environment_variables, names, notebook))
+
+
+def registered_version(record: VersionInfo, variables: EnvironmentVariables) -> NewVersion:
+    """Return a version that was deployed before, with what its replicas depend on."""
+    return NewVersion(
+        record.model_id,
+        record.input_type,
+        record.image,
+        limits=record.limits,
+        hang_timeout_s=record.hang_timeout_s,
+        text_outputs=record.text_outputs,
+        environment_variables=variables,
+        network_access=record.network_access,
+    )
 
 
 def make_new_version(
     name: str,
-    version: int | str,
+    version: int | str | None,
     input_type: str,
     *,
     labels: Sequence[str] | None = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
     isolate_errors: bool = True,
+    network_access: bool | None = None,
     packages: Sequence[str] | None = None,
     system_packages: Sequence[str] | None = None,
     text_outputs: object = "json",
@@ -131,7 +163,9 @@ def make_new_version(
     Parameters
     ----------
     name, version, input_type : str
-    labels, timeout_s, limits, isolate_errors, packages, system_packages, text_outputs, environment_variables, files
+        ``None`` as version stands for the next free number, which is not known before the cluster is asked.
+    labels, timeout_s, limits, isolate_errors, network_access, packages, system_packages, text_outputs
+    environment_variables, files
         ``None`` stands for an omitted argument.
     allow_large : bool
         Whether the files may have more than 100 MB.
@@ -143,7 +177,7 @@ def make_new_version(
     InvalidRequestError
         The first argument that is not valid; the message says what was expected.
     """
-    model_id = ModelId(check_model_name(name), check_version(version))
+    model_id = ModelId(check_model_name(name), "" if version is None else check_version(version))
     check_timeout(timeout_s)
     return checked(
         NewVersion(
@@ -153,11 +187,13 @@ def make_new_version(
             timeout_s=timeout_s,
             limits=check_limits(limits),
             isolate_errors=check_flag("isolate_errors", isolate_errors),
+            network_access=None if network_access is None else check_flag("network_access", network_access),
             packages=check_packages(packages),
             system_packages=tuple(check_system_packages(system_packages)),
             text_outputs=check_text_outputs(text_outputs),
             environment_variables=check_environment_variables(environment_variables),
             files=check_files(files, allow_large=allow_large),
+            takes_next_number=version is None,
             **others,
         )
     )

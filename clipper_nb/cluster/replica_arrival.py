@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.cluster.new_version import NewVersion
+from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.errors import ClipperException, ReplicaStartError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.rest import AwaitedReplicas
@@ -20,15 +20,13 @@ class ReplicaArrival:
 
     Parameters
     ----------
-    management : ManagementClient
-    claim_id : str
+    claim : VersionClaim
         The claim under which the replicas were started.
     wanted : NewVersion
     """
 
-    def __init__(self, management: ManagementClient, claim_id: str, wanted: NewVersion) -> None:
-        self._management = management
-        self._claim_id = claim_id
+    def __init__(self, claim: VersionClaim, wanted: NewVersion) -> None:
+        self._claim = claim
         self._wanted = wanted
         self._is_over = threading.Event()
         self._is_complete = False
@@ -66,7 +64,7 @@ class ReplicaArrival:
         awaited = AwaitedReplicas(self._wanted.num_replicas, self._wanted.input_type)
         try:
             while not self._is_over.is_set():
-                held = self._management.hold_claim(self._wanted.model_id, self._claim_id, awaited)
+                held = self._claim.hold(awaited)
                 if held.other_input_type is not None:
                     self._error = _other_input_type(self._wanted, held.other_input_type)
                 self._is_complete = held.is_complete

@@ -15,7 +15,10 @@ from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.descriptions import ReplicaInfo
 from clipper_nb.protocol.names import ModelId
 
-_LOOK_INTERVAL_S = 0.03
+_FIRST_LOOK_S = 0.03
+_LONGEST_LOOK_INTERVAL_S = 0.3
+_SHARE_OF_WAIT = 0.1
+"""Replicas that load for long are looked at less often: each look takes time from them."""
 
 
 def wait_for_replicas(
@@ -43,10 +46,10 @@ def wait_for_replicas(
     """
     model_id = wanted.model_id
     known_exits = {container.name: container.num_exits for container in observed_before}
-    with ReplicaArrival(management, claim.claim_id, wanted) as arrival:
+    with ReplicaArrival(claim, wanted) as arrival:
         while True:
             claim.check()
-            if arrival.wait(_LOOK_INTERVAL_S):
+            if arrival.wait(_look_interval_s(clock() - started_s)):
                 return
             observed = manager.observe_replicas(model_id)
             for container in observed:
@@ -57,6 +60,10 @@ def wait_for_replicas(
                 connected = _connected_to_each(management, model_id)
                 log = manager.get_log_tail(observed[-1].name) if observed else ""
                 raise timeout_error(model_id, connected, wanted.num_replicas, waited_s, log)
+
+
+def _look_interval_s(waited_s: float) -> float:
+    return min(max(_FIRST_LOOK_S, _SHARE_OF_WAIT * waited_s), _LONGEST_LOOK_INTERVAL_S)
 
 
 def _connected_to_each(management: ManagementClient, model_id: ModelId) -> list[list[ReplicaInfo]]:

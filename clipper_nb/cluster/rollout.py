@@ -6,9 +6,10 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 from clipper_nb.clients.management_client import ManagementClient
-from clipper_nb.cluster.new_version import NewVersion
+from clipper_nb.cluster.new_version import NewVersion, registered_version
 from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.container_managers.base import ContainerManager
@@ -19,6 +20,7 @@ from clipper_nb.errors import (
     ModelNotFoundError,
     NotFoundError,
 )
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.descriptions import VersionInfo
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.model_folder import FileReader, read_provenance
@@ -33,13 +35,16 @@ def start_and_register(
     new: NewVersion,
     *,
     read_files: FileReader,
+    build_image: Callable[[], str] | None = None,
     remove_image: Callable[[], None] | None = None,
+    meanwhile: Callable[[str], None] | None = None,
 ) -> None:
     """Start replicas of a claimed version and, when all are connected, make it current; else stop what was started.
 
-    *read_files* returns files of the model's folder, which are stored with the version; *remove_image* is called when
-    the deploy fails. When the reply to the last step is lost and it is not known whether the version is current, its
-    replicas keep running: the cluster stops them if it is not.
+    *read_files* returns files of the model's folder, which are stored with the version. *build_image* returns the image
+    if *new* has none yet; *remove_image* is called when the deploy fails, also while the image is built; *meanwhile*
+    with the image, once its replicas were told to start. When the reply to the last step is lost and it is not known
+    whether the version is current, its replicas keep running: the cluster stops them if it is not.
 
     Raises
     ------
@@ -51,10 +56,17 @@ def start_and_register(
     versions = {new.model_id.name: [new.model_id.version]}
     was_asked_for = False
     try:
-        manager.stop_models(versions)  # left by a caller that was killed a moment ago
+        if build_image is not None:
+            new = replace(new, image=build_image())
+        if manager.observe_replicas(new.model_id):
+            manager.stop_models(versions)  # left by a caller that was killed a moment ago
         with show_progress(f"Deploy {new.model_id}") as progress:
-            _scale(manager, management, claim, new, progress)
-            progress.step(f"Make {new.model_id.version} the current version")
+            _scale(
+                manager, management, claim, new, progress, before=(),
+                meanwhile=None if meanwhile is None else partial(meanwhile, new.image),
+            )  # fmt: skip
+            what = "Make {} the current version" if new.becomes_current else "Register {}"
+            progress.step(what.format(new.model_id.version))
             was_asked_for = True
             management.register_model(new.registration(read_provenance(read_files), claim.claim_id))
             claim.ended()
@@ -93,32 +105,31 @@ def scale(
             f"{model_id} is a containerless model: it was registered without an image, so clipper_nb cannot "
             "scale it. Start or stop its processes yourself."
         )
-    wanted = NewVersion(
-        model_id, record.input_type, record.image, limits=record.limits, num_replicas=num_replicas, timeout_s=timeout_s,
-        text_outputs=record.text_outputs,
-        environment_variables=_variables_of(management, record),
-    )  # fmt: skip
+    wanted = replace(stored_version(management, record), num_replicas=num_replicas, timeout_s=timeout_s)
     with (
         VersionClaim(management, model_id, is_new=False, wait_s=timeout_s) as claim,
         show_progress(f"Scale {model_id} to {num_replicas}") as progress,
     ):
-        before = manager.get_num_replicas(model_id)
+        observed = manager.observe_replicas(model_id)
+        before = len(observed)
         if num_replicas < before:  # stored first, so that the cluster completes a scale that is cut off
             management.set_num_replicas(model_id, num_replicas, claim.claim_id)
         try:
-            _scale(manager, management, claim, wanted, progress)
-            management.set_num_replicas(model_id, num_replicas, claim.claim_id)
+            _scale(manager, management, claim, wanted, progress, before=observed)
+            if num_replicas >= before:
+                management.set_num_replicas(model_id, num_replicas, claim.claim_id)
         except BaseException:  # also when the user interrupts the cell; only stops, since the version may be gone
             with contextlib.suppress(ClipperException):
                 left = min(before, manager.get_num_replicas(model_id))
-                _set_num_replicas(manager, replace(wanted, num_replicas=left))
+                set_num_replicas(manager, replace(wanted, num_replicas=left))
             raise
 
 
-def _variables_of(management: ManagementClient, record: VersionInfo) -> EnvironmentVariables:
+def stored_version(management: ManagementClient, record: VersionInfo) -> NewVersion:
+    """Return a registered version with what its replicas depend on, also the values of its environment variables."""
     if not record.environment_variables:  # as of every version of an older frontend
-        return NO_VARIABLES
-    return EnvironmentVariables(management.get_environment_variables(record.model_id))
+        return registered_version(record, NO_VARIABLES)
+    return registered_version(record, EnvironmentVariables(management.get_environment_variables(record.model_id)))
 
 
 def _scale(
@@ -127,16 +138,22 @@ def _scale(
     claim: VersionClaim,
     wanted: NewVersion,
     progress: Progress,
+    *,
+    before: Sequence[ObservedContainer],
+    meanwhile: Callable[[], None] | None = None,
 ) -> None:
-    """Start or stop replicas, and return when as many as wanted are connected."""
+    """Start or stop replicas, of which *before* run, and return when as many as wanted are connected."""
     started_s = time.monotonic()
-    before = manager.observe_replicas(wanted.model_id)
-    _set_num_replicas(manager, wanted, progress)
+    set_num_replicas(manager, wanted, progress)
+    if meanwhile is not None:
+        meanwhile()
+        started_s = time.monotonic()  # the replicas may have waited for it
     progress.step(f"Wait until {wanted.num_replicas} replicas of {wanted.model_id} have loaded the model")
     wait_for_replicas(manager, management, claim, wanted, observed_before=before, started_s=started_s)
 
 
-def _set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: Progress = QUIET) -> None:
+def set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: Progress = QUIET) -> None:
+    """Start or stop replicas of a version to reach its number, without waiting for them."""
     manager.set_num_replicas(
         wanted.model_id,
         input_type=wanted.input_type,
@@ -145,6 +162,7 @@ def _set_num_replicas(manager: ContainerManager, wanted: NewVersion, progress: P
         load_timeout_s=wanted.timeout_s,
         limits=wanted.limits,
         environment=wanted.environment(),
+        network_access=wanted.network_access,
         progress=progress,
     )
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Union
 
 from clipper_nb.cluster.argument_checks import check_list
-from clipper_nb.errors import InvalidRequestError
+from clipper_nb.errors import DeploymentError, DiskFullError, InvalidRequestError
 from clipper_nb.images.context import folder_files
+from clipper_nb.images.working_folder import working_folder
 from clipper_nb.protocol.environment_variables import EnvironmentVariables, check_variables, choose_variables
 from clipper_nb.protocol.model_folder import FILES_FOLDER
 
@@ -69,6 +73,50 @@ def copy_files(names: Sequence[str], folder: Path) -> None:
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+
+
+@contextlib.contextmanager
+def folder_for_deploy() -> Iterator[Path]:
+    """Yield an empty folder that is gone after the ``with``; the next deploy removes that of a killed notebook.
+
+    Raises
+    ------
+    DeploymentError
+        It cannot be written into; other errors in the ``with`` are of this package.
+    """
+    try:
+        with working_folder(Path(tempfile.gettempdir()), "clipper_nb-bundle-") as path:
+            yield path
+    except OSError as exc:
+        kind_of_error = DiskFullError if exc.errno == errno.ENOSPC else DeploymentError
+        raise kind_of_error(
+            f"The model's files cannot be written into {tempfile.gettempdir()}: {exc.strerror}. Set TMPDIR to "
+            "another folder."
+        ) from exc
+
+
+@contextlib.contextmanager
+def folder_with_files(folder: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Yield a folder with what *folder* has, as links, and the files *names* where a replica looks for them.
+
+    Raises
+    ------
+    InvalidRequestError
+        *folder* has files for replicas already.
+    """
+    if not names or not folder.is_dir():  # of which the builder speaks
+        yield folder
+        return
+    if (folder / FILES_FOLDER).exists():
+        raise InvalidRequestError(
+            f"The folder {str(folder)!r} has {FILES_FOLDER}/ already, where replicas find files. Put those of files= "
+            "there, or leave files= out."
+        )
+    with folder_for_deploy() as path:
+        for entry in folder.iterdir():
+            (path / entry.name).symlink_to(entry.absolute())
+        copy_files(names, path)
+        yield path
 
 
 def _values_of(names: Sequence[str], notebook: Mapping[str, str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import platform
 import secrets
 import threading
 import time
+from itertools import chain, repeat
 from types import TracebackType
 
 from clipper_nb.clients.management_client import ManagementClient
@@ -17,16 +18,20 @@ from clipper_nb.errors import (
     VersionClaimedError,
 )
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.rest import AwaitedReplicas, ClaimHeld
 
-_RETRY_INTERVAL_S = 0.1
+_RETRY_INTERVALS_S = (0.005, 0.01, 0.02, 0.05, 0.1)
+_RETRY_INTERVAL_S = _RETRY_INTERVALS_S[-1]
+_HOLD_AFTER_S = 0.3
+"""A claim lapses two seconds after it was taken or last held; most deploys of a running cluster end sooner."""
 _JOIN_TIMEOUT_S = 2.0
 
 
 class VersionClaim:
     """A claim on one version; as a context manager it is taken, held by a thread, and released.
 
-    An open request holds it: the kernel closes the request when this process is killed, and the claim lapses two
-    seconds later. Then the cluster stops what was started under it.
+    An open request holds it, unless the ``with`` ends at once: the kernel closes the request when this process is
+    killed, and the claim lapses two seconds later. Then the cluster stops what was started under it.
 
     Parameters
     ----------
@@ -36,6 +41,8 @@ class VersionClaim:
         Whether the version is to be deployed; else it is registered, and is to be scaled.
     wait_s : float
         Seconds to wait for another caller's claim to end.
+    has_foreign_image : bool
+        Whether the version's image may be one that no deployer made; its containers may have been written for Clipper.
 
     Raises
     ------
@@ -47,13 +54,23 @@ class VersionClaim:
         On entry: the version is not new, and not registered.
     """
 
-    def __init__(self, management: ManagementClient, model_id: ModelId, *, is_new: bool, wait_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        management: ManagementClient,
+        model_id: ModelId,
+        *,
+        is_new: bool,
+        wait_s: float = 0.0,
+        has_foreign_image: bool = False,
+    ) -> None:
         self.model_id = model_id
         self.claim_id = secrets.token_hex(8)
         self._management = management
         self._is_new = is_new
         self._wait_s = wait_s
+        self._has_foreign_image = has_foreign_image
         self.is_lost = False
+        self._is_held_here = False
         self._has_ended = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -61,14 +78,14 @@ class VersionClaim:
     def __enter__(self) -> VersionClaim:
         """Take the claim."""
         deadline_s = time.monotonic() + self._wait_s
-        while True:
+        for interval_s in chain(_RETRY_INTERVALS_S, repeat(_RETRY_INTERVAL_S)):
             try:
                 self._take(self.claim_id)
                 break
             except VersionClaimedError:
                 if time.monotonic() >= deadline_s:
                     raise
-            time.sleep(_RETRY_INTERVAL_S)
+            time.sleep(interval_s)
         return self
 
     def __exit__(
@@ -86,6 +103,14 @@ class VersionClaim:
         """Raise :class:`ClaimLostError` when the version was stopped, or the claim has lapsed."""
         if self.is_lost:
             raise ClaimLostError(str(self.model_id))
+
+    def hold(self, awaited: AwaitedReplicas) -> ClaimHeld:
+        """Hold the claim by a request that is answered when the awaited replicas are connected, or the claim ends."""
+        self._is_held_here = True
+        try:
+            return self._hold(self.claim_id, awaited)
+        finally:
+            self._is_held_here = False
 
     def ended(self) -> None:
         """Record that the version is registered, which has ended the claim: there is nothing to release."""
@@ -105,21 +130,29 @@ class VersionClaim:
         return True
 
     def _take(self, claim_id: str, replaces: str | None = None) -> None:
-        self._management.claim_version(self.model_id, claim_id, _this_process(), is_new=self._is_new, replaces=replaces)
+        self._management.claim_version(
+            self.model_id, claim_id, _this_process(),
+            is_new=self._is_new, replaces=replaces, has_foreign_image=self._has_foreign_image,
+        )  # fmt: skip
         self._thread = threading.Thread(
-            target=self._hold, args=(claim_id,), name=f"clipper_nb claim {self.model_id}", daemon=True
+            target=self._keep_holding, args=(claim_id,), name=f"clipper_nb claim {self.model_id}", daemon=True
         )
         self._thread.start()
 
-    def _hold(self, claim_id: str) -> None:
+    def _hold(self, claim_id: str, awaited: AwaitedReplicas | None = None) -> ClaimHeld:
+        held = self._management.hold_claim(self.model_id, claim_id, awaited)
+        if not held.is_held:
+            self.is_lost = claim_id == self.claim_id
+        return held
+
+    def _keep_holding(self, claim_id: str) -> None:
         """Keep one request open until the claim ends, in this process or in the cluster."""
-        while not self._stopping.is_set() and claim_id == self.claim_id:
-            try:
-                if not self._management.hold_claim(self.model_id, claim_id).is_held:
-                    self.is_lost = claim_id == self.claim_id
+        while not self._stopping.wait(_HOLD_AFTER_S) and claim_id == self.claim_id:
+            if self._is_held_here:
+                continue
+            with contextlib.suppress(ClipperException):  # the frontend or Redis restarts
+                if not self._hold(claim_id).is_held:
                     return
-            except ClipperException:  # the frontend or Redis restarts
-                self._stopping.wait(_RETRY_INTERVAL_S)
 
 
 def _this_process() -> str:

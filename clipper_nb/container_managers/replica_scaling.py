@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clipper_nb.container_managers.base import ContainerManager
@@ -20,6 +20,7 @@ from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.containers import ContainerSpec
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.replica_proof import make_credentials
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 _NUM_TOKEN_BYTES = 3
@@ -40,6 +41,12 @@ class ReplicaSettings:
     user: str | None = None
     """The user that it runs as, if the image's own user has too many rights."""
     limits: ResourceLimits = NO_LIMITS
+    offline_socket: str | None = None
+    """The path of the query frontend's Unix socket for replicas without a network, if there can be such."""
+    rpc_socket: str | None = None
+    """The path of the query frontend's Unix socket, if the replica uses that instead."""
+    secret: str | None = field(default=None, repr=False)
+    """What the tokens of replicas are made from; without it they have none."""
 
 
 class ReplicaScaling(ContainerManager):
@@ -78,10 +85,13 @@ class ReplicaScaling(ContainerManager):
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
         environment: Mapping[str, str] | None = None,
+        network_access: bool | None = None,
         progress: Progress = QUIET,
     ) -> None:
         canonical = parse_input_type(input_type)
         settings = self._require_image(image, limits, progress) if num_replicas > 0 else None
+        if settings is not None and not network_access:
+            settings = _without_network(settings, image, is_demanded=network_access is False)
         difference = reconcile_replicas(num_replicas, self.observe_replicas(model_id), image)
         if settings is not None and difference.num_to_start:
             progress.step(f"Start {difference.num_to_start} replicas of {model_id}")
@@ -110,6 +120,17 @@ class ReplicaScaling(ContainerManager):
             raise InvalidRequestError(f"The logs cannot be written to {folder}: {exc.strerror}.") from exc
 
 
+def _without_network(settings: ReplicaSettings, image: str, *, is_demanded: bool) -> ReplicaSettings:
+    if settings.offline_socket is None and not is_demanded:
+        return settings
+    if settings.offline_socket is None:
+        raise InvalidRequestError(
+            f"Replicas of {image} cannot run without a network: they are processes of this machine, or containers "
+            "whose program is not this release of clipper_nb. Leave network_access=False out."
+        )
+    return replace(settings, rpc_socket=settings.offline_socket)
+
+
 def _replica(
     model_id: ModelId,
     image: str,
@@ -118,15 +139,19 @@ def _replica(
     settings: ReplicaSettings,
     variables: Mapping[str, str],
 ) -> ContainerSpec:
+    name = f"{model_id.name}_{model_id.version}-{secrets.token_hex(_NUM_TOKEN_BYTES)}"
     return replica_spec(
         model_id,
-        name=f"{model_id.name}_{model_id.version}-{secrets.token_hex(_NUM_TOKEN_BYTES)}",
+        name=name,
         command=settings.command,
         image=image,
         input_type=input_type,
         rpc_host=settings.rpc_host,
         rpc_port=settings.rpc_port,
+        rpc_socket=settings.rpc_socket,
+        credentials=None if settings.secret is None else make_credentials(settings.secret, model_id, name),
         load_timeout_s=load_timeout_s,
         model_folder=settings.model_folder,
         variables=variables,
+        limits=settings.limits,
     )

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.clipper_containers import FOREIGN
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.replica_proof import ReplicaCredentials, encode_credentials
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.protocol.tls_identity import TlsIdentity
+
+_NUM_RUN_ID_BYTES = 6
 
 QUERY_FRONTEND_NAME = f"{QUERY_FRONTEND}-0"
 MANAGEMENT_FRONTEND_NAME = f"{MANAGEMENT_FRONTEND}-0"
 REDIS_NAME = f"{REDIS}-0"
+
+
+class NotGiven(int):
+    """The default of an argument; by its type, a call that leaves the argument out differs from one that repeats it."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +40,73 @@ class ClusterOptions:
     max_body_size_bytes: int = environment.DEFAULT_MAX_BODY_SIZE_BYTES
     max_waiting_size_bytes: int = environment.DEFAULT_MAX_WAITING_SIZE_BYTES
     num_frontend_replicas: int = 1
+    allowed_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    query_token: str = field(default="", repr=False)
+    """Empty for a cluster whose clients need none."""
+    tls: bool = False
+    tls_files: tuple[str, ...] = ()
+    """The paths of the user's certificate and key; empty if the cluster makes its own."""
+    clipper_containers: str | None = None
+    """Which versions containers without a token may serve; ``None`` is the manager's own choice."""
+
+    given: frozenset[str] = frozenset()
+    """Names of the options that the caller gave; a resumed cluster has the others as it had them."""
+
+    @classmethod
+    def of(cls, otherwise: Mapping[str, Any], /, **arguments: Any) -> ClusterOptions:
+        """Return options of which ``None`` and :class:`NotGiven` stand for what the caller left out.
+
+        *otherwise* has values for a new cluster that are no option's default.
+        """
+        given = {
+            name: value for name, value in arguments.items() if value is not None and not isinstance(value, NotGiven)
+        }
+        return cls(**{**otherwise, **given}, given=frozenset(given))
+
+    def stored(self) -> dict[str, Any]:
+        """Return the options as JSON can hold them."""
+        return {name: getattr(self, name) for name in _names_of_options()}
+
+    def over(self, stored: Mapping[str, Any]) -> ClusterOptions:
+        """Return the options of a resumed cluster; stored ones that this release does not know are ignored."""
+        kept = {name: stored[name] for name in _names_of_options() if name in stored and name not in self.given}
+        # JSON has no tuples.
+        values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in kept.items()}
+        return replace(self, **values)
 
 
-def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str, str]) -> ContainerSpec:
-    """Return the query frontend's spec; *redis* holds the variables with which it connects to Redis."""
+def resumed_port(asked: int, kept: int, default: int) -> int:
+    """Return the port that a resumed cluster takes: a port that is not the default was asked for, and wins."""
+    return kept if asked in (default, 0) else asked
+
+
+def _names_of_options() -> list[str]:
+    return [each.name for each in fields(ClusterOptions) if each.name != "given"]
+
+
+def new_run_id() -> dict[str, str]:
+    """Return the variable that all frontends have, with a value that no earlier start of the cluster had."""
+    return {environment.RUN_ID: secrets.token_hex(_NUM_RUN_ID_BYTES)}
+
+
+def query_frontend_spec(
+    python: str,
+    options: ClusterOptions,
+    redis: Mapping[str, str],
+    known_hosts: Sequence[str] = (),
+    *,
+    secret: str | None = None,
+    clipper_containers: str = FOREIGN,
+    tls: TlsIdentity | None = None,
+) -> ContainerSpec:
+    """Return the query frontend's spec.
+
+    *redis* holds the variables of both frontends, by which they find Redis, *known_hosts* the names that the manager
+    gave it. *secret* is what the tokens of replicas are made from; without it they have to prove nothing.
+    *clipper_containers* says which versions containers without a token may serve, if the user has not said it. Its
+    port speaks HTTPS with *tls*, else HTTP.
+    """
     return ContainerSpec(
         name=QUERY_FRONTEND_NAME,
         role=QUERY_FRONTEND,
@@ -45,16 +120,28 @@ def query_frontend_spec(python: str, options: ClusterOptions, redis: Mapping[str
             environment.CACHE_SIZE_BYTES: str(options.cache_size_bytes),
             environment.HEADER_TIMEOUT_S: str(options.header_timeout_s),
             environment.BODY_TIMEOUT_S: str(options.body_timeout_s),
+            environment.ALLOWED_HOSTS: " ".join([*known_hosts, *options.allowed_hosts]),
+            environment.ALLOW_ORIGINS: " ".join(options.allow_origins),
+            environment.QUERY_TOKEN: options.query_token,
+            environment.CLIPPER_CONTAINERS: options.clipper_containers or clipper_containers,
+            **_tls_variables(tls),
         },
+        secret_files={} if secret is None else {environment.REPLICA_SECRET_FILE: secret},
         sockets={environment.HTTP_SOCKET: "query", environment.RPC_SOCKET: "rpc"},
         stop_timeout_s=10.0,
     )
 
 
 def management_frontend_spec(
-    python: str, options: ClusterOptions, redis: Mapping[str, str], admin_token: str
+    python: str,
+    options: ClusterOptions,
+    redis: Mapping[str, str],
+    admin_token: str,
+    known_hosts: Sequence[str] = (),
+    *,
+    tls: TlsIdentity | None = None,
 ) -> ContainerSpec:
-    """Return the management frontend's spec; *redis* holds the variables with which it connects to Redis."""
+    """Return the management frontend's spec; the arguments are those of the query frontend's."""
     return ContainerSpec(
         name=MANAGEMENT_FRONTEND_NAME,
         role=MANAGEMENT_FRONTEND,
@@ -64,9 +151,16 @@ def management_frontend_spec(
             environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
             environment.MAX_WAITING_SIZE_BYTES: str(options.max_waiting_size_bytes),
             environment.ADMIN_TOKEN: admin_token,
+            environment.QUERY_TOKEN: options.query_token,
+            environment.ALLOWED_HOSTS: " ".join([*known_hosts, *options.allowed_hosts]),
+            **_tls_variables(tls),
         },
         sockets={environment.HTTP_SOCKET: "management"},
     )
+
+
+def _tls_variables(tls: TlsIdentity | None) -> dict[str, str]:
+    return {} if tls is None else {environment.TLS_CERTIFICATE: tls.served}
 
 
 def redis_spec(command: tuple[str, ...], variables: Mapping[str, str] | None = None) -> ContainerSpec:
@@ -84,20 +178,23 @@ def replica_spec(
     rpc_host: str,
     rpc_port: int,
     load_timeout_s: float,
+    credentials: ReplicaCredentials | None = None,
+    rpc_socket: str | None = None,
     model_folder: str | None = None,
     variables: Mapping[str, str] | None = None,
+    limits: ResourceLimits = NO_LIMITS,
 ) -> ContainerSpec:
     """Return the spec of one replica of a model version.
 
     *model_folder* is its model's folder, if not ``/model``; *variables* are those of its environment that come with
-    the version.
+    the version. *credentials* are what the replica proves itself with, *rpc_socket* is the path of the
+    query frontend's Unix socket, which replaces its address and port.
     """
     own = {
         environment.MODEL_NAME: model_id.name,
         environment.MODEL_VERSION: model_id.version,
         environment.INPUT_TYPE: str(input_type),
-        environment.FRONTEND_HOST: rpc_host,
-        environment.FRONTEND_RPC_PORT: str(rpc_port),
+        **_frontend_address(rpc_host, rpc_port, rpc_socket),
         environment.LOAD_TIMEOUT_S: f"{load_timeout_s:g}",
     }
     if model_folder is not None:
@@ -107,8 +204,16 @@ def replica_spec(
         role=REPLICA,
         command=command,
         environment={**(variables or {}), **own},
+        secret_files={environment.REPLICA_CREDENTIALS_FILE: encode_credentials(credentials)} if credentials else {},
         working_folder=model_folder or ".",
         model=str(model_id),
         image=image,
         stop_timeout_s=10.0,
+        limits=limits,
     )
+
+
+def _frontend_address(host: str, port: int, path: str | None) -> dict[str, str]:
+    if path is not None:
+        return {environment.FRONTEND_SOCKET: path}
+    return {environment.FRONTEND_HOST: host, environment.FRONTEND_RPC_PORT: str(port)}

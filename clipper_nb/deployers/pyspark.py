@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.closures.callables import SPARK_INPUTS, check_function
 from clipper_nb.closures.function_pickle import pickle_with_setup
+from clipper_nb.closures.input_annotations import take_inputs
 from clipper_nb.closures.notebook_environment import notebook_environment, refuse_other_versions
-from clipper_nb.closures.sample_outputs import answer_samples, write_samples
+from clipper_nb.closures.sample_outputs import read_sample_inputs, samples_file
+from clipper_nb.cluster.deploy_options import DeployOptions, with_options
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.spark_model_files import (
@@ -24,20 +26,21 @@ from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, ResourceLimits
 from clipper_nb.spark_vectors import predict_vector
 
 if TYPE_CHECKING:
-    from clipper_nb.cluster.surroundings import ChosenVariables
+    from typing_extensions import Unpack
+
+    from clipper_nb.cluster.handles import VersionHandle
     from clipper_nb.connection import ClipperConnection
-    from clipper_nb.protocol.records import TextOutputs
-    from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["create_endpoint", "deploy_pyspark_model", "predict_vector"]
 
 _DEFAULT_DRIVER_MEMORY_BYTES = 1024**3
 
 
+@with_options(DeployOptions, timeout_s=180.0)
 def deploy_pyspark_model(
     clipper_conn: ClipperConnection,
     name: str,
-    version: int | str,
+    version: int | str | None,
     input_type: str,
     func: Callable[[Any, Any, list[Any]], Any],
     pyspark_model: Any,
@@ -49,17 +52,10 @@ def deploy_pyspark_model(
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
-    timeout_s: float = 180.0,
-    limits: ResourceLimits | None = None,
-    isolate_errors: bool = True,
-    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
-    system_packages: Sequence[str] | None = None,
-    text_outputs: TextOutputs = "json",
-    environment_variables: ChosenVariables = None,
-    files: Sequence[str] | None = None,
     setup: Callable[[], Any] | None = None,
-) -> None:
+    **options: Unpack[DeployOptions],
+) -> VersionHandle:
     """Deploy a PySpark model with a function around it as a version of a model, and make that version current.
 
     Spark saves the model here and loads it in each replica, which has its own local Spark with one core. When this
@@ -67,17 +63,10 @@ def deploy_pyspark_model(
 
     Parameters
     ----------
-    clipper_conn : ClipperConnection
-        A connected one.
-    name : str
-        The model's name.
-    version : str or int
-        Any text that is a valid Docker tag; versions are immutable.
-    input_type : str
-        ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
     func : callable
         ``func(spark, model, inputs)`` takes the replica's ``SparkSession``, the model as Spark loaded it, and a list of
-        inputs, and returns one output per input, in order. It must not use the notebook's own session, context or data
+        inputs, as that of :func:`clipper_nb.deployers.python.deploy_python_closure` does, and returns one output per
+        input, in order. It must not use the notebook's own session, context or data
         frames.
     pyspark_model : model of pyspark.ml or pyspark.mllib, or None
         A fitted model, such as a ``PipelineModel``; ``None`` for a function that needs only Spark.
@@ -86,43 +75,24 @@ def deploy_pyspark_model(
     base_image : str
         For Docker: an image of Debian 12 with the notebook's Python minor version to build upon,
         ``python:3.X-slim-bookworm`` by default. The embedded cluster runs the notebook's own Python, PySpark and Java.
-    labels : list of str, optional
-        Kept with the version.
-    registry : str, optional
-        For Docker: where to push the image.
     num_replicas : int
         How many processes serve it; each has a JVM.
-    batch_size : int
-        The most inputs that the function gets at once; -1 adapts to the SLO.
     pkgs_to_install : list of str, optional
         pip requirements besides PySpark, NumPy, pandas and PyArrow.
     timeout_s : float
         Seconds that the replicas may take to start Spark and load the model.
     limits : ResourceLimits, optional
-        For Docker: memory, cores and processes that each replica may use. Java's heap gets 0.6 of the memory, or 1 GiB
+        Memory, cores and processes that each replica may use. Java's heap gets 0.6 of the memory, or 1 GiB
         without limits.
-    isolate_errors : bool
-        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
-    hang_timeout_s : float, optional
-        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
-        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
         Inputs that the function answers here, and each replica before it serves, so that the first query finds all
         warm. A replica with different answers is rejected; numbers may differ by a millionth.
-    system_packages : list of str, optional
-        For Docker: packages of Debian that this version needs. The embedded cluster has the machine's.
-    text_outputs : str
-        ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
-        becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
     environment_variables : dict or list, optional
         Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values. Those
         that the function's code reads, and ``TZ``, travel anyway.
         They are kept with the version, and stand in no image, log or report.
-    files : list of str, optional
-        Files and folders below the notebook's working directory; replicas find them under the same relative paths.
-    setup : callable, optional
-        Called once in each replica, without arguments, before the model is loaded: for settings of libraries, such as
-        ``sklearn.set_config``.
+    **options : DeployOptions
+        Those of every deployer.
 
     Raises
     ------
@@ -150,22 +120,20 @@ def deploy_pyspark_model(
     """
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
-        batch_size=batch_size, packages=pkgs_to_install, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
-        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
+        batch_size=batch_size, packages=pkgs_to_install, **options,
     )  # fmt: skip
     check_function(func, SPARK_INPUTS)
+    taken = take_inputs(func, new.input_type, sample_inputs, position=len(SPARK_INPUTS) - 1)
+    inputs = read_sample_inputs(new, sample_inputs)
     session = find_session(sc)
-    pickled, pickled_setup, report = pickle_with_setup(func, setup)
+    pickled, pickled_setup, report = pickle_with_setup(taken.func, setup)
     new = new.with_variables(report.environment_variables)
     environment = notebook_environment(report.requirements, "pyspark")
     refuse_other_versions(str(new.model_id), environment, new.packages)
-    samples = None
-    if sample_inputs is not None:
-        samples = answer_samples(new, SparkFunction(AwaitingFunction(func), session, pyspark_model), sample_inputs)
     model_class, threshold = describe_spark_model(pyspark_model)
     metadata = PySparkMetadata(
         input_type=str(new.input_type),
+        input_schema=taken.schema,
         environment=environment,
         modules=report.requirements.pickled,
         requirements=report.requirements.pinned,
@@ -177,16 +145,18 @@ def deploy_pyspark_model(
         driver_memory_bytes=_driver_memory_bytes(new.limits),
         report=report.to_dict(),
     )
-    with bundle(metadata, new) as folder:
+
+    def meanwhile() -> Mapping[str, bytes]:
+        return samples_file(new, inputs, lambda: SparkFunction(AwaitingFunction(taken.func), session, pyspark_model))
+
+    with bundle(metadata, new, inputs) as folder:
         (folder / FUNCTION_FILE).write_bytes(pickled)
         if pickled_setup is not None:
             (folder / SETUP_FILE).write_bytes(pickled_setup)
         report.files.write(folder)
         if pyspark_model is not None:
             save_spark_model(pyspark_model, session, folder / SPARK_MODEL_FOLDER)
-        if samples is not None:
-            write_samples(samples, folder)
-        clipper_conn.deploy_version(new, str(folder))
+        return clipper_conn.deploy_version(new, str(folder), meanwhile)
 
 
 create_endpoint = endpoint(

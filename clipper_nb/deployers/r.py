@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.closures.function_pickle import check_size
-from clipper_nb.closures.report import show_in_cell
-from clipper_nb.closures.sample_outputs import answer_samples, write_samples
+from clipper_nb.closures.sample_outputs import read_sample_inputs, samples_file, write_samples
+from clipper_nb.cluster.deploy_options import DeployOptions, with_options
+from clipper_nb.cluster.surroundings import check_environment_variables
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import endpoint
-from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function
-from clipper_nb.deployers.r_session import undisturbed_r
+from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function, find_setup
+from clipper_nb.deployers.r_session import environment_of_r, undisturbed_r
 from clipper_nb.deployers.sample_columns import sample_columns
+from clipper_nb.display.cell import show_in_cell
 from clipper_nb.model_functions.r_function import RFunction
-from clipper_nb.protocol.columns import Column
-from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, RMetadata
+from clipper_nb.protocol.columns import Column, columns_schema
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, R_SETUP_FILE, RMetadata
 from clipper_nb.protocol.samples import Samples
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from clipper_nb.cluster.handles import VersionHandle
     from clipper_nb.cluster.new_version import NewVersion
-    from clipper_nb.cluster.surroundings import ChosenVariables
     from clipper_nb.connection import ClipperConnection
-    from clipper_nb.protocol.records import TextOutputs
-    from clipper_nb.protocol.resource_limits import ResourceLimits
 
 __all__ = ["create_endpoint", "deploy_r_model"]
 
 
+@with_options(DeployOptions)
 def deploy_r_model(
     clipper_conn: ClipperConnection,
     name: str,
-    version: int | str,
+    version: int | str | None,
     input_type: str,
     func: Any,
     base_image: str = "default",
@@ -43,86 +47,58 @@ def deploy_r_model(
     *,
     sample_input: Any = None,
     allow_large: bool = False,
-    timeout_s: float = 60.0,
-    limits: ResourceLimits | None = None,
-    isolate_errors: bool = True,
-    hang_timeout_s: float | None = 30.0,
     sample_inputs: Sequence[Any] | None = None,
-    system_packages: Sequence[str] | None = None,
-    text_outputs: TextOutputs = "json",
-    environment_variables: ChosenVariables = None,
-    files: Sequence[str] | None = None,
-) -> None:
+    setup: Any = None,
+    **options: Unpack[DeployOptions],
+) -> VersionHandle:
     """Deploy an R function as a version of a model, and make that version current.
 
-    The function travels with the globals that it uses, directly or through other functions, and with the names of the
-    packages that are attached or that it uses. They are found by reading its code: a name that is built at run time is
-    not found. When this returns, the replicas have loaded it and serve it.
+    The function travels with the globals that it uses, directly or through other functions, with the session's classes
+    and methods (S3, S4, reference classes, R6) of what it uses, and with the names of the packages that are attached or
+    that it uses. They are found by reading its code: a name that is built at run time is not found. When this returns,
+    the replicas have loaded it and serve it.
 
     Parameters
     ----------
-    clipper_conn : ClipperConnection
-        A connected one.
-    name : str
-        The model's name.
-    version : str or int
-        Any text that is a valid Docker tag; versions are immutable.
-    input_type : str
-        ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"`` or ``"strings"``.
     func : rpy2 function or str
-        An R function, as rpy2 holds it, or the name of one in R's global environment. It takes a list of inputs, which
-        are integer, double or raw vectors or character scalars, and returns a list or vector with one output per input,
-        or a matrix or data frame with one row per input. Text stays text; other outputs become JSON by their type:
-        rows, names and tables objects, factors text, dates and times ISO 8601 with the zone, ``difftime`` seconds,
-        ``bit64::integer64`` whole numbers (text above 2^53), NA ``null``, NaN and infinities ``"NaN"``, ``"Infinity"``.
+        An R function, as rpy2 holds it, or the name of one in R's global environment. It takes a list of inputs,
+        which are integer, double or raw vectors or character scalars, or values of JSON: objects are named lists,
+        lists of scalars of one kind are vectors with NA for ``null``, other lists are lists; and returns a list or
+        vector with one output per input, or a matrix or data frame with one row per input. Text stays text; other
+        outputs become JSON by their type: rows, names and tables objects, factors text, dates and times ISO 8601 with
+        the zone, ``difftime`` seconds, ``bit64::integer64`` whole numbers (text above 2^53), NA ``null``, NaN and
+        infinities ``"NaN"``, ``"Infinity"``.
     base_image : str
         For Docker: an image to build upon that Debian's R of the notebook's minor version can be installed in,
         ``python:3.X-slim-bookworm`` (R 4.2) by default. The embedded cluster runs the notebook's own R.
-    labels : list of str, optional
-        Kept with the version.
-    registry : str, optional
-        For Docker: where to push the image.
-    num_replicas : int
-        How many processes serve it.
-    batch_size : int
-        The most inputs that the function gets at once; -1 adapts to the SLO.
     pkgs_to_install : list of str, optional
         Names of R packages that it needs besides those that are found.
     sample_input : data frame, optional
-        With it the function takes one data frame, with a row per input, and inputs are JSON objects as text
-        (*input_type* ``"strings"``): ``'{"wt": 2.6, "gear": "four"}'``. Columns have the names and types of the
-        sample's: integer, double, logical, character, factor with its levels, Date (``"2024-02-29"``), POSIXct
-        (``"2024-02-29T12:00:00Z"``; without an offset in the sample's time zone). ``null`` is NA. Names that the sample
-        does not have are ignored. A missing column, an unknown level or a value of another type is an error answer for
-        that input. The sample is a data frame of R, held through rpy2, the name of one that R finds, or one of pandas;
-        it may have no rows.
+        With it the function takes one data frame, with a row per input, and inputs are JSON objects, ``{"wt": 2.6,
+        "gear": "four"}`` (*input_type* ``"json"``), or their text (``"strings"``). Columns have the names and types
+        of the sample's: integer, double, logical, character, factor with its levels, Date (``"2024-02-29"``), POSIXct
+        (``"2024-02-29T12:00:00Z"``; without an offset in the sample's time zone). ``null`` is NA. Names that the
+        sample does not have are ignored. A missing column, an unknown level or a value of another type is an error
+        answer for that input, or a 400 with ``"json"``. The sample is a data frame of R, held through rpy2, the name
+        of one that R finds, or one of pandas; it may have no rows.
     allow_large : bool
         Lets a function take along more than 100 MB. The error otherwise names the largest variables, also those in the
         environment of a fitted model's formula.
-    timeout_s : float
-        Seconds that the replicas may take to load the function.
-    limits : ResourceLimits, optional
-        For Docker: memory, cores and processes that each replica may use.
-    isolate_errors : bool
-        Whether a batch that the function raises on is computed again in parts, so that one bad input fails alone.
-    hang_timeout_s : float, optional
-        A replica that is busy with one batch for longer than this, and than ten times the longest SLO of its queries,
-        is replaced. ``None`` turns that off.
     sample_inputs : list, optional
-        Inputs that the function answers here, and each replica before it serves; rows as JSON text where it takes a
-        data frame. A replica with different answers is rejected; numbers may differ by a millionth.
+        Inputs that the function answers here, and each replica before it serves; rows as JSON where it takes a data
+        frame. A replica with different answers is rejected; numbers may differ by a millionth.
+    setup : rpy2 function or str, optional
+        An R function, or the name of a global one, called once in each replica, without arguments, after packages are
+        loaded and before *func* is: for settings, such as ``function() options(digits = 4)``.
     system_packages : list of str, optional
         For Docker: packages of Debian that this version needs, such as ``"libcurl4"``. The embedded cluster has the
         machine's.
-    text_outputs : str
-        ``"json"``: text that the function returns is read as JSON where it is JSON, as Clipper does, so ``"1E5"``
-        becomes the number 100000.0. ``"text"``: text stays text. Other outputs become JSON by their type either way.
     environment_variables : dict or list, optional
-        Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with the notebook's values.
-        ``TZ`` travels anyway.
+        Environment variables of the replicas: ``{"NAME": "value"}``, or ``["NAME"]`` with their values in R. Those that
+        the function's code reads, as ``Sys.getenv("NAME")``, and ``TZ``, travel anyway.
         They are kept with the version, and stand in no image, log or report.
-    files : list of str, optional
-        Files and folders below the notebook's working directory; replicas find them under the same relative paths.
+    **options : DeployOptions
+        Those of every deployer.
 
     Raises
     ------
@@ -152,24 +128,26 @@ def deploy_r_model(
     >>> r("fit <- lm(mpg ~ wt, mtcars); fuel <- function(cars) predict(fit, cars)")
     >>> deploy_r_model(conn, "fuel", 1, "strings", "fuel", sample_input="mtcars")
     """
+    variables = check_environment_variables(options.pop("environment_variables", None), environment_of_r())
     new = clipper_conn.new_version(
         name, version, input_type, base_image=base_image, labels=labels, registry=registry, num_replicas=num_replicas,
-        batch_size=batch_size, timeout_s=timeout_s, limits=limits,
-        system_packages=system_packages, isolate_errors=isolate_errors, hang_timeout_s=hang_timeout_s,
-        text_outputs=text_outputs, environment_variables=environment_variables, files=files,
-        allow_large=allow_large,
+        batch_size=batch_size, allow_large=allow_large, environment_variables=variables.values, **options,
     )  # fmt: skip
+    inputs = read_sample_inputs(new, sample_inputs)
     columns = [] if sample_input is None else sample_columns(sample_input, input_type)
     fn = find_function(func)
     captured = capture_function(fn, pkgs_to_install or ())
+    if setup is not None:
+        captured = captured.with_setup(capture_function(find_setup(setup)))
     report = captured.report(func if isinstance(func, str) else "function")
     check_size(report, allow_large=allow_large)
-    show_in_cell(report)
-    samples = None
-    if sample_inputs is not None:
+
+    def meanwhile() -> Mapping[str, bytes]:
+        show_in_cell(report)
         with undisturbed_r():
-            samples = answer_samples(new, RFunction(fn, columns), sample_inputs)
-    deploy_captured_function(clipper_conn, new, captured, columns, samples)
+            return samples_file(new, inputs, lambda: RFunction(fn, columns))
+
+    return deploy_captured_function(clipper_conn, new, captured, columns, sample_inputs=inputs, meanwhile=meanwhile)
 
 
 def deploy_captured_function(
@@ -178,7 +156,10 @@ def deploy_captured_function(
     captured: CapturedFunction,
     columns: Sequence[Column] = (),
     samples: Samples | None = None,
-) -> None:
+    *,
+    sample_inputs: Sequence[Any] | None = None,
+    meanwhile: Callable[[], Mapping[str, bytes]] | None = None,
+) -> VersionHandle:
     """Deploy an R function that was captured before, in this process or in another R; rpy2 is not needed for it.
 
     Parameters
@@ -191,9 +172,15 @@ def deploy_captured_function(
         Those of the data frame that the function takes; none when it takes a list.
     samples : Samples, optional
         What it answers where it was captured.
+    sample_inputs : list, optional
+        The samples without their answers, which *meanwhile* returns.
+    meanwhile : callable, optional
+        As for ``deploy_version()``.
     """
+    new = new.with_variables(captured.environment_variables.names, captured.environment_variables.values)
     metadata = RMetadata(
         input_type=str(new.input_type),
+        input_schema=columns_schema(columns) if new.input_type is InputType.JSON else None,
         environment={"R": captured.r_version},
         system_packages=new.system_packages,
         r_version=captured.r_version,
@@ -203,11 +190,13 @@ def deploy_captured_function(
         r_columns=tuple(columns),
         report=captured.report(new.model_id.name).to_dict(),
     )
-    with bundle(metadata, new) as folder:
+    with bundle(metadata, new, sample_inputs) as folder:
         (folder / R_FUNCTION_FILE).write_bytes(captured.serialized)
+        if captured.serialized_setup is not None:
+            (folder / R_SETUP_FILE).write_bytes(captured.serialized_setup)
         if samples is not None:
             write_samples(samples, folder)
-        clipper_conn.deploy_version(new, str(folder))
+        return clipper_conn.deploy_version(new, str(folder), meanwhile)
 
 
 create_endpoint = endpoint(

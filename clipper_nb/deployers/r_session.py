@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.resources
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clipper_nb.errors import DeploymentError
@@ -32,6 +32,14 @@ def start_r() -> Any:
             f"r-cran-codetools), and then pip install 'clipper-nb[r]'. {type(exc).__name__}: {str(exc).strip()}"
         ) from exc
     return rinterface
+
+
+def environment_of_r() -> Mapping[str, str]:
+    """Return R's environment variables, also those that a cell of R has set, which ``os.environ`` does not show."""
+    rinterface = start_r()
+    with undisturbed_r():
+        values = rinterface.evalr("Sys.getenv()")
+        return dict(zip(map(str, values.names), map(str, values), strict=True))
 
 
 @contextlib.contextmanager

@@ -24,10 +24,10 @@ def sample_columns(sample: Any, input_type: str) -> list[Column]:
     InvalidRequestError
         *sample* is no data frame, has no columns, or one that JSON has no value for; or inputs are no text.
     """
-    if parse_input_type(input_type) is not InputType.STRINGS:
+    if parse_input_type(input_type) not in (InputType.STRINGS, InputType.JSON):
         raise InvalidRequestError(
-            f"With a sample_input the rows of a data frame come as JSON, so input_type must be 'strings', not "
-            f"{input_type!r}."
+            "With a sample_input the rows of a data frame come as JSON, so input_type must be 'json', or 'strings' for "
+            f"its text, not {input_type!r}."
         )
     is_pandas = type(sample).__module__.partition(".")[0] == "pandas" and hasattr(sample, "dtypes")
     return [_pandas_column(sample, name) for name in _pandas_names(sample)] if is_pandas else _r_columns(sample)
@@ -63,7 +63,7 @@ def _r_columns(sample: Any) -> list[Column]:
                 "sample_input must be a data frame: of R, held through rpy2, the name of one that R finds, or "
                 f"one of pandas; {sample!r} is not one."
             )
-        found = rinterface.evalr(r_source("columns.R"))(sample)
+        found = rinterface.evalr(r_source("columns.R"), envir=rinterface.baseenv)(sample)
         parts = {name: list(part) for name, part in zip(found.names, found, strict=True)}
         return columns_from_parts({**parts, "levels": [list(levels) for levels in parts["levels"]]})
 

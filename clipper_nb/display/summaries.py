@@ -21,7 +21,7 @@ class ClusterSnapshot:
     """The facts about a cluster that a summary shows."""
 
     cluster_name: str
-    query_address: str
+    query_url: str
     applications: Sequence[ApplicationInfo]
     models: Sequence[VersionInfo]
     replicas: Sequence[ReplicaInfo]
@@ -31,7 +31,7 @@ def format_text(snapshot: ClusterSnapshot) -> str:
     """Return one line."""
     models = {model.name for model in snapshot.models}
     return (
-        f"<ClipperConnection {snapshot.cluster_name!r} at http://{snapshot.query_address}: "
+        f"<ClipperConnection {snapshot.cluster_name!r} at {snapshot.query_url}: "
         f"{count(len(snapshot.applications), 'application')}, {count(len(models), 'model')}, "
         f"{count(len(snapshot.models), 'version')}, {count(len(snapshot.replicas), 'replica')}>"
     )
@@ -39,7 +39,7 @@ def format_text(snapshot: ClusterSnapshot) -> str:
 
 def format_html(snapshot: ClusterSnapshot) -> str:
     """Return a small page: the address, a table of applications and one of model versions."""
-    address = browser_url(snapshot.query_address)
+    address = browser_url(snapshot.query_url)
     return (
         f"<div><strong>Clipper cluster “{escape(snapshot.cluster_name)}”</strong> "
         f'<a href="{escape(address)}/metrics">{escape(address)}</a>'
@@ -54,6 +54,13 @@ def describe_application(application: ApplicationInfo) -> str:
         f"<Application {application.name!r}: {application.input_type}, SLO {_format_slo(application)}, "
         f"default output {application.default_output!r}, {f'linked to {linked}' if linked else 'not linked'}>"
     )
+
+
+def describe_endpoint(application: ApplicationInfo, current: str | None, url: str) -> str:
+    """Return one line about an endpoint, whose linked model has a *current* version, or none."""
+    linked = application.linked_model
+    serves = f"{linked}:{current}" if current else f"{linked} without a current version" if linked else "not linked"
+    return f"<Endpoint {application.name!r}: {application.input_type}, SLO {_format_slo(application)}, {serves}, {url}>"
 
 
 def describe_model(name: str, versions: Sequence[VersionInfo]) -> str:

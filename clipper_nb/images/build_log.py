@@ -23,11 +23,15 @@ class BuildLog:
         The instruction that runs now; empty before the first.
     made_images : list of str
         Ids of the images of finished steps, oldest first, without the base image and what was found in the cache.
+    image_below : dict
+        By instruction, the id of the image that it was carried out on.
     """
 
     def __init__(self) -> None:
         self.step = ""
         self.made_images: list[str] = []
+        self.image_below: dict[str, str] = {}
+        self._image = ""
         self._lines: deque[str] = deque(maxlen=_MAX_LINES)
         self._is_from = self._is_cached = False
         self._partial = ""
@@ -50,10 +54,13 @@ class BuildLog:
         if _STEP.match(line):
             self.step = _STEP.sub("", line)
             self._is_from, self._is_cached = self.step.startswith("FROM "), False
+            self.image_below[self.step] = self._image
             self._lines.clear()
             return True
         self._is_cached = self._is_cached or line == _USING_CACHE
         made = _STEP_IMAGE.match(line)
+        if made:
+            self._image = made[1]
         if made and not self._is_from and not self._is_cached:
             self.made_images.append(made[1])
         return not _BOOKKEEPING.match(line)

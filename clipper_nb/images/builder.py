@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from clipper_nb.display.progress import QUIET, Progress
+from clipper_nb.images.context import Files
 from clipper_nb.protocol.names import ModelId
 
 DEFAULT_BASE_IMAGE = "default"
@@ -38,6 +40,17 @@ class ImageRequest:
 
 
 @dataclass(frozen=True)
+class ImageSource:
+    """What an image was built from, as far as another cluster needs it to build the same again."""
+
+    files: Files
+    """The bundle: the files of the model's folder by their paths in it, also its empty folders."""
+    packages: Sequence[str] = ()
+    """The pip requirements that the user named; others are in the bundle's metadata."""
+    base_image: str = DEFAULT_BASE_IMAGE
+
+
+@dataclass(frozen=True)
 class DeployedImage:
     """An image that a deploy built for a version."""
 
@@ -66,7 +79,22 @@ def choose_unused(
 
 
 class ImageBuilder(ABC):
-    """Builds images that one kind of container manager can start."""
+    """Builds images that one kind of container manager can start.
+
+    Attributes
+    ----------
+    can_complete : bool
+        Whether :meth:`complete` works: the deploy of a version then starts its replicas before all files are there.
+    has_base_images : bool
+        Whether ``base_image`` of a request may name another image than the default.
+    """
+
+    can_complete: bool = False
+    has_base_images: bool = True
+
+    def complete(self, image: str, files: Mapping[str, bytes]) -> None:
+        """Put further files into the model's folder of an image whose replicas wait for them; each appears whole."""
+        raise NotImplementedError
 
     @abstractmethod
     def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
@@ -82,6 +110,14 @@ class ImageBuilder(ABC):
         A builder that cannot read images returns no files; ``fetch_model()`` and ``get_model_source()`` then fail.
         """
         return {}
+
+    def open_source(self, image: str) -> AbstractContextManager[ImageSource | None]:
+        """Return a context that yields what an image was built from; ``None`` if this builder did not build it.
+
+        The files are there until the end of the ``with``. Raises ``ImageNotFoundError``. A builder that cannot read
+        images yields ``None``; then ``export_configuration()`` names the image instead of including its files.
+        """
+        return nullcontext()
 
     @abstractmethod
     def remove(self, image: str) -> None:

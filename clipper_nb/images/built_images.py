@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from clipper_nb.images import templates
-from clipper_nb.images.builder import DeployedImage, ImageRequest
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageRequest
 from clipper_nb.images.docker_engine import split_tag
 from clipper_nb.protocol import environment as variables
 from clipper_nb.protocol.names import ModelId
@@ -51,12 +52,33 @@ def model_labels(request: ImageRequest) -> dict[str, str]:
     lifetime = {variables.LABEL_IMAGE_LIFETIME: _WITH_VERSION} if request.goes_with_version else {}
     return {
         **lifetime,
+        **_recipe_labels(request),
         variables.LABEL_CLUSTER: request.cluster_name,
         variables.LABEL_MODEL: request.model_id.name,
         variables.LABEL_MODEL_VERSION: request.model_id.version,
         "org.opencontainers.image.title": request.model_id.name,
         "org.opencontainers.image.version": request.model_id.version,
     }
+
+
+def _recipe_labels(request: ImageRequest) -> dict[str, str]:
+    """Return the labels for what the user asked for beside the bundle; an image of defaults has none."""
+    packages = {variables.LABEL_IMAGE_PACKAGES: json.dumps(list(request.packages))} if request.packages else {}
+    is_default = request.base_image == DEFAULT_BASE_IMAGE
+    return packages if is_default else {**packages, variables.LABEL_IMAGE_BASE: request.base_image}
+
+
+def recipe_of(labels: Mapping[str, str], image: str) -> tuple[list[str], str] | None:
+    """Return the packages and the base image that a deploy or ``build_model`` named; ``None`` for a user's own image.
+
+    An image that a user built from one of ours has our labels too, but another name.
+    """
+    model_id = ModelId(labels.get(variables.LABEL_MODEL, ""), labels.get(variables.LABEL_MODEL_VERSION, ""))
+    is_model = labels.get(variables.LABEL_IMAGE_KIND) == templates.MODEL_KIND
+    if not is_model or not _is_deployed(image, labels.get(variables.LABEL_CLUSTER, ""), model_id):
+        return None
+    packages: list[str] = json.loads(labels.get(variables.LABEL_IMAGE_PACKAGES, "[]"))
+    return packages, labels.get(variables.LABEL_IMAGE_BASE, DEFAULT_BASE_IMAGE)
 
 
 def base_labels(kind: str) -> dict[str, str]:
@@ -68,6 +90,15 @@ def base_labels(kind: str) -> dict[str, str]:
         "org.opencontainers.image.version": __version__,
         "org.opencontainers.image.licenses": "Apache-2.0",
     }
+
+
+def runs_our_program(config: Mapping[str, Any]) -> bool:
+    """Return whether an image with that configuration runs this release's model container.
+
+    A program of the user's in an image that was built from one of ours inherits the labels alone.
+    """
+    is_of_this_release = (config.get("Labels") or {}).get(variables.LABEL_PACKAGE_VERSION) == __version__
+    return is_of_this_release and (config.get("Cmd") or [])[1:] == ["-m", variables.MODEL_CONTAINER_MODULE]
 
 
 def deployed_labels(cluster_name: str) -> list[str]:

@@ -8,7 +8,7 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal
 
 from clipper_nb.errors import ImageBuildError
@@ -53,6 +53,33 @@ def digest_packed(packed: IO[bytes]) -> str:
     return hashing.digest.hexdigest()[:_DIGEST_LENGTH]
 
 
+def move_folder(packed: IO[bytes], target: IO[bytes], old: str, new: str) -> None:
+    """Write a tar of the folder *old* of a packed context to *target*, named *new*; the context is read from its start.
+
+    It has all folders too: a build creates those that its context lacks with these permissions, others may not.
+    """
+    packed.seek(0)
+    with (
+        tarfile.open(fileobj=packed) as source,
+        tarfile.open(fileobj=target, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        folders: set[str] = set()
+        for member in source:
+            if f"{member.name}/".startswith(f"{old}/"):
+                member.name, member.pax_headers = new + member.name.removeprefix(old), {}
+                _add_folders(tar, member.name, folders)
+                tar.addfile(member, source.extractfile(member))
+    packed.seek(0)
+
+
+def _add_folders(tar: tarfile.TarFile, name: str, known: set[str]) -> None:
+    """Add the folders above *name* that are not known yet."""
+    for parent in reversed(PurePosixPath(name).parents[:-1]):
+        if str(parent) not in known:
+            known.add(str(parent))
+            _add_folder(tar, tarfile.TarInfo(str(parent)))
+
+
 class _Hashing:
     """A file that keeps only the SHA-256 of what is written."""
 
@@ -85,6 +112,12 @@ def folder_files(folder: Path, *, prefix: str) -> dict[str, Path]:
     return found or {prefix: folder}  # a Dockerfile copies it all the same
 
 
+def bundle_files(folder: Path) -> dict[str, Path]:
+    """Return a model folder's files and empty folders by their paths in it."""
+    found = folder_files(folder, prefix=".")
+    return {name.removeprefix("./"): path for name, path in found.items() if name != "."}
+
+
 def _walk(folder: Path, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
     above |= {folder.resolve()}
     for path in folder.iterdir():
@@ -104,11 +137,15 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes | Path) -> None:
         info.size = len(content)
         tar.addfile(info, io.BytesIO(content))
     elif content.is_dir():
-        info.type, info.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(info)
+        _add_folder(tar, info)
     else:
         with open(content, "rb") as file:
             if content.stat().st_mode & 0o100:
                 info.mode = 0o755
             info.size = content.stat().st_size
             tar.addfile(info, file)
+
+
+def _add_folder(tar: tarfile.TarFile, info: tarfile.TarInfo) -> None:
+    info.type, info.mode = tarfile.DIRTYPE, 0o755
+    tar.addfile(info)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-import tarfile
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
@@ -23,7 +23,7 @@ from clipper_nb.images import library, templates
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
 from clipper_nb.images.build_log import BuildLog
 from clipper_nb.images.build_settings import network_settings
-from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest, ImageSource
 from clipper_nb.images.built_images import (
     BASE_PREFIX,
     BuiltImage,
@@ -32,9 +32,11 @@ from clipper_nb.images.built_images import (
     deployed_images,
     deployed_labels,
     model_labels,
+    recipe_of,
 )
+from clipper_nb.images.bundle_layer import add_bundle
 from clipper_nb.images.captured_packages import choose_packages
-from clipper_nb.images.context import digest_context, digest_packed, folder_files, pack_context
+from clipper_nb.images.context import Files, bundle_files, digest_context, digest_packed, folder_files, pack_context
 from clipper_nb.images.docker_engine import (
     DockerEngine,
     check_image_name,
@@ -44,20 +46,40 @@ from clipper_nb.images.docker_engine import (
     split_tag,
     translated,
 )
+from clipper_nb.images.image_files import READER_LABEL, copy_model_folder, read_files
 from clipper_nb.images.install_steps import APT, PIP, InstallStep, R
 from clipper_nb.images.local_packages import find_local_packages
+from clipper_nb.images.working_folder import working_folder
 from clipper_nb.protocol import environment as variables
 from clipper_nb.protocol.model_folder import RMetadata, read_metadata
 from clipper_nb.version import __version__
 
-_MODEL_FOLDER = "/model"
-"""The folder of the bundle in an image; ``model.Dockerfile.j2`` puts it there."""
-_READER_LABEL = "ai.clipper.reader"
-_READER_LABELS = {_READER_LABEL: "", variables.LABEL_CLUSTER: ""}
-"""Labels of the container that reads an image's files; the image's own would make it one of the cluster's."""
 _LONGEST_READ, _LONGEST_BUILD = "10m", "24h"
+_CLEANING_INTERVAL_S = 600.0
+"""The engine goes through all its images for it, and creates no container meanwhile."""
 _CANCEL_TIMEOUT_S = 5.0
 """The engine ends the step of an interrupted build within about a second."""
+
+
+@dataclass(frozen=True)
+class _ModelBuild:
+    """What the image of a model version is built from, besides its bundle."""
+
+    image: str
+    request: ImageRequest
+    base: str
+    installs: Sequence[InstallStep]
+    dockerfile: str
+    package_files: Files
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return {variables.LABEL_IMAGE_KIND: templates.MODEL_KIND, **model_labels(self.request)}
+
+    def packages_key(self, settings: Mapping[str, str]) -> str:
+        """Return a text that identifies what comes before the bundle."""
+        above = self.dockerfile.partition(templates.BUNDLE_STEP)[0]
+        return digest_context(f"{above}{network_settings(settings)}", self.package_files)
 
 
 class DockerBuilder(ImageBuilder):
@@ -73,18 +95,20 @@ class DockerBuilder(ImageBuilder):
     def __init__(self, engine: DockerEngine, variables: Mapping[str, str] = os.environ) -> None:
         self._engine = engine
         self._variables = variables
+        self._installed: dict[str, str] = {}
+        """Images on which packages are installed and bundles are still missing, by what they were made from."""
+        self._next_cleaning_s = 0.0
 
     def build(self, request: ImageRequest, progress: Progress = QUIET) -> str:
         bundle = Path(request.model_data_path)
         if not bundle.is_dir():
             raise InvalidRequestError(f"model_data_path {request.model_data_path!r} is not a folder.")
         check_image_name(request.tag("digest"))  # before anything is built
-        self.remove_leftovers()
+        self._remove_leftovers_sometimes()
         metadata = read_metadata(bundle)
-        packages = choose_packages(
-            request.packages, metadata.requirements, metadata.unpinnable, _in_base(metadata.kind)
-        )
-        base = self.build_base(metadata.kind, request.base_image, progress)
+        in_base = _in_base(metadata.kind)
+        packages = choose_packages(request.packages, metadata.requirements, metadata.unpinnable, in_base)
+        base = self._build_base(metadata.kind, request.base_image, in_base, progress)
         requirements, package_files = find_local_packages(packages)
         steps = [
             InstallStep(APT, metadata.system_packages),  # first, since the others may need them
@@ -95,13 +119,15 @@ class DockerBuilder(ImageBuilder):
         dockerfile = templates.render_model_image(
             base_image=base, installs=installs, labels=model_labels(request), has_package_files=bool(package_files)
         )
-        files = {**folder_files(bundle, prefix="bundle"), **package_files}
+        files = {**folder_files(bundle, prefix=templates.BUNDLE_FOLDER), **package_files}
         with pack_context(dockerfile, files) as context:
             image = request.tag(digest_packed(context))
             is_new = self._engine.find_image(image) is None
             if is_new:
                 progress.step(f"Build image {image}")
-                self._build(image, context, progress, base_image=base, installs=installs)
+                self._build_model(
+                    _ModelBuild(image, request, base, installs, dockerfile, package_files), context, progress
+                )
         if request.container_registry is not None:
             try:
                 self._push(image, progress)
@@ -113,18 +139,20 @@ class DockerBuilder(ImageBuilder):
         return image
 
     def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
-        if self._engine.find_image(image) is None:
+        return read_files(self._engine, image, names)
+
+    @contextlib.contextmanager
+    def open_source(self, image: str) -> Iterator[ImageSource | None]:
+        found = self._engine.find_image(image)
+        if found is None:
             raise ImageNotFoundError(image, "The engine does not have it any more.")
-        with translated(f"reading files of image '{image}'"):
-            # A container that never starts: the engine has no other way to read an image's files.
-            container = self._engine.client.containers.create(
-                image, command=["python"], network_mode="none", labels=_READER_LABELS
-            )
-            try:
-                found = {name: _read_file(container, f"{_MODEL_FOLDER}/{name}") for name in names}
-            finally:
-                container.remove(force=True)
-        return {name: content for name, content in found.items() if content is not None}
+        recipe = recipe_of(found.labels, image)
+        if recipe is None:
+            yield None
+            return
+        with working_folder(Path(tempfile.gettempdir()), "clipper_nb-source-") as working:
+            copy_model_folder(self._engine, image, working / "bundle")
+            yield ImageSource(bundle_files(working / "bundle"), *recipe)
 
     def remove(self, image: str) -> None:
         docker = docker_module()
@@ -157,6 +185,9 @@ class DockerBuilder(ImageBuilder):
         BaseImageError
             *base_image* could not be found or pulled, or its Python is not of the notebook's minor version.
         """
+        return self._build_base(kind, base_image, _in_base(kind), progress)
+
+    def _build_base(self, kind: str, base_image: str, requirements: Sequence[str], progress: Progress) -> str:
         if kind not in templates.library_images():
             raise InvalidRequestError(
                 f"There is no base image of kind {kind!r}; there are: {', '.join(templates.library_images())}."
@@ -168,7 +199,6 @@ class DockerBuilder(ImageBuilder):
         files: dict[str, bytes | Path] = {**library.library_files(), **compiled}
         if ca_bundle is not None:
             files["ca-bundle.crt"] = ca_bundle
-        requirements = _in_base(kind)
         dockerfile = templates.render_library_image(
             kind,
             base_image=base_image,
@@ -182,11 +212,13 @@ class DockerBuilder(ImageBuilder):
         release = "{}-py{}.{}".format(__version__, *library.python_minor())
         # The base image's id is part of it: a base image may change under its name.
         tag = f"{repository}:{release}-{digest_context(dockerfile, {**files, 'base-image-id': base_id.encode()})}"
-        if self._engine.find_image(tag) is None:
+        found = self._engine.find_image(tag)
+        if found is None:
             progress.step(f"Build image {tag} (once)")
             with pack_context(dockerfile, files) as context:
                 self._build(tag, context, progress, base_image=base_image, installs=[InstallStep(PIP, requirements)])
-        if base_image == library.default_base_image():
+        is_users_default = found is not None and f"{repository}:{release}" in found.tags
+        if base_image == library.default_base_image() and not is_users_default:
             with translated(f"tagging '{tag}'"):
                 self._engine.client.api.tag(tag, repository, release)
         return tag
@@ -199,11 +231,17 @@ class DockerBuilder(ImageBuilder):
         """
         client = self._engine.client
         with contextlib.suppress(ClipperException), translated("removing what is left of interrupted builds"):
-            client.containers.prune(filters={"label": _READER_LABEL, "until": _LONGEST_READ})
+            client.containers.prune(filters={"label": READER_LABEL, "until": _LONGEST_READ})
             models = f"{variables.LABEL_IMAGE_KIND}={templates.MODEL_KIND}"
             client.images.prune(filters={"dangling": True, "label": models, "until": _LONGEST_BUILD})
 
     # --- the engine's part
+
+    def _remove_leftovers_sometimes(self) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_cleaning_s:
+            self._next_cleaning_s = now_s + _CLEANING_INTERVAL_S
+            self.remove_leftovers()
 
     def _require(self, base_image: str, progress: Progress) -> str:
         """Return the id of a base image, pulled when the engine does not have it."""
@@ -215,9 +253,19 @@ class DockerBuilder(ImageBuilder):
                 raise BaseImageError(f"The engine does not have the base image '{base_image}', and {exc}") from exc
         return str(found.id)
 
+    def _build_model(self, model: _ModelBuild, context: IO[bytes], progress: Progress) -> None:
+        """Build a model version's image: only its bundle is new if its packages are installed in an image already."""
+        key = model.packages_key(self._variables)
+        installed = self._installed.get(key) if model.installs else model.base
+        below = None if installed is None else self._engine.find_image(installed)
+        if below is None or not add_bundle(self._engine, below, context, model.image, model.labels):
+            log = self._build(model.image, context, progress, base_image=model.base, installs=model.installs)
+            if templates.BUNDLE_STEP in log.image_below:
+                self._installed[key] = log.image_below[templates.BUNDLE_STEP]
+
     def _build(
         self, tag: str, context: IO[bytes], progress: Progress, *, base_image: str, installs: Sequence[InstallStep]
-    ) -> None:
+    ) -> BuildLog:
         log = BuildLog()
         try:
             with translated(f"building '{tag}'"):
@@ -250,6 +298,7 @@ class DockerBuilder(ImageBuilder):
         except BaseException:
             self._remove_steps(log.made_images)
             raise
+        return log
 
     def _remove_steps(self, made_images: Sequence[str]) -> None:
         """Remove the images of a failed build's steps, which have no name, except for what others build on."""
@@ -282,19 +331,6 @@ class DockerBuilder(ImageBuilder):
                 follow_transfer(events, f"'{image}' cannot be pushed", progress)
             except docker_module().errors.APIError as exc:
                 raise RegistryError(f"'{image}' cannot be pushed: {explain(exc)}") from exc
-
-
-def _read_file(container: Any, path: str) -> bytes | None:
-    """Return a container's file, or ``None`` when there is none."""
-    try:
-        stream, _ = container.get_archive(path)
-        packed = io.BytesIO(b"".join(stream))
-    except docker_module().errors.NotFound:
-        return None
-    with tarfile.open(fileobj=packed) as tar:
-        member = tar.next()
-        file = None if member is None else tar.extractfile(member)
-        return None if file is None else file.read()
 
 
 def _in_base(kind: str) -> list[str]:

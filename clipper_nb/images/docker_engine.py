@@ -10,7 +10,14 @@ from types import ModuleType
 from typing import Any, cast
 
 from clipper_nb.display.progress import Progress
-from clipper_nb.errors import ClusterError, DiskFullError, EngineUnreachableError, InvalidRequestError, RegistryError
+from clipper_nb.errors import (
+    ClusterError,
+    DiskFullError,
+    EngineUnreachableError,
+    ImageNotFoundError,
+    InvalidRequestError,
+    RegistryError,
+)
 from clipper_nb.images.build_failures import HOW_TO_FREE, NO_SPACE
 
 _TIMEOUT_S = 60.0
@@ -76,6 +83,18 @@ class DockerEngine:
         if found is None:
             raise RegistryError(f"'{image}' was pulled, yet the engine does not have it.")
         return found
+
+    def find_or_pull(self, image: str, progress: Progress) -> Any:
+        """Return the image with that name, fetched if the engine lacks it; raises :class:`ImageNotFoundError`."""
+        found = self.find_image(image)
+        if found is not None:
+            return found
+        if "/" not in image:
+            raise ImageNotFoundError(image, "Images are made by build_model(), or by `docker build` on this engine.")
+        try:
+            return self.pull(image, progress)
+        except RegistryError as exc:
+            raise ImageNotFoundError(image, f"The engine does not have it, and {exc}") from exc
 
 
 def docker_module() -> ModuleType:

@@ -11,11 +11,12 @@ import subprocess
 import sys
 import sysconfig
 import venv
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
+    DeploymentError,
     DiskFullError,
     ImageBuildError,
     ImageNotFoundError,
@@ -23,9 +24,9 @@ from clipper_nb.errors import (
     PackageInstallError,
 )
 from clipper_nb.images.build_failures import NO_SPACE
-from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest
+from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest, ImageSource
 from clipper_nb.images.child_environment import child_environment
-from clipper_nb.images.context import digest_context, folder_files
+from clipper_nb.images.context import bundle_files, digest_context, folder_files
 from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.images.working_folder import locked, working_folder
 from clipper_nb.protocol.model_folder import read_folder
@@ -49,6 +50,9 @@ class FolderBuilder(ImageBuilder):
         Returns an image's folder in it by its tag.
     """
 
+    can_complete = True
+    has_base_images = False
+
     def __init__(self, images_path: Path, image_path: Callable[[str], Path]) -> None:
         self._images_path = images_path
         self._image_path = image_path
@@ -69,18 +73,41 @@ class FolderBuilder(ImageBuilder):
             with working_folder(self._images_path, _BUILDING) as working:
                 return self._build(request, working / "image")
         except OSError as exc:
-            if NO_SPACE in str(exc).lower():
-                raise DiskFullError(
-                    f"No space is left in {self._images_path}, where the images of the embedded cluster are. "
-                    f"{_HOW_TO_FREE}"
-                ) from exc
-            raise ImageBuildError(f"The image of {request.model_id} cannot be written: {exc}.") from exc
+            raise self._write_error(exc, str(request.model_id)) from exc
+
+    def complete(self, image: str, files: Mapping[str, bytes]) -> None:
+        folder = self._image_path(image)
+        try:
+            for name, content in files.items():
+                part = folder / f".{name}.part"
+                part.write_bytes(content)
+                part.replace(folder / name)
+        except OSError as exc:
+            raise self._write_error(exc, image) from exc
+
+    def _write_error(self, exc: OSError, what: str) -> DeploymentError:
+        if NO_SPACE in str(exc).lower():
+            return DiskFullError(
+                f"No space is left in {self._images_path}, where the images of the embedded cluster are. {_HOW_TO_FREE}"
+            )
+        return ImageBuildError(f"The image of {what} cannot be written: {exc}.")
 
     def read_model_files(self, image: str, names: Sequence[str]) -> dict[str, bytes]:
+        return read_folder(self._find(image), names)
+
+    @contextlib.contextmanager
+    def open_source(self, image: str) -> Iterator[ImageSource]:
+        folder = self._find(image)
+        packages = json.loads((folder / _RECORD_FILE).read_text()).get("packages", [])
+        own = (_RECORD_FILE, f"{_ENVIRONMENT_FOLDER}/") if packages else (_RECORD_FILE,)
+        files = {name: path for name, path in bundle_files(folder).items() if not name.startswith(own)}
+        yield ImageSource(files, packages)
+
+    def _find(self, image: str) -> Path:
         folder = self._image_path(image)
         if not folder.is_dir():
             raise ImageNotFoundError(image, "The embedded cluster's images are made by build_model().")
-        return read_folder(folder, names)
+        return folder
 
     def remove(self, image: str) -> None:
         # In one step: a folder that is there is complete.
@@ -136,9 +163,14 @@ def _copy(files: Mapping[str, Path], target: Path) -> None:
 
 
 def _describe(request: ImageRequest) -> str:
-    """Return the record in an image's folder: the version it was built for, and whether it is removed with that."""
+    """Return the record in an image's folder: its version, its packages, and whether it is removed with the version."""
     name, version = request.model_id
-    record = {"model_name": name, "model_version": version, "goes_with_version": request.goes_with_version}
+    record = {
+        "model_name": name,
+        "model_version": version,
+        "goes_with_version": request.goes_with_version,
+        "packages": list(request.packages),
+    }
     return json.dumps(record, sort_keys=True) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import json
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,11 @@ USER = "10001:10001"
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
 """Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
 MODEL_KIND = "model"
+BUNDLE_FOLDER = "bundle"
+"""The folder of a model version's build context that becomes ``MODEL_FOLDER`` of its image."""
+MODEL_FOLDER = "/model"
+BUNDLE_STEP = f"COPY {BUNDLE_FOLDER} {MODEL_FOLDER}"
+"""The instruction that does so; what is before it depends on packages alone, and after it are only labels."""
 _READY_FILE = "/tmp/clipper_nb_is_ready"
 WRONG_PYTHON = "clipper_nb.wrong_python"
 """What a build prints before the version when the base image has another Python than the notebook."""
@@ -68,6 +74,7 @@ def render_library_image(
         base_image=base_image,
         check_python=["python", "-c", _check_python(python_minor)],
         add_user_and_path=["python", "-c", _ADD_USER_AND_PATH],
+        compile_python=["python", "-c", _COMPILE_PYTHON],
         pip_install=InstallStep(PIP, requirements).command,
         labels=_format_labels(labels),
         has_ca_bundle=has_ca_bundle,
@@ -97,6 +104,7 @@ def render_model_image(
         base_image=base_image,
         kind_label=_format_labels({variables.LABEL_IMAGE_KIND: MODEL_KIND}),  # first, for what a killed build leaves
         installs=installs,
+        bundle_step=BUNDLE_STEP,
         labels=_format_labels(labels),
         has_package_files=has_package_files,
     )
@@ -109,21 +117,27 @@ def package_path(name: str) -> str:
 
 def _render(template: str, **facts: Any) -> str:
     try:
+        found = _templates(templates_folder()).get_template(f"{template}.Dockerfile.j2")
+    except LookupError as exc:
+        raise ImageBuildError(f"There is no container template for '{template}' in {templates_folder()}.") from exc
+    return str(found.render(home=HOME, user=USER, build_arguments=BUILD_ARGUMENTS, **facts))
+
+
+@functools.cache
+def _templates(folder: Path) -> Any:
+    """Return jinja2's environment for the templates of a folder; it parses each of them once."""
+    try:
         import jinja2
     except ImportError as exc:
         raise ImageBuildError("Building images needs the package jinja2: pip install 'clipper-nb[notebook]'.") from exc
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates_folder()),
+        loader=jinja2.FileSystemLoader(folder),
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
         autoescape=False,
     )
     environment.filters["json"] = json.dumps
-    try:
-        found = environment.get_template(f"{template}.Dockerfile.j2")
-    except jinja2.TemplateNotFound as exc:
-        raise ImageBuildError(f"There is no container template for '{template}' in {templates_folder()}.") from exc
-    return found.render(home=HOME, user=USER, build_arguments=BUILD_ARGUMENTS, **facts)
+    return environment
 
 
 def _check_python(minor: tuple[int, int]) -> str:
@@ -136,6 +150,12 @@ _ADD_USER_AND_PATH = (
     f"open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('{HOME}/library\\n'); "
     f"shutil.rmtree('{HOME}/library', ignore_errors=True)"  # of an image that was built from one of ours
 )
+
+_COMPILE_PYTHON = (
+    "import compileall, re, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, "
+    r"rx=re.compile('/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/'))"
+)
+"""Upstream's images have no bytecode. What pip does not import itself, each replica would compile at each start."""
 
 _KEEP_WHAT_LOADS = f"""\
 import glob, importlib, os

@@ -28,7 +28,9 @@ def working_folder(parent: Path, prefix: str) -> Iterator[Path]:
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
     """Remove this user's working folders whose process has ended."""
-    for folder in parent.glob(f"{prefix}*"):
+    with os.scandir(parent) as entries:  # many, in the machine's folder for temporary files
+        folders = [Path(entry.path) for entry in entries if entry.name.startswith(prefix)]
+    for folder in folders:
         with contextlib.suppress(OSError):
             if folder.lstat().st_uid == os.getuid():
                 with locked(folder, blocking=False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ _PLAIN = {float, int, str, list, dict}
 
 
 class AwaitingFunction:
-    """Calls *func*, and awaits what it returns, or each of a list of awaitables, all together.
+    """Calls *func*, and awaits what it returns, or each of a list of awaitables, all together; lists what it yields.
 
     All calls share one event loop, so that a client which one call creates can be used by the next. It runs in the
     calling thread, which has the settings of libraries; in a thread of its own where that one already runs a loop, as
@@ -25,6 +26,7 @@ class AwaitingFunction:
     Parameters
     ----------
     func : callable
+        Its last argument is the list of inputs.
     """
 
     def __init__(self, func: Callable[..., Any]) -> None:
@@ -36,7 +38,8 @@ class AwaitingFunction:
         outputs = self._func(*arguments)
         if type(outputs) is not list:
             outputs = self._await(outputs) if _is_awaitable(type(outputs)) else outputs
-            outputs = list(outputs) if hasattr(type(outputs), "__next__") else outputs
+            if hasattr(type(outputs), "__next__"):  # which may have no end
+                outputs = list(islice(outputs, len(arguments[-1]) + 1))
         if type(outputs) in _SEQUENCES:
             types = set(map(type, outputs))
             if not types <= _PLAIN and any(map(_is_awaitable, types)):

@@ -31,8 +31,10 @@ class Instant(NamedTuple):
     """True if it is on the clocks of the column's time zone."""
 
 
-def read_rows(rows: Sequence[str], columns: Sequence[Column]) -> list[list[Any]]:
+def read_rows(rows: Sequence[Any], columns: Sequence[Column]) -> list[list[Any]]:
     """Return the values of each column, ``None`` for NA; factors are codes from 1, dates are days since the epoch.
+
+    Rows are JSON texts, or the values that were read from them.
 
     Raises
     ------
@@ -58,9 +60,9 @@ def read_rows(rows: Sequence[str], columns: Sequence[Column]) -> list[list[Any]]
     return values
 
 
-def _parse_row(text: str, number: int) -> Mapping[str, Any]:
+def _parse_row(text: Any, number: int) -> Mapping[str, Any]:
     try:
-        row = json.loads(text)
+        row = json.loads(text) if isinstance(text, str) else text
     except (ValueError, RecursionError) as exc:
         raise InvalidInputError(f"Row {number} is not JSON ({exc}): {_shortened(text)}.") from None
     if not isinstance(row, dict):

@@ -13,6 +13,19 @@ local({
   )
   times_of_packages <- c("yearmon", "yearqtr", "chron", "dates", "times", "ITime")
 
+  # R writes years before 1000 with fewer digits.
+  four_digits <- function(text) {
+    for (missing in 1:3) text <- sub("^([0-9]{1,3})-", "0\\1-", text)
+    text
+  }
+
+  iso_date <- function(x) {
+    days <- as.numeric(x)
+    text <- four_digits(format(.Date(days), "%Y-%m-%d"))
+    text[!is.finite(days)] <- NA
+    text
+  }
+
   iso_time <- function(x) {
     x <- as.POSIXct(x)
     zone <- attr(x, "tzone")[1L]
@@ -21,7 +34,7 @@ local({
     whole <- .POSIXct(floor(micros / 1e6), zone)
     fraction <- ifelse(micros %% 1e6 == 0, "", sprintf(".%06.0f", micros %% 1e6))
     offset <- sub("(..)$", ":\\1", format(whole, "%z"))
-    text <- paste0(format(whole, "%Y-%m-%dT%H:%M:%S"), fraction, ifelse(offset == "+00:00", "Z", offset))
+    text <- paste0(four_digits(format(whole, "%Y-%m-%dT%H:%M:%S")), fraction, ifelse(offset == "+00:00", "Z", offset))
     text[!is.finite(micros)] <- NA
     text
   }
@@ -52,7 +65,7 @@ local({
     if (is.null(attributes(x)) && typeof(x) %in% c("double", "integer", "logical", "character")) return(x)
     if (is.factor(x)) as.character(x)
     else if (inherits(x, "POSIXt")) iso_time(x)
-    else if (inherits(x, "Date")) format(.Date(as.numeric(x)), "%Y-%m-%d")
+    else if (inherits(x, "Date")) iso_date(x)
     else if (inherits(x, "difftime")) {
       as.vector(unclass(x)) * c(secs = 1, mins = 60, hours = 3600, days = 86400, weeks = 604800)[[attr(x, "units")]]
     }
@@ -97,8 +110,9 @@ local({
     if (is.data.frame(x)) return(rows_of(x))
     if (inherits(x, "numeric_version")) return(as.character(x))
     if (is_vector_of_values(x)) return(part_of_values(x))
+    if (length(dim(x)) == 2L) return(rows_of_lists(x))
     parts <- lapply(unclass(x), part)
-    labels <- names(x)
+    labels <- names(unclass(x))  # which a class may hide
     attributes(parts) <- NULL
     if (is.null(labels)) parts else named(parts, labels)
   }
@@ -120,8 +134,16 @@ local({
     named(lapply(seq_len(dims[1L]), function(i) by_names(parts[row == i], dims[-1L], labels[-1L])), labels[[1L]])
   }
 
+  # A matrix of lists, as sapply() makes of records.
+  rows_of_lists <- function(x) {
+    x <- unclass(x)
+    lapply(seq_len(nrow(x)), function(i) lapply(unname(x[i, ]), part))
+  }
+
   column <- function(x) {
     if (is.data.frame(x)) return(rows_of(x))
+    if (inherits(x, "numeric_version")) return(as.character(x))
+    if (is.list(x) && length(dim(x)) == 2L) return(if (ncol(x) == 1L) lapply(x[, 1L], part) else rows_of_lists(x))
     if (!is_vector_of_values(x)) return(lapply(unname(unclass(x)), part))
     if (length(dim(x)) > 1L) with_dim(values(x), dim(x)) else values(x)
   }

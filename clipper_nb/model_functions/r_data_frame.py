@@ -51,8 +51,8 @@ class DataFrameMaker:
     def __init__(self, rinterface: Any, columns: Sequence[Column]) -> None:
         self._r = rinterface
         self._columns = columns
-        self._make_column = rinterface.evalr(_MAKE_COLUMN)
-        self._make_frame = rinterface.evalr(_MAKE_FRAME)
+        self._make_column = rinterface.evalr(_MAKE_COLUMN, envir=rinterface.baseenv)
+        self._make_frame = rinterface.evalr(_MAKE_FRAME, envir=rinterface.baseenv)
         self._names = rinterface.StrSexpVector([column.name for column in columns])
         for zone in {column.time_zone for column in columns if column.type == "POSIXct"}:
             try:
@@ -60,7 +60,7 @@ class DataFrameMaker:
             except rinterface.embedded.RRuntimeError as exc:
                 raise InvalidRequestError(f"The data frame cannot be made: {str(exc).strip()}") from exc
 
-    def make(self, rows: Sequence[str]) -> Any:
+    def make(self, rows: Sequence[Any]) -> Any:
         """Return a data frame of *rows*; raises :class:`InvalidInputError` for a row that does not fit."""
         values = read_rows(rows, self._columns)
         columns = [self._to_r(column, of_column) for column, of_column in zip(self._columns, values, strict=True)]

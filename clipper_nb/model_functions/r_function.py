@@ -17,6 +17,7 @@ import numpy as np
 
 from clipper_nb.errors import PredictionError
 from clipper_nb.model_functions.r_data_frame import DataFrameMaker
+from clipper_nb.model_functions.r_values import RValues
 from clipper_nb.protocol.columns import Column
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,10 @@ class RFunction:
         import rpy2.rinterface as rinterface
 
         self._r = rinterface
-        self._call = rinterface.evalr(_GUARD)(fn, rinterface.evalr(outputs_source()))
+        # In an environment in which names of the session, such as a function c, hide none of R's.
+        guard, plain = (rinterface.evalr(source, envir=rinterface.baseenv) for source in (_GUARD, outputs_source()))
+        self._call = guard(fn, plain)
+        self._values = RValues(rinterface)
         self._frames = DataFrameMaker(rinterface, columns) if columns else None
 
     def __call__(self, inputs: list[Any]) -> Any:
@@ -76,6 +80,8 @@ class RFunction:
     def _to_r(self, value: Any) -> Any:
         if isinstance(value, str):
             return self._r.StrSexpVector([value])
+        if not hasattr(value, "dtype"):
+            return self._values.convert(value)
         if value.dtype == np.int8:
             return self._r.ByteSexpVector(value.tobytes())
         if value.dtype == np.int32:

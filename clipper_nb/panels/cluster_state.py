@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.display.html import Severity
@@ -73,6 +73,8 @@ class VersionState:
     traffic: Traffic = NO_TRAFFIC
     example_input: Any = None
     """The input of the first sample that it was deployed with, as in JSON."""
+    input_schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    """The JSON Schema of its inputs."""
 
     @property
     def model_id(self) -> str:
@@ -111,7 +113,7 @@ class ClusterState:
     """
 
     cluster_name: str
-    query_address: str = ""
+    query_url: str = ""
     seen_at: float = 0.0
     applications: Sequence[ApplicationState] = ()
     versions: Sequence[VersionState] = ()
@@ -143,7 +145,7 @@ class ClusterState:
 
 def make_cluster_state(
     cluster_name: str,
-    query_address: str,
+    query_url: str,
     *,
     seen_at: float,
     applications: Sequence[ApplicationInfo],
@@ -156,7 +158,7 @@ def make_cluster_state(
     num_connected = Counter(replica.model_id for replica in connected)
     return ClusterState(
         cluster_name=cluster_name,
-        query_address=query_address,
+        query_url=query_url,
         seen_at=seen_at,
         applications=[
             ApplicationState(
@@ -195,4 +197,5 @@ def _version_state(
         containers=[container for container in containers if container.model == model_id],
         traffic=history.version(model_id),
         example_input=record.example.input if record.example else None,
+        input_schema=record.input_schema,
     )

@@ -177,7 +177,7 @@ def _header(state: ClusterState) -> Html:
     )
     if state.seen_at and not badges and not state.problem:
         badges = badge(Status("ok", "all well"))
-    url = browser_url(state.query_address) if state.query_address else ""
+    url = browser_url(state.query_url) if state.query_url else ""
     address = f'<a class="cl-small" href="{as_html(url)}/metrics" target="_blank">{as_html(url)}</a>' if url else ""
     clock = format_clock(state.seen_at) if state.seen_at else "not seen yet"
     return Html(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clipper_nb.clients.frontend_client import FrontendClient
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import ClipperException
 from clipper_nb.panels.changes import Event, find_events
 from clipper_nb.panels.cluster_state import ClusterState, make_cluster_state
@@ -22,6 +23,7 @@ from clipper_nb.panels.running_cell import RunningCell
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import PanelCalls
+    from clipper_nb.container_managers.base import ContainerManager
     from clipper_nb.protocol.containers import ObservedContainer
 
 logger = logging.getLogger(__name__)
@@ -76,7 +78,7 @@ class Poller:
         self._next_container_look_s = 0.0
         self._containers: Sequence[ObservedContainer] = ()
         self._frontend: FrontendClient | None = None
-        self._frontend_address = ""
+        self._frontend_key: tuple[str, str | None, Trust | None] | None = None
 
     def watch(self, watcher: Watcher) -> None:
         """Call *watcher* after each poll, until :meth:`unwatch`."""
@@ -131,11 +133,11 @@ class Poller:
         if time.monotonic() >= self._next_container_look_s:
             self._containers = conn.cm.observe_replicas()
             self._next_container_look_s = time.monotonic() + _CONTAINERS_EVERY_S
-        self.history.add(time.monotonic(), self._read_counts(conn.get_metric_addr()))
+        self.history.add(time.monotonic(), self._read_counts(conn.cm))
         records = conn.records("dashboard()")
         return make_cluster_state(
             conn.cm.cluster_name,
-            conn.get_query_addr(),
+            conn.cm.get_query_url(),
             seen_at=now,
             applications=records.get_applications(),
             models=records.get_models(),
@@ -144,9 +146,11 @@ class Poller:
             history=self.history,
         )
 
-    def _read_counts(self, address: str) -> Counts:
-        if self._frontend is None or self._frontend_address != address:
-            self._frontend, self._frontend_address = FrontendClient.at(address, "query frontend"), address
+    def _read_counts(self, manager: ContainerManager) -> Counts:
+        key = (manager.get_query_url(), manager.get_query_token(), manager.get_trust())
+        if self._frontend is None or self._frontend_key != key:
+            url, token, trust = key
+            self._frontend, self._frontend_key = FrontendClient.at(url, "query frontend", token, trust), key
         return parse_counts(self._frontend.metrics(timeout_s=_METRICS_TIMEOUT_S))
 
     def _run(self) -> None:

@@ -13,23 +13,27 @@ import ipywidgets
 
 from clipper_nb.display.html import Html, as_html
 from clipper_nb.errors import InvalidInputError
-from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status, VersionState
 from clipper_nb.panels.markup import badge, facts, format_ms, paragraph
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
 from clipper_nb.protocol import predict_body
+from clipper_nb.protocol.environment import QUERY_TOKEN
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.records import Prediction
+from clipper_nb.protocol.schema_words import describe_fields
 
 _PLACEHOLDERS = {
     InputType.INTEGERS: "[1, 2, 3], or a variable of this notebook: X[0]",
     InputType.FLOATS: "[0.1, 0.2], or a variable of this notebook: X[0]",
     InputType.DOUBLES: "[0.1, 0.2], or a variable of this notebook: X[0]",
     InputType.STRINGS: "text, as it is",
+    InputType.JSON: '{"age": 22, "sex": "male"}, or a variable of this notebook: rows[0]',
     InputType.BYTES: "an expression of this notebook, such as image_bytes; or upload a file",
 }
 _MAX_SHOWN = 4000
 _CURRENT = ""
+_AUTHORITY_FILE = "authority.pem"
 
 
 class TryAQueryPanel(Panel):
@@ -80,7 +84,9 @@ class TryAQueryPanel(Panel):
         options = [("the current one", _CURRENT), *((found.version, found.version) for found in versions)]
         offer(self._version, options)
         input_type = application.input_type if application else InputType.DOUBLES
-        self._input.placeholder = _PLACEHOLDERS[input_type]
+        version = self._chosen_version(state, application)
+        schema = version.input_schema if version else None
+        self._input.placeholder = describe_fields(schema) if schema else _PLACEHOLDERS[input_type]
         self._file.layout.display = "flex" if input_type is InputType.BYTES else "none"
 
     def _is_possible(self, button: ipywidgets.Button) -> bool:
@@ -89,14 +95,16 @@ class TryAQueryPanel(Panel):
     def _example(self) -> str | None:
         """Return the example input of the chosen version as a user would type it."""
         application = self._poller.state.application(self._application.value)
-        if application is None:
-            return None
-        versions = self._poller.state.versions_of(application.linked_model)
-        asked = self._version.value
-        version = next((found for found in versions if (found.version == asked if asked else found.is_current)), None)
-        if version is None or version.example_input is None:
+        version = self._chosen_version(self._poller.state, application)
+        if application is None or version is None or version.example_input is None:
             return None
         return _as_typed(application.input_type, version.example_input)
+
+    def _chosen_version(self, state: ClusterState, application: ApplicationState | None) -> VersionState | None:
+        """Return the version that is asked: the chosen one, or the current one."""
+        versions = state.versions_of(application.linked_model) if application else []
+        asked = self._version.value
+        return next((found for found in versions if (found.version == asked if asked else found.is_current)), None)
 
     def _use_example(self) -> None:
         text = self._example()
@@ -113,7 +121,12 @@ class TryAQueryPanel(Panel):
         def ask() -> str:
             value = _read_input(application.input_type, text, files)
             prediction = self._conn.predict(application.name, value, version=version)
-            self._answer = _format_answer(application, value, version, prediction, self._conn.get_query_addr())
+            manager = self._conn.cm
+            needs_token, tls = manager.get_query_token() is not None, manager.get_tls_identity()
+            self._answer = _format_answer(
+                application, value, version, prediction, manager.get_query_url(), needs_token=needs_token,
+                needs_authority=tls is not None and bool(tls.authority),
+            )  # fmt: skip
             return f"{application.name} answered in {format_ms(prediction.latency_s)} ms."
 
         self._act(f"Asking {application.name}", ask)
@@ -161,7 +174,14 @@ def _notebook_variables() -> dict[str, Any]:
 
 
 def _format_answer(
-    application: ApplicationState, value: Any, version: str | None, prediction: Prediction, address: str
+    application: ApplicationState,
+    value: Any,
+    version: str | None,
+    prediction: Prediction,
+    query_url: str,
+    *,
+    needs_token: bool,
+    needs_authority: bool = False,
 ) -> Html:
     status = Status("warning", f"default output: {prediction.reason}") if prediction.default else Status("ok", "model")
     rows = [
@@ -173,12 +193,19 @@ def _format_answer(
     if prediction.explanation:
         rows.insert(2, ("Why", prediction.explanation))
     sent = format_input(application.input_type, value)
-    body = predict_body.format_request(sent, is_batch=False, version=version).decode()
-    url = f"http://{address}/{application.name}/predict"
-    curl = f"curl -H 'Content-Type: application/json' -d {shlex.quote(body)} {url}"
+    body = predict_body.format_request(application.input_type, sent, is_batch=False, version=version).decode()
+    url = f"{query_url}/{application.name}/predict"
+    # The notebook keeps what a panel shows, so the token is named and not shown.
+    token = f'-H "Authorization: Bearer ${QUERY_TOKEN}" ' if needs_token else ""
+    authority = f"--cacert {_AUTHORITY_FILE} " if needs_authority else ""
+    curl = f"curl {authority}{token}-H 'Content-Type: application/json' -d {shlex.quote(body)} {url}"
     of_version = f", version={version!r}" if version else ""
     python = f"conn.predict({application.name!r}, {_as_python(application.input_type, sent)}{of_version})"
-    return Html(facts(rows, caption="Answer") + _to_copy("curl", curl) + _to_copy("Python", python))
+    lines = _to_copy("curl", curl) + _to_copy("Python", python)
+    if needs_authority:
+        write = f"from pathlib import Path; Path({_AUTHORITY_FILE!r}).write_text(conn.get_tls_authority())"
+        lines += _to_copy("The authority, for curl", write)
+    return Html(facts(rows, caption="Answer") + lines)
 
 
 def _as_python(input_type: InputType, sent: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 ColumnType = Literal["integer", "double", "logical", "character", "factor", "Date", "POSIXct"]
 COLUMN_TYPES: tuple[str, ...] = get_args(ColumnType)
@@ -31,3 +32,27 @@ class Column:
     levels: tuple[str, ...] = ()
     is_ordered: bool = False
     time_zone: str = ""
+
+
+def columns_schema(columns: Sequence[Column]) -> dict[str, Any] | None:
+    """Return the JSON Schema of one row, in which ``null`` is NA and further names may be; ``None`` without columns.
+
+    How times and dates are written is left to the replica.
+    """
+    if not columns:
+        return None
+    return {
+        "type": "object",
+        "properties": {column.name: {"anyOf": [*_values(column), {"type": "null"}]} for column in columns},
+        "required": [column.name for column in columns],
+    }
+
+
+def _values(column: Column) -> list[dict[str, Any]]:
+    if column.type == "factor":
+        return [{"enum": list(column.levels)}]
+    if column.type == "integer":
+        return [{"type": "integer", "minimum": -(2**31) + 1, "maximum": 2**31 - 1}]
+    if column.type == "double":
+        return [{"type": "number"}, {"enum": ["NaN", "Inf", "-Inf"]}]
+    return [{"type": "boolean" if column.type == "logical" else "string"}]

@@ -13,6 +13,8 @@ from typing import Any, Union
 
 import msgspec
 
+from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+
 QUERY_FRONTEND = "query_frontend"
 MANAGEMENT_FRONTEND = "management_frontend"
 REDIS = "redis"
@@ -32,13 +34,18 @@ class ContainerSpec:
     working_folder: str = "."
     """Relative to the cluster's folder."""
     sockets: Mapping[str, str] = field(default_factory=dict)
-    """Ports that it serves: from the environment variable that passes it a listening socket to the port's name
-    (``query``, ``management``, ``rpc``)."""
+    """What it serves: from the environment variable that passes it a listening socket to the socket's name
+    (``query``, ``management``, ``rpc``; on the embedded cluster also
+    ``management_unix`` and ``rpc_unix``)."""
+    secret_files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """From the environment variable that tells it a file's path to the content, which nobody else can read."""
     model: str | None = None
     """``name:version`` of a replica's model version."""
     image: str | None = None
     """Tag of the image that a replica runs."""
     stop_timeout_s: float = 5.0
+    limits: ResourceLimits = NO_LIMITS
+    """A replica's, on the embedded cluster."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,8 @@ class ShutDown(_Command, frozen=True, tag="shut_down"):
     """Stop everything and end; the reply comes first."""
 
     graceful: bool
+    keep: bool = False
+    """Leave the folder, from which the cluster can be resumed."""
 
 
 Command = Union[Start, Stop, Observe, ShutDown]

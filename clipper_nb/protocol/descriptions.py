@@ -7,14 +7,16 @@ fields that a newer one adds are ignored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct, field
 
+from clipper_nb.protocol.application_tokens import ApplicationToken
+from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId, parse_model_id
-from clipper_nb.protocol.provenance import Example
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Example, Provenance
 from clipper_nb.protocol.records import (
-    DEFAULT_HANG_TIMEOUT_S,
     Application,
     Claim,
     FrontendPresence,
@@ -36,6 +38,8 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """None or one."""
     example: Example | None = None
     """An example of the version that answers; not sent if there is none."""
+    input_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of the inputs of the version that answers; not sent if there is none."""
 
     @property
     def linked_model(self) -> str | None:
@@ -56,6 +60,7 @@ class VersionInfo(Struct, frozen=True, kw_only=True):
     """How many replicas should run; ``None`` if the frontend does not send it."""
     limits: ResourceLimits = NO_LIMITS
     isolate_errors: bool = True
+    network_access: bool | None = None
     hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
     text_outputs: TextOutputs = "json"
     environment: Mapping[str, str] = {}
@@ -63,6 +68,8 @@ class VersionInfo(Struct, frozen=True, kw_only=True):
     """Names of the variables that its replicas get from the deploy."""
     num_samples: int = 0
     example: Example | None = None
+    input_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of one input; ``None`` if any value of its type is one."""
     registered_at: float
     """Seconds since the epoch."""
     is_current: bool = field(name="is_current_version")
@@ -110,17 +117,28 @@ class ClaimInfo(Struct, frozen=True, kw_only=True):
         return parse_model_id(self.model)
 
 
+class TokenInfo(Struct, frozen=True, kw_only=True):
+    """A token of an application, without anything that could replace it."""
+
+    name: str = field(name="token_name")
+    created_at: float
+    """Seconds since the epoch."""
+    expires_at: float | None = None
+    """Seconds since the epoch; ``None`` for never."""
+
+
 def describe_application(
-    application: Application, linked_model: str | None, example: Example | None = None
+    application: Application, linked_model: str | None, provenance: Provenance = NO_PROVENANCE
 ) -> ApplicationInfo:
-    """Return the description of an application, with an *example* of the version that answers for it."""
+    """Return the description of an application, with example and schema of the version that answers for it."""
     return ApplicationInfo(
         name=application.name,
         input_type=application.input_type,
         default_output=application.default_output,
         slo_micros=application.slo_micros,
         linked_models=[] if linked_model is None else [linked_model],
-        example=example,
+        example=provenance.example,
+        input_schema=provenance.input_schema,
     )
 
 
@@ -136,12 +154,14 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         num_replicas=num_replicas,
         limits=version.limits,
         isolate_errors=version.isolate_errors,
+        network_access=version.network_access,
         hang_timeout_s=version.hang_timeout_s,
         text_outputs=version.text_outputs,
         environment=version.provenance.environment,
         environment_variables=version.environment_variables.names,
         num_samples=version.provenance.num_samples,
         example=version.provenance.example,
+        input_schema=version.provenance.input_schema,
         registered_at=version.registered_at,
         is_current=is_current,
     )
@@ -168,3 +188,8 @@ def describe_query_frontend(frontend: FrontendPresence) -> FrontendInfo:
 def describe_claim(claim: Claim) -> ClaimInfo:
     """Return the description of a claim, without its id, which only the holder may know."""
     return ClaimInfo(model=str(claim.model_id), holder=claim.holder)
+
+
+def describe_token(token: ApplicationToken) -> TokenInfo:
+    """Return the description of a token."""
+    return TokenInfo(name=token.name, created_at=token.created_at, expires_at=token.expires_at)

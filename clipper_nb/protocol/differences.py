@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
 from clipper_nb.protocol.route import Route, decode_route, encode_route
@@ -29,6 +30,7 @@ class Difference:
     routes: Mapping[str, Route | None] = field(default_factory=dict)
     num_replicas: Mapping[ModelId, int | None] = field(default_factory=dict)
     claims: Mapping[ModelId, Claim | None] = field(default_factory=dict)
+    tokens: Mapping[str, ApplicationToken | None] = field(default_factory=dict)
 
 
 MAPPINGS = tuple(one.name for one in fields(Difference))
@@ -45,6 +47,7 @@ class _Told(msgspec.Struct, omit_defaults=True):
     """The routes, as ``encode_route`` writes them."""
     num_replicas: dict[str, int | None] = {}
     claims: dict[str, Claim | None] = {}
+    tokens: dict[str, ApplicationToken | None] = {}
 
 
 _decode = msgspec.json.Decoder(_Told).decode
@@ -95,7 +98,7 @@ def decode_difference(text: str) -> Difference:
     return Difference(
         told.applications, _by_model_id(told.versions), told.current_versions,
         {name: None if text is None else decode_route(text) for name, text in told.links.items()},
-        _by_model_id(told.num_replicas), _by_model_id(told.claims),
+        _by_model_id(told.num_replicas), _by_model_id(told.claims), told.tokens,
     )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ _RESERVED = frozenset({"PATH", "PYTHONHOME", "PYTHONPATH", "LD_PRELOAD"})
 """With another value of these a replica would not start, or run other code."""
 _OF_THE_MACHINE = frozenset(
     {"CONDA_PREFIX", "HOME", "HOSTNAME", "JAVA_HOME", "LANG", "LD_LIBRARY_PATH", "LOGNAME", "OLDPWD", "PWD", "R_HOME",
-     "SHELL", "SPARK_HOME", "TEMP", "TERM", "TMP", "TMPDIR", "USER", "VIRTUAL_ENV"}
+     "R_LIBS", "R_LIBS_SITE", "R_LIBS_USER", "R_SESSION_TMPDIR", "SHELL", "SPARK_HOME", "TEMP", "TERM", "TMP", "TMPDIR",
+     "USER", "VIRTUAL_ENV"}
 )  # fmt: skip
 """These say where things are on the notebook's machine; they travel only when the caller names them."""
 MAX_SIZE_BYTES = 32 * 1024

@@ -1,4 +1,4 @@
-"""The rows of data frames (pandas, polars, Arrow) as inputs: vectors of numbers, or texts of JSON objects. (pure)
+"""The rows of data frames (pandas, polars, Arrow) as inputs: vectors of numbers, JSON objects, or their text. (pure)
 
 Libraries are recognised by what their objects have, so none of them is imported here.
 """
@@ -14,21 +14,24 @@ import msgspec
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_numbers, is_missing
+from clipper_nb.protocol.library_times import arrow_values, polars_values
+from clipper_nb.protocol.library_values import unwrapped
 
 Columns = Sequence[tuple[str, list[Any]]]
 """Names and cells."""
 
 _PLAIN = {str, int, bool, type(None)}
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 
 
 def find_columns(value: Any) -> Columns | None:
     """Return the columns of a data frame; ``None`` if *value* is none."""
     if hasattr(value, "iter_rows") and hasattr(value, "get_columns"):  # polars
-        return [(str(column.name), column.to_list()) for column in value.get_columns()]
+        return [(str(column.name), polars_values(column)) for column in value.get_columns()]
     if hasattr(value, "column_names") and hasattr(value, "to_pylist"):  # Arrow
         names = map(str, value.column_names)
-        return [(name, column.to_pylist()) for name, column in zip(names, value.columns, strict=True)]
+        return [(name, arrow_values(column)) for name, column in zip(names, value.columns, strict=True)]
     if hasattr(value, "iloc") and hasattr(value, "columns"):  # pandas, and those with its methods
         return [(str(name), value.iloc[:, position].tolist()) for position, name in enumerate(value.columns)]
     return None
@@ -38,7 +41,8 @@ def find_missing_step(value: Any) -> str | None:
     """Return what to do with a data frame whose rows are not in this process; ``None`` if *value* is none."""
     if hasattr(value, "toLocalIterator"):
         return "Use predict_dataframe(), or pass df.toPandas()."
-    if hasattr(type(value), "columns"):  # of the type: to read it may compute the table
+    kind = type(value)
+    if hasattr(kind, "columns") or hasattr(kind, "collect_schema"):  # of the type: to read it may compute the table
         for name in ("collect", "compute"):
             if hasattr(value, name):
                 return f"Pass what its {name}() returns."
@@ -71,6 +75,11 @@ def rows_as_text(columns: Columns) -> list[str]:
     return [_object(names, row, position) for position, row in enumerate(zip(*map(_json_cells, columns), strict=True))]
 
 
+def rows_as_objects(columns: Columns) -> list[Any]:
+    """Return each row as a JSON object, with the values of :func:`rows_as_text`; raises the same errors."""
+    return list(map(_decode, rows_as_text(columns)))
+
+
 def _numbers(input_type: InputType, name: str, cells: list[Any]) -> list[Any]:
     wanted = (int,) if input_type is InputType.INTEGERS else (int, float)
     try:
@@ -86,7 +95,7 @@ def _numbers(input_type: InputType, name: str, cells: list[Any]) -> list[Any]:
             raise InvalidInputError(
                 f"Column '{name}' has {cell!r} ({type(cell).__name__}) in row {row}, and an input of type "
                 f"{input_type} is a row of numbers. Convert or leave out the column; or deploy with input type "
-                "'strings', which gets each row as JSON."
+                "'json', which gets each row as an object."
             )
     return numbers
 
@@ -98,6 +107,7 @@ def _json_cells(column: tuple[str, list[Any]]) -> list[Any]:
 
 def _json_cell(cell: Any) -> Any:
     """Return a cell as the encoder takes it; it writes NaN as ``null``."""
+    cell = unwrapped(cell)
     if hasattr(cell, "tolist"):
         cell = cell.tolist()
     if is_missing(cell) or type(cell).__name__ == "NaTType":

@@ -10,7 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from clipper_nb.errors import InvalidInputError
-from clipper_nb.protocol.frame_rows import Columns, find_columns, find_missing_step, rows_as_text, rows_as_vectors
+from clipper_nb.protocol.frame_rows import (
+    Columns,
+    find_columns,
+    find_missing_step,
+    rows_as_objects,
+    rows_as_text,
+    rows_as_vectors,
+)
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
@@ -40,8 +47,8 @@ def check_batch(batch: Any, name: str) -> Any:
 def format_batch(input_type: InputType, batch: Any) -> list[Any]:
     """Return the JSON values of a checked batch, in order.
 
-    A row of a data frame is a vector, or for ``strings`` the text of a JSON object. Other batches are iterated: a list,
-    a Series, the rows of a 2-D array.
+    A row of a data frame is a vector, for ``json`` an object, or for ``strings`` the text of one. Other batches are
+    iterated: a list, a Series, the rows of a 2-D array.
 
     Raises
     ------
@@ -65,6 +72,8 @@ def _format_rows(input_type: InputType, columns: Columns) -> list[Any]:
         raise InvalidInputError("The rows of a data frame are not bytes. Pass the column that has them: df['image'].")
     if not columns:
         raise InvalidInputError("The data frame has no columns, so its rows are no inputs.")
+    if input_type is InputType.JSON:
+        return rows_as_objects(columns)
     return rows_as_text(columns) if input_type is InputType.STRINGS else rows_as_vectors(input_type, columns)
 
 
@@ -78,7 +87,10 @@ def _can_be_iterated(value: Any) -> bool:
 
 def _way_out(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "For one JSON row pass [json.dumps(row)]; for columns pass pandas.DataFrame(columns)."
+        return (
+            "For one JSON row pass [row], or [json.dumps(row)] where inputs are strings; for columns pass "
+            "pandas.DataFrame(columns)."
+        )
     if isinstance(value, (str, bytes, bytearray, memoryview)):
         return "For one input use predict(), or put it into a list."
     return "Sets have no order: pass a list." if isinstance(value, (set, frozenset)) else ""

@@ -1,4 +1,4 @@
-"""The five input types and their spellings."""
+"""The six input types and their spellings."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class InputType(str, Enum):
     FLOATS = "floats"
     DOUBLES = "doubles"
     STRINGS = "strings"
+    JSON = "json"
 
     # str's own, instead of Enum's slower ones: the types are keys of tables that every query uses.
     __str__ = str.__str__
@@ -22,12 +23,12 @@ class InputType(str, Enum):
 
     @property
     def code(self) -> int:
-        """Number of the type on the wire (RPC version 3)."""
+        """Number of the type on the wire (RPC version 3); Clipper has the first five."""
         return _CODES[self]
 
     @property
     def item_size_bytes(self) -> int:
-        """Bytes of one element in an encoded input; 1 for text."""
+        """Bytes of one element in an encoded input; 1 for text and JSON."""
         return _ITEM_SIZES_BYTES[self]
 
     @property
@@ -50,6 +51,7 @@ _CODES = {
     InputType.FLOATS: 2,
     InputType.DOUBLES: 3,
     InputType.STRINGS: 4,
+    InputType.JSON: 5,
 }
 _BY_CODE = {code: input_type for input_type, code in _CODES.items()}
 _ITEM_SIZES_BYTES = {
@@ -58,6 +60,7 @@ _ITEM_SIZES_BYTES = {
     InputType.FLOATS: 4,
     InputType.DOUBLES: 8,
     InputType.STRINGS: 1,
+    InputType.JSON: 1,
 }
 _NOT_FINITE = 'null or "NaN" for a missing one, and "Infinity" or "-Infinity"'
 _EXPECTATIONS = {
@@ -68,6 +71,7 @@ _EXPECTATIONS = {
     InputType.FLOATS: f"a list of numbers in the range of float32; {_NOT_FINITE}",
     InputType.DOUBLES: f"a list of numbers; {_NOT_FINITE}",
     InputType.STRINGS: "text",
+    InputType.JSON: "any JSON value",
 }
 _SPELLINGS = {
     spelling: input_type
@@ -77,16 +81,17 @@ _SPELLINGS = {
         InputType.FLOATS: ("floats", "float", "f"),
         InputType.DOUBLES: ("doubles", "double", "d"),
         InputType.STRINGS: ("strings", "string", "str", "strs", "s"),
+        InputType.JSON: ("json", "dict", "dicts", "object", "objects", "record", "records"),
     }.items()
     for spelling in spellings
 }
 
 
 def parse_input_type(spelling: object) -> InputType:
-    """Return the input type that *spelling* names; any of Clipper's spellings, in any case."""
+    """Return the input type that *spelling* names, in any case."""
     found = _SPELLINGS.get(spelling.strip().lower()) if isinstance(spelling, str) else None
     if found is None:
         raise InvalidRequestError(
-            f"{spelling!r} is not an input type. Use 'ints', 'floats', 'doubles', 'bytes' or 'strings'."
+            f"{spelling!r} is not an input type. Use 'ints', 'floats', 'doubles', 'bytes', 'strings' or 'json'."
         )
     return found

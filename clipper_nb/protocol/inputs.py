@@ -13,15 +13,16 @@ from array import array
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from clipper_nb.errors import InvalidInputError, ProtocolError
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.json_inputs import UnreadableJsonError, as_json_input, read_json
 
 if TYPE_CHECKING:
     import numpy as np
 
-    ModelInput = np.ndarray[Any, np.dtype[Any]] | str
+    ModelInput: TypeAlias = np.ndarray[Any, np.dtype[Any]] | Any
 
 _ARRAY_CODES = {InputType.INTEGERS: "i", InputType.FLOATS: "f", InputType.DOUBLES: "d"}
 _DTYPE_NAMES = {
@@ -38,13 +39,13 @@ _LITTLE_ENDIAN = sys.byteorder == "little"
 
 
 def encode_input(input_type: InputType, value: Any) -> bytes:
-    """Return the payload of one checked value: a list of numbers, text, or ``bytes`` for the bytes type.
+    """Return the payload of one checked value: a list of numbers, text, ``bytes`` for the bytes type, or JSON's text.
 
     Each NaN has the same bits, so that equal inputs have equal payloads.
     """
     code = _ARRAY_CODES.get(input_type)
     if code is None:
-        return str(value).encode() if input_type is InputType.STRINGS else bytes(value)
+        return str(value).encode() if input_type is InputType.STRINGS else bytes(value)  # also the text of JSON
     try:
         numbers = array(code, value)
     except TypeError:
@@ -60,15 +61,17 @@ def decode_input(input_type: InputType, payload: bytes | memoryview) -> ModelInp
 
 
 def decode_inputs(input_type: InputType, payloads: Sequence[bytes | memoryview]) -> list[ModelInput]:
-    """Return the function's argument for each payload: a read-only 1-D array, or text.
+    """Return the function's argument for each payload: a read-only 1-D array, text, or the value of JSON.
 
     Raises
     ------
     ProtocolError
-        A payload is not a whole number of elements, or not UTF-8.
+        A payload is not a whole number of elements, not UTF-8, or not JSON.
     """
     if input_type is InputType.STRINGS:
         return [_decode_text(payload) for payload in payloads]
+    if input_type is InputType.JSON:
+        return [_decode_json(payload) for payload in payloads]
     dtype, from_buffer = _numpy_for(input_type)
     item_size_bytes = input_type.item_size_bytes
     inputs: list[ModelInput] = []
@@ -91,6 +94,13 @@ def _decode_text(payload: bytes | memoryview) -> str:
         raise ProtocolError(f"A text input is not UTF-8: {exc}") from exc
 
 
+def _decode_json(payload: bytes | memoryview) -> Any:
+    try:
+        return read_json(payload)
+    except UnreadableJsonError as exc:
+        raise ProtocolError(f"An input is not JSON: {exc}") from exc
+
+
 @functools.cache
 def _numpy_for(input_type: InputType) -> tuple[Any, Any]:
     """Return the type of the numbers and ``numpy.frombuffer``."""
@@ -102,16 +112,21 @@ def _numpy_for(input_type: InputType) -> tuple[Any, Any]:
 def format_input(input_type: InputType, value: Any) -> Any:
     """Return the JSON value of a notebook's input: arrays and sequences become lists, bytes base64.
 
+    For the type ``json`` it is made of what JSON has, and floats that are not finite, which ``write_body`` marks.
+
     Raises
     ------
     InvalidInputError
         *value* has no such form; the query frontend checks the numbers.
     """
+    if input_type is InputType.JSON:
+        return as_json_input(value)
     if input_type is InputType.STRINGS:
         if isinstance(value, str):
             return str(value)  # elements of NumPy's arrays of text have their own type
     elif input_type is InputType.BYTES:
-        if hasattr(value, "tobytes"):
+        if hasattr(value, "tobytes") and not isinstance(value, bytes):
+            _refuse_wide_items(value)
             value = value.tobytes()
         if isinstance(value, (bytes, bytearray, memoryview)):
             return base64.b64encode(value).decode("ascii")
@@ -125,6 +140,18 @@ def format_input(input_type: InputType, value: Any) -> Any:
     raise InvalidInputError(
         f"An input of type {input_type} must be {expected}, not {type(value).__name__}. {_way_out(value)}".rstrip()
     )
+
+
+def _refuse_wide_items(value: Any) -> None:
+    """Raise ``InvalidInputError`` for an array whose elements are no bytes: its memory would be sent."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    is_opaque = kind == "V" and not getattr(value, "shape", ())  # NumPy's scalar of raw bytes
+    if not is_opaque and getattr(value, "itemsize", 1) != 1:
+        what = getattr(value, "dtype", None) or f"{value.itemsize} bytes each"
+        raise InvalidInputError(
+            f"An input of type bytes is an array whose elements are not bytes ({what}). Send array.astype('uint8') for "
+            "numbers from 0 to 255, or array.tobytes() if its memory is meant."
+        )
 
 
 def format_numbers(input_type: InputType, values: Sequence[Any]) -> list[Any]:
@@ -156,7 +183,7 @@ def _way_out(value: Any) -> str:
     if hasattr(type(value), "columns"):
         return "For the rows of a data frame use predict_batch()."
     if isinstance(value, Mapping):
-        return "Send JSON as text: json.dumps(row)."
+        return "Send JSON as text: json.dumps(row); or deploy with input type 'json', which takes it as it is."
     return "Send one number as a list: [x]." if isinstance(value, _OTHER_NUMBERS) else ""
 
 

@@ -6,16 +6,24 @@ says nothing about what is imported.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import os
 import re
 from importlib.machinery import PathFinder
-from importlib.metadata import Distribution, PackageNotFoundError, PathDistribution, version
 from pathlib import Path
+
+from clipper_nb.protocol.installed_distributions import (
+    InstalledDistribution,
+    InstalledDistributions,
+    installed_distributions,
+)
 
 _BUILDS = {"cpu", "gpu", "lts", "headless", "binary", "nightly"}
 """Words at the end of a distribution's name that tell one build of a library from another."""
 
 
+@functools.lru_cache(maxsize=4096)
 def library_name(distribution: str) -> str:
     """Return the name that the builds of one library share: ``"xgboost"`` for ``"xgboost-cpu"``. (pure)"""
     words = _words(distribution)
@@ -24,34 +32,36 @@ def library_name(distribution: str) -> str:
     return "-".join(words)
 
 
-def installed_version(name: str, module: str | None = None) -> str | None:
+def installed_version(
+    name: str, module: str | None = None, installed: InstalledDistributions | None = None
+) -> str | None:
     """Return the version of a distribution, or ``None`` if it is not installed.
 
     With a module of it, the version of the distribution that this module would be imported from, followed by that one's
-    name in parentheses if it is another. No module is imported.
+    name in parentheses if it is another. No module is imported. *installed* has what is installed now, if the caller
+    has just read that.
     """
-    owner = _find_owner(name, module) if module else None
+    installed = installed or installed_distributions()
+    owner = _find_owner(name, module, installed) if module else None
     if owner is not None:
         is_same = _words(owner.name) == _words(name)
         return owner.version if is_same else f"{owner.version} ({owner.name})"
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
+    found = installed.find(name)
+    return None if found is None else found.version
 
 
-def _find_owner(name: str, module: str) -> Distribution | None:
+def _find_owner(name: str, module: str, installed: InstalledDistributions) -> InstalledDistribution | None:
     """Return the distribution in the module's folder that has it; of several, the one that was installed last."""
     found = _find_file(module)
     if found is None:
         return None
     file, folder = found
-    infos = list(folder.glob("*.dist-info"))
+    infos = [Path(entry.path) for entry in os.scandir(folder) if entry.name.endswith(".dist-info")]
     owners = [info for info in infos if library_name(info.name.partition("-")[0]) == library_name(name)]
     if len(owners) != 1:
         line = f"\n{file.relative_to(folder).as_posix()},"
         owners = [info for info in owners or infos if line in _record(info)]
-    return PathDistribution(max(owners, key=lambda info: info.stat().st_mtime)) if owners else None
+    return installed.read(max(owners, key=lambda info: info.stat().st_mtime)) if owners else None
 
 
 def _find_file(module: str) -> tuple[Path, Path] | None:

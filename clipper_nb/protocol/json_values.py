@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import json
 import json.encoder
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections import UserString
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, Set, ValuesView
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from enum import Enum
@@ -14,17 +15,25 @@ from uuid import UUID
 
 import msgspec
 
-from clipper_nb.protocol.library_values import iso_duration, unwrapped, unwrapped_by_method
+from clipper_nb.protocol.library_times import iso_duration, iso_time
+from clipper_nb.protocol.library_values import unwrapped, unwrapped_by_method
 
 MAX_DEPTH = 100
 """How deeply lists and objects may be nested: every JSON parser reads that."""
 _AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
 _KEYS_AS_THEY_ARE = frozenset((str,))
+_VIEWS = (KeysView, ValuesView, ItemsView)
 _ADVICE = {
     "complex": "return [z.real, z.imag]",
+    "complexfloating": "return [z.real, z.imag]",
     "longdouble": "return float(x), or x.astype(float) of an array",
+    "Fraction": "return float(x), or text: str(x)",
+    "Period": "return text: str(x), or x.start_time",
+    "Interval": "return text: str(x), or [x.left, x.right]",
+    "PurePath": "return text: str(x)",
+    "_IPAddressBase": "return text: str(x)",
+    "SimpleNamespace": "return vars(x)",
     "bytes": 'return text: base64.b64encode(x).decode("ascii")',
-    "bytearray": "return bytes(x)",
     "memoryview": "return bytes(x)",
     "set": "return a list, in the order that it should have",
     "generator": "return a list",
@@ -88,19 +97,23 @@ def _by_class(value: Any, depth: int) -> Any:
         return to_json_value(value.value, depth + 1)
     if isinstance(value, str):
         return str.__str__(value)
+    if isinstance(value, UserString):
+        return value.data
     if isinstance(value, (int, float)):
         return int(value) if isinstance(value, int) else float(value)
-    if isinstance(value, bytes):
-        return _text_of(value)
+    if isinstance(value, (bytes, bytearray)):
+        return _text_of(bytes(value))
     text = _standard_text(value)
     if text is not None:
         return text
     members = _members(value)
     if members is not None:
         return _object(members, depth)
+    if isinstance(value, _VIEWS):
+        return _list(list(value), depth)
     if isinstance(value, Set):
         return _in_order(_list(list(value), depth), value)
-    if isinstance(value, (bytearray, memoryview)):
+    if isinstance(value, memoryview):
         raise _no_json(value)
     if isinstance(value, Sequence):
         return _list(list(value), depth)
@@ -151,9 +164,10 @@ def _standard_text(value: Any) -> str | None:
     """Return a date, time or duration as ISO 8601, UTC as ``Z``, and a number or name as text; else ``None``."""
     if isinstance(value, (Decimal, UUID)):
         return str(value)
+    if isinstance(value, datetime.time) and value.tzinfo is not None and value.utcoffset() is None:
+        raise NoJsonError(f"is a time in {value.tzinfo}, which has no offset without a date; return a datetime")
     if isinstance(value, (datetime.datetime, datetime.time)):
-        text = value.isoformat()
-        return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+        return iso_time(value)
     if isinstance(value, datetime.date):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
@@ -186,10 +200,13 @@ def _text_of(value: bytes) -> str:
 
 
 def _in_order(values: Sequence[Any], of: Any) -> list[Any]:
+    refusal = NoJsonError(f"is a {type(of).__name__} whose elements have no order; {_ADVICE['set']}")
+    if any(value != value for value in values):  # among NaN's neighbours the order would depend on the process
+        raise refusal
     try:
         return sorted(values)
     except TypeError:
-        raise NoJsonError(f"is a {type(of).__name__} whose elements have no order; {_ADVICE['set']}") from None
+        raise refusal from None
 
 
 def _no_json(value: Any) -> NoJsonError:

@@ -28,19 +28,19 @@ from clipper_nb.protocol.predict_body import (
 )
 from clipper_nb.protocol.predict_schema import BATCH_DECODERS, INPUT_DECODERS, describe_misfit
 
-_PIECE_SIZE_BYTES = 32 * 1024
+PIECE_SIZE_BYTES = 32 * 1024
 _PIECE_INPUTS = 128
 _COUNTED_SIZE_BYTES = 1024 * 1024
 
-_SPACE = rb"[ \t\n\r]*"
-_BEGIN = re.compile(_SPACE + rb"\{")
-_KEY = re.compile(_SPACE + rb'"([a-z_]{1,20})"' + _SPACE + rb":" + _SPACE)
+SPACE = rb"[ \t\n\r]*"
+_BEGIN = re.compile(SPACE + rb"\{")
+_KEY = re.compile(SPACE + rb'"([a-z_]{1,20})"' + SPACE + rb":" + SPACE)
 _SCALAR = re.compile(rb'"(?:[^"\\]|\\.){0,1000}"|[-+.0-9a-zA-Z]{1,1000}')
-_COMMA = re.compile(_SPACE + rb",")
-_LIST_BEGIN = re.compile(_SPACE + rb"\[" + _SPACE)
-_AFTER_ELEMENT = re.compile(_SPACE + rb"(?:(\])|," + _SPACE + rb")")
+_COMMA = re.compile(SPACE + rb",")
+_LIST_BEGIN = re.compile(SPACE + rb"\[" + SPACE)
+_AFTER_ELEMENT = re.compile(SPACE + rb"(?:(\])|," + SPACE + rb")")
 # Where a text may be cut: not within an escape, nor between two escapes that make one character.
-_WHOLE_CHARACTERS = re.compile(
+WHOLE_CHARACTERS = re.compile(
     rb'[^"\\]*(?:(?:\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[0-9a-fA-F]{4})[^"\\]*)*'
 )
 _POSITION = re.compile(r"`\$\[(\d+)\]")
@@ -64,7 +64,7 @@ class LargeBody:
         Roughly what one step parses; some steps parse an element or a character more.
     """
 
-    def __init__(self, body: bytes, input_type: InputType, *, piece_size_bytes: int = _PIECE_SIZE_BYTES) -> None:
+    def __init__(self, body: bytes, input_type: InputType, *, piece_size_bytes: int = PIECE_SIZE_BYTES) -> None:
         self._body = body
         self._input_type = input_type
         self._piece_size_bytes = piece_size_bytes
@@ -126,7 +126,11 @@ class LargeBody:
         self.is_batch = is_batch
         self._payloads = []
         self._at = at
-        return self._body[at : at + 1] == (b"[" if is_batch or not self._is_text else b'"')
+        return self._body[at : at + 1] == b"[" if is_batch else self._begins_input(at)
+
+    def _begins_input(self, at: int) -> bool:
+        """Return whether there may be an input of the type there, so that it is parsed in pieces."""
+        return self._body[at : at + 1] == (b'"' if self._is_text else b"[")
 
     def _parse_outline(self, inputs: list[tuple[int, int, bytes]]) -> None:
         """Parse the rest of the body with an empty value in place of the inputs: checks keys, and that it is JSON."""
@@ -140,7 +144,7 @@ class LargeBody:
             request = parse_predict(outline, self._input_type)
         except InvalidInputError as exc:
             removed_size_bytes = len(self._body) - len(outline)
-            raise InvalidInputError(_move_byte(str(exc), inputs[0][0] if inputs else 0, removed_size_bytes)) from exc
+            raise InvalidInputError(move_byte(str(exc), inputs[0][0] if inputs else 0, removed_size_bytes)) from exc
         if inputs:
             request = PredictRequest(self._payloads, request.is_batch, request.version)
         self.request = request
@@ -209,7 +213,7 @@ class LargeBody:
         stop = at + 1 + self._piece_size_bytes
         if not self._is_text:
             return body.find(b"]", at, stop) + 1 or -1
-        found = _WHOLE_CHARACTERS.match(body, at + 1, stop)
+        found = WHOLE_CHARACTERS.match(body, at + 1, stop)
         assert found is not None  # it matches nothing, too
         end = found.end()
         return end + 1 if end < len(body) and body[end] == _QUOTE else -1
@@ -272,7 +276,7 @@ class LargeBody:
         base64 = ""  # not decoded yet
         is_last = False
         while not is_last:
-            found = _WHOLE_CHARACTERS.match(body, start, start + self._piece_size_bytes)
+            found = WHOLE_CHARACTERS.match(body, start, start + self._piece_size_bytes)
             assert found is not None  # it matches nothing, too
             end = found.end()
             is_last = end < len(body) and body[end] == _QUOTE
@@ -306,14 +310,14 @@ class LargeBody:
             return decode(b"[" + piece + b"]")
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             text = _POSITION.sub(lambda found: f"`{path}[{num_before + int(found[1])}]", describe_misfit(exc))
-            raise InvalidInputError(f"{_move_byte(text, 0, at - 1)}. {expectation(self._input_type)}") from exc
+            raise InvalidInputError(f"{move_byte(text, 0, at - 1)}. {expectation(self._input_type)}") from exc
 
     def _decode_one(self, decode: Callable[[bytes], Any], piece: bytes, path: str, at: int) -> Any:
         """Parse a part of the text at *path*, which begins there."""
         try:
             return decode(b'"' + piece + b'"')
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            raise self._refused(_move_byte(str(exc), 0, at - 1), path) from exc
+            raise self._refused(move_byte(str(exc), 0, at - 1), path) from exc
 
     def _refused(self, what: str, path: str) -> InvalidInputError:
         return InvalidInputError(f"{what} - at `{path}`. {expectation(self._input_type)}")
@@ -323,7 +327,7 @@ class LargeBody:
         return InvalidInputError(f"{what}. {expectation(self._input_type)}")
 
 
-def _move_byte(text: str, start: int, size_bytes: int) -> str:
+def move_byte(text: str, start: int, size_bytes: int) -> str:
     """Return *text* with its byte number moved by the bytes that were left out, if it is at *start* or later."""
 
     def move(found: re.Match[str]) -> str:

@@ -7,6 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clipper_nb.protocol.library_times import (
+    arrow_value,
+    arrow_values,
+    iso_duration,
+    pandas_arrow_values,
+    polars_values,
+)
+
 _BUILTIN_KINDS = "biufUTSO"
 """Kinds of NumPy's arrays whose elements ``tolist()`` returns as Python's own; not so a ``longdouble``."""
 _FRACTIONS_PER_S = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9, "ps": 10**12, "fs": 10**15, "as": 10**18}
@@ -67,20 +75,6 @@ def dense(value: Any) -> Any:
     return value.toarray() if any(is_instance(value, *kind) for kind in _SPARSE) else value
 
 
-def iso_duration(ticks: int, ticks_per_s: int) -> str:
-    """Return a duration as ISO 8601, in days, hours, minutes and seconds: ``P1DT2H3M4.5S``."""
-    seconds, fraction = divmod(abs(ticks), ticks_per_s)
-    days, seconds = divmod(seconds, 86_400)
-    hours, seconds = divmod(seconds, 3600)
-    minutes, seconds = divmod(seconds, 60)
-    digits = f"{fraction:0{len(str(ticks_per_s)) - 1}d}".rstrip("0") if fraction else ""
-    clock = [f"{hours}H" if hours else "", f"{minutes}M" if minutes else ""]
-    if seconds or digits or not (days or hours or minutes):
-        clock.append(f"{seconds}{'.' if digits else ''}{digits}S")
-    time = "".join(clock)
-    return f"{'-' if ticks < 0 else ''}P{f'{days}D' if days else ''}{f'T{time}' if time else ''}"
-
-
 # --- NumPy
 
 
@@ -91,6 +85,8 @@ def _of_array(array: Any) -> Any:
 
 
 def _of_masked_array(array: Any) -> Any:
+    if array.dtype.names:
+        return dict(zip(array.dtype.names, array, strict=True)) if array.ndim == 0 else list(array)
     return array.tolist() if _is_builtin(array) or array.ndim == 0 else list(array)
 
 
@@ -147,7 +143,8 @@ def _of_missing(_value: Any) -> None:
 
 def _of_column(column: Any) -> list[Any]:
     """Return the values in order; a NaN stands for a missing value, except among floats."""
-    values: list[Any] = column.tolist()
+    precise = pandas_arrow_values(column)
+    values: list[Any] = column.tolist() if precise is None else precise
     if getattr(column.dtype, "kind", "O") in "biuf":
         return values
     return [None if isinstance(value, float) and value != value else value for value in values]
@@ -169,11 +166,11 @@ def _of_pandas_frame(frame: Any) -> list[dict[Any, Any]]:
 
 
 def _of_polars_frame(frame: Any) -> list[dict[Any, Any]]:
-    return _rows(frame.columns, [frame[name].to_list() for name in frame.columns], frame.height)
+    return _rows(frame.columns, list(map(polars_values, frame.get_columns())), frame.height)
 
 
 def _of_arrow_table(table: Any) -> list[dict[Any, Any]]:
-    return _rows(table.schema.names, [column.to_pylist() for column in table.columns], table.num_rows)
+    return _rows(table.schema.names, list(map(arrow_values, table.columns)), table.num_rows)
 
 
 def _rows(names: Sequence[Any], columns: Sequence[list[Any]], num_rows: int) -> list[dict[Any, Any]]:
@@ -190,10 +187,23 @@ def _of_spark_row(row: Any) -> Any:
     return list(row) if names is None else _rows(names, [[value] for value in row], 1)[0]
 
 
+def _of_sqlite_row(row: Any) -> Any:
+    return _rows(row.keys(), [[value] for value in row], 1)[0]
+
+
 def _of_sparse(matrix: Any) -> Any:
     """Return a sparse matrix as its rows; one that is a row, as SciPy returns ``m[0]``, as that row."""
     rows = matrix.toarray()
     return rows[0] if rows.ndim == 2 and rows.shape[0] == 1 else rows
+
+
+def _of_tensor(tensor: Any) -> Any:
+    """Return a tensor of PyTorch as nested lists, also one that stores its elements in a way of its own."""
+    if tensor.is_nested:
+        return list(tensor.unbind())
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    return (tensor.to_dense() if tensor.layout is not sys.modules["torch"].strided else tensor).tolist()
 
 
 def _of_pydantic_model(model: Any) -> Any:
@@ -222,7 +232,13 @@ _CONVERSIONS: tuple[_Conversion, ...] = (
     ("pandas", "Index", _of_column),
     ("pandas.api.extensions", "ExtensionArray", _of_column),
     ("pandas", "Timedelta", _of_timedelta),
+    ("polars", "Series", polars_values),
+    ("pyarrow", "Array", arrow_values),
+    ("pyarrow", "ChunkedArray", arrow_values),
+    ("pyarrow", "Scalar", arrow_value),
+    ("torch", "Tensor", _of_tensor),
     ("pyspark.sql", "Row", _of_spark_row),
+    ("sqlite3", "Row", _of_sqlite_row),
     *((module, name, _of_sparse) for module, name in _SPARSE),
     ("pydantic", "BaseModel", _of_pydantic_model),
     ("pydantic.v1", "BaseModel", _of_pydantic_model),

@@ -23,6 +23,8 @@ MODEL_BATCH_LATENCY = "clipper_model_batch_latency_seconds"
 MODEL_QUEUE_LENGTH = "clipper_model_queue_length"
 MODEL_REPLICAS = "clipper_model_replicas"
 
+CONTAINERS_REFUSED = "clipper_refused_containers_total"
+
 CACHE_SIZE = "clipper_cache_size_bytes"
 CACHE_ENTRIES = "clipper_cache_entries"
 CACHE_EVICTIONS = "clipper_cache_evictions_total"
@@ -32,6 +34,6 @@ ADMIN_REQUESTS_CREATED = "clipper_admin_requests_created"
 
 LABEL_APP = "app"
 LABEL_REASON = "reason"
-"""Why an application answered with its default output."""
+"""Why an application answered with its default output, or a container was refused."""
 LABEL_MODEL = "model"
 LABEL_VERSION = "version"

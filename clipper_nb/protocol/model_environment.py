@@ -6,6 +6,7 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 
+from clipper_nb.protocol.installed_distributions import installed_distributions
 from clipper_nb.protocol.installed_library import installed_version
 
 PYTHON = "Python"
@@ -27,8 +28,9 @@ def describe_environment(names: Iterable[str], modules: Mapping[str, str] = NO_M
     *modules* has by distribution a module that comes from it: here it may come from another one.
     """
     found = {PYTHON: platform.python_version()}
+    installed = installed_distributions()
     for name in names:
-        version = installed_version(name, modules.get(name))
+        version = installed_version(name, modules.get(name), installed)
         if version is not None:  # an import reports what is missing, if the model needs it
             found[name] = version
     return found

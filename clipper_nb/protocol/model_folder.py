@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Union, get_args
 
@@ -26,6 +26,8 @@ FUNCTION_FILE = "func.pkl"
 SETUP_FILE = "setup.pkl"
 """A function to run once before the model is loaded; missing without one."""
 R_FUNCTION_FILE = "func.rds"
+R_SETUP_FILE = "setup.rds"
+"""As ``SETUP_FILE``, a function of R."""
 SPARK_MODEL_FOLDER = "pyspark_model_data"
 """A model in Spark's own format."""
 MODULES_FOLDER = "modules"
@@ -60,6 +62,10 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """Names of the environment variables that replicas get; their values are never in the folder."""
     files: tuple[str, ...] = ()
     """The files and folders of the notebook's working directory that travel."""
+    input_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of one input; ``None`` for any value of the input type."""
+    samples: str | None = None
+    """A digest of the inputs of the samples that each replica answers; their file may come after its start."""
 
     @property
     def kind(self) -> str:
@@ -152,16 +158,31 @@ def read_folder(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in names if (folder / name).is_file()}
 
 
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write files, by name, into *folder*."""
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
 def read_provenance(read_files: FileReader) -> Provenance:
     """Return the part of a folder's metadata that is kept with its version; empty if no deployer wrote the folder."""
     files = read_files([METADATA_FILE, SAMPLES_FILE])
-    environment = _parse_environment(files.get(METADATA_FILE, b""))
+    metadata = _parse_any_kind(files.get(METADATA_FILE, b""))
+    known = Provenance(metadata.environment, input_schema=metadata.input_schema)
     if SAMPLES_FILE not in files:
-        return Provenance(environment)
+        return known
     samples = parse_samples(files[SAMPLES_FILE].decode())
     example = Example(samples.inputs[0], _as_clients_get_it(samples.outputs[0]))
-    is_small = len(json.dumps([example.input, example.output])) <= _MAX_EXAMPLE_BYTES
-    return Provenance(environment, len(samples.inputs), example if is_small else None)
+    return replace(known, num_samples=len(samples.inputs), example=example if _is_small_json(example) else None)
+
+
+def _is_small_json(example: Example) -> bool:
+    """Return whether an example is small, and is the same after it was written as JSON."""
+    try:
+        text = msgspec.json.encode([example.input, example.output])
+    except (TypeError, ValueError, OverflowError):  # a whole number of more than 64 bits
+        return False
+    return len(text) <= _MAX_EXAMPLE_BYTES and bool(msgspec.json.decode(text) == [example.input, example.output])
 
 
 def _as_clients_get_it(output: str) -> Any:
@@ -171,9 +192,9 @@ def _as_clients_get_it(output: str) -> Any:
         return output
 
 
-def _parse_environment(content: bytes) -> Mapping[str, str]:
-    """Return the environment of a model of any kind, also of a later release; ``{}`` if the file is not ours."""
+def _parse_any_kind(content: bytes) -> ModelMetadata:
+    """Return what models of every kind have, also of a later release; nothing if the file is not ours."""
     try:
-        return msgspec.convert(json.loads(content), ModelMetadata).environment
+        return msgspec.convert(json.loads(content), ModelMetadata)
     except ValueError:
-        return {}
+        return ModelMetadata()

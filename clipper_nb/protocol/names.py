@@ -7,6 +7,7 @@ no more than that it is text: a typing error gets the same answer as any unknown
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from clipper_nb.errors import InvalidNameError
@@ -16,9 +17,12 @@ MAX_VERSION_LENGTH = 128
 
 _MODEL_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z")
 _VERSION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}\Z")
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}\Z")
 _APPLICATION_NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?\Z")
 
-RESERVED_APPLICATION_NAMES = frozenset({"admin", "metrics", "livez", "readyz", "healthz", "docs", "static"})
+RESERVED_APPLICATION_NAMES = frozenset(
+    {"admin", "metrics", "livez", "readyz", "healthz", "docs", "openapi.json", "static", "v2"}
+)
 """First path segments that the frontends use or reserve."""
 
 
@@ -61,6 +65,14 @@ def check_version(version: object) -> str:
     )
 
 
+def next_version(taken: Iterable[str]) -> str:
+    """Return the version that a deploy gets which names none: the number after the largest that is *taken*, or 1.
+
+    Versions of other forms, such as ``"1.0"`` or ``"rc1"``, are not counted.
+    """
+    return str(1 + max((int(version) for version in taken if _NUMBER.match(version)), default=0))
+
+
 def known_name(what: str, name: object) -> str:
     """Return the name of something that should exist: any text; *what* is its kind."""
     if isinstance(name, str) and is_unicode(name):
@@ -91,6 +103,13 @@ def check_application_name(name: object) -> str:
         name,
         "use letters, digits and inner '-', '_' or '.', at most 63 characters; it is one segment of the URL.",
     )
+
+
+def check_token_name(name: object) -> str:
+    """Return *name* if it is a valid name of an application's token: the rule for clusters."""
+    if isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _APPLICATION_NAME.match(name):
+        return name
+    raise InvalidNameError("token name", name, "use letters, digits and inner '-', '_' or '.', at most 63 characters.")
 
 
 def check_cluster_name(name: object) -> str:

@@ -74,12 +74,16 @@ SLO_MICROS = Whole("slo_micros (the latency SLO)", 1, 2**31 - 1, hint=" 100 ms i
 """At most about 35.8 minutes, Clipper's limit."""
 BATCH_SIZE = Whole(f"batch_size (or {ADAPTIVE_BATCH_SIZE} to adapt to the SLO)", 1, besides=ADAPTIVE_BATCH_SIZE)
 NUM_REPLICAS = Whole("num_replicas", 0)
+QUERY_ID = Whole("query_id (the number in an answer)", 0)
 HANG_TIMEOUT = Seconds("hang_timeout_s")
+TOKEN_LIFETIME = Seconds("expires_s")
 
 SloMicros = Annotated[int, SLO_MICROS]
 BatchSize = Annotated[int, BATCH_SIZE]
 ReplicaCount = Annotated[int, NUM_REPLICAS]
+QueryNumber = Annotated[int, QUERY_ID]
 HangTimeout = Annotated[Union[float, None], HANG_TIMEOUT]
+TokenLifetime = Annotated[Union[float, None], TOKEN_LIFETIME]
 
 
 def checked(record: _RecordT) -> _RecordT:

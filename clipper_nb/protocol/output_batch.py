@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections import UserString
 from collections.abc import ItemsView, Iterable, KeysView, Mapping, Sequence, Set
+from itertools import islice
 from typing import Any
 
 from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.library_values import dense, is_column, is_frame, is_instance, unwrapped, unwrapped_by_method
 
-_SIGNS_OF_FRAMES = ("__dataframe__", "__arrow_c_stream__", "iterrows", "to_pandas", "toPandas")
+_SIGNS_OF_FRAMES = ("__dataframe__", "__arrow_c_stream__", "iterrows", "to_pandas", "toPandas", "collect")
 """Attributes of tables of any library: iterating over one yields the names of its columns, or nothing."""
+_GROUPS = (("polars.dataframe.group_by", "GroupBy"), ("pandas.api.typing", "SeriesGroupBy"))
+"""What has a frame or column for each group, and so no rows of its own."""
 
 
 def as_batch(returned: Any, num_inputs: int) -> Sequence[Any]:
     """Return the outputs in order: the rows of a frame, matrix or array, or the elements of anything with an order.
+
+    Of a generator or another iterator no more is taken than shows that there are too many: it may have no end.
 
     Raises
     ------
@@ -27,7 +33,7 @@ def as_batch(returned: Any, num_inputs: int) -> Sequence[Any]:
         raise _no_batch(returned, advice)
     if is_column(returned):
         return _elements(returned)
-    return returned if isinstance(returned, Sequence) else list(returned)
+    return returned if isinstance(returned, Sequence) else list(islice(returned, num_inputs + 1))
 
 
 def _elements(column: Any) -> Sequence[Any]:
@@ -55,8 +61,10 @@ def _rows(frame: Any, num_inputs: int) -> Sequence[Any]:
 
 def _advice(returned: Any) -> str | None:
     """Return what to return in place of a value that is no batch; ``None`` for one that may be a batch."""
-    if isinstance(returned, (str, bytes, bytearray, memoryview)):
+    if isinstance(returned, (str, bytes, bytearray, memoryview, UserString)):
         return "[text for x in inputs]"
+    if any(is_instance(returned, *kind) for kind in _GROUPS):
+        return "a value for each row: group_by(...).agg(...) has one for each group"
     if isinstance(returned, Mapping) or is_instance(returned, "pydantic", "BaseModel"):
         return "[{...} for x in inputs]"
     if isinstance(returned, Set) and not isinstance(returned, (KeysView, ItemsView)):
@@ -76,7 +84,7 @@ def _advice(returned: Any) -> str | None:
 
 def _is_many(value: Any) -> bool:
     """Return whether an element of a tuple has elements of its own, so that the tuple is not a list of outputs."""
-    if isinstance(value, (str, bytes, Mapping)) or is_instance(value, "pydantic", "BaseModel"):
+    if isinstance(value, (str, bytes, UserString, Mapping)) or is_instance(value, "pydantic", "BaseModel"):
         return False
     return getattr(value, "ndim", 1) != 0 and (isinstance(value, Iterable) or is_column(value) or is_frame(value))
 

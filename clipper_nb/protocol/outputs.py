@@ -49,13 +49,13 @@ def _encode_output(output: Any, position: int, is_text: bool) -> bytes:
             return float.__repr__(output).encode()  # the same text as JSON, without creating an encoder
         if isinstance(output, str):
             return (_json(str.__str__(output)) if is_text else str.__str__(output)).encode()
-        if isinstance(output, bytes) and not is_text:
+        if isinstance(output, (bytes, bytearray)) and not is_text:
             return str.encode(to_json_value(output))
         plain = to_json_value(output)
         return (int.__repr__(plain) if type(plain) is int else _encode_json(plain)).encode()
     except NoJsonError as exc:
         raise _refusal(output, position, f"{''.join(exc.path[:4])} {exc}".strip()) from exc
-    except (TypeError, ValueError, AttributeError, RecursionError) as exc:  # raised by a value's own methods
+    except (TypeError, ValueError, AttributeError, RuntimeError, RecursionError) as exc:  # of a value's own methods
         raise _refusal(output, position, str(exc)) from exc
 
 

@@ -12,6 +12,7 @@ from msgspec import UNSET
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
+from clipper_nb.protocol.json_inputs import MAX_CHECKED_SIZE_BYTES, write_json
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.non_finite import parse_json
 from clipper_nb.protocol.predict_schema import DECODERS, describe_misfit
@@ -31,20 +32,24 @@ MAX_BATCH_INPUTS: Final = 16_384
 
 TEXT_TYPES = (InputType.STRINGS, InputType.BYTES)
 """Types whose inputs are text in JSON."""
+_LIST_TYPES: Final = (InputType.INTEGERS, InputType.FLOATS, InputType.DOUBLES)
 MAX_INPUTS_AT_ONCE: Final = 256
 """A request with more inputs is large."""
 SMALL_BODY_SIZE_BYTES: Final = 1024
 """A smaller body is never large."""
 _LARGE_BODY_SIZE_BYTES: Final = 256 * 1024
-_INPUT_KEY: Final = b'{"input"'
+_LARGE_JSON_SIZE_BYTES: Final = MAX_CHECKED_SIZE_BYTES
+"""Of a body whose inputs are JSON: to check them takes more time."""
+_SPACED_LIST: Final = b'{"input": ['
+_DENSE_LIST: Final = b'{"input":['
 _LITTLE_ENDIAN: Final = sys.byteorder == "little"
-_simdjson: Final = simdjson.Parser()
+_parse_json: Final = simdjson.Parser().parse
 _parse_any: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
-    """Return the request in *body*.
+    """Return the request in *body*. Payloads of the type ``json`` are checked later (``json_check.py``).
 
     Raises
     ------
@@ -52,13 +57,15 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
         The body is not JSON, not an object, has both or neither of ``input`` and ``input_batch``, an unknown
         key, a value that does not fit, or too many inputs; the error names the first bad position and what is expected.
     """
-    if len(body) > _LARGE_BODY_SIZE_BYTES and input_type not in TEXT_TYPES and body.count(b"[") > MAX_BATCH_INPUTS + 1:
+    if len(body) > _LARGE_BODY_SIZE_BYTES and input_type in _LIST_TYPES and body.count(b"[") > MAX_BATCH_INPUTS + 1:
         raise too_many_inputs(input_type)  # before a list is created for each
     if input_type is InputType.DOUBLES:
         payload = parse_one_list_of_doubles(body)
         if payload is not None:
             return PredictRequest([payload], is_batch=False, version=None)
     try:
+        if input_type is InputType.JSON and not body.isascii():
+            body.decode()  # the values are not decoded here
         parsed = DECODERS[input_type].decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidInputError(f"{describe_misfit(exc)}. {expectation(input_type)}") from exc
@@ -80,15 +87,19 @@ def parse_one_list_of_doubles(body: bytes) -> bytes | None:
 
     ``None`` means that the body is something else, or wrong; ``parse_predict`` decides.
     """
-    # One key, and at most one list: searching is faster than counting.
-    if not body.startswith(_INPUT_KEY) or body.find(b'"', len(_INPUT_KEY)) >= 0 or body.find(b"[") != body.rfind(b"["):
+    if body.startswith(_SPACED_LIST):
+        numbers = body[len(_SPACED_LIST) - 1 : -1]
+    elif body.startswith(_DENSE_LIST):
+        numbers = body[len(_DENSE_LIST) - 1 : -1]
+    else:
         return None
-    if not _LITTLE_ENDIAN:
+    # A list alone is parsed: with another key after it, it is no JSON. Lists in it would be taken for their elements.
+    if not body.endswith(b"}") or numbers.rfind(b"[") or not _LITTLE_ENDIAN:
         return None
     try:
-        parsed: Any = _simdjson.parse(body)
-        return bytes(parsed["input"].as_buffer(of_type="d"))
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+        parsed: Any = _parse_json(numbers)
+        return bytes(parsed.as_buffer(of_type="d"))
+    except (ValueError, TypeError, AttributeError, RuntimeError):
         return None
 
 
@@ -97,7 +108,7 @@ def doubles_of(elements: bytes) -> bytes | None:
     if not _LITTLE_ENDIAN or b"[" in elements:
         return None
     try:
-        parsed: Any = _simdjson.parse(b"[" + elements + b"]")
+        parsed: Any = _parse_json(b"[" + elements + b"]")
         return bytes(parsed.as_buffer(of_type="d"))
     except (ValueError, TypeError, AttributeError, RuntimeError):
         return None
@@ -109,9 +120,22 @@ def is_large(body: bytes, input_type: InputType) -> bool:
         return False
     if len(body) > _LARGE_BODY_SIZE_BYTES:
         return True
+    if input_type is InputType.JSON:
+        return len(body) > _LARGE_JSON_SIZE_BYTES or _has_many_values(body)
     if input_type in TEXT_TYPES:
         return _has_more(body, b'"', 2 * MAX_INPUTS_AT_ONCE + 6)  # quotes of the keys and the version
     return _has_more(body, b"[", MAX_INPUTS_AT_ONCE + 1)
+
+
+def _has_many_values(body: bytes) -> bool:
+    """Return whether it has many inputs of the type ``json``, whose number shows only when it is parsed."""
+    if not _has_more(body, b",", MAX_INPUTS_AT_ONCE - 1):
+        return False
+    try:
+        batch = DECODERS[InputType.JSON].decode(body).input_batch
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False  # which is reported at once
+    return batch is not UNSET and len(batch) > MAX_INPUTS_AT_ONCE
 
 
 def _has_more(body: bytes, mark: bytes, count: int) -> bool:
@@ -177,11 +201,18 @@ def _output_as_json(output: str) -> bytes:
     return output.encode()
 
 
-def format_request(input_value: Any, *, is_batch: bool, version: str | None) -> bytes:
-    """Return the body of a predict request for JSON-ready inputs."""
+def format_request(input_type: InputType, input_value: Any, *, is_batch: bool, version: str | None) -> bytes:
+    """Return the body of a predict request for inputs as ``format_input`` returns them."""
     body = {"input_batch" if is_batch else "input": input_value}
     if version is not None:
         body["version"] = version
+    return write_body(input_type, body)
+
+
+def write_body(input_type: InputType, body: Any) -> bytes:
+    """Return a predict request as JSON, with inputs as ``format_input`` returns them."""
+    if input_type is InputType.JSON:
+        return write_json(body)
     try:
         return _encode(body)
     except (TypeError, ValueError, RecursionError) as exc:

@@ -10,11 +10,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from clipper_nb.protocol.input_types import InputType
 
 _Int32 = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-_LARGEST = 3.4028235677973362e38
+LARGEST_FLOAT32 = 3.4028235677973362e38
 """The largest double that rounds to a finite float32: NumPy, Java and C print FLT_MAX as 3.4028235e38."""
 _NotFinite = None | Literal["NaN", "Infinity", "-Infinity"]
 """As protobuf's JSON mapping writes them; ``null`` is NaN too."""
-_Float32 = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST)] | _NotFinite
+_Float32 = Annotated[float, Meta(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32)] | _NotFinite
 _Float64 = float | _NotFinite
 
 
@@ -47,12 +47,18 @@ class _Strings(_Body):
     input_batch: list[str] | UnsetType = UNSET
 
 
+class _Json(_Body):
+    input: msgspec.Raw | UnsetType = UNSET
+    input_batch: list[msgspec.Raw] | UnsetType = UNSET
+
+
 DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.BYTES: msgspec.json.Decoder(_Bytes),
     InputType.INTEGERS: msgspec.json.Decoder(_Integers),
     InputType.FLOATS: msgspec.json.Decoder(_Floats),
     InputType.DOUBLES: msgspec.json.Decoder(_Doubles),
     InputType.STRINGS: msgspec.json.Decoder(_Strings),
+    InputType.JSON: msgspec.json.Decoder(_Json),
 }
 """Their results have ``input``, ``input_batch`` and ``version``, each of which may be unset."""
 
@@ -69,6 +75,7 @@ BATCH_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.FLOATS: msgspec.json.Decoder(list[list[_Float32]]),
     InputType.DOUBLES: msgspec.json.Decoder(list[list[_Float64]]),
     InputType.STRINGS: msgspec.json.Decoder(list[str]),
+    InputType.JSON: msgspec.json.Decoder(list[msgspec.Raw]),
 }
 """Decoders of several inputs."""
 

@@ -25,6 +25,8 @@ class Provenance:
     """Number of inputs that each replica answered as the notebook did before it served."""
     example: Example | None = field(default=None, hash=False)
     """The first sample, unless it is large."""
+    input_schema: Mapping[str, Any] | None = field(default=None, hash=False)
+    """The JSON Schema of one input of type ``json``, from the type that the function takes; ``None`` for any value."""
 
 
 NO_PROVENANCE = Provenance()

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from clipper_nb.protocol.application_tokens import ApplicationToken
+from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.names import ModelId, next_version
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.route import Route
@@ -16,16 +18,23 @@ from clipper_nb.protocol.route import Route
 CONTAINERLESS_IMAGE = "NO_CONTAINER"
 """Image of a version that was registered without one: any container that connects to the RPC port serves it."""
 
+DEFAULT_OUTPUT = "null"
+"""The default output of an application that is registered without one."""
+DEFAULT_SLO_MICROS = 1_000_000
+"""The SLO of an application that is registered without one."""
+
 ADAPTIVE_BATCH_SIZE = -1
 """``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
 
-DEFAULT_HANG_TIMEOUT_S = 30.0
 TextOutputs = Literal["json", "text"]
 """What a text that a model returns becomes: JSON where it is JSON, as Clipper reads it, or always text."""
 TEXT_OUTPUTS: tuple[TextOutputs, ...] = get_args(TextOutputs)
 
 DEFAULT_REASONS = ("not_linked", "no_ready_replica", "queued_too_long", "model_too_slow", "model_error")
 """Why an application answered with its default output."""
+
+REFUSAL_REASONS = ("no_token", "wrong_proof")
+"""Why a query frontend refused a model container."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class ModelVersion:
     """After how long at one batch a replica is replaced; ``None`` is never."""
     text_outputs: TextOutputs = "json"
     environment_variables: EnvironmentVariables = NO_VARIABLES
+    network_access: bool | None = None
 
     @property
     def model_id(self) -> ModelId:
@@ -75,6 +85,8 @@ class Claim:
     model_version: str
     holder: str
     """The holder, readable by a person: ``process 4711 on host laptop``."""
+    has_foreign_image: bool = False
+    """Whether the version's image may be one that no deployer of this package made."""
 
     @property
     def model_id(self) -> ModelId:
@@ -111,11 +123,19 @@ class Configuration:
     """How many replicas of each registered version should run."""
     claims: Mapping[ModelId, Claim] = field(default_factory=dict)
     """Versions whose replicas a caller is starting or stopping now, registered or not."""
+    tokens: Mapping[str, ApplicationToken] = field(default_factory=dict)
+    """The tokens of applications, by ``application:name``."""
 
     def versions_of(self, model_name: str) -> list[str]:
         """Return the registered versions of a model, in the order of their registration."""
         found = [version for version in self.versions.values() if version.name == model_name]
         return [version.version for version in sorted(found, key=lambda version: version.registered_at)]
+
+    def next_version_of(self, model_name: str) -> str:
+        """Return the version that a deploy of a model gets which names none; no caller deploys that one now."""
+        return next_version(
+            model_id.version for model_id in (*self.versions, *self.claims) if model_id.name == model_name
+        )
 
     def linked_model_of(self, application_name: str) -> str | None:
         """Return the name of the model that is linked to an application, or ``None``."""
@@ -144,6 +164,8 @@ class FrontendPresence:
     replicas: tuple[Replica, ...] = ()
     release: str = ""
     """The version of clipper_nb; empty before 0.1.0."""
+    run_id: str = ""
+    """The cluster's when it announced this."""
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,13 @@ clipper:current_versions    hash    model name → version                      
 clipper:links               hash    application name → model name, or JSON Route    management frontend
 clipper:num_replicas        hash    "name:version" → replicas that should run       management frontend
 clipper:claims              hash    "name:version" → JSON Claim                     management frontend
+clipper:tokens              hash    "application:name" → JSON ApplicationToken       management frontend
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
+clipper:answers:<id>        list    JSON QueryHistory or null, for some seconds     query frontend
 ==========================  ======  ==============================================  ====================
 
-Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence`` (a frontend announced itself).
+Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence`` (a frontend announced itself),
+``clipper:questions`` ("<id> <query id>": what happened to that query?).
 """
 
 from __future__ import annotations
@@ -45,9 +48,16 @@ class RedisKeys:
         self.routes = f"{prefix}:links"
         self.num_replicas = f"{prefix}:num_replicas"
         self.claims = f"{prefix}:claims"
+        self.tokens = f"{prefix}:tokens"
         self.frontends = f"{prefix}:frontends"
         self.configuration_channel = f"{prefix}:configuration"
         self.presence_channel = f"{prefix}:presence"
+        self.question_channel = f"{prefix}:questions"
+        self._answers = f"{prefix}:answers"
+
+    def answers_to(self, question_id: str) -> str:
+        """Return the key of the answers to one question."""
+        return f"{self._answers}:{question_id}"
 
 
 PRESENCE_INTERVAL_S = 2.0
@@ -60,6 +70,9 @@ LEASE_S = 4.0
 
 Shorter than ``PRESENCE_TIMEOUT_S``: a frontend that is no longer waited for does not answer from an old configuration.
 """
+
+ANSWERS_KEPT_S = 10
+"""How long answers about a query are kept that nobody has read."""
 
 NUM_KEPT_CHANGES = 1000
 """How many changes are remembered by id, so that a repeated request changes the configuration only once."""

@@ -12,15 +12,16 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, check_variables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
+from clipper_nb.protocol.json_schema import check_schema
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, SloMicros
+from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, QueryNumber, ReplicaCount, SloMicros, TokenLifetime
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.records import (
     ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
-    DEFAULT_HANG_TIMEOUT_S,
     Configuration,
     FrontendPresence,
     ModelVersion,
@@ -77,6 +78,8 @@ class AddModel(Struct):
     hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
     text_outputs: TextOutputs = "json"
     environment_variables: EnvironmentVariables = NO_VARIABLES
+    becomes_current: bool = True
+    network_access: bool | None = None
 
 
 class NumReplicas(Struct):
@@ -97,6 +100,7 @@ class ClaimVersion(Struct):
     holder: str
     is_new: bool
     replaces: str | None = None
+    has_foreign_image: bool = False
 
 
 class ClaimName(Struct):
@@ -148,6 +152,8 @@ class DeployState(Struct, frozen=True):
     """Whether there is an application with the model's name."""
     linked_input_types: dict[str, InputType]
     """Input types of the applications that are linked to the model, by name."""
+    next_version: str = ""
+    """The version that a deploy of the model gets which names none; older releases do not return it."""
 
 
 class DesiredReplicasSince(Struct):
@@ -190,6 +196,35 @@ class ReplicaName(Struct):
     replica_id: int
 
 
+class CreateToken(Struct):
+    """``/admin/create_token``"""
+
+    app_name: str
+    token_name: str
+    digest: str
+    """SHA-256 of the token, in lower case hexadecimal digits; the token itself stays with the caller."""
+    expires_s: TokenLifetime = None
+
+
+class TokenName(Struct):
+    """``/admin/revoke_token``"""
+
+    app_name: str
+    token_name: str
+
+
+class TokensOf(Struct):
+    """``/admin/get_tokens``"""
+
+    app_name: str
+
+
+class QueryId(Struct):
+    """``/admin/get_query_history``"""
+
+    query_id: QueryNumber
+
+
 class Listing(Struct):
     """``/admin/get_all_applications``, ``…/get_all_models``, ``…/get_all_containers``, ``…/get_all_query_frontends``"""
 
@@ -215,17 +250,20 @@ def parse_request(body: bytes, request_type: type[_RequestT]) -> _RequestT:
 
 
 def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
-    """Return the version that a request describes; raises ``InvalidRequestError`` for a bad name or input type."""
+    """Return the version that a request describes; raises ``InvalidRequestError`` for a bad name, type or schema."""
+    input_type = parse_input_type(request.input_type)
+    check_schema(request.provenance.input_schema, input_type)
     return ModelVersion(
         name=check_model_name(request.model_name),
         version=check_version(request.model_version),
-        input_type=parse_input_type(request.input_type),
+        input_type=input_type,
         image=request.container_name,
         labels=tuple(request.labels),
         batch_size=request.batch_size,
         limits=request.limits,
         provenance=request.provenance,
         isolate_errors=request.isolate_errors,
+        network_access=request.network_access,
         hang_timeout_s=request.hang_timeout_s,
         environment_variables=check_variables(request.environment_variables.values),
         registered_at=registered_at,
@@ -263,4 +301,5 @@ def describe_deploy_state(
         current_version=configuration.current_versions.get(model_id.name),
         has_application=model_id.name in configuration.applications,
         linked_input_types={name: configuration.applications[name].input_type for name in linked},
+        next_version=configuration.next_version_of(model_id.name),
     )

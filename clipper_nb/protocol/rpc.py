@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Union
+from dataclasses import dataclass, field
+from typing import NamedTuple, Union
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol.input_types import InputType
 
 RPC_VERSION = 3
+CHALLENGE_SIZE_BYTES = 32
 
 Frame = Union[bytes, memoryview]
 
@@ -26,15 +27,18 @@ _ERROR_RESPONSE = 3  # ours
 _GOODBYE = 4  # ours
 _PORTS = 5  # ours
 _END = 6  # ours
+_SOCKETS = 7  # ours
 
 _KEEP_ALIVE = 0
 _REQUEST_METADATA = 1
 _PREDICT = 0
+_CAN_PROVE = 1
+_ACCEPTS_ORIGINS = 1
 
 _U32 = struct.Struct("<I")
 _U64 = struct.Struct("<Q")
 _VERSION_FRAME = _U32.pack(RPC_VERSION)
-_TYPE_FRAMES = [_U32.pack(code) for code in range(7)]
+_TYPE_FRAMES = [_U32.pack(code) for code in range(8)]
 _PREDICT_FRAME = _U32.pack(_PREDICT)
 _DELIMITER = b""
 
@@ -46,6 +50,9 @@ _DELIMITER = b""
 class ContainerHeartbeat:
     """A container reports that it is alive."""
 
+    can_prove: bool = False
+    """Whether it has a token, and so understands a challenge (extension)."""
+
 
 @dataclass(frozen=True)
 class NewContainer:
@@ -56,6 +63,12 @@ class NewContainer:
     input_type: InputType
     max_batches_in_flight: int = 1
     """How many batches it accepts before it has answered the first; containers written for Clipper do not send it."""
+    replica_name: str = ""
+    """Which replica it is; empty without a proof."""
+    proof: bytes = field(default=b"", repr=False)
+    """The answer to the frontend's challenge (``protocol/replica_proof.py``); empty if the container has no token."""
+    accepts_origins: bool = False
+    """Whether it reads where the queries of a batch come from."""
 
     @property
     def speaks_extensions(self) -> bool:
@@ -63,8 +76,7 @@ class NewContainer:
         return self.max_batches_in_flight > 1
 
 
-@dataclass(frozen=True)
-class PredictResponse:
+class PredictResponse(NamedTuple):
     """The outputs of one batch, as UTF-8 text."""
 
     message_id: int
@@ -97,15 +109,18 @@ class FrontendHeartbeat:
     """The frontend is alive; it asks for the metadata if it does not know the container."""
 
     wants_metadata: bool
+    challenge: bytes = b""
+    """What the container must prove itself with; only for one that can (extension)."""
 
 
-@dataclass(frozen=True)
-class PredictRequest:
+class PredictRequest(NamedTuple):
     """One batch of inputs."""
 
     message_id: int
     input_type: InputType
     payloads: Sequence[Frame]
+    origins: Frame = b""
+    """Where its queries come from, if that is known (``protocol/request_origin.py``); empty otherwise (extension)."""
 
 
 @dataclass(frozen=True)
@@ -121,21 +136,31 @@ class FrontendPorts:
 
 
 @dataclass(frozen=True)
+class FrontendSockets:
+    """The same for a replica that came through a Unix socket: the names of all sockets beside it (extension)."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class FrontendEnd:
     """The replica is busy with one batch for too long: it must end, so that it is started again (extension)."""
 
     reason: str
 
 
-FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye, FrontendPorts, FrontendEnd]
+FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye, FrontendPorts, FrontendSockets, FrontendEnd]
 
 
 # --- what a container writes -------------------------------------------------------------------------------------
 
 
-def encode_container_heartbeat() -> list[Frame]:
+def encode_container_heartbeat(message: ContainerHeartbeat) -> list[Frame]:
     """Return the frames of :class:`ContainerHeartbeat`."""
-    return [_DELIMITER, _TYPE_FRAMES[_HEARTBEAT]]
+    frames: list[Frame] = [_DELIMITER, _TYPE_FRAMES[_HEARTBEAT]]
+    if message.can_prove:
+        frames.append(_U32.pack(_CAN_PROVE))
+    return frames
 
 
 def encode_new_container(message: NewContainer) -> list[Frame]:
@@ -148,8 +173,12 @@ def encode_new_container(message: NewContainer) -> list[Frame]:
         str(message.input_type.code).encode(),
         _VERSION_FRAME,
     ]
-    if message.speaks_extensions:
-        frames.append(_U32.pack(message.max_batches_in_flight))
+    if message.speaks_extensions or message.proof:
+        in_flight = _U32.pack(message.max_batches_in_flight)
+        # Frontends of before read the first number only.
+        frames.append(in_flight + _U32.pack(_ACCEPTS_ORIGINS) if message.accepts_origins else in_flight)
+    if message.proof:
+        frames += [message.replica_name.encode(), message.proof]
     return frames
 
 
@@ -195,7 +224,7 @@ def decode_from_container(frames: Sequence[Frame]) -> FromContainer:
     """
     message_type = _message_type(frames, at=1)
     if message_type == _HEARTBEAT:
-        return ContainerHeartbeat()
+        return ContainerHeartbeat(can_prove=len(frames) > 2 and _u32(frames[2], "proof") == _CAN_PROVE)
     if message_type == _CONTAINER_CONTENT:
         return _decode_predict_response(frames)
     if message_type == _NEW_CONTAINER:
@@ -224,7 +253,12 @@ def _decode_new_container(frames: Sequence[Frame]) -> NewContainer:
     max_in_flight = _u32(frames[6], "batches in flight") if len(frames) > 6 else 1
     if max_in_flight < 1:
         raise ProtocolError("a new container accepts no batches")
-    return NewContainer(_text(frames[2], "model name"), _text(frames[3], "model version"), input_type, max_in_flight)
+    replica_name, proof = "", b""
+    if len(frames) > 8 and len(frames[8]):
+        replica_name, proof = _text(frames[7], "replica name"), bytes(frames[8])
+    name, model_version = _text(frames[2], "model name"), _text(frames[3], "model version")
+    accepts_origins = len(frames) > 6 and len(frames[6]) == 2 * _U32.size and _U32.unpack_from(frames[6], 4)[0] == 1
+    return NewContainer(name, model_version, input_type, max_in_flight, replica_name, proof, accepts_origins)
 
 
 def _decode_predict_response(frames: Sequence[Frame]) -> PredictResponse:
@@ -241,14 +275,17 @@ def _decode_predict_response(frames: Sequence[Frame]) -> PredictResponse:
 def encode_frontend_heartbeat(message: FrontendHeartbeat) -> list[Frame]:
     """Return the frames of :class:`FrontendHeartbeat`."""
     kind = _REQUEST_METADATA if message.wants_metadata else _KEEP_ALIVE
-    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_HEARTBEAT], _U32.pack(kind)]
+    frames: list[Frame] = [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_HEARTBEAT], _U32.pack(kind)]
+    if message.challenge:
+        frames.append(message.challenge)
+    return frames
 
 
 def encode_predict_request(message: PredictRequest) -> list[Frame]:
     """Return the frames of :class:`PredictRequest`; the payloads are not copied."""
     payloads = message.payloads
     header = _u64s(message.input_type.code, len(payloads), *map(len, payloads))
-    return [
+    frames: list[Frame] = [
         _DELIMITER,
         _VERSION_FRAME,
         _TYPE_FRAMES[_CONTAINER_CONTENT],
@@ -258,6 +295,9 @@ def encode_predict_request(message: PredictRequest) -> list[Frame]:
         header,
         *payloads,
     ]
+    if message.origins:
+        frames.append(message.origins)
+    return frames
 
 
 def encode_frontend_goodbye() -> list[Frame]:
@@ -268,6 +308,11 @@ def encode_frontend_goodbye() -> list[Frame]:
 def encode_frontend_ports(message: FrontendPorts) -> list[Frame]:
     """Return the frames of :class:`FrontendPorts`."""
     return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_PORTS], *(_U32.pack(port) for port in message.ports)]
+
+
+def encode_frontend_sockets(message: FrontendSockets) -> list[Frame]:
+    """Return the frames of :class:`FrontendSockets`."""
+    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_SOCKETS], *(name.encode() for name in message.names)]
 
 
 def encode_frontend_end(message: FrontendEnd) -> list[Frame]:
@@ -287,13 +332,17 @@ def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
     message_type = _message_type(frames, at=2)
     if message_type == _HEARTBEAT:
         _need(frames, 4, "heartbeat")
-        return FrontendHeartbeat(wants_metadata=_u32(frames[3], "heartbeat type") == _REQUEST_METADATA)
+        wants_metadata = _u32(frames[3], "heartbeat type") == _REQUEST_METADATA
+        is_challenge = len(frames) > 4 and len(frames[4]) == CHALLENGE_SIZE_BYTES
+        return FrontendHeartbeat(wants_metadata, bytes(frames[4]) if is_challenge else b"")
     if message_type == _CONTAINER_CONTENT:
         return _decode_predict_request(frames)
     if message_type == _GOODBYE:
         return FrontendGoodbye()
     if message_type == _PORTS:
         return FrontendPorts(tuple(_u32(frame, "port") for frame in frames[3:]))
+    if message_type == _SOCKETS:
+        return FrontendSockets(tuple(_text(frame, "socket name") for frame in frames[3:]))
     if message_type == _END:
         _need(frames, 4, "request to end")
         return FrontendEnd(_text(frames[3], "reason", "replace"))
@@ -311,9 +360,11 @@ def _decode_predict_request(frames: Sequence[Frame]) -> PredictRequest:
         input_type = InputType.from_code(_u64(header, "input type"))
     except ValueError as exc:
         raise ProtocolError(str(exc)) from exc
-    payloads = frames[7:]
+    has_origins = len(frames) == 8 + len(sizes)
+    payloads = frames[7:-1] if has_origins else frames[7:]
     _check_sizes(payloads, sizes, "input")
-    return PredictRequest(_u32(frames[3], "message id"), input_type, payloads)
+    origins = frames[-1] if has_origins else b""
+    return PredictRequest(_u32(frames[3], "message id"), input_type, payloads, origins)
 
 
 # --- numbers and checks ------------------------------------------------------------------------------------------

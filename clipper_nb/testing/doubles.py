@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import ClusterNotFoundError, ExistsError, ImageNotFoundError
-from clipper_nb.images.builder import DeployedImage, ImageBuilder, ImageRequest
+from clipper_nb.images.builder import DeployedImage, ImageBuilder, ImageRequest, ImageSource
 from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
@@ -66,6 +67,13 @@ class RecordingImageBuilder(ImageBuilder):
         if image not in self.files:
             raise ImageNotFoundError(image, "It was not built here.")
         return {name: content for name, content in self.files[image].items() if name in names}
+
+    @contextmanager
+    def open_source(self, image: str) -> Iterator[ImageSource | None]:
+        if image not in self.files:
+            raise ImageNotFoundError(image, "It was not built here.")
+        request = next(request for request in self.requests if request.tag("recorded") == image)
+        yield ImageSource(self.files[image], request.packages, request.base_image)
 
     def remove(self, image: str) -> None:
         self.removed.append(image)
@@ -125,11 +133,12 @@ class RecordingContainerManager(ContainerManager):
         self.is_started = False
         self._num_started = 0
 
-    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
+    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:
         self._record("start_clipper", options)
         if self.is_started:
             raise ExistsError(f"A cluster with name '{self.cluster_name}' runs already.")
         self.is_started = True
+        return False
 
     def connect(self) -> None:
         self._record("connect")
@@ -158,6 +167,7 @@ class RecordingContainerManager(ContainerManager):
         load_timeout_s: float,
         limits: ResourceLimits = NO_LIMITS,
         environment: Mapping[str, str] | None = None,
+        network_access: bool | None = None,
         progress: Progress = QUIET,
     ) -> None:
         self._record("set_num_replicas", str(model_id), num_replicas)
@@ -190,7 +200,7 @@ class RecordingContainerManager(ContainerManager):
         self._record("stop_all_model_containers")
         self.replicas.clear()
 
-    def stop_all(self, *, graceful: bool = True) -> None:
+    def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
         self._record("stop_all")
         self.replicas.clear()
         self.is_started = False

@@ -14,12 +14,15 @@ from typing import Any, TypeVar
 
 from clipper_nb.container_managers.docker.again import Attributes, equal_container, should_run
 from clipper_nb.container_managers.docker.create_arguments import create_arguments, exit_status
+from clipper_nb.container_managers.docker.inspections import Inspections, Summary
+from clipper_nb.container_managers.docker.secret_files import put_secrets
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import ContainerSpec, ObservedContainer
+from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
 
-_NUM_AT_ONCE = 4
+_NUM_AT_ONCE = 8
+"""Starts wait for the programs that the engine runs for each, one after the other."""
 _NUM_UPDATE_TRIES, _UPDATE_INTERVAL_S = 5, 0.1
 
 _Item = TypeVar("_Item")
@@ -38,6 +41,7 @@ class DockerContainers:
     def __init__(self, engine: DockerEngine, cluster: str) -> None:
         self._engine = engine
         self._cluster = cluster
+        self._inspections = Inspections(self._get)
 
     def run(
         self,
@@ -63,10 +67,13 @@ class DockerContainers:
         )
         client = self._engine.client
         with translated(f"creating container '{arguments['name']}'"):
-            endpoint = client.api.create_endpoint_config(aliases=[spec.name])
-            container = client.containers.create(**arguments, networking_config={arguments["network"]: endpoint})
+            if "network" in arguments:
+                endpoint = client.api.create_endpoint_config(aliases=[spec.name])
+                arguments["networking_config"] = {arguments["network"]: endpoint}
+            container = client.containers.create(**arguments)
         try:
             with translated(f"starting container '{container.name}'"):
+                put_secrets(client.api, container.id, spec.secret_files)
                 for network, name in (networks or {}).items():
                     client.networks.get(network).connect(container, aliases=[name])
                 container.start()
@@ -81,21 +88,35 @@ class DockerContainers:
             found = self._engine.client.containers.list(
                 all=True, ignore_removed=True, filters={"label": [f"{key}={value}" for key, value in wanted.items()]}
             )
-        return sorted(found, key=lambda container: str(container.attrs["Created"]))
+        return sorted(found, key=_created)
 
     def observe(self, **labels: str) -> list[ObservedContainer]:
         """Return the current state of the containers with these labels."""
-        return [self._observe(container) for container in self.find(**labels)]
+        existing = self._list()
+        wanted = [summary for summary in existing if labels.items() <= summary["Labels"].items()]
+        return [self._observe(each) for each in sorted(self._inspections.of(wanted, existing), key=_created)]
 
     def stop(self, containers: Iterable[Any], *, timeout_s: float) -> None:
         """End containers, each within *timeout_s*, and remove them; 0 kills them."""
         with translated("stopping containers"):
             in_parallel(lambda container: _stop(container, timeout_s), list(containers))
 
+    def stop_replicas(self, names: Sequence[str]) -> None:
+        """Stop the replicas of these names once they have finished their queries; unknown ones are fine."""
+        if names:
+            replicas = self.find(**{environment.LABEL_ROLE: REPLICA})
+            self.stop([container for container in replicas if container.name in names], timeout_s=10)
+
+    def end(self, containers: Iterable[Any], *, timeout_s: float) -> None:
+        """End containers, each within *timeout_s*, for good, but do not remove them; 0 kills them."""
+        with translated("stopping containers"):
+            in_parallel(lambda container: _end(container, timeout_s), list(containers))
+
     def restart_ended(self) -> list[Any]:
         """Restart containers that should run but were killed or stopped by hand.
 
-        Returns all containers of the cluster.
+        Returns all containers of the cluster. Each is inspected: the engine's list may show what has just ended as
+        running, and there is no other look at it.
         """
         containers = self.find()
         for container in containers:
@@ -113,7 +134,7 @@ class DockerContainers:
                 return None
         return found
 
-    def make_again(self, attributes: Attributes) -> None:
+    def make_again(self, attributes: Attributes, secret_files: Mapping[str, str]) -> None:
         """Create and start a removed container again; another notebook may have done so already."""
         api, errors = self._engine.client.api, docker_module().errors
         equal = equal_container(attributes)
@@ -125,11 +146,12 @@ class DockerContainers:
                     return
                 raise
             try:
+                put_secrets(api, made, secret_files)
                 for network, endpoint in equal.networks.items():
                     api.connect_container_to_network(made, network, aliases=endpoint.get("Aliases"))
                 api.start(made)
             except BaseException:
-                api.remove_container(made, force=True)
+                api.remove_container(made, force=True, v=True)
                 raise
 
     def log_tail(self, name: str, max_lines: int) -> str:
@@ -141,6 +163,21 @@ class DockerContainers:
             except docker.errors.NotFound:
                 return ""
         return text.decode("utf-8", "replace").rstrip("\n")
+
+    def _list(self) -> list[Summary]:
+        """Return what the engine's list says of the cluster's containers."""
+        with translated("listing containers"):
+            found: list[Summary] = self._engine.client.api.containers(
+                all=True, filters={"label": f"{environment.LABEL_CLUSTER}={self._cluster}"}
+            )
+        return found
+
+    def _get(self, container_id: str) -> Any | None:
+        with translated("inspecting a container"):
+            try:
+                return self._engine.client.containers.get(container_id)
+            except docker_module().errors.NotFound:
+                return None
 
     def _observe(self, container: Any) -> ObservedContainer:
         state = container.attrs["State"]
@@ -178,6 +215,10 @@ class DockerContainers:
         return exit_status(int(known[-1])) if known and known[-1] is not None else None
 
 
+def _created(container: Any) -> str:
+    return str(container.attrs["Created"])
+
+
 def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None:
     """Run *action* on all containers, several at a time; then raise the first exception."""
     if not items:
@@ -203,15 +244,21 @@ def uninterrupted(action: Callable[[], _Result]) -> _Result:
             interrupt(*received[-1])
 
 
+def _end(container: Any, timeout_s: float) -> None:
+    _take_restart_policy(container)
+    # The engine refuses to stop a container that is ending by itself right now.
+    with contextlib.suppress(docker_module().errors.APIError):
+        if container.status == "paused":
+            container.unpause()
+        container.stop(timeout=int(timeout_s))
+
+
 def _stop(container: Any, timeout_s: float) -> None:
     errors = docker_module().errors
-    _take_restart_policy(container)
-    # The engine refuses to stop a container that is ending by itself right now; it is removed anyway.
-    with contextlib.suppress(errors.APIError):
-        if timeout_s > 0:
-            if container.status == "paused":
-                container.unpause()
-            container.stop(timeout=int(timeout_s))
+    if timeout_s > 0:
+        _end(container, timeout_s)
+    else:
+        _take_restart_policy(container)
     try:
         container.remove(force=True, v=True)
     except errors.NotFound:

@@ -2,30 +2,54 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
+import secrets
 import socket
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from clipper_nb.clients.trust import Trust
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
+from clipper_nb.container_managers.docker.admin_folder import (
+    NOT_MOUNTED,
+    AdminFolder,
+    find_admin_folder,
+    make_admin_folder,
+    removed_on_failure,
+)
 from clipper_nb.container_managers.docker.containers import DockerContainers, uninterrupted
 from clipper_nb.container_managers.readiness import answers, check_core, is_ready, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.container_managers.tls.identity import trust_in
 from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, ContainerSpec
+from clipper_nb.protocol.replica_proof import replica_secret
+from clipper_nb.protocol.tls_identity import TlsIdentity, encode_identity
+
+logger = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 30.0
+_STOP_TIMEOUT_S = 10.0
 _EXTERNAL_REDIS_TIMEOUT_S = 15.0
 _NUM_PORT_TRIES = 10
+_NAMES_OF_HOST = ("host.docker.internal", "host.containers.internal")
+"""What a container calls the machine that publishes ports, by Docker and Podman."""
+_EVERY_ADDRESS = ("", "0.0.0.0", "::")
+_NUM_TOKEN_BYTES = 24
+
+SET_ASIDE = "-kept"
+"""How the names of containers end that have ended, but are not removed before new ones answer."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +59,22 @@ class CorePorts:
     query: int
     management: int
     rpc: int
+
+
+@dataclass(frozen=True)
+class CoreSecrets:
+    """What the processes of one cluster prove themselves with."""
+
+    admin_token: str = field(repr=False)
+    redis_password: str = field(repr=False)
+    """Of the cluster's own Redis."""
+    tls: TlsIdentity | None = None
+    """Of the frontends; ``None`` if they speak HTTP."""
+
+    @classmethod
+    def new(cls) -> CoreSecrets:
+        """Return random ones."""
+        return cls(secrets.token_urlsafe(_NUM_TOKEN_BYTES), secrets.token_urlsafe(_NUM_TOKEN_BYTES))
 
 
 @dataclass(frozen=True)
@@ -101,35 +141,81 @@ class DockerCore:
         images: Mapping[str, str],
         options: ClusterOptions,
         wanted: CorePorts,
-        *,
-        admin_token: str,
-        redis_password: str,
+        secrets: CoreSecrets,
     ) -> CorePorts:
         """Start the core and return the ports of the host, once both frontends answer there.
 
         Raises ``ClusterStartError`` with the end of the failing container's log; the caller removes what was started.
         """
         settings = self._settings
+        labels = {environment.LABEL_OPTIONS: json.dumps(_shown(options), sort_keys=True)}
         redis = settings.redis_variables
         if settings.redis_ip is None:
-            spec, redis = docker_redis.own_redis(redis_password)
+            spec, redis = docker_redis.own_redis(secrets.redis_password)
             uninterrupted(partial(self._containers.run, spec, images[REDIS], extra=settings.extra))
-        management = specs.management_frontend_spec("python", options, redis, admin_token)
-        published = self._start_frontend(management, images, {"management": wanted.management})
-        ports = replace(wanted, **published)
-        if settings.redis_ip is not None:
-            self._wait_for_external_redis(ports)
-        query = specs.query_frontend_spec("python", options, redis)
-        models_network = docker_specs.models_network(self._cluster)
-        published = self._start_frontend(
-            query, images, {"query": wanted.query, "rpc": wanted.rpc}, {models_network: query.name}
+        redis = {**redis, **specs.new_run_id()}
+        names = self._names_of(specs.MANAGEMENT_FRONTEND_NAME)
+        management = _with_identity(
+            specs.management_frontend_spec("python", options, redis, secrets.admin_token, names, tls=secrets.tls),
+            secrets.tls,
         )
-        ports = replace(ports, **published)
-        self.wait_until_it_answers(ports, ClusterStartError)
-        return ports
+        published, folder = self._start_management_frontend(management, images, wanted, labels)
+        with removed_on_failure(folder):
+            ports = replace(wanted, **published)
+            trust = trust_in(secrets.tls)
+            if settings.redis_ip is not None:
+                self._wait_for_external_redis(ports, trust)
+            names, secret = self._names_of(specs.QUERY_FRONTEND_NAME), replica_secret(secrets.admin_token)
+            query = specs.query_frontend_spec("python", options, redis, names, secret=secret, tls=secrets.tls)
+            models_network = docker_specs.models_network(self._cluster)
+            published = self._start_frontend(
+                query, images, {"query": wanted.query, "rpc": wanted.rpc}, labels, {models_network: query.name}
+            )
+            ports = replace(ports, **published)
+            self.wait_until_it_answers(ports, ClusterStartError, trust)
+            if folder is not None and not folder.socket_path.exists():
+                self._go_without(folder, management, images, ports, labels, trust)
+            return ports
+
+    def find_admin_folder(self) -> AdminFolder | None:
+        """Return the folder in which this user reaches the management frontend's socket, if there is one."""
+        found = self._containers.find(**{environment.LABEL_ROLE: MANAGEMENT_FRONTEND})
+        current = [container for container in found if not container.name.endswith(SET_ASIDE)]
+        return find_admin_folder(current[0].attrs) if current else None
+
+    def _start_management_frontend(
+        self, spec: ContainerSpec, images: Mapping[str, str], wanted: CorePorts, labels: Mapping[str, str]
+    ) -> tuple[dict[str, int], AdminFolder | None]:
+        """Start it with a folder that it shares with this machine, if the engine can do that."""
+        ports = {"management": wanted.management}
+        folder = make_admin_folder(self._engine.client.api.base_url)
+        if folder is not None:
+            try:
+                return self._start_frontend(spec, images, ports, labels, folder=folder), folder
+            except BaseException as exc:
+                folder.remove()
+                if not any(words in str(exc) for words in NOT_MOUNTED):
+                    raise
+        return self._start_frontend(spec, images, ports, labels), None
+
+    def _go_without(
+        self,
+        folder: AdminFolder,
+        spec: ContainerSpec,
+        images: Mapping[str, str],
+        ports: CorePorts,
+        labels: Mapping[str, str],
+        trust: Trust | None,
+    ) -> None:
+        """Start the management frontend again without the folder, which the engine or its containers cannot use."""
+        logger.info("admin calls go through a port: the engine's containers cannot use a folder of this machine")
+        self._containers.stop(self._containers.find(**{environment.LABEL_ROLE: spec.role}), timeout_s=_STOP_TIMEOUT_S)
+        folder.remove()
+        self._start_frontend(spec, images, {"management": ports.management}, labels)
+        self.wait_until_it_answers(ports, ClusterStartError, trust)
 
     def wait_until_it_answers(
-        self, ports: CorePorts, error: type[ClusterStartError] | type[ClusterUnreachableError]
+        self, ports: CorePorts, error: type[ClusterStartError] | type[ClusterUnreachableError], trust: Trust | None
     ) -> None:
         """Return when both frontends answer; raise *error* if they do not in time, or keep ending during a start."""
         host = self._settings.host
@@ -138,26 +224,42 @@ class DockerCore:
         check = self._check if error is ClusterStartError else _no_check
         for role, port in ((MANAGEMENT_FRONTEND, ports.management), (QUERY_FRONTEND, ports.query)):
             try:
-                wait_for(partial(answers, host, port), deadline_s, check)
+                wait_for(partial(answers, host, port, trust), deadline_s, check)
             except ClusterUnreachableError as exc:
                 what = f"The {role} does not answer at {host}:{port}."
                 if error is ClusterStartError:
                     raise ClusterStartError(what, self._log_tail_of(role)) from exc
                 raise ClusterUnreachableError(what) from exc
 
+    def known_hosts(self) -> list[str]:
+        """Return the names and addresses at which clients reach the frontends of the cluster."""
+        names = [*self._names_of(specs.QUERY_FRONTEND_NAME), *self._names_of(specs.MANAGEMENT_FRONTEND_NAME)]
+        published = self._settings.publish_address
+        return [*names, *([] if published in _EVERY_ADDRESS else [published])]
+
+    def _names_of(self, spec_name: str) -> list[str]:
+        """Return the names under which a frontend is reached: from this machine, from containers, from their host."""
+        container = docker_specs.container_name(self._cluster, spec_name)
+        return [self._settings.host, container, spec_name, *_NAMES_OF_HOST]
+
     def _start_frontend(
         self,
         spec: ContainerSpec,
         images: Mapping[str, str],
         wanted_ports: Mapping[str, int],
+        labels: Mapping[str, str],
         networks: Mapping[str, str] | None = None,
+        *,
+        folder: AdminFolder | None = None,
     ) -> dict[str, int]:
         """Start a frontend on the requested ports of the host, or on free ones, and return them."""
         settings = self._settings
         networks = dict(networks or {})
         if settings.network is not None:
             networks[settings.network] = docker_specs.container_name(self._cluster, spec.name)
-        extra = settings.extra
+        extra = {**settings.extra, "labels": {**labels, **settings.extra.get("labels", {})}}
+        if folder is not None:
+            extra = folder.arguments(extra)
         if docker_redis.is_on_host(settings.redis_ip):
             extra = {**extra, "extra_hosts": {**docker_redis.HOST_FROM_INSIDE, **extra.get("extra_hosts", {})}}
         ports = {name: port or _free_port() for name, port in wanted_ports.items()}
@@ -178,10 +280,10 @@ class DockerCore:
                 return ports
         raise ClusterStartError(f"No free port of the host was found for {spec.name} in {_NUM_PORT_TRIES} tries.")
 
-    def _wait_for_external_redis(self, ports: CorePorts) -> None:
+    def _wait_for_external_redis(self, ports: CorePorts, trust: Trust | None) -> None:
         """Wait until the management frontend reaches Redis; this machine may have another route to it."""
         settings = self._settings
-        ready = partial(is_ready, settings.host, ports.management)
+        ready = partial(is_ready, settings.host, ports.management, trust)
         try:
             wait_for(ready, time.monotonic() + _EXTERNAL_REDIS_TIMEOUT_S, self._check)
         except ClusterUnreachableError as exc:
@@ -191,11 +293,19 @@ class DockerCore:
             ) from exc
 
     def _check(self) -> None:
-        check_core(self._containers.observe(), partial(self._containers.log_tail, max_lines=40))
+        new = [container for container in self._containers.observe() if not container.name.endswith(SET_ASIDE)]
+        check_core(new, partial(self._containers.log_tail, max_lines=40))
 
     def _log_tail_of(self, role: str) -> str:
         found = self._containers.find(**{environment.LABEL_ROLE: role})
         return "".join(self._containers.log_tail(container.name, 40) for container in found)
+
+
+def _with_identity(management: ContainerSpec, tls: TlsIdentity | None) -> ContainerSpec:
+    """Return the spec of a management frontend whose container keeps what other processes need to join or resume."""
+    if tls is None:
+        return management
+    return replace(management, environment={**management.environment, environment.TLS_IDENTITY: encode_identity(tls)})
 
 
 def _free_port() -> int:
@@ -205,3 +315,8 @@ def _free_port() -> int:
 
 def _no_check() -> None:
     pass
+
+
+def _shown(options: ClusterOptions) -> dict[str, Any]:
+    """Return what a label may show of options: everything but the token, which is in the containers' environment."""
+    return {name: value for name, value in options.stored().items() if name != "query_token"}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from clipper_nb.container_managers.docker import redis as docker_redis
+from clipper_nb.container_managers.docker.rpc_folder import has_network, rpc_mounts, rpc_variables
+from clipper_nb.container_managers.docker.secret_files import secret_mounts, secret_paths
 from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
@@ -37,6 +39,8 @@ _LOG_CONFIG = {"type": "json-file", "config": {"max-size": "10m", "max-file": "3
 """By default an engine keeps everything that a container ever wrote."""
 _TMPFS = "rw,exec,nosuid,nodev,size=256m,mode=1777"
 _SECOND_NS = 1_000_000_000
+_NO_NETWORK = {"network_mode": "none", "hostname": "localhost"}
+"""By that name it finds itself, as Java wants to; other names are unknown to it."""
 
 
 def check_docker_cluster_name(name: object) -> str:
@@ -129,7 +133,7 @@ def create_arguments(
     publish_address : str
         The host's address that ports are published on.
     extra : dict
-        The user's own arguments; labels and environment variables are merged, others replace ours.
+        The user's own arguments; labels, environment variables and mounts are merged, others replace ours.
     """
     role = _ROLES[spec.role]
     names = list(spec.sockets.values())
@@ -138,10 +142,22 @@ def create_arguments(
     ours: dict[str, Any] = {
         "image": image,
         "name": container_name(cluster, spec.name),
-        "environment": {**spec.environment, **ports, **bind, **extra.get("environment", {})},
+        "environment": {
+            **spec.environment,
+            **ports,
+            **bind,
+            **secret_paths(spec.secret_files),
+            **rpc_variables(spec),
+            **extra.get("environment", {}),
+        },
+        "mounts": [
+            *secret_mounts(spec.secret_files, cluster_labels(cluster)),
+            *rpc_mounts(spec, cluster),
+            *extra.get("mounts", ()),
+        ],
         "labels": {**_labels(spec, cluster, host_ports), **extra.get("labels", {})},
         "ports": {f"{CONTAINER_PORTS[name]}/tcp": (publish_address, host_ports[name]) for name in names},
-        "network": role.network(cluster),
+        **({"network": role.network(cluster)} if has_network(spec) else _NO_NETWORK),
         "restart_policy": {"Name": "always"},
         "init": True,
         "read_only": True,
@@ -153,7 +169,8 @@ def create_arguments(
     }
     if spec.command:
         ours["command"] = list(spec.command)
-    return {**ours, **role.arguments(cluster), **{name: value for name, value in extra.items() if name not in _MERGED}}
+    own = {name: value for name, value in extra.items() if name not in (*_MERGED, "mounts")}
+    return {**ours, **role.arguments(cluster), **own}
 
 
 def limit_arguments(limits: ResourceLimits, default: ResourceLimits) -> dict[str, Any]:

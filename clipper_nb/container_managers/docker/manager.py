@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,24 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
+from clipper_nb.container_managers.docker import rpc_folder
+from clipper_nb.container_managers.docker.admin_folder import AdminFolder
 from clipper_nb.container_managers.docker.checks import check_engine
 from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, uninterrupted
-from clipper_nb.container_managers.docker.core import CorePorts, CoreSettings, DockerCore
-from clipper_nb.container_managers.docker.networks import make_network, make_volume, remove_networks, remove_volumes
-from clipper_nb.container_managers.docker.watch import DockerWatch
+from clipper_nb.container_managers.docker.core import CorePorts, CoreSecrets, CoreSettings, DockerCore
+from clipper_nb.container_managers.docker.core_containers import read_kept, read_running, set_aside
+from clipper_nb.container_managers.docker.keeper import Keeper
+from clipper_nb.container_managers.docker.networks import (
+    make_network,
+    make_shared_folder,
+    make_volume,
+    remove_networks,
+    remove_volumes,
+)
 from clipper_nb.container_managers.machine_checks import check_ports
-from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
 from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.container_managers.tls.identity import choose_identity, trust_in
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress, show_progress
 from clipper_nb.errors import (
@@ -33,23 +42,22 @@ from clipper_nb.errors import (
     ExistsError,
     ImageNotFoundError,
     InvalidRequestError,
-    RegistryError,
     ReplicaStartError,
 )
 from clipper_nb.images import templates
-from clipper_nb.images.built_images import BuiltImage
+from clipper_nb.images.built_images import BuiltImage, runs_our_program
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import (
-    MANAGEMENT_FRONTEND,
-    QUERY_FRONTEND,
     REPLICA,
     ContainerSpec,
     ObservedContainer,
 )
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.replica_proof import replica_secret
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.protocol.tls_identity import TlsIdentity
 
 _ROOT_USERS = ("", "root", "0", "0:0", "root:root")
 
@@ -166,10 +174,11 @@ class DockerContainerManager(ReplicaScaling):
             extra=extra,
         )
         self._core = DockerCore(self._engine, self._containers, self._builder, self.cluster_name, settings)
-        self._watch: DockerWatch | None = None
-        self._reaper: Reaper | None = None
-        self._management: ManagementClient | None = None
+        self._keeper: Keeper | None = None
+        self._admin_folder: AdminFolder | None = None
         self._admin_token: str | None = None
+        self._query_token: str | None = None
+        self._tls: TlsIdentity | None = None
 
     def __repr__(self) -> str:
         return f"DockerContainerManager(cluster_name={self.cluster_name!r})"
@@ -181,54 +190,39 @@ class DockerContainerManager(ReplicaScaling):
 
     # --- the cluster
 
-    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
+    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:
         progress.step("Look for the Docker Engine")
-        if self._containers.find():
+        found = self._containers.find()
+        kept = read_kept(found)
+        if kept is None and found:
             raise self._exists_error()
+        is_removed = kept is not None and fresh
+        if is_removed:
+            kept = None
+        if kept is not None:
+            kept.check_resumable(self.cluster_name)
+            options = options.over(kept.options)
+        tls = choose_identity(
+            self.cluster_name, options, self._core.known_hosts(), None if kept is None else kept.secrets.tls
+        )
+        if is_removed:
+            self.stop_all(graceful=False)
         self._builder.remove_leftovers()
         images = self._core.require_images(options, progress)
         progress.step("Start Redis and both frontends")
-        start_id = secrets.token_hex(8)
-        try:
-            if not self._take_name(start_id):
-                raise self._exists_error()
-            remove_networks(self._engine, self.cluster_name)  # of a start that was cut off
-            for network_name in (docker_specs.private_network, docker_specs.models_network):
-                network = network_name(self.cluster_name)
-                uninterrupted(partial(make_network, self._engine, self.cluster_name, network))
-            token = secrets.token_urlsafe(24)
-            ports = self._core.start(
-                images, options, self._ports(), admin_token=token, redis_password=secrets.token_urlsafe(24)
-            )
-        except BaseException:
-            # Also if the user interrupts the cell. A cluster of this name that another caller started must stay.
-            with contextlib.suppress(ClipperException):
-                if self._take_name(start_id):
-                    self.stop_all(graceful=False)
-            raise
-        self._use(ports, token)
+        if kept is None:
+            self._start_new(images, options, tls)
+        else:
+            secrets = replace(kept.secrets, tls=tls)
+            with set_aside(self._containers, kept):
+                self._start_core(images, options, kept.resumed_ports(self._ports()), secrets)
+        return kept is not None
 
     def connect(self) -> None:
-        core = {c.labels.get(environment.LABEL_ROLE): c for c in self._containers.find()}
-        if not core:
-            raise ClusterNotFoundError(
-                f"The Docker Engine runs no cluster with name '{self.cluster_name}'. Start one with start_clipper()."
-            )
-        try:
-            query, management = core[QUERY_FRONTEND], core[MANAGEMENT_FRONTEND]
-        except KeyError as exc:
-            raise ClusterUnreachableError(
-                f"Cluster '{self.cluster_name}' has no {exc.args[0]}; stop_all() removes what is left of it."
-            ) from exc
-        ports = CorePorts(
-            query=int(query.labels[environment.LABEL_QUERY_PORT]),
-            management=int(management.labels[environment.LABEL_MANAGEMENT_PORT]),
-            rpc=int(query.labels[environment.LABEL_RPC_PORT]),
-        )
-        variables = dict(word.split("=", 1) for word in management.attrs["Config"]["Env"])
+        running = read_running(self._containers.find(), self.cluster_name)
         self._containers.restart_ended()
-        self._core.wait_until_it_answers(ports, ClusterUnreachableError)
-        self._use(ports, variables[environment.ADMIN_TOKEN])
+        self._core.wait_until_it_answers(running.ports, ClusterUnreachableError, trust_in(running.tls))
+        self._use(running.ports, running.admin_token, running.query_token, running.tls)
 
     def get_query_addr(self) -> str:
         return f"{self.public_hostname}:{self.clipper_query_port}"
@@ -236,23 +230,39 @@ class DockerContainerManager(ReplicaScaling):
     def get_admin_addr(self) -> str:
         return f"{self.public_hostname}:{self.clipper_management_port}"
 
+    def get_admin_endpoint(self) -> str:
+        return self.get_admin_url() if self._admin_folder is None else f"unix:{self._admin_folder.socket_path}"
+
     def get_admin_token(self) -> str:
         if self._admin_token is None:
             raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
         return self._admin_token
 
+    def get_query_token(self) -> str | None:
+        return self._query_token
+
+    def get_tls_identity(self) -> TlsIdentity | None:
+        return self._tls
+
     def make_image_builder(self) -> DockerBuilder:
         return self._builder
 
-    def stop_all(self, *, graceful: bool = True) -> None:
+    def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
         self._end_watch()
-        self._admin_token = None
+        self._admin_token = self._query_token = self._tls = None
         replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
         self._containers.stop(replicas, timeout_s=10 if graceful else 0)
+        folder = self._core.find_admin_folder() or self._admin_folder  # whose container may have been removed by hand
         core = self._containers.find()
-        self._containers.stop(core, timeout_s=10 if graceful else 0)
+        end = self._containers.end if keep else self._containers.stop
+        end(core, timeout_s=10 if graceful else 0)
+        if folder is not None:
+            folder.remove()
+        self._admin_folder = None
+        if keep:
+            return
         remove_networks(self._engine, self.cluster_name)
-        remove_volumes(self._engine, self.cluster_name)  # last: the volume holds the name
+        remove_volumes(self._engine, self.cluster_name, last=docker_redis.volume_name(self.cluster_name))
 
     def check_machine(self) -> list[Finding]:
         found = check_engine(self._engine, None if self.external_redis else self._redis_image)
@@ -261,11 +271,13 @@ class DockerContainerManager(ReplicaScaling):
     # --- replicas
 
     def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
-        found = self._find_or_pull(image, progress)
+        found = self._engine.find_or_pull(image, progress)
         is_root = found.attrs["Config"].get("User", "") in _ROOT_USERS
         return ReplicaSettings(
             rpc_host=specs.QUERY_FRONTEND_NAME,
             rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
+            offline_socket=rpc_folder.SOCKET if runs_our_program(found.attrs["Config"]) else None,
+            secret=replica_secret(self.get_admin_token()),
             user=templates.USER if is_root else None,
             limits=limits,
         )
@@ -282,9 +294,7 @@ class DockerContainerManager(ReplicaScaling):
             raise ReplicaStartError(str(replica.model), f"could not be started. {exc}") from exc
 
     def _stop_replicas(self, names: Sequence[str]) -> None:
-        if names:
-            replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
-            self._containers.stop([c for c in replicas if c.name in names], timeout_s=10)
+        self._containers.stop_replicas(names)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
         labels = {environment.LABEL_ROLE: REPLICA}
@@ -296,6 +306,10 @@ class DockerContainerManager(ReplicaScaling):
 
     def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
         return self._containers.log_tail(container_name, max_lines)
+
+    def get_log_folder(self) -> str:
+        folder = self._admin_folder
+        return str(folder.make_copied_logs()) if folder is not None and folder.is_own() else super().get_log_folder()
 
     def _write_logs(self, folder: Path) -> list[str]:
         return [self._write_log(container, folder) for container in self._containers.find()]
@@ -338,47 +352,59 @@ class DockerContainerManager(ReplicaScaling):
 
     # --- within
 
+    def _start_new(self, images: Mapping[str, str], options: ClusterOptions, tls: TlsIdentity | None) -> None:
+        start_id = secrets.token_hex(8)
+        try:
+            if not self._take_name(start_id):
+                raise self._exists_error()
+            self._start_core(images, options, self._ports(), replace(CoreSecrets.new(), tls=tls))
+        except BaseException:
+            # Also if the user interrupts the cell. A cluster of this name that another caller started must stay.
+            with contextlib.suppress(ClipperException):
+                if self._take_name(start_id):
+                    self.stop_all(graceful=False)
+            raise
+
+    def _start_core(
+        self, images: Mapping[str, str], options: ClusterOptions, wanted: CorePorts, secrets: CoreSecrets
+    ) -> None:
+        remove_networks(self._engine, self.cluster_name)  # of a start that was cut off, or of before a stop
+        for network_name in (docker_specs.private_network, docker_specs.models_network):
+            network = network_name(self.cluster_name)
+            uninterrupted(partial(make_network, self._engine, self.cluster_name, network))
+        folder = rpc_folder.volume_name(self.cluster_name)
+        make_shared_folder(self._engine, self.cluster_name, folder, rpc_folder.VOLUME_OPTIONS)
+        ports = self._core.start(images, options, wanted, secrets)
+        self._use(ports, secrets.admin_token, options.query_token or None, secrets.tls)
+
     def _take_name(self, start_id: str) -> bool:
         """Return whether this start owns the cluster's name: the creator of the volume for Redis does."""
         volume = docker_redis.volume_name(self.cluster_name)
         return uninterrupted(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
 
-    def _find_or_pull(self, image: str, progress: Progress) -> Any:
-        found = self._engine.find_image(image)
-        if found is not None:
-            return found
-        if "/" not in image:
-            raise ImageNotFoundError(image, "Images are made by build_model(), or by `docker build` on this engine.")
-        try:
-            return self._engine.pull(image, progress)
-        except RegistryError as exc:
-            raise ImageNotFoundError(image, f"The engine does not have it, and {exc}") from exc
-
     def _ports(self) -> CorePorts:
         return CorePorts(self.clipper_query_port, self.clipper_management_port, self.clipper_rpc_port)
 
-    def _use(self, ports: CorePorts, admin_token: str) -> None:
+    def _use(self, ports: CorePorts, admin_token: str, query_token: str | None, tls: TlsIdentity | None) -> None:
         self.clipper_query_port, self.clipper_management_port = ports.query, ports.management
         self.clipper_rpc_port = ports.rpc
-        self._admin_token = admin_token
+        self._admin_token, self._query_token, self._tls = admin_token, query_token, tls
+        self._admin_folder = self._core.find_admin_folder()
         self._begin_watch()
 
     def _begin_watch(self) -> None:
         self._end_watch()
-        self._watch = DockerWatch(self._engine, self._containers, self.cluster_name)
-        self._watch.start()
-        self._management = ManagementClient.at(self.get_admin_addr(), self.get_admin_token())
-        self._reaper = Reaper(self._management, self.observe_replicas, self._stop_replicas)
-        self._reaper.start()
+        token = self.get_admin_token()
+        management = ManagementClient.at(self.get_admin_endpoint(), token, self.get_trust())
+        self._keeper = Keeper(
+            self, self._engine, self._containers, self.cluster_name, management, replica_secret(token)
+        )
+        self._keeper.start()
 
     def _end_watch(self) -> None:
-        if self._watch is not None:
-            self._watch.stop()
-            self._watch = None
-        if self._reaper is not None and self._management is not None:
-            self._reaper.stop()
-            self._management.close()
-            self._reaper = self._management = None
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.stop()
 
     def _exists_error(self) -> ExistsError:
         return ExistsError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from clipper_nb.container_managers.docker.create_arguments import cluster_labels
@@ -34,6 +35,12 @@ def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) ->
     return (volume.attrs["Labels"] or {}).get(environment.LABEL_START) == start_id
 
 
+def make_shared_folder(engine: DockerEngine, cluster: str, name: str, options: Mapping[str, str]) -> None:
+    """Create a volume with these options for the driver, unless it is there."""
+    with translated(f"making volume '{name}'"):
+        engine.client.volumes.create(name, driver="local", driver_opts=dict(options), labels=cluster_labels(cluster))
+
+
 def has_volume(engine: DockerEngine, name: str) -> bool:
     """Return whether there is a volume of that name."""
     with translated(f"looking for volume '{name}'"):
@@ -56,11 +63,12 @@ def remove_networks(engine: DockerEngine, cluster: str) -> None:
                 network.remove()
 
 
-def remove_volumes(engine: DockerEngine, cluster: str) -> None:
-    """Remove the volumes of a cluster whose containers are gone."""
+def remove_volumes(engine: DockerEngine, cluster: str, *, last: str) -> None:
+    """Remove the volumes of a cluster whose containers are gone, and at the end the one that holds its name."""
     docker = docker_module()
     with translated("removing volumes"):
-        for volume in engine.client.volumes.list(filters=_of_cluster(cluster)):
+        found = engine.client.volumes.list(filters=_of_cluster(cluster))
+        for volume in sorted(found, key=lambda volume: bool(volume.name == last)):
             with contextlib.suppress(docker.errors.NotFound):
                 volume.remove(force=True)
 

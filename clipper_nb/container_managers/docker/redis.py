@@ -16,7 +16,7 @@ HOST_FROM_INSIDE = {"host.docker.internal": "host-gateway"}
 """The host name through which a container reaches a Redis on the engine's host."""
 
 _PORT = 6379
-_PASSWORD_VARIABLE = "REDISCLI_AUTH"  # redis-cli, which the health check runs, reads it too
+PASSWORD_VARIABLE = "REDISCLI_AUTH"  # redis-cli, which the health check runs, reads it too
 _SECOND_NS = 1_000_000_000
 
 # The password is not on the command line, which every user of the host can read. Every change is on disk before it is
@@ -24,7 +24,7 @@ _SECOND_NS = 1_000_000_000
 _COMMAND = (
     "sh",
     "-c",
-    f'umask 077 && printf "requirepass %s\\n" "${_PASSWORD_VARIABLE}" > /tmp/redis.conf && exec redis-server '
+    f'umask 077 && printf "requirepass %s\\n" "${PASSWORD_VARIABLE}" > /tmp/redis.conf && exec redis-server '
     "/tmp/redis.conf --dir /data --appendonly yes --appendfsync always --save '' --hz 1 --protected-mode no "
     "--auto-aof-rewrite-percentage 100 --auto-aof-rewrite-min-size 4mb",
 )
@@ -37,7 +37,7 @@ def volume_name(cluster: str) -> str:
 
 def own_redis(password: str) -> tuple[ContainerSpec, dict[str, str]]:
     """Return the spec of the cluster's own Redis, and the variables with which the frontends connect to it."""
-    spec = specs.redis_spec(_COMMAND, {_PASSWORD_VARIABLE: password})
+    spec = specs.redis_spec(_COMMAND, {PASSWORD_VARIABLE: password})
     return spec, {environment.REDIS_URL: f"redis://:{password}@{spec.name}:{_PORT}"}
 
 

@@ -16,6 +16,7 @@ from clipper_nb.container_managers.docker.again import Attributes, SeenContainer
 from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.networks import has_volume
 from clipper_nb.container_managers.docker.redis import volume_name
+from clipper_nb.container_managers.docker.secret_files import secret_files_again
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
@@ -37,9 +38,12 @@ class DockerWatch:
     engine : DockerEngine
     containers : DockerContainers
     cluster : str
+    secret : str
+        What the tokens of the cluster's replicas are made from.
     """
 
-    def __init__(self, engine: DockerEngine, containers: DockerContainers, cluster: str) -> None:
+    def __init__(self, engine: DockerEngine, containers: DockerContainers, cluster: str, secret: str) -> None:
+        self._secret = secret
         self._engine = engine
         self._containers = containers
         self._cluster = cluster
@@ -52,10 +56,13 @@ class DockerWatch:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread."""
+    def let_end(self) -> None:
+        """Let the thread end."""
         self._stopping.set()
         self._close_stream()
+
+    def join(self) -> None:
+        """Wait until it has ended, or for some seconds."""
         self._thread.join(timeout=5.0)
 
     def _run(self) -> None:
@@ -113,7 +120,8 @@ class DockerWatch:
             if not has_volume(self._engine, volume_name(self._cluster)):
                 return  # the cluster was stopped: its volume, which holds its name, is gone
             try:
-                self._containers.make_again(removed)
+                secret_files = secret_files_again(removed["Config"]["Labels"], self._secret)
+                self._containers.make_again(removed, secret_files)
             except ClipperException as exc:
                 logger.warning("%s was removed, and cannot be created again: %s", removed["Name"].lstrip("/"), exc)
             else:

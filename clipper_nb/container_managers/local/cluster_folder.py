@@ -4,12 +4,17 @@
 .clipper_nb-cluster   the marker: empty, created with the folder; without it nothing is removed
 cluster.json          :class:`ClusterRecord`; readable by its user only, because it holds the token
 descendants.json      processes that the cluster's processes started
+supervised.json       processes that should run, for a supervisor that follows one that was killed
 supervisor.sock       the supervisor's control socket
+admin.sock            the management frontend's socket, for admin calls of this user
 supervisor.log        what the supervisor wrote; older parts are supervisor.log.1, ...
 redis/                Redis's configuration file, socket and append-only file
 logs/                 one log file per process, and its older parts
 images/               one folder per image
+rpc/                  the Unix sockets on which query frontends serve replicas
+secrets/              what each process was told in a file: a replica its token, a frontend what tokens are made from
 workers/              counters of several query frontends, and the sockets that report them
+copied_logs/          where get_clipper_logs() copies logs to if it is not told where
 spark-*/              temporary files of replicas that run Spark
 ====================  ==========================================================================
 
@@ -20,12 +25,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import getpass
 import json
 import os
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,17 +41,23 @@ from clipper_nb.container_managers.local.own_folder import (
     make_root,
     opened_own_folder,
     opened_root,
+    remove_entries,
     remove_marked_folder,
 )
 from clipper_nb.errors import ClusterFolderError, ClusterStartError
 from clipper_nb.protocol.cluster_record import RECORD_FILE, ClusterRecord, ProcessIdentity, is_old_record, parse_record
+from clipper_nb.protocol.handed_sockets import rpc_socket_name
 from clipper_nb.protocol.names import check_cluster_name
 
 _DESCENDANTS = "descendants.json"
-_OURS = (
-    RECORD_FILE, RECORD_FILE + ".new", _DESCENDANTS, _DESCENDANTS + ".new", "supervisor.sock", "supervisor.log",
-    "supervisor.log.*", "redis", "logs", "images", "workers", "spark-*", "core", "core.*",
+_SUPERVISED = "supervised.json"
+_FOLDERS = ("redis", "logs", "images", "rpc", "secrets")
+_OF_PROCESSES = (
+    RECORD_FILE + ".new", _DESCENDANTS, _DESCENDANTS + ".new", _SUPERVISED, _SUPERVISED + ".new", "supervisor.sock",
+    "admin.sock", "workers", "spark-*", "core", "core.*",
 )  # fmt: skip
+"""Patterns of the names of entries that mean nothing once the cluster's processes have ended."""
+_OURS = (*_OF_PROCESSES, RECORD_FILE, "supervisor.log", "supervisor.log.*", "copied_logs", *_FOLDERS)
 """Patterns of all names that processes of a cluster put here; entries of other names are never removed."""
 
 _LONGEST_SOCKET_PATH = 103  # bytes; macOS takes 104 with the final NUL, Linux 108
@@ -67,11 +76,16 @@ class ClusterFolder:
         self.path = path
         self.record_path = path / RECORD_FILE
         self.control_socket_path = path / "supervisor.sock"
+        self.admin_socket_path = path / "admin.sock"
         self.supervisor_log_path = path / "supervisor.log"
         self.redis_path = path / "redis"
         self.redis_socket_path = path / "redis" / "redis.sock"
+        self.rpc_path = path / "rpc"
+        self.rpc_socket_path = self.rpc_path / rpc_socket_name(0)
+        self.secrets_path = path / "secrets"
         self.logs_path = path / "logs"
         self.images_path = path / "images"
+        self.copied_logs_path = path / "copied_logs"
 
     def create(self) -> None:
         """Create the folder, for this user only.
@@ -88,7 +102,7 @@ class ClusterFolder:
             )
         make_root(self.path.parent)
         with opened_root(self.path.parent) as root_fd:
-            make_marked_folder(self.path, ("redis", "logs", "images"), root_fd=root_fd)
+            make_marked_folder(self.path, _FOLDERS, root_fd=root_fd)
 
     def check(self) -> bool:
         """Return whether the folder exists.
@@ -118,6 +132,22 @@ class ClusterFolder:
             check_marked(self.path, folder_fd)
             return remove_marked_folder(self.path, _OURS, root_fd=root_fd, folder_fd=folder_fd)
         return []
+
+    def clear(self) -> None:
+        """Remove what its processes left that have ended; configuration, images, record and logs stay.
+
+        Raises
+        ------
+        ClusterFolderError
+            Something else is there; it was not touched.
+        """
+        with contextlib.suppress(FileNotFoundError), self._opened() as (_, folder_fd):
+            check_marked(self.path, folder_fd)
+            remove_entries(_OF_PROCESSES, folder_fd=folder_fd)
+            with opened_own_folder(self.logs_path, root_fd=folder_fd) as logs_fd:
+                remove_entries(("*.ready",), folder_fd=logs_fd)
+            with opened_own_folder(self.secrets_path, root_fd=folder_fd) as secrets_fd:
+                remove_entries(("*",), folder_fd=secrets_fd)
 
     @contextlib.contextmanager
     def lock(self, *, timeout_s: float) -> Iterator[None]:
@@ -159,6 +189,18 @@ class ClusterFolder:
         except (OSError, ValueError, TypeError, ClusterFolderError):
             return set()
 
+    def write_supervised(self, value: object) -> None:
+        """Write in one step which processes should run, as JSON."""
+        self._write_json(_SUPERVISED, value)
+
+    def read_supervised(self) -> object:
+        """Return what was written last of the processes that should run: a list, empty if there is none."""
+        try:
+            with self._opened() as (_, folder_fd):
+                return _read_json(_SUPERVISED, folder_fd)
+        except (OSError, ValueError, ClusterFolderError):
+            return []
+
     def read_record(self) -> ClusterRecord | None:
         """Return the record, or ``None`` if this user has none there that can be read."""
         try:
@@ -167,6 +209,19 @@ class ClusterFolder:
             return parse_record(fields)
         except (OSError, ValueError, TypeError, ClusterFolderError):
             return None
+
+    def write_secret(self, container_name: str, what: str, content: str) -> Path:
+        """Write what only one process of this user is told, and return the file's path."""
+        path = self.secrets_path / f"{container_name}.{what}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        with open(os.open(path, flags, 0o600), "w") as file:
+            file.write(content)
+        return path
+
+    def remove_secrets(self, container_name: str) -> None:
+        """Remove what a process was told that runs no more."""
+        for path in self.secrets_path.glob(f"{container_name}.*"):
+            path.unlink(missing_ok=True)
 
     def log_path(self, container_name: str) -> Path:
         """Return the path of one process's log."""
@@ -215,9 +270,21 @@ def default_root_folder() -> Path:
     home = os.environ.get("CLIPPER_HOME")
     if home:
         return Path(home).expanduser().absolute()
+    # The supervisor, which is told its folder, starts sooner without these.
+    import getpass
+    import tempfile
+
     return Path(tempfile.gettempdir()) / f"clipper_nb-{getpass.getuser()}"
 
 
 def cluster_folder(cluster_name: str, root_folder: Path | None) -> ClusterFolder:
     """Return the folder of the cluster with that name."""
     return ClusterFolder((root_folder or default_root_folder()) / check_cluster_name(cluster_name))
+
+
+def stays_sentence(path: Path, names: Sequence[str]) -> str:
+    """Return why a cluster's folder was not removed; *names* are what is left in it."""
+    return (
+        f"The folder {path} stays, for it holds what this cluster has not put there or cannot remove: "
+        f"{', '.join(names)}. Move that elsewhere, and call stop_all()."
+    )

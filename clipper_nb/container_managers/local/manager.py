@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import shutil
 import sys
 import time
@@ -13,24 +12,42 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.local.cluster_folder import cluster_folder
+from clipper_nb.container_managers.local.cluster_folder import cluster_folder, stays_sentence
+from clipper_nb.container_managers.local.core import core_specs
+from clipper_nb.container_managers.local.enforced_limits import unenforced_limits
+from clipper_nb.container_managers.local.kept_cluster import (
+    check_can_be_kept,
+    check_resumable,
+    choose_keeping,
+    find_kept,
+    new_record,
+    not_running_error,
+    resumed_record,
+    stopped_record,
+    supervisor_finding,
+)
 from clipper_nb.container_managers.local.log_files import log_parts, read_tail
 from clipper_nb.container_managers.local.process_table import this_machine
 from clipper_nb.container_managers.local.processes import (
     HOST,
+    is_guarded,
     kill_processes_of,
     process_runs,
     processes_of,
     start_supervisor,
-    wait_for_end,
+    wait_for_supervisor,
 )
-from clipper_nb.container_managers.local.redis import check_redis_server, find_redis_server, write_redis_config
+from clipper_nb.container_managers.local.redis import (
+    check_redis_server,
+    find_redis_server,
+)
+from clipper_nb.container_managers.local.service_unit import write_unit
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
 from clipper_nb.container_managers.readiness import answers, check_core, wait_for
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
 from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.container_managers.tls.identity import choose_identity
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
@@ -55,8 +72,9 @@ from clipper_nb.protocol.containers import (
     Stop,
 )
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-from clipper_nb.version import __version__
+from clipper_nb.protocol.replica_proof import replica_secret
+from clipper_nb.protocol.resource_limits import ResourceLimits
+from clipper_nb.protocol.tls_identity import TlsIdentity
 
 logger = logging.getLogger(__name__)
 
@@ -75,15 +93,21 @@ class LocalContainerManager(ReplicaScaling):
     ----------
     cluster_name : str
         Clusters with different names live side by side.
-    clipper_query_port, clipper_management_port, clipper_rpc_port : int
+    clipper_query_port, clipper_management_port : int
         Ports on loopback. A busy one is replaced by a free one; after ``start_clipper`` or ``connect`` the attributes
         hold the ports in use.
+    clipper_rpc_port : int, optional
+        The port on loopback for model containers of your own, open from the start; a busy one is replaced too. By
+        default it is open from when a version is registered that such containers may serve. The cluster's replicas
+        use a Unix socket in its folder.
     detach : bool
-        Let the cluster live on when this process ends; ``stop_all()`` from any process ends it.
+        Let the cluster live on when this process ends; ``stop_all()`` from any process ends it. If it ends otherwise,
+        as with its machine, ``start_clipper()`` brings it back.
     root_folder : path, optional
         The folder that holds the clusters' folders. Default: ``$CLIPPER_HOME``, or this user's folder among the
         temporary ones. It must not be a symbolic link, and only this user may write there. ``connect()`` finds a
-        cluster by root folder and name.
+        cluster by root folder and name, and ``start_clipper()`` one that was stopped with ``keep=True``. A cluster in a
+        folder that was passed here is also brought back if it was killed, as by the end of its machine.
 
     Examples
     --------
@@ -98,7 +122,7 @@ class LocalContainerManager(ReplicaScaling):
         *,
         clipper_query_port: int = environment.DEFAULT_QUERY_PORT,
         clipper_management_port: int = environment.DEFAULT_MANAGEMENT_PORT,
-        clipper_rpc_port: int = environment.DEFAULT_RPC_PORT,
+        clipper_rpc_port: int | None = None,
         detach: bool = False,
         root_folder: str | os.PathLike[str] | None = None,
     ) -> None:
@@ -106,10 +130,12 @@ class LocalContainerManager(ReplicaScaling):
         self.cluster_identifier = cluster_name
         self.clipper_query_port = clipper_query_port
         self.clipper_management_port = clipper_management_port
-        self.clipper_rpc_port = clipper_rpc_port
+        self._opens_rpc_port = clipper_rpc_port is not None
+        self.clipper_rpc_port = environment.DEFAULT_RPC_PORT if clipper_rpc_port is None else clipper_rpc_port
         self.detach = detach
+        self._has_own_folder = root_folder is not None
         self._folder = cluster_folder(cluster_name, None if root_folder is None else Path(root_folder).absolute())
-        self._supervisor = SupervisorClient(self._folder.control_socket_path)
+        self._supervisor = SupervisorClient(self._folder.control_socket_path, partial(is_guarded, self._folder))
         self._record: ClusterRecord | None = None
 
     def __repr__(self) -> str:
@@ -117,7 +143,7 @@ class LocalContainerManager(ReplicaScaling):
 
     # --- the cluster
 
-    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET) -> None:
+    def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:
         if options.query_frontend_image is not None or options.management_frontend_image is not None:
             raise InvalidRequestError("Frontend images are for Docker; the embedded cluster runs this package.")
         redis_server = find_redis_server()
@@ -129,17 +155,24 @@ class LocalContainerManager(ReplicaScaling):
                     f"A cluster with name '{self.cluster_name}' already runs. Use connect() to work with it, "
                     "stop_all() to end it, or another cluster_name."
                 )
-            stays = self._remove_leftovers()
-            if stays:
-                raise ClusterFolderError(_stays(self._folder.path, stays))
+            kept = None if fresh else find_kept(self._folder)
+            if kept is not None:
+                check_resumable(kept)
+                options = options.over(kept.options)
+            tls = choose_identity(self.cluster_name, options, kept=None if kept is None else kept.tls)
+            if kept is None:
+                self._make_room()
+            else:
+                self._end_processes()
             try:
                 progress.step("Start the supervisor")
-                self._start_supervisor()
+                self._start_supervisor(options, kept, tls)
                 progress.step("Start Redis and both frontends")
                 self._start_core(redis_server, options)
             except BaseException:
-                self.stop_all(graceful=False)
+                self.stop_all(graceful=False, keep=kept is not None)
                 raise
+            return kept is not None
 
     def connect(self) -> None:
         try:
@@ -148,14 +181,12 @@ class LocalContainerManager(ReplicaScaling):
             raise ClusterNotFoundError(f"No cluster with name '{self.cluster_name}' runs here. {exc.msg}") from exc
         record = self._folder.read_record()
         if record is None or not self._is_running():
-            raise ClusterNotFoundError(
-                f"No cluster with name '{self.cluster_name}' runs here (looked in {self._folder.path}). Start one "
-                "with start_clipper()."
-            )
+            raise not_running_error(self._folder, self.cluster_name)
         self._use(record)
         deadline_s = time.monotonic() + _START_TIMEOUT_S
+        trust = self.get_trust()
         for port in (record.management_port, record.query_port):
-            wait_for(partial(answers, HOST, port), deadline_s, lambda: None)
+            wait_for(partial(answers, HOST, port, trust), deadline_s, lambda: None)
 
     def get_query_addr(self) -> str:
         return f"{HOST}:{self.clipper_query_port}"
@@ -163,23 +194,55 @@ class LocalContainerManager(ReplicaScaling):
     def get_admin_addr(self) -> str:
         return f"{HOST}:{self.clipper_management_port}"
 
+    def get_admin_endpoint(self) -> str:
+        return f"unix:{self._folder.admin_socket_path}"
+
     def get_admin_token(self) -> str:
         return self._connected_record().admin_token
+
+    def get_query_token(self) -> str | None:
+        return self._connected_record().options.get("query_token") or None
+
+    def get_tls_identity(self) -> TlsIdentity | None:
+        return self._connected_record().tls
 
     def make_image_builder(self) -> FolderBuilder:
         return FolderBuilder(self._folder.images_path, self._folder.image_path)
 
-    def stop_all(self, *, graceful: bool = True) -> None:
+    def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
         self._folder.check()
         record = self._folder.read_record()
+        if keep and record is not None:
+            check_can_be_kept(record)
         with contextlib.suppress(ClusterUnreachableError):
-            self._supervisor.call(ShutDown(graceful=graceful))
+            self._supervisor.call(ShutDown(graceful=graceful, keep=keep))
             if record is not None:
-                self._wait_for_supervisor(record, timeout_s=_STOP_TIMEOUT_S)
-        stays = self._remove_leftovers()
-        if stays:
-            logger.warning("%s", _stays(self._folder.path, stays))
+                wait_for_supervisor(record, timeout_s=_STOP_TIMEOUT_S)
+        if keep:
+            self._end_processes()
+            if record is not None:
+                self._folder.write_record(stopped_record(self._folder.read_record() or record))
+        elif stays := self._remove_leftovers():
+            logger.warning("%s", stays_sentence(self._folder.path, stays))
         self._record = None
+
+    def install_service(self) -> Path:
+        """Write a systemd user unit that resumes this cluster when the machine starts; return its path.
+
+        Then run ``systemctl --user enable --now clipper_nb-<name>``, and ``loginctl enable-linger`` to have it also
+        while you are not logged in. ``systemctl --user stop`` stops the cluster as ``stop_all(keep=True)`` does.
+
+        Raises
+        ------
+        InvalidRequestError
+            The manager was not made with ``detach=True`` and a ``root_folder`` that is there after a restart.
+        """
+        if not (self.detach and self._has_own_folder):
+            raise InvalidRequestError(
+                "A service needs a cluster that lives on, in a folder of your own: LocalContainerManager("
+                f"{self.cluster_name!r}, detach=True, root_folder=...)."
+            )
+        return write_unit(self.cluster_name, self._folder.path.parent)
 
     def check_machine(self) -> list[Finding]:
         disk = check_disk(
@@ -190,26 +253,29 @@ class LocalContainerManager(ReplicaScaling):
         return [
             check_redis_server(),
             disk,
-            check_ports(ports, HOST) if self._record is None else self._check_supervisor(),
+            check_ports(ports, HOST)
+            if self._record is None
+            else supervisor_finding(self._folder, answers=self._is_running()),
         ]
+
+    def find_unenforced(self, limits: ResourceLimits) -> list[str]:
+        return unenforced_limits(limits, sys.platform)
 
     # --- replicas
 
     def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
         record = self._connected_record()
-        if limits != NO_LIMITS:
-            raise InvalidRequestError(
-                "The embedded cluster's replicas are plain processes, which it cannot limit. Leave the limits out, or "
-                "use DockerContainerManager()."
-            )
         image_folder = self._folder.image_path(image)
         if not image_folder.is_dir():
             raise ImageNotFoundError(image, "Images of the embedded cluster are made by build_model() on this cluster.")
         return ReplicaSettings(
             rpc_host=HOST,
             rpc_port=record.rpc_port,
+            rpc_socket=str(self._folder.rpc_socket_path),
+            secret=replica_secret(record.admin_token),
             command=(environment_python(image_folder), "-m", environment.MODEL_CONTAINER_MODULE),
             model_folder=str(image_folder),
+            limits=limits,
         )
 
     def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
@@ -231,6 +297,15 @@ class LocalContainerManager(ReplicaScaling):
     def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:
         return read_tail(self._folder.log_path(container_name), max_lines)
 
+    def get_log_folder(self) -> str:
+        try:
+            self._folder.copied_logs_path.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError as exc:
+            raise not_running_error(self._folder, self.cluster_name) from exc
+        except OSError:
+            pass  # get_logs() fails too, and reports why
+        return str(self._folder.copied_logs_path)
+
     def get_logs(self, logging_dir: str) -> list[str]:
         self._connected_record()
         return super().get_logs(logging_dir)
@@ -242,22 +317,19 @@ class LocalContainerManager(ReplicaScaling):
 
     # --- starting
 
-    def _start_supervisor(self) -> None:
-        owner = None if self.detach else this_machine().this_process()
-        self._folder.create()
-        self._folder.write_record(
-            ClusterRecord(
-                cluster_name=self.cluster_name,
-                package_version=__version__,
-                admin_token=secrets.token_urlsafe(24),
-                redis_password=secrets.token_urlsafe(24),
-                owner_pid=None if owner is None else owner.pid,
-                owner_start=None if owner is None else owner.start,
-                query_port=self.clipper_query_port,
-                management_port=self.clipper_management_port,
-                rpc_port=self.clipper_rpc_port,
-            )
+    def _start_supervisor(self, options: ClusterOptions, kept: ClusterRecord | None, tls: TlsIdentity | None) -> None:
+        record = new_record(
+            self.cluster_name,
+            options,
+            ports=(self.clipper_query_port, self.clipper_management_port, self.clipper_rpc_port),
+            opens_rpc_port=self._opens_rpc_port,
+            owner=None if self.detach else this_machine().this_process(),
+            keeping=choose_keeping(detach=self.detach, has_own_folder=self._has_own_folder),
+            tls=tls,
         )
+        if kept is None:
+            self._folder.create()
+        self._folder.write_record(record if kept is None else resumed_record(kept, record))
         process = start_supervisor(self._folder)
 
         def check() -> None:
@@ -268,24 +340,18 @@ class LocalContainerManager(ReplicaScaling):
                 )
 
         wait_for(self._is_running, time.monotonic() + _START_TIMEOUT_S, check)
-        record = self._folder.read_record()
-        assert record is not None  # the supervisor wrote it before it listened
-        self._use(record)
+        written = self._folder.read_record()
+        assert written is not None  # the supervisor wrote it before it listened
+        self._use(written)
 
     def _start_core(self, redis_server: str, options: ClusterOptions) -> None:
         record = self._connected_record()
-        config_path = write_redis_config(self._folder, record.redis_password)
-        redis = {environment.REDIS_URL: f"unix://:{record.redis_password}@{self._folder.redis_socket_path}"}
-        core = (
-            specs.redis_spec((redis_server, str(config_path))),
-            specs.management_frontend_spec(sys.executable, options, redis, record.admin_token),
-            specs.query_frontend_spec(sys.executable, options, redis),
-        )
+        core = core_specs(self._folder, record, redis_server, options)
         self._supervisor.call(Start(core))
-        deadline_s = time.monotonic() + _START_TIMEOUT_S
+        deadline_s, trust = time.monotonic() + _START_TIMEOUT_S, self.get_trust()
         for port, name in ((record.management_port, core[1].name), (record.query_port, core[2].name)):
             try:
-                wait_for(partial(answers, HOST, port), deadline_s, self._check_core)
+                wait_for(partial(answers, HOST, port, trust), deadline_s, self._check_core)
             except ClusterUnreachableError as exc:
                 raise ClusterStartError(
                     f"{name} does not answer on port {port} after {_START_TIMEOUT_S:g} s.", self.get_log_tail(name)
@@ -310,14 +376,6 @@ class LocalContainerManager(ReplicaScaling):
     def _observe(self) -> list[ObservedContainer]:
         return list(self._supervisor.call(Observe()))
 
-    def _check_supervisor(self) -> Finding:
-        if self._is_running():
-            return Finding("Supervisor", "ok", "It answers, and restarts processes that end.")
-        return Finding(
-            "Supervisor", "problem", f"It does not answer: the cluster '{self.cluster_name}' has ended, or hangs.",
-            "Call stop_all(), which removes what is left of it, and then start_clipper().",
-        )  # fmt: skip
-
     def _is_running(self) -> bool:
         try:
             self._supervisor.call(Observe(), timeout_s=5.0)
@@ -330,14 +388,8 @@ class LocalContainerManager(ReplicaScaling):
         record = self._folder.read_record()
         if record is None or record.owner_pid is None or process_runs(record.owner_pid, record.owner_start):
             return
-        self._wait_for_supervisor(record, timeout_s=_ORPHAN_TIMEOUT_S)
-        if not self._is_running():  # a cluster that still answers sees its owner, perhaps in another process namespace
-            self._remove_leftovers()
-
-    def _wait_for_supervisor(self, record: ClusterRecord, *, timeout_s: float) -> None:
-        found = this_machine().read(record.supervisor_pid) if record.supervisor_pid else None
-        if found is not None and record.supervisor_start in ("", found.identity.start):  # "" in records of release 0.1
-            wait_for_end(found.identity, timeout_s=timeout_s)
+        wait_for_supervisor(record, timeout_s=_ORPHAN_TIMEOUT_S)
+        # A cluster that still answers sees its owner, perhaps in another process namespace.
 
     def _supervisor_lives(self) -> bool:
         """Return whether the cluster has a supervisor, even one that does not answer."""
@@ -346,14 +398,16 @@ class LocalContainerManager(ReplicaScaling):
             return False
         return record.supervisor_pid in {process.pid for process in processes_of(self._folder)} or self._is_running()
 
+    def _make_room(self) -> None:
+        if stays := self._remove_leftovers():
+            raise ClusterFolderError(stays_sentence(self._folder.path, stays))
+
+    def _end_processes(self) -> None:
+        """End what is left of a cluster, and keep what it is resumed from."""
+        kill_processes_of(self._folder)
+        self._folder.clear()
+
     def _remove_leftovers(self) -> list[str]:
         """End what is left of a cluster and remove its folder; return the names of files that others put there."""
         kill_processes_of(self._folder)
         return self._folder.remove()
-
-
-def _stays(path: Path, names: Sequence[str]) -> str:
-    return (
-        f"The folder {path} stays, for it holds what this cluster has not put there or cannot remove: "
-        f"{', '.join(names)}. Move that elsewhere, and call stop_all()."
-    )

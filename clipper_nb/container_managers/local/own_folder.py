@@ -155,6 +155,12 @@ def remove_marked_folder(path: Path, known: Sequence[str], *, root_fd: int, fold
     return []
 
 
+def remove_entries(patterns: Sequence[str], *, folder_fd: int) -> None:
+    """Remove the entries of an opened, marked folder whose names have one of the patterns."""
+    for name in os.listdir(folder_fd):
+        _remove_known(name, patterns, folder_fd)
+
+
 def _remove_known(name: str, known: Sequence[str], folder_fd: int) -> bool:
     if not any(fnmatch.fnmatchcase(name, pattern) for pattern in known):
         return False

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +16,8 @@ from types import ModuleType
 
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol.cluster_record import ProcessIdentity
+
+_POLL_INTERVAL_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,12 @@ class ProcessTable:
             if self.runs(identity):
                 os.kill(identity.pid, number)
 
+    def wait_for_end(self, identity: ProcessIdentity, *, timeout_s: float) -> None:
+        """Return when exactly that process has ended, or after *timeout_s*."""
+        deadline_s = time.monotonic() + timeout_s
+        while self.runs(identity) and time.monotonic() < deadline_s:
+            time.sleep(_POLL_INTERVAL_S)
+
 
 class LinuxProcessTable(ProcessTable):
     """The processes of a Linux machine, identified by the boot and the clock ticks since then.
@@ -110,34 +120,59 @@ class LinuxProcessTable(ProcessTable):
         start = f"{self._boot_id}/{int(others[15])}"
         return ProcessEntry(ProcessIdentity(pid, start), int(parent_pid), int(session_id), state in (b"Z", b"X"))
 
+    def variable(self, pid: int, name: str) -> str | None:
+        try:
+            with open(f"{self._proc}/{pid}/environ", "rb", buffering=0) as file:
+                entries = file.read().split(b"\0")
+        except OSError:
+            return None
+        start = os.fsencode(name) + b"="
+        return next((os.fsdecode(entry[len(start) :]) for entry in entries if entry.startswith(start)), None)
+
     def outputs(self, pid: int) -> list[Path]:
         found = []
         for descriptor in ("1", "2"):
             with contextlib.suppress(OSError):
-                found.append(Path(os.readlink(self._proc / str(pid) / "fd" / descriptor)))
+                found.append(Path(os.readlink(f"{self._proc}/{pid}/fd/{descriptor}")))
         return found
 
     def send_signal(self, identity: ProcessIdentity, number: signal.Signals) -> None:
-        try:
-            process_fd = os.pidfd_open(identity.pid)
-        except ProcessLookupError:
-            return
-        except (OSError, AttributeError):  # a kernel before 5.3, or a Python built for one
-            super().send_signal(identity, number)
-            return
-        try:
+        with _opened(identity.pid) as process_fd:
+            if process_fd is None:
+                super().send_signal(identity, number)
+                return
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 # The descriptor stays bound to the process that has the id now, even if another one gets the id later.
                 if self.runs(identity):
                     signal.pidfd_send_signal(process_fd, number)
-        finally:
-            os.close(process_fd)
+
+    def wait_for_end(self, identity: ProcessIdentity, *, timeout_s: float) -> None:
+        with _opened(identity.pid) as process_fd:
+            if process_fd is None:
+                super().wait_for_end(identity, timeout_s=timeout_s)
+            elif self.runs(identity):
+                poller = select.poll()
+                poller.register(process_fd, select.POLLIN)  # readable once the process has ended
+                poller.poll(max(0.0, 1000 * timeout_s))
 
     @cached_property
     def _boot_id(self) -> str:
         with contextlib.suppress(OSError):
             return (self._proc / "sys/kernel/random/boot_id").read_text().strip()
         return ""
+
+
+@contextlib.contextmanager
+def _opened(pid: int) -> Iterator[int | None]:
+    """Yield a descriptor of a process; ``None`` if there is none, on a kernel before 5.3, or a Python built for one."""
+    process_fd = None
+    with contextlib.suppress(OSError, AttributeError):
+        process_fd = os.pidfd_open(pid)
+    try:
+        yield process_fd
+    finally:
+        if process_fd is not None:
+            os.close(process_fd)
 
 
 def this_machine() -> ProcessTable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import signal
 import subprocess
@@ -16,12 +15,11 @@ from clipper_nb.container_managers.local.log_files import open_log
 from clipper_nb.container_managers.local.process_table import ProcessTable, descendants, this_machine
 from clipper_nb.images.child_environment import child_environment
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.cluster_record import ProcessIdentity
+from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
 
 HOST = "127.0.0.1"
 
 _END_TIMEOUT_S = 5.0
-_POLL_INTERVAL_S = 0.02
 
 
 def process_runs(pid: int, start: str | None, table: ProcessTable | None = None) -> bool:
@@ -48,6 +46,21 @@ def start_supervisor(folder: ClusterFolder) -> subprocess.Popen[bytes]:
     return process
 
 
+def is_guarded(folder: ClusterFolder) -> bool:
+    """Return whether a process runs that starts the cluster's supervisor again when it is killed."""
+    record = folder.read_record()
+    return record is not None and this_machine().runs(record.guardian)
+
+
+def wait_for_supervisor(record: ClusterRecord, *, timeout_s: float) -> None:
+    """Return when a cluster's guardian and supervisor have ended, or after *timeout_s* for each."""
+    table = this_machine()
+    table.wait_for_end(record.guardian, timeout_s=timeout_s)
+    found = table.read(record.supervisor_pid) if record.supervisor_pid else None
+    if found is not None and record.supervisor_start in ("", found.identity.start):  # "" in records of release 0.1
+        table.wait_for_end(found.identity, timeout_s=timeout_s)
+
+
 def processes_of(folder: ClusterFolder, table: ProcessTable | None = None) -> list[ProcessIdentity]:
     """Return all processes of the cluster but this one.
 
@@ -71,16 +84,8 @@ def kill_processes_of(folder: ClusterFolder) -> None:
     while (lost := processes_of(folder, table)) and time.monotonic() < deadline_s:
         for process in lost:
             table.send_signal(process, signal.SIGKILL)
-        while any(map(table.runs, lost)) and time.monotonic() < deadline_s:
-            time.sleep(_POLL_INTERVAL_S)
-
-
-def wait_for_end(process: ProcessIdentity, *, timeout_s: float) -> None:
-    """Return when that process has ended, or after *timeout_s*."""
-    table = this_machine()
-    deadline_s = time.monotonic() + timeout_s
-    while table.runs(process) and time.monotonic() < deadline_s:
-        time.sleep(_POLL_INTERVAL_S)
+        for process in lost:
+            table.wait_for_end(process, timeout_s=deadline_s - time.monotonic())
 
 
 def _carries_mark(pid: int, folder_path: str, logs_path: Path, table: ProcessTable) -> bool:
@@ -91,6 +96,8 @@ def _carries_mark(pid: int, folder_path: str, logs_path: Path, table: ProcessTab
 
 def _import_path() -> dict[str, str]:
     """Return the variable that lets the cluster's processes import this package if it is not installed."""
+    import importlib.metadata  # takes 8 ms, and the supervisor imports this module without calling this
+
     try:
         importlib.metadata.distribution("clipper-nb")
     except importlib.metadata.PackageNotFoundError:

@@ -6,11 +6,13 @@ import math
 from bisect import insort_right
 from collections import deque
 from operator import itemgetter
+from typing import Final
 
 from clipper_nb.runtime.batching.query import Computation
 
 _Line = deque[tuple[float, Computation]]
 _deadline_of = itemgetter(0)
+_MAX_FRESH: Final = 256
 
 
 class DeadlineQueue:
@@ -18,26 +20,33 @@ class DeadlineQueue:
 
     Each application has its own line, so that applications can take turns when not all queries can be served. Its
     queries have the same SLO, so nearly all arrive in deadline order and are appended, which is cheaper than a heap.
+    Those that arrived since the last batch wait before the lines: mostly all of them leave together in the next one.
     """
 
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}  # of applications with queued computations; the next in turn comes first
+        self._fresh: list[Computation] = []  # not in a line yet
+        self._is_in_order = True  # of deadlines
         self.num_queued = 0
         """Computations that wait."""
 
     def put(self, computation: Computation) -> None:
         """Add a computation, and drop unwanted ones at the head, so that no backlog of them builds up."""
-        line = self._lines.get(computation.application)
-        if line is None:
-            line = self._lines[computation.application] = deque()
-        elif line and not line[0][1].is_wanted:
-            self._drop_unwanted_head(line)
+        fresh = self._fresh
+        if self.num_queued == 0:
+            self._lines.clear()
+        elif fresh and (len(fresh) >= _MAX_FRESH or not fresh[0].is_wanted):
+            self._stand_in_lines()
+            fresh = self._fresh
+        if fresh and computation.deadline_s < fresh[-1].deadline_s:
+            self._is_in_order = False
         computation.is_queued = True
         self.num_queued += 1
-        _stand_in_line(line, computation)
+        fresh.append(computation)
 
     def move_deadline_earlier(self, computation: Computation, *, deadline_s: float, slo_s: float) -> None:
         """Move a computation to an earlier deadline; one that is no longer queued keeps its place."""
+        self._stand_in_lines()
         computation.deadline_s, computation.slo_s = deadline_s, min(slo_s, computation.slo_s)
         if computation.is_queued:
             # Its old place is skipped when it reaches the head.
@@ -60,6 +69,35 @@ class DeadlineQueue:
         """
         taken: list[Computation] = []
         too_late: list[Computation] = []
+        if not self._lines and self._is_in_order and self.num_queued <= size:
+            self._take_fresh(done_by_s, taken, too_late)
+        else:
+            self._take_from_lines(size, done_by_s, in_turn, taken, too_late)
+        if not taken:
+            taken = too_late[-size:]
+            for computation in too_late[:-size]:
+                self.put(computation)
+            return taken, []
+        return taken, too_late
+
+    def _take_fresh(self, done_by_s: float, taken: list[Computation], too_late: list[Computation]) -> None:
+        """Take everything, if nothing stands in a line."""
+        fresh, self._fresh = self._fresh, []
+        self.num_queued = 0
+        for computation in fresh:
+            computation.is_queued = False
+            if not computation.is_wanted:
+                computation.abandon()
+            elif computation.deadline_s < done_by_s:
+                too_late.append(computation)
+            else:
+                taken.append(computation)
+
+    def _take_from_lines(
+        self, size: int, done_by_s: float, in_turn: bool, taken: list[Computation], too_late: list[Computation]
+    ) -> None:
+        """Take up to *size*, the most urgent first, or from each application in its turn."""
+        self._stand_in_lines()
         while len(taken) < size:
             application, until_s = self._next_application(in_turn=in_turn)
             if application is None:
@@ -79,15 +117,11 @@ class DeadlineQueue:
                     if in_turn:
                         self._lines[application] = self._lines.pop(application)  # it was its turn
                         break
-        if not taken:
-            taken = too_late[-size:]
-            for computation in too_late[:-size]:
-                self.put(computation)
-            return taken, []
-        return taken, too_late
 
     def tightest_slo_s(self) -> float:
         """Return the SLO of the most urgent computation; infinite if there is none."""
+        if not self._lines and self._fresh and self._is_in_order and self._fresh[0].is_wanted:
+            return self._fresh[0].slo_s
         application = self._next_application(in_turn=False)[0]
         return math.inf if application is None else self._lines[application][0][1].slo_s
 
@@ -103,6 +137,20 @@ class DeadlineQueue:
     def __len__(self) -> int:
         return self.num_queued
 
+    def _stand_in_lines(self) -> None:
+        """Let each fresh computation stand in its application's line, and drop unwanted ones at the heads."""
+        if not self._fresh:
+            return
+        fresh, self._fresh = self._fresh, []
+        self._is_in_order = True
+        for computation in fresh:
+            line = self._lines.get(computation.application)
+            if line is None:
+                line = self._lines[computation.application] = deque()
+            _stand_in_line(line, computation)
+        for line in self._lines.values():
+            self._drop_unwanted_head(line)
+
     def _leave(self, computation: Computation) -> None:
         computation.is_queued = False
         self.num_queued -= 1
@@ -112,6 +160,7 @@ class DeadlineQueue:
 
         It is the first in turn, or the one with the earliest deadline.
         """
+        self._stand_in_lines()
         if self.num_queued == 0:
             self._lines.clear()
             return None, math.inf

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.request_origin import RequestOrigin
 
 NOT_LINKED = "not_linked"
 NO_READY_REPLICA = "no_ready_replica"
@@ -15,6 +16,17 @@ MODEL_ERROR = "model_error"
 _LARGE_PAYLOAD_SIZE_BYTES = 64 * 1024
 
 
+class Sending:
+    """One batch, as the queries in it remember it."""
+
+    __slots__ = ("batch_size", "replica_id", "sent_s")
+
+    def __init__(self, sent_s: float, batch_size: int, replica_id: int) -> None:
+        self.sent_s = sent_s
+        self.batch_size = batch_size
+        self.replica_id = replica_id
+
+
 class Query:
     """One query of a client, answered exactly once: with a prediction, or with the default output and a reason.
 
@@ -22,22 +34,30 @@ class Query:
     """
 
     __slots__ = (
-        "_on_answered", "arrived_s", "computation", "deadline_s", "explanation", "is_answered", "output", "query_id",
-        "reason",
+        "_on_answered", "answered_s", "application_name", "arrived_s", "computation", "deadline_s", "explanation",
+        "is_answered", "model_id", "origin", "output", "query_id", "reason", "sending",
     )  # fmt: skip
 
     def __init__(
-        self, query_id: int, arrived_s: float, deadline_s: float, on_answered: Callable[[Query], None]
+        self, query_id: int, arrived_s: float, deadline_s: float, on_answered: Callable[[Query], None] | None
     ) -> None:
         self.query_id = query_id
         self.arrived_s = arrived_s
         self.deadline_s = deadline_s
-        self._on_answered: Callable[[Query], None] | None = on_answered
+        self._on_answered = on_answered
         self.computation: Computation | None = None
         self.is_answered = False
         self.output = ""
         self.reason: str | None = None
         self.explanation: str | None = None
+        self.origin: RequestOrigin | None = None
+        """Where it comes from, if its client said so."""
+        self.sending: Sending | None = None
+        """The batch that it was sent with last, once it is answered; ``None`` if it was never sent."""
+        self.answered_s = 0.0
+        self.application_name = ""
+        self.model_id: ModelId | None = None
+        """The version that was asked, once the answer is formatted."""
 
     def answer_default(self, reason: str, explanation: str) -> None:
         """Answer with the application's default output; do nothing if the query has been answered."""
@@ -51,10 +71,18 @@ class Query:
             return
         self.is_answered = True
         self.output = output
+        # Without this and `_on_answered` the query is in no reference cycle and is freed at once: at thousands a
+        # second, cycles would make the garbage collector pause the event loop.
+        computation = self.computation
+        if computation is not None:
+            self.sending = computation.sending
+            self.computation = None
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Hand over the answer; called once."""
         on_answered = self._on_answered
-        # Without these two the query is in no reference cycle and is freed at once: at thousands a second, cycles would
-        # make the garbage collector pause the event loop.
-        self.computation = self._on_answered = None
+        self._on_answered = None
         if on_answered is not None:
             on_answered(self)
 
@@ -75,10 +103,12 @@ class Computation:
         "is_forgotten",
         "is_obsolete",
         "is_queued",
+        "is_traced",
         "model_id",
         "on_output",
         "payload",
         "queries",
+        "sending",
         "sent_s",
         "slo_s",
     )
@@ -101,12 +131,16 @@ class Computation:
         self.queries: list[Query] = []
         self.attempts = 0
         self.is_queued = False
+        self.is_traced = False
+        """True if the origin of one of its queries is known."""
         self.is_forgotten = False
         """True if its payload has been released."""
         self.is_obsolete = False
         """True if its version is gone, so that it must not be sent again."""
         self.sent_s: float | None = None
         """When it was sent to its current replica; ``None`` while it is queued."""
+        self.sending: Sending | None = None
+        """The batch that it was sent with last."""
         self.on_output = on_output
         """Called once with the output, or with ``None`` if there is none; used by the cache."""
         self.cache_key = b""
@@ -115,6 +149,8 @@ class Computation:
         """Answer *query* with this computation's output too."""
         query.computation = self
         self.queries.append(query)
+        if query.origin is not None:
+            self.is_traced = True
 
     @property
     def is_wanted(self) -> bool:
@@ -123,6 +159,10 @@ class Computation:
             if not query.is_answered:
                 return True
         return False
+
+    def origins(self) -> list[RequestOrigin]:
+        """Return the origins of its queries, as far as they are known."""
+        return [query.origin for query in self.queries if query.origin is not None]
 
     def longest_slo_s(self) -> float:
         """Return the longest SLO of its queries."""

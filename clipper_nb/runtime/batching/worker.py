@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from clipper_nb.protocol.request_origin import Origins
 from clipper_nb.runtime.batching.batch_delay import BatchDelay
-from clipper_nb.runtime.batching.batch_size import BatchSizePolicy
+from clipper_nb.runtime.batching.batch_size import BatchSizePolicy, make_batch_size_policy
 from clipper_nb.runtime.batching.isolation import Search
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 from clipper_nb.runtime.batching.query import Computation
@@ -32,8 +33,8 @@ class ReplicaConnection(Protocol):
     def max_batches_in_flight(self) -> int:
         """How many batches it accepts before it has answered the first."""
 
-    def send_batch(self, payloads: Sequence[bytes]) -> bool:
-        """Send one batch; return whether the replica can still be reached."""
+    def send_batch(self, payloads: Sequence[bytes], origins: Origins = ()) -> bool:
+        """Send one batch, and the known origins of its queries; return whether the replica can still be reached."""
 
     def end(self, reason: str) -> None:
         """End the replica's process, if that can be done from here, and report it as lost afterwards."""
@@ -73,6 +74,18 @@ class Worker:
         """True if it is busy with suspects."""
         return bool(self.batches) and self.batches[0].is_trial
 
+    def can_take_more(self, now_s: float) -> bool:
+        """Return whether it may get a batch before it has answered the one that it has."""
+        accepts_it = len(self.batches) == 1 and self.connection.max_batches_in_flight > 1
+        is_usual = self.latency_model.is_settled and not self.is_draining and not self.is_exposed
+        return accepts_it and is_usual and not self.is_overdue(now_s)
+
+    def learn(self, size: int, now_s: float) -> None:
+        """Adapt to the time that its oldest batch, which is answered now, has taken."""
+        latency_s = now_s - max(self.batches[0].sent_s, self.answered_s)  # not before the preceding batch was done
+        self.latency_model.observe(size, latency_s)
+        self.policy.observe(size, latency_s)
+
     def is_overdue(self, now_s: float) -> bool:
         """Return whether its first batch takes much longer than such batches do: it may never end."""
         batch = self.batches[0]
@@ -100,3 +113,10 @@ class Worker:
         began_s = max(first.sent_s, self.answered_s)
         rest_s = max(0.0, began_s + self.latency_model.predict_s(len(first.computations)) - now_s)
         return rest_s + sum(self.latency_model.predict_s(len(batch.computations)) for batch in others)
+
+
+def make_worker(connection: ReplicaConnection, batch_size: int) -> Worker:
+    """Return a replica without batches, for a version with that ``batch_size``."""
+    latency_model = LatencyModel()
+    policy = make_batch_size_policy(batch_size, latency_model)
+    return Worker(connection, policy, latency_model, BatchDelay(latency_model))

@@ -16,16 +16,18 @@ import functools
 import logging
 import socket
 import time
-from collections import deque
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final, Protocol, cast
 
 from tornado.httputil import HTTPInputError, HTTPServerConnectionDelegate
 
 from clipper_nb.protocol import rest
-from clipper_nb.runtime.http.endpoint import Endpoint
-from clipper_nb.runtime.http.exchange import Exchange
-from clipper_nb.runtime.http.heads import KnownHeads, path_and_query, predict_name
+from clipper_nb.protocol.request_origin import RequestOrigin, find_origin
+from clipper_nb.runtime.http.endpoint import Endpoint, InferEndpoint, InferHead
+from clipper_nb.runtime.http.exchange import Exchange, ExchangeWithHeaders
+from clipper_nb.runtime.http.guard import Answered, Guard, Rejected
+from clipper_nb.runtime.http.heads import KnownHeads, infer_head, path_and_query, predict_name
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.reader import Event, HeadBegun, HeadEnded, Received, RequestReader
 from clipper_nb.runtime.http.tornado_bridge import Request, answer_with_tornado
@@ -33,8 +35,8 @@ from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, Waiting
 
 logger = logging.getLogger(__name__)
 
-RECEIVED_SIZE_BYTES: Final = 256 * 1024
-"""Size of the receive buffer."""
+RECEIVED_SIZE_BYTES: Final = 256_000
+"""How much uvloop receives at once; asyncio a little more."""
 _MAX_PIPELINED: Final = 128
 _MAX_PIPELINED_BYTES: Final = 1024 * 1024
 _SLICE_SIZE_BYTES: Final = 4096
@@ -48,13 +50,13 @@ class Server(Protocol):
     """The interface of a server for its connections."""
 
     endpoint: Endpoint | None
+    infer_endpoint: InferEndpoint | None
     application: HTTPServerConnectionDelegate
     limits: HttpLimits
     waiting: WaitingBytes
     loop: asyncio.AbstractEventLoop
-    received: bytearray
-    received_view: memoryview
     known_heads: KnownHeads
+    guard: Guard
     is_stopping: bool
 
     def connection_made(self, connection: HttpConnection) -> None:
@@ -70,22 +72,25 @@ class Server(Protocol):
         """Reject the largest of the unfinished bodies."""
 
 
-class HttpConnection(asyncio.BufferedProtocol):
+class HttpConnection(asyncio.Protocol):
     """One client's connection: requests may be pipelined, and replies are sent in their order."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         # Looked up once, because each request needs them.
         self._endpoint = server.endpoint
-        self._received_bytes, self._received_view = server.received, server.received_view
+        self._infer_endpoint = server.infer_endpoint
         self._find_known_head = server.known_heads.find
+        self._find_known_infer_head = server.known_heads.find_infer
         self._loop_time_s = server.loop.time
+        self._now_s = time.monotonic
         self._waiting = server.waiting
         self._transport: asyncio.Transport
+        self._send: Callable[[bytes], None]
         self._reader = RequestReader(server.limits.max_body_size_bytes)
         self._counted_size_bytes = 0  # of the unfinished body, within the waiting bytes of all connections
         self._on_reply = self.write_replies
-        self._exchanges: deque[Exchange] = deque()
+        self._exchanges: list[Exchange] = []  # few, and compiled a list is faster than a deque
         self.is_closing = False
         """True if no further request is accepted."""
         self._is_reading = True
@@ -97,21 +102,27 @@ class HttpConnection(asyncio.BufferedProtocol):
         self._linger_timer: asyncio.TimerHandle | None = None
         self._wait_began_s = self._loop_time_s()
         self._wait_limit_s = _KEEP_ALIVE_TIMEOUT_S
+        self._has_replied = False  # since the last check: then the time limit starts at the next one
         self._unsent_size_bytes = 0  # at the last check
         self._unsent_progress_s = 0.0
+        self._reply_headers = b""  # further lines of the current request's reply
+        self._credential = ""  # what the current request's token adds to the application's name
         self._whole = b""  # the received data, if it began with the current request
+        # The head of the last predict request, which the client is likely to send again.
+        self._last_head, self._last_size_bytes, self._last_name = b"", 0, ""
 
     @property
     def unfinished_size_bytes(self) -> int:
         """How much of an unfinished body has been received."""
         return self._counted_size_bytes
 
-    # --- asyncio.BufferedProtocol
+    # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not asyncio's classes
+        self._send = self._transport.write
         sock = transport.get_extra_info("socket")
-        if sock is not None:
+        if sock is not None and sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connection_made(self)
 
@@ -127,35 +138,54 @@ class HttpConnection(asyncio.BufferedProtocol):
             exchange.abandon()
         self._exchanges.clear()
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        return self._received_view
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Copy the received data out of the buffer that all connections share."""
+    def data_received(self, data: bytes) -> None:
+        """Answer a predict request at once if its head is known; parse everything else."""
         if self.is_closing:
             return  # data after a rejected request is read and dropped until the client has its reply
         if self._holds_back:
-            self._unparsed = memoryview(bytes(self._received_view[:nbytes]))
+            self._unparsed = memoryview(data)
             self._whole = b""
             self._read_or_pause()
-            return
-        is_fresh = self._reader.is_fresh
-        if is_fresh:
-            head_size_bytes = self._received_bytes.find(b"\r\n\r\n", 0, nbytes) + 4
-            known = self._find_known_head(bytes(self._received_view[:head_size_bytes]))
-            if known is not None and nbytes == head_size_bytes + known[1] and not self._server.is_stopping:
-                self._predict(known[0], bytes(self._received_view[head_size_bytes:nbytes]), keep_alive=True)
-                return
-        data = bytes(self._received_view[:nbytes])
-        self._whole = data if is_fresh else b""
+        elif not self._reader.is_fresh:
+            self._whole = b""
+            self._parse(data)
+        elif len(data) == self._last_size_bytes and data.startswith(self._last_head):
+            body = data[len(self._last_head) :]
+            self._predict(Exchange(self._on_reply, self._waiting, True, len(body)), self._last_name, body)
+        elif not self._predict_by_head(data):
+            self._whole = data
+            self._parse(data)
+
+    def _predict_by_head(self, data: bytes) -> bool:
+        """Answer a predict or infer request if its head was seen before, on any connection; return whether it was."""
+        head = data[: data.find(b"\r\n\r\n") + 4]
+        known = self._find_known_head(head)
+        if known is None:
+            return self._infer_by_head(data, head)
+        if len(data) != len(head) + known[1] or self._server.is_stopping:
+            return False
+        self._last_head, self._last_size_bytes, self._last_name = head, len(data), known[0]
+        self._predict(Exchange(self._on_reply, self._waiting, True, known[1]), known[0], data[len(head) :])
+        return True
+
+    def _infer_by_head(self, data: bytes, head: bytes) -> bool:
+        known = self._find_known_infer_head(head)
+        if known is None or len(data) != len(head) + known[1] or self._server.is_stopping:
+            return False
+        self._infer(Exchange(self._on_reply, self._waiting, True, known[1]), known[0], data[len(head) :])
+        return True
+
+    def _parse(self, data: bytes) -> None:
+        """Parse received data, at once if it is short."""
+        size_bytes = len(data)
         taken = 0
-        if nbytes <= _SLICE_SIZE_BYTES:
+        if size_bytes <= _SLICE_SIZE_BYTES:
             self._handle(self._reader.feed(data))
             taken = self._reader.taken_size_bytes
-        if nbytes == RECEIVED_SIZE_BYTES:
+        if size_bytes >= RECEIVED_SIZE_BYTES:
             self._is_resting = True  # otherwise uvloop reads up to 8 MB in one turn
             self._server.rest(self)
-        if taken < nbytes:
+        if taken < size_bytes:
             self._unparsed = memoryview(data)[taken:]
             self._parse_unparsed()
 
@@ -195,10 +225,11 @@ class HttpConnection(asyncio.BufferedProtocol):
             if isinstance(event, Received):
                 self._received(event)
             elif isinstance(event, HeadBegun):
+                self._reply_headers, self._credential = b"", ""
                 self.wait_for(self._server.limits.header_timeout_s)
             elif isinstance(event, HeadEnded):
                 self.wait_for(self._server.limits.body_timeout_s)
-                if not self._waiting.has_room_for(event.content_length):
+                if self._is_admitted(event) and not self._waiting.has_room_for(event.content_length):
                     self.refuse_overload(TOO_MUCH_WAITS)
             else:
                 self.refuse(event.status, event.error, event.cause)
@@ -206,6 +237,19 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._count_unfinished()
         if self._reader.owes_continue:
             self._send_continue()
+
+    def _is_admitted(self, head: HeadEnded) -> bool:
+        """Return whether a request may be answered; reject it otherwise."""
+        verdict = self._server.guard.check(head.method, head.url, head.headers)
+        self._reply_headers = verdict.headers
+        if isinstance(verdict, Rejected):
+            self.refuse(verdict.status, verdict.status.phrase.capitalize(), verdict.cause)
+            return False
+        if isinstance(verdict, Answered):
+            self._begin_last_exchange().finish(verdict.reply)
+            return False
+        self._credential = verdict.credential
+        return True
 
     def _count_unfinished(self) -> None:
         """Count the received part of a body; if all connections together have too much, reject one body."""
@@ -228,36 +272,78 @@ class HttpConnection(asyncio.BufferedProtocol):
         method, url, headers, body = event.method, event.url, event.headers, event.body
         keep_alive = event.keep_alive and not self._server.is_stopping
         self.wait_for(_KEEP_ALIVE_TIMEOUT_S)
+        origin = find_origin(headers) if event.has_origin else None
+        if origin is not None and origin.request_id:
+            self._reply_headers += b"X-Request-Id: %b\r\n" % origin.request_id.encode("ascii")
         name = predict_name(url) if self._endpoint is not None and method == b"POST" else None
         if name is not None:
-            if keep_alive:
+            name += self._credential
+            if keep_alive and not self._reply_headers and origin is None:  # else the head is another one each time
                 self._server.known_heads.remember(self._whole, name, len(body))
-            self._predict(name, body, keep_alive=keep_alive)
+            self._predict(self._new_exchange(keep_alive, len(body)), name, body, origin)
+        elif (infer := self._infer_head(event)) is not None:
+            if keep_alive and not self._reply_headers and origin is None:
+                self._server.known_heads.remember_infer(self._whole, infer, len(body))
+            if origin is not None:
+                infer = infer._replace(origin=origin)
+            self._infer(self._new_exchange(keep_alive, len(body)), infer, body)
         else:
             peer = self._transport.get_extra_info("peername")
+            is_https = self._transport.get_extra_info("sslcontext") is not None
             target = path_and_query(url).decode("latin-1")
-            request = Request(method.decode("latin-1"), target, headers, body, peer)
+            request = Request(method.decode("latin-1"), target, headers, body, peer, is_https, self._credential)
             self._take_turns(request, keep_alive=keep_alive)
         self._whole = b""
         if not keep_alive:
             self.is_closing = True
 
-    def _predict(self, application_name: str, body: bytes, *, keep_alive: bool) -> None:
+    def _infer_head(self, event: Received) -> InferHead | None:
+        """Return what the head of an infer request says, or ``None`` for any other request."""
+        if self._infer_endpoint is None or event.method != b"POST":
+            return None
+        head = infer_head(event.url, event.headers)
+        if head is None or not self._credential:
+            return head
+        return head._replace(application_name=head.application_name + self._credential)
+
+    def _new_exchange(self, keep_alive: bool, size_bytes: int = 0) -> Exchange:
+        """Return an exchange for the current request."""
+        if not self._reply_headers:
+            return Exchange(self._on_reply, self._waiting, keep_alive, size_bytes)
+        return ExchangeWithHeaders(self._on_reply, self._waiting, keep_alive, size_bytes, self._reply_headers)
+
+    def _predict(
+        self, exchange: Exchange, application_name: str, body: bytes, origin: RequestOrigin | None = None
+    ) -> None:
         """Answer a predict request."""
-        exchange = Exchange(self._on_reply, self._waiting, keep_alive, len(body))
         self._exchanges.append(exchange)
         endpoint = self._endpoint
         assert endpoint is not None
         try:
-            exchange.cancel = endpoint(application_name, body, time.monotonic(), exchange.respond)
+            if origin is None:
+                exchange.cancel = endpoint(application_name, body, self._now_s(), exchange.respond)
+            else:
+                exchange.cancel = endpoint(application_name, body, self._now_s(), exchange.respond, origin)
         except Exception:
             self._fail(exchange, f"predict {application_name!r}")
         if len(self._exchanges) >= _MAX_PIPELINED or len(body) > LARGE_BODY_SIZE_BYTES:
             self._read_or_pause()
 
+    def _infer(self, exchange: Exchange, head: InferHead, body: bytes) -> None:
+        """Answer an infer request."""
+        self._exchanges.append(exchange)
+        endpoint = self._infer_endpoint
+        assert endpoint is not None
+        try:
+            exchange.cancel = endpoint(head, body, self._now_s(), exchange)
+        except Exception:
+            self._fail(exchange, f"infer {head.application_name!r}")
+        if len(self._exchanges) >= _MAX_PIPELINED or len(body) > LARGE_BODY_SIZE_BYTES:
+            self._read_or_pause()
+
     def _take_turns(self, request: Request, *, keep_alive: bool) -> None:
         """Answer any other request when its reply is next: one at a time, so that a flood delays no other client."""
-        exchange = Exchange(self._on_reply, self._waiting, keep_alive, len(request.body))
+        exchange = self._new_exchange(keep_alive, len(request.body))
         exchange.start = functools.partial(self._answer_with_tornado, exchange, request)
         self._exchanges.append(exchange)
         self._start_first()
@@ -287,7 +373,7 @@ class HttpConnection(asyncio.BufferedProtocol):
             exchange.respond(HTTPStatus.BAD_REQUEST, rest.format_error("Bad request", f"{exc}."))
         except Exception:
             exchange.keep_alive = False  # a HEAD request's reply has no body, and this one has
-            self._fail(exchange, f"{request.method} {request.target}")
+            self._fail(exchange, f"{request.method} {request.target.partition('?')[0]}")  # a query may have a token
 
     def _fail(self, exchange: Exchange, what: str) -> None:
         logger.exception("%s", what)
@@ -309,19 +395,22 @@ class HttpConnection(asyncio.BufferedProtocol):
         if self.is_closing and not exchanges:
             return
         if len(exchanges) == 1 and exchanges[0].keep_alive:  # the usual case
-            exchange = exchanges.popleft()
+            exchange = exchanges.pop()
             reply = exchange.reply
-            if reply is not None and not self._transport.is_closing():
-                self._transport.write(reply)
+            if reply is not None:
+                self._send(reply)  # a closing transport ignores it
                 if exchange.large_body:
-                    self._transport.write(exchange.large_body)
+                    self._send(exchange.large_body)
             if self._holds_back or not self._is_reading:
                 self._read_or_pause()
-            self.wait_for(self._present_limit_s() if self._reader.has_begun else _KEEP_ALIVE_TIMEOUT_S)
+            if self._reader.has_begun:
+                self.wait_for(self._present_limit_s())
+            else:
+                self._has_replied = True
             return
         replies = []
         while exchanges and exchanges[0].reply is not None:
-            exchange = exchanges.popleft()
+            exchange = exchanges.pop(0)
             replies.append(exchange.reply)
             if exchange.large_body:
                 self._write(replies)
@@ -347,11 +436,15 @@ class HttpConnection(asyncio.BufferedProtocol):
         """Reply with an error, after the requests in progress, and close."""
         if self.is_closing:
             return
-        exchange = Exchange(self._on_reply, self._waiting, keep_alive=False)
+        self._begin_last_exchange().respond(status, rest.format_error(error, cause))
+
+    def _begin_last_exchange(self) -> Exchange:
+        """Return an exchange for the current request, after whose reply the connection ends."""
+        exchange = self._new_exchange(keep_alive=False)
         self._exchanges.append(exchange)
         self.is_closing = True
         self._forget_request()  # its received part is useless now
-        exchange.respond(status, rest.format_error(error, cause))
+        return exchange
 
     def _close(self) -> None:
         """Close after the client has had time to read; it may still be sending."""
@@ -372,6 +465,9 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def check_timeout(self, now_s: float) -> None:
         """End the connection if the client has exceeded its time limit."""
+        if self._has_replied:
+            self._has_replied = False
+            self._wait_began_s, self._wait_limit_s = now_s, _KEEP_ALIVE_TIMEOUT_S
         if self._is_stalled(now_s):
             self._transport.abort()
         elif self._unsent_size_bytes or self._exchanges or self.is_closing:
@@ -396,6 +492,10 @@ class HttpConnection(asyncio.BufferedProtocol):
         if not self._exchanges and not self._reader.has_begun:
             self._transport.close()
 
+    def forget_last_head(self) -> None:
+        """Look at the server before the next request is answered: it is about to stop."""
+        self._last_size_bytes = 0
+
     def abort(self) -> None:
         """Close immediately."""
         self._transport.abort()
@@ -411,6 +511,7 @@ class HttpConnection(asyncio.BufferedProtocol):
 
     def wait_for(self, limit_s: float) -> None:
         """Start a time limit for the client."""
+        self._has_replied = False
         self._wait_began_s = self._loop_time_s()
         self._wait_limit_s = limit_s
 

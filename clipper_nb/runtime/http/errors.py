@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import tornado.web
 
@@ -25,6 +25,7 @@ from clipper_nb.version import __version__
 logger = logging.getLogger(__name__)
 
 JSON_CONTENT_TYPE = "application/json"
+INTERNAL_CAUSE = "Something went wrong inside the frontend; its log has the traceback."
 
 _STATUSES: tuple[tuple[type[ClipperException], HTTPStatus, str], ...] = (
     (InvalidInputError, HTTPStatus.BAD_REQUEST, "Json error"),
@@ -39,18 +40,25 @@ _STATUSES: tuple[tuple[type[ClipperException], HTTPStatus, str], ...] = (
 
 def describe_failure(exc: BaseException) -> tuple[HTTPStatus, bytes]:
     """Return the status and the JSON body for an exception; an unexpected one is an internal error without details."""
+    status, error, cause = _name_failure(exc)
+    return status, rest.format_error(error, cause)
+
+
+def _name_failure(exc: BaseException) -> tuple[HTTPStatus, str, str]:
+    """Return the status, the error and its cause for an exception."""
     if isinstance(exc, StateUnavailableError) and exc.is_in_doubt:
-        return HTTPStatus.SERVICE_UNAVAILABLE, rest.format_error(rest.CHANGE_IN_DOUBT, str(exc))
+        return HTTPStatus.SERVICE_UNAVAILABLE, rest.CHANGE_IN_DOUBT, str(exc)
     for error_type, status, error in _STATUSES:
         if isinstance(exc, error_type):
-            return status, rest.format_error(error, str(exc))
-    return HTTPStatus.INTERNAL_SERVER_ERROR, rest.format_error(
-        "Internal error", "Something went wrong inside the frontend; its log has the traceback."
-    )
+            return status, error, str(exc)
+    return HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", INTERNAL_CAUSE
 
 
 class JsonHandler(tornado.web.RequestHandler):
     """A handler that answers in JSON, including failures."""
+
+    method_hint: ClassVar[str] = ""
+    """What to do instead of sending another method; follows the sentence that says which are accepted."""
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Type", JSON_CONTENT_TYPE)
@@ -66,8 +74,9 @@ class JsonHandler(tornado.web.RequestHandler):
         exc = kwargs.get("exc_info", (None, None, None))[1]
         self.set_header("Content-Type", JSON_CONTENT_TYPE)
         if isinstance(exc, ClipperException):
-            status, body = describe_failure(exc)
+            status, error, cause = _name_failure(exc)
             self.set_status(status)
+            body = self.format_failure(error, cause)
         elif isinstance(exc, tornado.web.HTTPError) and status_code != HTTPStatus.INTERNAL_SERVER_ERROR:
             phrase = HTTPStatus(status_code).phrase.capitalize()
             cause = exc.log_message % exc.args if exc.log_message else phrase
@@ -75,11 +84,15 @@ class JsonHandler(tornado.web.RequestHandler):
                 allowed = self._allowed_methods()
                 self.set_header("Allow", ", ".join(allowed))
                 takes = " or ".join(method for method in allowed if method != "OPTIONS")
-                cause = f"{self.request.path} takes {takes}, not {self.request.method}."
-            body = rest.format_error(phrase, cause)
+                cause = f"{self.request.path} takes {takes}, not {self.request.method}.{self.method_hint}"
+            body = self.format_failure(phrase, cause)
         else:
-            body = describe_failure(RuntimeError())[1]
+            body = self.format_failure(*_name_failure(RuntimeError())[1:])
         self.finish(body)
+
+    def format_failure(self, error: str, cause: str) -> bytes:
+        """Return the body of a failure."""
+        return rest.format_error(error, cause)
 
     def log_exception(self, typ: Any, value: Any, tb: Any) -> None:
         """Log unexpected errors with a traceback; client errors at debug level."""

@@ -9,7 +9,14 @@ from typing import Final
 from clipper_nb.runtime.http.endpoint import Cancel
 from clipper_nb.runtime.http.waiting_bytes import LARGE_BODY_SIZE_BYTES, WaitingBytes
 
-_OK_HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+_OK_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+    b"Content-Length: %d\r\n\r\n"
+)
+_TENSORS_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nX-Content-Type-Options: nosniff\r\n"
+    b"Inference-Header-Content-Length: %d\r\nContent-Length: %d\r\n%b\r\n"
+)
 _LARGE_REPLY_SIZE_BYTES: Final = 256 * 1024
 _OK_HEADS: Final = [_OK_HEAD % size for size in range(256)]
 
@@ -56,12 +63,22 @@ class Exchange:
             self.finish((_OK_HEADS[size] if size < 256 else _OK_HEAD % size) + body)
         else:
             head = f"HTTP/1.1 {int(status)} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
-            head += f"Content-Length: {len(body)}\r\n"
+            head += f"X-Content-Type-Options: nosniff\r\nContent-Length: {len(body)}\r\n"
             if status == HTTPStatus.SERVICE_UNAVAILABLE:
                 head += "Retry-After: 1\r\n"
+            if status == HTTPStatus.UNAUTHORIZED:
+                head += 'WWW-Authenticate: Bearer realm="clipper_nb"\r\n'
             if not self.keep_alive:
                 head += "Connection: close\r\n"
             self.finish(head.encode("ascii") + b"\r\n" + body)
+
+    def respond_with_tensors(self, json_size_bytes: int, body: bytes) -> None:
+        """Reply with JSON of that size and binary tensors after it."""
+        close = b"" if self.keep_alive else b"Connection: close\r\n"
+        head = _TENSORS_HEAD % (json_size_bytes, len(body), close)
+        if self.keep_alive and len(body) > _LARGE_REPLY_SIZE_BYTES:
+            self.large_body, body = body, b""
+        self.finish(head + body)
 
     def finish(self, reply: bytes) -> None:
         """Reply with these bytes."""
@@ -81,3 +98,25 @@ class Exchange:
             cancel, self.cancel = self.cancel, None
             if cancel is not None:
                 cancel()
+
+
+class ExchangeWithHeaders(Exchange):
+    """A request whose reply has further header lines; *headers* has them, each with its line end."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(
+        self,
+        on_reply: Callable[[], None],
+        waiting: WaitingBytes,
+        keep_alive: bool,
+        size_bytes: int,
+        headers: bytes,
+    ) -> None:
+        super().__init__(on_reply, waiting, keep_alive, size_bytes)
+        self._headers = headers
+
+    def finish(self, reply: bytes) -> None:
+        """Reply with these bytes and the further lines, after the first line."""
+        status_line, line_end, rest = reply.partition(b"\r\n")
+        super().finish(status_line + line_end + self._headers + rest)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Sequence
+from typing import TypeVar
 from urllib.parse import unquote
+
+from clipper_nb.runtime.http.endpoint import InferHead
 
 # The path alone, or with the server's address before it, as for a proxy; RFC 9112 requires support for both.
 _PREDICT_TARGET = re.compile(rb"(?:(?i:https?)://[^/?#]*)?/([^/?]+)/predict/?(?:\?.*)?\Z", re.DOTALL)
+_INFER_TARGET = re.compile(
+    rb"(?:(?i:https?)://[^/?#]*)?/v2/models/([^/?]+)(?:/versions/([^/?]+))?/infer/?(?:\?.*)?\Z", re.DOTALL
+)
+_MODEL_TARGET = re.compile(
+    rb"(?:(?i:https?)://[^/?#]*)?/v2/models/[^/?]+(?:/versions/[^/?]+)?(?:/ready)?/?(?:\?.*)?\Z", re.DOTALL
+)
 _ADDRESS = re.compile(rb"(?i:https?)://[^/?#]*")
+_HeadT = TypeVar("_HeadT")
 _MAX_REMEMBERED_SIZE_BYTES = 256
 _MAX_KNOWN_HEADS = 1024
 _MAX_KNOWN_HEAD_SIZE_BYTES = 2048
@@ -30,8 +41,31 @@ def predict_name(target: bytes) -> str | None:
     return _parse_predict_target(target)  # long ones must not fill the cache
 
 
+def infer_head(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> InferHead | None:
+    """Return what the head of an infer request says; ``None`` if *target* is any other path."""
+    found = _INFER_TARGET.match(target)
+    if found is None:
+        return None
+    application_name, version = (None if part is None else unquote(part.decode("latin-1")) for part in found.groups())
+    assert application_name is not None
+    json_size = content_encoding = None
+    for name, value in headers:
+        lowered = name.lower()
+        if lowered == b"inference-header-content-length":
+            # Several would be read differently by a proxy; together they are no number, which is rejected.
+            json_size = value if json_size is None else json_size + b"," + value
+        elif lowered == b"content-encoding":
+            content_encoding = value
+    return InferHead(application_name, version, json_size, content_encoding)
+
+
+def is_model_target(target: bytes) -> bool:
+    """Return whether *target* is the path of a model's metadata, or of whether it is ready."""
+    return _MODEL_TARGET.match(target) is not None
+
+
 class KnownHeads:
-    """Heads of predict requests as they were received, with the application and the announced size of the body.
+    """Heads of predict and infer requests as they were received, with the announced size of the body.
 
     A client sends the same head repeatedly, and equal bytes need no second parsing.
     """
@@ -40,15 +74,26 @@ class KnownHeads:
         self._heads: dict[bytes, tuple[str, int]] = {}
         self.find = self._heads.get
         """Returns the application and the body's size for a head with its empty line, or ``None``."""
+        self._infer_heads: dict[bytes, tuple[InferHead, int]] = {}
+        self.find_infer = self._infer_heads.get
+        """The same for infer requests, with what their heads say."""
 
     def remember(self, whole: bytes, application_name: str, body_size_bytes: int) -> None:
-        """Remember the head of a request if *whole* is exactly that request; ignore anything else."""
-        head_size_bytes = len(whole) - body_size_bytes
-        if not 0 < head_size_bytes <= _MAX_KNOWN_HEAD_SIZE_BYTES or whole.find(b"\r\n\r\n") + 4 != head_size_bytes:
-            return
-        if len(self._heads) >= _MAX_KNOWN_HEADS:
-            self._heads.clear()
-        self._heads[whole[:head_size_bytes]] = (application_name, body_size_bytes)
+        """Remember the head of a predict request if *whole* is exactly that request; ignore anything else."""
+        _remember(self._heads, whole, application_name, body_size_bytes)
+
+    def remember_infer(self, whole: bytes, head: InferHead, body_size_bytes: int) -> None:
+        """Remember the head of an infer request likewise."""
+        _remember(self._infer_heads, whole, head, body_size_bytes)
+
+
+def _remember(heads: dict[bytes, tuple[_HeadT, int]], whole: bytes, head: _HeadT, body_size_bytes: int) -> None:
+    head_size_bytes = len(whole) - body_size_bytes
+    if not 0 < head_size_bytes <= _MAX_KNOWN_HEAD_SIZE_BYTES or whole.find(b"\r\n\r\n") + 4 != head_size_bytes:
+        return
+    if len(heads) >= _MAX_KNOWN_HEADS:
+        heads.clear()
+    heads[whole[:head_size_bytes]] = (head, body_size_bytes)
 
 
 def path_and_query(target: bytes) -> bytes:

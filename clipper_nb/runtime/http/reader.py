@@ -12,9 +12,12 @@ from typing import Union
 
 import httptools
 
+from clipper_nb.protocol.request_origin import ORIGIN_HEADERS
 from clipper_nb.runtime.http.heads import head_without_upgrade
 
-_WATCHED_HEADERS = frozenset({b"host", b"content-length", b"connection", b"transfer-encoding", b"expect"})
+_WATCHED_HEADERS = frozenset(
+    {b"host", b"content-length", b"connection", b"transfer-encoding", b"expect", *ORIGIN_HEADERS}
+)
 _CHUNKED = -1
 _MAX_HEAD_SIZE_BYTES = 64 * 1024
 _MAX_TARGET_SIZE_BYTES = 8 * 1024
@@ -36,6 +39,9 @@ class HeadBegun:
 class HeadEnded:
     """A head is complete; the body comes next."""
 
+    method: bytes
+    url: bytes
+    headers: list[tuple[bytes, bytes]]
     content_length: int
     """In bytes; -1 for a chunked body."""
 
@@ -49,6 +55,8 @@ class Received:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     keep_alive: bool
+    has_origin: bool = False
+    """Whether a header says where the request comes from."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ class RequestReader:
         self._body = b""
         self._pieces: io.BytesIO | None = None  # of a body that comes in several pieces
         self._body_size_bytes = 0
+        self._has_origin = False
         self.owes_continue = False
 
     @property
@@ -181,6 +190,8 @@ class RequestReader:
                     self._content_length = int(value.strip().lstrip(b"0") or b"0")
                 elif lowered == b"expect":
                     expects_continue = value.strip().lower() == b"100-continue"
+                elif lowered in ORIGIN_HEADERS:
+                    self._has_origin = True
                 else:
                     may_be_old = True
                     if lowered == b"transfer-encoding":
@@ -196,7 +207,7 @@ class RequestReader:
             self._check_version(num_hosts)
         if self._is_refused:
             raise _ParsingStopped
-        self._events.append(HeadEnded(self._content_length))
+        self._events.append(HeadEnded(self._parser.get_method(), self._url, self._headers, self._content_length))
         if expects_continue and self._content_length and not self._parser.should_upgrade():
             self.owes_continue = self._parser.get_http_version() != "1.0"
 
@@ -229,7 +240,8 @@ class RequestReader:
         self._head_size_bytes = 0
         # Joining the pieces would copy a large body at once; the buffer's content is passed on as it is.
         body = self._body if self._pieces is None else self._pieces.getvalue()
-        self._events.append(Received(self._parser.get_method(), self._url, self._headers, body, self._keep_alive))
+        method = self._parser.get_method()
+        self._events.append(Received(method, self._url, self._headers, body, self._keep_alive, self._has_origin))
         self.forget_request()
         self.in_head = True
         self.has_begun = False

@@ -12,10 +12,16 @@ from tornado.httputil import (
     HTTPConnection,
     HTTPHeaders,
     HTTPServerConnectionDelegate,
+    HTTPServerRequest,
     RequestStartLine,
     ResponseStartLine,
 )
 
+_ON_EVERY_REPLY = {
+    "X-Content-Type-Options": "nosniff",
+    # A browser runs nothing in a reply, and no page shows one inside of it, unless the handler says otherwise.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
 _FORM = re.compile(rb"\s*(?:application/x-www-form-urlencoded|multipart/form-data)", re.IGNORECASE)
 
 
@@ -28,6 +34,9 @@ class Request:
     headers: list[tuple[bytes, bytes]]
     body: bytes
     peer: Any
+    is_https: bool = False
+    credential: str = ""
+    """What a token that is not the cluster's adds to the application's name; handlers that get one must use it."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +44,16 @@ class _Context:
     """The connection's attributes that Tornado's ``HTTPServerRequest`` reads."""
 
     remote_ip: str
-    protocol: str = "http"
+    protocol: str
+    credential: str
 
 
 class _BridgedConnection(HTTPConnection):
     """Collects one reply of the application and passes it on as bytes."""
 
     def __init__(self, request: Request, *, keep_alive: bool, finish: Callable[[bytes], None]) -> None:
-        self.context = _Context(remote_ip=request.peer[0] if isinstance(request.peer, tuple) else "")
+        remote_ip = request.peer[0] if isinstance(request.peer, tuple) else ""
+        self.context = _Context(remote_ip, "https" if request.is_https else "http", request.credential)
         self.close_callback: Callable[[], None] | None = None
         self._keep_alive = keep_alive
         self._finish = finish
@@ -57,6 +68,8 @@ class _BridgedConnection(HTTPConnection):
         assert isinstance(start_line, ResponseStartLine)
         if not self._keep_alive:
             headers["Connection"] = "close"
+        for name, value in _ON_EVERY_REPLY.items():
+            headers.setdefault(name, value)
         lines = [f"HTTP/1.1 {start_line.code} {start_line.reason}"]
         lines += [f"{name}: {value}" for name, value in headers.get_all()]
         self._parts.append("\r\n".join([*lines, "", ""]).encode("latin-1"))
@@ -79,6 +92,12 @@ class _BridgedConnection(HTTPConnection):
         """Notify the handler."""
         if self.close_callback is not None:
             self.close_callback()
+
+
+def credential_of(request: HTTPServerRequest) -> str:
+    """Return what the token of a request adds to the application's name; nothing if it is the cluster's."""
+    assert isinstance(request.connection, _BridgedConnection)
+    return request.connection.context.credential
 
 
 def answer_with_tornado(

@@ -15,10 +15,14 @@ from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
 from clipper_nb.protocol import descriptions, rest
-from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
+from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, TokenInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import checked
+from clipper_nb.protocol.provenance import NO_PROVENANCE
+from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
+from clipper_nb.runtime.management_frontend import rules
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 
@@ -183,8 +187,8 @@ async def _get_application(service: ManagementService, request: rest.Application
 
 def _describe_application(configuration: Configuration, application: Application) -> ApplicationInfo:
     answering = configuration.current_version_of(application.name)
-    example = answering.provenance.example if answering else None
-    return descriptions.describe_application(application, configuration.linked_model_of(application.name), example)
+    provenance = answering.provenance if answering else NO_PROVENANCE
+    return descriptions.describe_application(application, configuration.linked_model_of(application.name), provenance)
 
 
 async def _get_linked_models(service: ManagementService, request: rest.LinkedModelsOf) -> list[str]:
@@ -255,6 +259,15 @@ async def _get_claims(service: ManagementService, request: rest.Listing) -> list
     return [descriptions.describe_claim(claim) for claim in claims.values()]
 
 
+async def _get_tokens(service: ManagementService, request: rest.TokensOf) -> list[TokenInfo]:
+    configuration = await service.read_configuration()
+    return [descriptions.describe_token(token) for token in rules.find_tokens(configuration, request.app_name)]
+
+
+async def _get_query_history(service: ManagementService, request: rest.QueryId) -> QueryHistory:
+    return await service.read_query_history(checked(request).query_id)
+
+
 def _model_id(request: rest.ModelVersionName) -> ModelId:
     return ModelId(request.model_name, request.model_version)
 
@@ -273,6 +286,8 @@ _CHANGES: dict[str, tuple[Change, type[Struct]]] = {
     "delete_app": (_delete_application, rest.ApplicationName),
     "add_model_links": (ManagementService.link_model, rest.ModelLinks),
     "delete_model_links": (ManagementService.unlink_model, rest.ModelLinks),
+    "create_token": (ManagementService.create_token, rest.CreateToken),
+    "revoke_token": (ManagementService.revoke_token, rest.TokenName),
     "add_model": (_add_model, rest.AddModel),
     "delete_versioned_model": (_delete_model_version, rest.ModelVersionName),
     "set_model_version": (_set_model_version, rest.ModelVersionName),
@@ -285,6 +300,7 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_all_applications": (_get_all_applications, rest.Listing),
     "get_application": (_get_application, rest.ApplicationName),
     "get_linked_models": (_get_linked_models, rest.LinkedModelsOf),
+    "get_tokens": (_get_tokens, rest.TokensOf),
     "get_all_models": (_get_all_models, rest.Listing),
     "get_model": (_get_model, rest.ModelVersionName),
     "get_environment_variables": (_get_environment_variables, rest.ModelVersionName),
@@ -295,6 +311,7 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_desired_replicas": (ManagementService.read_desired_replicas, rest.DesiredReplicasSince),
     "get_deploy_state": (_get_deploy_state, rest.ModelVersionName),
     "get_all_claims": (_get_claims, rest.Listing),
+    "get_query_history": (_get_query_history, rest.QueryId),
 }
 
 

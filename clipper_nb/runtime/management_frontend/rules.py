@@ -21,6 +21,7 @@ from clipper_nb.errors import (
     VersionClaimedError,
     VersionExistsError,
 )
+from clipper_nb.protocol.application_tokens import ApplicationToken, token_id
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
@@ -60,13 +61,42 @@ def register_application(configuration: Configuration, application: Application)
 
 
 def unregister_application(configuration: Configuration, name: str) -> Configuration:
-    """Remove an application and its link."""
+    """Remove an application, its link and its tokens."""
     find_application(configuration, name)
     return replace(
         configuration,
         applications=_without(configuration.applications, name),
         routes=_without(configuration.routes, name),
+        tokens={token_id: token for token_id, token in configuration.tokens.items() if token.application_name != name},
     )
+
+
+def create_token(configuration: Configuration, token: ApplicationToken) -> Configuration:
+    """Add a token of an application."""
+    find_application(configuration, token.application_name)
+    if token.token_id in configuration.tokens:
+        raise ExistsError(
+            f"Application '{token.application_name}' already has a token with name '{token.name}'. Choose another "
+            f"name, or call revoke_token('{token.application_name}', '{token.name}') first."
+        )
+    return replace(configuration, tokens=_with(configuration.tokens, token.token_id, token))
+
+
+def revoke_token(configuration: Configuration, application_name: str, name: str) -> Configuration:
+    """Remove a token of an application."""
+    known = [token.name for token in find_tokens(configuration, application_name)]
+    if name not in known:
+        raise NotFoundError(
+            f"Application '{application_name}' has no token with name '{name}'. Tokens: {', '.join(known) or 'none'}."
+        )
+    return replace(configuration, tokens=_without(configuration.tokens, token_id(application_name, name)))
+
+
+def find_tokens(configuration: Configuration, application_name: str) -> list[ApplicationToken]:
+    """Return the tokens of an application, oldest first; raises :class:`ApplicationNotFoundError`."""
+    find_application(configuration, application_name)
+    found = [token for token in configuration.tokens.values() if token.application_name == application_name]
+    return sorted(found, key=lambda token: (token.created_at, token.name))
 
 
 def link_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
@@ -101,18 +131,26 @@ def unlink_model(configuration: Configuration, application_name: str, model_name
 
 
 def register_version(
-    configuration: Configuration, version: ModelVersion, *, num_replicas: int = 0, claim_id: str | None = None
+    configuration: Configuration,
+    version: ModelVersion,
+    *,
+    num_replicas: int = 0,
+    claim_id: str | None = None,
+    becomes_current: bool = True,
 ) -> Configuration:
-    """Add a model version, make it the current one, and end the claim under which it was deployed."""
+    """Add a model version, end the claim under which it was deployed, and make it current if it *becomes_current*."""
     if version.model_id in configuration.versions:
-        raise VersionExistsError(version.name, version.version)
+        raise VersionExistsError(*version.model_id, configuration.next_version_of(version.name))
     check_claim(configuration, version.model_id, claim_id)
     check_input_type_of_links(configuration, version.name, version.input_type)
     version = _registered_last(configuration, version)
+    current_versions = configuration.current_versions
+    if becomes_current:
+        current_versions = _with(current_versions, version.name, version.version)
     return replace(
         configuration,
         versions=_with(configuration.versions, version.model_id, version),
-        current_versions=_with(configuration.current_versions, version.name, version.version),
+        current_versions=current_versions,
         num_replicas=_with(configuration.num_replicas, version.model_id, num_replicas),
         claims=_without(configuration.claims, version.model_id),
     )
@@ -164,12 +202,12 @@ def claim_version(
     is still on its way.
     """
     if is_new and claim.model_id in configuration.versions:
-        raise VersionExistsError(*claim.model_id)
+        raise VersionExistsError(*claim.model_id, configuration.next_version_of(claim.model_name))
     if not is_new:
         find_version(configuration, claim.model_id)
     known = configuration.claims.get(claim.model_id)
     if known is not None and known.claim_id not in (claim.claim_id, replaces):
-        raise _claimed(known)
+        raise _claimed(configuration, known)
     return replace(configuration, claims=_with(configuration.claims, claim.model_id, claim))
 
 
@@ -187,7 +225,7 @@ def check_claim(configuration: Configuration, model_id: ModelId, claim_id: str |
     if known is None and claim_id is not None:
         raise ClaimLostError(str(model_id))
     if known is not None and known.claim_id != claim_id:
-        raise _claimed(known)
+        raise _claimed(configuration, known)
 
 
 def check_input_type_of_links(configuration: Configuration, model_name: str, input_type: InputType) -> None:
@@ -205,10 +243,11 @@ def _registered_last(configuration: Configuration, version: ModelVersion) -> Mod
     return version if version.registered_at > newest_s else replace(version, registered_at=newest_s + 1e-6)
 
 
-def _claimed(claim: Claim) -> VersionClaimedError:
+def _claimed(configuration: Configuration, claim: Claim) -> VersionClaimedError:
+    free = configuration.next_version_of(claim.model_name)
     return VersionClaimedError(
         f"{claim.model_id} is being deployed or scaled by {claim.holder}. Wait until that has ended, or deploy another "
-        "version."
+        f"version: '{free}' is free."
     )
 
 

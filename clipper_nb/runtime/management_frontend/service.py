@@ -11,13 +11,20 @@ import contextlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
-from clipper_nb.errors import ClusterUnreachableError, InvalidRequestError, StateUnavailableError
+from clipper_nb.errors import (
+    ClusterUnreachableError,
+    InvalidRequestError,
+    NotFoundError,
+    StateUnavailableError,
+)
 from clipper_nb.protocol import names, rest
+from clipper_nb.protocol.application_tokens import ApplicationToken, check_digest
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
+from clipper_nb.protocol.query_history import NUM_KEPT_QUERIES, QueryHistory
 from clipper_nb.protocol.records import (
     Application,
     Claim,
@@ -49,6 +56,8 @@ class ManagementService:
     ----------
     store : StateStore
         Holds the configuration.
+    run_id : str
+        The cluster's since it was resumed: announcements of before do not count. If it is empty, all do.
     confirmation_timeout_s : float
         How long a change waits for the query frontends to act on it.
     clock : callable
@@ -61,11 +70,13 @@ class ManagementService:
         self,
         store: StateStore,
         *,
+        run_id: str = "",
         confirmation_timeout_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._run_id = run_id
         self._confirmation_timeout_s = confirmation_timeout_s
         self._clock = clock
         self._wall_clock = wall_clock
@@ -128,15 +139,35 @@ class ManagementService:
         linked = configuration.linked_model_of(application_name)
         return [] if linked is None else [linked]
 
+    async def create_token(self, request: rest.CreateToken, change_id: str | None = None) -> None:
+        """Add a token of an application."""
+        created_at, lifetime_s = self._wall_clock(), checked(request).expires_s
+        token = ApplicationToken(
+            application_name=request.app_name,
+            name=names.check_token_name(request.token_name),
+            digest=check_digest(request.digest),
+            created_at=created_at,
+            expires_at=None if lifetime_s is None else created_at + lifetime_s,
+        )
+        await self._change(lambda configuration: rules.create_token(configuration, token), change_id)
+
+    async def revoke_token(self, request: rest.TokenName, change_id: str | None = None) -> None:
+        """Remove a token of an application."""
+        application, name = request.app_name, request.token_name
+        await self._change(lambda configuration: rules.revoke_token(configuration, application, name), change_id)
+
     # --- model versions
 
     async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> None:
-        """Add a model version and make it current."""
+        """Add a model version and make it current, unless the request says otherwise."""
         number, claim_id = checked(request).num_replicas, request.claim_id
         version = rest.parse_version(request, registered_at=self._wall_clock())
 
         def change(configuration: Configuration) -> Configuration:
-            return rules.register_version(configuration, version, num_replicas=number, claim_id=claim_id)
+            return rules.register_version(
+                configuration, version, num_replicas=number, claim_id=claim_id,
+                becomes_current=request.becomes_current,
+            )  # fmt: skip
 
         await self._change(change, change_id)
 
@@ -158,7 +189,9 @@ class ManagementService:
 
     async def claim_version(self, request: rest.ClaimVersion, change_id: str | None = None) -> None:
         """Grant a caller a claim on a version, to start and stop its replicas."""
-        claim = Claim(request.claim_id, request.model_name, request.model_version, request.holder)
+        claim = Claim(
+            request.claim_id, request.model_name, request.model_version, request.holder, request.has_foreign_image
+        )
         if request.is_new:
             names.check_model_name(claim.model_name)
             names.check_version(claim.model_version)
@@ -183,10 +216,7 @@ class ManagementService:
         try:
             while True:
                 changed, presence_changed = self._changed, self._presence_changed
-                known = (await self._store.read_configuration()).claims.get(model_id)
-                held = rest.ClaimHeld(is_held=known is not None and known.claim_id == claim_id)
-                if request.awaited is not None and held.is_held:
-                    held = await self._look_for_replicas(model_id, request.awaited)
+                held = await self._look_at_claim(model_id, claim_id, request.awaited)
                 is_over = not held.is_held or held.is_complete or held.other_input_type is not None
                 if is_over or gone.is_set() or self._is_stopping or self._clock() >= deadline_s:
                     return held
@@ -195,8 +225,15 @@ class ManagementService:
         finally:
             self._holding.closed(claim_id)
 
-    async def _look_for_replicas(self, model_id: ModelId, awaited: rest.AwaitedReplicas) -> rest.ClaimHeld:
-        living = await self._read_living()
+    async def _look_at_claim(
+        self, model_id: ModelId, claim_id: str, awaited: rest.AwaitedReplicas | None
+    ) -> rest.ClaimHeld:
+        reading = self._store.read_configuration()
+        configuration, living = (await reading, []) if awaited is None else await self._with_living(reading)
+        known = configuration.claims.get(model_id)
+        is_held = known is not None and known.claim_id == claim_id
+        if awaited is None or not is_held:
+            return rest.ClaimHeld(is_held=is_held)
         return rest.ClaimHeld(
             is_held=True,
             is_complete=are_connected(living, model_id, awaited),
@@ -222,8 +259,8 @@ class ManagementService:
 
     async def read_deploy_state(self, model_id: ModelId) -> rest.DeployState:
         """Return the state that a deploy of a version must agree with."""
-        configuration = await self._store.read_configuration()
-        return rest.describe_deploy_state(configuration, await self._read_living(), model_id, __version__)
+        configuration, living = await self._with_living(self._store.read_configuration())
+        return rest.describe_deploy_state(configuration, living, model_id, __version__)
 
     async def read_replicas(self) -> list[Replica]:
         """Return the replicas that every live query frontend is connected to.
@@ -236,6 +273,23 @@ class ManagementService:
     async def read_query_frontends(self) -> list[FrontendPresence]:
         """Return the last announcement of each live query frontend."""
         return sorted(await self._read_living(), key=lambda frontend: frontend.frontend_id)
+
+    async def read_query_history(self, query_id: int) -> QueryHistory:
+        """Return what happened to a query, from the query frontend that answered it.
+
+        Raises
+        ------
+        NotFoundError
+            No query frontend has it.
+        """
+        found = await self._store.ask_frontends(query_id)
+        if not found:
+            raise NotFoundError(
+                f"No query frontend knows what happened to query {query_id}. Each keeps its last {NUM_KEPT_QUERIES} "
+                "answered queries until it ends, and none that its client gave up. Ask soon after the answer, with its "
+                "query_id."
+            )
+        return max(found, key=lambda history: history.received_at)
 
     # --- confirmation
 
@@ -271,12 +325,16 @@ class ManagementService:
         living = await self._read_living()
         return [frontend.frontend_id for frontend in living if frontend.applied_revision < revision]
 
+    async def _with_living(self, reading: Awaitable[Configuration]) -> tuple[Configuration, list[FrontendPresence]]:
+        """Return a configuration with the live query frontends; both are read at the same time."""
+        return await asyncio.gather(reading, self._read_living())
+
     async def _read_living(self) -> list[FrontendPresence]:
         presence = await self._store.read_presence()
         living, dead = self._liveness.observe(presence, now_s=self._clock())
         for frontend in dead:
             await self._store.withdraw(frontend.frontend_id)
-        return living
+        return [frontend for frontend in living if not self._run_id or frontend.run_id == self._run_id]
 
     async def _watch_presence(self) -> None:
         async for _ in self._store.presence_changes():

@@ -6,12 +6,13 @@ text only when a client reads them.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 from clipper_nb.protocol import metric_names
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import DEFAULT_REASONS
+from clipper_nb.protocol.records import DEFAULT_REASONS, REFUSAL_REASONS
 from clipper_nb.runtime.metrics.exposition import Family, format_labels
 
 _LATENCY_BUCKETS_S = (
@@ -22,19 +23,39 @@ _LATENESS_BUCKETS_S = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
 _BATCH_SIZE_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
 
 
-class _Distribution:
-    """How many observations fell into each bucket, and their sum."""
+_MAX_PENDING: Final = 512
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+
+class _Distribution:
+    """How many observations fell into each bucket, and their sum.
+
+    They are kept until there are many, or somebody asks: sorted, they cost a fraction of what each costs alone.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_pending", "_sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
+        self._pending: list[float] = []
 
     def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+        pending = self._pending
+        pending.append(value)
+        if len(pending) >= _MAX_PENDING:
+            self._count_pending()
+
+    def _count_pending(self) -> None:
+        pending, self._pending = self._pending, []
+        self._sum += sum(pending)
+        pending.sort()
+        num_before = 0
+        for position, bound in enumerate(self._bounds):
+            num_until = bisect_right(pending, bound, num_before)
+            self._counts[position] += num_until - num_before
+            num_before = num_until
+        self._counts[-1] += len(pending) - num_before
 
     def observe_often(self, count: int, value: float) -> None:
         self._counts[bisect_left(self._bounds, value)] += count
@@ -42,6 +63,7 @@ class _Distribution:
 
     def values(self, *, num_lowest: int = 0) -> list[float]:
         """Return the counts of the buckets and the sum, with *num_lowest* unrecorded observations of 0."""
+        self._count_pending()
         values: list[float] = [*self._counts, self._sum]
         values[0] += num_lowest
         return values
@@ -137,6 +159,11 @@ class QueryFrontendMetrics:
         self._applications: dict[str, ApplicationMetrics] = {}
         self._models: dict[ModelId, ModelMetrics] = {}
         self._gauges: list[Callable[[], list[Family]]] = []
+        self._num_refused = dict.fromkeys(REFUSAL_REASONS, 0)
+
+    def container_refused(self, reason: str) -> None:
+        """Count a model container that may not serve what it says it serves."""
+        self._num_refused[reason] += 1
 
     def application(self, name: str, slo_s: float) -> ApplicationMetrics:
         """Return the new series of one application, whose answers are late after *slo_s*."""
@@ -173,9 +200,16 @@ class QueryFrontendMetrics:
         """Add every metric to *families*, in short, consistent steps: one for each application and version."""
         yield from self._collect_applications(families)
         yield from self._collect_models(families)
+        families.append(self._refused_containers())
         for read in self._gauges:
             families += read()
             yield
+
+    def _refused_containers(self) -> Family:
+        refused = Family(metric_names.CONTAINERS_REFUSED, "Times that a model container was refused", "counter", [])
+        for reason, count in self._num_refused.items():
+            _add(refused, format_labels({metric_names.LABEL_REASON: reason}), count)
+        return refused
 
     def _collect_applications(self, families: list[Family]) -> Iterator[None]:
         queries = Family(metric_names.APP_QUERIES, "Queries answered", "counter", [])

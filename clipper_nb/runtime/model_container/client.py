@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import os
 import select
 import signal
@@ -17,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -28,10 +30,15 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_inputs
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.outputs import encode_outputs
+from clipper_nb.protocol.replica_proof import ReplicaCredentials, prove
+from clipper_nb.protocol.request_origin import RequestOrigin, decode_origins
 from clipper_nb.runtime.model_container.connection import FrontendConnection
 from clipper_nb.runtime.model_container.ending import end_hung
 from clipper_nb.runtime.model_container.forked_children import independent_children
+from clipper_nb.runtime.model_container.lock_timer import lock_limit_s, start_lock_timer
+from clipper_nb.runtime.model_container.request_log import logged_requests
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings
+from clipper_nb.runtime.short_waits import ShortWaits, give_way, has_spare_core
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +60,11 @@ class Model(Protocol):
 
 def serve(model: Model, settings: ModelContainerSettings) -> None:
     """Serve *model* until SIGTERM or SIGINT; call it from the main thread."""
-    decode_inputs(settings.input_type, [b""])  # so that the first batch does not wait for the import of NumPy
+    decode_inputs(settings.input_type, [])  # so that the first batch does not wait for the import of NumPy
     client = ModelContainerClient(
         model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file,
-        text_outputs=settings.text_outputs,
+        text_outputs=settings.text_outputs, lock_limit_s=lock_limit_s(settings.hang_timeout_s),
+        credentials=settings.credentials,
     )  # fmt: skip
     with _wake_on_signals(client.stop) as wake_fd, independent_children(client.become_child):
         client.run(wake_fd)
@@ -71,11 +79,16 @@ class ModelContainerClient:
     model_id : ModelId
     input_type : InputType
     frontend_addresses : sequence of str
-        ``host:port`` of the RPC port of one or several query frontends, which report the others beside them.
+        ``host:port`` of the RPC port of one or several query frontends, or the absolute paths of their Unix sockets;
+        they report the others beside them.
     ready_file : Path, optional
         Exists while the model is registered with all query frontends.
     text_outputs : str
         ``"text"``: text that the model returns becomes a JSON string, even if it is JSON.
+    lock_limit_s : float, optional
+        How long the model may compute without giving the interpreter's lock back; then this process ends.
+    credentials : ReplicaCredentials, optional
+        What this replica proves itself with; a container that a cluster did not start has none.
     """
 
     def __init__(
@@ -87,19 +100,27 @@ class ModelContainerClient:
         *,
         ready_file: Path | None = None,
         text_outputs: str = "json",
+        lock_limit_s: float | None = None,
+        credentials: ReplicaCredentials | None = None,
     ) -> None:
         self._model = model
         self._input_type = input_type
         self._ready_file = ready_file
         self._is_ready = False
         self._text_outputs = text_outputs
-        self._metadata = rpc.encode_new_container(rpc.NewContainer(*model_id, input_type, _MAX_BATCHES_IN_FLIGHT))
+        name = "" if credentials is None else credentials.replica_name
+        self._claim = rpc.NewContainer(*model_id, input_type, _MAX_BATCHES_IN_FLIGHT, name, accepts_origins=True)
+        self._credentials = credentials
         self._given_addresses = tuple(frontend_addresses)
-        self._by_address = {address: FrontendConnection(address, self._metadata) for address in frontend_addresses}
+        self._by_address = {address: self._make_connection(address) for address in frontend_addresses}
         self._lock = threading.Lock()
+        self._short_waits = ShortWaits(is_allowed=has_spare_core())
+        self._was_lone = False  # the last query: with others, the time until the next one costs no client anything
         self._stopping_since_s: float | None = None
         self._is_stopping = False
         self._is_child = False
+        self._lock_limit_s = lock_limit_s
+        self._restart_lock_timer = start_lock_timer(None)
         self._asking: FrontendConnection | None = None
         """The connection whose batch is computed, or was last."""
 
@@ -116,6 +137,7 @@ class ModelContainerClient:
     def run(self, wake_fd: int | None = None) -> None:
         """Serve until ``stop``; *wake_fd* becomes readable after ``stop`` was called."""
         has_ended = threading.Event()
+        self._restart_lock_timer = start_lock_timer(self._lock_limit_s)
         heartbeat = threading.Thread(target=self._keep_beating, args=(has_ended,), name="heartbeat", daemon=True)
         with self._lock:
             heartbeat.start()
@@ -132,6 +154,7 @@ class ModelContainerClient:
     def _keep_up(self) -> float:
         """Do what is due besides predicting; return when something is due next."""
         now_s = time.monotonic()
+        self._restart_lock_timer()
         self._follow_frontends()
         wait_s = min(1.0, *(connection.keep_up(now_s=now_s) for connection in self._connections))
         if self._is_stopping:
@@ -146,9 +169,18 @@ class ModelContainerClient:
         told = [self._by_address[address].advertised_addresses for address in self._given_addresses]
         wanted = dict.fromkeys([*self._given_addresses, *itertools.chain(*told)])
         for address in wanted.keys() - self._by_address.keys():
-            self._by_address[address] = FrontendConnection(address, self._metadata)
+            self._by_address[address] = self._make_connection(address)
         for address in self._by_address.keys() - wanted.keys():
             self._by_address.pop(address).close()
+
+    def _make_connection(self, address: str) -> FrontendConnection:
+        return FrontendConnection(address, self._introduce, can_prove=self._credentials is not None)
+
+    def _introduce(self, challenge: bytes) -> rpc.NewContainer:
+        """Return what this container serves, with a proof if the frontend has asked for one."""
+        if self._credentials is None or not challenge:
+            return self._claim
+        return replace(self._claim, proof=prove(self._credentials.token, challenge, self._claim))
 
     @property
     def _connections(self) -> Collection[FrontendConnection]:
@@ -162,13 +194,38 @@ class ModelContainerClient:
             if fd is not None:
                 poller.register(fd, select.POLLIN)
         while (wait_s := until_s - time.monotonic()) > 0:
-            for fd, _ in poller.poll(1000 * wait_s + 1):
+            for fd, _ in self._wait(poller, wait_s):
                 connection = by_fd.get(fd)
                 if connection is None or not connection.receive():
                     return
                 self._asking = connection
                 while connection.batches:
-                    connection.send(self._answer(connection.batches.popleft()))
+                    batch = connection.batches.popleft()
+                    self._was_lone = len(batch.payloads) == 1
+                    if len(batch.origins):
+                        with logged_requests(_origins_of(batch)):
+                            reply = self._answer(batch)
+                    else:
+                        reply = self._answer(batch)
+                    connection.send(reply)
+
+    def _wait(self, poller: select.poll, wait_s: float) -> list[tuple[int, int]]:
+        """Wait for messages, at first awake if lone queries usually come at once."""
+        waits = self._short_waits
+        began_s = now_s = time.monotonic()
+        until_s = began_s + (waits.poll_for_s(now_s=began_s) if self._was_lone else 0.0)
+        ready: list[tuple[int, int]] = []
+        while now_s < until_s and not ready:
+            ready = poller.poll(0)
+            give_way()
+            now_s = time.monotonic()
+            if not waits.looked(now_s=now_s):
+                break
+        if not ready:
+            ready = poller.poll(1000 * wait_s + 1)
+            now_s = time.monotonic()
+        waits.waited(now_s - began_s if self._was_lone else math.inf)
+        return ready
 
     def _answer(self, batch: rpc.PredictRequest) -> list[rpc.Frame]:
         """Compute *batch* with the lock released, and return the frames of the answer."""
@@ -200,6 +257,7 @@ class ModelContainerClient:
 
     def _keep_beating(self, has_ended: threading.Event) -> None:
         while not has_ended.wait(_HEARTBEAT_CHECK_INTERVAL_S):
+            self._restart_lock_timer()
             if self._lock.acquire(blocking=False):
                 try:
                     for connection in self._connections:
@@ -226,6 +284,14 @@ class ModelContainerClient:
         if now_s - self._stopping_since_s > _GOODBYE_TIMEOUT_S:
             return True
         return all(connection.may_leave for connection in self._connections)
+
+
+def _origins_of(batch: rpc.PredictRequest) -> list[RequestOrigin]:
+    try:
+        return decode_origins(batch.origins)
+    except ProtocolError as exc:
+        logger.warning("%s", exc)
+        return []
 
 
 @contextlib.contextmanager

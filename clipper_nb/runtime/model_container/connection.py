@@ -1,4 +1,4 @@
-"""A model container's connection to one query frontend: a TCP socket that speaks ZMTP and reconnects when lost."""
+"""A model container's connection to one query frontend: a socket that speaks ZMTP and reconnects when lost."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import select
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
+from pathlib import PurePath
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol import rpc
@@ -20,7 +22,8 @@ _CONNECT_TIMEOUT_S = 2.0
 _SEND_TIMEOUT_S = 10.0
 _MIN_RETRY_DELAY_S = 0.05
 _MAX_RETRY_DELAY_S = 1.0
-_RECEIVE_SIZE_BYTES = 1 << 18
+_MIN_RECEIVE_SIZE_BYTES = 1 << 16
+_MAX_RECEIVE_SIZE_BYTES = 1 << 20
 
 
 class FrontendConnection:
@@ -31,19 +34,22 @@ class FrontendConnection:
     Parameters
     ----------
     address : str
-        ``host:port`` of the RPC port.
-    metadata : list of bytes
-        The frames of the message that says what the container serves.
+        ``host:port`` of the RPC port, or the absolute path of a Unix socket.
+    introduce : callable
+        From the frontend's challenge to the message that says what the container serves.
+    can_prove : bool
+        Whether the container has a token.
     """
 
-    def __init__(self, address: str, metadata: list[rpc.Frame]) -> None:
+    def __init__(self, address: str, introduce: Callable[[bytes], rpc.NewContainer], *, can_prove: bool) -> None:
         self._address = address
         self.advertised_addresses: tuple[str, ...] = ()
-        """The RPC ports of this frontend and the others beside it, once it has sent them."""
-        self._metadata = metadata
+        """The addresses of this frontend and the others beside it, once it has sent them."""
+        self._introduce = introduce
+        self._heartbeat = rpc.encode_container_heartbeat(rpc.ContainerHeartbeat(can_prove))
         self._socket: socket.socket | None = None
-        # Reused, because a new one would be mapped, touched and unmapped for every batch.
-        self._received = memoryview(bytearray(_RECEIVE_SIZE_BYTES))
+        # Reused, because a new one would be mapped, touched and unmapped for every batch; grows with the batches.
+        self._received = memoryview(bytearray(_MIN_RECEIVE_SIZE_BYTES))
         self._peer = ZmtpPeer(DEALER)
         self._retry_delay_s = _MIN_RETRY_DELAY_S
         self._retry_s = 0.0
@@ -76,7 +82,7 @@ class FrontendConnection:
     def beat(self, *, now_s: float) -> None:
         """Send a heartbeat if one is due."""
         if self._socket is not None and self.session.heartbeat_is_due(now_s=now_s):
-            self.send(rpc.encode_container_heartbeat())
+            self.send(self._heartbeat)
 
     def say_goodbye(self) -> None:
         """Tell the frontend, once, to send no new batches."""
@@ -99,6 +105,8 @@ class FrontendConnection:
         if messages is None:
             self._lose("closed the connection")
             return False
+        if size_bytes == len(self._received) < _MAX_RECEIVE_SIZE_BYTES:
+            self._received = memoryview(bytearray(2 * size_bytes))
         if self._peer.replies:
             replies, self._peer.replies = self._peer.replies, b""
             self._send_all(replies)
@@ -122,13 +130,11 @@ class FrontendConnection:
             self._socket = None
 
     def _connect(self, now_s: float) -> None:
-        host, _, port = self._address.rpartition(":")
         self._retry_s = now_s + self._retry_delay_s
         self._retry_delay_s = min(_MAX_RETRY_DELAY_S, 2 * self._retry_delay_s)
         try:
-            self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S)
+            self._socket = _connected(self._address)
             self._socket.setblocking(False)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         except OSError:
             self.close()
             return
@@ -136,7 +142,7 @@ class FrontendConnection:
         self._said_goodbye = False
         self.session = ContainerSession(time.monotonic())
         self._send_all(self._peer.opening())
-        self.send(rpc.encode_container_heartbeat())
+        self.send(self._heartbeat)
 
     def _take(self, frames: list[bytes]) -> rpc.PredictRequest | None:
         try:
@@ -144,15 +150,23 @@ class FrontendConnection:
         except ProtocolError as exc:
             logger.warning("dropped a message of the query frontend: %s", exc)
             return None
-        if isinstance(message, rpc.FrontendPorts):
-            host = self._address.rpartition(":")[0]
-            self.advertised_addresses = tuple(f"{host}:{port}" for port in message.ports)
+        self._note_neighbours(message)
         batch = self.session.receive(message, now_s=time.monotonic())
         if batch is None and self.session.wants_metadata(message):
-            self.send(self._metadata)
+            self.send(rpc.encode_new_container(self._introduce(self.session.challenge)))
             self.session.is_registered = True
             self._retry_delay_s = _MIN_RETRY_DELAY_S
         return batch
+
+    def _note_neighbours(self, message: rpc.FromFrontend) -> None:
+        """Note where the other query frontends are, if that is reached like this one."""
+        is_unix = self._address.startswith("/")
+        if isinstance(message, rpc.FrontendPorts) and not is_unix:
+            host = self._address.rpartition(":")[0]
+            self.advertised_addresses = tuple(f"{host}:{port}" for port in message.ports)
+        elif isinstance(message, rpc.FrontendSockets) and is_unix:
+            folder = PurePath(self._address).parent
+            self.advertised_addresses = tuple(str(folder / PurePath(name).name) for name in message.names)
 
     def _send_all(self, data: bytes) -> None:
         if self._socket is None:
@@ -177,6 +191,23 @@ class FrontendConnection:
         self.session.is_registered = False
         with contextlib.suppress(OSError):
             self.close()
+
+
+def _connected(address: str) -> socket.socket:
+    """Return a connected socket; may raise ``OSError``."""
+    if not address.startswith("/"):
+        host, _, port = address.rpartition(":")
+        connected = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connected
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connected.settimeout(_CONNECT_TIMEOUT_S)
+        connected.connect(address)
+    except OSError:
+        connected.close()
+        raise
+    return connected
 
 
 def _wait_until_writable(connected: socket.socket, deadline_s: float) -> bool:

@@ -6,16 +6,22 @@ from pathlib import Path
 
 from clipper_nb.protocol.model_folder import PySparkMetadata, RMetadata, read_metadata
 from clipper_nb.runtime.model_container.client import Model
-from clipper_nb.runtime.model_container.pyspark_model import load_pyspark_model
-from clipper_nb.runtime.model_container.python_model import load_python_model
-from clipper_nb.runtime.model_container.r_model import load_r_model
 
 
 def load_model(folder: Path) -> Model:
-    """Return the model in *folder*, ready to predict; a folder without metadata holds a Python function."""
+    """Return the model in *folder*, ready to predict; a folder without metadata holds a Python function.
+
+    Each replica imports only the adapter that it needs: that for R imports NumPy, which many functions do without.
+    """
     metadata = read_metadata(folder)
     if isinstance(metadata, PySparkMetadata):
+        from clipper_nb.runtime.model_container.pyspark_model import load_pyspark_model
+
         return load_pyspark_model(folder, metadata)
     if isinstance(metadata, RMetadata):
+        from clipper_nb.runtime.model_container.r_model import load_r_model
+
         return load_r_model(folder, metadata)
+    from clipper_nb.runtime.model_container.python_model import load_python_model
+
     return load_python_model(folder)

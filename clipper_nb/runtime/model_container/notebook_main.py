@@ -19,6 +19,7 @@ from clipper_nb.protocol.model_folder import MODULES_FOLDER
 _MAIN = "__main__"
 _CHILD_MODULE = "clipper_nb.runtime.model_container.child_main"
 _CLOUDPICKLE = "cloudpickle.cloudpickle"
+_STRUCTS = "clipper_nb.model_functions.struct_classes"
 _MAKERS_OF_CLASSES = ("_make_skeleton_class", "_make_skeleton_enum")
 _KEPT = ("__name__", "__builtins__", "__spec__")
 """Names that a module of this process has, whatever the notebook's ``__main__`` had."""
@@ -74,6 +75,8 @@ class _NotebookUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         found = super().find_class(module, name)
+        if module == _STRUCTS:
+            return self._noted(found) if name == "make_struct" else found
         if module != _CLOUDPICKLE:
             return found
         if name == "_make_function":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,8 @@ from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.exception_description import describe_exception
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_inputs
-from clipper_nb.protocol.model_folder import SAMPLES_FILE
+from clipper_nb.protocol.model_folder import SAMPLES_FILE, read_metadata
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.protocol.predict_body import format_request, parse_predict
 from clipper_nb.protocol.samples import find_difference, parse_samples
 from clipper_nb.protocol.steadiness import refuse_chance, steady_answers
 from clipper_nb.runtime.model_container.client import Model
@@ -22,8 +22,16 @@ class SampleMismatch(Exception):
     """The model's answers here are different from those in the notebook."""
 
 
-def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
+_FIRST_LOOK_INTERVAL_S = 0.001
+_LONGEST_LOOK_INTERVAL_S = 0.02
+
+
+def check_samples(
+    model: Model, folder: Path, input_type: InputType, *, sleep: Callable[[float], None] = time.sleep
+) -> None:
     """Return if the model in *folder* answers its samples, if any, as it did in the notebook.
+
+    The notebook may still be answering them: then this waits for them.
 
     Raises
     ------
@@ -34,7 +42,9 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
     """
     path = folder / SAMPLES_FILE
     if not path.exists():
-        return
+        if read_metadata(folder).samples is None:
+            return
+        _wait_for(path, sleep)
     samples = parse_samples(path.read_text())
     expected, text_outputs = samples.typed_outputs or samples.outputs, "text" if samples.typed_outputs else "json"
 
@@ -48,8 +58,18 @@ def check_samples(model: Model, folder: Path, input_type: InputType) -> None:
         raise SampleMismatch(difference)
 
 
+def _wait_for(path: Path, sleep: Callable[[float], None]) -> None:
+    """Return when the file is there; the process is ended from outside when it never comes."""
+    interval_s = _FIRST_LOOK_INTERVAL_S
+    while not path.exists():
+        sleep(interval_s)
+        interval_s = min(2 * interval_s, _LONGEST_LOOK_INTERVAL_S)
+
+
 def _answers(model: Model, batch: Sequence[Any], input_type: InputType, text_outputs: str) -> list[str]:
-    body = format_request(list(batch), is_batch=True, version=None)
+    from clipper_nb.protocol.predict_body import format_request, parse_predict  # only where there are samples
+
+    body = format_request(input_type, list(batch), is_batch=True, version=None)
     inputs = decode_inputs(input_type, parse_predict(body, input_type).payloads)
     try:
         predicted = model.predict(inputs)

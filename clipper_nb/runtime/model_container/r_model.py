@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import DeploymentError
-from clipper_nb.model_functions.r_function import RFunction
+from clipper_nb.model_functions.r_function import RError, RFunction
 from clipper_nb.protocol.load_report import UnreadableHere
 from clipper_nb.protocol.model_environment import find_conflicts
-from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, RMetadata
+from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, R_SETUP_FILE, RMetadata
 from clipper_nb.runtime.model_container.python_model import PythonModel
 
 logger = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ for (name in c("quit", "q")) local({
 
 
 def load_r_model(folder: Path, metadata: RMetadata) -> PythonModel:
-    """Return the R function in *folder*, with its packages loaded.
+    """Return the R function in *folder*, with its packages loaded, and after its ``setup`` if it has one.
 
     Raises
     ------
@@ -37,6 +37,8 @@ def load_r_model(folder: Path, metadata: RMetadata) -> PythonModel:
         rpy2 or R is missing here.
     ImportError
         An R package is missing.
+    RError
+        ``setup`` stopped.
     """
     try:
         import rpy2.rinterface as rinterface
@@ -58,10 +60,22 @@ def load_r_model(folder: Path, metadata: RMetadata) -> PythonModel:
     )
     for package, version in metadata.r_packages.items():
         _load_package(rinterface, package, version, is_attached=package in metadata.r_attached)
-    restore = importlib.resources.files("clipper_nb.runtime.model_container").joinpath("restore.R").read_text()
-    serialized = rinterface.ByteSexpVector.from_memoryview(memoryview((folder / R_FUNCTION_FILE).read_bytes()))
-    fn = rinterface.evalr(restore)(serialized)
-    return PythonModel(RFunction(fn, metadata.r_columns))
+    if (folder / R_SETUP_FILE).exists():
+        _set_up(rinterface, _restore(rinterface, folder / R_SETUP_FILE))
+    return PythonModel(RFunction(_restore(rinterface, folder / R_FUNCTION_FILE), metadata.r_columns))
+
+
+def _restore(rinterface: Any, path: Path) -> Any:
+    source = importlib.resources.files("clipper_nb.runtime.model_container").joinpath("restore.R").read_text()
+    restore = rinterface.evalr(source, envir=rinterface.baseenv)
+    return restore(rinterface.ByteSexpVector.from_memoryview(memoryview(path.read_bytes())))
+
+
+def _set_up(rinterface: Any, setup: Any) -> None:
+    try:
+        setup()
+    except rinterface.embedded.RRuntimeError as exc:
+        raise RError(f"The function setup stopped: {str(exc).strip()}") from exc
 
 
 def _load_package(rinterface: Any, name: str, version: str, *, is_attached: bool) -> None:

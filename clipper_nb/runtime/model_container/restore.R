@@ -1,6 +1,7 @@
 # restore(serialized): the function that capture.R has captured, with its globals and methods where it finds them.
 function(serialized) {
-  restored <- unserialize(serialized)
+  no_text <- structure(list2env(list(filename = "", wd = "", Enc = "unknown")), class = "srcfile")
+  restored <- unserialize(serialized, refhook = function(name) no_text)
   seen <- list()
 
   # A data.table that was read has no room for further columns, which := and set() need.
@@ -34,7 +35,7 @@ function(serialized) {
     is_shared <- isNamespace(e) || identical(e, globalenv()) || identical(e, baseenv()) || identical(e, emptyenv())
     if (is_shared || nzchar(environmentName(e)) || any(vapply(seen, identical, NA, e))) return()
     seen[[length(seen) + 1L]] <<- e
-    for (name in ls(e, all.names = TRUE)) {
+    for (name in Filter(function(name) !bindingIsActive(name, e), ls(e, all.names = TRUE))) {
       x <- e[[name]]
       if (identical(x, quote(expr = ))) next
       renewed <- with_room(x)
@@ -45,6 +46,8 @@ function(serialized) {
 
   if (isNamespaceLoaded("data.table")) restored <- with_room(restored)
   list2env(restored$globals, globalenv())
+  # As when a package is attached: R finds classes and methods by their hidden variables from here on.
+  if (any(grepl("^[.]__[CT]__", names(restored$globals)))) methods::cacheMetaData(globalenv(), TRUE)
   for (each in restored$methods) {
     home <- if (nzchar(each$package)) asNamespace(each$package) else globalenv()
     if (is.null(home[[".__S3MethodsTable__."]])) assign(".__S3MethodsTable__.", new.env(), envir = home)

@@ -20,6 +20,8 @@ class ContainerSession:
     def __init__(self, now_s: float) -> None:
         self._last_heard_s = now_s
         self._last_sent_s = now_s
+        self.challenge = b""
+        """What the frontend has asked this container to prove itself with, last."""
         self.is_registered = False
         """True if the frontend knows what this container serves."""
         self.may_leave = False
@@ -37,6 +39,7 @@ class ContainerSession:
             return message
         if isinstance(message, FrontendHeartbeat) and message.wants_metadata:
             self.is_registered = False
+            self.challenge = message.challenge
         elif isinstance(message, FrontendGoodbye):
             self.may_leave = True
         elif isinstance(message, FrontendEnd):

@@ -6,12 +6,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.records import TextOutputs
+from clipper_nb.protocol.replica_proof import ReplicaCredentials, decode_credentials
+
+if TYPE_CHECKING:
+    from clipper_nb.protocol.records import TextOutputs
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,13 @@ class ModelContainerSettings:
     model_id: ModelId
     input_type: InputType
     frontend_addresses: tuple[str, ...]
-    """``host:port`` of each query frontend's RPC port."""
+    """``host:port`` of each query frontend's RPC port, or the path of its Unix socket."""
     model_path: Path
     load_timeout_s: float | None
     ready_file: Path | None = None
     text_outputs: TextOutputs = "json"
+    hang_timeout_s: float | None = environment.DEFAULT_HANG_TIMEOUT_S
+    credentials: ReplicaCredentials | None = None
 
 
 def model_container_settings(variables: Mapping[str, str] = os.environ) -> ModelContainerSettings:
@@ -43,11 +49,13 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
             check_version(variables[environment.MODEL_VERSION]),
         ),
         input_type=parse_input_type(variables.get(environment.INPUT_TYPE) or "doubles"),
-        frontend_addresses=(f"{host}:{port}",),
+        frontend_addresses=(variables.get(environment.FRONTEND_SOCKET) or f"{host}:{port}",),
         model_path=model_folder(variables),
         ready_file=Path(variables[environment.READY_FILE]) if variables.get(environment.READY_FILE) else None,
         text_outputs="text" if variables.get(environment.TEXT_OUTPUTS) == "text" else "json",
-        load_timeout_s=_load_timeout_s(variables.get(environment.LOAD_TIMEOUT_S)),
+        load_timeout_s=_seconds(environment.LOAD_TIMEOUT_S, variables, None),
+        hang_timeout_s=_seconds(environment.HANG_TIMEOUT_S, variables, environment.DEFAULT_HANG_TIMEOUT_S),
+        credentials=_read_credentials(variables.get(environment.REPLICA_CREDENTIALS_FILE)),
     )
 
 
@@ -56,10 +64,18 @@ def model_folder(variables: Mapping[str, str] = os.environ) -> Path:
     return Path(variables.get(environment.MODEL_PATH) or "/model")
 
 
-def _load_timeout_s(text: str | None) -> float | None:
+def _read_credentials(path: str | None) -> ReplicaCredentials | None:
+    if not path:
+        return None
     try:
-        return float(text) if text else None
+        return decode_credentials(Path(path).read_text())
+    except OSError as exc:
+        raise InvalidRequestError(f"The file with the replica's credentials cannot be read: {exc}.") from exc
+
+
+def _seconds(name: str, variables: Mapping[str, str], default_s: float | None) -> float | None:
+    text = variables.get(name)
+    try:
+        return (None if text == environment.NONE else float(text)) if text else default_s
     except ValueError as exc:
-        raise InvalidRequestError(
-            f"The environment variable {environment.LOAD_TIMEOUT_S} is {text!r}, not a number of seconds."
-        ) from exc
+        raise InvalidRequestError(f"The environment variable {name} is {text!r}, not a number of seconds.") from exc

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from functools import partial
 
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Replica
+from clipper_nb.protocol.records import Configuration, Replica
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.clock import LoopClock
+from clipper_nb.runtime.http.guard import Guard
 from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
@@ -21,16 +23,22 @@ from clipper_nb.runtime.metrics.exposition import Family
 from clipper_nb.runtime.process import keep_garbage_collector_short
 from clipper_nb.runtime.query_frontend.gate import Gate
 from clipper_nb.runtime.query_frontend.handlers import make_application
+from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
+from clipper_nb.runtime.query_frontend.query_histories import QueryHistories
+from clipper_nb.runtime.query_frontend.v2_endpoint import V2Endpoint
+from clipper_nb.runtime.rpc.admission import Admission
 from clipper_nb.runtime.rpc.server import RpcServer
 from clipper_nb.runtime.settings import QueryFrontendSettings
+from clipper_nb.runtime.short_waits import ShortWaits, WakefulLoop, has_spare_core
 from clipper_nb.runtime.slices import in_slices
 from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.state.store import StateStore
 from clipper_nb.runtime.state.view import ConfigurationView
+from clipper_nb.runtime.tasks import end_tasks
 from clipper_nb.runtime.turns import Turns
 from clipper_nb.runtime.workers.http import ConnectionCounts, SharedHttpServer, connection_counts_path
 from clipper_nb.runtime.workers.metrics import SharedMetrics, expose
@@ -55,6 +63,7 @@ class QueryFrontend:
         self._settings = settings
         self._store = store
         self._loop = LoopClock(asyncio.get_running_loop())
+        self._wakeful_loop = WakefulLoop(self._loop.call_soon, self._loop.time, ShortWaits(is_allowed=has_spare_core()))
         self._metrics = QueryFrontendMetrics()
         self._cache = PredictionCache(settings.cache_size_bytes)
         self._pool = ModelPool(
@@ -62,36 +71,63 @@ class QueryFrontend:
             on_replicas_changed=self._replicas_changed,
             on_forgotten=self._metrics.forget_model,
         )
-        self._predictor = Predictor(self._loop, self._pool, self._cache, self._metrics)
+        worker = settings.worker
+        self._predictor = Predictor(
+            self._loop,
+            self._pool,
+            self._cache,
+            self._metrics,
+            first_query_id=0 if worker is None else worker.index,
+            query_id_step=settings.num_frontends,
+        )
+        journal = Journal()
+        self._histories = QueryHistories(
+            store, journal, settings.frontend_id, clock=self._loop.time, wall_clock=time.time
+        )
+        self._answering: asyncio.Task[None] | None = None
         lease = Lease()
         self._view = ConfigurationView(
-            store, settings.frontend_id, apply=self._predictor.apply, replicas=self._usable_replicas, lease=lease
+            store,
+            settings.frontend_id,
+            apply=self._apply,
+            replicas=self._usable_replicas,
+            lease=lease,
+            run_id=settings.run_id,
         )
         self._metrics.show_gauges(lambda: make_gauges(self._model_values(), self._cache_values()))
-        worker = settings.worker
         self._shared_metrics: SharedMetrics | None = None
         exposition = self._exposition
         if worker is not None:
             self._shared_metrics = SharedMetrics(self._metrics, worker.folder, worker.index, settings.num_frontends)
             exposition = self._shared_metrics.exposition
-        frontend_ports = () if worker is None else worker.rpc_ports
-        self._rpc = RpcServer(settings.rpc.open_socket(), self._pool, frontend_ports=frontend_ports)
+        self._rpc = RpcServer(
+            settings.open_rpc_sockets(),
+            self._pool,
+            admission=Admission(settings.replica_secret, settings.clipper_containers),
+            refused=self._metrics.container_refused,
+            frontend_ports=() if worker is None else worker.rpc_ports,
+            frontend_sockets=() if worker is None else worker.rpc_sockets,
+        )
         waiting = WaitingBytes(settings.http_limits.max_waiting_size_bytes)
         turns = Turns(self._loop.call_soon, self._loop.time)
-        large_requests = LargeRequests(self._predictor, self._loop, turns, waiting)
-        endpoint = Gate(
-            PredictEndpoint(self._predictor, self._loop.time, large_requests),
+        large_requests = LargeRequests(self._predictor, self._loop, turns, waiting, journal)
+        gate = Gate(
+            PredictEndpoint(self._predictor, self._loop.time, large_requests, journal),
+            V2Endpoint(self._predictor, self._loop, large_requests),
             self._predictor,
             lease,
             self._view.announce_soon,
             self._loop,
         )
-        application = make_application(self._predictor, exposition)
+        application = make_application(self._predictor, exposition, needs_token=settings.access.query_token is not None)
+        guard = Guard(settings.access)
         if worker is None:
-            self._http = HttpServer(endpoint, application, settings.http_limits, waiting)
+            self._http = HttpServer(gate, application, settings.http_limits, waiting, guard, settings.tls, gate.infer)
         else:
             counts = ConnectionCounts(connection_counts_path(worker.folder))
-            self._http = SharedHttpServer(endpoint, application, settings.http_limits, counts, worker.index, waiting)
+            self._http = SharedHttpServer(
+                gate, application, settings.http_limits, counts, worker.index, waiting, guard, settings.tls, gate.infer
+            )
 
     async def start(self) -> None:
         """Start to serve as soon as the configuration is known."""
@@ -103,12 +139,15 @@ class QueryFrontend:
             await self._wait_for_replicas()
         listening = self._settings.http.open_socket()
         await self._http.start(listening)
+        self._answering = asyncio.create_task(self._histories.answer_questions(), name="answer questions about queries")
         keep_garbage_collector_short()
         logger.info("query frontend listens on %s:%s", *listening.getsockname()[:2])
 
     async def stop(self) -> None:
         """Finish the requests in progress and end."""
         await self._http.stop()
+        if self._answering is not None:
+            await end_tasks([self._answering])
         await self._view.stop()
         if self._shared_metrics is not None:
             await self._shared_metrics.stop()
@@ -123,7 +162,7 @@ class QueryFrontend:
                 others = [
                     Counter(replica.model_id for replica in frontend.replicas)
                     for frontend in await self._store.read_presence()
-                    if frontend.frontend_id != self._settings.frontend_id
+                    if frontend.frontend_id != self._settings.frontend_id and frontend.run_id == self._settings.run_id
                 ]
                 if all(ours >= other for other in others):
                     return
@@ -135,6 +174,10 @@ class QueryFrontend:
         await in_slices(self._metrics.collect(families))
         return await expose(families)
 
+    def _apply(self, configuration: Configuration) -> None:
+        self._rpc.apply(configuration)  # first: whom it expels must get no query of a version that it makes known
+        self._predictor.apply(configuration)
+
     def _make_dispatcher(self, model_id: ModelId, batch_size: int) -> Dispatcher:
         return Dispatcher(
             model_id,
@@ -143,6 +186,7 @@ class QueryFrontend:
             clock=self._loop.time,
             call_soon=self._loop.call_soon,
             call_at=self._loop.call_at,
+            wakeful_loop=self._wakeful_loop,
         )
 
     def _usable_replicas(self) -> list[Replica]:

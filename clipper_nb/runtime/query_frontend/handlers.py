@@ -1,4 +1,4 @@
-"""The query frontend's Tornado handlers: everything but predict requests, which bypass Tornado."""
+"""The query frontend's Tornado handlers: everything but predict and infer requests, which bypass Tornado."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ import tornado.web
 from clipper_nb.errors import ApplicationNotFoundError
 from clipper_nb.protocol import rest
 from clipper_nb.runtime.http.errors import Exposition, JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
+from clipper_nb.runtime.query_frontend.pages import (
+    ApplicationHandler,
+    DocsFileHandler,
+    DocsHandler,
+    IndexHandler,
+    OpenApiHandler,
+    ShownState,
+)
 from clipper_nb.runtime.query_frontend.predictor import Predictor
+from clipper_nb.runtime.query_frontend.v2_handlers import v2_routes
 
 
 class ReadyHandler(JsonHandler):
@@ -43,13 +52,22 @@ class PredictMethodHandler(JsonHandler):
         raise AssertionError("predict requests do not come through Tornado")
 
 
-def make_application(predictor: Predictor, exposition: Exposition) -> tornado.web.Application:
-    """Return the Tornado application of everything but predict requests."""
+def make_application(
+    predictor: Predictor, exposition: Exposition, *, needs_token: bool = False
+) -> tornado.web.Application:
+    """Return the Tornado application of all but predict and infer requests; *needs_token* is shown to clients."""
+    shown = {"shown": ShownState(lambda: predictor.configuration, predictor.unready_applications, needs_token)}
     routes: list[Any] = [
+        (r"/", IndexHandler, shown),
+        (r"/docs", DocsHandler, shown),
+        (r"/docs/([^/]+)", DocsFileHandler),
+        (r"/openapi\.json", OpenApiHandler, shown),
         (r"/livez", LiveHandler),
         (r"/readyz", ReadyHandler, {"predictor": predictor}),
         (r"/metrics", MetricsHandler, {"exposition": exposition}),
         (r"/[^/]+/predict/?", PredictMethodHandler),
+        *v2_routes(predictor),
+        (r"/([^/]+)", ApplicationHandler, shown),
     ]
     return tornado.web.Application(
         routes,

@@ -1,4 +1,4 @@
-"""Answers predict requests with a large body or many inputs, in small steps that do not block other requests.
+"""Answers requests with a large body or many inputs, in small steps that do not block other requests.
 
 The inputs go to the model one window at a time, like the queries of a client that sends its next query after each
 answer. So queries that arrive meanwhile wait at most for one window, not for thousands of inputs with earlier
@@ -7,19 +7,20 @@ deadlines.
 
 from __future__ import annotations
 
-import io
 import logging
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from http import HTTPStatus
+from typing import Generic, Protocol, TypeVar
 
 from clipper_nb.errors import InvalidInputError
-from clipper_nb.protocol import predict_body, rest
-from clipper_nb.protocol.large_body import LargeBody
+from clipper_nb.protocol.json_inputs import MAX_CHECKED_SIZE_BYTES
+from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.runtime.batching.query import QUEUED_TOO_LONG, Query
 from clipper_nb.runtime.clock import LoopClock
-from clipper_nb.runtime.http.endpoint import Respond
-from clipper_nb.runtime.http.errors import describe_failure
+from clipper_nb.runtime.http.errors import INTERNAL_CAUSE
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
+from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.predictor import (
     NoTarget,
     Predictor,
@@ -31,6 +32,9 @@ from clipper_nb.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)
 
+_BodyT = TypeVar("_BodyT", bound="Parsing")
+_AnswerT = TypeVar("_AnswerT")
+
 _FIRST_WINDOW = 64
 _SMALLEST_WINDOW = 8
 _LARGEST_WINDOW = 512
@@ -39,14 +43,14 @@ _QUICK_SHARE = 0.1
 _SLOW_SHARE = 0.2
 """Shares of the SLO: if an input takes less than the first, more are sent at a time; if more than the second, fewer."""
 _INPUTS_A_STEP = 32
-_DEFAULTS_A_STEP = 1024
+_DEFAULTS_A_STEP = 512
 _LAST_STEPS_S = 1e-6
 _LAST_STEPS_SHARE = 0.2
 """Time for default outputs at the deadline: this long for each input, at most this share of the SLO."""
 
 
 class LargeRequests:
-    """Answers large requests, and counts them.
+    """What all large requests share, and how many there are.
 
     Parameters
     ----------
@@ -55,18 +59,19 @@ class LargeRequests:
     turns : Turns
     waiting : WaitingBytes
         Counts the payloads, which may be several times as large as their body.
+    journal : Journal
+        Keeps the answered queries.
     """
 
-    def __init__(self, predictor: Predictor, loop: LoopClock, turns: Turns, waiting: WaitingBytes) -> None:
+    def __init__(
+        self, predictor: Predictor, loop: LoopClock, turns: Turns, waiting: WaitingBytes, journal: Journal
+    ) -> None:
         self.predictor = predictor
         self.loop = loop
         self.turns = turns
         self.waiting = waiting
+        self.journal = journal
         self.num_open = 0
-
-    def answer(self, served: ServedApplication, body: bytes, arrived_s: float, respond: Respond) -> Callable[[], None]:
-        """Answer one request through *respond*, later; return a callback for when the client no longer waits."""
-        return LargeRequest(self, served, body, arrived_s, respond).cancel
 
     @property
     def largest_window(self) -> int:
@@ -74,28 +79,56 @@ class LargeRequests:
         return max(_SMALLEST_WINDOW, _LARGEST_WINDOW // max(1, self.num_open))
 
 
-class LargeRequest:
-    """One large request."""
+class Parsing(Protocol):
+    """A body that is parsed in steps."""
+
+    payloads_size_bytes: int
+    """Size of the payloads parsed so far."""
+
+    def steps(self) -> Iterator[bool]:
+        """Yield ``True`` after each step until all is parsed."""
+
+
+class LargeRequest(ABC, Generic[_BodyT, _AnswerT]):
+    """One large request; subclasses say what its body and its reply look like.
+
+    Parameters
+    ----------
+    requests : LargeRequests
+    served : ServedApplication
+    body : Parsing
+    steps : iterator
+        Those of *body*, some of which may have been done.
+    arrived_s : float
+    origin : RequestOrigin, optional
+        Where the request comes from, if the client said so.
+    """
 
     def __init__(
-        self, requests: LargeRequests, served: ServedApplication, body: bytes, arrived_s: float, respond: Respond
+        self,
+        requests: LargeRequests,
+        served: ServedApplication,
+        body: _BodyT,
+        steps: Iterator[bool],
+        arrived_s: float,
+        origin: RequestOrigin | None = None,
     ) -> None:
         self._requests = requests
         self._predictor = requests.predictor
         self._served = served
         self._arrived_s = arrived_s
-        self._respond = respond
-        self._body: LargeBody | None = LargeBody(body, served.application.input_type)
-        self._parsing = self._body.steps()
-        self._is_batch = False
+        self._origin = origin
+        self._wait_s = served.wait_s
+        self._body: _BodyT | None = body
+        self._parsing = steps
         self._target: Target = NoTarget(QUEUED_TOO_LONG, "")
         self._payloads: list[bytes] = []
+        self._num_checked = 0
         self._num_asked = 0
         self._query_ids: list[int] = []
         self._under_way: dict[int, Query] = {}
         self._answered: list[Query] = []  # and not formatted yet
-        self._answers: dict[int, bytes] = {}  # formatted, and not yet next in the reply
-        self._replying = io.BytesIO()
+        self._answers: dict[int, _AnswerT] = {}  # formatted, and not yet next in the reply
         self._num_replied = 0
         self._window = float(_FIRST_WINDOW)
         self._counted_size_bytes = 0
@@ -103,21 +136,56 @@ class LargeRequest:
         self._is_late = False
         self._is_over = False
         requests.num_open += 1
-        self._timer = requests.loop.call_at(arrived_s + served.wait_s, self._on_deadline)
+        self._timer = requests.loop.call_at(arrived_s + self._wait_s, self._on_deadline)
         requests.turns.add(self)
+
+    # --- what a kind of request decides
+
+    @abstractmethod
+    def _take_parsed(self, body: _BodyT) -> None:
+        """Begin the reply to the parsed body."""
+
+    @abstractmethod
+    def _give_up_parsing(self, body: _BodyT) -> None:
+        """Answer a body that is not parsed at its deadline with default outputs, or reject it."""
+
+    @abstractmethod
+    def _check_inputs(self, payloads: list[bytes], first: int) -> None:
+        """Check inputs of type ``json``; *first* is the position of the first of them."""
+
+    @abstractmethod
+    def _answer(self, query: Query) -> _AnswerT:
+        """Return what the reply has of an answered query."""
+
+    @abstractmethod
+    def _default_answers(self, query_ids: list[int], reason: str, explanation: str) -> list[_AnswerT]:
+        """Return what the reply has of queries that were not asked."""
+
+    @abstractmethod
+    def _write(self, some: list[_AnswerT]) -> None:
+        """Write the next answers; reply after the last one."""
+
+    @abstractmethod
+    def _respond_error(self, status: HTTPStatus, error: str, cause: str) -> None:
+        """Send an error as the reply."""
 
     def step(self) -> bool:
         """Do one short step; return whether more can be done now."""
         try:
-            self._has_turns = not self._is_over and (self._parse() if self._body is not None else self._ask_or_format())
+            self._has_turns = not self._is_over and self._do_next()
         except InvalidInputError as exc:
-            self._refuse(*describe_failure(exc))
+            self._refuse(HTTPStatus.BAD_REQUEST, "Json error", str(exc))
         except UnknownVersionError as exc:
-            self._refuse(HTTPStatus.BAD_REQUEST, rest.format_error("Query processing error", str(exc)))
-        except Exception as exc:
+            self._refuse(HTTPStatus.BAD_REQUEST, "Query processing error", str(exc))
+        except Exception:
             logger.exception("predict %r", self._served.application.name)
-            self._reply(*describe_failure(exc))
+            self._end_with(HTTPStatus.INTERNAL_SERVER_ERROR, "Internal error", INTERNAL_CAUSE)
         return self._has_turns
+
+    def _do_next(self) -> bool:
+        if self._body is not None:
+            return self._parse()
+        return self._check() if self._num_checked < len(self._payloads) else self._ask_or_format()
 
     def cancel(self) -> None:
         """Record that the client no longer waits for the answer."""
@@ -141,8 +209,7 @@ class LargeRequest:
         if is_parsed and self._is_late:
             self._give_up_parsing(body)
         elif is_parsed:
-            assert body.request is not None
-            self._take(body.request)
+            self._take_parsed(body)
         elif self._requests.waiting.is_over and self._requests.num_open > 1:
             self._shed("Too much waits for an answer already.")
         return not self._is_over
@@ -151,27 +218,42 @@ class LargeRequest:
         self._requests.waiting.add(size_bytes - self._counted_size_bytes)
         self._counted_size_bytes = size_bytes
 
-    def _take(self, request: predict_body.PredictRequest) -> None:
+    def _take(self, payloads: list[bytes], target: Target) -> None:
         """Start to send the parsed inputs to the model."""
-        self._target = self._predictor.find_target(self._served, request.version)
-        self._begin_reply(request.payloads, is_batch=request.is_batch)
+        self._target = target
+        self._begin_reply(payloads)
         if not self._payloads:
             self._write([])
         else:
             last_steps_s = min(_LAST_STEPS_S * len(self._payloads), _LAST_STEPS_SHARE * self._served.slo_s)
             self._timer.cancel()
-            deadline_s = self._arrived_s + self._served.wait_s - last_steps_s
+            deadline_s = self._arrived_s + self._wait_s - last_steps_s
             self._timer = self._requests.loop.call_at(deadline_s, self._on_deadline)
 
-    def _begin_reply(self, payloads: list[bytes], *, is_batch: bool) -> None:
-        self._payloads, self._is_batch = payloads, is_batch
+    def _begin_reply(self, payloads: list[bytes]) -> None:
+        self._payloads = payloads
+        self._num_checked = 0 if self._served.takes_json and not self._is_late else len(payloads)
         self._let_go_of_body()
-        if is_batch:
-            self._replying.write(b'{"batch_predictions":[')
 
     def _let_go_of_body(self) -> None:
         self._body = None
         self._parsing = iter(())
+
+    # --- check
+
+    def _check(self) -> bool:
+        """Check some inputs of type ``json``: none is sent to the model before all of them are good."""
+        if self._is_late:
+            self._num_checked = len(self._payloads)
+            return True
+        start = self._num_checked
+        stop, size_bytes = start, 0
+        while stop < len(self._payloads) and size_bytes < MAX_CHECKED_SIZE_BYTES:
+            size_bytes += len(self._payloads[stop])
+            stop += 1
+        self._check_inputs(self._payloads[start:stop], start)
+        self._num_checked = stop
+        return True
 
     # --- ask and format
 
@@ -196,7 +278,12 @@ class LargeRequest:
             self._num_asked += 1
             payload, self._payloads[number] = self._payloads[number], b""
             query = self._predictor.predict(
-                self._served, self._target, payload, arrived_s=now_s, on_answered=self._on_answered
+                self._served,
+                self._target,
+                payload,
+                arrived_s=now_s,
+                on_answered=self._on_answered,
+                origin=self._origin,
             )
             self._query_ids.append(query.query_id)
             if not query.is_answered:
@@ -224,15 +311,12 @@ class LargeRequest:
 
     def _format(self) -> None:
         served = self._served
-        metrics = served.metrics
-        latency_s = self._requests.loop.time() - self._arrived_s
+        now_s = self._requests.loop.time()
         some, self._answered = self._answered[:_INPUTS_A_STEP], self._answered[_INPUTS_A_STEP:]
         for query in some:
-            metrics.query_answered(latency_s, query.reason)
-            output = query.output if query.reason is None else served.application.default_output
-            self._answers[query.query_id] = predict_body.format_prediction(
-                query.query_id, output, query.reason, query.explanation, self._target.reply_part
-            )
+            served.metrics.query_answered(now_s - self._arrived_s, query.reason)
+            self._answers[query.query_id] = self._answer(query)
+            self._requests.journal.record(query, served.name, self._target.model_id, now_s)
         self._write_answers()
 
     # --- too late
@@ -241,10 +325,7 @@ class LargeRequest:
         """Answer the remaining inputs with default outputs."""
         self._is_late = True
         if self._body is not None:
-            if self._body.is_countable:
-                self._parsing = self._body.count_steps()
-            else:
-                self._give_up_parsing(self._body)
+            self._stop_parsing(self._body)
         for query in list(self._under_way.values()):
             computation = query.computation
             query.answer_default(*self._predictor.explain_lateness(self._served, query))
@@ -252,62 +333,51 @@ class LargeRequest:
                 computation.forget_if_abandoned()
         self._go_on()
 
-    def _give_up_parsing(self, body: LargeBody) -> None:
-        is_counted = body.is_countable and body.num_inputs <= predict_body.MAX_BATCH_INPUTS
-        if is_counted or body.is_batch is False:
-            self._begin_reply([b""] * body.num_inputs, is_batch=body.is_countable)
-        else:
-            self._shed("The inputs could not all be read within the latency SLO: send fewer at a time.")
+    def _stop_parsing(self, body: _BodyT) -> None:
+        """Act on a deadline before all is parsed."""
+        self._give_up_parsing(body)
 
     def _give_defaults(self) -> None:
         """Answer some inputs that were never sent to the model; all others have been answered."""
-        slo_ms = 1000 * self._served.slo_s
+        served, now_s = self._served, self._requests.loop.time()
         count = min(_DEFAULTS_A_STEP, len(self._payloads) - self._num_asked)
         self._num_asked += count
+        explanation = (
+            f"Failed to retrieve a prediction response within the specified latency SLO of {1000 * served.slo_s:g} ms: "
+            "the request is large, and this input's turn had not come. Fewer inputs at a time would help."
+        )
         ids = self._predictor.take_query_ids(count)
-        self._served.metrics.queries_answered(count, self._requests.loop.time() - self._arrived_s, QUEUED_TOO_LONG)
-        self._write(
-            predict_body.format_defaults(
-                ids, self._served.application.default_output, QUEUED_TOO_LONG,
-                f"Failed to retrieve a prediction response within the specified latency SLO of {slo_ms:g} ms: the "
-                "request is large, and this input's turn had not come. Fewer inputs at a time would help.",
-                self._target.reply_part,
-            )
-        )  # fmt: skip
+        served.metrics.queries_answered(count, now_s - self._arrived_s, QUEUED_TOO_LONG)
+        for query_id in ids:
+            query = Query(query_id, self._arrived_s, now_s, None)
+            query.origin = self._origin
+            query.answer_default(QUEUED_TOO_LONG, explanation)
+            self._requests.journal.record(query, served.name, self._target.model_id, now_s)
+        self._write(self._default_answers(ids, QUEUED_TOO_LONG, explanation))
 
     # --- the end
 
     def _shed(self, cause: str) -> None:
-        self._reply(HTTPStatus.SERVICE_UNAVAILABLE, rest.format_error("Overloaded", cause))
+        self._end_with(HTTPStatus.SERVICE_UNAVAILABLE, "Overloaded", cause)
 
-    def _refuse(self, status: HTTPStatus, body: bytes) -> None:
+    def _refuse(self, status: HTTPStatus, error: str, cause: str) -> None:
         self._served.metrics.num_bad_requests += 1
-        self._reply(status, body)
+        self._end_with(status, error, cause)
+
+    def _end_with(self, status: HTTPStatus, error: str, cause: str) -> None:
+        self._end()
+        self._respond_error(status, error, cause)
 
     def _write_answers(self) -> None:
         """Write the answers that are next in order."""
         answers = self._answers
-        some = []
+        some: list[_AnswerT] = []
         for number in range(self._num_replied, len(self._query_ids)):
             answer = answers.pop(self._query_ids[number], None)
             if answer is None:
                 break
             some.append(answer)
         self._write(some)
-
-    def _write(self, some: list[bytes]) -> None:
-        """Write the next answers; reply with the last one."""
-        if some:
-            self._replying.write((b"," if self._num_replied else b"") + b",".join(some))
-            self._num_replied += len(some)
-        if self._num_replied == len(self._payloads):
-            self._replying.write(b"]}" if self._is_batch else b"")
-            self._reply(HTTPStatus.OK, self._replying.getvalue())
-
-    def _reply(self, status: int, body: bytes) -> None:
-        respond = self._respond
-        self._end()
-        respond(status, body)
 
     def _end(self) -> None:
         """Release everything."""

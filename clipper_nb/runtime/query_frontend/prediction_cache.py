@@ -33,6 +33,7 @@ class PredictionCache:
         # Two objects that the garbage collector does not track: it soon untracks a tuple that holds only such objects.
         self._entries: OrderedDict[bytes, tuple[bytes, str]] = OrderedDict()
         self._in_flight: dict[bytes, Computation] = {}
+        self._on_output = self._finish  # the same object for all computations
         self.is_on = size_bytes > 0
         """True if outputs are kept."""
         self.size_bytes = 0
@@ -58,7 +59,7 @@ class PredictionCache:
         """Let other queries join *computation*, and keep its output."""
         if self.is_on:
             self._in_flight[key] = computation
-            computation.cache_key, computation.on_output = key, self._finish
+            computation.cache_key, computation.on_output = key, self._on_output
 
     def _finish(self, computation: Computation, output: str | None) -> None:
         key = computation.cache_key

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
@@ -9,9 +10,13 @@ from typing import Union
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.differences import Difference, find_difference
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.json_check import ANY_JSON, JsonCheck
+from clipper_nb.protocol.json_schema import JsonSchema
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_body import format_model
 from clipper_nb.protocol.records import Application, Configuration
+from clipper_nb.protocol.request_origin import RequestOrigin
+from clipper_nb.protocol.v2_reply import OutputForm
 from clipper_nb.runtime.batching import query as reasons
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
@@ -20,6 +25,7 @@ from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics.counters import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
+from clipper_nb.runtime.query_frontend.token_keys import TokenKeys
 from clipper_nb.runtime.routing.choose import choose
 
 OnAnswered = Callable[[Query], None]
@@ -28,12 +34,18 @@ OnAnswered = Callable[[Query], None]
 class ServedVersion:
     """A model version as this frontend serves it."""
 
-    def __init__(self, model_id: ModelId, metrics: ModelMetrics, number: int) -> None:
+    def __init__(
+        self, model_id: ModelId, metrics: ModelMetrics, number: int, input_schema: JsonSchema | None = None
+    ) -> None:
         self.model_id = model_id
+        self.json_check = JsonCheck(input_schema, str(model_id))
+        """Checks its inputs, if they are of type ``json``."""
         self.metrics = metrics
         self.key_prefix = key_prefix(model_id, number)
         self.reply_part = format_model(model_id)
         """The part of a reply that names it."""
+        self.output_form: OutputForm | None = None
+        """That of its last outputs that were sent as a tensor."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +55,8 @@ class NoTarget:
     reason: str
     explanation: str
     reply_part: bytes = b""
+    model_id: None = None
+    json_check: JsonCheck = ANY_JSON
 
 
 Target = Union[ServedVersion, NoTarget]
@@ -59,8 +73,10 @@ class ServedApplication:
         self, application: Application, metrics: ApplicationMetrics, make_timer: Callable[[], DeadlineTimer]
     ) -> None:
         self.application = application
+        self.name = application.name
         self.metrics = metrics
         self.takes_doubles = application.input_type is InputType.DOUBLES
+        self.takes_json = application.input_type is InputType.JSON
         self.slo_s = application.slo_micros / 1e6
         # The reply must be sent by the SLO, so the decision is made a little before.
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
@@ -86,6 +102,10 @@ class Predictor:
     pool : ModelPool
     cache : PredictionCache
     metrics : QueryFrontendMetrics
+    wall_clock : callable
+        Seconds since the epoch, by which tokens expire.
+    first_query_id, query_id_step : int
+        With which the ids of its queries begin and go on: those of several query frontends differ.
     """
 
     def __init__(
@@ -94,6 +114,10 @@ class Predictor:
         pool: ModelPool,
         cache: PredictionCache,
         metrics: QueryFrontendMetrics,
+        wall_clock: Callable[[], float] = time.time,
+        *,
+        first_query_id: int = 0,
+        query_id_step: int = 1,
     ) -> None:
         self._loop = loop
         self._pool = pool
@@ -101,13 +125,21 @@ class Predictor:
         self._metrics = metrics
         self._configuration = Configuration()
         self._applications: dict[str, ServedApplication] = {}
+        """By name, and by the key of each token that is good."""
         self.find_application = self._applications.get
+        self._token_keys = TokenKeys(self._applications, loop, wall_clock)
         self._versions: dict[ModelId, ServedVersion] = {}
         self._num_versions = 0
         """Number of versions so far; a re-registered version counts again."""
-        self._next_query_id = 0
+        self._next_query_id = first_query_id
+        self._query_id_step = query_id_step
 
     # --- configuration
+
+    @property
+    def configuration(self) -> Configuration:
+        """The configuration that queries see."""
+        return self._configuration
 
     def apply(self, configuration: Configuration) -> None:
         """Act on *configuration* from the next query on; what did not change is not touched.
@@ -125,12 +157,14 @@ class Predictor:
     def _act_on(self, difference: Difference, before: Configuration) -> None:
         for name, application in difference.applications.items():
             self._replace_application(name, application)
+        self._token_keys.apply(difference.applications, difference.tokens)
         for model_id, version in difference.versions.items():
             if model_id in before.versions:
                 self._versions.pop(model_id, None)
                 self._metrics.forget_model(model_id)
             if version is not None:
-                self._versions[model_id] = ServedVersion(model_id, self._metrics.model(model_id), self._num_versions)
+                metrics, schema = self._metrics.model(model_id), version.provenance.input_schema
+                self._versions[model_id] = ServedVersion(model_id, metrics, self._num_versions, schema)
                 self._num_versions += 1
         for name in self._changed_targets(difference):
             served = self._applications.get(name)
@@ -153,15 +187,39 @@ class Predictor:
 
     def unready_applications(self) -> dict[str, str]:
         """Return the linked applications without a replica that can answer, with the reason."""
-        unready = {}
-        for name, route in self._configuration.routes.items():
-            model_name = choose(route, b"").model_name
-            current = self._configuration.current_versions.get(model_name)
-            if current is None:
-                unready[name] = f"model '{model_name}' has no current version"
-            elif self._replicas_of(ModelId(model_name, current)) == 0:
-                unready[name] = f"version '{current}' of model '{model_name}' has no connected replica"
-        return unready
+        reasons_by_name = ((name, self.unready_reason(name)) for name in self._configuration.routes)
+        return {name: reason for name, reason in reasons_by_name if reason is not None}
+
+    def unready_reason(self, application_name: str, version: str | None = None) -> str | None:
+        """Return why a version, by default the current one, cannot answer for an application; ``None`` if it can.
+
+        Raises
+        ------
+        UnknownVersionError
+            *version* is not a version of the linked model.
+        """
+        model_name = self.model_of(application_name)
+        if model_name is None:
+            return "no model is linked"
+        if version is None:
+            version = self._configuration.current_versions.get(model_name)
+            if version is None:
+                return f"model '{model_name}' has no current version"
+        elif ModelId(model_name, version) not in self._configuration.versions:
+            raise UnknownVersionError(version, model_name)
+        if self._replicas_of(ModelId(model_name, version)) == 0:
+            return f"version '{version}' of model '{model_name}' has no connected replica"
+        return None
+
+    def model_of(self, application_name: str) -> str | None:
+        """Return the name of the model that an application's queries go to, or ``None``."""
+        route = self._configuration.routes.get(application_name)
+        return None if route is None else choose(route, b"").model_name
+
+    def versions_of(self, served: ServedApplication) -> list[str]:
+        """Return the versions that an application may be asked for."""
+        model_name = self.model_of(served.application.name)
+        return [] if model_name is None else self._configuration.versions_of(model_name)
 
     # --- queries
 
@@ -184,22 +242,39 @@ class Predictor:
         return self._versions[ModelId(model_name, version)]
 
     def predict(
-        self, served: ServedApplication, target: Target, payload: bytes, *, arrived_s: float, on_answered: OnAnswered
+        self,
+        served: ServedApplication,
+        target: Target,
+        payload: bytes,
+        *,
+        arrived_s: float,
+        on_answered: OnAnswered,
+        origin: RequestOrigin | None = None,
     ) -> Query:
         """Answer one query by calling *on_answered* once, now or later, never after its SLO."""
-        query = Query(self._next_query_id, arrived_s, arrived_s + served.wait_s, on_answered)
-        self._next_query_id += 1
+        query = Query(self.next_query_id(), arrived_s, arrived_s + served.wait_s, on_answered)
+        query.origin = origin
+        self.ask(served, target, payload, query)
+        return query
+
+    def ask(self, served: ServedApplication, target: Target, payload: bytes, query: Query) -> None:
+        """Answer *query* now or later, never after its SLO."""
         if isinstance(target, ServedVersion):
             self._ask(served, target, payload, query)
         else:
             query.answer_default(target.reason, target.explanation)
-        return query
+
+    def next_query_id(self) -> int:
+        """Return a new query's id."""
+        query_id = self._next_query_id
+        self._next_query_id = query_id + self._query_id_step
+        return query_id
 
     def take_query_ids(self, count: int) -> list[int]:
         """Return ids for queries that are answered without asking the model."""
         first = self._next_query_id
-        self._next_query_id += count
-        return list(range(first, first + count))
+        self._next_query_id += count * self._query_id_step
+        return list(range(first, self._next_query_id, self._query_id_step))
 
     def explain_lateness(self, served: ServedApplication, query: Query) -> tuple[str, str]:
         """Return the reason and explanation of the default output for a query that has waited too long."""

@@ -10,15 +10,19 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from clipper_nb.errors import ClipperException, ProtocolError
 from clipper_nb.protocol import rpc
-from clipper_nb.protocol.records import Replica
+from clipper_nb.protocol.handed_sockets import is_listening
+from clipper_nb.protocol.records import Configuration, Replica
+from clipper_nb.protocol.request_origin import Origins, encode_origins
 from clipper_nb.protocol.zmtp import MAX_MESSAGE_SIZE_BYTES, ROUTER, ZmtpPeer, encode_pieces
+from clipper_nb.runtime.rpc.admission import OPEN, Admission, NotAdmittedError
 from clipper_nb.runtime.rpc.sessions import (
     BatchAnswered,
     BatchFailed,
+    Disconnect,
     Event,
     ReplicaDraining,
     ReplicaJoined,
@@ -27,11 +31,13 @@ from clipper_nb.runtime.rpc.sessions import (
     Session,
     Sessions,
 )
+from clipper_nb.runtime.unix_server import serve_unix
 
 logger = logging.getLogger(__name__)
 
 _SILENCE_CHECK_INTERVAL_S = 5.0
 _HANDSHAKE_TIMEOUT_S = 10.0
+_BACKLOG = 1024
 _MAX_STRANGERS_MESSAGE_SIZE_BYTES = 1 << 20
 _MESSAGE_ID_LIMIT = 2**32
 
@@ -46,9 +52,9 @@ class ConnectedReplica:
         self.replica_id = session.replica.replica_id
         self.max_batches_in_flight = session.max_batches_in_flight
 
-    def send_batch(self, payloads: Sequence[bytes]) -> bool:
-        """Send one batch; return whether the replica can still be reached."""
-        return self._server.send_batch(self._session, payloads)
+    def send_batch(self, payloads: Sequence[bytes], origins: Origins = ()) -> bool:
+        """Send one batch, and the known origins of its queries; return whether the replica can still be reached."""
+        return self._server.send_batch(self._session, payloads, origins)
 
     def end(self, reason: str) -> None:
         """Tell the replica to end, and forget it."""
@@ -79,49 +85,91 @@ class RpcServer:
 
     Parameters
     ----------
-    listening : socket.socket
-        A listening TCP socket; the server takes it over.
+    sockets : sequence of socket.socket
+        Where to listen; the server takes them over. One that is bound and does not listen yet stays shut until a
+        container is expected that has no token.
     listener : ReplicaListener
         Receives the events.
-    frontend_ports : sequence of int
-        The RPC ports of all query frontends of this host, if there are several; sent to containers.
+    admission : Admission
+        Decides which containers may serve.
+    refused : callable
+        Is called with the reason when a container may not.
+    frontend_ports, frontend_sockets : sequence
+        The RPC ports and the names of the Unix sockets of all query frontends of this host, if there are several.
     """
 
     def __init__(
-        self, listening: socket.socket, listener: ReplicaListener, *, frontend_ports: Sequence[int] = ()
+        self,
+        sockets: Sequence[socket.socket],
+        listener: ReplicaListener,
+        *,
+        admission: Admission = OPEN,
+        refused: Callable[[str], None] = lambda reason: None,
+        frontend_ports: Sequence[int] = (),
+        frontend_sockets: Sequence[str] = (),
     ) -> None:
-        self._listening = listening
+        self._shut = [each for each in sockets if not is_listening(each)]
+        self._listening = [each for each in sockets if each not in self._shut]
         self._listener = listener
-        self._sessions = Sessions(frontend_ports)
+        self._admission = admission
+        self._refused = refused
+        self._sessions = Sessions(frontend_ports, frontend_sockets, admission=admission)
         self._next_message_id = 0
         self._connections: dict[bytes, _Connection] = {}
         self._num_connections = 0
         self._loop: asyncio.AbstractEventLoop
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._opening: set[asyncio.Task[None]] = set()
         self._silence_timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Listen, on the running event loop."""
         self._loop = asyncio.get_running_loop()
-        host, port = self._listening.getsockname()[:2]
-        self._server = await self._loop.create_server(self._make_connection, sock=self._listening)
+        for listening in self._listening:
+            await self._listen(listening)
         self._check_silence()
-        logger.info("listens for model containers on %s:%s", host, port)
+
+    def apply(self, configuration: Configuration) -> None:
+        """Admit by *configuration* from now on; who may not serve any more is disconnected."""
+        self._admission.apply(configuration)
+        for event in self._sessions.expel_unwelcome():
+            self._handle(event)
+        if self._shut and self._admission.expects_clipper_containers:
+            self._open()
+
+    def _open(self) -> None:
+        """Listen on the sockets that were shut; from this moment on a container can connect."""
+        while self._shut:
+            listening = self._shut.pop()
+            listening.listen(_BACKLOG)
+            task = self._loop.create_task(self._listen(listening))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+
+    async def _listen(self, listening: socket.socket) -> None:
+        address = listening.getsockname()
+        if listening.family == socket.AF_UNIX:
+            self._servers.append(await serve_unix(self._loop, self._make_connection, listening))
+        else:
+            self._servers.append(await self._loop.create_server(self._make_connection, sock=listening))
+            address = f"{address[0]}:{address[1]}"
+        logger.info("listens for model containers on %s", address)
 
     def stop(self) -> None:
         """Close all connections; containers connect again by themselves when a frontend is back."""
         if self._silence_timer is not None:
             self._silence_timer.cancel()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for connection in list(self._connections.values()):
             connection.close()
 
-    def send_batch(self, session: Session, payloads: Sequence[bytes]) -> bool:
+    def send_batch(self, session: Session, payloads: Sequence[bytes], origins: Origins = ()) -> bool:
         """Send one batch to a session; return whether it can still be reached."""
         message_id = self._next_message_id
         self._next_message_id = (message_id + 1) % _MESSAGE_ID_LIMIT
-        request = rpc.PredictRequest(message_id, session.replica.input_type, payloads)
+        frame = encode_origins(origins) if origins and session.accepts_origins else b""
+        request = rpc.PredictRequest(message_id, session.replica.input_type, payloads, frame)
         if self._send(session.identity, rpc.encode_predict_request(request)):
             session.in_flight.append(message_id)
             return True
@@ -157,6 +205,9 @@ class RpcServer:
         try:
             message = rpc.decode_from_container(frames)
             events = self._sessions.receive(identity, message, now_s=self._loop.time())
+        except NotAdmittedError as exc:
+            self._refuse(identity, exc)
+            return
         except ClipperException as exc:
             logger.warning("dropped a message of a model container: %s", exc)
             events = self._fail_malformed_answer(identity, frames, exc)
@@ -164,6 +215,13 @@ class RpcServer:
             self._handle(event)
         for event in self._sessions.leave_if_done(identity):
             self._handle(event)
+
+    def _refuse(self, identity: bytes, exc: NotAdmittedError) -> None:
+        """Count a container that may not serve; one whose proof is wrong has to connect again."""
+        logger.warning("refused a model container: %s", exc)
+        self._refused(exc.reason)
+        if exc.ends_connection:
+            self._disconnect(Disconnect(identity))
 
     def _fail_malformed_answer(self, identity: bytes, frames: list[bytes], exc: ClipperException) -> list[Event]:
         """Return the events of a container's malformed answer, so that it does not stay busy forever."""
@@ -178,7 +236,7 @@ class RpcServer:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, BatchAnswered):  # nearly all are
-            outputs = [str(output, "utf-8", "replace") for output in event.response.outputs]
+            outputs = [cast(bytes, output).decode("utf-8", "replace") for output in event.response.outputs]
             self._listener.batch_answered(event.session.replica, outputs)
         else:
             _HANDLERS[type(event)](self, event)
@@ -202,6 +260,11 @@ class RpcServer:
         replica = event.session.replica
         logger.info("replica %s of %s is gone", replica.replica_id, replica.model_id)
         self._listener.replica_lost(replica)
+
+    def _disconnect(self, event: Disconnect) -> None:
+        connection = self._connections.get(event.identity)
+        if connection is not None:
+            connection.close()
 
     def _lose(self, identity: bytes) -> None:
         for event in self._sessions.lose(identity):
@@ -272,11 +335,13 @@ _HANDLERS: dict[type, Callable[[RpcServer, Any], None]] = {
     ReplicaJoined: RpcServer._join,
     ReplicaDraining: RpcServer._drain,
     ReplicaLost: RpcServer._part,
+    Disconnect: RpcServer._disconnect,
 }
 
 _ENCODERS: dict[type, Callable[[Any], list[rpc.Frame]]] = {
     rpc.FrontendHeartbeat: rpc.encode_frontend_heartbeat,
     rpc.FrontendGoodbye: lambda message: rpc.encode_frontend_goodbye(),
     rpc.FrontendPorts: rpc.encode_frontend_ports,
+    rpc.FrontendSockets: rpc.encode_frontend_sockets,
 }
 """Encoders of what the sessions send; batches are encoded elsewhere."""

@@ -6,15 +6,17 @@ messages to send and events.
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Union
+from typing import NamedTuple, Union
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.records import Replica
 from clipper_nb.protocol.rpc import (
+    CHALLENGE_SIZE_BYTES,
     ContainerGoodbye,
     ContainerHeartbeat,
     ErrorResponse,
@@ -23,9 +25,11 @@ from clipper_nb.protocol.rpc import (
     FrontendGoodbye,
     FrontendHeartbeat,
     FrontendPorts,
+    FrontendSockets,
     NewContainer,
     PredictResponse,
 )
+from clipper_nb.runtime.rpc.admission import OPEN, Admission
 
 SILENCE_TIMEOUT_S = 30.0
 """A container that has sent nothing for this long is lost (Clipper's value)."""
@@ -40,7 +44,10 @@ class Session:
     last_heard_s: float
     max_batches_in_flight: int = 1
     speaks_extensions: bool = False
+    accepts_origins: bool = False
     """True if it knows all extensions, unlike a container written for Clipper."""
+    replica_name: str = ""
+    """Which replica it has proven to be; empty for a container without a token."""
     in_flight: deque[int] = field(default_factory=deque)
     """Ids of messages that were sent and not answered, oldest first."""
     is_draining: bool = False
@@ -76,7 +83,13 @@ class ReplicaLost:
 
 
 @dataclass(frozen=True)
-class BatchAnswered:
+class Disconnect:
+    """Close the connection of a container that is forgotten for good."""
+
+    identity: bytes
+
+
+class BatchAnswered(NamedTuple):
     """A replica answered one batch."""
 
     session: Session
@@ -91,7 +104,11 @@ class BatchFailed:
     response: ErrorResponse
 
 
-Event = Union[Send, ReplicaJoined, ReplicaDraining, ReplicaLost, BatchAnswered, BatchFailed]
+Event = Union[Send, ReplicaJoined, ReplicaDraining, ReplicaLost, Disconnect, BatchAnswered, BatchFailed]
+
+
+def _random_challenge() -> bytes:
+    return os.urandom(CHALLENGE_SIZE_BYTES)
 
 
 class Sessions:
@@ -101,11 +118,29 @@ class Sessions:
     ----------
     frontend_ports : sequence of int
         The RPC ports of all query frontends of this host, if there are several; sent to containers.
+    frontend_sockets : sequence of str
+        The names of their Unix sockets, which replicas on this host use.
+    admission : Admission
+        Decides which containers may serve.
+    make_challenge : callable
+        Returns bytes that nobody can guess.
     """
 
-    def __init__(self, frontend_ports: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        frontend_ports: Sequence[int] = (),
+        frontend_sockets: Sequence[str] = (),
+        *,
+        admission: Admission = OPEN,
+        make_challenge: Callable[[], bytes] = _random_challenge,
+    ) -> None:
         self._frontend_ports = FrontendPorts(tuple(frontend_ports))
+        self._frontend_sockets = FrontendSockets(tuple(frontend_sockets))
+        self._admission = admission
+        self._make_challenge = make_challenge
+        self._challenges: dict[bytes, bytes] = {}
         self._by_identity: dict[bytes, Session] = {}
+        self._by_name: dict[tuple[ModelId, str], Session] = {}
         self._next_replica_id: defaultdict[ModelId, int] = defaultdict(int)
 
     def all(self) -> list[Session]:
@@ -121,6 +156,8 @@ class Sessions:
 
         Raises
         ------
+        NotAdmittedError
+            The container may not serve the version that it says it serves.
         ProtocolError, InvalidNameError
             The message is not allowed in this state, or has an invalid name; nothing has changed, and it can be
             dropped safely.
@@ -129,7 +166,7 @@ class Sessions:
         if session is not None:
             session.last_heard_s = now_s
         if isinstance(message, ContainerHeartbeat):
-            return [Send(identity, FrontendHeartbeat(wants_metadata=session is None))]
+            return [Send(identity, FrontendHeartbeat(session is None, self._challenge(identity, message, session)))]
         if isinstance(message, NewContainer):
             # From a known identity it has no new information.
             return [] if session is not None else self._join(identity, message, now_s)
@@ -144,21 +181,49 @@ class Sessions:
         session = self._by_identity.get(identity)
         if session is None or not session.is_draining or session.in_flight:
             return []
-        del self._by_identity[identity]
-        return [Send(identity, FrontendGoodbye()), ReplicaLost(session)]
+        return [Send(identity, FrontendGoodbye()), *self.lose(identity)]
 
     def lose(self, identity: bytes) -> list[Event]:
         """Forget a container that cannot be reached."""
+        self._challenges.pop(identity, None)
         session = self._by_identity.pop(identity, None)
-        return [] if session is None else [ReplicaLost(session)]
+        if session is None:
+            return []
+        name = session.replica.model_id, session.replica_name
+        if self._by_name.get(name) is session:
+            del self._by_name[name]
+        return [ReplicaLost(session)]
 
     def lose_silent(self, *, now_s: float) -> list[Event]:
         """Forget the containers that have been silent for too long."""
         silent = [s.identity for s in self._by_identity.values() if now_s - s.last_heard_s > SILENCE_TIMEOUT_S]
         return [event for identity in silent for event in self.lose(identity)]
 
+    def expel_unwelcome(self) -> list[Event]:
+        """Forget the containers without a token that may not serve any more what they serve."""
+        unwelcome = [
+            session.identity
+            for session in self._by_identity.values()
+            if not session.replica_name and not self._admission.may_lack_proof(session.replica.model_id)
+        ]
+        return [event for identity in unwelcome for event in self._expel(identity)]
+
+    def _expel(self, identity: bytes) -> list[Event]:
+        return [*self.lose(identity), Disconnect(identity)]
+
+    def _challenge(self, identity: bytes, message: ContainerHeartbeat, session: Session | None) -> bytes:
+        """Return the challenge of a container: the same at each heartbeat, until its answer."""
+        if session is not None or not message.can_prove:
+            return b""
+        challenge = self._challenges.get(identity)
+        if challenge is None:
+            challenge = self._challenges[identity] = self._make_challenge()
+        return challenge
+
     def _join(self, identity: bytes, message: NewContainer, now_s: float) -> list[Event]:
         model_id = ModelId(check_model_name(message.model_name), check_version(message.model_version))
+        self._admission.check(message, self._challenges.pop(identity, b""))
+        before = self._by_name.get((model_id, message.replica_name))
         replica = Replica(*model_id, self._next_replica_id[model_id], message.input_type)
         self._next_replica_id[model_id] += 1
         session = Session(
@@ -167,14 +232,25 @@ class Sessions:
             last_heard_s=now_s,
             max_batches_in_flight=message.max_batches_in_flight,
             speaks_extensions=message.speaks_extensions,
+            accepts_origins=message.accepts_origins,
+            replica_name=message.replica_name,
         )
+        # A replica has one connection: the newer one, since the end of the older may not have been noticed yet.
+        left = [] if before is None else self._expel(before.identity)
         self._by_identity[identity] = session
-        return [*self._tell_ports(session), ReplicaJoined(session)]
+        if session.replica_name:
+            self._by_name[model_id, session.replica_name] = session
+        return [*left, *self._tell_neighbours(session), ReplicaJoined(session)]
 
-    def _tell_ports(self, session: Session) -> list[Event]:
-        if len(self._frontend_ports.ports) > 1 and session.speaks_extensions:
-            return [Send(session.identity, self._frontend_ports)]
-        return []
+    def _tell_neighbours(self, session: Session) -> list[Event]:
+        """Tell a replica of the other query frontends, by port and by socket; it uses what it came through itself."""
+        told: list[Event] = []
+        if session.speaks_extensions:
+            if len(self._frontend_ports.ports) > 1:
+                told.append(Send(session.identity, self._frontend_ports))
+            if len(self._frontend_sockets.names) > 1:
+                told.append(Send(session.identity, self._frontend_sockets))
+        return told
 
     def _drain(self, session: Session) -> list[Event]:
         session.is_draining = True

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Configuration, FrontendPresence
 from clipper_nb.protocol.redis_keys import NUM_KEPT_CHANGES
-from clipper_nb.runtime.state.store import Change, StateStore
+from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Change, Question, StateStore
 
 
 class MemoryStore(StateStore):
@@ -21,6 +24,9 @@ class MemoryStore(StateStore):
         self._presence: dict[str, FrontendPresence] = {}
         self._configuration_watchers: set[asyncio.Event] = set()
         self._presence_watchers: set[asyncio.Event] = set()
+        self._question_ids = itertools.count()
+        self._asked: list[asyncio.Queue[Question]] = []
+        self._answers: dict[str, asyncio.Queue[QueryHistory | None]] = {}
 
     async def read_configuration(self) -> Configuration:
         return self._configuration
@@ -52,6 +58,32 @@ class MemoryStore(StateStore):
 
     def presence_changes(self) -> AsyncIterator[None]:
         return _changes(self._presence_watchers)
+
+    async def ask_frontends(self, query_id: int) -> list[QueryHistory]:
+        question_id = str(next(self._question_ids))
+        answers = self._answers[question_id] = asyncio.Queue[QueryHistory | None]()
+        asked = list(self._asked)
+        for questions in asked:
+            questions.put_nowait(Question(question_id, query_id))
+        found: list[QueryHistory | None] = []
+        with contextlib.suppress(asyncio.TimeoutError):
+            while len(found) < len(asked):
+                found.append(await asyncio.wait_for(answers.get(), ANSWER_TIMEOUT_S))
+        del self._answers[question_id]
+        return [history for history in found if history is not None]
+
+    async def questions(self) -> AsyncIterator[Question]:
+        questions = asyncio.Queue[Question]()
+        self._asked.append(questions)
+        try:
+            while True:
+                yield await questions.get()
+        finally:
+            self._asked.remove(questions)
+
+    async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
+        if question_id in self._answers:  # else it comes too late
+            self._answers[question_id].put_nowait(answer)
 
     async def close(self) -> None:
         return

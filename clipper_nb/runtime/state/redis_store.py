@@ -9,7 +9,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Iterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
@@ -19,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, WatchError
 
 from clipper_nb.errors import StateUnavailableError
+from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.differences import (
     MAPPINGS,
     Difference,
@@ -28,11 +30,18 @@ from clipper_nb.protocol.differences import (
     find_difference,
 )
 from clipper_nb.protocol.names import parse_model_id
+from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Application, Claim, Configuration, FrontendPresence, ModelVersion
-from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_CHANGES, NUM_KEPT_DIFFERENCES, RedisKeys
+from clipper_nb.protocol.redis_keys import (
+    ANSWERS_KEPT_S,
+    LAYOUT_VERSION,
+    NUM_KEPT_CHANGES,
+    NUM_KEPT_DIFFERENCES,
+    RedisKeys,
+)
 from clipper_nb.protocol.route import Route, decode_route, encode_route
 from clipper_nb.runtime.slices import in_slices
-from clipper_nb.runtime.state.store import Change, StateStore
+from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Change, Question, StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +55,8 @@ _FIELDS_PER_READ = 100
 """For large hashes: fields that are read together are parsed together, and queries wait meanwhile."""
 
 _RecordT = TypeVar("_RecordT")
+
+_decode_history = msgspec.json.Decoder(QueryHistory | None).decode
 
 
 @dataclass(frozen=True)
@@ -96,8 +107,11 @@ class RedisStore(StateStore):
                 while True:
                     try:
                         await pipe.watch(self._keys.revision)
-                        before = (await self._read()).configuration
-                        if await self._redis.zscore(self._keys.changes, change_id) is not None:
+                        copy, known = await asyncio.gather(
+                            self._read(), self._redis.zscore(self._keys.changes, change_id)
+                        )  # fmt: skip
+                        before = copy.configuration
+                        if known is not None:
                             return before  # a repeated request, or the connection broke after the change was made
                         after = replace(change(before), revision=before.revision + 1)
                         pipe.multi()  # type: ignore[no-untyped-call]
@@ -138,6 +152,33 @@ class RedisStore(StateStore):
     async def presence_changes(self) -> AsyncIterator[None]:
         async for _ in self._messages(self._keys.presence_channel):
             yield
+
+    async def ask_frontends(self, query_id: int) -> list[QueryHistory]:
+        question_id = secrets.token_hex(8)
+        answers: list[str] = []
+        deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
+        with _translated():
+            num_asked = int(await self._redis.publish(self._keys.question_channel, f"{question_id} {query_id}"))
+            while len(answers) < num_asked and time.monotonic() < deadline_s:
+                found = await cast("Awaitable[Any]", self._redis.blpop([self._keys.answers_to(question_id)], timeout=1))
+                if found is not None:
+                    answers.append(found[1])
+        histories = [_decode_history(answer) for answer in answers]
+        return [history for history in histories if history is not None]
+
+    async def questions(self) -> AsyncIterator[Question]:
+        async for message in self._messages(self._keys.question_channel):
+            question_id, _, query_id = message.partition(" ")
+            if query_id.isdecimal():
+                yield Question(question_id, int(query_id))
+
+    async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
+        key = self._keys.answers_to(question_id)
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.rpush(key, msgspec.json.encode(answer))
+                pipe.expire(key, ANSWERS_KEPT_S)  # of a caller that has left
+                await pipe.execute()
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -192,6 +233,7 @@ class RedisStore(StateStore):
             current_versions=texts["current_versions"],
             routes={name: decode_route(text) for name, text in texts["routes"].items()},
             num_replicas={parse_model_id(text): int(number) for text, number in texts["num_replicas"].items()},
+            tokens=await _decode_all(texts["tokens"], ApplicationToken),
             claims={claim.model_id: claim for claim in (await _decode_all(texts["claims"], Claim)).values()},
         )
         return _Copy(configuration, next((name for name, score in last_change if int(score) == revision), None))
@@ -199,18 +241,19 @@ class RedisStore(StateStore):
     async def _read_hash(self, key: str) -> dict[str, str]:
         return {field: text async for field, text in self._redis.hscan_iter(key, count=_FIELDS_PER_READ)}
 
-    async def _messages(self, channel: str) -> AsyncIterator[None]:
-        """Yield after subscribing and after each message; subscribe again, with growing delays, after a failure."""
+    async def _messages(self, channel: str) -> AsyncIterator[str]:
+        """Yield "" after subscribing, and each message; subscribe again, with growing delays, after a failure."""
         interval_s = 0.05
         while True:
             pubsub = self._redis.pubsub(ignore_subscribe_messages=True)
             try:
                 await pubsub.subscribe(channel)
                 interval_s = 0.05
-                yield
+                yield ""
                 while True:
-                    if await pubsub.get_message(timeout=_CHANNEL_CHECK_INTERVAL_S) is not None:
-                        yield
+                    message = await pubsub.get_message(timeout=_CHANNEL_CHECK_INTERVAL_S)
+                    if message is not None:
+                        yield str(message["data"])
             except _FAILURES as exc:
                 logger.warning("Redis is away (%s); trying again in %.2f s", exc, interval_s)
                 await asyncio.sleep(interval_s)
@@ -271,7 +314,7 @@ def _queue_hash_writes(pipe: Any, key: str, changed: Mapping[Any, Any]) -> None:
             pipe.hset(key, str(field), _encode_field(value))
 
 
-def _encode_field(value: Application | ModelVersion | Claim | Route | int | str) -> str | bytes:
+def _encode_field(value: Application | ModelVersion | Claim | ApplicationToken | Route | int | str) -> str | bytes:
     if isinstance(value, Route):
         return encode_route(value)
     return value if isinstance(value, str) else msgspec.json.encode(value)

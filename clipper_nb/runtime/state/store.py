@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
+from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Configuration, FrontendPresence
 
 Change = Callable[[Configuration], Configuration]
 """A rule: accepts the configuration and returns the changed one, or raises one of this package's errors."""
 
 
+ANSWER_TIMEOUT_S = 1.0
+
+
+@dataclass(frozen=True)
+class Question:
+    """What query frontends are asked: what happened to a query."""
+
+    question_id: str
+    query_id: int
+
+
 class StateStore(ABC):
     """Holds the configuration, which the management frontend writes, and presence, which query frontends write.
+
+    It also carries questions about queries from the management frontend to the query frontends, and their answers.
 
     Every method raises ``StateUnavailableError`` if the store does not answer; then nothing was changed.
     """
@@ -53,6 +68,18 @@ class StateStore(ABC):
     @abstractmethod
     def presence_changes(self) -> AsyncIterator[None]:
         """Yield like ``configuration_changes``, after each announcement or withdrawal."""
+
+    @abstractmethod
+    async def ask_frontends(self, query_id: int) -> list[QueryHistory]:
+        """Return what the query frontends know of a query, as far as they answer within a second."""
+
+    @abstractmethod
+    def questions(self) -> AsyncIterator[Question]:
+        """Yield each question about a query from now on; never ends by itself."""
+
+    @abstractmethod
+    async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
+        """Answer a question; each query frontend does so once, also if it does not know the query."""
 
     @abstractmethod
     async def close(self) -> None:

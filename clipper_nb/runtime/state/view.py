@@ -39,6 +39,8 @@ class ConfigurationView:
         Returns the replicas that are connected now.
     lease : Lease
         Renewed by each announcement: until it runs out, a change waits for this frontend.
+    run_id : str
+        Distinguishes its announcements from those of before the cluster was resumed.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class ConfigurationView:
         apply: Callable[[Configuration], None],
         replicas: Callable[[], list[Replica]],
         lease: Lease,
+        run_id: str = "",
     ) -> None:
         self._store = store
         self._frontend_id = frontend_id
+        self._run_id = run_id
         self._apply = apply
         self._replicas = replicas
         self._lease = lease
@@ -128,8 +132,9 @@ class ConfigurationView:
         clock, which may stand still, two announcements could look the same.
         """
         looked_s = self._lease.clock()
+        replicas = tuple(self._replicas())
         presence = FrontendPresence(
-            self._frontend_id, self._applied_revision, time.monotonic(), tuple(self._replicas()), __version__
+            self._frontend_id, self._applied_revision, time.monotonic(), replicas, __version__, self._run_id
         )
         has_answered = False
         with contextlib.suppress(StateUnavailableError, asyncio.TimeoutError):

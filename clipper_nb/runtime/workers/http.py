@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import mmap
 import socket
+import ssl
 import sys
 from array import array
 from pathlib import Path
@@ -14,16 +13,15 @@ from typing import cast
 
 from tornado.httputil import HTTPServerConnectionDelegate
 
+from clipper_nb.runtime.http.acceptor import Acceptor
 from clipper_nb.runtime.http.connection import HttpConnection
-from clipper_nb.runtime.http.endpoint import Endpoint
+from clipper_nb.runtime.http.endpoint import Endpoint, InferEndpoint
+from clipper_nb.runtime.http.guard import OPEN, Guard
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 
-logger = logging.getLogger(__name__)
-
 _DEFER_S = 0.002
-_FULL_INTERVAL_S = 1.0
 _DRAIN_TIMEOUT_S = 0.5
 _AWAY = sys.maxsize
 
@@ -73,7 +71,7 @@ class SharedHttpServer(HttpServer):
 
     Parameters
     ----------
-    endpoint, application, limits, waiting
+    endpoint, application, limits, waiting, guard, tls, infer_endpoint
         As for ``HttpServer``.
     counts : ConnectionCounts
     worker : int
@@ -88,15 +86,18 @@ class SharedHttpServer(HttpServer):
         counts: ConnectionCounts,
         worker: int,
         waiting: WaitingBytes | None = None,
+        guard: Guard = OPEN,
+        tls: ssl.SSLContext | None = None,
+        infer_endpoint: InferEndpoint | None = None,
     ) -> None:
-        super().__init__(endpoint, application, limits, waiting)
+        super().__init__(endpoint, application, limits, waiting, guard, tls, infer_endpoint)
         self._counts = counts
         self._worker = worker
 
     async def start(self, listening: socket.socket) -> None:
         self.loop = asyncio.get_running_loop()
         self.connections = _CountedConnections(self._counts, self._worker)
-        self._acceptor = _Acceptor(self, listening, self._counts, self._worker)
+        self._acceptor = _SharingAcceptor(self, listening, self._counts, self._worker)
         self._server = cast(asyncio.Server, self._acceptor)  # only its close() is used
 
     async def stop(self, *, timeout_s: float = 5.0) -> None:
@@ -105,7 +106,7 @@ class SharedHttpServer(HttpServer):
         A client that sends one meanwhile is answered and told that the connection ends. Only silent connections are cut
         off, which every client with a kept-alive connection must expect.
         """
-        self.is_stopping = True
+        self.answer_last_requests()
         if self._server is not None:
             self._acceptor.close()
             deadline_s = self.loop.time() + _DRAIN_TIMEOUT_S
@@ -142,68 +143,27 @@ class _CountedConnections(set[HttpConnection]):
             self._counts.tell(self._worker, len(self))
 
 
-class _Acceptor:
-    """Accepts one connection per turn of the event loop; waits a moment if another worker has fewer."""
+class _SharingAcceptor(Acceptor):
+    """Waits a moment before it accepts a connection if another worker has fewer."""
 
     def __init__(
         self, server: SharedHttpServer, listening: socket.socket, counts: ConnectionCounts, worker: int
     ) -> None:
-        self._server = server
-        self._listening = listening
         self._counts = counts
         self._worker = worker
-        self._loop = server.loop
-        self._timer: asyncio.TimerHandle | None = None
-        self._unfinished: set[asyncio.Task[None]] = set()
-        listening.setblocking(False)
-        self._watch()
-
-    @property
-    def num_unfinished(self) -> int:
-        """How many accepted connections the server does not have yet."""
-        return len(self._unfinished)
+        self._shared = server
+        super().__init__(server, listening)
 
     def close(self) -> None:
         """Accept no more; waiting connections are left to the other workers."""
-        cast(_CountedConnections, self._server.connections).leave()
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._listening.fileno() >= 0:
-            self._loop.remove_reader(self._listening.fileno())
-            self._listening.close()
-
-    def _watch(self) -> None:
-        self._loop.add_reader(self._listening.fileno(), self._on_readable)
+        cast(_CountedConnections, self._shared.connections).leave()
+        super().close()
 
     def _on_readable(self) -> None:
         if self._counts.has_its_share(self._worker):
-            self._pause(_DEFER_S)
+            self._pause(_DEFER_S)  # a connection that still waits then: the worker with fewer is busy or hangs
         else:
             self._take()
 
-    def _pause(self, wait_s: float) -> None:
-        self._loop.remove_reader(self._listening.fileno())
-        self._timer = self._loop.call_later(wait_s, self._resume)
-
-    def _resume(self) -> None:
-        self._watch()
-        self._take()  # a connection that still waits: the worker with fewer is busy or hangs
-
-    def _take(self) -> None:
-        try:
-            accepted, _ = self._listening.accept()
-        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # another process was faster, or the client is gone
-        except OSError as exc:  # the limit of open files is reached
-            logger.warning("cannot take a connection: %s", exc)
-            self._pause(_FULL_INTERVAL_S)
-            return
-        accepted.setblocking(False)
-        self._counts.tell(self._worker, len(self._server.connections) + len(self._unfinished) + 1)
-        task = self._loop.create_task(self._hand_over(accepted))
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
-
-    async def _hand_over(self, accepted: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the client is gone
-            await self._loop.connect_accepted_socket(lambda: HttpConnection(self._server), accepted)
+    def _accepted(self) -> None:
+        self._counts.tell(self._worker, self._num_connections())

@@ -21,9 +21,10 @@ from pathlib import Path
 
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol import environment
+from clipper_nb.protocol.handed_sockets import is_listening, listen_at, listen_on_path, reserve_port, rpc_socket_name
 from clipper_nb.protocol.parent_death import end_with_parent_hook
 from clipper_nb.protocol.restart_delay import RestartDelays
-from clipper_nb.runtime.settings import QueryFrontendSettings
+from clipper_nb.runtime.settings import QueryFrontendSettings, inherited_socket
 from clipper_nb.runtime.workers.http import connection_counts_path, make_connection_counts
 
 logger = logging.getLogger(__name__)
@@ -43,12 +44,9 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
     with contextlib.ExitStack() as stack:
         http = stack.enter_context(settings.http.open_socket())
         first_rpc = stack.enter_context(settings.rpc.open_socket())
-        host = first_rpc.getsockname()[0]
-        others = [
-            stack.enter_context(socket.create_server((host, 0), backlog=1024))
-            for _ in range(settings.num_frontends - 1)
-        ]
-        rpc = [first_rpc, *others]
+        others = range(1, settings.num_frontends)
+        rpc = [first_rpc, *(stack.enter_context(_beside(first_rpc)) for _ in others)]
+        unix = [stack.enter_context(each) for each in _unix_sockets(settings, others)]
         folder = stack.enter_context(_common_folder())
         counts = make_connection_counts(connection_counts_path(folder), settings.num_frontends)
         variables = {
@@ -61,18 +59,22 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
             # The capacity of one frontend is divided among them.
             environment.CACHE_SIZE_BYTES: str(settings.cache_size_bytes // settings.num_frontends),
         }
+        own = [
+            {environment.RPC_SOCKET: bound.fileno()} | ({environment.RPC_UNIX_SOCKET: unix[i].fileno()} if unix else {})
+            for i, bound in enumerate(rpc)
+        ]
         keepers = [
             asyncio.create_task(
                 _keep_running(
                     f"{settings.frontend_id}-worker-{index}",
-                    {**variables, environment.WORKER_INDEX: str(index), environment.RPC_SOCKET: str(bound.fileno())},
-                    (http.fileno(), bound.fileno()),
+                    {**variables, environment.WORKER_INDEX: str(index), **{name: str(fd) for name, fd in fds.items()}},
+                    (http.fileno(), *fds.values()),
                     stopping,
                     partial(counts.leave, index),
                 ),
                 name=f"worker {index}",
             )
-            for index, bound in enumerate(rpc)
+            for index, fds in enumerate(own)
         ]
         done, pending = await asyncio.wait(keepers, return_when=asyncio.FIRST_EXCEPTION)
         stopping.set()
@@ -80,6 +82,27 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
             await asyncio.wait(pending)
         for keeper in done:
             keeper.result()
+
+
+def _beside(first: socket.socket) -> socket.socket:
+    """Return a socket with a free port at the address of another one; it listens if the other one does."""
+    host = first.getsockname()[0]
+    return listen_at(host, 0) if is_listening(first) else reserve_port(host, 0)
+
+
+def _unix_sockets(settings: QueryFrontendSettings, others: range) -> list[socket.socket]:
+    """Return the Unix sockets of all workers, of which the first was handed down; empty if it was not.
+
+    Without that they are made in the folder of the settings, if there is one.
+    """
+    if settings.rpc_unix_socket_fd is None and settings.rpc_unix_folder is not None:
+        names = map(rpc_socket_name, range(settings.num_frontends))
+        return [listen_on_path(settings.rpc_unix_folder / name, for_everybody=True) for name in names]
+    if settings.rpc_unix_socket_fd is None:
+        return []
+    first = inherited_socket(settings.rpc_unix_socket_fd)
+    path = Path(first.getsockname())
+    return [first, *(listen_on_path(path.with_name(rpc_socket_name(index))) for index in others)]
 
 
 @contextlib.contextmanager

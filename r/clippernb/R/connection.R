@@ -1,6 +1,7 @@
 start_clipper <- function(cluster_name = "default-cluster", manager = c("local", "docker"), ...,
-                          cache_size = NULL, num_frontend_replicas = NULL) {
-  start <- list(cache_size = whole_or_null(cache_size), num_frontend_replicas = whole_or_null(num_frontend_replicas))
+                          cache_size = NULL, num_frontend_replicas = NULL, query_token = NULL, tls = NULL) {
+  start <- list(cache_size = whole_or_null(cache_size), num_frontend_replicas = whole_or_null(num_frontend_replicas),
+                query_token = query_token, tls = if (is.character(tls)) as.list(unname(tls)) else tls)
   open_connection("start_clipper", match.arg(manager), cluster_name, list(...), start = Filter(Negate(is.null), start))
 }
 
@@ -38,6 +39,13 @@ print.clipper_connection <- function(x, ...) {
 
 get_query_addr <- function(conn) request(conn, "get_query_addr")
 
-get_clipper_logs <- function(conn, logging_dir = "clipper_logs") {
-  as.character(unlist(request(conn, "get_clipper_logs", logging_dir = normalizePath(logging_dir, mustWork = FALSE))))
+get_query_url <- function(conn) request(conn, "get_query_url")
+
+get_tls_authority <- function(conn) request(conn, "get_tls_authority")
+
+get_query_token <- function(conn) request(conn, "get_query_token")
+
+get_clipper_logs <- function(conn, logging_dir = NULL) {
+  if (!is.null(logging_dir)) logging_dir <- normalizePath(logging_dir, mustWork = FALSE)
+  as.character(unlist(request(conn, "get_clipper_logs", logging_dir = logging_dir)))
 }

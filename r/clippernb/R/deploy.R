@@ -2,42 +2,47 @@ build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_i
                                    registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
                                    timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE,
                                    isolate_errors = TRUE, hang_timeout_s = 30, text_outputs = "json",
-                                   environment_variables = NULL, files = NULL, allow_large = FALSE) {
+                                   environment_variables = NULL, files = NULL, allow_large = FALSE, setup = NULL) {
   deploy(
-    conn, "deploy", list(name = name, version = version_text(version)), fn, sample_input, base_image, labels, registry,
+    conn, "deploy", list(name = name, version = version_or_null(version)), fn, sample_input, base_image, labels, registry,
     num_replicas, batch_size, pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files, allow_large
+    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files, allow_large, setup
   )
 }
 
-create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = 1, slo_micros = 3000000,
+create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = NULL, slo_micros = 3000000,
                             base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
                             pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
                             compare_sample = TRUE, isolate_errors = TRUE, hang_timeout_s = 30,
-                            text_outputs = "json", environment_variables = NULL, files = NULL, allow_large = FALSE) {
+                            text_outputs = "json", environment_variables = NULL, files = NULL, allow_large = FALSE,
+                            setup = NULL) {
   what <- list(
-    name = name, version = version_text(version), default_output = default_output, slo_micros = whole(slo_micros)
+    name = name, version = version_or_null(version), default_output = default_output, slo_micros = whole(slo_micros)
   )
   deploy(
     conn, "create_endpoint", what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
     pkgs_to_install, timeout_s, limits, system_packages, compare_sample,
-    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files, allow_large
+    isolate_errors, hang_timeout_s, text_outputs, environment_variables, files, allow_large, setup
   )
 }
 
 deploy <- function(conn, call, what, fn, sample_input, base_image, labels, registry, num_replicas, batch_size,
                    pkgs_to_install, timeout_s, limits, system_packages, compare_sample, isolate_errors,
-                   hang_timeout_s, text_outputs, environment_variables, files, allow_large) {
+                   hang_timeout_s, text_outputs, environment_variables, files, allow_large, setup) {
   if (!is.function(fn) || is.primitive(fn)) stop("fn must be an R function, not ", class(fn)[1L], call. = FALSE)
+  check_setup(setup)
   input_type <- input_type_of(sample_input)
   inputs <- if (is.data.frame(sample_input)) utils::head(sample_input, 10L) else list(sample_input)
   answers <- answer_sample(fn, inputs, conn$session$plain)
   path <- tempfile("clippernb-", fileext = ".rds")
-  on.exit(unlink(path))
+  setup_path <- tempfile("clippernb-", fileext = ".rds")
+  on.exit(unlink(c(path, setup_path)))
   captured <- as_arrays(conn$session$capture(fn, as.character(pkgs_to_install), path))
   columns <- if (is.data.frame(sample_input)) as_arrays(conn$session$columns(sample_input))
   arguments <- c(what, list(
     input_type = input_type, captured = captured, captured_path = path, allow_large = allow_large,
+    captured_setup = if (!is.null(setup)) as_arrays(conn$session$capture(setup, character(), setup_path)),
+    captured_setup_path = setup_path,
     columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
     num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
     limits = limits, isolate_errors = isolate_errors, hang_timeout_s = hang_timeout_s, text_outputs = text_outputs,
@@ -49,6 +54,14 @@ deploy <- function(conn, call, what, fn, sample_input, base_image, labels, regis
     )
   ))
   invisible(request(conn, call, arguments = arguments))
+}
+
+check_setup <- function(setup) {
+  if (is.null(setup)) return()
+  if (!is.function(setup) || is.primitive(setup)) stop("setup must be an R function, not ", class(setup)[1L], call. = FALSE)
+  defaults <- formals(setup)[names(formals(setup)) != "..."]
+  required <- names(Filter(function(default) identical(default, quote(expr = )), defaults))
+  if (length(required)) stop("setup is called without arguments; it takes ", toString(required), call. = FALSE)
 }
 
 # c(NAME = "value") or "NAME", and TZ; R's environment now, which the connection's process has not seen.
@@ -77,7 +90,8 @@ input_type_of <- function(sample_input) {
   else if (is.integer(sample_input)) "ints"
   else if (is.double(sample_input)) "doubles"
   else if (is.character(sample_input) && length(sample_input) == 1L) "strings"
-  else stop("sample_input must be a raw, integer or double vector, one text, or a data frame, not ",
+  else if (is.list(sample_input)) "json"
+  else stop("sample_input must be a raw, integer or double vector, one text, a list, or a data frame, not ",
             class(sample_input)[1L], call. = FALSE)
 }
 

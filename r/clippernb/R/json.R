@@ -39,17 +39,35 @@ json_text <- function(x) {
   unname(encoded)[match(x, different)]
 }
 
+# A value of JSON: a list with names is an object, a vector of one element a scalar unless it is I(x).
+json_value <- function(x) {
+  if (is.null(x)) return("null")
+  if (is.data.frame(x)) return(json_array(json_rows(x)))
+  if (is.list(x)) {
+    parts <- vapply(unclass(x), json_value, "", USE.NAMES = FALSE)
+    if (is.null(names(x))) return(json_array(parts))
+    if (anyDuplicated(names(x)) || any(!nzchar(names(x)))) stop("every member of an object needs a name of its own", call. = FALSE)
+    return(paste0("{", paste(json_text(names(x)), parts, sep = ":", collapse = ","), "}"))
+  }
+  is_one <- length(x) == 1L && !inherits(x, "AsIs")
+  if (inherits(x, "AsIs")) class(x) <- setdiff(class(x), "AsIs")
+  parts <- json_cells(x)
+  if (is_one) parts else json_array(parts)
+}
+
 # Each row of a data frame as a JSON object.
 json_rows <- function(frame) {
-  columns <- lapply(frame, function(x) {
-    if (inherits(x, "Date")) json_scalars(format(x, "%Y-%m-%d"))
-    else if (inherits(x, "POSIXt")) json_scalars(json_time(x))
-    else if (is.factor(x)) json_scalars(as.character(x))
-    else if (is.atomic(x) && is.null(dim(x)) && !is.object(x) && !is.raw(x) && !is.complex(x)) json_scalars(x)
-    else stop("a column of class ", class(x)[1L], " has no form in a JSON row", call. = FALSE)
-  })
+  columns <- lapply(frame, json_cells)
   members <- Map(function(name, values) paste0(name, ":", values), json_text(names(columns)), columns)
   if (nrow(frame) == 0L) character() else paste0("{", do.call(paste, c(unname(members), sep = ",")), "}")
+}
+
+json_cells <- function(x) {
+  if (inherits(x, "Date")) json_scalars(format(x, "%Y-%m-%d"))
+  else if (inherits(x, "POSIXt")) json_scalars(json_time(x))
+  else if (is.factor(x)) json_scalars(as.character(x))
+  else if (is.atomic(x) && is.null(dim(x)) && !is.object(x) && !is.raw(x) && !is.complex(x)) json_scalars(x)
+  else stop("a value of class ", class(x)[1L], " has no form in JSON", call. = FALSE)
 }
 
 # In UTC, to the microsecond.

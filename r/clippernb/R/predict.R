@@ -33,13 +33,14 @@ is_one_input <- function(input) !is.list(input)
 json <- function(text) structure(text, class = "json")
 
 json_inputs <- function(input) {
-  if (is.data.frame(input)) return(json_text(json_rows(input)))
+  if (is.data.frame(input)) return(vapply(json_rows(input), function(row) as_json(list(row = row)), "", USE.NAMES = FALSE))
   if (is_one_input(input)) input <- list(input)
   vapply(input, function(one) {
     if (is.raw(one)) as_json(list(base64 = jsonlite::base64_enc(one)))
     else if (is.character(one) && length(one) == 1L && !is.na(one)) json_text(one)
     else if (is.numeric(one)) json_array(json_scalars(as.vector(one)))
-    else stop("an input is a vector of numbers, a raw vector, one text, or a row of a data frame, not ",
+    else if (is.list(one) && !is.data.frame(one)) as_json(list(json = json(json_value(one))))
+    else stop("an input is a vector of numbers, a raw vector, one text, a list, or a row of a data frame, not ",
               deparse(one, nlines = 1L), call. = FALSE)
   }, "")
 }

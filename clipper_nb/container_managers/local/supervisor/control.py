@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from clipper_nb.protocol.containers import (
 logger = logging.getLogger(__name__)
 
 _LONGEST_LINE_BYTES = 64 * 1024 * 1024
+_RESTART_TIMEOUT_S = 3.0
+_RETRY_INTERVAL_S = 0.02
 
 CarryOut = Callable[[Command], Awaitable[Sequence[ObservedContainer] | None]]
 """Executes a command; returns what was observed, or ``None``."""
@@ -36,10 +39,14 @@ class SupervisorClient:
     ----------
     socket_path : Path
         Its control socket.
+    is_guarded : callable
+        Returns whether a supervisor that was killed is started again. Then what it has not answered is sent again:
+        each command may be carried out twice.
     """
 
-    def __init__(self, socket_path: Path) -> None:
+    def __init__(self, socket_path: Path, is_guarded: Callable[[], bool] = lambda: False) -> None:
         self._socket_path = socket_path
+        self._is_guarded = is_guarded
 
     def call(self, command: Command, *, timeout_s: float = 10.0) -> Sequence[ObservedContainer]:
         """Have the supervisor execute one command; return what it observed, if the command asks for that.
@@ -50,13 +57,7 @@ class SupervisorClient:
             No supervisor listens, or no reply came within *timeout_s*.
         """
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-                connection.settimeout(timeout_s)
-                connection.connect(str(self._socket_path))
-                connection.sendall(encode_command(command))
-                with connection.makefile("rb") as lines:
-                    line = lines.readline()
-            reply = decode_reply(line)
+            reply = self._ask_until_answered(command, timeout_s)
         except TimeoutError as exc:
             raise ClusterUnreachableError(
                 f"The cluster's supervisor has not answered '{command.name}' within {timeout_s:g} s."
@@ -68,6 +69,26 @@ class SupervisorClient:
         if reply.error is not UNSET:
             raise ClusterUnreachableError(f"The cluster's supervisor failed on '{command.name}': {reply.error}")
         return reply.result or ()
+
+    def _ask_until_answered(self, command: Command, timeout_s: float) -> Reply:
+        deadline_s = time.monotonic() + _RESTART_TIMEOUT_S
+        while True:
+            try:
+                return self._ask(command, timeout_s)
+            except TimeoutError:
+                raise
+            except (OSError, ValueError):  # it was killed, or is not there yet
+                if time.monotonic() > deadline_s or not self._is_guarded():
+                    raise
+            time.sleep(_RETRY_INTERVAL_S)
+
+    def _ask(self, command: Command, timeout_s: float) -> Reply:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(timeout_s)
+            connection.connect(str(self._socket_path))
+            connection.sendall(encode_command(command))
+            with connection.makefile("rb") as lines:
+                return decode_reply(lines.readline())
 
 
 async def listen(socket_path: Path, carry_out: CarryOut) -> asyncio.Server:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.local.process_table import ProcessEntry, ProcessTable
-from clipper_nb.container_managers.local.supervisor.process import SupervisedProcess
+from clipper_nb.container_managers.local.supervisor.launching import Spawning
 from clipper_nb.errors import ClusterFolderError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.cluster_record import ProcessIdentity
@@ -39,24 +39,31 @@ class Descendants:
 
     Parameters
     ----------
-    processes : callable
-        Returns the supervised processes.
+    known_pids : callable
+        Returns the names of the processes that the supervisor started or had forked, by their ids.
     table : ProcessTable
     folder : ClusterFolder
         Where they are recorded, for cleaning up after a supervisor that was killed.
+    spawning : Spawning
     adopts : bool
         Whether the supervisor becomes the parent of descendants that lost theirs.
+    guardian_pid : int, optional
+        Becomes the parent of what a killed supervisor leaves, and what later loses its parent among that.
     """
 
     def __init__(
         self,
-        processes: Callable[[], Iterable[SupervisedProcess]],
+        known_pids: Callable[[], Mapping[int, str]],
         *,
         table: ProcessTable,
         folder: ClusterFolder,
+        spawning: Spawning,
         adopts: bool,
+        guardian_pid: int | None = None,
     ) -> None:
-        self._processes = processes
+        self._guardian_pid = guardian_pid
+        self._known_pids = known_pids
+        self._spawning = spawning
         self._table = table
         self._folder = folder
         self._logs_path = folder.logs_path.resolve()
@@ -68,8 +75,7 @@ class Descendants:
 
         A process without marks can be attributed only while its parent runs, so this is called often.
         """
-        processes = list(self._processes())
-        mains = {process.pid: process.spec.name for process in processes if process.pid is not None}
+        mains = self._known_pids()
         entries = self._table.read_all()
         owners = attribute(
             entries,
@@ -78,15 +84,20 @@ class Descendants:
             known=self._owners,
             read_mark=self._read_mark,
             orphans_are_adopted=self._adopts,
+            guardian_pid=self._guardian_pid if os.getppid() == self._guardian_pid else None,
         )
         if owners.keys() != self._owners.keys():
             self._write_down(owners)
         self._owners = owners
-        # asyncio waits for the children that it started by their ids, and must read their statuses itself.
-        if not any(process.is_spawning for process in processes):
+        # Whoever started a child must read its status, also before its id is known here.
+        if not self._spawning:
             for pid in adopted_zombies(entries, supervisor_pid=os.getpid(), mains=mains):
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
+
+    def started_by(self, name: str) -> set[int]:
+        """Return the ids of the processes that the supervised process *name* was last seen to have started."""
+        return {process.pid for process, owner in self._owners.items() if owner == name}
 
     async def end(self, name: str) -> None:
         """End everything that the supervised process *name* started."""
@@ -121,7 +132,7 @@ class Descendants:
         if self._table.variable(pid, environment.CLUSTER_FOLDER) == str(self._folder.path):
             name = self._table.variable(pid, environment.CONTAINER_NAME)
             if name is not None:
-                return name
+                return name.strip()  # as a forked process shows it
         return next((path.stem for path in self._table.outputs(pid) if path.parent == self._logs_path), UNKNOWN)
 
 
@@ -133,6 +144,7 @@ def attribute(
     known: Mapping[ProcessIdentity, str],
     read_mark: Callable[[int], str],
     orphans_are_adopted: bool = True,
+    guardian_pid: int | None = None,
 ) -> dict[ProcessIdentity, str]:
     """Return the supervised process that started each process below the supervisor. (pure)
 
@@ -159,6 +171,9 @@ def attribute(
 
     found: dict[ProcessIdentity, str] = {}
     waiting = [(entry, UNKNOWN) for entry in children.get(supervisor_pid, ())]
+    elsewhere = [] if guardian_pid is None else children.get(guardian_pid, [])
+    elsewhere = [*elsewhere, *(entries[pid] for pid in mains if pid in entries)]
+    waiting += [(entry, UNKNOWN) for entry in elsewhere if entry.identity.pid != supervisor_pid]
     if not orphans_are_adopted:
         orphans = [entry for entry in children.get(_INIT_PID, ()) if entry.identity.pid != supervisor_pid]
         waiting += [(entry, name) for entry in orphans if (name := owner_of(entry, UNKNOWN)) != UNKNOWN]

@@ -34,7 +34,7 @@ class ClusterLogs:
         self._folder = folder
         self._largest_size_bytes = largest_size_bytes
         self._num_ended = num_ended
-        self._ended: deque[str] = deque()
+        self._ended = deque(_logged_before(folder.logs_path))
 
     def look(self) -> None:
         """Continue each full log in a new part."""
@@ -55,3 +55,9 @@ class ClusterLogs:
         self._ended.append(name)
         while len(self._ended) > self._num_ended:
             remove_log(self._folder.log_path(self._ended.popleft()))
+
+
+def _logged_before(logs_path: Path) -> list[str]:
+    """Return the names of processes that have a log of the time before the cluster was resumed, the oldest first."""
+    logs = sorted(logs_path.glob("*.log"), key=lambda log: log.stat().st_mtime)
+    return [log.stem for log in logs]

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from clipper_nb.container_managers.local.log_files import open_log
-from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
-from clipper_nb.protocol.environment import CONTAINER_NAME, READY_FILE
-from clipper_nb.protocol.parent_death import end_with_parent_hook
+from clipper_nb.container_managers.local.supervisor.adoption import AdoptedProcess
+from clipper_nb.container_managers.local.supervisor.launching import Launch, LaunchedProcess
+from clipper_nb.protocol.cluster_record import ProcessIdentity
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.restart_delay import RestartDelays
 
 logger = logging.getLogger(__name__)
+
+_MIB = 1 << 20
+
+StartProcess = Callable[[Launch, asyncio.Event], Awaitable["LaunchedProcess | None"]]
 
 
 class SupervisedProcess:
@@ -25,47 +29,49 @@ class SupervisedProcess:
 
     Parameters
     ----------
-    spec : ContainerSpec
-    cluster_path : Path
-        The cluster's folder; relative paths of the spec start there.
-    log_path : Path
-        The file that its standard output and error are appended to.
-    sockets : Mapping
-        The supervisor's listening sockets, as file descriptors by name.
-    environment : Mapping
-        Variables of every process of the cluster; the spec's own override them.
+    launch : Launch
+        What it is started with, each time.
+    start : callable
+        Starts a process; returns ``None`` if the event was set before.
     end_descendants : callable
         Ends what the process of that name started, after the process itself has ended.
-    umask : int
-        For the files that it creates; -1 is the supervisor's.
+    identify : callable
+        Returns the identity of the process that has an id now.
+    on_change : callable
+        Is called when it runs, and when it has ended.
+    adopted : AdoptedProcess, optional
+        The process that runs already.
+    num_exits : int
+        How often it has ended already.
     """
 
     def __init__(
         self,
-        spec: ContainerSpec,
+        launch: Launch,
         *,
-        cluster_path: Path,
-        log_path: Path,
-        sockets: Mapping[str, int],
-        environment: Mapping[str, str],
+        start: StartProcess,
         end_descendants: Callable[[str], Awaitable[None]],
-        umask: int = -1,
+        identify: Callable[[int], ProcessIdentity | None],
+        on_change: Callable[[], None],
+        adopted: AdoptedProcess | None = None,
+        num_exits: int = 0,
     ) -> None:
-        self.spec = spec
-        self._cluster_path = cluster_path
-        self._log_path = log_path
-        self._ready_path = log_path.with_suffix(".ready")
-        self._socket_fds = {variable: sockets[name] for variable, name in spec.sockets.items()}
-        self._environment = environment
+        self.launch = launch
+        self.spec = launch.spec
+        self._start_process = start
         self._end_descendants = end_descendants
-        self._umask = umask
-        self.is_spawning = False
-        """True while a child exists whose process id is not known yet."""
-        self.pid: int | None = None
+        self._ready_path = ready_path(launch.log_path)
+        self.pid: int | None = None if adopted is None else adopted.pid
         """Its process id, until everything that it started has ended too."""
-        self._process: asyncio.subprocess.Process | None = None
-        self._num_exits = 0
+        self.identity: ProcessIdentity | None = None if adopted is None else adopted.identity
+        """What distinguishes it from a later process with that id."""
+        self._process: LaunchedProcess | None = adopted
+        self._identify = identify
+        self._on_change = on_change
+        self.num_exits = num_exits
         self._exit_status: int | None = None
+        self._is_over_memory = False
+        self._was_out_of_memory = False
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -82,10 +88,23 @@ class SupervisedProcess:
             model=self.spec.model,
             image=self.spec.image,
             is_running=process is not None,
-            num_exits=self._num_exits,
+            num_exits=self.num_exits,
             exit_status=self._exit_status,
             pid=None if process is None else process.pid,
+            was_out_of_memory=self._was_out_of_memory,
         )
+
+    def end_at_memory_limit(self, used_bytes: int, limit_bytes: int) -> None:
+        """End it, as one that uses more memory than it may; it is started again."""
+        if self._process is None or self._is_over_memory:
+            return
+        self._is_over_memory = True
+        used, limit = f"{used_bytes / _MIB:,.0f} MiB", f"{limit_bytes / _MIB:,.0f} MiB"
+        text = f"{self.spec.name} uses {used} of memory, and its limit is {limit}"
+        logger.warning("%s; it is ended", text)
+        with open_log(self.launch.log_path) as log:
+            log.write(f"The cluster ends this process: {text}.\n".encode())
+        self._signal(signal.SIGKILL)
 
     async def stop(self, *, graceful: bool = True) -> None:
         """Stop it: SIGTERM, and SIGKILL when that takes longer than the spec allows."""
@@ -109,7 +128,8 @@ class SupervisedProcess:
             await self._run_once()
             if self._stopping.is_set():
                 return
-            self._num_exits += 1
+            self.num_exits += 1
+            self._on_change()
             delay_s = delays.after_end(lived_s=time.monotonic() - started_s, was_ready=self._take_ready_mark())
             logger.warning(
                 "%s ended with status %s; starting it again in %.2f s", self.spec.name, self._exit_status, delay_s
@@ -125,54 +145,37 @@ class SupervisedProcess:
         return False
 
     async def _run_once(self) -> None:
-        try:
-            self._process = await self._spawn()
-        except OSError as exc:
-            with open_log(self._log_path) as log:
-                log.write(f"{self.spec.command[0]} cannot be started: {exc}\n".encode())
-            self._exit_status = 127
+        if self._process is None:
+            await self._start_once()
+        if self._process is None:
             return
-        self.pid = self._process.pid
-        logger.info("%s runs as process %d", self.spec.name, self.pid)
         if self._stopping.is_set():  # asked to stop while it was being started
             self._signal(signal.SIGTERM)
         self._exit_status = await self._process.wait()
         self._process = None
+        self._was_out_of_memory, self._is_over_memory = self._is_over_memory, False
         await self._end_descendants(self.spec.name)
-        self.pid = None
+        self.pid = self.identity = None
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        variables = {
-            **os.environ,
-            **self._environment,
-            **({READY_FILE: str(self._ready_path)} if self.spec.role == REPLICA else {}),
-            **self.spec.environment,
-            **{variable: str(fd) for variable, fd in self._socket_fds.items()},
-            CONTAINER_NAME: self.spec.name,
-        }
-        with self._spawning(), open_log(self._log_path) as log:
-            return await asyncio.create_subprocess_exec(
-                *self.spec.command,
-                cwd=self._cluster_path / self.spec.working_folder,
-                env=variables,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=tuple(self._socket_fds.values()),
-                start_new_session=True,
-                umask=self._umask,
-                preexec_fn=end_with_parent_hook(),
-            )
-
-    @contextlib.contextmanager
-    def _spawning(self) -> Iterator[None]:
-        self.is_spawning = True
+    async def _start_once(self) -> None:
         try:
-            yield
-        finally:
-            self.is_spawning = False
+            self._process = await self._start_process(self.launch, self._stopping)
+        except OSError as exc:
+            with open_log(self.launch.log_path) as log:
+                log.write(f"{self.spec.command[0]} cannot be started: {exc}\n".encode())
+            self._exit_status = 127
+        if self._process is not None:
+            self.pid = self._process.pid
+            self.identity = self._identify(self.pid)
+            self._on_change()
+            logger.info("%s runs as process %d", self.spec.name, self.pid)
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)
+
+
+def ready_path(log_path: Path) -> Path:
+    """Return the file that exists while the process with that log is ready."""
+    return log_path.with_suffix(".ready")

@@ -23,6 +23,18 @@ test_that("helpers and a package travel; doubles stay the same to the last bit",
   expect_identical(predict(conn, "entropy", values), unlist(entropy(values)))
 })
 
+test_that("a call without a version can be repeated", {
+  once <- globally(function(inputs) lapply(inputs, function(x) x + 1))
+  twice <- globally(function(inputs) lapply(inputs, function(x) x + 2))
+  expect_identical(create_endpoint(conn, "repeated", once, 1, slo_micros = slo_micros), "1")
+  expect_identical(create_endpoint(conn, "repeated", twice, 1, slo_micros = slo_micros), "2")
+  expect_identical(predict(conn, "repeated", 1), 3)
+  expect_identical(build_and_deploy_model(conn, "repeated", NULL, once, 1), "3")
+  expect_identical(predict(conn, "repeated", 1), 2)
+  expect_error(build_and_deploy_model(conn, "repeated", 3, once, 1), "Version '4' is free", class = "ExistsError")
+  expect_error(create_endpoint(conn, "repeated", once, 1, slo_micros = 5), "not 5", class = "ExistsError")
+})
+
 test_that("every type of input and of output", {
   samples <- list(integers = 1:3, doubles = c(0.5, -1), strings = "naïve \"text\"", bytes = as.raw(c(0, 255)))
   describe <- globally(function(inputs) lapply(inputs, function(x) list(type = typeof(x), n = length(x))))
@@ -40,6 +52,22 @@ test_that("every type of input and of output", {
   sample <- data.frame(x = c(1.5, NA, 1e-300), s = c("a", NA, ""), l = c(TRUE, NA, FALSE))
   create_endpoint(conn, "echo", echo, sample, slo_micros = slo_micros)
   expect_equal(predict(conn, "echo", sample), sample)
+})
+
+test_that("lists are inputs of type json, and rows of a data frame objects", {
+  describe <- globally(function(inputs) lapply(inputs, function(x) list(
+    names = I(names(x)), age = x$age, tags = if (is.null(x$tags)) "none" else I(x$tags), town = x$home$town, has_note = !is.null(x$note)
+  )))
+  one <- list(age = 22.5, tags = I("a"), home = list(town = "Z\u00fcrich"), note = NULL)
+  create_endpoint(conn, "records", describe, one, slo_micros = slo_micros)
+  expect_identical(get_app_info(conn, "records")$input_type, "json")
+  expected <- list(names = c("age", "tags", "home", "note"), age = 22.5, tags = "a", town = "Z\u00fcrich", has_note = FALSE)
+  answered <- predictions(conn, "records", list(one, list(age = 1L, tags = c("b", NA), more = data.frame(x = 1:2))))
+  expect_equal(answered$output[[1]][names(expected)], expected)
+  expect_equal(answered$output[[2]]$tags, c("b", NA))
+  rows <- predictions(conn, "records", data.frame(age = c(3, 4), note = c("n", NA)))
+  expect_equal(lapply(rows$output, function(output) c(output$age, output$has_note)), list(c(3, 1), c(4, 0)))
+  expect_error(predict(conn, "records", list(list(f = mean))), "no form in JSON|not ")
 })
 
 test_that("replicas answer the sample as the session does, whatever its outputs are", {
@@ -138,9 +166,23 @@ test_that("errors of the function and of the caller are told", {
 test_that("another connection joins the cluster", {
   other <- connect(conn$cluster_name)
   expect_identical(get_query_addr(other), get_query_addr(conn))
+  expect_identical(get_query_url(other), paste0("http://", get_query_addr(conn)))
+  expect_null(get_tls_authority(conn))
+  expect_match(get_query_token(conn), "^[A-Za-z0-9_-]{43}$")
+  expect_identical(get_query_token(other), get_query_token(conn))
   expect_match(format(other), "applications")
   create_endpoint(other, "joined", globally(function(inputs) lapply(inputs, rev)), c(1, 2), slo_micros = slo_micros)
   expect_equal(predict(conn, "joined", c(1, 2, 3)), c(3, 2, 1))
+})
+
+test_that("a cluster can speak HTTPS, and files that are missing are named", {
+  expect_error(start_clipper("r-tls-files", clipper_query_port = 0, tls = c(certificate = "/no/c.pem", key = "/no/k.pem")),
+               "cannot be read from /no/c.pem", class = "InvalidRequestError")
+  encrypted <- start_clipper(paste0(conn$cluster_name, "-tls"), clipper_query_port = 0, clipper_management_port = 0,
+                             clipper_rpc_port = 0, query_token = FALSE, tls = TRUE)
+  on.exit(stop_clipper(encrypted))
+  expect_identical(get_query_url(encrypted), paste0("https://", get_query_addr(encrypted)))
+  expect_match(get_tls_authority(encrypted), "^-----BEGIN CERTIFICATE-----")
 })
 
 test_that("many rows at once, and a text longer than a pipe holds", {
@@ -150,7 +192,7 @@ test_that("many rows at once, and a text longer than a pipe holds", {
   expect_identical(predict(conn, "entropy", list()), list())
 })
 
-test_that("environment variables and files travel", {
+test_that("environment variables, files and setup travel", {
   folder <- tempfile("clippernb-")
   dir.create(folder)
   before <- setwd(folder)
@@ -158,10 +200,23 @@ test_that("environment variables and files travel", {
   writeLines("a b", "words.txt")
   Sys.setenv(SET_HERE = "here")
   fn <- globally(function(inputs) {
-    lapply(inputs, function(x) paste(Sys.getenv("SET_HERE"), Sys.getenv("GIVEN"), readLines("words.txt")))
+    lapply(inputs, function(x) paste(Sys.getenv("SET_HERE"), Sys.getenv("GIVEN"), readLines("words.txt"), format(pi)))
   })
+  setup <- globally(function() options(digits = 3))
   expect_error(create_endpoint(conn, "travel", fn, 1, environment_variables = "NOT_SET"), "NOT_SET")
   create_endpoint(conn, "travel", fn, 1, slo_micros = slo_micros, files = "words.txt",
-                  environment_variables = c("SET_HERE", GIVEN = "given"), compare_sample = FALSE)
-  expect_equal(predict(conn, "travel", 1), "here given a b")
+                  environment_variables = c(GIVEN = "given"), compare_sample = FALSE, setup = setup)
+  expect_equal(predict(conn, "travel", 1), "here given a b 3.14")
+  expect_error(build_and_deploy_model(conn, "travel", 2, fn, 1, setup = function(digits) 1), "it takes digits")
+})
+
+test_that("classes of the session travel", {
+  globally({
+    setClass("Square", slots = c(side = "numeric"))
+    setGeneric("area", function(shape) standardGeneric("area"))
+    setMethod("area", "Square", function(shape) shape@side^2)
+  })
+  create_endpoint(conn, "areas", globally(function(inputs) lapply(inputs, function(x) area(new("Square", side = x)))), 1,
+                  slo_micros = slo_micros)
+  expect_equal(predict(conn, "areas", 3), 9)
 })

@@ -1,0 +1,131 @@
+"""What a function takes in place of values of JSON, as its annotation says it: records, or one data frame of pandas."""
+
+from __future__ import annotations
+
+import collections.abc
+import inspect
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from clipper_nb.closures.callables import signature_of, without_partial
+from clipper_nb.closures.frame_schema import frame_schema
+from clipper_nb.errors import InvalidRequestError
+from clipper_nb.model_functions.estimator_function import EstimatorFunction
+from clipper_nb.model_functions.frame_reader import FrameReader
+from clipper_nb.model_functions.json_function import JsonFunction, PydanticReader, Reader, RecordReader
+from clipper_nb.protocol.input_types import InputType
+
+_LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
+_ANY = (Any, object, inspect.Parameter.empty, *_LISTS)
+_ADVICE = (
+    "With input type 'json' the function takes a list: annotate its inputs as list[dict], as list[T] with a dataclass, "
+    "TypedDict, msgspec.Struct or pydantic model T, or as pandas.DataFrame; or leave the annotation out"
+)
+
+
+@dataclass(frozen=True)
+class TakenInputs:
+    """How a function of JSON travels, and the JSON Schema of one input."""
+
+    func: Callable[..., Any]
+    schema: Mapping[str, Any] | None = None
+
+
+def take_inputs(
+    func: Callable[..., Any], input_type: InputType, sample_inputs: Any = None, *, position: int = 0
+) -> TakenInputs:
+    """Return *func* as a function of values of JSON, or as it is if it takes these, or inputs of another type.
+
+    Parameters
+    ----------
+    func : callable
+    input_type : InputType
+    sample_inputs : pandas.DataFrame, optional
+        Has the columns and dtypes of the data frame that the function takes.
+    position : int
+        That of the argument with the inputs.
+
+    Raises
+    ------
+    InvalidRequestError
+        The annotation cannot be used; the message says what to write.
+    """
+    if input_type is not InputType.JSON:
+        return TakenInputs(func)
+    is_estimator = isinstance(func, EstimatorFunction)
+    annotation = _find_annotation(func, position)
+    if is_estimator or _is_data_frame(annotation):
+        if not _is_data_frame(type(sample_inputs)):
+            raise InvalidRequestError(
+                f"The {'estimator' if is_estimator else 'function'} takes a pandas.DataFrame. Pass sample_inputs=df, "
+                "some rows of one with the columns and dtypes that it takes; it is answered here, and by each replica "
+                "before it serves."
+            )
+        return TakenInputs(JsonFunction(func, FrameReader(sample_inputs.iloc[:0])), frame_schema(sample_inputs))
+    if any(annotation is each for each in _ANY):
+        return TakenInputs(func)
+    if typing.get_origin(annotation) not in _LISTS:
+        raise InvalidRequestError(f"{_ADVICE}; it is {_name_of(annotation)}.")
+    arguments = typing.get_args(annotation)
+    if not arguments or arguments[0] in (Any, object):
+        return TakenInputs(func)
+    reader, schema = _read_records(arguments[0])
+    return TakenInputs(JsonFunction(func, reader), schema)
+
+
+def _find_annotation(func: Callable[..., Any], position: int) -> Any:
+    signature = signature_of(func)
+    if signature is None:
+        return inspect.Parameter.empty
+    parameters = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.KEYWORD_ONLY]
+    if position >= len(parameters):  # *arguments
+        return inspect.Parameter.empty
+    annotation = parameters[position].annotation
+    if parameters[position].kind is inspect.Parameter.VAR_POSITIONAL or not _has_text(annotation):
+        return annotation
+    called = without_partial(func)
+    called = inspect.unwrap(called if inspect.isroutine(called) else type(called).__call__)
+    alone = SimpleNamespace(__annotations__={"inputs": annotation})  # others may name what is not there
+    try:
+        return typing.get_type_hints(alone, getattr(called, "__globals__", {}), include_extras=True)["inputs"]
+    except Exception as exc:  # of the annotation's own code
+        raise InvalidRequestError(
+            f"The annotation {annotation!r} of the function cannot be read: {type(exc).__name__}: {exc}. {_ADVICE}."
+        ) from exc
+
+
+def _has_text(annotation: Any) -> bool:
+    """Return whether it is a text, or has parts that are."""
+    return isinstance(annotation, (str, typing.ForwardRef)) or any(map(_has_text, typing.get_args(annotation)))
+
+
+def _is_data_frame(annotation: Any) -> bool:
+    module = str(getattr(annotation, "__module__", "")).partition(".")[0]
+    return module == "pandas" and getattr(annotation, "__name__", "") == "DataFrame"
+
+
+def _read_records(record_type: Any) -> tuple[Reader, Mapping[str, Any]]:
+    """Return the reader and the schema of a type of records."""
+    try:
+        return RecordReader(record_type), msgspec.json.schema(record_type)
+    except (TypeError, NameError, ValueError) as exc:
+        reason = str(exc)
+    if "pydantic" in sys.modules:
+        from pydantic import TypeAdapter
+        from pydantic.errors import PydanticUserError
+
+        try:
+            return PydanticReader(record_type), TypeAdapter(record_type).json_schema()
+        except (PydanticUserError, TypeError, NameError, ValueError) as exc:
+            reason = str(exc).partition("\n")[0]
+    raise InvalidRequestError(f"Values of JSON cannot become {_name_of(record_type)}: {reason.rstrip('.')}. {_ADVICE}.")
+
+
+def _name_of(annotation: Any) -> str:
+    return annotation.__qualname__ if isinstance(annotation, type) else str(annotation)

@@ -1,0 +1,131 @@
+"""The folder through which this machine calls the management frontend in its container: only one user can enter it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clipper_nb.images.docker_engine import docker_module
+from clipper_nb.images.templates import USER
+from clipper_nb.protocol import environment
+
+logger = logging.getLogger(__name__)
+
+INSIDE = "/run/clipper_nb-admin"
+"""Where the container has it."""
+NOT_MOUNTED = ("invalid mount config", "statfs")
+"""What engines say, Docker's and Podman's, that do not find the folder or may not look at it."""
+_SOCKET = "admin.sock"
+_LONGEST_SOCKET_PATH = 107
+_LOCAL_ENGINE = "http+docker://localhost"
+_ROOT = 0
+
+
+@dataclass(frozen=True)
+class AdminFolder:
+    """A folder of this user, and in it one that the container shares and may write to."""
+
+    path: Path
+
+    @property
+    def shared_path(self) -> Path:
+        """The folder that is mounted into the container."""
+        return self.path / "shared"
+
+    @property
+    def socket_path(self) -> Path:
+        """The management frontend's socket."""
+        return self.shared_path / _SOCKET
+
+    @property
+    def copied_logs_path(self) -> Path:
+        """Where logs are copied to if the caller names no folder."""
+        return self.path / "copied_logs"
+
+    def make_copied_logs(self) -> Path:
+        """Return the folder for logs, which is created, for this user only."""
+        self.copied_logs_path.mkdir(mode=0o700, exist_ok=True)
+        return self.copied_logs_path
+
+    def is_own(self) -> bool:
+        """Return whether it is this user's, and nobody else can enter."""
+        try:
+            found = os.lstat(self.path)
+        except OSError:
+            return False
+        return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+    def arguments(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the user's own arguments for the container and what the folder needs."""
+        mount = docker_module().types.Mount(INSIDE, str(self.shared_path), type="bind")
+        # Root's frontend stays the image's user, who is no account here; another user's is that user in its container.
+        user = {} if os.getuid() == _ROOT else {"user": f"{os.getuid()}:{os.getgid()}"}
+        variables = {environment.HTTP_UNIX_PATH: f"{INSIDE}/{_SOCKET}"}
+        return {
+            **user,
+            **extra,
+            "mounts": [mount, *extra.get("mounts", ())],
+            "environment": {**variables, **extra.get("environment", {})},
+        }
+
+    def remove(self) -> None:
+        """Remove it, and the socket and the logs in it."""
+        shutil.rmtree(self.copied_logs_path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.socket_path.unlink(missing_ok=True)
+            self.shared_path.rmdir()
+            self.path.rmdir()
+
+
+def make_admin_folder(engine_url: str) -> AdminFolder | None:
+    """Create one, if the engine at that URL may be on this machine and see its files."""
+    if sys.platform != "linux" or engine_url != _LOCAL_ENGINE:
+        return None
+    try:
+        root = _root()
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = AdminFolder(Path(tempfile.mkdtemp(prefix="admin-", dir=root)))
+        folder.shared_path.mkdir(mode=0o700)
+        if os.getuid() == _ROOT:
+            os.chown(folder.shared_path, *map(int, USER.split(":")))
+    except OSError as exc:
+        logger.info("admin calls go through a port: no folder can be made for a socket: %s", exc)
+        return None
+    if len(os.fsencode(folder.socket_path)) > _LONGEST_SOCKET_PATH:
+        folder.remove()
+        return None
+    return folder
+
+
+@contextlib.contextmanager
+def removed_on_failure(folder: AdminFolder | None) -> Iterator[None]:
+    """Remove the folder if the block raises."""
+    try:
+        yield
+    except BaseException:
+        if folder is not None:
+            folder.remove()
+        raise
+
+
+def _root() -> Path:
+    """Return where the folders are: not among temporary files, for containers come back when a machine starts again."""
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "clipper_nb"
+
+
+def find_admin_folder(container: Mapping[str, Any]) -> AdminFolder | None:
+    """Return the folder of a management frontend, as the engine inspected it, if it is this user's."""
+    for mount in container["Mounts"]:
+        if mount["Destination"] == INSIDE and mount["Type"] == "bind":
+            folder = AdminFolder(Path(mount["Source"]).parent)
+            return folder if folder.is_own() else None
+    return None

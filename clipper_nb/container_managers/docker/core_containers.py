@@ -1,0 +1,177 @@
+"""What the core's containers tell of a cluster on Docker: one that runs, or that was stopped to be kept.
+
+A kept cluster is its volume and its stopped core. What a new core needs of that one is read from the containers:
+secrets, ports, options. They are set aside under other names until the new core answers, so that a resumption that
+fails can be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from clipper_nb.clients.cluster_version import is_compatible
+from clipper_nb.container_managers.docker import redis as docker_redis
+from clipper_nb.container_managers.docker.again import should_run
+from clipper_nb.container_managers.docker.containers import DockerContainers
+from clipper_nb.container_managers.docker.core import SET_ASIDE, CorePorts, CoreSecrets
+from clipper_nb.container_managers.specs import resumed_port
+from clipper_nb.errors import ClusterNotFoundError, ClusterStartError, ClusterUnreachableError
+from clipper_nb.images.docker_engine import translated
+from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA
+from clipper_nb.protocol.tls_identity import TlsIdentity, decode_identity
+from clipper_nb.version import __version__
+
+
+@dataclass(frozen=True)
+class KeptCluster:
+    """The stopped core of a cluster."""
+
+    containers: tuple[Any, ...]
+    package_version: str
+    options: Mapping[str, Any] = field(repr=False)
+    secrets: CoreSecrets
+    ports: CorePorts
+
+    def check_resumable(self, cluster: str) -> None:
+        """Raise :class:`ClusterStartError` if this release cannot run it."""
+        if not is_compatible(self.package_version):
+            raise ClusterStartError(
+                f"The kept cluster '{cluster}' was run by clipper_nb {self.package_version}; this is clipper_nb "
+                f"{__version__}. Nothing was changed. Resume it with that release, or call start_clipper(fresh=True), "
+                "which removes it first."
+            )
+
+    def resumed_ports(self, asked: CorePorts) -> CorePorts:
+        """Return the ports to take again; one that is not the default was asked for, and wins."""
+        return CorePorts(
+            query=resumed_port(asked.query, self.ports.query, environment.DEFAULT_QUERY_PORT),
+            management=resumed_port(asked.management, self.ports.management, environment.DEFAULT_MANAGEMENT_PORT),
+            rpc=resumed_port(asked.rpc, self.ports.rpc, environment.DEFAULT_RPC_PORT),
+        )
+
+
+def is_kept(containers: Sequence[Any]) -> bool:
+    """Return whether these are the containers of a cluster that was stopped to be kept."""
+    roles = {container.labels.get(environment.LABEL_ROLE) for container in containers}
+    return (
+        roles >= {QUERY_FRONTEND, MANAGEMENT_FRONTEND}
+        and REPLICA not in roles
+        and not any(container.status == "running" or should_run(container.attrs) for container in containers)
+    )
+
+
+def read_kept(containers: Sequence[Any]) -> KeptCluster | None:
+    """Return the cluster that was stopped to be kept, if these are its containers."""
+    if not is_kept(containers):
+        return None
+    core = {container.labels.get(environment.LABEL_ROLE): container for container in containers}
+    query, management = core[QUERY_FRONTEND], core[MANAGEMENT_FRONTEND]
+    return KeptCluster(
+        containers=tuple(containers),
+        package_version=management.labels[environment.LABEL_PACKAGE_VERSION],
+        options={
+            **json.loads(management.labels.get(environment.LABEL_OPTIONS, "{}")),
+            "query_token": _read_variables(query).get(environment.QUERY_TOKEN, ""),
+        },
+        secrets=CoreSecrets(
+            admin_token=_read_variables(management)[environment.ADMIN_TOKEN],
+            redis_password=_read_variables(core[REDIS])[docker_redis.PASSWORD_VARIABLE] if REDIS in core else "",
+            tls=_read_identity(management),
+        ),
+        ports=_read_ports(query, management),
+    )
+
+
+@dataclass(frozen=True)
+class RunningCluster:
+    """The core of a cluster that runs."""
+
+    ports: CorePorts
+    admin_token: str = field(repr=False)
+    query_token: str | None = field(repr=False)
+    """What clients of applications need; ``None`` for a cluster without."""
+    tls: TlsIdentity | None = None
+    """Of the frontends; ``None`` if they speak HTTP."""
+
+
+def read_running(containers: Sequence[Any], cluster: str) -> RunningCluster:
+    """Return the core of a cluster that runs.
+
+    Raises
+    ------
+    ClusterNotFoundError
+        There are no containers, or those of a cluster that was stopped to be kept.
+    ClusterUnreachableError
+        A frontend is missing.
+    """
+    if is_kept(containers):
+        raise ClusterNotFoundError(
+            f"The cluster '{cluster}' is stopped, and kept by the Docker Engine. start_clipper() brings it back."
+        )
+    if not containers:
+        raise ClusterNotFoundError(
+            f"The Docker Engine runs no cluster with name '{cluster}'. Start one with start_clipper()."
+        )
+    core = {container.labels.get(environment.LABEL_ROLE): container for container in containers}
+    try:
+        query, management = core[QUERY_FRONTEND], core[MANAGEMENT_FRONTEND]
+    except KeyError as exc:
+        raise ClusterUnreachableError(
+            f"Cluster '{cluster}' has no {exc.args[0]}; stop_all() removes what is left of it."
+        ) from exc
+    return RunningCluster(
+        ports=_read_ports(query, management),
+        admin_token=_read_variables(management)[environment.ADMIN_TOKEN],
+        query_token=_read_variables(query).get(environment.QUERY_TOKEN) or None,
+        tls=_read_identity(management),
+    )
+
+
+def _read_ports(query: Any, management: Any) -> CorePorts:
+    return CorePorts(
+        query=int(query.labels[environment.LABEL_QUERY_PORT]),
+        management=int(management.labels[environment.LABEL_MANAGEMENT_PORT]),
+        rpc=int(query.labels[environment.LABEL_RPC_PORT]),
+    )
+
+
+def _read_identity(management: Any) -> TlsIdentity | None:
+    text = _read_variables(management).get(environment.TLS_IDENTITY)
+    return decode_identity(text) if text else None
+
+
+def _read_variables(container: Any) -> dict[str, str]:
+    return dict(word.split("=", 1) for word in container.attrs["Config"]["Env"])
+
+
+@contextlib.contextmanager
+def set_aside(containers: DockerContainers, kept: KeptCluster) -> Iterator[None]:
+    """Make room for a new core; remove the old one when the block succeeds, else put it back.
+
+    Raises
+    ------
+    ClusterError
+        Another caller resumes the cluster now.
+    """
+    _rename_all(kept.containers, lambda name: name.removesuffix(SET_ASIDE) + SET_ASIDE)
+    try:
+        yield
+    except BaseException:
+        ids = {container.id for container in kept.containers}
+        containers.stop([new for new in containers.find() if new.id not in ids], timeout_s=0)
+        _rename_all(kept.containers, lambda name: name.removesuffix(SET_ASIDE))
+        raise
+    containers.stop(kept.containers, timeout_s=0)
+
+
+def _rename_all(kept: Sequence[Any], new_name: Callable[[str], str]) -> None:
+    for container in kept:
+        with translated(f"renaming container '{container.name}'"):
+            container.reload()
+            if container.name != new_name(container.name):
+                container.rename(new_name(container.name))

@@ -1,0 +1,66 @@
+"""What a connected notebook does for its cluster, in threads: it brings back what was killed, and stops orphans."""
+
+from __future__ import annotations
+
+import weakref
+from functools import partial
+
+from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.container_managers.docker.containers import DockerContainers
+from clipper_nb.container_managers.docker.watch import DockerWatch
+from clipper_nb.container_managers.reaper import Reaper
+from clipper_nb.images.docker_engine import DockerEngine
+from clipper_nb.protocol import environment
+from clipper_nb.protocol.containers import REPLICA
+
+
+class Keeper:
+    """A watch and a reaper of one cluster, until ``stop``, or until nobody holds *owner* any more.
+
+    A cell that connects is run again and again: what it connected before must not keep its threads.
+
+    Parameters
+    ----------
+    owner : object
+        The container manager; nothing here refers to it.
+    engine : DockerEngine
+    containers : DockerContainers
+    cluster : str
+    management : ManagementClient
+        Closed with it.
+    secret : str
+        What the tokens of the cluster's replicas are made from.
+    """
+
+    def __init__(
+        self,
+        owner: object,
+        engine: DockerEngine,
+        containers: DockerContainers,
+        cluster: str,
+        management: ManagementClient,
+        secret: str,
+    ) -> None:
+        self._management = management
+        self._watch = DockerWatch(engine, containers, cluster, secret)
+        observe = partial(containers.observe, **{environment.LABEL_ROLE: REPLICA})
+        self._reaper = Reaper(management, observe, containers.stop_replicas)
+        self._of_owner = weakref.finalize(owner, self._let_end)
+        self._of_owner.atexit = False  # the threads are daemons
+
+    def start(self) -> None:
+        """Start both threads."""
+        self._watch.start()
+        self._reaper.start()
+
+    def stop(self) -> None:
+        """End the watch; the reaper may wait some more seconds for an answer."""
+        self._of_owner.detach()
+        self._let_end()
+        self._watch.join()
+
+    def _let_end(self) -> None:
+        # No wait: any thread may collect the owner, one of these too.
+        self._watch.let_end()
+        self._reaper.stop()
+        self._management.close()

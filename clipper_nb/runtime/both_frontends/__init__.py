@@ -1,0 +1,1 @@
+"""One process that imports what both frontends need, and becomes both."""

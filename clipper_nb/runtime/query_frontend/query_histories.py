@@ -1,0 +1,73 @@
+"""Answers what the management frontend asks about queries: each query frontend knows those that it answered itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from clipper_nb.errors import StateUnavailableError
+from clipper_nb.protocol.query_history import QueryHistory
+from clipper_nb.runtime.batching.query import Query
+from clipper_nb.runtime.query_frontend.journal import Journal
+from clipper_nb.runtime.state.store import StateStore
+
+logger = logging.getLogger(__name__)
+
+
+class QueryHistories:
+    """Answers questions about queries.
+
+    Parameters
+    ----------
+    store : StateStore
+        Through which questions come and answers go.
+    journal : Journal
+    frontend_id : str
+    clock : callable
+        Returns monotonic seconds, as the queries' instants.
+    wall_clock : callable
+        Returns seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        journal: Journal,
+        frontend_id: str,
+        *,
+        clock: Callable[[], float],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._frontend_id = frontend_id
+        self._clock = clock
+        self._wall_clock = wall_clock
+
+    async def answer_questions(self) -> None:
+        """Answer questions until cancelled."""
+        async for question in self._store.questions():
+            query = self._journal.find(question.query_id)
+            answer = None if query is None else self._describe(query)
+            try:
+                await self._store.answer_question(question.question_id, answer)
+            except StateUnavailableError as exc:
+                logger.warning("%s", exc)
+
+    def _describe(self, query: Query) -> QueryHistory:
+        origin, sending = query.origin, query.sending
+        return QueryHistory(
+            query_id=query.query_id,
+            application=query.application_name,
+            model=None if query.model_id is None else str(query.model_id),
+            frontend_id=self._frontend_id,
+            received_at=self._wall_clock() - (self._clock() - query.arrived_s),
+            sent_after_s=None if sending is None else sending.sent_s - query.arrived_s,
+            batch_size=None if sending is None else sending.batch_size,
+            replica_id=None if sending is None else sending.replica_id,
+            answered_after_s=query.answered_s - query.arrived_s,
+            reason=query.reason,
+            explanation=query.explanation,
+            request_id="" if origin is None else origin.request_id,
+            traceparent="" if origin is None else origin.traceparent,
+        )

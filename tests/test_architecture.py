@@ -56,17 +56,38 @@ def test_import_loads_nothing_heavy_and_changes_nothing(statement):
     assert leftovers_of(statement) == "[]"
 
 
-@pytest.mark.parametrize(
-    "module", ["clipper_nb.runtime.query_frontend", "clipper_nb.runtime.management_frontend", "clipper_nb.protocol.rpc"]
-)
-def test_serving_processes_import_no_notebook_module(module):
-    program = (
-        f"import sys, {module}\n"
-        "print([name for name in sys.modules if name.startswith(('clipper_nb.connection', 'clipper_nb.deployers', "
-        "'clipper_nb.container_managers', 'clipper_nb.images', 'clipper_nb.clients.management_client'))])"
-    )
+SUPERVISOR = "clipper_nb.container_managers.local.supervisor.__main__"
+QUERY_FRONTEND = "clipper_nb.runtime.query_frontend.__main__"
+MANAGEMENT_FRONTEND = "clipper_nb.runtime.management_frontend.__main__"
+
+
+def modules_after(module):
+    """Return the names of all modules that a fresh interpreter has after it imported one."""
+    program = f"import sys, {module}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.strip() == "[]"
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("module", [QUERY_FRONTEND, MANAGEMENT_FRONTEND, "clipper_nb.protocol.rpc"])
+def test_serving_processes_import_no_notebook_module(module):
+    notebooks = ("connection", "deployers", "container_managers", "images", "clients.management_client")
+    assert [
+        name for name in modules_after(module) if name.startswith(tuple(f"clipper_nb.{own}" for own in notebooks))
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "too_much"),
+    [
+        (SUPERVISOR, ["tornado", "redis", "urllib3", "psutil", "http", "email", "importlib.metadata", "tempfile"]),
+        (QUERY_FRONTEND, ["pandas", "scipy", "docker", "urllib3", "psutil", "cloudpickle", "jinja2"]),
+        (MANAGEMENT_FRONTEND, ["simdjson", "pandas", "docker", "urllib3", "psutil", "cloudpickle", "jinja2"]),
+    ],
+)
+def test_process_starts_without_what_it_does_not_need(module, too_much):
+    """An import that is not needed at the start costs each start_clipper() its time, and each cluster its memory."""
+    found = modules_after(module)
+    assert [name for name in [*too_much, "numpy", "IPython", "unittest", "clipper_nb.cluster"] if name in found] == []
 
 
 def test_the_tree_in_the_docs_is_that_of_the_modules():

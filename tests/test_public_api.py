@@ -28,7 +28,8 @@ CLIPPERS_METHODS = {
         ("num_frontend_replicas", 1),
     ],
     "connect": [],
-    "register_application": ["name", "input_type", "default_output", "slo_micros"],
+    # Ours have defaults where Clipper has none, and no version is the next free one.
+    "register_application": ["name", "input_type", ("default_output", "null"), ("slo_micros", 1_000_000)],
     "unregister_application": ["name"],
     "delete_application": ["name"],
     "link_model_to_app": ["app_name", "model_name"],
@@ -73,7 +74,7 @@ CLIPPERS_METHODS = {
     "get_model_info": ["name", "version"],
     "get_all_model_replicas": [("verbose", False)],
     "get_model_replica_info": ["name", "version", "replica_id"],
-    "get_clipper_logs": [("logging_dir", "clipper_logs/")],
+    "get_clipper_logs": [("logging_dir", None)],  # Clipper's working directory is the user's
     "inspect_instance": [],
     "set_model_version": ["name", "version", ("num_replicas", None)],
     "get_query_addr": [],
@@ -97,7 +98,7 @@ CLIPPERS_DEPLOYERS = {
         "input_type",
         "func",
         ("default_output", "None"),
-        ("version", 1),
+        ("version", None),  # Clipper's 1 can be deployed only once
         ("slo_micros", 3000000),
         *_SAME_TAIL,
         ("base_image", "default"),

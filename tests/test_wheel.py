@@ -58,7 +58,7 @@ def python(tmp_path: Path) -> str:
     _run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "environment")])
     python = str(tmp_path / "environment" / "bin" / "python")
     constraints = ["--constraint", str(CHECKOUT / "constraints.txt")]
-    _run([*pip, "--python", python, "install", "--quiet", *constraints, f"{wheel}[notebook]"])
+    _run([*pip, "--python", python, "install", "--quiet", "--no-compile", *constraints, f"{wheel}[notebook]"])
     return python
 
 

@@ -21,6 +21,7 @@ QUERIES = {
     InputType.FLOATS: ("[0.5, 1.5]", 2, "[0.1, 0.2], or a variable"),
     InputType.DOUBLES: ("[0.25]", 1, "[0.1, 0.2], or a variable"),
     InputType.STRINGS: ("four", 4, "text, as it is"),
+    InputType.JSON: ('{"age": 22, "sex": "male"}', 2, '{"age": 22, "sex": "male"}, or a variable'),
     InputType.BYTES: ("b'\\x00\\x01abc'", 5, "upload a file"),
 }
 """What somebody types as an input, its length, which the model answers, and what the panel says of such inputs."""

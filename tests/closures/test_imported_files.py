@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import PIL
 import pytest
-import sklearn
 
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.imported_files import find_imported_files
@@ -30,7 +30,7 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "late_package" / "__pycache__").mkdir(parents=True)
     (folder / "late_package" / "__init__.py").write_text("from .inner import scaled\n")
     (folder / "late_package" / "inner.py").write_text(
-        "import late_constants\nimport sklearn\ndef scaled(x):\n    return late_constants.SCALE * x\n"
+        "import late_constants\nimport PIL\ndef scaled(x):\n    return late_constants.SCALE * x\n"
     )
     (folder / "late_package" / "table.json").write_text("{}")
     (folder / "late_package" / "__pycache__" / "old.pyc").write_bytes(b"x")
@@ -52,7 +52,7 @@ LATE = "def predict(inputs):\n    from late_package import scaled\n    return [s
 def test_late_imports_travel_and_can_be_imported_there(beside: Path, tmp_path: Path) -> None:
     pickled, report = pickle_function(notebook(LATE))
     assert report.user_modules == ["late_constants", "late_package"]
-    assert report.requirements.direct == {"scikit-learn": sklearn.__version__}
+    assert report.requirements.direct == {"pillow": PIL.__version__}
     assert report.size_bytes > len(pickled)
     assert "files" not in report.to_dict()
     bundle = tmp_path / "bundle"

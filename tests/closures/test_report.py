@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
+import pickle
 import sqlite3
 import sys
 import threading
@@ -21,7 +23,7 @@ from sklearn.linear_model import LogisticRegression
 
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.closures.function_pickle import pickle_function
-from clipper_nb.closures.pickler import imported_modules
+from clipper_nb.closures.pickler import imported_modules, pickle_noting
 from clipper_nb.closures.report import closure_report
 from clipper_nb.closures.user_modules import is_user_module
 from clipper_nb.errors import InvalidRequestError, SerializationError
@@ -130,6 +132,19 @@ def test_open_file_is_refused_even_if_it_holds_readable_text(tmp_path: Path) -> 
             pickle_function(predict)
 
 
+def test_object_is_refused_after_one_of_its_type_that_travels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "words.txt").write_text("words")
+    with (tmp_path / "output").open("w") as output, (tmp_path / "words.txt").open() as file:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert [culprit for culprit, _ in pickle_noting([output, file])[1].refused] == [file]
+
+
+def test_environment_is_by_name_after_another_object_of_its_type() -> None:
+    other = type(os.environ)({}, str, str, str, str)
+    func = notebook("def predict(inputs): return [kept]", kept=[other, os.environ])
+    assert pickle.loads(pickle_function(func)[0])([])[0][1] is os.environ
+
+
 class Growing:
     """Adds to the dictionary that it is kept in as often as *times* while that is pickled, as another thread may."""
 
@@ -223,6 +238,38 @@ def test_a_module_of_the_users_own_travels(tmp_path: Path, monkeypatch: pytest.M
     report = closure_report(notebook("def predict(inputs):\n    return [w.scaled(x) for x in inputs]", w=module))
     assert report.user_modules == ["my_weights"]
     assert [found.name for found in report.captured] == ["SCALE"]
+
+
+def test_modules_travel_while_another_thread_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that ends meanwhile does not take the modules out of what the other pickles."""
+    (tmp_path / "my_factor.py").write_text("def scaled(x):\n    return 3 * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    scaled = importlib.import_module("my_factor").scaled
+    other_is_inside, first_has_ended = threading.Event(), threading.Event()
+
+    class First:
+        def __reduce__(self) -> tuple[Any, ...]:
+            other.start()
+            other_is_inside.wait(0.2)
+            return int, ()
+
+    class Other:
+        def __reduce__(self) -> tuple[Any, ...]:
+            other_is_inside.set()
+            first_has_ended.wait(5)
+            return int, ()
+
+    function = notebook(
+        "def predict(inputs):\n    return part, [scaled(x) for x in inputs]", part=Other(), scaled=scaled
+    )
+    pickled: list[bytes] = []
+    other = threading.Thread(target=lambda: pickled.append(pickle_function(function)[0]))
+    pickle_function(notebook("def predict(inputs):\n    return part, inputs", part=First()))
+    first_has_ended.set()
+    other.join(10)
+    monkeypatch.delitem(sys.modules, "my_factor")
+    monkeypatch.setattr(sys, "path", [folder for folder in sys.path if folder != str(tmp_path)])
+    assert pickle.loads(pickled[0])([1, 2]) == (0, [3, 6])
 
 
 def test_installed_module_is_never_a_user_module() -> None:

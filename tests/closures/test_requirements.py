@@ -82,3 +82,11 @@ def test_distributions_whose_objects_travel_have_a_module() -> None:
 
 def test_standard_library_needs_no_requirement() -> None:
     assert find_requirements(["json", "os.path", "__main__", "clipper_nb.connection", "no_such_module"]).direct == {}
+
+
+def test_package_that_was_installed_after_a_deploy_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    add_distribution(tmp_path, "tools-before", "tools_before")
+    assert find_requirements(["tools_before"]).direct == {"tools-before": "1.5"}
+    add_distribution(tmp_path, "tools-after", "tools_after")
+    assert find_requirements(["tools_after"]).direct == {"tools-after": "1.5"}

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import pytest
-from pyspark.sql.types import ArrayType, BinaryType, DecimalType, DoubleType, IntegerType, StringType, StructField
 
 from clipper_nb import ClipperConnection, InvalidRequestError, LocalContainerManager
 from clipper_nb.cluster.dataframe_scoring import _choose_reader, _column, score_dataframe
@@ -38,7 +37,9 @@ def test_column_has_the_narrowest_type_for_all_values(outputs: list[Any], values
     assert found_type.simpleString() == data_type
 
 
-def _field(type_name: str) -> StructField:
+def _field(type_name: str) -> Any:
+    from pyspark.sql.types import ArrayType, BinaryType, DecimalType, DoubleType, IntegerType, StringType, StructField
+
     data_types = {"double": DoubleType(), "int": IntegerType(), "decimal": DecimalType(5, 2),
                   "array": ArrayType(DoubleType()), "string": StringType(), "binary": BinaryType()}  # fmt: skip
     return StructField("x", data_types[type_name])
@@ -59,6 +60,17 @@ def test_other_cell_that_is_null_is_no_input(type_name: str) -> None:
     assert read([1.0, None], 0) == [1.0, None]
     with pytest.raises(InvalidRequestError, match="Row 3 has no input: it is null"):
         read(None, 3)
+
+
+@pytest.mark.parametrize("type_name", ["double", "string", "array"])
+def test_any_cell_is_an_input_of_type_json(type_name: str) -> None:
+    from pyspark.ml.linalg import Vectors
+    from pyspark.sql import Row
+
+    read = _choose_reader(_field(type_name), InputType.JSON)
+    assert [read(cell, 0) for cell in (1.5, None, "a", [1.0, None])] == [1.5, None, "a", [1.0, None]]
+    assert read(Row(age=22, home=Row(town="Bern")), 0) == {"age": 22, "home": {"town": "Bern"}}
+    assert read(Vectors.dense([0.5, 1.0]), 0).tolist() == [0.5, 1.0]
 
 
 @pytest.mark.parametrize("df", [None, [[1.0]], {"x": [1.0]}])

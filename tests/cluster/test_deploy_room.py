@@ -20,6 +20,7 @@ class Cluster:
         usual = {
             "release": __version__, "query_frontend_releases": [__version__], "is_registered": False,
             "current_version": "1", "has_application": True, "linked_input_types": {"app": "doubles"},
+            "next_version": "4",
         }  # fmt: skip
         self.state = DeployState(**{**usual, **facts})
 
@@ -37,10 +38,16 @@ def test_a_version_with_room_has_what_was_there_before():
     assert (before.current_version, before.has_application) == ("1", True)
 
 
+def test_a_version_that_is_not_named_gets_the_next_number():
+    cluster = Cluster()
+    assert find_room(cluster, cluster, make_new_version("net", None, "doubles")).model_id == ("net", "4")
+    assert find_room(cluster, cluster, make_new_version("net", "rc", "doubles")).model_id == ("net", "rc")
+
+
 @pytest.mark.parametrize(
     ("facts", "error", "words"),
     [
-        ({"is_registered": True}, VersionExistsError, "immutable"),
+        ({"is_registered": True}, VersionExistsError, "immutable. Version '4' is free"),
         ({"linked_input_types": {"app": "doubles", "other": "strings"}}, InputTypeConflictError, "'other'"),
         ({"release": "0.0.9"}, IncompatibleClusterError, r"0\.0\.9"),
         ({"query_frontend_releases": [__version__, "before 0.1.0"]}, IncompatibleClusterError, r"before 0\.1\.0"),

@@ -6,6 +6,7 @@ from collections import Counter
 
 from clipper_nb import __version__
 from clipper_nb.clients.frontend_client import FrontendClient
+from clipper_nb.clients.trust import Trust
 from clipper_nb.cluster.doctor import _check_applications, _check_replicas, examine
 from clipper_nb.display.diagnosis import Diagnosis, Finding
 from clipper_nb.display.long_lists import join_some
@@ -91,9 +92,10 @@ class Frontends:
         live = (200, f'{{"live": true, "version": "{__version__}"}}'.encode())
         self.answers = {"management frontend/livez": live, "query frontend/livez": live}
         self.answers["management frontend/readyz"] = (200, b'{"ready": true}')
+        self.answers["query frontend/metrics"] = (200, b'clipper_refused_containers_total{reason="no_token"} 0\n')
         self.answers |= {name.replace("_", " "): answer for name, answer in answers.items()}
 
-    def at(self, address: str, what: str) -> FrontendClient:
+    def at(self, address: str, what: str, token: str | None = None, trust: Trust | None = None, /) -> FrontendClient:
         self.what = what
         return FrontendClient(self)
 
@@ -131,8 +133,17 @@ def test_healthy_cluster_has_no_problem():
         "Notebook", "Management frontend", "Query frontend", "Redis", "Replicas", "Applications"
     ]  # fmt: skip
     assert {finding.state for finding in told.values()} == {"ok"}
-    assert told["Query frontend"].found == f"Answers at 127.0.0.1:0; clipper_nb {__version__}."
+    assert told["Query frontend"].found == f"Answers at http://127.0.0.1:0; clipper_nb {__version__}."
     assert told["Replicas"].found == "1 replica of 1 model ready."
+
+
+def test_refused_containers_are_reported():
+    numbers = {"no_token": 3, "wrong_proof": 1}
+    lines = [f'clipper_refused_containers_total{{reason="{reason}"}} {number}' for reason, number in numbers.items()]
+    told = look_over(*cluster(), **{"query_frontend/metrics": (200, "\n".join(lines).encode())})
+    assert told["Strangers"].state == "warning"
+    assert told["Strangers"].found.endswith("refused 3 times for want of a token, 1 time for a wrong proof.")
+    assert "accept_clipper_containers" in told["Strangers"].advice
 
 
 def test_without_a_cluster_the_advice_is_start_clipper():

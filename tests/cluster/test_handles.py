@@ -155,12 +155,15 @@ def test_model_scales_its_current_version_and_a_version_itself() -> None:
 )  # fmt: skip
 def test_handle_says_why_there_is_nothing_to_show(bench: Bench, gone, says: str) -> None:
     digits, net = bench.conn.apps["digits"], bench.conn.models["net"]
-    first = net["v1"]
+    models, first = bench.conn.models, net["v1"]
     gone(bench)
     assert repr(digits) == f"<Application 'digits': {says}>"
     assert repr(net) == f"<Model 'net': {says}>"
     assert repr(first) == f"<Version net:v1: {says}>"
     assert digits._repr_html_() is net._repr_html_() is first._repr_html_() is None
+    assert repr(models) == f"<Models: {'none' if says == 'not in the cluster' else says}>"
+    assert (models._repr_html_() is None) is (says != "not in the cluster")
+    assert models._ipython_key_completions_() == []
 
 
 def test_completion_shows_names_and_no_errors(bench: Bench) -> None:

@@ -13,6 +13,7 @@ from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.runtime.model_container.settings import model_container_settings
 
 
 class Door:
@@ -96,3 +97,12 @@ def test_image_and_registration_have_all_of_it():
     assert (registration.container_name, registration.labels, registration.batch_size) == ("built", ["a"], 5)
     assert (registration.num_replicas, registration.limits, registration.claim_id) == (2, limits, "ours")
     assert (registration.isolate_errors, registration.hang_timeout_s) == (False, None)
+
+
+@pytest.mark.parametrize(("hang_timeout_s", "told"), [(30.0, {}), (2.5, {"CLIPPER_HANG_TIMEOUT_S": "2.5"}),
+                                                      (None, {"CLIPPER_HANG_TIMEOUT_S": "none"})])  # fmt: skip
+def test_replicas_are_told_another_hang_timeout(hang_timeout_s, told):
+    variables = make_new_version("net", 1, "doubles", hang_timeout_s=hang_timeout_s).environment()
+    assert {name: value for name, value in variables.items() if name.startswith("CLIPPER_")} == told
+    settings = model_container_settings({"CLIPPER_MODEL_NAME": "net", "CLIPPER_MODEL_VERSION": "1", **variables})
+    assert settings.hang_timeout_s == hang_timeout_s

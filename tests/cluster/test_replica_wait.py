@@ -28,21 +28,20 @@ class Cluster:
     replicas of the query frontends.
     """
 
-    claim_id = "ours"
-
-    def __init__(self, *answers, counts=(0,), is_lost=False):
-        self.answers, self.counts, self.is_lost = list(answers), counts, is_lost
+    def __init__(self, *answers, counts=(0,)):
+        self.answers, self.counts, self.is_lost = list(answers), counts, False
         self.asked = []
         self.is_over = threading.Event()
 
-    def hold_claim(self, model_id, claim_id, awaited):
-        self.asked.append((model_id, claim_id, awaited))
+    def hold(self, awaited):
+        self.asked.append(awaited)
         if not self.answers:
             self.is_over.wait(20.0)
             return ClaimHeld(is_held=False)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
+        self.is_lost = not answer.is_held
         return answer
 
     def get_query_frontends(self):
@@ -67,7 +66,7 @@ class Cluster:
 def test_wait_ends_when_the_frontend_confirms():
     cluster = Cluster(CONNECTED)
     cluster.wait(2)
-    assert cluster.asked == [(NET, "ours", AwaitedReplicas(2, InputType.DOUBLES))]
+    assert cluster.asked == [AwaitedReplicas(2, InputType.DOUBLES)]
 
 
 def test_hold_that_ends_without_news_is_repeated():
@@ -78,7 +77,7 @@ def test_hold_that_ends_without_news_is_repeated():
 
 def test_wait_ends_with_the_claim():
     with pytest.raises(ClaimLostError):
-        Cluster(ClaimHeld(is_held=False), is_lost=True).wait(1)
+        Cluster(ClaimHeld(is_held=False)).wait(1)
 
 
 def test_wait_raises_when_the_frontend_is_away():

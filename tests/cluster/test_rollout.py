@@ -69,15 +69,21 @@ class Bench:
         lines = [call[0] if call[0].startswith("/") else " ".join(map(str, call)) for call in self.manager.calls]
         return [line for line in lines if not line.startswith(("/admin/get_", "/admin/hold_"))]
 
-    def deploy(self, num_replicas: int = 2, timeout_s: float = 20.0) -> None:
+    def deploy(
+        self,
+        num_replicas: int = 2,
+        timeout_s: float = 20.0,
+        build_image: Callable[[], str] | None = None,
+        meanwhile: Callable[[str], None] | None = None,
+    ) -> None:
         management = client_of(self.frontend)
         with VersionClaim(management, NET, is_new=True) as claim:
             new = NewVersion(
                 NET, InputType.DOUBLES, IMAGE, labels=["x"], num_replicas=num_replicas, timeout_s=timeout_s
             )
             start_and_register(
-                self.manager, management, claim, new, read_files=lambda names: {},
-                remove_image=lambda: self.removed_images.append(IMAGE),
+                self.manager, management, claim, new, read_files=lambda names: {}, build_image=build_image,
+                remove_image=lambda: self.removed_images.append(IMAGE), meanwhile=meanwhile,
             )  # fmt: skip
 
     def scale(self, num_replicas: int, timeout_s: float = 20.0) -> None:
@@ -96,9 +102,7 @@ def test_version_is_registered_when_its_replicas_are_connected() -> None:
     bench = Bench()
     bench.deploy(num_replicas=2)
     assert bench.num_running == 2
-    assert bench.changes == [
-        "/admin/claim_version", "stop_models net:2", "set_num_replicas net:2 2", "/admin/add_model",
-    ]  # fmt: skip
+    assert bench.changes == ["/admin/claim_version", "set_num_replicas net:2 2", "/admin/add_model"]
     [request] = bench.frontend.requests("add_model")
     [claim] = bench.frontend.requests("claim_version")
     assert (request["model_name"], request["model_version"], request["container_name"]) == ("net", "2", IMAGE)
@@ -121,6 +125,26 @@ def test_replicas_that_never_connect_leave_nothing() -> None:
         bench.deploy(timeout_s=0.0)
     assert bench.changes[-3:] == ["set_num_replicas net:2 2", "stop_models net:2", "/admin/release_claim"]
     assert (bench.num_running, bench.removed_images) == (0, [IMAGE])
+
+
+def test_interrupt_of_a_build_leaves_no_image() -> None:
+    bench = Bench()
+
+    def build() -> str:  # the image is there, and its tag is not known yet
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.deploy(build_image=build)
+    assert (bench.num_running, bench.removed_images) == (0, [IMAGE])
+    assert bench.changes[-1] == "/admin/release_claim"
+
+
+def test_image_that_was_built_is_what_runs() -> None:
+    bench = Bench()
+    bench.deploy(build_image=lambda: "net:2-built")
+    assert {found.image for found in bench.manager.replicas} == {"net:2-built"}
+    [request] = bench.frontend.requests("add_model")
+    assert request["container_name"] == "net:2-built"
 
 
 def test_replica_that_ends_says_why_and_is_stopped() -> None:
@@ -186,6 +210,24 @@ def test_version_that_another_caller_stopped_is_not_registered() -> None:
     assert "/admin/add_model" not in bench.changes
 
 
+def test_notebooks_part_is_done_while_replicas_start() -> None:
+    bench = Bench()
+    bench.deploy(meanwhile=lambda image: bench.manager.calls.append(("meanwhile", image, bench.num_running)))
+    assert bench.changes == [
+        "/admin/claim_version",
+        "set_num_replicas net:2 2",
+        f"meanwhile {IMAGE} 2",
+        "/admin/add_model",
+    ]
+
+
+def test_interrupt_of_the_notebooks_part_leaves_nothing() -> None:
+    bench = Bench()
+    with pytest.raises(KeyboardInterrupt):
+        bench.deploy(meanwhile=lambda image: interrupt())
+    assert (bench.num_running, bench.removed_images) == (0, [IMAGE])
+
+
 def test_version_of_another_caller_is_not_touched() -> None:
     bench = Bench()
     bench.frontend.answers["claim_version"] = refusal(423, "net:2 is deployed by process 7.")
@@ -210,8 +252,7 @@ def test_scale_down_is_recorded_before_any_is_stopped() -> None:
     bench.scale(1)
     assert bench.num_running == 1
     assert bench.changes == [
-        "/admin/claim_version", "/admin/set_num_replicas", "set_num_replicas net:2 1", "/admin/set_num_replicas",
-        "/admin/release_claim",
+        "/admin/claim_version", "/admin/set_num_replicas", "set_num_replicas net:2 1", "/admin/release_claim",
     ]  # fmt: skip
 
 

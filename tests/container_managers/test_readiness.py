@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.container_managers.readiness import check_core
+from clipper_nb.container_managers.readiness import check_core, pause_s
 from clipper_nb.container_managers.specs import REDIS_NAME
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol.containers import REDIS, REPLICA, ObservedContainer
@@ -26,3 +26,10 @@ def test_core_container_that_keeps_ending_is_named_with_its_log():
 
 def test_replica_that_keeps_ending_does_not_concern_the_core():
     check_core([_ended(REPLICA, 9)], str)
+
+
+def test_what_is_waited_for_is_noticed_soon_after_it_comes():
+    """A start of 0.3 s is noticed after at most 16 ms, and one of 10 s costs few questions."""
+    assert pause_s(0.0) == 0.001
+    assert pause_s(0.3) == pytest.approx(0.016)
+    assert pause_s(10.0) == 0.05

@@ -64,7 +64,10 @@ class ThinManager(NoCluster):
     def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
         if image == "nowhere:1":
             raise ImageNotFoundError(image, "It is nowhere.")
-        return ReplicaSettings(rpc_host="frontend", rpc_port=7000, command=("run",), model_folder="/m", limits=limits)
+        return ReplicaSettings(
+            rpc_host="frontend", rpc_port=7000, command=("run",), model_folder="/m", limits=limits,
+            offline_socket="/rpc/0.sock" if image == "ours:1" else None,
+        )  # fmt: skip
 
     def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
         self.calls.append(f"start {len(replicas)} {settings.limits.processes}")
@@ -135,6 +138,24 @@ def test_replicas_start_with_the_requested_limits():
     manager = ThinManager()
     scale(manager, 1, limits=ResourceLimits(processes=7))
     assert manager.calls == ["start 1 7"]
+
+
+def test_replicas_without_a_network_get_the_path_of_a_socket():
+    manager = ThinManager()
+    scale(manager, 1, image="ours:1")
+    assert manager.started[0].environment[environment.FRONTEND_SOCKET] == "/rpc/0.sock"
+    assert environment.FRONTEND_HOST not in manager.started[0].environment
+    scale(manager, 2, image="ours:1", network_access=True)
+    assert manager.started[1].environment[environment.FRONTEND_HOST] == "frontend"
+
+
+def test_replicas_that_need_a_network_do_not_start_without_one():
+    manager = ThinManager()
+    with pytest.raises(InvalidRequestError, match="i:1 cannot run without a network"):
+        scale(manager, 1, network_access=False)
+    assert manager.calls == []
+    scale(manager, 1)
+    assert manager.started[0].environment[environment.FRONTEND_HOST] == "frontend"
 
 
 def test_unknown_image_changes_nothing_and_is_not_needed_to_stop():

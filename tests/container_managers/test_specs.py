@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from clipper_nb.container_managers import specs
-from clipper_nb.container_managers.specs import ClusterOptions
+from clipper_nb.container_managers.specs import ClusterOptions, NotGiven
 from clipper_nb.protocol.containers import REPLICA
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
@@ -106,3 +107,23 @@ def test_names_and_roles_differ():
 
 def test_model_containers_get_no_secrets():
     assert not {"token", URL} & set(replica().environment.values())
+
+
+def test_resumed_cluster_has_its_options_unless_given_again():
+    stored = ClusterOptions.of({}, cache_size_bytes=5, num_frontend_replicas=3).stored()
+    asked = ClusterOptions.of({}, num_frontend_replicas=1, cache_size_bytes=NotGiven(9), query_frontend_image=None)
+    resumed = asked.over({**stored, "option_of_another_release": 1})
+    assert (resumed.cache_size_bytes, resumed.num_frontend_replicas) == (5, 1)
+    again = ClusterOptions().over(json.loads(json.dumps(resumed.stored())))
+    assert again.stored() == resumed.stored()
+
+
+def test_option_that_a_kept_cluster_did_not_know_has_its_default():
+    assert ClusterOptions.of({}).over({}).stored() == ClusterOptions().stored()
+
+
+def test_resumed_cluster_has_its_token_unless_one_is_given():
+    kept = json.loads(json.dumps(ClusterOptions.of({}, query_token="kept", allowed_hosts=("a.example.org",)).stored()))
+    resumed = ClusterOptions.of({"query_token": "new", "allowed_hosts": ("hub.example.org",)}).over(kept)
+    assert (resumed.query_token, resumed.allowed_hosts) == ("kept", ("a.example.org",))
+    assert ClusterOptions.of({"query_token": "new"}, query_token="").over(kept).query_token == ""

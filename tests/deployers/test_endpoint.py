@@ -8,19 +8,29 @@ import pytest
 
 from clipper_nb.cluster.new_version import make_new_version
 from clipper_nb.deployers import pyspark, python, r
-from clipper_nb.deployers.endpoint import endpoint, new_endpoint
-from clipper_nb.errors import ClusterUnreachableError, ExistsError
+from clipper_nb.deployers.endpoint import check_endpoint, deploy_endpoint, endpoint
+from clipper_nb.errors import (
+    ClaimLostError,
+    ClusterUnreachableError,
+    ExistsError,
+    InvalidNameError,
+    InvalidRequestError,
+)
+from clipper_nb.protocol.descriptions import ApplicationInfo
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.rest import DeployState
 
 
 class Connection:
-    """Records calls; those named in *failures* raise."""
+    """Records calls; those named in *failures* raise. Each time that it is asked, the next version is another."""
 
-    def __init__(self, current=None, *, is_registered=True, **failures):
+    def __init__(self, current=None, *, is_registered=True, application=None, **failures):
         self.calls = []
         self.current = current
         self.is_registered = is_registered
+        self.application = application
         self.failures = failures
+        self._next = 2
 
     def __getattr__(self, method):
         def call(*arguments):
@@ -30,18 +40,31 @@ class Connection:
 
         return call
 
-    def new_version(self, name, version, input_type):
+    def new_version(self, name, version, input_type, **options):
         state = DeployState(
             release="0.1.0", query_frontend_releases=[], is_registered=False, current_version=self.current,
-            has_application=False, linked_input_types={},
+            has_application=self.application is not None, linked_input_types={}, next_version=str(self._next),
         )  # fmt: skip
-        return make_new_version(name, version, input_type, before=state)
+        self._next += 1
+        new = make_new_version(name, version, input_type, before=state, **options)
+        return new.numbered(state.next_version)
 
     def get_model_info(self, name, version):
         return {"model_version": version} if self.is_registered else None
 
+    def records(self, method):
+        return self
+
+    def get_application(self, name):
+        return self.application
+
     def changes(self):
         return self.calls
+
+
+def application(*linked_models, **fields):
+    usual = {"input_type": InputType.DOUBLES, "default_output": "0", "slo_micros": 1000}
+    return ApplicationInfo(name="digits", linked_models=linked_models, **{**usual, **fields})
 
 
 REGISTER = ("register_application", "digits", "doubles", "0", 1000)
@@ -50,19 +73,19 @@ STOP = ("stop_versioned_models", {"digits": ["2"]})
 UNREGISTER = ("unregister_application", "digits")
 
 
-def make_endpoint(connection, deploy=lambda: None):
-    with new_endpoint(connection, "digits", 2, "doubles", "0", 1000):
-        deploy()
+def make_endpoint(connection, deploy=lambda version: None, version=2, **options):
+    usual = {"default_output": "0", "slo_micros": 1000}
+    return deploy_endpoint(connection, "digits", version, "doubles", deploy, **{**usual, **options})
 
 
-def fail():
+def fail(version):
     raise KeyboardInterrupt
 
 
 def test_application_is_registered_before_deploy_and_then_linked():
     connection = Connection()
-    make_endpoint(connection, lambda: connection.calls.append("deploy"))
-    assert connection.changes() == [REGISTER, "deploy", LINK]
+    assert make_endpoint(connection, connection.calls.append).name == "digits"
+    assert connection.changes() == [REGISTER, "2", LINK]
 
 
 def test_failed_deploy_removes_the_application():
@@ -80,7 +103,7 @@ def test_deploy_interrupted_after_its_last_step_is_undone():
 
 
 def test_version_that_another_caller_deployed_meanwhile_stays():
-    def refuse():
+    def refuse(version):
         raise ExistsError("taken")
 
     connection = Connection(is_registered=True)
@@ -129,6 +152,81 @@ def test_taken_application_name_is_left_alone():
     assert connection.changes() == [REGISTER]
 
 
+@pytest.mark.parametrize("linked_models", [("digits",), ()])
+def test_endpoint_that_exists_gets_the_next_version(linked_models):
+    connection = Connection(current="1", application=application(*linked_models))
+    make_endpoint(connection, connection.calls.append, version=None, may_exist=True)
+    assert connection.changes() == ["2"] if linked_models else ["2", LINK]
+
+
+def test_failed_deploy_to_an_endpoint_keeps_the_application():
+    connection = Connection(current="1", application=application("digits"))
+    with pytest.raises(KeyboardInterrupt):
+        make_endpoint(connection, fail, version=None, may_exist=True)
+    assert connection.changes() == [("set_model_version", "digits", "1"), STOP]
+
+
+@pytest.mark.parametrize(
+    ("existing", "words"),
+    [
+        (application("digits", slo_micros=5), "slo_micros=5, not 1000"),
+        (application("digits", default_output="-1"), "default_output=-1, not 0"),
+        (application(input_type=InputType.STRINGS), "input_type=strings, not doubles"),
+        (application("other"), "linked to model 'other'"),
+    ],
+)
+def test_endpoint_with_other_settings_is_left_alone(existing, words):
+    connection = Connection(application=existing)
+    with pytest.raises(ExistsError, match=words):
+        make_endpoint(connection, version=None, may_exist=True)
+    assert connection.changes() == []
+
+
+def test_settings_left_out_are_those_of_the_endpoint():
+    connection = Connection(application=application("digits", slo_micros=5, default_output="-1"))
+    make_endpoint(connection, connection.calls.append, may_exist=True, default_output=None, slo_micros=None)
+    assert connection.changes() == ["2"]
+
+
+def test_settings_left_out_of_a_new_endpoint_have_defaults():
+    connection = Connection()
+    make_endpoint(connection, default_output=None, slo_micros=None)
+    assert connection.changes()[0] == ("register_application", "digits", "doubles", "null", 1_000_000)
+
+
+def test_number_that_another_caller_takes_is_followed_by_more():
+    def deploy(version):
+        connection.calls.append(version)
+        if version == "2":
+            raise ExistsError("taken")
+
+    connection = Connection(is_registered=False)
+    make_endpoint(connection, deploy, version=None)
+    assert connection.changes() == [REGISTER, "2", "3", LINK]
+
+
+@pytest.mark.parametrize(("version", "failure"), [(2, ExistsError("taken")), (None, ClaimLostError("digits:2"))])
+def test_chosen_or_stopped_version_is_not_tried_again(version, failure):
+    def refuse(version):
+        connection.calls.append(version)
+        raise failure
+
+    connection = Connection(is_registered=False)
+    with pytest.raises(type(failure)):
+        make_endpoint(connection, refuse, version=version)
+    assert connection.changes() == [REGISTER, "2", UNREGISTER]
+
+
+def test_endpoint_is_checked_before_anything_slow_starts():
+    connection = Connection()
+    with pytest.raises(InvalidRequestError, match="slo_micros"):
+        check_endpoint(connection, "digits", None, "doubles", slo_micros=0)
+    with pytest.raises(InvalidNameError, match="the frontends use this path"):
+        check_endpoint(connection, "docs", None, "doubles")
+    with pytest.raises(InvalidRequestError, match="labels"):
+        check_endpoint(connection, "digits", None, "doubles", labels="a")
+
+
 def deploy_thing(clipper_conn, name, version, input_type, thing, base_image="default", labels=None, *, colour="red"):
     clipper_conn.deploy(name, version, input_type, thing, base_image, labels, colour)
 
@@ -137,7 +235,7 @@ def test_endpoint_passes_each_option_to_the_deploy():
     connection = Connection()
     create_endpoint = endpoint(deploy_thing, example=">>> 1")
     create_endpoint(connection, "digits", "doubles", "a thing", "0", 2, 1000, ["a label"], colour="blue")
-    deploy = ("deploy", "digits", 2, "doubles", "a thing", "default", ["a label"], "blue")
+    deploy = ("deploy", "digits", "2", "doubles", "a thing", "default", ["a label"], "blue")
     assert connection.changes() == [REGISTER, deploy, LINK]
 
 
@@ -157,7 +255,7 @@ def test_endpoint_rejects_an_option_the_deploy_does_not_have():
     ids=["python", "pyspark", "r", "a new one"],
 )
 def test_endpoint_shows_all_options_in_signature_and_help(deploy, create_endpoint):
-    own = {"default_output": "None", "version": 1, "slo_micros": 3000000}
+    own = {"default_output": "None", "version": None, "slo_micros": 3000000}
     shown = inspect.signature(create_endpoint).parameters
     expected = {**inspect.signature(deploy).parameters}
     assert set(shown) == {*expected, *own}

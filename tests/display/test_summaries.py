@@ -20,12 +20,12 @@ def version(number, *, is_current=False):
 
 FULL = ClusterSnapshot(
     cluster_name="default-cluster",
-    query_address="127.0.0.1:1337",
+    query_url="http://127.0.0.1:1337",
     applications=[APPLICATION],
     models=[version("1"), version("2", is_current=True)],
     replicas=[make_replica_info(version="2"), make_replica_info(version="2")],
 )
-EMPTY = ClusterSnapshot("c", "127.0.0.1:1337", [], [], [])
+EMPTY = ClusterSnapshot("c", "http://127.0.0.1:1337", [], [], [])
 
 
 class Page(HTMLParser):
@@ -72,7 +72,7 @@ def test_tables_show_applications_and_versions():
 
 
 def test_application_without_a_model_shows_none():
-    snapshot = ClusterSnapshot("c", "a:1", [make_application_info(**FIELDS)], [], [])
+    snapshot = ClusterSnapshot("c", "http://a:1", [make_application_info(**FIELDS)], [], [])
     assert Page(format_html(snapshot)).rows[1][-1] == "none"
 
 
@@ -86,22 +86,23 @@ def test_empty_cluster_shows_what_to_call():
 def test_long_tables_are_summed_up():
     applications = [make_application_info(f"app-{number}", **FIELDS) for number in range(1050)]
     models = [version(str(number)) for number in range(51)]
-    html = format_html(ClusterSnapshot("c", "a:1", applications, models, []))
+    html = format_html(ClusterSnapshot("c", "http://a:1", applications, models, []))
     assert len(Page(html).rows) == (1 + 50) + (1 + 50)
     assert "… and 1,000 more applications." in html
     assert "… and 1 more version." in html
-    assert "1,050 applications" in format_text(ClusterSnapshot("c", "a:1", applications, models, []))
+    assert "1,050 applications" in format_text(ClusterSnapshot("c", "http://a:1", applications, models, []))
 
 
 def test_table_of_fifty_is_whole():
-    html = format_html(ClusterSnapshot("c", "a:1", [APPLICATION] * 50, [], []))
+    html = format_html(ClusterSnapshot("c", "http://a:1", [APPLICATION] * 50, [], []))
     assert len(Page(html).rows) == 51
     assert "more" not in html
 
 
 @pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x>', "a & b", "</td></table>"])
 def test_text_of_users_stays_text(text):
-    snapshot = ClusterSnapshot(text, "a:1", [make_application_info(**{**FIELDS, "default_output": text})], [], [])
+    application = make_application_info(**{**FIELDS, "default_output": text})
+    snapshot = ClusterSnapshot(text, "http://a:1", [application], [], [])
     page = Page(format_html(snapshot))
     assert page.rows[1][3] == text
     assert not {"script", "img"} & set(page.tags)

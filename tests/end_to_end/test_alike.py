@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +27,9 @@ Entry = tuple[str, str, int, Any]
 # What may differ between two runs of one session on one cluster too.
 VARYING = [
     (r'"query_id": \d+', '"query_id": "QUERY"'),
-    (r'"registered_at": [\d.e]+', '"registered_at": "TIME"'),
+    (r'"(registered|created|received)_at": [\d.e]+', r'"\1_at": "TIME"'),
+    (r'"(sent|answered)_after_s": [\d.e-]+', r'"\1_after_s": "TIME"'),
+    (r'"address": "http://[^/"]+/', '"address": "http://HOST/'),
     (r"\d+(\.\d+)? ms", "N ms"),
     (r'"revision": \d+', '"revision": "N"'),
     (r'"images": \{[^}]*\}', '"images": {}'),
@@ -76,13 +79,14 @@ class Transcript:
     def _ask(self, address: str, method: str, path: str, body: Any, headers: dict[str, str]) -> None:
         sent = body if body is None or isinstance(body, str) else json.dumps(body)
         status, reply = http_request(address, method, path, sent, headers)
-        self.entries.append((method, f"{path} {sent}"[:200], status, self._normalised(reply)))
+        said = json.loads(self._normalised(json.dumps(reply)))
+        self.entries.append((method, self._normalised(f"{path} {sent}"[:200]), status, said))
 
-    def _normalised(self, reply: Any) -> Any:
-        text = json.dumps(reply).replace(self._conn.cm.cluster_name, "CLUSTER")
+    def _normalised(self, text: str) -> str:
+        text = text.replace(self._conn.cm.cluster_name, "CLUSTER")
         for pattern, replacement in VARYING:
             text = re.sub(pattern, replacement, text)
-        return json.loads(text)
+        return text
 
 
 def describe(inputs: list) -> list:
@@ -149,6 +153,22 @@ def versions(conn: ClipperConnection, ask: Transcript) -> None:
     ask.predict("app", {"input": [7]})
 
 
+def exported_and_imported(conn: ClipperConnection, ask: Transcript) -> None:
+    """An endpoint goes into a file, and comes back from there."""
+    create_endpoint(conn, "moving", "doubles", lambda xs: [x.sum() for x in xs], "0", slo_micros=5_000_000)
+    ask.predict("moving", {"input": [1, 2]})
+    with tempfile.TemporaryDirectory() as folder:
+        conn.export_configuration(f"{folder}/exported.tar")
+        conn.stop_models(["moving"])
+        conn.unregister_application("moving")
+        ask.state()
+        conn.import_configuration(f"{folder}/exported.tar")
+    ask.predict("moving", {"input": [1, 2]})
+    ask.state()
+    conn.stop_models(["moving"])
+    conn.unregister_application("moving")
+
+
 def inputs_of_each_type(conn: ClipperConnection, ask: Transcript) -> None:
     """Good ones, empty ones, and those that do not fit."""
     good = {
@@ -191,6 +211,7 @@ def outputs(conn: ClipperConnection, ask: Transcript) -> None:
     conn.register_application("hurried", "strings", "too late", 100_000)
     conn.link_model_to_app("hurried", "told")
     ask.predict("hurried", {"input": "sleep"})
+    ask.admin("get_query_history", {"query_id": conn.predict("told", "text").query_id})
     ask.state()
 
 
@@ -200,6 +221,8 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
     version = {"model_name": "outside", "model_version": "1"}
     links = {"app_name": "rest", "model_names": ["outside"]}
     claim = {**version, "claim_id": "c"}
+    token = {"app_name": "rest", "token_name": "site"}
+    digest = {"digest": "0" * 64}
     for call, body in (
         ("add_app", application), ("add_app", application), ("add_app", {**application, "name": "a b"}),
         ("add_app", {**application, "name": "metrics"}), ("add_app", {**application, "input_type": "numbers"}),
@@ -211,6 +234,13 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
         ("add_model_links", {**links, "model_names": []}), ("add_model_links", {**links, "model_names": ["nobody"]}),
         ("add_model_links", {**links, "app_name": "nobody"}), ("add_model_links", {**links, "app_name": "strings"}),
         ("add_model_links", links), ("add_model_links", links),
+        ("create_token", {**token, **digest}), ("create_token", {**token, **digest}),
+        ("create_token", {**token, "token_name": "a b", **digest}), ("create_token", {**token, "digest": "secret"}),
+        ("create_token", {**token, "app_name": "nobody", **digest}),
+        ("create_token", {**token, "expires_s": 0, **digest}),
+        ("get_tokens", token), ("get_tokens", {"app_name": "nobody"}),
+        ("get_query_history", {"query_id": -1}), ("get_query_history", {"query_id": 2**40}), ("get_query_history", {}),
+        ("revoke_token", token), ("revoke_token", token), ("get_tokens", token),
         ("get_application", {"name": "rest"}), ("get_application", {"name": "nobody"}),
         ("get_linked_models", {"app_name": "rest"}), ("get_linked_models", {"app_name": "nobody"}),
         ("get_model", version), ("get_model", {**version, "model_version": "9"}),
@@ -246,7 +276,7 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
 
 
 SESSION: list[Callable[[ClipperConnection, Transcript], None]] = [
-    applications, versions, inputs_of_each_type, bodies, outputs, admin_calls,
+    applications, versions, exported_and_imported, inputs_of_each_type, bodies, outputs, admin_calls,
 ]  # fmt: skip
 
 

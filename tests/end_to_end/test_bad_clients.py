@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import resource
+import select
 import socket
 import threading
 import time
@@ -79,7 +80,7 @@ def connect(conn: ClipperConnection) -> socket.socket:
 
 
 def head(body_size_bytes: int, application: str = "app") -> bytes:
-    return b"POST /%b/predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % (
+    return b"POST /%b/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (
         application.encode(),
         body_size_bytes,
     )
@@ -118,11 +119,15 @@ def test_slow_requests_time_out(conn: ClipperConnection, is_head_sent: bool) -> 
         timeout_s = BODY_TIMEOUT_S if is_head_sent else HEAD_TIMEOUT_S
         began_s = time.monotonic()
         sent = start + 1
-        while time.monotonic() - began_s < timeout_s + 2.5:  # a byte now and then helps nobody
+        answered: list[socket.socket] = []
+        while len(answered) < len(clients):  # a byte now and then helps nobody
+            assert time.monotonic() - began_s < timeout_s + 2.5
             time.sleep(0.25)
             for client in clients:
                 send_all_of(client, slow[sent : sent + 1])
             sent += 1
+            answered, _, _ = select.select(clients, [], [], 0)
+        assert time.monotonic() - began_s > timeout_s
         for client in clients:
             assert read_all(client).startswith(b"HTTP/1.1 408 ")
 
@@ -195,8 +200,8 @@ def test_frontend_out_of_files_serves_its_clients_and_idles(conn: ClipperConnect
                 closing.enter_context(connect(conn))
             time.sleep(0.5)
             before_s = sum(frontend.cpu_times()[:2])
-            time.sleep(2.0)
-            assert sum(frontend.cpu_times()[:2]) - before_s < 1.0
+            time.sleep(1.0)
+            assert sum(frontend.cpu_times()[:2]) - before_s < 0.5
         finally:
             frontend.rlimit(psutil.RLIMIT_NOFILE, limits)
     assert query(conn, "app", {"input": [7.0]})[1]["output"] == 7.0
@@ -211,7 +216,9 @@ def test_bodies_up_to_the_limit_are_accepted_and_larger_refused(conn: ClipperCon
         body = b'{"input":"' + b"x" * (size_bytes - 12) + b'"}'
         with connect(conn) as client:
             if is_chunked:
-                send_all_of(client, b"POST /text/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+                send_all_of(
+                    client, b"POST /text/predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+                )
                 for at in range(0, size_bytes, 50_000):
                     piece = body[at : at + 50_000]
                     send_all_of(client, b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -296,10 +303,10 @@ def test_garbage_is_refused(conn: ClipperConnection) -> None:
         request(b'{"input": [1]}'),
         request(b"{}"),
         request(b"{}", "nobody"),
-        b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
-        b"POST /livez HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+        b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         b"Content-Length: 2000000\r\n\r\n" + b"a&" * MIB,
         b"\r\n" * 100,
     ],
@@ -312,7 +319,7 @@ def test_pipelined_floods_without_a_reader_disturb_no_other(conn: ClipperConnect
         sent = [0] * len(clients)
         for client in clients:
             client.setblocking(False)
-        stop_s = time.monotonic() + 4.0
+        stop_s = time.monotonic() + 1.0  # long before, no more is taken from those whom nobody reads
         while time.monotonic() < stop_s:
             for number, client in enumerate(clients):
                 with contextlib.suppress(OSError):
@@ -357,7 +364,7 @@ _READY = b"\x04\x26\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
         [b"\xff"],
         [_GREETING[:30]],
         [_GREETING, _READY[:10]],
-        [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"],
+        [b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
         [_GREETING, b"\x06" + b"\xff" * 8],
         [_GREETING, _READY, b"\x02" + b"\x7f" * 8 + b"x" * 1000],
         [_GREETING, _READY, b"\x01\0" * 100_000],
@@ -370,14 +377,14 @@ _READY = b"\x04\x26\x05READY\x0bSocket-Type\0\0\0\x06DEALER\x08Identity\0\0\0\0"
 )
 def test_garbage_at_the_rpc_port_disturbs_no_other(conn: ClipperConnection, sent: list[bytes]) -> None:
     replicas = set(conn.get_all_model_replicas())
-    with others_are_served(conn), contextlib.ExitStack() as closing:
+    with others_are_served(conn) as load, contextlib.ExitStack() as closing:
         for number in range(60):
             stranger = closing.enter_context(_rpc_connect(conn))
             for piece in sent:
                 send_all_of(stranger, piece)
             if number % 2:  # the others hang about
                 stranger.close()
-        time.sleep(0.5)
+        load.wait_for(100)
     assert set(conn.get_all_model_replicas()) == replicas
 
 

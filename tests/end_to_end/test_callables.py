@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import itertools
 import typing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clipper_nb import ClipperConnection, IncompatibleEnvironmentError, InvalidRequestError
+from clipper_nb import ClipperConnection, IncompatibleEnvironmentError, InvalidRequestError, PredictionError
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from clipper_nb.protocol.model_folder import PythonMetadata
@@ -62,6 +63,35 @@ def test_awaitables_of_a_batch_are_awaited_together(shared: ClipperConnection) -
     assert failed.reason == "model_error"
     assert "ValueError: below zero" in str(failed.explanation)
     assert shared.predict("together", [8.0]).output == 4.0
+
+
+def test_generator_function_yields_one_output_per_input(shared: ClipperConnection) -> None:
+    """In the notebook, with samples, and in replicas, where an input on which it raises fails alone."""
+
+    def halves(xs: list[Any]) -> typing.Iterator[dict[str, float]]:
+        for x in xs:
+            if x.sum() < 0:
+                raise ValueError("below zero")
+            yield {"half": float(x.sum()) / 2}
+
+    samples = [[1.0], [2.0, 4.0]]
+    expected = [{"half": 0.5}, {"half": 3.0}]
+    assert shared.test_predict_function({"input_batch": samples}, halves, "doubles") == expected
+    create_endpoint(shared, "yielded", "doubles", halves, slo_micros=SLO_MICROS, sample_inputs=samples)
+    assert [found.output for found in shared.predict_batch("yielded", samples)] == expected
+    first, bad, last = shared.predict_batch("yielded", [[2.0], [-1.0], [8.0]])
+    assert (first.output, bad.reason, last.output) == ({"half": 1.0}, "model_error", {"half": 4.0})
+    assert "ValueError: below zero" in str(bad.explanation)
+
+    def endless(xs: list[Any]) -> typing.Iterator[float]:
+        return itertools.repeat(0.5)
+
+    for call in (
+        lambda: shared.test_predict_function({"input_batch": samples}, endless, "doubles"),
+        lambda: deploy_python_closure(shared, "yielded", 2, "doubles", endless, sample_inputs=samples),
+    ):
+        with pytest.raises(PredictionError, match="3 outputs for 2 inputs"):
+            call()
 
 
 def test_what_cannot_take_a_list_is_refused_and_leaves_nothing(shared: ClipperConnection) -> None:

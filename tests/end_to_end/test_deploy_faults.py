@@ -97,6 +97,13 @@ def _deploy_what_imports_a_missing_module(conn: ClipperConnection) -> None:
         del sys.modules["no_such_package"]
 
 
+def _deploy_what_hangs(conn: ClipperConnection) -> None:
+    """The replica shows its stack after 80 % of the time since it runs, and a container takes up to a second to start;
+    a stall of the machine may take another."""
+    timeout_s = 12.0 if isinstance(conn.cm, DockerContainerManager) else 6.0
+    deploy_python_closure(conn, "m", 2, "doubles", OnLoad(load_hangs), timeout_s=timeout_s)
+
+
 def _otherwise_in_a_replica() -> Callable[[list], list]:
     """Answer by where it is called."""
     here = os.getpid()
@@ -177,19 +184,16 @@ FAULTS = {
     ),
     "killed by the system, as for memory": Fault(
         _deploying(OnLoad(lambda: os.kill(os.getpid(), signal.SIGKILL))), ReplicaStartError,
-        "ended by signal 9(.|\n)*out of memory", attributes={"exit_status": -9}, differs_on_docker=True,
+        "ended by signal 9(.|\n)*out of memory", attributes={"exit_status": -9},
     ),
     "killed at its memory limit": Fault(
         _deploying(OnLoad(load_eats_memory), limits=ResourceLimits(memory="128m")), ReplicaMemoryError,
         r"was killed at its memory limit(.|\n)*ResourceLimits\(memory", log="loading far too much",
-        attributes={"exit_status": -9}, kinds=("docker",), differs_on_docker=True,
+        attributes={"exit_status": -9}, differs_on_docker=True,
     ),
-    # The replica shows its stack after 80 % of the time since it runs, and a container takes up to a second to start;
-    # a stall of the machine may take another.
     "hang while loading": Fault(
-        _deploying(OnLoad(load_hangs), timeout_s=12), StartTimeoutError, "0 of 1 replicas(.|\n)*timeout_s",
+        _deploy_what_hangs, StartTimeoutError, "0 of 1 replicas(.|\n)*timeout_s",
         log="waiting for a file that never comes(.|\n)*load_hangs", attributes={"num_ready": 0, "num_replicas": 1},
-        differs_on_docker=True,
     ),
     "wrong number of outputs on the samples, in the notebook": Fault(
         _deploying(lambda inputs: [1.0], sample_inputs=[[1.0], [2.0]]), PredictionError,
@@ -311,6 +315,7 @@ def test_a_deploy_fails_by_name_and_in_time_and_leaves_nothing(name: str, kind: 
 # ------------------------------------------------------------------------- failures that need surroundings of their own
 
 
+@pytest.mark.same_on_docker
 def test_no_space(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded cluster's folder is on a small disk; on Docker pip's temporary folder is."""
     if kind == "local":
@@ -372,6 +377,7 @@ def test_an_engine_that_cannot_be_reached(
             disconnect(lost.cm)
 
 
+@pytest.mark.same_on_docker
 def test_a_cluster_of_an_old_release(kind: str, tmp_path: Path) -> None:
     with old_cluster(kind, tmp_path) as conn:
         fault = Fault(
@@ -384,6 +390,7 @@ def test_a_cluster_of_an_old_release(kind: str, tmp_path: Path) -> None:
         assert OLD_VERSION in told["Query frontend"].found
 
 
+@pytest.mark.same_on_docker
 def test_taken_port_does_not_fail_the_start(kind: str, served: ClipperConnection) -> None:
     """Another cluster wants the same ports: it takes others, and says which."""
     ports = {name: getattr(served.cm, name) for name in

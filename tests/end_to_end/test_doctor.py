@@ -51,6 +51,7 @@ def test_healthy_cluster_has_no_problems(shared: ClipperConnection, kind: str) -
     assert diagnosis._repr_html_().count("<tr>") == len(told) + 1
 
 
+@pytest.mark.same_on_docker
 def test_applications_without_a_model_that_is_ready_are_named(shared: ClipperConnection) -> None:
     shared.register_application("alone", "doubles", "0", 100_000)
     deploy_python_closure(shared, "asleep", 1, "doubles", lambda inputs: [1.0 for _ in inputs])
@@ -80,6 +81,7 @@ def test_a_replica_that_was_killed_is_named(shared: ClipperConnection) -> None:
     shared.stop_models(["mortal"])
 
 
+@pytest.mark.same_on_docker
 def test_without_redis_other_findings_are_reported(conn: ClipperConnection) -> None:
     freeze(conn, "redis")
     diagnosis = conn.doctor()
@@ -90,6 +92,7 @@ def test_without_redis_other_findings_are_reported(conn: ClipperConnection) -> N
     kill(conn, "redis")  # it is started again, and the cluster can be stopped
 
 
+@pytest.mark.same_on_docker
 def test_a_cluster_that_is_gone(kind: str) -> None:
     with running_cluster(kind) as conn:
         other = ClipperConnection(new_manager(kind, conn.cm.cluster_name))

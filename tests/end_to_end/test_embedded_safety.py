@@ -205,8 +205,12 @@ def _wait_until_seen(manager: LocalContainerManager, pids: list[int]) -> None:
 def _zombies(manager: LocalContainerManager) -> list[psutil.Process]:
     record = manager._folder.read_record()
     assert record is not None
-    children = psutil.Process(record.supervisor_pid).children()
-    return [child for child in children if child.status() == psutil.STATUS_ZOMBIE]
+    found = []
+    for child in psutil.Process(record.supervisor_pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has been reaped meanwhile
+            if child.status() == psutil.STATUS_ZOMBIE:
+                found.append(child)
+    return found
 
 
 def _replica_pid(conn: ClipperConnection, model: str) -> int:
@@ -236,7 +240,7 @@ def test_log_of_a_verbose_model_is_bounded_and_its_end_is_read(shared: ClipperCo
     for round_number in range(6):  # 48 MB
         assert shared.predict("app", [float(round_number)]).output == "done"
         eventually(lambda: folder.log_path(name).stat().st_size <= LARGEST_PART_SIZE_BYTES, within_s=20, what="cut")
-        assert manager.get_log_tail(name).splitlines()[-1] == "the last line"
+        assert manager.get_log_tail(name).endswith("the last line")  # a cut may lose some of the lines before it
     assert size_bytes() <= 5 * LARGEST_PART_SIZE_BYTES
     parts = [Path(path) for path in manager.get_logs(str(tmp_path)) if Path(path).name.startswith(name)]
     assert [part.name for part in parts] == [f"{name}.log", f"{name}.log.1", f"{name}.log.2"]

@@ -35,7 +35,14 @@ def pickled_elsewhere(**environment: str) -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.parametrize(("name", "here"), [("Python", platform.python_version()), ("numpy", np.__version__)])
+@pytest.mark.same_on_docker
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [
+        pytest.param("Python", platform.python_version(), marks=pytest.mark.also_on_docker),  # it is the image's own
+        ("numpy", np.__version__),
+    ],
+)
 def test_other_versions_are_refused_with_both_sides(shared: ClipperConnection, name: str, here: str) -> None:
     versions = {"Python": platform.python_version(), name: "0.9.1"}
     with (

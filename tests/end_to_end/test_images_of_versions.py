@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clipper_nb import ClipperConnection, ExistsError, ImageNotFoundError
+from clipper_nb import ClipperConnection, ExistsError, ImageNotFoundError, InvalidRequestError
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.deployers.python import deploy_python_closure
 
@@ -65,6 +65,41 @@ def test_image_that_the_user_built_stays(shared: ClipperConnection, tmp_path: Pa
     shared.deploy_model("mine", 1, "doubles", image)
     shared.stop_models(["mine"])
     assert _exists(shared, image)
+
+
+@pytest.mark.also_on_docker
+def test_files_travel_with_a_folder_of_the_users(
+    shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Built and deployed at once, and one after the other: other files are another image."""
+    here, folder = tmp_path / "here", tmp_path / "model"
+    for path in (here / "data", folder):
+        path.mkdir(parents=True)
+    (here / "data" / "words.txt").write_text("a b")
+    monkeypatch.chdir(here)
+    read = pickle_function(lambda inputs: [Path("data/words.txt").read_text() for _ in inputs])[0]
+    (folder / "func.pkl").write_bytes(read)
+
+    image = shared.build_model("reader", 1, str(folder), files=["data/"])
+    (here / "data" / "words.txt").write_text("c d")
+    shared.build_and_deploy_model("reader", 2, "doubles", str(folder), files=["data"])
+    shared.register_application("reader", "doubles", "none", 10_000_000)
+    shared.link_model_to_app("reader", "reader")
+    assert shared.predict("reader", [0.0]).output == "c d"
+    assert image.partition(":")[0] == _image_of(shared, "reader", 2).partition(":")[0]
+    shared.deploy_model("reader", 1, "doubles", image)
+    assert shared.predict("reader", [0.0]).output == "a b"
+    assert sorted(path.name for path in folder.iterdir()) == ["func.pkl"]
+
+    (folder / "files").mkdir()
+    for build in (
+        lambda: shared.build_model("reader", 3, str(folder), files=["data"]),
+        lambda: shared.build_and_deploy_model("reader", 3, "doubles", str(folder), files=["data"]),
+    ):
+        with pytest.raises(InvalidRequestError, match="has files/ already"):
+            build()
+    with pytest.raises(InvalidRequestError, match=r"no 'missing\.txt' in the working directory"):
+        shared.build_model("reader", 3, str(folder), files=["missing.txt"])
 
 
 def test_other_content_for_a_built_version_is_another_image(shared: ClipperConnection, tmp_path: Path) -> None:

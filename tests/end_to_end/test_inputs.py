@@ -112,7 +112,6 @@ def test_magic_takes_what_predict_takes(conn: ClipperConnection, shell: Interact
     assert shell.run_line_magic("predict", "doubles row").output == SEEN
 
 
-@pytest.mark.also_on_docker
 def test_empty_folder_is_a_models_folder(shared: ClipperConnection, tmp_path: Path) -> None:
     image = shared.build_model("empty", 1, str(tmp_path))
     assert shared.build_model("empty", 1, str(tmp_path)) == image

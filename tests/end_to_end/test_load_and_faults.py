@@ -6,6 +6,8 @@ limits far from what a good machine shows; that nothing is lost, wrong or unboun
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 
 import pytest
@@ -15,7 +17,7 @@ from load.traffic import DEFAULT_OUTPUT, Report, Traffic, plus_version
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from tests.support.clusters import eventually, kill, running_cluster
+from tests.support.clusters import eventually, kill, observe, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.serial]
 
@@ -100,6 +102,32 @@ def test_kills_and_version_switches_lose_or_mix_no_reply():
     assert report.num_tried_again == 0  # no query frontend has ended
 
 
+def test_killed_supervisor_loses_no_query_and_nothing_restarts():
+    with running_cluster() as conn:
+        deploy(conn, batch_s=0.005, batch_size=8, slo_ms=5000, num_replicas=2)
+        before = {container.name: container.pid for container in observe(conn)}
+        with Traffic(conn.get_query_addr(), "app") as traffic:
+            traffic.start_open(rate=200, duration_s=4.0)
+            for number in (1, 2):
+                time.sleep(0.5)
+                killed = conn.cm._folder.read_record().supervisor_pid
+                os.kill(killed, signal.SIGKILL)
+                started_s = time.monotonic()
+                conn.set_num_replicas("app", 2)  # asks the supervisor what runs; takes a tenth of a second
+                assert time.monotonic() - started_s < 2.0
+                assert conn.cm._folder.read_record().supervisor_pid != killed
+                deploy_python_closure(conn, "other", number, "doubles", lambda inputs: inputs)
+            report = traffic.finish()
+        after = {container.name: container.pid for container in observe(conn)}
+        kill(conn, "replica")
+        eventually(lambda: len(conn.get_all_model_replicas()) == 4, within_s=20, what="an adopted replica is back")
+        conn.set_num_replicas("app", 1, 1)
+        assert len(conn.cm.observe_replicas()) == 3
+    assert_all_answered_right(report)
+    assert report.num_defaults == report.num_tried_again == 0
+    assert {name: after.get(name) for name in before} == before
+
+
 def test_idle_cluster_uses_little_cpu_and_memory():
     with running_cluster() as conn:
         deploy(conn, batch_s=0.001, batch_size=-1, slo_ms=1000, num_replicas=2)
@@ -113,7 +141,9 @@ def test_idle_cluster_uses_little_cpu_and_memory():
         share = (sum(map(cpu_s, everything)) - used_before_s) / (time.monotonic() - began_s)
         frontends = processes[QUERY] + processes[MANAGEMENT]
         assert sum(map(pss_bytes, frontends)) < 120 * MEGABYTE
-    assert len(everything) == 6  # supervisor, Redis, two frontends, two replicas
+    assert (
+        len(everything) == 9
+    )  # supervisor and guardian, Redis, two frontends, two replicas, and their nursery and template
     assert share < 0.05
 
 

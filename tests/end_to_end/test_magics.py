@@ -11,6 +11,8 @@ from IPython.core.interactiveshell import InteractiveShell
 from clipper_nb import (
     ApplicationNotFoundError,
     ClipperConnection,
+    ExistsError,
+    InvalidNameError,
     InvalidRequestError,
     LocalContainerManager,
     ParityError,
@@ -127,7 +129,12 @@ def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, sh
     shared.register_application("texts", "strings", "", SLO_MICROS)
     marking = "ran = True\n" + SUM
     for line, error, match in (
-        ("never", UsageError, "version"),
+        ("never", UsageError, "type"),
+        ("never -t doubles --endpoint --link texts", UsageError, "choose one"),
+        ("never -t doubles --slo-micros 5", UsageError, "that --endpoint makes"),
+        ("never -t doubles --endpoint --slo-micros 0", InvalidRequestError, "slo_micros"),
+        ("docs -t doubles --endpoint", InvalidNameError, "the frontends use this path"),
+        ("texts -t doubles --endpoint", ExistsError, "input_type=strings, not doubles"),
         ("never -v 1 -t doubles --frobnicate", UsageError, "frobnicate"),
         ("never -v 1 -t doubles --replicas many", UsageError, "replicas"),
         ("never -v 1 -t decimals", InvalidRequestError, "decimals"),
@@ -138,7 +145,7 @@ def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, sh
         with pytest.raises(error, match=match):
             shell.run_cell_magic("deploy", line, marking)
     shell.run_cell_magic("deploy", "once -v 1 -t doubles", SUM)
-    with pytest.raises(VersionExistsError):
+    with pytest.raises(VersionExistsError, match="Version '2' is free"):
         shell.run_cell_magic("deploy", "once -v 1 -t doubles", marking)
     shared.register_application("taken", "doubles", "", SLO_MICROS)
     shared.link_model_to_app("taken", "once")
@@ -146,6 +153,45 @@ def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, sh
         shell.run_cell_magic("deploy", "never -v 1 -t doubles --link taken", marking)
     assert "ran" not in shell.user_ns
     assert "never" not in shared.models
+
+
+def test_a_cell_without_a_version_can_run_again(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    shared.register_application("counted", "doubles", "-1", SLO_MICROS)
+    line = "counted-model -t doubles --link counted"
+    found = [shell.run_cell_magic("deploy", line, SUM).version for _ in range(2)]
+    assert found == ["1", "2"]
+    assert shell.run_line_magic("predict", "counted [1.0]").output == 10.0
+
+
+def test_a_cell_makes_an_endpoint_and_deploys_to_it_again(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    line = f"tens -t doubles --endpoint --slo-micros {SLO_MICROS} --default-output 'no answer'"
+    assert shell.run_cell_magic("deploy", line, SUM).predict([1.0]).output == 10.0
+    shell.user_ns["factor"] = 20
+    endpoint = shell.run_cell_magic("deploy", line, SUM)
+    assert repr(endpoint).startswith("<Endpoint 'tens': doubles, SLO 10000 ms, tens:2, http://")
+    assert endpoint.predict([1.0]).output == 20.0
+    assert endpoint.info["default_output"] == "no answer"
+    # What a line leaves out is as the endpoint has it, and a version may be named.
+    assert shell.run_cell_magic("deploy", "tens -t doubles --endpoint -v named", SUM).predict([1.0]).output == 20.0
+    assert list(endpoint.versions) == ["1", "2", "named"]
+    with pytest.raises(ExistsError, match="slo_micros=10000000, not 5"):
+        shell.run_cell_magic("deploy", "tens -t doubles --endpoint --slo-micros 5", "ran = True\n" + SUM)
+    assert "ran" not in shell.user_ns
+    shell.run_cell_magic("deploy", "plain -t doubles --endpoint", SUM)
+    info = shared.get_app_info("plain")
+    assert (info["default_output"], info["latency_slo_micros"]) == ("null", 1_000_000)
+
+
+def test_a_cell_deploys_the_estimator_that_it_fits(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    cell = "from sklearn.linear_model import LogisticRegression\nmodel = LogisticRegression().fit(rows, labels)\n"
+    shell.user_ns.update(rows=[[0.0], [1.0], [2.0], [3.0]], labels=["low", "low", "1", "1"])
+    line = f"levels -t doubles --endpoint --slo-micros {SLO_MICROS}"
+    endpoint = shell.run_cell_magic("deploy", line, cell)
+    assert [found.output for found in endpoint.predict_batch([[0.0], [3.0]])] == ["low", "1"]
+    probabilities = shell.run_cell_magic("deploy", line + " --method predict_proba", cell).predict([0.0]).output
+    assert probabilities == pytest.approx(shell.user_ns["model"].predict_proba([[0.0]])[0].tolist())
+    shell.run_cell_magic("deploy", line, cell + "def always(inputs):\n    return ['mine' for _ in inputs]\n")
+    assert endpoint.predict([0.0]).output == "mine"
 
 
 def test_a_cell_that_fails_or_defines_nothing_deploys_nothing(

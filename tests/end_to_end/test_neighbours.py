@@ -143,6 +143,26 @@ def test_replica_that_hangs_is_replaced_while_another_answers(conn):
     assert any("clipper_nb ends this replica: it has been busy" in log and "in predict" in log for log in logs)
 
 
+def test_replica_that_keeps_the_interpreters_lock_is_replaced(conn):
+    def shorten_the_limit() -> None:
+        from clipper_nb.runtime.model_container import lock_timer
+
+        lock_timer.SILENCE_TIMEOUT_S = lock_timer._MARGIN_S = 0.0  # the hang timeout alone is left
+
+    def predict(inputs: list) -> list:
+        return [sum(range(10**11)) if x[0] == HANGS else x[0] for x in inputs]
+
+    create_endpoint(
+        conn, "holds", "doubles", predict, slo_micros=100_000, hang_timeout_s=HANG_TIMEOUT_S, setup=shorten_the_limit
+    )
+    assert ask(conn, "holds", HANGS)["default_reason"] == "model_too_slow"
+    eventually(lambda: ask(conn, "holds", 1.0)["output"] == 1.0, within_s=20, what="it is back")
+    (replica,) = processes_of(conn, "holds")
+    assert (replica.num_exits, replica.exit_status) == (1, signal.SIGVTALRM)
+    (log,) = [path.read_text() for path in conn.cm._folder.logs_path.glob("*holds*.log")]
+    assert "in predict" in log
+
+
 def test_pool_is_left_while_its_task_runs(conn):
     def predict(inputs: list) -> list:
         with multiprocessing.get_context("fork").Pool(1) as pool:

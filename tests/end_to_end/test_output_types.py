@@ -18,16 +18,35 @@ import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from clipper_nb import ClipperConnection, InvalidRequestError, ParityError
+from clipper_nb import ClipperConnection, InvalidRequestError, ParityError, PredictionError
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 
-pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker, pytest.mark.timeout(600)]  # an image has many libraries
 
 SLO_MICROS = 20_000_000
 
 
 def make_outputs() -> Callable[[list[str]], list[Any]]:
     """Return a function of a notebook: its answer to a name is the value of that name."""
+    import enum
+    from dataclasses import dataclass
+
+    import polars
+    import pydantic
+    from scipy.sparse import csr_matrix
+
+    class Color(enum.Enum):
+        RED = "1E5"
+
+    @dataclass
+    class Box:
+        label: str
+        corners: object = None
+
+    class Scores(pydantic.BaseModel):
+        best: float
+        took: dt.timedelta
+
     values = {
         "nan": lambda: float("nan"),
         "inner": lambda: {"scores": [1.5, float("-inf")], "name": "NaN"},
@@ -39,8 +58,18 @@ def make_outputs() -> Callable[[list[str]], list[Any]]:
         "tags": lambda: {"b", "a"},
         "counts": lambda: {np.int64(1): 2},
         "text": lambda: "1E5",
+        "version": lambda: "2.10",
+        "null": lambda: "null",
         "zip code": lambda: "02139",
         "missing": lambda: None,
+        "no value": lambda: [pd.NA, pd.NaT],
+        "stamp": lambda: pd.Timestamp("2024-02-29T12:00:00.000000001", tz="Europe/Berlin"),
+        "times": lambda: polars.Series([1], dtype=polars.Int64).cast(polars.Datetime("ns")),
+        "enum": lambda: Color.RED,
+        "box": lambda: Box("a", {np.float32(0.5)}),
+        "model": lambda: Scores(best=math.nan, took=dt.timedelta(days=400)),
+        "sparse row": lambda: csr_matrix([[0, 1.5]])[0],
+        "rows": lambda: pd.DataFrame({"low": [1.5], "when": pd.to_datetime(["2024-02-29"])}),
     }
     return lambda inputs: [values[name]() for name in inputs]
 
@@ -56,8 +85,18 @@ EXPECTED = {
     "tags": ["a", "b"],
     "counts": {"1": 2},
     "text": 100000.0,
+    "version": 2.1,
+    "null": None,
     "zip code": "02139",
     "missing": None,
+    "no value": [None, None],
+    "stamp": "2024-02-29T12:00:00.000000001+01:00",
+    "times": ["1970-01-01T00:00:00.000000001"],
+    "enum": "1E5",
+    "box": {"label": "a", "corners": [0.5]},
+    "model": {"best": "NaN", "took": "P400D"},
+    "sparse row": [0.0, 1.5],
+    "rows": [{"low": 1.5, "when": "2024-02-29T00:00:00"}],
 }
 """What clients of REST get; floats that JSON does not have are texts."""
 
@@ -73,8 +112,10 @@ def told(value: Any) -> str:
     return json.dumps(value)
 
 
-def check_everywhere(conn: ClipperConnection, name: str, expected: dict[str, Any], here: dict[str, Any]) -> None:
-    """Ask for each value alone and in a batch, over REST and by the connection, whose floats are in *here*."""
+def check_everywhere(
+    conn: ClipperConnection, shell: InteractiveShell, name: str, expected: dict[str, Any], here: dict[str, Any]
+) -> None:
+    """Ask for each value alone and in a batch, by every way in; *here* has floats as the connection returns them."""
     alone = {each: post(conn, name, {"input": each}) for each in expected}
     assert {each: reply["output"] for each, reply in alone.items()} == expected
     assert not any(reply["default"] for reply in alone.values())
@@ -83,21 +124,28 @@ def check_everywhere(conn: ClipperConnection, name: str, expected: dict[str, Any
     wanted = [told(value) for value in (expected | here).values()]
     assert [told(conn.predict(name, each).output) for each in expected] == wanted
     assert [told(found.output) for found in conn.predict_batch(name, list(expected))] == wanted
+    magic = [shell.run_line_magic("predict", f"--conn conn {name} {each!r}") for each in expected]
+    assert [told(found.output) for found in magic] == wanted
 
 
 def test_outputs_are_the_same_everywhere(
     shared: ClipperConnection, shell: InteractiveShell, caplog: pytest.LogCaptureFixture
 ) -> None:
     func = make_outputs()
-    here = {"nan": math.nan, "inner": {"scores": [1.5, -math.inf], "name": "NaN"}}
+    here = {
+        "nan": math.nan,
+        "inner": {"scores": [1.5, -math.inf], "name": "NaN"},
+        "model": {"best": math.nan, "took": "P400D"},
+    }
+    query = {"input_batch": list(EXPECTED)}
+    assert len(shared.test_predict_function(query, func, "strings")) == len(EXPECTED)
     with caplog.at_level(logging.WARNING, "clipper_nb.progress"):
         create_endpoint(
             shared, "values", "strings", func, slo_micros=SLO_MICROS, sample_inputs=list(EXPECTED)
         )  # fmt: skip
     assert 'returns the text "1E5", and clients get 100000.0' in caplog.text
     assert 'text_outputs="text"' in caplog.text
-    check_everywhere(shared, "values", EXPECTED, here)
-    assert math.isnan(shell.run_line_magic("predict", "--conn conn values 'nan'").output)
+    check_everywhere(shared, shell, "values", EXPECTED, here)
     assert shared.get_model_info("values", 1)["text_outputs"] == "json"
 
     caplog.clear()
@@ -106,11 +154,64 @@ def test_outputs_are_the_same_everywhere(
             shared, "values", 2, "strings", func, sample_inputs=list(EXPECTED), text_outputs="text"
         )  # fmt: skip
     assert not caplog.records
-    check_everywhere(shared, "values", EXPECTED | {"text": "1E5"}, here)
+    as_text = {"text": "1E5", "version": "2.10", "null": "null"}
+    check_everywhere(shared, shell, "values", EXPECTED | as_text, here)
     assert shared.get_model_info("values", 2)["text_outputs"] == "text"
     shared.set_num_replicas("values", 2)  # a replica that is started later has it too
     shared.set_num_replicas("values", 1)
     assert {shared.predict("values", "text").output for _ in range(3)} == {"1E5"}
+
+
+def make_frames() -> dict[str, Callable[[list[Any]], Any]]:
+    """Return functions of a notebook that return a frame of each library, with as many columns as two inputs."""
+    import polars
+    import pyarrow
+    from sklearn.preprocessing import MinMaxScaler
+
+    scaler = MinMaxScaler(feature_range=(1, 3)).set_output(transform="pandas")
+    scaler.fit(pd.DataFrame({"low": [1.0, 3.0], "high": [1.0, 3.0]}))
+
+    def columns(inputs: list[Any]) -> dict[str, list[float]]:
+        return {"low": [float(x.min()) for x in inputs], "high": [float(x.max()) for x in inputs]}
+
+    return {
+        "pandas": lambda inputs: pd.DataFrame(columns(inputs)),
+        "polars": lambda inputs: polars.DataFrame(columns(inputs)),
+        "pyarrow": lambda inputs: pyarrow.table(columns(inputs)),
+        "sklearn": lambda inputs: scaler.transform(pd.DataFrame(columns(inputs))),
+    }
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "sklearn"])
+def test_frame_of_every_library_is_a_row_per_input(
+    shared: ClipperConnection, shell: InteractiveShell, library: str
+) -> None:
+    samples = [[1.0, 2.0], [1.5, 3.0]]
+    rows = [{"low": low, "high": high} for low, high in samples]
+    create_endpoint(
+        shared, library, "doubles", make_frames()[library], slo_micros=SLO_MICROS, sample_inputs=samples
+    )  # fmt: skip
+    assert [post(shared, library, {"input": each})["output"] for each in samples] == rows
+    batch = post(shared, library, {"input_batch": samples * 2})["batch_predictions"]
+    assert [reply["output"] for reply in batch] == rows * 2
+    assert shared.predict(library, samples[1]).output == rows[1]
+    assert [found.output for found in shared.predict_batch(library, pd.DataFrame(samples))] == rows
+    assert shell.run_line_magic("predict", f"--conn conn {library} [1.0, 2.0]").output == rows[0]
+
+
+def test_two_results_for_two_inputs_are_refused(shared: ClipperConnection) -> None:
+    """One client would get the labels, and the other one the scores."""
+    both = lambda inputs: ([x.upper() for x in inputs], [len(x) for x in inputs])  # noqa: E731
+    for samples in (["a"], ["a", "b"]):
+        with pytest.raises(PredictionError, match=r"returned tuple of list, list; .*list\(zip\(a, b\)\)"):
+            deploy_python_closure(shared, "both", 1, "strings", both, sample_inputs=samples)
+    create_endpoint(shared, "both", "strings", both, slo_micros=SLO_MICROS)
+    for reply in (
+        post(shared, "both", {"input": "a"}),
+        *post(shared, "both", {"input_batch": ["a", "b"]}).popitem()[1],
+    ):
+        assert reply["default_reason"] == "model_error"
+        assert "list(zip(a, b))" in reply["default_explanation"]
 
 
 def test_frames_are_rows_and_tuples_of_columns_are_refused(shared: ClipperConnection) -> None:

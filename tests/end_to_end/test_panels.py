@@ -31,7 +31,7 @@ def kind() -> str:
 
 @pytest.fixture(scope="module")
 def shared(kind: str) -> Iterator[ClipperConnection]:
-    with running_cluster(kind) as conn:
+    with running_cluster(kind, query_token=True) as conn:  # so that panels carry it
         create_endpoint(conn, "sums", "doubles", lambda inputs: [float(x.sum()) for x in inputs], slo_micros=SLO_MICROS)
         deploy_python_closure(conn, "sums", 2, "doubles", lambda inputs: [float(x.sum()) + 1 for x in inputs])
         yield conn
@@ -127,6 +127,19 @@ def test_typed_inputs_are_parsed_and_answered(shared: ClipperConnection, text: s
         panel._input.value = text
         panel._send()
         wait_until(lambda: expected in panel.render() + outcome(panel), f"{expected} is shown")
+
+
+def test_the_line_to_copy_names_the_token_and_hides_it(shared: ClipperConnection) -> None:
+    """The notebook keeps what a panel shows."""
+    frame, panel = make(TryAQueryPanel, shared)
+    with frame:
+        wait_until(lambda: panel._application.value is not None, "an application is offered")
+        panel._application.value = "sums"
+        panel._input.value = "[1, 2]"
+        panel._send()
+        wait_until(lambda: "curl -H" in panel.render(), "the lines to copy are shown")
+        assert "Authorization: Bearer $CLIPPER_QUERY_TOKEN" in panel.render()
+        assert str(shared.query_token) not in panel.render()
 
 
 @pytest.mark.parametrize(

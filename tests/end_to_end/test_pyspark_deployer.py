@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from clipper_nb.deployers.pyspark import create_endpoint, deploy_pyspark_model
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import (
     IncompatibleEnvironmentError,
+    InvalidInputError,
     InvalidRequestError,
     NotFoundError,
     ParityError,
@@ -27,7 +29,7 @@ from clipper_nb.errors import (
     SerializationError,
 )
 from clipper_nb.spark_vectors import predict_vector
-from tests.support.clusters import eventually, observe
+from tests.support.clusters import eventually, exported_and_imported, http_request, observe
 from tests.support.spark import QUIET, notebook_session
 
 pytestmark = [pytest.mark.cluster, pytest.mark.spark, pytest.mark.same_on_docker, pytest.mark.timeout(600), *QUIET]
@@ -36,6 +38,20 @@ SLO_MICROS = 60_000_000
 FLOWERS, SPECIES = load_iris(return_X_y=True)
 ASKED = FLOWERS[::10]
 TEXTS = ["a star is born", "the tax form is late", "the star of the film", "no tax on films", ""]
+
+
+@dataclass
+class Flower:
+    petal: float
+    sepal: float | None = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def jvms_of_short_lives() -> Iterator[None]:
+    """The notebook's JVM and those of the replicas compile quickly, not well: none of them lives for a minute."""
+    os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
+    yield
+    del os.environ["JDK_JAVA_OPTIONS"]
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +97,10 @@ def predict_each(spark: Any, model: Any, inputs: list) -> list:
     return [model.predict(x) for x in inputs]
 
 
-def test_mllib_logistic_regression_keeps_its_own_threshold(shared: ClipperConnection, spark: Any) -> None:
-    """Spark itself would load it with the threshold 0.5."""
+def test_mllib_logistic_regression_keeps_its_own_threshold(
+    shared: ClipperConnection, spark: Any, tmp_path: Path
+) -> None:
+    """Spark itself would load it with the threshold 0.5. It keeps it in the file of an exported configuration too."""
     from pyspark.mllib.classification import LogisticRegressionWithLBFGS
 
     model = LogisticRegressionWithLBFGS.train(_labeled_points(spark), iterations=10)
@@ -93,9 +111,13 @@ def test_mllib_logistic_regression_keeps_its_own_threshold(shared: ClipperConnec
     expected = predict_each(spark, model, list(FLOWERS[:100]))
     assert sum(expected) == 24  # with 0.5 it would be 50
     assert _served(shared, "logistic", FLOWERS[:100]) == expected
+    assert exported_and_imported(shared, "logistic", tmp_path / "exported.tar") == ("logistic:1",)
+    assert _served(shared, "logistic", FLOWERS[:100]) == expected
 
 
+@pytest.mark.long
 def test_mllib_svm_without_threshold_returns_margins(shared: ClipperConnection, spark: Any) -> None:
+    """``test_mllib_logistic_regression_keeps_its_own_threshold`` stands for it."""
     from pyspark.mllib.classification import SVMWithSGD
 
     model = SVMWithSGD.train(_labeled_points(spark), iterations=10)
@@ -106,32 +128,13 @@ def test_mllib_svm_without_threshold_returns_margins(shared: ClipperConnection, 
     assert _served(shared, "svm", ASKED) == pytest.approx(expected, rel=1e-12)  # an image's BLAS may add otherwise
 
 
-def test_a_module_of_the_users_own_is_imported_in_a_call(
-    shared: ClipperConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "spark_helpers.py").write_text("def doubled(x):\n    return float(2 * x[0])\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def predict(session: Any, model: Any, inputs: list) -> list:
-        from spark_helpers import doubled  # type: ignore[import-not-found]
-
-        return [doubled(x) for x in inputs]
-
-    create_endpoint(shared, "helped", "doubles", predict, None, spark, slo_micros=SLO_MICROS)
-    assert _served(shared, "helped", [[1.0], [2.5]]) == [2.0, 5.0]
-    shared.stop_models(["helped"])
-
-
-def classify_texts(spark: Any, model: Any, inputs: list) -> list:
-    rows = [(json.loads(text)["text"],) for text in inputs]
-    return [row.probability for row in model.transform(spark.createDataFrame(rows, "text string")).collect()]
-
-
 @pytest.mark.also_on_docker
-def test_variables_files_and_setup_travel(
+def test_modules_variables_files_and_setup_travel(
     shared: ClipperConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "spark_helpers.py").write_text("def doubled(x):\n    return float(2 * x[0])\n")
     (tmp_path / "words.txt").write_text("a b")
     monkeypatch.setenv("T", "0.9")
 
@@ -139,15 +142,21 @@ def test_variables_files_and_setup_travel(
         decimal.getcontext().prec = 5
 
     def serve(session: Any, model: Any, inputs: list) -> list:
+        from spark_helpers import doubled  # type: ignore[import-not-found]
+
         words = session.read.text(os.path.abspath("words.txt")).collect()[0][0]
-        return [f"{os.environ['T']} {words} {decimal.getcontext().prec}" for x in inputs]
+        return [f"{os.environ['T']} {words} {decimal.getcontext().prec} {doubled(x)}" for x in inputs]
 
     create_endpoint(
         shared, "spark-travel", "doubles", serve, None, spark, slo_micros=SLO_MICROS, files=["words.txt"], setup=prepare
     )
-
-    assert shared.predict("spark-travel", [1.0]).output == "0.9 a b 5"
+    assert _served(shared, "spark-travel", [[1.0], [2.5]]) == ["0.9 a b 5 2.0", "0.9 a b 5 5.0"]
     shared.stop_models(["spark-travel"])
+
+
+def classify_texts(spark: Any, model: Any, inputs: list) -> list:
+    rows = [(json.loads(text)["text"],) for text in inputs]
+    return [row.probability for row in model.transform(spark.createDataFrame(rows, "text string")).collect()]
 
 
 def test_a_pipeline_on_json_strings(shared: ClipperConnection, spark: Any) -> None:
@@ -233,6 +242,53 @@ def test_rows_keep_their_names_and_the_notebooks_settings(shared: ClipperConnect
     assert _settings(spark) == {"arrow": "false", "ansi": "false", "null size": -1, "batch": "7"}
     assert shared.predict(species, [-4.0]).output == {"zone": "Pacific/Auckland", **_settings(spark)}
     assert "write float(x) or x.item()" in str(shared.predict(species, [-5.0]).explanation)
+
+
+def test_values_of_spark_are_what_was_meant(shared: ClipperConnection, spark: Any, shell: Any) -> None:
+    """Rows in rows, vectors, decimals, days and NaN; alone, in a batch, over REST, by the magic, and with samples."""
+    import datetime
+    import math
+
+    def kinds(session: Any, model: Any, inputs: list) -> list:
+        from pyspark.ml.linalg import Vectors
+        from pyspark.sql import Row
+
+        columns = "n int, price decimal(5,2), day date, took interval day to second"
+        columns += ", tags map<string,int>, inner struct<s:double>"
+        hour, day = datetime.timedelta(hours=1), datetime.date(2024, 2, 29)
+        rows = [(int(x[0]), decimal.Decimal("1.10"), day, hour, {"a": 1}, Row(s=math.nan)) for x in inputs]
+        found = session.createDataFrame(rows, columns).collect()
+        if inputs[0][0] < 0:
+            return session.createDataFrame(rows, columns).select("n", "price").toPandas()
+        return [[row, Vectors.sparse(2, {1: 0.5}), Vectors.dense([row.n])] for row in found]
+
+    def codes(session: Any, model: Any, inputs: list) -> Any:
+        import pandas as pd
+
+        return pd.Series([float(x[0]) for x in inputs]).astype("category").cat.codes
+
+    def answer(n: int, nan: Any) -> list:
+        fields = {"n": n, "price": "1.10", "day": "2024-02-29", "took": "PT1H", "tags": {"a": 1}, "inner": {"s": nan}}
+        return [fields, [0.0, 0.5], [float(n)]]
+
+    samples = [[1.0], [2.0]]
+    create_endpoint(
+        shared, "spark-kinds", "doubles", kinds, None, spark, slo_micros=SLO_MICROS, sample_inputs=samples
+    )  # fmt: skip
+    for inputs in ([[1.0]], samples):
+        _, reply = http_request(
+            shared.get_query_addr(), "POST", "/spark-kinds/predict", json.dumps({"input_batch": inputs})
+        )  # fmt: skip
+        assert [each["output"] for each in reply["batch_predictions"]] == [answer(int(n), "NaN") for (n,) in inputs]
+    here = [answer(int(n), math.nan) for (n,) in samples]
+    assert repr(_served(shared, "spark-kinds", samples)) == repr(here)
+    assert repr(shared.predict("spark-kinds", [1.0]).output) == repr(here[0])
+    assert repr(shell.run_line_magic("predict", "--conn conn spark-kinds [2.0]").output) == repr(here[1])
+    assert _served(shared, "spark-kinds", [[-1.0], [-2.0]]) == [{"n": -1, "price": "1.10"}, {"n": -2, "price": "1.10"}]
+    with pytest.raises(ParityError, match="depends on its neighbours"):
+        deploy_pyspark_model(shared, "codes", 1, "doubles", codes, None, spark, sample_inputs=[[2.0], [1.0]])
+    assert deploy_pyspark_model(shared, "spark-kinds", None, "doubles", kinds, None, spark).version == "2"
+    shared.stop_models(["spark-kinds"])
 
 
 def test_a_data_frame_is_scored_with_the_same_numbers(
@@ -323,7 +379,9 @@ def test_a_sample_that_fails_here_fails_the_deploy(shared: ClipperConnection, sp
     assert not [model for model in shared.get_all_models() if model.startswith("fails:")]
 
 
+@pytest.mark.long
 def test_replica_with_different_answers_is_refused(shared: ClipperConnection, spark: Any) -> None:
+    """That of the Python deployer in ``test_samples.py`` stands for it; rows are compared as dictionaries are."""
     here = os.getpid()
 
     def shifted(spark: Any, model: Any, inputs: list[Any]) -> list[Any]:
@@ -390,15 +448,22 @@ def test_a_vector_is_predicted_as_transform_does_or_not_at_all(spark: Any) -> No
         predict_vector(OneVsRest(classifier=LogisticRegression(maxIter=1)).fit(flowers), FLOWERS[0])
 
 
-def test_another_version_of_spark_is_refused_with_both_sides(shared: ClipperConnection, spark: Any) -> None:
-    def deploy(packages: list[str]) -> None:
-        deploy_pyspark_model(
-            shared, "other", 1, "doubles", lambda spark, model, xs: xs, None, spark, pkgs_to_install=packages
-        )
-
+def test_another_version_of_spark_is_refused_with_both_sides(shared: ClipperConnection, spark: Any, mixed: str) -> None:
     with pytest.raises(IncompatibleEnvironmentError, match=rf"pyspark +{re.escape(spark.version)} +3\.5\.1"):
-        deploy(["pyspark==3.5.1"])
+        deploy_pyspark_model(
+            shared, "other", 1, "doubles", lambda spark, model, xs: xs, None, spark, pkgs_to_install=["pyspark==3.5.1"]
+        )
     assert "other:1" not in shared.get_all_models()
-    deploy([])
-    assert shared.get_model_info("other", 1)["environment"]["pyspark"] == spark.version
-    shared.stop_models(["other"])
+    assert shared.get_model_info(mixed, 1)["environment"]["pyspark"] == spark.version
+
+
+def test_function_of_records_gets_them(shared: ClipperConnection, spark: Any) -> None:
+    def grown(spark: Any, model: Any, inputs: list[Flower]) -> list[float]:
+        rows = spark.createDataFrame([(each.petal, each.sepal or 0.0) for each in inputs], "petal double, sepal double")
+        return [row.petal + row.sepal for row in rows.collect()]
+
+    create_endpoint(shared, "grown", "json", grown, None, spark, slo_micros=SLO_MICROS, sample_inputs=[{"petal": 1}])
+    answers = shared.predict_batch("grown", [{"petal": 1.5}, {"petal": 2, "sepal": 0.5}])
+    assert [answer.output for answer in answers] == [1.5, 2.5]
+    with pytest.raises(InvalidInputError, match=r'Expected a number, got "x" - at `\$\.input\.petal`'):
+        shared.predict("grown", {"petal": "x"})

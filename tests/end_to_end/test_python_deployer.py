@@ -184,8 +184,8 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     )  # fmt: skip
     assert list(info) == [
         "model_name", "model_version", "input_type", "labels", "container_name", "batch_size", "num_replicas", "limits",
-        "isolate_errors", "hang_timeout_s", "text_outputs", "environment", "environment_variables",
-        "num_samples", "example", "registered_at", "is_current_version",
+        "isolate_errors", "network_access", "hang_timeout_s", "text_outputs", "environment", "environment_variables",
+        "num_samples", "example", "input_schema", "registered_at", "is_current_version",
     ]  # fmt: skip
     assert info == next(m for m in shared.get_all_models(verbose=True) if m["model_name"] == "described")
     assert info == shared.models["described"]["1.0_rc1"].info
@@ -207,7 +207,6 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     assert "\n" not in repr(shared)
 
 
-@pytest.mark.also_on_docker
 def test_stopping_by_name_version_and_inactivity(shared: ClipperConnection) -> None:
     for version in (1, 2, 3):
         deploy_python_closure(shared, "old", version, "ints", lambda xs: [1 for _ in xs])

@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,11 +28,12 @@ from clipper_nb.errors import (
     IncompatibleEnvironmentError,
     InvalidInputError,
     InvalidRequestError,
+    ModelLoadError,
     ParityError,
     PredictionError,
     SerializationError,
 )
-from tests.support.clusters import observe, running_cluster
+from tests.support.clusters import exported_and_imported, http_request, observe, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.same_on_docker, pytest.mark.timeout(600)]
 
@@ -84,8 +86,8 @@ def test_fitted_lm_answers_as_in_the_notebook_after_errors_too(shared: ClipperCo
 
 
 @pytest.mark.also_on_docker
-def test_a_random_forest_travels_with_its_package(shared: ClipperConnection, r: Any) -> None:
-    """Its votes are compared: among classes with as many votes it chooses at random."""
+def test_a_random_forest_travels_with_its_package(shared: ClipperConnection, r: Any, tmp_path: Path) -> None:
+    """Its votes are compared: among classes with as many votes it chooses at random. So does it in a file."""
     r("""
     forest <- randomForest::randomForest(iris[3:4], iris$Species, ntree = 20)
     as_petals <- function(inputs) setNames(as.data.frame(do.call(rbind, inputs)), names(iris)[3:4])
@@ -95,6 +97,8 @@ def test_a_random_forest_travels_with_its_package(shared: ClipperConnection, r: 
     by_class = np.reshape(_in_r(r, "votes"), (len(ROWS), 3), order="F")
     assert _served(shared, "votes") == by_class.tolist()
     assert by_class.sum(axis=1).tolist() == [20] * len(ROWS)
+    assert exported_and_imported(shared, "votes", tmp_path / "exported.tar") == ("votes:1",)
+    assert _served(shared, "votes") == by_class.tolist()
 
 
 def test_a_python_and_an_r_version_behind_one_application(shared: ClipperConnection, r: Any) -> None:
@@ -154,6 +158,38 @@ def test_values_of_rs_types_and_methods_of_the_session(shared: ClipperConnection
     assert math.isnan(shared.predict("kinds", rows[0]).output["some"]["b"])
 
 
+def test_missing_numbers_and_texts_are_what_was_meant(shared: ClipperConnection, r: Any, shell: Any) -> None:
+    """NaN and null reach R, text stays text where that is asked for, and neighbours change no answer."""
+    r("""
+    label <- function(x) if (is.nan(x[1])) "null" else if (x[1] > 1) "1E5" else "02139"
+    labels <- function(inputs) lapply(inputs, label)
+    codes <- function(inputs) as.integer(factor(unlist(inputs)))
+    """)
+    samples, expected = [[math.nan], [2.0], [1.0]], ["null", "1E5", "02139"]
+    create_endpoint(
+        shared, "labels", "doubles", "labels", slo_micros=SLO_MICROS, sample_inputs=samples, text_outputs="text"
+    )  # fmt: skip
+    assert [shared.predict("labels", each).output for each in samples] == expected
+    assert [found.output for found in shared.predict_batch("labels", [[None], *samples])] == ["null", *expected]
+    status, reply = http_request(
+        shared.get_query_addr(), "POST", "/labels/predict", '{"input_batch": [[null], ["NaN"], [2]]}'
+    )
+    assert status == 200
+    assert [each["output"] for each in reply["batch_predictions"]] == ["null", "null", "1E5"]
+    assert shell.run_line_magic("predict", "--conn conn labels [2.0]").output == "1E5"
+    with pytest.raises(ParityError, match="depends on its neighbours"):
+        deploy_r_model(shared, "labels", 2, "doubles", "codes", sample_inputs=[[2.0], [1.0]])
+
+
+def test_r_function_without_a_version_is_deployed_again(shared: ClipperConnection, r: Any) -> None:
+    r("once <- function(inputs) sapply(inputs, sum); twice <- function(inputs) 2 * sapply(inputs, sum)")
+    for name in ("once", "twice"):
+        endpoint = create_endpoint(shared, "r-again", "doubles", name, slo_micros=SLO_MICROS)
+    assert (list(endpoint.versions), endpoint.predict([1.0, 2.0]).output) == (["1", "2"], 6.0)
+    assert deploy_r_model(shared, "r-again", None, "doubles", "once").version == "3"
+    assert endpoint.predict([1.0, 2.0]).output == 3.0
+
+
 def test_samples_of_a_data_frame_are_rows(shared: ClipperConnection, r: Any) -> None:
     r("fit <- lm(weight ~ height, women); weigh <- function(people) predict(fit, people)")
     row = '{"height": 60, "weight": null}'
@@ -164,6 +200,29 @@ def test_samples_of_a_data_frame_are_rows(shared: ClipperConnection, r: Any) -> 
     assert example["input"] == row
     (expected,) = r("predict(fit, data.frame(height = 60))")
     assert shared.predict("weigh", row).output == example["output"] == expected
+
+
+def test_rows_are_objects_with_input_type_json(shared: ClipperConnection, r: Any) -> None:
+    r("speed <- function(cars) ifelse(is.na(cars$wt), -1, cars$wt * ifelse(cars$gear == 'four', 10, 100))")
+    sample = r("data.frame(wt = 2.6, gear = factor('four', levels = c('three', 'four')))")
+    create_endpoint(
+        shared, "speed", "json", "speed", slo_micros=SLO_MICROS, sample_input=sample,
+        sample_inputs=[{"wt": 2.6, "gear": "four"}],
+    )  # fmt: skip
+    assert [answer.output for answer in shared.predict_batch("speed", [
+        {"wt": 2.6, "gear": "four"}, {"wt": 2, "gear": "three", "more": 1}, {"wt": None, "gear": "four"},
+    ])] == [26.0, 200.0, -1.0]  # fmt: skip
+    with pytest.raises(InvalidInputError, match=r'Expected one of "three", "four" or null, got "five"'):
+        shared.predict("speed", {"wt": 2.6, "gear": "five"})
+
+
+def test_values_of_json_are_lists_and_vectors(shared: ClipperConnection, r: Any) -> None:
+    describe = r(
+        "function(inputs) lapply(inputs, function(x) list(type = typeof(x), total = sum(x$values), town = x$home$town))"
+    )
+    create_endpoint(shared, "objects", "json", describe, slo_micros=SLO_MICROS)
+    asked = {"values": [1, 2.5], "home": {"town": "Z\u00fcrich"}}
+    assert shared.predict("objects", asked).output == {"type": "list", "total": 3.5, "town": "Z\u00fcrich"}
 
 
 @pytest.mark.parametrize(
@@ -292,7 +351,7 @@ def test_invalid_samples_are_refused(shared: ClipperConnection, r: Any) -> None:
         deploy("")
     with pytest.raises(InvalidRequestError, match="no columns"):
         deploy(r("data.frame()"))
-    with pytest.raises(InvalidRequestError, match="must be 'strings'"):
+    with pytest.raises(InvalidRequestError, match="must be 'json', or 'strings' for its text"):
         deploy(r("mtcars"), "doubles")
 
 
@@ -318,17 +377,34 @@ def test_objects_r_cannot_serialise_faithfully_are_detected() -> None:
     assert [describe_immovable(thing) for thing in (table, environment)] == [None, None]
 
 
-def test_environment_variables_and_files_travel(
+def test_environment_variables_files_and_setup_travel(
     shared: ClipperConnection, r: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """One variable is chosen, which only R knows; others are found in the code, also in a helper's."""
     (tmp_path / "words.txt").write_text("a b\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("R_THRESHOLD", "0.9")
-    fn = r("function(inputs) lapply(inputs, function(x) paste(Sys.getenv('R_THRESHOLD'), readLines('words.txt')))")
+    r("""
+    Sys.setenv(R_CHOSEN = "chosen", R_SECRET = "s3cr3t")
+    secret <- function() nchar(Sys.getenv("R_SECRET"))
+    set_digits <- function() options(digits = 3, threshold = Sys.getenv("R_THRESHOLD"))
+    chosen <- "R_CHO"
+    travelled <- function(inputs) lapply(inputs, function(x) {
+      paste(getOption("threshold"), Sys.getenv(paste0(chosen, "SEN")), secret(), readLines("words.txt"), format(pi))
+    })
+    never_ready <- function() stop("no licence")
+    """)
+    deploy = partial(create_endpoint, slo_micros=SLO_MICROS, environment_variables=["R_CHOSEN"], files=["words.txt"])
 
-    create_endpoint(
-        shared, "r-travel", "doubles", fn, slo_micros=SLO_MICROS, environment_variables=["R_THRESHOLD"],
-        files=["words.txt"],
-    )  # fmt: skip
+    deploy(shared, "r-travel", "doubles", "travelled", setup="set_digits")
 
-    assert shared.predict("r-travel", [1.0]).output == "0.9 a b"
+    assert shared.predict("r-travel", [1.0]).output == "0.9 chosen 6 a b 3.14"
+    assert {"R_CHOSEN", "R_SECRET", "R_THRESHOLD"} <= set(shared.get_model_info("r-travel", 1)["environment_variables"])
+    with pytest.raises(ModelLoadError, match=r"The function setup stopped: .*no licence"):
+        deploy_r_model(shared, "r-travel", 2, "doubles", "travelled", files=["words.txt"], setup="never_ready")
+    seen = str(shared.get_model_info("r-travel", 1))
+    seen += "".join(Path(path).read_text(errors="replace") for path in shared.get_clipper_logs(str(tmp_path / "logs")))
+    assert "s3cr3t" not in seen
+    if isinstance(shared.cm, LocalContainerManager):
+        images = Path(shared.cm._folder.images_path)
+        assert all(b"s3cr3t" not in path.read_bytes() for path in images.rglob("*") if path.is_file())

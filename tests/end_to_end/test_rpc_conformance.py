@@ -281,7 +281,6 @@ def test_malformed_frames_never_hurt_the_frontend(conn: ClipperConnection) -> No
     context.term()
 
 
-@pytest.mark.also_on_docker
 def test_a_container_registers_again_with_a_restarted_frontend(conn: ClipperConnection) -> None:
     _serve(conn, "back", "doubles")
     with ClipperContainer(_rpc_port(conn), "back", "1", 3, lambda xs: [b"5" for _ in xs]) as container:
@@ -290,4 +289,5 @@ def test_a_container_registers_again_with_a_restarted_frontend(conn: ClipperConn
         eventually(lambda: _output(conn, "back") == 5, within_s=20, what="served again")
         # Once for every heartbeat that waited in its socket until the frontend was back.
         assert container.asked_for_metadata >= 2
+        _wait_for_replicas(conn, "back", 1)  # the frontend serves before it has told what it serves
         assert sum(replica.startswith("back:") for replica in conn.get_all_model_replicas()) == 1

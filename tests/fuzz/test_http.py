@@ -13,7 +13,7 @@ import tornado.web
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from clipper_nb.runtime.http.connection import HttpConnection
+from clipper_nb.runtime.http.connection import RECEIVED_SIZE_BYTES, HttpConnection
 from clipper_nb.runtime.http.endpoint import Cancel, Respond
 from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
 from clipper_nb.runtime.http.limits import HttpLimits
@@ -100,14 +100,14 @@ class Talk:
         transport = Transport()
         server.connections.add(connection)
         connection._transport = transport  # type: ignore[assignment]
+        connection._send = transport.write
         for piece in pieces:
             while piece and not transport.is_closed:
-                buffer = connection.get_buffer(-1)
-                part, piece = piece[: len(buffer)], piece[len(buffer) :]
-                buffer[: len(part)] = part
-                connection.buffer_updated(len(part))
+                part, piece = piece[:RECEIVED_SIZE_BYTES], piece[RECEIVED_SIZE_BYTES:]
+                connection.data_received(part)
                 self._settle(connection)
         assert not connection._exchanges
+        connection.check_timeout(self._loop.time())  # the time limit of an idle connection starts here
         connection.check_timeout(self._loop.time() + 1000.0)
         self._settle(connection)
         assert transport.is_eof_written or transport.is_closed
@@ -121,7 +121,9 @@ class Talk:
             turns += 1
             assert turns < 20_000, "it hangs"
 
-    def _endpoint(self, name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
+    def _endpoint(
+        self, name: str, body: bytes, arrived_s: float, respond: Respond, origin: object = None
+    ) -> Cancel | None:
         reply = json.dumps({"app": name, "body": body.decode("latin-1")}).encode()
         turns = len(body) % 4 if name.startswith("later") else 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipper_nb.images.build_log import BuildLog
@@ -41,6 +41,14 @@ def test_cached_images_do_not_count_as_built():
     assert log.made_images == ["cccccccccccc"]
 
 
+def test_image_below_a_step_is_that_of_the_step_before():
+    log = BuildLog()
+    list(log.add("Step 1/3 : FROM debian\n ---> aaaaaaaaaaaa\n"))
+    list(log.add("Step 2/3 : USER root\n ---> Using cache\n ---> bbbbbbbbbbbb\n"))
+    list(log.add("Step 3/3 : COPY a b\n ---> cccccccccccc\n"))
+    assert log.image_below["COPY a b"] == "bbbbbbbbbbbb"
+
+
 def test_only_the_end_of_a_long_step_is_kept():
     log = BuildLog()
     list(log.add("Step 1/1 : RUN noisy\n" + "".join(f"{number}\n" for number in range(10_000))))
@@ -54,6 +62,7 @@ def test_line_without_an_end_counts():
     assert log.of_step == "Step 1/1 : RUN a\nalmost"
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_output_may_come_in_any_pieces(data):
     text = "Step 1/2 : FROM a\n ---> aaaaaaaaaaaa\nStep 2/2 : RUN b\n ---> Running in cccccccccccc\none\ntwo\nthree\n"

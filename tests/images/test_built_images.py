@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
-from clipper_nb.images.built_images import base_labels, built_images, deployed_images, deployed_labels, model_labels
+from clipper_nb.images.built_images import (
+    base_labels,
+    built_images,
+    deployed_images,
+    deployed_labels,
+    model_labels,
+    recipe_of,
+    runs_our_program,
+)
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.names import ModelId
 
@@ -54,3 +62,30 @@ def test_labels_distinguish_deployed_from_user_built_images():
     wanted = set(deployed_labels("c"))
     assert wanted <= {f"{name}={value}" for name, value in _model(goes_with_version=True).items()}
     assert not wanted <= {f"{name}={value}" for name, value in _model().items()}
+
+
+def test_what_the_user_asked_for_is_kept_with_an_image():
+    request = ImageRequest("c", ModelId("m", "1"), "/bundle", "my/base:1", ["humanize", "./mine.whl"])
+    labels = {environment.LABEL_IMAGE_KIND: "model", **model_labels(request)}
+    assert recipe_of(labels, f"team/c-m:1-{DIGEST}") == (["humanize", "./mine.whl"], "my/base:1")
+    assert recipe_of(_model(), f"c-m:1-{DIGEST}") == ([], DEFAULT_BASE_IMAGE)
+
+
+def test_image_that_no_builder_made_has_no_recipe():
+    assert recipe_of({}, "c-m:1") is None
+    assert recipe_of(base_labels("python_closure"), "clipper_nb-python_closure:0") is None
+    assert recipe_of(_model(), "mine:1") is None  # FROM one of ours
+
+
+@pytest.mark.parametrize(
+    ("command", "labels", "expected"),
+    [
+        (["python", "-m", "clipper_nb.runtime.model_container"], base_labels("python_closure"), True),
+        (["python", "mine.py"], base_labels("python_closure"), False),  # FROM one of ours
+        (["python", "-m", "clipper_nb.runtime.model_container"], {environment.LABEL_PACKAGE_VERSION: "0.0.1"}, False),
+        (["python", "-m", "clipper_nb.runtime.model_container"], None, False),
+        (None, base_labels("python_closure"), False),
+    ],
+)
+def test_only_images_that_run_our_program_do_without_a_network(command, labels, expected):
+    assert runs_our_program({"Cmd": command, "Labels": labels}) == expected

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from clipper_nb.errors import ImageBuildError
 from clipper_nb.images import context
-from clipper_nb.images.context import digest_context, folder_files, pack_context
+from clipper_nb.images.context import digest_context, folder_files, move_folder, pack_context
 
 
 def _pack(folder: Path) -> bytes:
@@ -47,6 +47,19 @@ def test_files_and_their_content_arrive(folder):
         "bundle/run.sh": b"#!/bin/sh\n",
         "bundle/weights/layer-0": b"\0" * 100,
     }
+
+
+def test_moved_folder_has_its_files_and_all_folders_above_them(folder):
+    (folder / ("long" * 30)).write_text("a name that is in a header of its own")
+    moved = io.BytesIO()
+    move_folder(io.BytesIO(_pack(folder)), moved, "bundle", "model")
+    members = _unpack(moved.getvalue())
+    files = {f"model/{'long' * 30}", "model/metadata.json", "model/run.sh", "model/weights/layer-0"}
+    assert members.keys() == {"model", "model/weights", *files}
+    assert next(iter(members)) == "model"
+    assert {name: members[name].mode for name in ("model", "model/weights", "model/run.sh", "model/metadata.json")} == {
+        "model": 0o755, "model/weights": 0o755, "model/run.sh": 0o755, "model/metadata.json": 0o644,
+    }  # fmt: skip
 
 
 def test_context_ignores_times_places_and_permissions(folder, tmp_path):

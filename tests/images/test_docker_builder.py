@@ -27,7 +27,7 @@ from clipper_nb.errors import (
     PackageInstallError,
     RegistryError,
 )
-from clipper_nb.images import docker_builder, library
+from clipper_nb.images import bundle_layer, docker_builder, image_files, library
 from clipper_nb.images.builder import ImageRequest
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.protocol import rpc
@@ -114,6 +114,95 @@ def test_changed_bundle_reuses_the_layer_of_the_packages(client, builder, model_
     assert old.id != new.id
 
 
+def test_bundle_on_its_packages_equals_the_whole_build(client, builder, make_builder, model_request, tmp_path):
+    """The second builder has not seen the packages yet, so it builds; the first puts the bundle on top of them."""
+    wheel = write_wheel(tmp_path, "clipper_nb_test_equal")
+    builder.build(model_request("before", packages=[str(wheel)]))
+    bundle = Path(model_request("equal").model_data_path)
+    (bundle / "deep" / "empty").mkdir(parents=True)
+    (bundle / "run.sh").write_text("#!/bin/sh")
+    (bundle / "run.sh").chmod(0o755)
+    (bundle / ("n" * 120)).write_text("a name that needs more of a tar than others")
+    request = model_request("equal", packages=[str(wheel)], goes_with_version=True)
+    quick = client.images.get(builder.build(request))
+    found = _files_of(client, quick.id)
+    builder.remove(quick.tags[0])
+    whole = client.images.get(make_builder().build(request))
+    assert whole.id != quick.id
+    assert whole.tags == quick.tags
+    assert quick.attrs["Config"] == {**whole.attrs["Config"], "Image": quick.attrs["Config"].get("Image")}
+    assert found == _files_of(client, whole.id)
+    assert "model/deep/empty" in found
+
+
+def _files_of(client: Any, image: str) -> str:
+    """Return what is in the model's folder of an image; a build gives folders the time at which it ran."""
+    program = (
+        "import pathlib; stats = [(path, path.stat()) for path in sorted(pathlib.Path('/model').rglob('*'))]; "
+        "print([(str(path), stat.st_mode, stat.st_uid, stat.st_gid, "
+        "(stat.st_mtime, path.read_bytes()) if path.is_file() else '') for path, stat in stats])"
+    )
+    return run_python(client, image, program)
+
+
+def test_edited_function_is_no_build(client, builder, model_request, tmp_path, monkeypatch):
+    wheel = write_wheel(tmp_path, "clipper_nb_test_no_build")
+    builder.build(model_request("first", packages=[str(wheel)]))
+    monkeypatch.setattr(DockerBuilder, "_build", _refuse)
+    for packages in ([], [str(wheel)]):
+        image = builder.build(model_request("second", packages=packages))
+        assert run_python(client, image, "print(open('/model/func.pkl').read())") == "second"
+
+
+def _refuse(*_args: object, **_kwargs: object) -> None:
+    raise AssertionError("this needs no build")
+
+
+def test_packages_that_the_engine_lost_are_built_again(client, builder, model_request, tmp_path):
+    """The last image that had them takes them along when it is removed."""
+    wheel = write_wheel(tmp_path, "clipper_nb_test_lost")
+    builder.remove(builder.build(model_request("first", packages=[str(wheel)])))
+    image = builder.build(model_request("second", packages=[str(wheel)]))
+    assert run_python(client, image, "import clipper_nb_test_lost as m; print(m.VALUE)") == "clipper_nb_test_lost"
+
+
+@pytest.mark.parametrize("step", ["put_archive", "commit"])
+def test_interrupted_bundle_leaves_nothing(client, builder, model_request, own_base, step, monkeypatch):
+    """Ctrl-C arrives when the engine has done the step."""
+    api, request = type(client.api), model_request("cut", base_image=own_base.image)
+    real = getattr(api, step)
+
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        builder.build(request)
+    monkeypatch.undo()
+    assert own_base.leftovers(client) == []
+    assert request.cluster_name not in [image.cluster for image in builder.images()]
+
+
+def test_bundle_of_a_killed_notebook_is_removed_by_the_next(client, builder, model_request, own_base, monkeypatch):
+    api = type(client.api)
+    with monkeypatch.context() as killed:
+        killed.setattr(api, "put_archive", _die)
+        killed.setattr(api, "remove_container", lambda *args, **kwargs: None)
+        with pytest.raises(KeyboardInterrupt):
+            builder.build(model_request("killed", base_image=own_base.image))
+    assert len(own_base.leftovers(client)) == 1
+    builder.build(model_request("next", base_image=own_base.image))
+    assert len(own_base.leftovers(client)) == 1  # a notebook that lives may be at it
+    monkeypatch.setattr(bundle_layer, "_LONGEST_USE_S", -5)
+    builder.build(model_request("last", base_image=own_base.image))
+    assert own_base.leftovers(client) == []
+
+
+def _die(*_args: object, **_kwargs: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_other_content_never_replaces_an_image(client, builder, model_request):
     first, second = builder.build(model_request("first")), builder.build(model_request("second"))
     assert first != second
@@ -137,14 +226,14 @@ def test_deployed_images_are_distinguished_from_user_images(client, builder, mod
     assert [tag for image in builder.images() if image.cluster == cluster for tag in image.tags] == [mine]
 
 
-def test_container_for_reading_files_is_not_in_the_cluster(client, builder, model_request, monkeypatch):
+def test_container_for_reading_files_is_not_in_the_cluster(client, builder, make_builder, model_request, monkeypatch):
     """Killed while it reads, a notebook leaves it; neither stop_all() nor a start takes it for the cluster's."""
     tag = builder.build(model_request("read"))
 
     def die(*args):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(docker_builder, "_read_file", die)
+    monkeypatch.setattr(image_files, "_only_file", die)
     monkeypatch.setattr(Container, "remove", lambda *args, **kwargs: None)
     with pytest.raises(KeyboardInterrupt):
         builder.read_model_files(tag, ["func.pkl"])
@@ -152,7 +241,7 @@ def test_container_for_reading_files_is_not_in_the_cluster(client, builder, mode
     (left,) = client.containers.list(all=True, filters={"ancestor": tag})
     assert left.labels["ai.clipper.container.label"] == ""
     monkeypatch.setattr(docker_builder, "_LONGEST_READ", "-5s")  # the engine counts whole seconds
-    builder.build(model_request("read"))
+    make_builder().build(model_request("read"))
     assert client.containers.list(all=True, filters={"ancestor": tag}) == []
 
 
@@ -390,6 +479,17 @@ def test_base_image_that_changed_under_its_name_is_noticed(client, builder, own_
         assert run_python(client, second, "import os; print(os.environ['EDITION'])") == "2"
         for tag in (first, second):
             remove_image(client, tag)
+
+
+def test_image_has_the_bytecode_that_upstream_removes(client, builder, own_base, remove_later):
+    """Without it each replica would compile it when it imports it: its file system is read-only."""
+    has_bytecode = "import timeit, os; print(os.path.exists(timeit.__cached__))"
+    remove = "import timeit, os; os.remove(timeit.__cached__)"
+    with image_of(client, f'FROM {own_base.image}\nUSER root\nRUN ["python", "-c", "{remove}"]\n') as image:
+        tag = builder.build_base("python_closure", image)
+        remove_later.append(tag)
+        assert [run_python(client, each, has_bytecode) for each in (image, tag)] == ["False", "True"]
+        remove_image(client, tag)
 
 
 def test_image_is_compiled_as_the_notebook_is(client, builder):

@@ -53,6 +53,35 @@ def _read(builder: FolderBuilder, image: str) -> bytes:
     return builder.read_model_files(image, ["func.pkl"])["func.pkl"]
 
 
+def test_image_can_be_completed(builder, build):
+    image = build("first")
+    builder.complete(image, {"samples.json": b"old"})
+    builder.complete(image, {"samples.json": b"new"})
+    assert builder.read_model_files(image, ["samples.json", "func.pkl"]) == {
+        "samples.json": b"new",
+        "func.pkl": b"first",
+    }
+    with pytest.raises(ImageBuildError, match="cannot be written"):
+        builder.complete("c-m:unknown", {"samples.json": b""})
+
+
+def test_source_of_an_image_is_what_it_was_built_from(builder, folder, tmp_path):
+    bundle = tmp_path / "bundle"
+    (bundle / "modules" / "empty").mkdir(parents=True)
+    (bundle / "environment").mkdir()
+    for name in ("func.pkl", "modules/mine.py", "environment/user.txt"):
+        (bundle / name).write_text(name)
+    wheel = str(write_wheel(tmp_path, "brought"))
+    for packages, own in ([], {"environment/user.txt"}), ([wheel], set()):
+        image = builder.build(ImageRequest("c", ONE, str(bundle), packages=packages))
+        builder.complete(image, {"samples.json": b"late"})
+        with builder.open_source(image) as source:
+            assert source.files.keys() == {"func.pkl", "modules/mine.py", "modules/empty", "samples.json"} | own
+            assert (source.files["func.pkl"].read_text(), source.packages) == ("func.pkl", packages)
+    with pytest.raises(ImageNotFoundError), builder.open_source("c-m:unknown"):
+        pass
+
+
 def test_other_content_never_replaces_an_image(builder, build):
     first, second = build("first"), build("second")
     assert first != second

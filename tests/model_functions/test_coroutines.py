@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import functools
 import gc
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -55,6 +56,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "objects with __await__": lambda xs: [Later(x) for x in xs],
     "some awaitables": lambda xs: [2 * xs[0], *(double(x) for x in xs[1:])],
     "iterator of awaitables": lambda xs: map(double, xs),
+    "generator": lambda xs: (2 * x for x in xs),
     "coroutine of awaitables": as_awaitables,
 }
 
@@ -154,3 +156,9 @@ def test_coroutine_function_of_spark_is_awaited() -> None:
     assert SparkFunction(AwaitingFunction(classify), "spark", "model")(["abc"]) == [["spark", "model", 6]]
     vectors = SparkFunction(AwaitingFunction(lambda _spark, _model, xs: map(vector, xs)), None, None)
     assert [found.toArray() for found in vectors(["a", "b"])] == [[1.0, 2.0], [1.0, 2.0]]
+
+
+def test_generator_without_an_end_is_left() -> None:
+    """One more than there are inputs: that is refused as too many outputs."""
+    assert AwaitingFunction(lambda xs: itertools.count())([7, 8]) == [0, 1, 2]
+    assert AwaitingFunction(lambda spark, model, xs: itertools.repeat(model))(None, "m", [1]) == ["m", "m"]

@@ -36,6 +36,11 @@ _PARTS: dict[str, tuple[str, Any]] = {
     "instant": (".POSIXct(0)", "1970-01-01T00:00:00Z"),
     "clock": ("as.POSIXlt('2024-07-01 00:00:00', tz = 'Europe/Berlin')", "2024-07-01T00:00:00+02:00"),
     "date": ("as.Date(c('2024-02-29', NA))", ["2024-02-29", None]),
+    "no date": ("as.Date(c(Inf, NaN), origin = '1970-01-01')", [None, None]),
+    "early date": ("as.Date('0099-03-01')", "0099-03-01"),
+    "early time": ("as.POSIXct('0999-03-01 12:00', tz = 'UTC')", "0999-03-01T12:00:00Z"),
+    "matrix of lists": ("matrix(list(1, 'a', NULL, 2L), 2)", [[1.0, None], ["a", 2]]),
+    "record of vctrs": ("vctrs::new_rcrd(list(low = 1, high = 2))", {"low": 1.0, "high": 2.0}),
     "factor": ("factor(c('b', NA))", ["b", None]),
     "missing": ("list(NA, NA_integer_, NA_real_, NA_character_)", [None] * 4),
     "infinities": ("c(1, Inf, -Inf)", [1.0, float("inf"), float("-inf")]),
@@ -83,6 +88,9 @@ _BATCHES: dict[str, list[Any]] = {
     "c(a = 0.5, b = 1)": [0.5, 1.0],
     "list('1' = 1:2, '2' = 'x')": [[1, 2], "x"],
     "matrix(1:2, 2)": [1, 2],
+    "t(sapply(1:2, function(i) list(score = i / 2, label = 'a')))": [[0.5, "a"], [1.0, "a"]],
+    "matrix(list('a', 1:2), 2)": ["a", [1, 2]],
+    "package_version(c('1.10.0', '1.2.0'))": ["1.10.0", "1.2.0"],
 }  # fmt: skip
 _PROGRAM = """
 import json, sys

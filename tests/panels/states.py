@@ -32,7 +32,7 @@ def cluster(*things: ApplicationState | VersionState, **fields: Any) -> ClusterS
     """Return a cluster that was seen."""
     return ClusterState(
         "tests",
-        "127.0.0.1:1337",
+        "http://127.0.0.1:1337",
         **{"seen_at": 100.0, **fields},
         applications=[thing for thing in things if isinstance(thing, ApplicationState)],
         versions=[thing for thing in things if isinstance(thing, VersionState)],

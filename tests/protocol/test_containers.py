@@ -23,15 +23,19 @@ from clipper_nb.protocol.containers import (
     encode_command,
     encode_reply,
 )
+from clipper_nb.protocol.resource_limits import ResourceLimits
 
 SPEC = ContainerSpec(
     "m_1-0a", REPLICA, ("/usr/bin/python3", "-m", "m"), {"CLIPPER_MODEL_NAME": "m"}, working_folder="/c/images/m/1",
-    sockets={"CLIPPER_HTTP_SOCKET": "query"}, model="m:1", image="m:1-0a", stop_timeout_s=10.0,
+    sockets={"CLIPPER_HTTP_SOCKET": "query"}, secret_files={"CLIPPER_REPLICA_SECRET_FILE": "s"}, model="m:1",
+    image="m:1-0a", stop_timeout_s=10.0, limits=ResourceLimits(memory="512m"),
 )  # fmt: skip
 SPEC_TEXT = (
     '{"name": "m_1-0a", "role": "replica", "command": ["/usr/bin/python3", "-m", "m"], '
     '"environment": {"CLIPPER_MODEL_NAME": "m"}, "working_folder": "/c/images/m/1", '
-    '"sockets": {"CLIPPER_HTTP_SOCKET": "query"}, "model": "m:1", "image": "m:1-0a", "stop_timeout_s": 10.0}'
+    '"sockets": {"CLIPPER_HTTP_SOCKET": "query"}, "secret_files": {"CLIPPER_REPLICA_SECRET_FILE": "s"}, '
+    '"model": "m:1", "image": "m:1-0a", "stop_timeout_s": 10.0, '
+    '"limits": {"memory": 536870912, "cpus": null, "processes": null}}'
 )
 OBSERVED = ObservedContainer("redis-0", REDIS, None, is_running=True, num_exits=1, exit_status=-9, pid=7)
 OBSERVED_TEXT = (
@@ -46,7 +50,7 @@ OBSERVED_TEXT = (
         (Start((SPEC,)), f'{{"command": "start", "specs": [{SPEC_TEXT}]}}'),
         (Stop(("m_1-0a",)), '{"command": "stop", "names": ["m_1-0a"]}'),
         (Observe(), '{"command": "observe"}'),
-        (ShutDown(graceful=False), '{"command": "shut_down", "graceful": false}'),
+        (ShutDown(graceful=False), '{"command": "shut_down", "graceful": false, "keep": false}'),
     ],
 )
 def test_command_is_one_line_and_comes_back(command: Command, text: str) -> None:

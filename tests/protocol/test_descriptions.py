@@ -20,7 +20,7 @@ from clipper_nb.protocol.descriptions import (
 )
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.provenance import Example
+from clipper_nb.protocol.provenance import Example, Provenance
 from clipper_nb.protocol.records import Claim, FrontendPresence, Replica
 from clipper_nb.protocol.resource_limits import NO_LIMITS
 from tests.support.records import make_application, make_version
@@ -28,7 +28,7 @@ from tests.support.records import make_application, make_version
 REPLICA = Replica("m", "2", 4, InputType.BYTES)
 DESCRIPTIONS = [
     describe_application(make_application(), None),
-    describe_application(make_application(), "digits-net", Example([1, 2**70], None)),
+    describe_application(make_application(), "digits-net", Provenance(example=Example([1, 2**70], None))),
     describe_model_version(make_version(), is_current=False, num_replicas=0),
     describe_replica(REPLICA),
     describe_query_frontend(FrontendPresence("f", 1, 1.0, (REPLICA,))),
@@ -54,7 +54,9 @@ def test_application_is_described_in_clippers_words():
 
 
 def test_application_has_the_example_of_the_version_that_answers():
-    described = as_sent(describe_application(make_application(), "digits-net", Example("a", {"digit": 3})))
+    provenance = Provenance(example=Example("a", {"digit": 3}), input_schema={"type": "string"})
+    described = as_sent(describe_application(make_application(), "digits-net", provenance))
+    assert described["input_schema"] == {"type": "string"}
     assert described["example"] == {"input": "a", "output": {"digit": 3}}
 
 
@@ -70,12 +72,14 @@ def test_model_version_is_described_in_clippers_words():
         "num_replicas": 2,
         "limits": {"memory": None, "cpus": None, "processes": None},
         "isolate_errors": True,
+        "network_access": None,
         "hang_timeout_s": 30.0,
         "text_outputs": "json",
         "environment": {},
         "environment_variables": [],
         "num_samples": 0,
         "example": None,
+        "input_schema": None,
         "registered_at": 3.5,
         "is_current_version": True,
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.differences import (
     Difference,
     apply_difference,
@@ -29,6 +30,10 @@ CONFIGURATIONS = st.builds(
     routes=st.dictionaries(NAMES, st.builds(link_to, NAMES)),
     num_replicas=st.dictionaries(IDS, st.integers(0, 2)),
     claims=st.dictionaries(IDS, st.builds(Claim, NAMES, NAMES, NAMES, NAMES)),
+    tokens=st.dictionaries(
+        st.sampled_from(["a:x", "a:y"]),
+        st.builds(ApplicationToken, NAMES, NAMES, NAMES, st.just(1.0), st.sampled_from([None, 2.0])),
+    ),
 )
 
 

@@ -68,7 +68,7 @@ def test_rows_are_json_objects_for_strings(frame: Callable[[Columns], Any]) -> N
     [(["x", "y"], "has 'x' .*in row 0"), ([True, False], "has True"), ([datetime.date(2024, 2, 29)], "has datetime")],
 )
 def test_column_that_is_not_numeric_is_named(frame: Callable[[Columns], Any], cells: list[Any], words: str) -> None:
-    with pytest.raises(InvalidInputError, match=f"Column 'b' {words}.*'strings'"):
+    with pytest.raises(InvalidInputError, match=f"Column 'b' {words}.*'json'"):
         rows_as_vectors(InputType.DOUBLES, _columns(frame({"a": [1.0] * len(cells), "b": cells})))
 
 
@@ -88,6 +88,9 @@ def test_whole_numbers_have_no_missing_row(frame: Callable[[Columns], Any]) -> N
         ({"a": np.int64(1), "b": (pd.NA,)}, {"a": 1, "b": [None]}),
         (Decimal("1.10"), "1.10"), (datetime.date(2024, 2, 29), "2024-02-29"), (datetime.timedelta(hours=1), "PT3600S"),
         (pd.Timestamp("2024-02-29T12:00:00.123456789"), "2024-02-29T12:00:00.123456789"), (b"ab", "YWI="),
+        (np.datetime64("2024-02-29T12:00:00.000000001"), "2024-02-29T12:00:00.000000001"),
+        (np.timedelta64(90, "s"), "PT1M30S"), (pd.Timedelta("1D 1ns"), "P1DT0.000000001S"),
+        (np.array(["2024-02-29"] * 2, dtype="datetime64[D]"), ["2024-02-29"] * 2),
     ],
 )  # fmt: skip
 def test_cell_becomes_json(cell: Any, json_value: Any) -> None:

@@ -1,7 +1,10 @@
 """Tests of the hints about exceptions of code that runs in a replica."""
 
+import errno
+import json
 import os
 import pickle
+import socket
 import sys
 
 import numpy as np
@@ -69,9 +72,80 @@ def test_hint_is_by_what_happened(fails, hint):
     assert told.endswith(found)
 
 
+@pytest.mark.parametrize(
+    ("exc", "is_of_the_network"),
+    [
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), True),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"), True),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), False),
+        (ValueError("Network is unreachable"), False),
+    ],
+)
+def test_missing_network_is_hinted_at_where_there_is_none(exc, is_of_the_network, monkeypatch):
+    assert find_hint(exc) == ""
+    monkeypatch.setenv("CLIPPER_NO_NETWORK", "1")
+    assert ("network_access=True" in find_hint(exc)) == is_of_the_network
+
+
 def test_exception_that_cannot_be_read_has_no_hint():
     class Unreadable(ValueError):
         def __str__(self):
             raise RuntimeError
 
     assert find_hint(Unreadable()) == ""
+
+
+_CALL = """
+def call(func, inputs):
+    try:
+        func(inputs)
+    except Exception as exc:
+        return find_hint(exc)
+"""
+"""A replica's frames are of clipper_nb, and the frame after them is the deployed function's."""
+
+
+def _hint_of(func, inputs):
+    names = {"__name__": "clipper_nb.runtime.anything", "find_hint": find_hint}
+    exec(_CALL, names)
+    return names["call"](func, inputs)
+
+
+def _helper(record):
+    return record["age"] + 1
+
+
+@pytest.mark.parametrize(
+    "func",
+    [
+        lambda text: text.upper(),
+        lambda text: text.strip().upper(),
+        lambda x: x["age"],
+        lambda x: x + 1,
+        lambda x: 1 - x,
+        lambda x: -x,
+        lambda x: float(x),
+        lambda x: "a" + x,
+        lambda x: json.loads(x),
+        _helper,
+        lambda x: _helper(x),
+    ],
+)
+def test_function_of_one_record_is_told_that_it_gets_a_list(func):
+    assert "[f(x) for x in inputs]" in _hint_of(func, ["{}"])
+
+
+@pytest.mark.parametrize(
+    "func",
+    [
+        lambda texts: [text.foo for text in texts],
+        lambda texts: [text.split().upper() for text in texts],
+        lambda texts: [1 + [text] for text in texts],
+        lambda texts: [text[0] for text in texts] + 1,
+        lambda texts: _helper([text[0] for text in texts]),
+        lambda texts: None + 1,
+        lambda: None,
+    ],
+)
+def test_other_lists_of_the_function_are_no_reason_for_a_hint(func):
+    assert _hint_of(func, ["{}"]) == ""

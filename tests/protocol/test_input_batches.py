@@ -97,7 +97,7 @@ def test_rows_of_a_data_frame_depend_on_the_input_type() -> None:
     [
         ("text", r"not str\. For one input use predict\(\)"),
         (b"bytes", r"not bytes\. For one input use predict\(\)"),
-        ({"a": [1.0]}, r"not dict\. For one JSON row pass \[json\.dumps\(row\)\]"),
+        ({"a": [1.0]}, r"not dict\. For one JSON row pass \[row\], or \[json\.dumps\(row\)\]"),
         ({1.0}, r"not set\. Sets have no order"),
         (5, "not int"),
         (None, "not NoneType"),
@@ -107,6 +107,12 @@ def test_rows_of_a_data_frame_depend_on_the_input_type() -> None:
 def test_what_is_no_batch_is_refused_with_what_to_pass(batch: Any, words: str) -> None:
     with pytest.raises(InvalidInputError, match=f"inputs must be a list of inputs.*{words}"):
         check_batch(batch, "inputs")
+
+
+def test_frame_that_is_not_computed_yet_is_refused() -> None:
+    pl = pytest.importorskip("polars")
+    with pytest.raises(InvalidInputError, match=r"Pass what its collect\(\) returns"):
+        check_batch(pl.LazyFrame({"a": [1.0]}), "inputs")
 
 
 @pytest.mark.parametrize(

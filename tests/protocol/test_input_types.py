@@ -1,4 +1,4 @@
-"""The five input types and their spellings."""
+"""The six input types and their spellings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ SPELLINGS = {
     InputType.FLOATS: ["floats", "float", "f"],
     InputType.DOUBLES: ["doubles", "double", "d"],
     InputType.STRINGS: ["strings", "string", "str", "strs", "s"],
+    InputType.JSON: ["json", "dict", "dicts", "object", "objects", "record", "records"],
 }
 
 
@@ -27,7 +28,9 @@ def test_every_spelling_of_clipper_is_understood(spelling, input_type):
 
 @pytest.mark.parametrize("spelling", ["", "booleans", "float32", "doubles,", None, 3, b"doubles", ["doubles"], float])
 def test_unknown_spelling_is_refused_with_the_known_ones(spelling):
-    with pytest.raises(InvalidRequestError, match="Use 'ints', 'floats', 'doubles', 'bytes' or 'strings'") as info:
+    with pytest.raises(
+        InvalidRequestError, match="Use 'ints', 'floats', 'doubles', 'bytes', 'strings' or 'json'"
+    ) as info:
         parse_input_type(spelling)
     assert repr(spelling) in str(info.value)
 
@@ -40,6 +43,7 @@ def test_unknown_spelling_is_refused_with_the_known_ones(spelling):
         (InputType.FLOATS, "floats", 2, 4),
         (InputType.DOUBLES, "doubles", 3, 8),
         (InputType.STRINGS, "strings", 4, 1),
+        (InputType.JSON, "json", 5, 1),
     ],
 )
 def test_text_code_and_size_are_clippers(input_type, text, code, item_size_bytes):
@@ -50,7 +54,7 @@ def test_text_code_and_size_are_clippers(input_type, text, code, item_size_bytes
     assert input_type.expectation
 
 
-@pytest.mark.parametrize("code", [-1, 5, 2**32])
+@pytest.mark.parametrize("code", [-1, 6, 2**32])
 def test_unknown_code_is_refused(code):
     with pytest.raises(ValueError, match="unknown input type code"):
         InputType.from_code(code)

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import datetime as dt
 import decimal
 import enum
+import fractions
+import ipaddress
 import json
 import math
+import pathlib
+import sqlite3
+import types
 import uuid
 from typing import Any
 
@@ -44,6 +50,13 @@ class Box:
 
 class Sent(msgspec.Struct, tag=True, rename="camel"):
     top_score: float
+
+
+class Changing(dt.tzinfo):
+    """A zone whose offset depends on the date."""
+
+    def utcoffset(self, when: dt.datetime | None) -> dt.timedelta | None:
+        return None if when is None else dt.timedelta(hours=1)
 
 
 Pair = collections.namedtuple("Pair", "left right")
@@ -93,6 +106,10 @@ Pair = collections.namedtuple("Pair", "left right")
         (np.array([(1, "a")], dtype=[("x", int), ("y", "U3")]), [{"x": 1, "y": "a"}]),
         (np.ma.array([1, 2], mask=[False, True]), [1, None]),
         (np.ma.masked, None),
+        (np.ma.array([(1, 2.0)], dtype=[("x", int), ("y", float)], mask=[(True, False)]), [{"x": None, "y": 2.0}]),
+        ([{"b": 1, "a": 2}.keys(), {"b": 1, "a": 2}.values(), {"b": 1}.items()], [["b", "a"], [1, 2], [["b", 1]]]),
+        (collections.UserString("1E5"), "1E5"),
+        ([bytearray(b"a"), {"image": b"b"}], ["a", {"image": "b"}]),
         (np.float16(0.5), 0.5),
         (np.array("a"), "a"),
     ],
@@ -151,6 +168,41 @@ def test_values_of_other_libraries() -> None:
     }
 
 
+def test_pandas_values_without_json_say_what_to_return() -> None:
+    pd = pytest.importorskip("pandas")
+    for value, sentence in (
+        (pd.Period("2024-02"), "return text: str(x), or x.start_time"),
+        (pd.cut([1, 2], [0, 1, 2]), "[0] is of type Interval, which has no JSON; return text: str(x), or [x.left"),
+    ):
+        with pytest.raises(PredictionError) as raised:
+            encode_outputs([value], num_inputs=1)
+        assert sentence in str(raised.value)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch warns of what it means to change
+def test_tensors_of_every_layout() -> None:
+    torch = pytest.importorskip("torch")
+    values = [
+        torch.tensor([0.5], requires_grad=True),
+        torch.tensor([0.5], dtype=torch.bfloat16),
+        torch.tensor(3),
+        torch.tensor([[0.0, 1.0]]).to_sparse(),
+        torch.quantize_per_tensor(torch.tensor([1.0]), 0.5, 0, torch.qint8),
+    ]
+    assert json.loads(encode_outputs([values], num_inputs=1)[0]) == [[0.5], [0.5], 3, [[0.0, 1.0]], [1.0]]
+    assert encode_outputs(torch.eye(2).to_sparse(), num_inputs=2) == [b"[1.0, 0.0]", b"[0.0, 1.0]"]
+    with pytest.raises(PredictionError, match=r"Output 0 of the model has type Tensor .*meta tensor"):
+        encode_outputs([torch.empty(1, device="meta")], num_inputs=1)
+
+
+def test_rows_of_sqlite_keep_their_names() -> None:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        database.row_factory = sqlite3.Row
+        rows = database.execute("select 1 as n, 'x' as label union select 2, 'y'").fetchall()
+    expected = [{"n": 1, "label": "x"}, {"n": 2, "label": "y"}]
+    assert [json.loads(output) for output in encode_outputs(rows, num_inputs=2)] == expected
+
+
 def endless() -> list[Any]:
     loop: list[Any] = []
     loop.append(loop)
@@ -171,14 +223,22 @@ def nested(depth: int) -> Any:
         (np.complex64(1j), r"return \[z.real, z.imag\]"),
         (np.longdouble(1), r"longdouble, which has no JSON; return float\(x\)"),
         (np.array([1], dtype=np.longdouble), r"x.astype\(float\)"),
+        (np.clongdouble(1), r"return \[z.real, z.imag\]"),
+        (fractions.Fraction(1, 3), r"return float\(x\), or text: str\(x\)"),
+        (pathlib.PurePosixPath("a"), r"return text: str\(x\)"),
+        (ipaddress.ip_address("::1"), r"return text: str\(x\)"),
+        (types.SimpleNamespace(a=1), r"return vars\(x\)"),
+        (dt.time(1, 2, tzinfo=Changing()), "which has no offset without a date; return a datetime"),
         (b"\xff", "not UTF-8; return text: base64"),
-        (bytearray(b"a"), r"return bytes\(x\)"),
+        (bytearray(b"\xff"), "not UTF-8; return text: base64"),
+        (memoryview(b"a"), r"return bytes\(x\)"),
         (object(), "object, which has no JSON; return a number, text, list or dict"),
         ((x for x in ()), "generator, which has no JSON; return a list"),
         (int, "of type type, which has no JSON"),
         ({1: "a", "1": "b"}, 'two keys that are "1" as text; rename one'),
         ({(1, 2): 3}, "key of type tuple; use text as keys"),
         ({1, "a"}, "set whose elements have no order; return a list"),
+        ({1.0, math.nan}, "set whose elements have no order; return a list"),
         (endless(), "nested more than 100 levels deep, or contains itself"),
         (nested(102), "nested more than 100 levels deep"),
     ],

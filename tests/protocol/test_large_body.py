@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.large_body import LargeBody
+from clipper_nb.protocol.large_json import LargeJsonBody
 from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS, parse_predict
 
 numbers = st.sampled_from(["0", "-1", "7", "123456"]) | st.integers(-(2**31), 2**31 - 1).map(str)
@@ -39,10 +40,24 @@ broken = st.sampled_from(["\\ud800", "\\x", "\x01", '"'])
 blanks = st.sampled_from(["", " ", "\n  "])
 
 
+json_texts = st.recursive(
+    st.sampled_from(["1", "-2.5e3", "99999999999999999999", "true", "null", '""', '"]"', '"{"'])
+    | st.lists(characters, max_size=40).map(lambda some: '"' + "".join(some) + '"'),
+    lambda parts: (
+        st.lists(parts, max_size=6).map(lambda some: "[" + " , ".join(some) + "]")
+        | st.lists(parts, max_size=6).map(
+            lambda some: "{ " + ",".join(f'"k{n}" : {p}' for n, p in enumerate(some)) + "}"
+        )
+    ),
+)
+
+
 def elements_of(input_type: InputType) -> st.SearchStrategy[str]:
     """Return a strategy of the JSON texts of one input, most of them good."""
     if input_type is InputType.STRINGS:
         return st.lists(characters, max_size=40).map(lambda some: '"' + "".join(some) + '"')
+    if input_type is InputType.JSON:
+        return json_texts
     if input_type is InputType.BYTES:
         good = st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode())
         return (good | good.map(lambda text: text.replace("/", "\\/"))).map('"{}"'.format)
@@ -67,12 +82,16 @@ def bodies(draw: st.DrawFn, input_type: InputType) -> bytes:
 
 
 def parse_in_steps(body: bytes, input_type: InputType, piece_size_bytes: int) -> object:
-    large = LargeBody(body, input_type, piece_size_bytes=piece_size_bytes)
+    if input_type is InputType.JSON:
+        large: LargeBody = LargeJsonBody(body, piece_size_bytes=piece_size_bytes)
+    else:
+        large = LargeBody(body, input_type, piece_size_bytes=piece_size_bytes)
     for _ in large.steps():
         pass
     return large.request
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.data(), st.sampled_from(list(InputType)), st.sampled_from([16, 21, 33, 64, 1000]))
 def test_a_body_in_pieces_is_what_it_is_as_a_whole(data, input_type, piece_size_bytes):

@@ -144,3 +144,17 @@ def test_version_that_refers_to_something_is_any_whole_number(version, text):
 def test_version_that_is_no_text_refers_to_nothing(version):
     with pytest.raises(InvalidNameError, match="is not a valid version"):
         names.known_version(version)
+
+
+@pytest.mark.parametrize(
+    ("taken", "number"),
+    [
+        ([], "1"),
+        (["1", "2"], "3"),
+        (["1", "7"], "8"),
+        (["rc1", "1.0", "007", "0", "-3", "٣"], "1"),
+        (["9" * 128, "2"], "3"),
+    ],
+)
+def test_next_version_is_the_number_after_the_largest(taken, number):
+    assert names.next_version(taken) == number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import json
 from typing import Any
 
@@ -37,6 +38,7 @@ def outputs_of(returned: Any, num_inputs: int = 2) -> list[Any]:
         (bytearray(b"ab"), "returned bytearray"),
         ({1, 2}, r"returned set;.*sorted\(x\)"),
         (None, "returned NoneType"),
+        (collections.UserString("ab"), r"returned UserString;.*\[text for x in inputs\]"),
         (int, "returned type"),
         (np.float64(1), "returned float64"),
         (np.array(1.0), "returned ndarray"),
@@ -109,6 +111,19 @@ def test_columns_of_libraries() -> None:
     assert outputs_of(sparse.csr_matrix([[0, 1]]), num_inputs=1) == [[0, 1]]
 
 
+def test_iterator_without_an_end_is_refused() -> None:
+    with pytest.raises(PredictionError, match="returned 3 outputs for 2 inputs"):
+        encode_outputs(itertools.count(), num_inputs=2)
+
+
+def test_tables_that_are_no_rows_yet_are_refused() -> None:
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame({"a": [1]})
+    for table, advice in ((frame.lazy(), r"its rows: df.collect\(\)"), (frame.group_by("a"), "a value for each row")):
+        with pytest.raises(PredictionError, match=advice):
+            encode_outputs(table, num_inputs=1)
+
+
 def test_frame_that_would_lose_a_column_is_refused() -> None:
     pd = pytest.importorskip("pandas")
     for names, sentence in ((["a", "a"], "two of its columns have the name 'a'"), ([1, "1"], 'two keys that are "1"')):
@@ -134,6 +149,7 @@ def test_spark_rows_keep_their_names() -> None:
     rows = [sql.Row(label="a", inner=sql.Row(score=0.5)), sql.Row(label="b", inner=None)]
     assert outputs_of(rows) == [{"label": "a", "inner": {"score": 0.5}}, {"label": "b", "inner": None}]
     assert outputs_of([sql.Row(1, 2)], num_inputs=1) == [[1, 2]]
+    assert outputs_of([sql.Row(binary=bytearray(b"ab"))], num_inputs=1) == [{"binary": "ab"}]
     with pytest.raises(PredictionError, match="returned Row"):
         encode_outputs(rows[0], num_inputs=2)
     linalg = pytest.importorskip("pyspark.ml.linalg")

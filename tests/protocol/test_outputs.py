@@ -23,6 +23,7 @@ from clipper_nb.protocol.outputs import encode_outputs
         ("é😀", "é😀"),
         (np.str_("text"), "text"),
         (b"bytes", "bytes"),
+        (bytearray(b"bytes"), "bytes"),
         ("é".encode(), "é"),
         (3, "3"),
         (0.1, "0.1"),

@@ -16,22 +16,33 @@ message_ids = st.integers(0, 2**32 - 1)
 payload_lists = st.lists(st.binary(max_size=12), max_size=5)
 
 from_container = st.one_of(
-    st.just(rpc.ContainerHeartbeat()),
+    st.builds(rpc.ContainerHeartbeat, st.booleans()),
     st.just(rpc.ContainerGoodbye()),
     st.builds(rpc.NewContainer, st.text(max_size=8), st.text(max_size=8), st.sampled_from(InputType)),
+    st.builds(
+        rpc.NewContainer,
+        st.just("m"),
+        st.just("1"),
+        st.sampled_from(InputType),
+        st.integers(1, 3),
+        st.text(max_size=8),
+        st.binary(min_size=1, max_size=40),
+        st.booleans(),
+    ),
     st.builds(rpc.PredictResponse, message_ids, payload_lists),
     st.builds(rpc.ErrorResponse, message_ids, st.text(max_size=8), st.text(max_size=8), st.text(max_size=20)),
 )
 from_frontend = st.one_of(
-    st.builds(rpc.FrontendHeartbeat, st.booleans()),
+    st.builds(rpc.FrontendHeartbeat, st.booleans(), st.just(b"") | st.binary(min_size=32, max_size=32)),
+    st.builds(rpc.FrontendSockets, st.lists(st.text(max_size=8), max_size=5).map(tuple)),
     st.just(rpc.FrontendGoodbye()),
     st.builds(rpc.FrontendPorts, st.lists(st.integers(0, 65535), max_size=5).map(tuple)),
     st.builds(rpc.FrontendEnd, st.text()),
-    st.builds(rpc.PredictRequest, message_ids, st.sampled_from(InputType), payload_lists),
+    st.builds(rpc.PredictRequest, message_ids, st.sampled_from(InputType), payload_lists, st.binary(max_size=12)),
 )
 
 ENCODERS = {
-    rpc.ContainerHeartbeat: lambda message: rpc.encode_container_heartbeat(),
+    rpc.ContainerHeartbeat: rpc.encode_container_heartbeat,
     rpc.ContainerGoodbye: lambda message: rpc.encode_container_goodbye(),
     rpc.NewContainer: rpc.encode_new_container,
     rpc.PredictResponse: rpc.encode_predict_response,
@@ -40,6 +51,7 @@ ENCODERS = {
     rpc.FrontendGoodbye: lambda message: rpc.encode_frontend_goodbye(),
     rpc.PredictRequest: rpc.encode_predict_request,
     rpc.FrontendPorts: rpc.encode_frontend_ports,
+    rpc.FrontendSockets: rpc.encode_frontend_sockets,
     rpc.FrontendEnd: rpc.encode_frontend_end,
 }
 
@@ -75,11 +87,26 @@ def u64(*numbers):
             rpc.PredictResponse(258, [b"a", b"", b"bcd"]),
             [b"", u32(1), b"\x02\x01\0\0", u64(32), u64(3, 1, 0, 3), b"a", b"", b"bcd"],
         ),
+        (rpc.ContainerHeartbeat(can_prove=True), [b"", u32(2), u32(1)]),
+        (
+            rpc.NewContainer("digits-net", "1", InputType.DOUBLES, 2, "digits-net_1-0a1b2c", b"proof"),
+            [b"", u32(0), b"digits-net", b"1", b"3", u32(3), u32(2), b"digits-net_1-0a1b2c", b"proof"],
+        ),
+        (rpc.FrontendHeartbeat(True, bytes(32)), [b"", u32(3), u32(2), u32(1), bytes(32)]),
+        (rpc.FrontendSockets(("0.sock", "1.sock")), [b"", u32(3), u32(7), b"0.sock", b"1.sock"]),
         (rpc.FrontendHeartbeat(wants_metadata=True), [b"", u32(3), u32(2), u32(1)]),
         (rpc.FrontendHeartbeat(wants_metadata=False), [b"", u32(3), u32(2), u32(0)]),
         (
             rpc.PredictRequest(7, InputType.STRINGS, [b"ab", b""]),
             [b"", u32(3), u32(1), u32(7), u32(0), u64(32), u64(4, 2, 2, 0), b"ab", b""],
+        ),
+        (
+            rpc.NewContainer("digits-net", "1", InputType.DOUBLES, 2, accepts_origins=True),
+            [b"", u32(0), b"digits-net", b"1", b"3", u32(3), u32(2, 1)],
+        ),
+        (
+            rpc.PredictRequest(7, InputType.STRINGS, [b"ab", b""], b"[]"),
+            [b"", u32(3), u32(1), u32(7), u32(0), u64(32), u64(4, 2, 2, 0), b"ab", b"", b"[]"],
         ),
         (
             rpc.ErrorResponse(7, "ValueError", "no", "Traceback"),
@@ -181,7 +208,7 @@ def with_frame(frames, position, frame):
         (with_frame(NEW_CONTAINER, 5, u32(2)), "RPC version 2"),
         (with_frame(NEW_CONTAINER, 5, b""), "RPC version"),
         (with_frame(NEW_CONTAINER, 4, b""), "input type"),
-        (with_frame(NEW_CONTAINER, 4, b"5"), "input type"),
+        (with_frame(NEW_CONTAINER, 4, b"6"), "input type"),
         (with_frame(NEW_CONTAINER, 4, b"-1"), "input type"),
         (with_frame(NEW_CONTAINER, 4, b"doubles"), "input type"),
         (with_frame(NEW_CONTAINER, 4, b"\xff"), "input type"),
@@ -221,7 +248,7 @@ def test_malformed_message_of_a_container_is_refused(frames, complaint):
         ([b"", u32(3), u32(9)], "unknown message type 9"),
         (REQUEST[:6], "predict request"),
         (REQUEST[:8], "2 inputs were announced, 1 came"),
-        ([*REQUEST, b"c"], "2 inputs were announced, 3 came"),
+        ([*REQUEST, b"c", b"d"], "2 inputs were announced, 4 came"),
         (with_frame(REQUEST, 4, u32(1)), "unknown request type 1"),
         (with_frame(REQUEST, 5, u64(24)), "24 were announced"),
         (with_frame(REQUEST, 6, u64(9, 2, 1, 1)), "unknown input type code 9"),
@@ -244,6 +271,7 @@ frames_of_any_kind = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(frames_of_any_kind, st.booleans(), st.integers(0, 5))
 def test_any_frames_are_a_message_or_a_protocol_error(frames, begins_well, message_type):
@@ -284,6 +312,7 @@ def mutated(draw, messages):
     return frames
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(mutated(from_container))
 def test_damaged_container_message_parses_or_is_protocol_error(frames):
@@ -296,6 +325,7 @@ def test_damaged_container_message_parses_or_is_protocol_error(frames):
         assert announced == (len(message.outputs), *(len(output) for output in message.outputs))
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(mutated(from_frontend))
 def test_damaged_frontend_message_parses_or_is_protocol_error(frames):

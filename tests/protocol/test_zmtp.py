@@ -95,6 +95,7 @@ def test_a_router_of_libzmq_talks_with_us(context) -> None:
 # --- pieces
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(frames, max_size=4), st.lists(st.integers(1, 400), max_size=30))
 @example([[b"", b"x" * 256]], [1] * 400)
@@ -111,6 +112,7 @@ def test_pieces_of_any_size_give_the_same_messages(messages: list[list[bytes]], 
     assert received == messages
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=100), max_size=10), st.integers(0, 200))
 def test_garbage_is_refused_or_understood(pieces: list[bytes], num_good_bytes: int) -> None:

@@ -10,6 +10,7 @@ import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -40,9 +41,12 @@ def new_manager(kind: str, cluster_name: str | None = None, **options: Any) -> C
 def running_cluster(
     kind: str = "local", *, manager: ContainerManager | None = None, **start_options: Any
 ) -> Iterator[ClipperConnection]:
-    """Give a connection to a fresh cluster, and see afterwards that nothing of it is left."""
+    """Give a connection to a fresh cluster, and see afterwards that nothing of it is left.
+
+    It asks for no token unless *start_options* say so, whoever else uses this machine.
+    """
     with removed_afterwards(manager or new_manager(kind)) as conn:
-        conn.start_clipper(**start_options)
+        conn.start_clipper(**{"query_token": False, **start_options})
         yield conn
 
 
@@ -54,9 +58,11 @@ def removed_afterwards(manager: ContainerManager) -> Iterator[ClipperConnection]
         yield conn
     finally:
         images = _images(manager)
+        admin_folder = manager._admin_folder if isinstance(manager, DockerContainerManager) else None
         try:
             conn.stop_all()
             assert leftovers(manager) == []
+            assert admin_folder is None or not admin_folder.path.exists()
             assert _images(manager) == images  # they are the user's, who may start another cluster from them
         finally:
             release(manager)
@@ -139,6 +145,13 @@ def kill(conn: ClipperConnection, role: str) -> int:
     # A container's other processes go with its first one, though only in the moment after: until then they answer.
     eventually(lambda: not psutil.pid_exists(pid), within_s=20, what=f"process {pid} is gone")
     return pid
+
+
+def exported_and_imported(conn: ClipperConnection, model: str, path: Path) -> tuple[str, ...]:
+    """Export a cluster to a file, stop a model and import it from there; return the versions that were imported."""
+    conn.export_configuration(path)
+    conn.stop_models([model])
+    return conn.import_configuration(path, existing="skip", timeout_s=120.0).models
 
 
 def worker_pids(conn: ClipperConnection) -> list[int]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Replica
-from clipper_nb.runtime.batching.dispatcher import BatchObserver, Dispatcher
+from clipper_nb.protocol.request_origin import Origins
+from clipper_nb.runtime.batching.batch_observer import BatchObserver
+from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from tests.support.fake_clock import FakeLoop
 
 MODEL_ID = ModelId("digits-net", "1")
@@ -36,10 +38,13 @@ class FakeReplica:
         self.end_reason: str | None = None
         self.batches: list[list[bytes]] = []
         """Every batch that reached it."""
+        self.origins: list[Origins] = []
+        """The origins that each batch had."""
 
-    def send_batch(self, payloads: Sequence[bytes]) -> bool:
+    def send_batch(self, payloads: Sequence[bytes], origins: Origins = ()) -> bool:
         """Take a batch, if it can be reached."""
         if self.is_reachable:
+            self.origins.append(origins)
             self.batches.append(list(payloads))
         return self.is_reachable
 

@@ -176,11 +176,30 @@ class NotebookPage:
         errors = self.page.locator('.jp-RenderedText[data-mime-type="application/vnd.jupyter.error"]')
         assert errors.count() == 0, errors.first.inner_text()
 
+    def run_cell(self, text: str) -> None:
+        """Run the code cell with *text* in it once more."""
+        self.page.evaluate(
+            """async (text) => { const { content } = window.jupyterapp.shell.currentWidget;
+                content.activeCellIndex = content.widgets.findIndex(
+                    ({ model }) => model.type === 'code' && model.sharedModel.getSource().includes(text));
+                await window.jupyterapp.commands.execute('notebook:run-cell'); }""",
+            text,
+        )
+
     def restart_kernel(self) -> None:
         """Restart the kernel, as the menu does."""
         self.page.evaluate(
             "async () => { await window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart(); }"
         )
+
+    def change_theme(self, theme: str) -> None:
+        """Change the colours, as the menu does; returns when they are there."""
+        self.page.evaluate(
+            "async (theme) => { await window.jupyterapp.commands.execute('apputils:change-theme', { theme }); }",
+            _THEMES[theme],
+        )
+        shown = f'body[data-jp-theme-light="{json.dumps(theme == "light")}"]'
+        self.page.wait_for_selector(shown, state="attached")
 
     def save(self) -> None:
         """Save the notebook."""

@@ -56,6 +56,22 @@ def test_replicas_share_a_network_that_redis_is_not_in():
     assert set(networks.values()) == {"c-private"}
 
 
+def test_replica_without_a_network_sees_the_sockets_only():
+    spec = specs.replica_spec(
+        ModelId("m", "1"), name="m_1-abc", command=(), image="i:1", input_type=InputType.INTEGERS, rpc_host="h",
+        rpc_port=7000, load_timeout_s=60, rpc_socket="/run/clipper_nb_rpc/0.sock",
+    )  # fmt: skip
+    arguments = _arguments(spec)
+    assert (arguments["network_mode"], arguments["hostname"]) == ("none", "localhost")
+    assert "network" not in arguments
+    (mount,) = arguments["mounts"]
+    assert (mount["Target"], mount["Source"], mount["ReadOnly"]) == ("/run/clipper_nb_rpc", "c-rpc", True)
+    (shared,) = _arguments(SPECS["query frontend"])["mounts"]
+    assert (shared["Source"], shared["ReadOnly"]) == ("c-rpc", False)
+    assert _arguments(SPECS["query frontend"])["environment"]["CLIPPER_RPC_UNIX_FOLDER"] == "/run/clipper_nb_rpc"
+    assert [_arguments(SPECS[role])["mounts"] for role in ("redis", "management frontend", "replica")] == [[], [], []]
+
+
 def test_only_frontends_have_their_label_and_a_short_dns_timeout():
     for role, label in [("query frontend", "query_frontend"), ("management frontend", "management_frontend")]:
         arguments = _arguments(SPECS[role])

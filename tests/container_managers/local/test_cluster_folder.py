@@ -106,7 +106,6 @@ def test_record_is_replaced_in_one_step(folder):
         "null",
         "{}",
         '{"cluster_name": "x"}',
-        json.dumps({**asdict(RECORD), "no_such_field": 1}),
         json.dumps(asdict(RECORD))[:-20],
     ],
 )
@@ -235,3 +234,23 @@ def test_root_without_a_usable_home_is_a_temporary_folder(monkeypatch, home):
 def test_cluster_name_cannot_lead_out_of_the_root(tmp_path, name):
     with pytest.raises(InvalidNameError):
         cluster_folder(name, tmp_path)
+
+
+def test_clearing_keeps_what_a_cluster_is_resumed_from(folder):
+    kept = [folder.redis_path / "appendonly.aof", folder.image_path("m:1"), folder.log_path("m_1-a"),
+            folder.record_path, folder.path / "thesis.tex"]  # fmt: skip
+    gone = [folder.control_socket_path, folder.path / "descendants.json", folder.path / "workers",
+            folder.logs_path / "m_1-a.ready"]  # fmt: skip
+    for path in (*kept, *gone):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    folder.clear()
+    assert [path for path in (*kept, *gone) if path.exists()] == kept
+    ClusterFolder(folder.path.with_name("none")).clear()
+
+
+def test_clearing_refuses_a_folder_that_is_not_a_clusters(tmp_path):
+    (tmp_path / "c" / "workers").mkdir(parents=True)
+    with pytest.raises(ClusterFolderError, match="no marker"):
+        ClusterFolder(tmp_path / "c").clear()
+    assert (tmp_path / "c" / "workers").exists()

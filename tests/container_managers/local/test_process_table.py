@@ -18,6 +18,7 @@ from clipper_nb.container_managers.local.process_table import (
     descendants,
     this_machine,
 )
+from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol.cluster_record import ProcessIdentity
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -69,6 +70,12 @@ def test_elsewhere_psutil_identifies_a_process_without_wall_time(monkeypatch):
     booted_at_s = psutil.boot_time()
     monkeypatch.setattr(psutil._pslinux, "boot_time", lambda: booted_at_s - 3600.0)
     assert table.runs(before)
+
+
+def test_elsewhere_the_extra_with_psutil_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    with pytest.raises(ClusterStartError, match=r"pip install 'clipper-nb\[notebook\]'"):
+        ProcessTable().read(os.getpid())
 
 
 def test_later_process_with_the_same_id_is_another(proc):
@@ -126,6 +133,34 @@ def test_signal_reaches_the_very_process_alone(table, child):
     table.send_signal(identity, signal.SIGKILL)
     assert child.wait(timeout=10) == -signal.SIGKILL
     table.send_signal(identity, signal.SIGKILL)  # nobody is there any more
+
+
+@pytest.mark.parametrize("table", [this_machine(), ProcessTable()])
+def test_wait_for_end_ends_with_the_very_process(table, child):
+    identity = table.read(child.pid).identity
+    table.wait_for_end(replace(identity, start="another"), timeout_s=60.0)
+    table.wait_for_end(identity, timeout_s=0.0)
+    assert table.runs(identity)
+    child.kill()
+    table.wait_for_end(identity, timeout_s=60.0)
+    assert not table.runs(identity)
+
+
+@pytest.mark.parametrize("table", [this_machine(), ProcessTable()])
+def test_variable_of_a_process_is_read_to_its_end(table):
+    with subprocess.Popen(
+        [sys.executable, "-c", "input(input)"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        env={"LONG": "a=b" * 5000, "LONGER": "", "LO": "é"},
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            process.stdout.read(1)  # while a program is being loaded, it has no variables yet
+            assert [table.variable(process.pid, name) for name in ("LONG", "LONGER", "LO", "L")] == [
+                "a=b" * 5000, "", "é", None,
+            ]  # fmt: skip
+        finally:
+            process.kill()
+    assert table.variable(process.pid, "LO") is None
 
 
 def test_descendants_are_found_at_every_depth():

@@ -16,7 +16,6 @@ from clipper_nb.container_managers.local.processes import (
     kill_processes_of,
     process_runs,
     processes_of,
-    wait_for_end,
 )
 from clipper_nb.protocol.cluster_record import ProcessIdentity
 from clipper_nb.protocol.environment import CLUSTER_FOLDER
@@ -85,17 +84,6 @@ def test_child_of_a_marked_process_is_ended_with_it(folder, start):
         assert parent.poll() is None
     kill_processes_of(folder)
     assert not any(map(this_machine().runs, found))
-
-
-def test_wait_for_end_ignores_a_process_that_reuses_the_pid(start):
-    process = start()
-    identity = this_machine().read(process.pid).identity
-    wait_for_end(ProcessIdentity(process.pid, "another start"), timeout_s=60.0)
-    wait_for_end(identity, timeout_s=0.0)
-    assert process.poll() is None
-    process.kill()
-    wait_for_end(identity, timeout_s=60.0)
-    assert not process_runs(identity.pid, identity.start)
 
 
 @pytest.mark.parametrize(("start_text", "is_it"), [(None, True), ("another start", False)])

@@ -155,15 +155,21 @@ def _unlisted(conn: ClipperConnection) -> list[str]:
         listed = {container.name for container in observe(conn)}
         return [container.name for container in found if container.name not in listed]
     assert isinstance(conn.cm, LocalContainerManager)
-    folder, listed_pids = str(conn.cm._folder.path), {container.pid for container in observe(conn)}
+    folder, listed = str(conn.cm._folder.path), observe(conn)
+    listed_pids, expected = {each.pid for each in listed}, {f"template {each.model}" for each in listed if each.model}
     unlisted = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             if process.environ().get(CLUSTER_FOLDER) == folder and process.status() != psutil.STATUS_ZOMBIE:
-                command = " ".join(process.cmdline())
-                if process.pid not in listed_pids and "supervisor" not in command:
+                command = " ".join(process.cmdline()).rstrip()
+                if process.pid not in listed_pids and not command.endswith(tuple(expected)) and _is_unwanted(command):
                     unlisted.append(f"process {command}")
     return unlisted
+
+
+def _is_unwanted(command: str) -> bool:
+    """Return whether a process is neither the supervisor nor a nursery, which serves any version or none."""
+    return "supervisor" not in command and ("runtime.nursery" not in command or "template" in command)
 
 
 def _images(conn: ClipperConnection) -> set[str]:

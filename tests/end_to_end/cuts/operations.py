@@ -117,7 +117,7 @@ _ALL = [
     _operation(
         "create_endpoint",
         lambda conn: create_endpoint(
-            conn, "e", "doubles", answering("e:1"), "default", slo_micros=SLO_MICROS, timeout_s=_TIMEOUT_S
+            conn, "e", "doubles", answering("e:1"), "default", 1, SLO_MICROS, timeout_s=_TIMEOUT_S
         ),
         applications={**_USUAL.applications, "e": "e"},
         versions={**_USUAL.versions, "e:1": 1},

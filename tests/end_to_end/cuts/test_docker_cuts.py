@@ -29,8 +29,12 @@ def cutter() -> Iterator[Cutter]:
         yield cutter
 
 
-@pytest.mark.parametrize("name", _NUM_CUTS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "deploy_python_closure" else pytest.mark.long) for name in _NUM_CUTS],
+)
 def test_a_call_that_is_cut_leaves_nothing_wrong_on_docker(cutter: Cutter, name: str) -> None:
+    """In ``make test`` the deploy alone; changes of the number of replicas are cut there on the embedded cluster."""
     chance = random.Random(f"{SEED} {name}")
     steps = [step for step in cutter.record(OPERATIONS[name]) if changes_the_engine(step)]
     chosen = chance.sample(steps, min(_NUM_CUTS[name], len(steps)))

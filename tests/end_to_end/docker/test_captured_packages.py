@@ -11,12 +11,13 @@ from sklearn.ensemble import RandomForestClassifier
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import running_cluster
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.long]
 
 X, Y = load_iris(return_X_y=True)
 
 
 def test_scikit_learn_is_captured_without_being_named() -> None:
+    """The functions of ``test_real_functions.py`` that need LightGBM and pandas stand for it."""
     forest = RandomForestClassifier(10, random_state=0).fit(X, Y)
 
     def classify(inputs: list) -> list:

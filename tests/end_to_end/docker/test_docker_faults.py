@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from clipper_nb import ClipperConnection, ClusterUnreachableError, DockerContainerManager, StateUnavailableError
+from clipper_nb.container_managers.docker.secret_files import FOLDER as SECRETS
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import disconnect, eventually, query, running_cluster
 from tests.support.docker_clusters import container_of, containers_of, network_of
@@ -35,7 +38,7 @@ def cluster() -> Iterator[ClipperConnection]:
 
     with running_cluster("docker") as conn:
         create_endpoint(conn, "patient", "doubles", predict, slo_micros=10_000_000, num_replicas=2)
-        create_endpoint(conn, "quick", "doubles", predict, slo_micros=int(_SLO_S * 1e6))
+        create_endpoint(conn, "quick", "doubles", predict, slo_micros=int(_SLO_S * 1e6), network_access=True)
         yield conn
 
 
@@ -145,6 +148,25 @@ def test_engine_alone_restarts_crashed_containers(cluster: ClipperConnection) ->
     eventually(lambda: _serves(cluster, "quick"), within_s=_BACK_S, what="the replica is back with the watcher")
 
 
+def test_forgotten_connection_leaves_no_threads(cluster: ClipperConnection) -> None:
+    """A cell that connects is run again and again."""
+    before = _num_watches(cluster)
+    for _ in range(3):
+        conn = ClipperConnection(DockerContainerManager(cluster.cm.cluster_name))
+        conn.connect()
+        engine = conn.cm._engine
+        assert _num_watches(cluster) == before + 1
+        del conn
+        gc.collect()
+        eventually(lambda: _num_watches(cluster) == before, within_s=10, what="the watch has ended")
+        engine.client.close()
+        engine.stream_client.close()
+
+
+def _num_watches(conn: ClipperConnection) -> int:
+    return [thread.name for thread in threading.enumerate()].count(f"clipper_nb watch {conn.cm.cluster_name}")
+
+
 def test_earlier_crashes_do_not_prevent_connecting(cluster: ClipperConnection) -> None:
     frontend = container_of(cluster, "management_frontend")
     for _ in range(3):
@@ -245,9 +267,14 @@ def _identity(container: Any) -> dict[str, Any]:
         "image": attributes["Image"],
         "config": {key: value for key, value in attributes["Config"].items() if key != "Hostname"},
         "host": attributes["HostConfig"],
-        "volumes": [(mount["Name"], mount["Destination"]) for mount in attributes["Mounts"]],
-        "networks": {name: set(found["Aliases"]) - {container.short_id} for name, found in networks.items()},
+        "volumes": sorted(_volume_of(mount) for mount in attributes["Mounts"]),
+        "networks": {name: set(found["Aliases"] or ()) - {container.short_id} for name, found in networks.items()},
     }
+
+
+def _volume_of(mount: dict[str, Any]) -> tuple[str, str]:
+    """Return a mount's volume and place; the volume of secrets has no name, and a new container has a new one."""
+    return "" if mount["Destination"] == SECRETS else mount.get("Name", mount["Source"]), mount["Destination"]
 
 
 # --- paused

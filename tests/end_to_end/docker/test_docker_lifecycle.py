@@ -6,6 +6,7 @@ import contextlib
 import gc
 import io
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -29,7 +30,10 @@ from clipper_nb import (
     InvalidRequestError,
     ReplicaStartError,
 )
+from clipper_nb.container_managers.docker import core
+from clipper_nb.container_managers.docker.admin_folder import AdminFolder, make_admin_folder
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from clipper_nb.images import docker_engine
 from tests.support.clusters import (
     eventually,
     http_request,
@@ -81,6 +85,31 @@ def test_another_process_can_stop_everything(conn: ClipperConnection) -> None:
     assert leftovers(conn.cm) == []
     with pytest.raises(ClusterUnreachableError):
         conn.get_all_apps()
+
+
+_DEPLOY_AND_DIE = """
+import os, signal
+from clipper_nb.deployers.python import deploy_python_closure
+conn.connect()
+deploy_python_closure(conn, "orphan", 1, "doubles", lambda inputs: [sum(x) for x in inputs])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_version_of_a_notebook_killed_after_the_deploy_is_whole(cluster: ClipperConnection) -> None:
+    """Its image is there, so it can be scaled, fetched, and started again after a crash."""
+    with _in_another_process(cluster.cm.cluster_name, _DEPLOY_AND_DIE) as process:
+        assert process.wait(timeout=120) == -signal.SIGKILL
+    try:
+        info = cluster.get_model_info("orphan", 1)
+        assert info is not None
+        cluster.set_num_replicas("orphan", 2)
+        assert [c.image.tags for c in containers_of(cluster, "replica") if "orphan" in c.name] == [
+            [info["container_name"]]
+        ] * 2
+        assert cluster.fetch_model("orphan")([[1.0, 2.0]]) == [3.0]
+    finally:
+        cluster.stop_models(["orphan"])
 
 
 @pytest.mark.parametrize("moment", ["networks", "redis", "query_frontend"])
@@ -169,13 +198,14 @@ def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # docker-py's, of a client that came to nothing
 def test_a_mute_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(docker_engine, "_FIRST_ANSWER_TIMEOUT_S", 2.0)
     with socket.socket(socket.AF_UNIX) as mute:
         mute.bind(f"{tmp_path}/mute.sock")
         mute.listen(16)
         host = f"unix://{tmp_path}/mute.sock"
         raised, waited_s = _try_everything(host, monkeypatch)
     _check_engine_errors(raised, host)
-    assert waited_s < 30
+    assert waited_s < 20
     del raised
     gc.collect()  # here, where the warning does not count
 
@@ -186,7 +216,11 @@ def test_a_mute_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_port_that_a_container_has_is_replaced(cluster: ClipperConnection) -> None:
     taken = cluster.cm.clipper_query_port
     ports = {"clipper_query_port": taken, "clipper_rpc_port": taken, "clipper_management_port": taken}
-    with running_cluster("docker", manager=new_manager("docker", **ports)) as conn:
+    second = new_manager("docker", **ports)
+    told = {finding.subject: finding for finding in ClipperConnection(second).doctor().findings}
+    assert told["Ports"].state == "warning"
+    assert str(taken) in told["Ports"].found
+    with running_cluster("docker", manager=second) as conn:
         manager = conn.cm
         found = {manager.clipper_query_port, manager.clipper_rpc_port, manager.clipper_management_port, taken}
         assert len(found) == 4
@@ -258,6 +292,26 @@ def test_extra_arguments_reach_every_container_and_are_merged() -> None:
             assert container.attrs["HostConfig"]["ShmSize"] == (16 if role == "replica" else 8) * 1024**2
 
 
+def test_admin_calls_use_the_port_if_no_folder_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on an engine that numbers users differently, or whose containers may not touch this machine's files."""
+    folders = []
+
+    def make_closed_folder(engine_url: str) -> AdminFolder | None:
+        folder = make_admin_folder(engine_url)
+        assert folder is not None
+        os.chown(folder.shared_path, os.getuid(), os.getgid())
+        folder.shared_path.chmod(0o500)
+        folders.append(folder.path)
+        return folder
+
+    monkeypatch.setattr(core, "make_admin_folder", make_closed_folder)
+    with running_cluster("docker") as conn:
+        assert conn.cm.get_admin_endpoint() == f"http://{conn.get_admin_addr()}"
+        conn.register_application("app", "doubles", "-", 100_000)
+        assert conn.get_all_apps() == ["app"]
+    assert [path.exists() for path in folders] == [False]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -326,6 +380,7 @@ def test_leftovers_of_a_cluster_are_named_and_removed(conn: ClipperConnection) -
 
 
 def test_a_cluster_without_containers_can_be_removed_and_started(conn: ClipperConnection) -> None:
+    folder = conn.cm._admin_folder
     conn.cm._end_watch()
     for container in conn.cm._containers.find():
         container.remove(force=True)
@@ -334,6 +389,7 @@ def test_a_cluster_without_containers_can_be_removed_and_started(conn: ClipperCo
     with pytest.raises(ExistsError, match=r"stopped only in part.*stop_all\(\)"):
         conn.start_clipper()
     conn.stop_all()
+    assert folder is None or not folder.path.exists()
     conn.start_clipper()
 
 

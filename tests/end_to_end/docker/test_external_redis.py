@@ -14,6 +14,7 @@ import docker
 import pytest
 
 from clipper_nb import ClusterStartError, InvalidRequestError
+from clipper_nb.container_managers.docker import core
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import (
     eventually,
@@ -160,8 +161,9 @@ def test_redis_over_tls_with_a_private_ca(tls_redis_arguments: dict[str, Any], c
 
 @pytest.mark.slow
 def test_a_redis_that_cannot_be_used_ends_the_start(
-    redis_arguments: dict[str, Any], tls_redis_arguments: dict[str, Any]
+    redis_arguments: dict[str, Any], tls_redis_arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(core, "_EXTERNAL_REDIS_TIMEOUT_S", 6.0)
     host, port = redis_arguments["redis_ip"], redis_arguments["redis_port"]
     failures = [
         ({**redis_arguments, "redis_password": "wrong"}, f"{host}:{port}", "invalid username-password pair"),

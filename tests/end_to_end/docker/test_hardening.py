@@ -13,9 +13,14 @@ from typing import Any
 import psutil
 import pytest
 
-from clipper_nb import ClipperConnection, ReplicaMemoryError, ResourceLimits
+from clipper_nb import ClipperConnection, DockerContainerManager, ReplicaMemoryError, ResourceLimits
+from clipper_nb.clients.metrics_text import parse_samples
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from tests.support.clusters import eventually, http_request, query, running_cluster
+from clipper_nb.protocol.metric_names import CONTAINERS_REFUSED, LABEL_REASON
+from clipper_nb.protocol.replica_proof import replica_secret
+from tests.support.any_code import run_code
+from tests.support.clusters import disconnect, eventually, http_request, query, running_cluster
+from tests.support.counting_proxy import CountingProxy, counting_proxy
 from tests.support.docker_clusters import container_of, containers_of, docker_client, gateway_of, network_of
 from tests.support.load import Load
 
@@ -25,23 +30,25 @@ _MIB = 1024**2
 _LIMITS = ResourceLimits(memory="256m", cpus=0.5, processes=64)
 
 
-def _run_code(inputs: list) -> list:
-    """Be the worst model there is: run what it is sent, and return what that calls ``result``."""
-    outputs = []
-    for code in inputs:
-        names: dict = {}
-        exec(code, names)
-        outputs.append(names["result"])
-    return outputs
-
-
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[ClipperConnection]:
     """A cluster with two models: ``probe``, which runs any code, and its neighbour ``other``."""
     with running_cluster("docker", cache_size=0) as conn:
-        create_endpoint(conn, "probe", "strings", _run_code, slo_micros=30_000_000, batch_size=1, limits=_LIMITS)
+        create_endpoint(
+            conn,
+            "probe",
+            "strings",
+            run_code,
+            slo_micros=30_000_000,
+            batch_size=1,
+            limits=_LIMITS,
+            network_access=True,
+        )
         create_endpoint(conn, "other", "doubles", lambda inputs: [x[0] for x in inputs], slo_micros=5_000_000)
         yield conn
+        folder = conn.cm._admin_folder.path
+        assert folder.is_dir()
+    assert not folder.exists()
 
 
 def _inside(conn: ClipperConnection, code: str) -> Any:
@@ -53,6 +60,84 @@ def _inside(conn: ClipperConnection, code: str) -> Any:
 
 def _replica_of(conn: ClipperConnection, model: str) -> Any:
     return next(c for c in containers_of(conn, "replica") if c.labels["ai.clipper.model.name"] == model)
+
+
+_SPY = """
+import builtins, threading
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.runtime.model_container.client import ModelContainerClient
+from clipper_nb.runtime.model_container.settings import model_container_settings
+
+class Spy:
+    def predict(self, inputs):
+        builtins.spied += len(inputs)
+        return [666.0 for _ in inputs]
+
+builtins.spied = 0
+own = model_container_settings()
+for credentials in (None, own.credentials):
+    client = ModelContainerClient(
+        Spy(), ModelId("other", "1"), InputType.DOUBLES, own.frontend_addresses, credentials=credentials
+    )
+    threading.Thread(target=client.run, daemon=True).start()
+result = own.credentials is not None
+"""
+
+
+def test_model_cannot_answer_in_the_place_of_another(cluster: ClipperConnection) -> None:
+    """It says it serves its neighbour's model: once without a proof, once with one by its own token."""
+    assert _inside(cluster, _SPY)
+    eventually(
+        lambda: _num_refused(cluster).keys() == {"no_token", "wrong_proof"}, within_s=30, what="both are refused"
+    )
+    replies = query(cluster, "other", {"input_batch": [[float(number)] for number in range(300)]})[1]
+    assert [reply["output"] for reply in replies["batch_predictions"]] == [float(number) for number in range(300)]
+    assert _inside(cluster, "import builtins; result = builtins.spied") == 0
+
+
+class _Watched(DockerContainerManager):
+    """A cluster whose management frontend's published port a stranger has taken."""
+
+    stranger: CountingProxy
+
+    def get_admin_addr(self) -> str:
+        return self.stranger.address
+
+
+def test_stranger_at_the_admin_port_gets_no_call(cluster: ClipperConnection) -> None:
+    """While the frontend's container is down the engine releases its port, for anybody to take."""
+    host, port = cluster.get_admin_addr().split(":")
+    with counting_proxy(f"{host}:{port}") as stranger:
+        manager = _Watched(cluster.cm.cluster_name)
+        manager.stranger = stranger
+        other = ClipperConnection(manager)
+        other.connect()
+        try:
+            other.set_num_replicas("other", 2)
+            other.set_num_replicas("other", 1)
+            assert other.doctor().problems == []
+        finally:
+            disconnect(manager)
+        assert [request for request in stranger.requests if "/admin/" in request] == []
+
+
+def test_token_is_in_neither_environment_nor_inspection(cluster: ClipperConnection) -> None:
+    token = _inside(
+        cluster, "import json, os; result = json.load(open(os.environ['CLIPPER_REPLICA_CREDENTIALS_FILE']))['token']"
+    )
+    secret = replica_secret(cluster.cm.get_admin_token())
+    assert _inside(cluster, "import os; result = str(dict(os.environ))").count(token) == 0
+    for container in (_replica_of(cluster, "probe"), container_of(cluster, "query_frontend")):
+        shown = json.dumps([container.attrs, container.logs().decode()])
+        assert token not in shown
+        assert secret not in shown
+
+
+def _num_refused(conn: ClipperConnection) -> dict[str, float]:
+    metrics = http_request(conn.get_query_addr(), "GET", "/metrics")[1]
+    samples = parse_samples(metrics, (CONTAINERS_REFUSED,))
+    return {labels[LABEL_REASON]: number for _, labels, number in samples if number}
 
 
 # --- what model code may do

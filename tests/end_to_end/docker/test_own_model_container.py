@@ -119,9 +119,18 @@ def test_serves_again_after_the_query_frontend_was_killed(conn: ClipperConnectio
     assert all(container.attrs["RestartCount"] == 0 for container in _replicas(conn, model))
 
 
-@pytest.mark.slow
+@each_example
+def test_health_check_passes_while_the_query_frontend_knows_it(conn: ClipperConnection, model: OwnModel) -> None:
+    for container in _replicas(conn, model):
+        _, *command = container.attrs["Config"]["Healthcheck"]["Test"]
+        assert container.exec_run(command).exit_code == 0
+
+
+@pytest.mark.long
 @each_example
 def test_is_healthy_while_the_query_frontend_knows_it(conn: ClipperConnection, model: OwnModel) -> None:
+    """``test_health_check_passes_while_the_query_frontend_knows_it`` stands for it."""
+
     def states() -> set[str]:
         return {container.attrs["State"]["Health"]["Status"] for container in _replicas(conn, model)}
 

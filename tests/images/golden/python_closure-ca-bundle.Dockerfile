@@ -2,6 +2,7 @@ FROM python:3.11-slim-bookworm
 USER root
 RUN ["python", "-c", "import sys; v = sys.version_info; v[:2] == (3, 11) or sys.exit('clipper_nb.wrong_python %d.%d' % v[:2])"]
 RUN ["python", "-c", "import os, shutil, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); ':10001:10001:' in users.read() or users.write('clipper:x:10001:10001:clipper:/tmp:/bin/sh\\n'); open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('/opt/clipper_nb/library\\n'); shutil.rmtree('/opt/clipper_nb/library', ignore_errors=True)"]
+RUN ["python", "-c", "import compileall, re, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, rx=re.compile('/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/'))"]
 COPY ca-bundle.crt /opt/clipper_nb/ca-bundle.crt
 ENV SSL_CERT_FILE=/opt/clipper_nb/ca-bundle.crt PIP_CERT=/opt/clipper_nb/ca-bundle.crt REQUESTS_CA_BUNDLE=/opt/clipper_nb/ca-bundle.crt
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES

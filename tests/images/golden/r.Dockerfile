@@ -5,6 +5,7 @@ ENV RPY2_CFFI_MODE=ABI
 USER root
 RUN ["python", "-c", "import sys; v = sys.version_info; v[:2] == (3, 11) or sys.exit('clipper_nb.wrong_python %d.%d' % v[:2])"]
 RUN ["python", "-c", "import os, shutil, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); ':10001:10001:' in users.read() or users.write('clipper:x:10001:10001:clipper:/tmp:/bin/sh\\n'); open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('/opt/clipper_nb/library\\n'); shutil.rmtree('/opt/clipper_nb/library', ignore_errors=True)"]
+RUN ["python", "-c", "import compileall, re, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, rx=re.compile('/(test|tests|idlelib|lib2to3|site-packages|dist-packages)/'))"]
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--", "numpy==1.26.4", "rpy2-rinterface==3.6.4"]
 COPY library /opt/clipper_nb/library

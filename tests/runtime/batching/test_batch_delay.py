@@ -26,7 +26,7 @@ class SimulatedReplica(FakeReplica):
         self._fixed_s, self._each_s = fixed_s, each_s
         self._free_s = 0.0
 
-    def send_batch(self, payloads):
+    def send_batch(self, payloads, origins=()):
         size = len(payloads)
         began_s = max(self._free_s, self._simulation.loop.time() + WAY_S)
         self._free_s = began_s + self._fixed_s + self._each_s * size

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from clipper_nb.runtime.batching.backlog import MAX_ATTEMPTS
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
-from clipper_nb.runtime.batching.dispatcher import MAX_ATTEMPTS
 from clipper_nb.runtime.batching.query import Computation, Query
 from tests.support.fake_clock import FakeLoop
 from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver, make_dispatcher
@@ -31,7 +31,7 @@ class CheckedReplica(FakeReplica):
         self.is_lost = False
         self.is_draining = False
 
-    def send_batch(self, payloads):
+    def send_batch(self, payloads, origins=()):
         assert not self.is_lost, "a batch for a replica that is lost"
         assert not (self.is_draining and self.machine.usable()), "a batch for a replica that drains"
         assert len(self.in_flight) < self.max_batches_in_flight, "a batch too many for a busy replica"
@@ -43,7 +43,7 @@ class CheckedReplica(FakeReplica):
         for payload in payloads:
             assert self.machine.computations[payload].is_wanted, "a computation that nobody wants"
             assert payload not in self.machine.removed, "an input of the version that is gone"
-        if not super().send_batch(payloads):
+        if not super().send_batch(payloads, origins):
             self.machine.leave(self)
             self.machine.num_undelivered += len(payloads)
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipper_nb.runtime.batching.latency_model import LatencyModel
@@ -54,6 +54,7 @@ def test_noise_widens_what_is_late():
     assert 0.012 < noisy.predict_late_s(10) < 0.02
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 4096), st.floats(0.0, 1e4)), max_size=60), st.integers(1, 4096))
 def test_expectations_are_finite_and_not_negative(batches, size):
     model = learned(batches)

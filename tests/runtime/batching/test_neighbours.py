@@ -29,7 +29,7 @@ class WorkingReplica(FakeReplica):
         self._waiting = deque()
         self._has_ended = False
 
-    def send_batch(self, payloads):
+    def send_batch(self, payloads, origins=()):
         assert not self._has_ended
         self._waiting.append(list(payloads))
         if any(payload.startswith(b"endless") for payload in payloads):

@@ -24,7 +24,7 @@ class SimulatedModel(FakeReplica):
         self._simulation = simulation
         self._fixed_s, self._each_s, self._noise = fixed_s, each_s, noise
 
-    def send_batch(self, payloads):
+    def send_batch(self, payloads, origins=()):
         latency_s = (self._fixed_s + self._each_s * len(payloads)) * (1 + self._noise * self._simulation.rng.random())
         self._simulation.after(
             latency_s, lambda: self._simulation.dispatcher.batch_answered(self.replica_id, ["1"] * len(payloads))

@@ -10,9 +10,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 import tornado.web
 
+from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.runtime.http.connection import RECEIVED_SIZE_BYTES
-from clipper_nb.runtime.http.endpoint import Cancel, Respond
+from clipper_nb.runtime.http.endpoint import Cancel, InferHead, InferReply, Respond
 from clipper_nb.runtime.http.errors import JsonHandler, UnknownPathHandler
+from clipper_nb.runtime.http.guard import OPEN, AccessRules, Guard, Headers, Verdict
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.server import HttpServer
 
@@ -26,9 +28,13 @@ class Endpoint:
         self.kept: list[tuple[bytes, Respond]] = []
         self.cancelled = 0
         self.seen: list[str] = []
+        self.origins: list[RequestOrigin | None] = []
 
-    def __call__(self, name: str, body: bytes, arrived_s: float, respond: Respond) -> Cancel | None:
+    def __call__(
+        self, name: str, body: bytes, arrived_s: float, respond: Respond, origin: RequestOrigin | None = None
+    ) -> Cancel | None:
         self.seen.append(name)
+        self.origins.append(origin)
         if name == "large":
             respond(200, b"x" * 2_000_000)
             return None
@@ -38,6 +44,18 @@ class Endpoint:
             self.kept.append((body, respond))
             return self._cancel
         respond(200, json.dumps({"app": name, "length": len(body)}).encode())
+        return None
+
+    def infer(self, head: InferHead, body: bytes, arrived_s: float, reply: InferReply) -> Cancel | None:
+        """Answer with what came, the body as a tensor; the application ``json`` without one."""
+        self.seen.append(head.application_name)
+        if head.application_name == "broken":
+            raise RuntimeError("a bug")
+        if head.application_name == "json":
+            reply.respond(200, b'{"length":%d}' % len(body))
+        else:
+            text = json.dumps(head[1:3], default=bytes.decode).encode()
+            reply.respond_with_tensors(len(text), text + body)
         return None
 
     def release(self, index: int) -> None:
@@ -57,7 +75,9 @@ class SlowHandler(JsonHandler):
         self.finish({"length": len(self.request.body), "trailer": self.request.headers.get("X-Trailer")})
 
 
-def run(talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]], limits: HttpLimits = LIMITS) -> None:
+def run(
+    talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]], limits: HttpLimits = LIMITS, guard: Guard = OPEN
+) -> None:
     """Run *talk* against a server on a port of its own."""
 
     async def main() -> None:
@@ -66,7 +86,7 @@ def run(talk: Callable[[int, Endpoint, HttpServer], Awaitable[None]], limits: Ht
             [(r"/slow", SlowHandler)], default_handler_class=UnknownPathHandler, unknown_path="no {path}",
             log_function=lambda handler: None,
         )  # fmt: skip
-        server = HttpServer(endpoint, application, limits)
+        server = HttpServer(endpoint, application, limits, guard=guard, infer_endpoint=endpoint.infer)
         listening = socket.create_server(("127.0.0.1", 0))
         await server.start(listening)
         try:
@@ -567,6 +587,7 @@ def test_tornado_requests_of_one_connection_never_overlap() -> None:
     run(talk)
 
 
+@pytest.mark.slow
 def test_client_that_never_reads_is_throttled_then_dropped() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         sock = socket.create_connection(("127.0.0.1", port))
@@ -755,8 +776,7 @@ def test_only_one_large_body_is_read_on_in_each_turn() -> None:
             await asyncio.sleep(0.001)
         connections = list(server.connections)
         for connection in connections:
-            connection.get_buffer(-1)[:] = post("/app/predict", b"x" * 3_000_000)[:RECEIVED_SIZE_BYTES]
-            connection.buffer_updated(RECEIVED_SIZE_BYTES)
+            connection.data_received(post("/app/predict", b"x" * 3_000_000)[:RECEIVED_SIZE_BYTES])
         is_reading = [[connection._transport.is_reading() for connection in connections]]
         for _ in range(2):
             await asyncio.sleep(0)
@@ -778,5 +798,193 @@ def test_large_replies_stay_in_order_between_others() -> None:
         replies = [await read_reply(reader) for _ in range(3)]
         assert [len(body) for _, _, body in replies] == [16, 2_000_000, 27]
         writer.close()
+
+    run(talk)
+
+
+# --- who may ask; tests/runtime/http/test_guard.py has all cases
+
+STRICT = Guard(AccessRules(allowed_hosts=("x",), allow_origins=("https://app.example",)))
+STRANGE = b"POST /app/predict HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 900\r\n\r\n"
+
+
+def test_strange_head_is_refused_before_its_body_is_sent() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        head, _, body = (await ask(port, STRANGE)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in head
+        assert "allowed_hosts" in json.loads(body)["cause"]
+        assert endpoint.seen == []
+
+    run(talk, guard=STRICT)
+
+
+def test_known_heads_are_those_that_were_admitted() -> None:
+    class Counting(Guard):
+        checked = 0
+
+        def check(self, method: bytes, target: bytes, headers: Headers) -> Verdict:
+            self.checked += 1
+            return super().check(method, target, headers)
+
+    guard = Counting(AccessRules(allowed_hosts=("x",)))
+
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        await ask(port, STRANGE + b"x" * 900)
+        for _ in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            for _ in range(5):
+                writer.write(post("/app/predict", b"{}"))
+                assert (await read_reply(reader))[0] == 200
+            writer.close()
+        assert guard.checked == 2  # the strange head, and the other one once for both connections
+        assert (await ask(port, STRANGE + b"x" * 900)).startswith(b"HTTP/1.1 421 ")
+        assert endpoint.seen == ["app"] * 10
+
+    run(talk, guard=guard)
+
+
+def with_id(request_id: bytes, path: bytes = b"POST /app/predict", *, more: bytes = b"") -> bytes:
+    head = b"%b HTTP/1.1\r\nHost: x\r\nX-Request-Id: %b\r\n%bContent-Length: 2\r\n\r\n" % (path, request_id, more)
+    return head + b"{}"
+
+
+def test_request_id_reaches_the_endpoint_and_the_reply() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request_id in (b"a", b"a", b"b"):
+            writer.write(with_id(request_id))
+            head = await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(26)
+            assert b"\r\nX-Request-Id: %b\r\n" % request_id in head
+        writer.write(post("/app/predict", b"{}"))
+        assert b"X-Request-Id" not in await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        assert endpoint.origins == [RequestOrigin("a"), RequestOrigin("a"), RequestOrigin("b"), None]
+
+    run(talk)
+
+
+def test_pages_answer_with_the_request_id_too() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        assert b"\r\nX-Request-Id: a-1\r\n" in await ask(
+            port, with_id(b"a-1", b"POST /slow", more=b"Connection: close\r\n")
+        )
+
+    run(talk)
+
+
+def test_request_id_of_odd_characters_is_not_sent_back() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        assert b"X-Request-Id" not in await ask(port, with_id(b"a b", more=b"Connection: close\r\n"))
+        assert endpoint.origins == [None]
+
+    run(talk)
+
+
+@pytest.mark.parametrize("path", ["/app/predict", "/large/predict", "/slow", "/nowhere", "/later/x/y"])
+def test_every_reply_to_an_allowed_page_says_so(path: str) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):  # the second time the head has been seen
+            writer.write(post(path, b"{}", "Origin: https://app.example"))
+            _, headers, _ = await read_reply(reader)
+            assert headers["access-control-allow-origin"] == "https://app.example"
+            assert headers["vary"] == "Origin"
+            assert headers["x-content-type-options"] == "nosniff"
+        writer.write(post(path, b"{}"))
+        assert "access-control-allow-origin" not in (await read_reply(reader))[1]
+        writer.close()
+
+    run(talk, guard=STRICT)
+
+
+def test_broken_request_gets_no_header_of_the_one_before() -> None:
+    """Behind a proxy they may be of two clients, and the first may have got a cookie."""
+
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/slow", b"{}", "Origin: https://app.example"))
+        assert "access-control-allow-origin" in (await read_reply(reader))[1]
+        writer.write(post("/app/predict", b"x" * 1001))
+        status, headers, _ = await read_reply(reader)
+        assert (status, "access-control-allow-origin" in headers) == (413, False)
+        writer.close()
+
+    run(talk, guard=STRICT)
+
+
+def test_preflight_is_answered_and_a_foreign_one_refused() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        asks = b"Host: x\r\nAccess-Control-Request-Method: POST\r\nConnection: close\r\n"
+        reply = await ask(port, b"OPTIONS /slow HTTP/1.1\r\nOrigin: https://app.example\r\n" + asks + b"\r\n")
+        assert reply.startswith(b"HTTP/1.1 204 ")
+        assert b"\r\nAccess-Control-Allow-Methods: GET, POST\r\n" in reply
+        reply = await ask(port, b"OPTIONS /slow HTTP/1.1\r\nOrigin: http://evil.example\r\n" + asks + b"\r\n")
+        assert reply.startswith(b"HTTP/1.1 403 ")
+        assert b"Access-Control" not in reply
+
+    run(talk, guard=STRICT)
+
+
+@pytest.mark.parametrize("path", ["/slow", "/nowhere"])
+def test_pages_run_nothing_unless_a_handler_says_otherwise(path: str) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reply = await ask(port, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert b"\r\nX-Content-Type-Options: nosniff\r\n" in reply
+        assert b"\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n" in reply
+
+    run(talk)
+
+
+# --- infer requests
+
+
+def infer(name: str, body: bytes, *headers: str) -> bytes:
+    return post(f"/v2/models/{name}/versions/2/infer", body, "Inference-Header-Content-Length: 3", *headers)
+
+
+@pytest.mark.parametrize("size_bytes", [5, 5_000, 700_000])
+def test_tensors_are_passed_on_and_sent_back(size_bytes: int) -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number in range(3):  # the first time the head is parsed
+            tensor = bytes([number]) * size_bytes
+            writer.write(infer("app", tensor) + post("/app/predict", b"x") + infer("json", b"ab"))
+            status, headers, body = await read_reply(reader)
+            size = int(headers["inference-header-content-length"])
+            assert (status, headers["content-type"]) == (200, "application/octet-stream")
+            assert (json.loads(body[:size]), body[size:]) == (["2", "3"], tensor)
+            assert json.loads((await read_reply(reader))[2]) == {"app": "app", "length": 1}
+            assert json.loads((await read_reply(reader))[2]) == {"length": 2}
+        writer.close()
+
+    run(talk, HttpLimits(1_000_000, 5.0, 5.0))
+
+
+def test_known_head_of_an_infer_request_is_not_parsed_again() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        for _ in range(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(infer("app", b"tensor"))
+            assert (await read_reply(reader))[2].endswith(b"tensor")
+            assert (server.known_heads.find_infer(infer("app", b"tensor")[:-6]) or ())[1:] == (6,)
+            writer.close()
+
+    run(talk)
+
+
+def test_connection_may_end_after_tensors() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        head, _, body = (await ask(port, infer("app", b"x" * 300_000, "Connection: close"))).partition(b"\r\n\r\n")
+        assert b"\r\nConnection: close" in head
+        assert body.endswith(b"x" * 300_000)
+
+    run(talk, HttpLimits(1_000_000, 5.0, 5.0))
+
+
+def test_fault_of_an_infer_request_is_answered() -> None:
+    async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
+        assert (await ask(port, infer("broken", b"x", "Connection: close"))).startswith(b"HTTP/1.1 500 ")
 
     run(talk)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -18,6 +20,7 @@ from clipper_nb.errors import (
     VersionClaimedError,
     VersionExistsError,
 )
+from clipper_nb.protocol.application_tokens import ApplicationToken, digest_of
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Claim, Configuration
@@ -61,6 +64,45 @@ def test_unknown_application_is_named_with_the_known_ones():
     ):
         with pytest.raises(ApplicationNotFoundError, match=r"'digit' exists\. Applications: digits\."):
             change()
+
+
+# --- tokens of applications
+
+TOKEN = ApplicationToken("digits", "site", digest_of("secret"), created_at=5.0)
+WITH_TOKEN = rules.create_token(LINKED, TOKEN)
+
+
+def test_token_is_created_listed_and_revoked():
+    older = replace(TOKEN, name="older", created_at=1.0)
+    both = rules.create_token(WITH_TOKEN, older)
+    assert rules.find_tokens(both, "digits") == [older, TOKEN]
+    assert rules.revoke_token(both, "digits", "older") == WITH_TOKEN
+    assert rules.revoke_token(WITH_TOKEN, "digits", "site") == LINKED
+
+
+def test_token_of_a_known_name_or_an_unknown_application_fails():
+    with pytest.raises(ExistsError, match=r"revoke_token\('digits', 'site'\) first"):
+        rules.create_token(WITH_TOKEN, replace(TOKEN, digest=digest_of("another")))
+    with pytest.raises(NotFoundError, match=r"no token with name 'x'\. Tokens: site\."):
+        rules.revoke_token(WITH_TOKEN, "digits", "x")
+    with pytest.raises(NotFoundError, match=r"no token with name 'site'\. Tokens: none\."):
+        rules.revoke_token(LINKED, "digits", "site")
+    for change in (
+        lambda: rules.create_token(LINKED, replace(TOKEN, application_name="digit")),
+        lambda: rules.revoke_token(WITH_TOKEN, "digit", "site"),
+        lambda: rules.find_tokens(WITH_TOKEN, "digit"),
+    ):
+        with pytest.raises(ApplicationNotFoundError, match="'digit' exists"):
+            change()
+
+
+def test_tokens_go_with_their_application():
+    """An application registered anew under the name has none."""
+    assert rules.unregister_application(WITH_TOKEN, "digits").tokens == {}
+
+
+def test_no_repr_shows_a_digest():
+    assert TOKEN.digest not in repr(WITH_TOKEN)
 
 
 # --- links
@@ -303,6 +345,12 @@ def test_registering_ends_the_claim_and_says_how_many_replicas():
     assert changed.current_versions == {"digits-net": "3"}
 
 
+def test_version_is_registered_without_becoming_current_if_asked():
+    changed = rules.register_version(LINKED, make_version(version="3"), becomes_current=False)
+    assert changed.current_versions == LINKED.current_versions
+    assert NEW in changed.versions
+
+
 def test_lost_claim_registers_nothing():
     """Its holder was taken for dead, and its replicas may be gone."""
     released = rules.release_claim(CLAIMED, NEW, "mine")
@@ -329,7 +377,7 @@ def test_only_the_callers_own_claim_is_released():
 
 def test_version_is_claimed_for_a_deploy_or_for_a_scale():
     registered = Claim("mine", "digits-net", "1", "process 1 on a")
-    with pytest.raises(VersionExistsError):
+    with pytest.raises(VersionExistsError, match="Version '3' is free"):
         rules.claim_version(LINKED, registered, is_new=True)
     assert rules.claim_version(LINKED, registered, is_new=False).claims == {V1.model_id: registered}
     with pytest.raises(ModelNotFoundError):

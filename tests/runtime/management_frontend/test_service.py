@@ -448,3 +448,20 @@ def test_negative_number_of_replicas_is_refused(number):
             await service.set_num_replicas(rest.NumReplicas("digits-net", "1", number))
 
     run(test)
+
+
+def test_presence_from_before_a_resumption_does_not_count():
+    """It would delay each change for six seconds, and say that replicas are connected which are not."""
+
+    async def test(service, store):
+        await store.announce(
+            FrontendPresence("old", 0, 1.0, (Replica("digits-net", "1", 0, InputType.DOUBLES),), "", "before")
+        )
+        await store.announce(FrontendPresence("new", 10, 1.0, (), "", "now"))
+        assert [frontend.frontend_id for frontend in await service.read_query_frontends()] == ["new"]
+        started_s = asyncio.get_running_loop().time()
+        await service.register_application(ADD_DIGITS)
+        assert asyncio.get_running_loop().time() == started_s
+        assert await service.read_replicas() == []
+
+    run(test, run_id="now")

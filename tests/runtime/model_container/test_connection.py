@@ -6,6 +6,8 @@ import contextlib
 import socket
 import time
 
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.rpc import NewContainer
 from clipper_nb.runtime.model_container.connection import FrontendConnection
 from clipper_nb.runtime.model_container.session import SILENCE_TIMEOUT_S
 
@@ -13,7 +15,7 @@ from clipper_nb.runtime.model_container.session import SILENCE_TIMEOUT_S
 def test_frontend_with_unread_messages_is_not_lost() -> None:
     """A prediction may take longer than a frontend may be silent; what it said meanwhile is still unread then."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", [])
+        connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", _introduce, can_prove=False)
         with contextlib.closing(connection):
             connection.keep_up(now_s=time.monotonic())
             frontend, _ = listening.accept()
@@ -27,11 +29,15 @@ def test_frontend_with_unread_messages_is_not_lost() -> None:
 
 def test_silent_frontend_is_lost() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", [])
+        connection = FrontendConnection(f"127.0.0.1:{listening.getsockname()[1]}", _introduce, can_prove=False)
         with contextlib.closing(connection):
             connection.keep_up(now_s=time.monotonic())
             connection.keep_up(now_s=time.monotonic() + 2 * SILENCE_TIMEOUT_S)
             assert connection.fileno is None
+
+
+def _introduce(challenge: bytes) -> NewContainer:
+    return NewContainer("m", "1", InputType.DOUBLES)
 
 
 def _wait_until_readable(connection: FrontendConnection) -> None:

@@ -81,6 +81,7 @@ def serve(xs):
     assert _answer(tmp_path, cell, "serve") == "[2.0, 4.0, 1.0, 1.5]"
 
 
+@pytest.mark.slow
 def test_joblib_finds_the_notebook(tmp_path):
     cell = """
 import joblib

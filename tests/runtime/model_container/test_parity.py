@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.model_folder import PythonMetadata, write_metadata
 from clipper_nb.protocol.samples import Samples, format_samples
 from clipper_nb.protocol.steadiness import UnsteadyAnswer
 from clipper_nb.runtime.model_container.parity import SampleMismatch, check_samples
@@ -24,6 +25,21 @@ def check(folder: Path, func: Callable[[list[Any]], Any], typed: Sequence[str], 
 
 def test_model_without_samples_is_not_asked(tmp_path: Path) -> None:
     check_samples(PythonModel(lambda inputs: pytest.fail("it was asked")), tmp_path, InputType.STRINGS)
+
+
+def test_replica_waits_for_samples_that_are_still_answered(tmp_path: Path) -> None:
+    write_metadata(PythonMetadata(samples="a digest"), tmp_path)
+    slept_s: list[float] = []
+
+    def sleep(interval_s: float) -> None:
+        slept_s.append(interval_s)
+        if len(slept_s) == 8:
+            (tmp_path / "samples.json").write_text(format_samples(Samples(["a"], ["2"], ["2"])))
+
+    with pytest.raises(SampleMismatch, match="the notebook has"):
+        check_samples(PythonModel(lambda inputs: [1 for _ in inputs]), tmp_path, InputType.STRINGS, sleep=sleep)
+    assert slept_s[:3] == [0.001, 0.002, 0.004]
+    assert max(slept_s) == 0.02
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ def test_everything_is_read():
             "CLIPPER_INPUT_TYPE": " Ints ",
             "CLIPPER_MODEL_PATH": "/models/digits",
             "CLIPPER_LOAD_TIMEOUT_S": "2.5",
+            "CLIPPER_HANG_TIMEOUT_S": "120",
         }
     )
     assert settings.model_id == ("digits-net", "1")
@@ -29,6 +30,7 @@ def test_everything_is_read():
     assert settings.frontend_addresses == ("frontend:7001",)
     assert settings.model_path == Path("/models/digits")
     assert settings.load_timeout_s == 2.5
+    assert settings.hang_timeout_s == 120.0
 
 
 @pytest.mark.parametrize("empty", ["missing", "empty"])
@@ -39,6 +41,7 @@ def test_defaults_are_clippers(empty):
     assert settings.input_type is InputType.DOUBLES
     assert settings.model_path == Path("/model")
     assert settings.load_timeout_s is None
+    assert settings.hang_timeout_s == 30.0
 
 
 @pytest.mark.parametrize("name", sorted(NEEDED))
@@ -58,6 +61,7 @@ def test_missing_variable_is_named(name, value):
         ("CLIPPER_MODEL_VERSION", "1:2"),
         ("CLIPPER_INPUT_TYPE", "booleans"),
         ("CLIPPER_LOAD_TIMEOUT_S", "soon"),
+        ("CLIPPER_HANG_TIMEOUT_S", "never"),
         ("CLIPPER_PORT", "rpc"),
     ],
 )

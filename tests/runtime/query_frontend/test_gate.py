@@ -9,12 +9,16 @@ import pytest
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.redis_keys import LEASE_S
+from clipper_nb.runtime.http.endpoint import InferHead
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.query_frontend.gate import Gate
+from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
+from clipper_nb.runtime.query_frontend.v2_endpoint import V2Endpoint
 from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.turns import Turns
+from tests.protocol.test_v2_body import json_request
 from tests.runtime.query_frontend.test_predictor import LINKED, OTHER_ID, Bench
 from tests.support.fake_replica import MODEL_ID
 from tests.support.records import make_application, make_version
@@ -38,14 +42,23 @@ class GateBench:
         self.num_looks = 0
         self.replies = []
         turns = Turns(self.loop.call_soon, self.loop.time)
-        large = LargeRequests(self.bench.predictor, self.loop, turns, WaitingBytes(1_000_000))
-        endpoint = PredictEndpoint(self.bench.predictor, self.loop.time, large)
-        self.gate = Gate(endpoint, self.bench.predictor, self.lease, self._look_soon, self.loop)
+        journal = Journal()
+        large = LargeRequests(self.bench.predictor, self.loop, turns, WaitingBytes(1_000_000), journal)
+        endpoint = PredictEndpoint(self.bench.predictor, self.loop.time, large, journal)
+        v2_endpoint = V2Endpoint(self.bench.predictor, self.loop, large)
+        self.gate = Gate(endpoint, v2_endpoint, self.bench.predictor, self.lease, self._look_soon, self.loop)
         self.old, self.new = self.bench.join(), self.bench.join(OTHER_ID)
         self.lease.renew(self.loop.time())
 
     def post(self, body, application="digits"):
         return self.gate(application, json.dumps(body).encode(), self.loop.time(), self._respond)
+
+    def infer(self, *texts, application="digits"):
+        body = json_request("BYTES", [len(texts)], list(texts))
+        return self.gate.infer(InferHead(application, None, None, None), body, self.loop.time(), self)
+
+    def respond(self, status, body):
+        self._respond(status, body)
 
     def stand_still(self, seconds=60.0):
         self.loop.be_busy(seconds)
@@ -171,3 +184,54 @@ def test_requests_that_are_over_leave_nothing_behind():
     assert len(bench.replies) == 100
     assert not bench.gate._held
     assert len(bench.lease._on_renewed) == 1
+
+
+# --- infer requests
+
+
+def test_infer_requests_pass_while_the_lease_lasts():
+    bench = GateBench()
+    bench.infer("a")
+    bench.loop.end_turn()
+    assert bench.old.batches == [[b"a"]]
+
+
+def test_infer_request_waits_for_the_state_that_is_read_next():
+    bench = GateBench()
+    bench.stand_still()
+    bench.infer("a")
+    bench.loop.end_turn()
+    assert (bench.old.batches, bench.replies, bench.num_looks) == ([], [], 1)
+    bench.look(SWITCHED)
+    assert (bench.old.batches, bench.new.batches) == ([], [[b"a"]])
+    bench.bench.answer(bench.new, "NEW")
+    [(status, reply)] = bench.replies
+    assert (status, reply["model_version"], reply["outputs"][0]["data"]) == (200, "2", ["NEW"])
+
+
+def test_infer_request_gets_defaults_if_nothing_can_be_read():
+    bench = GateBench()
+    bench.stand_still()
+    bench.infer("a", "b")
+    bench.loop.advance(SLO_S)
+    [(status, reply)] = bench.replies
+    assert status == 200
+    assert [output["data"] for output in reply["outputs"]] == [["unknown"] * 2, [True] * 2, ["queued_too_long"] * 2]
+    bench.look(SWITCHED)
+    assert len(bench.replies) == 1
+
+
+def test_fault_of_ours_with_a_held_request_is_answered():
+    bench = GateBench()
+    faults = [RuntimeError("a fault of ours")]
+
+    def respond(status, body):
+        if faults:
+            raise faults.pop()
+        bench._respond(status, body)
+
+    bench.respond = respond
+    bench.stand_still()
+    bench.infer("a", application="unknown")  # which is answered as soon as it is let through
+    bench.look()
+    assert [status for status, _ in bench.replies] == [500]

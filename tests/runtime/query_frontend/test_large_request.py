@@ -11,6 +11,7 @@ import pytest
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.predict_body import MAX_INPUTS_AT_ONCE
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
+from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.turns import Turns
@@ -34,8 +35,10 @@ class LargeBench(Bench):
         )
         self.waiting = WaitingBytes(limit_bytes)
         self.turns = []  # what runs in the next turn
-        self.requests = LargeRequests(self.predictor, self.loop, Turns(self.turns.append, self.loop.time), self.waiting)
-        self.endpoint = PredictEndpoint(self.predictor, self.loop.time, self.requests)
+        self.journal = Journal()
+        turns = Turns(self.turns.append, self.loop.time)
+        self.requests = LargeRequests(self.predictor, self.loop, turns, self.waiting, self.journal)
+        self.endpoint = PredictEndpoint(self.predictor, self.loop.time, self.requests, self.journal)
         self.replies = []
 
     def post(self, body, *, arrived_s=None):
@@ -189,7 +192,10 @@ def test_inputs_left_at_the_deadline_get_default_outputs():
     assert all(
         "within the specified latency SLO of 100 ms" in a["default_explanation"] for a in predictions[num_asked:]
     )
-    assert len({answer["query_id"] for answer in predictions}) == 3000
+    ids = [answer["query_id"] for answer in predictions]
+    assert len(set(ids)) == 3000
+    for answer in (predictions[number] for number in (0, num_answered, num_asked - 1, num_asked, 2999)):
+        assert bench.journal.find(answer["query_id"]).reason == answer.get("default_reason")
     labels = {"app": "digits"}
     assert bench.value("clipper_app_queries_total", **labels) == 3000
     assert bench.value("clipper_app_latency_seconds_count", **labels) == 3000

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Configuration
+from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.protocol.route import link_to
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
@@ -334,6 +335,33 @@ def test_same_inputs_at_the_same_time_share_one_computation():
     bench.answer(replica, "A")
     assert replica.batches == [[b"a"]]
     assert outcomes(queries) == ["A", "A", "A"]
+
+
+def test_replica_is_told_the_origins_of_all_queries_of_an_input():
+    bench = cached()
+    replica = bench.join()
+    served = bench.predictor.find_application("digits")
+    for payload, name in ((b"a", "one"), (b"a", "two"), (b"b", None)):
+        origin = None if name is None else RequestOrigin(name)
+        bench.predictor.predict(
+            served,
+            served.default_target,
+            payload,
+            arrived_s=bench.loop.time(),
+            on_answered=lambda query: None,
+            origin=origin,
+        )
+    bench.loop.end_turn()
+    bench.answer(replica, "A")
+    assert replica.batches == [[b"a"], [b"b"]]
+    assert replica.origins == [[[RequestOrigin("one"), RequestOrigin("two")]], ()]
+
+
+def test_replica_is_told_no_origins_where_none_is_known():
+    bench = Bench()
+    replica = bench.join()
+    bench.ask(b"a")
+    assert replica.origins == [()]
 
 
 def test_joining_query_has_its_own_deadline():

@@ -23,10 +23,10 @@ class BusyReplica(FakeReplica):
 
     batch = None
 
-    def send_batch(self, payloads):
+    def send_batch(self, payloads, origins=()):
         assert self.batch is None, "a second batch for a busy replica"
         assert payloads, "an empty batch"
-        if not super().send_batch(payloads):
+        if not super().send_batch(payloads, origins):
             return False
         self.batch = list(payloads)
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clipper_nb.protocol.route import Route, RouteTarget, link_to
@@ -18,11 +18,13 @@ def weighted(*weights):
     return Route(tuple(RouteTarget(f"m{number}", weight) for number, weight in enumerate(weights)))
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_the_only_target_gets_every_query(key):
     assert choose(link_to("m"), key).model_name == "m"
 
 
+@settings(deadline=None)
 @given(st.binary(), st.lists(st.floats(0.1, 10), min_size=1, max_size=5))
 def test_same_key_has_the_same_target(key, weights):
     assert choose(weighted(*weights), key) == choose(weighted(*weights), key)

@@ -14,11 +14,13 @@ import pytest
 from clipper_nb.errors import ExistsError, StateUnavailableError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Claim, Configuration, FrontendPresence, ModelVersion, Replica
 from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_DIFFERENCES, RedisKeys
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.state.redis_store import RedisStore
 from clipper_nb.runtime.state.store import StateStore
+from clipper_nb.runtime.tasks import end_tasks
 from tests.support.records import make_application, make_configuration, make_routes, make_version
 from tests.support.redis_servers import RedisServer
 
@@ -706,3 +708,57 @@ def test_wrong_password_is_reported_as_unavailable_store(redis_state):
         await store.close()
 
     asyncio.run(main())
+
+
+# --- questions
+
+
+HISTORY = QueryHistory(
+    query_id=7, application="digits", model=None, frontend_id="one", received_at=1.0, sent_after_s=None,
+    batch_size=None, replica_id=None, answered_after_s=0.5, reason="not_linked", explanation="é",
+)  # fmt: skip
+
+
+async def answer_all(store: StateStore, answer: QueryHistory | None, seen: list[int]) -> None:
+    async for question in store.questions():
+        seen.append(question.query_id)
+        await store.answer_question(question.question_id, answer)
+
+
+async def ask_until_heard(store: StateStore, seen: list[list[int]]) -> list[QueryHistory]:
+    """Ask until all listen, which they do soon after they began."""
+    while True:
+        found = await store.ask_frontends(7)
+        if all(seen):
+            return found
+        await asyncio.sleep(0.01)
+
+
+def test_question_is_answered_by_every_frontend_that_listens(store):
+    async def test(asking, one, two):
+        seen = [[], []]
+        tasks = [
+            asyncio.create_task(answer_all(one, HISTORY, seen[0])),
+            asyncio.create_task(answer_all(two, None, seen[1])),
+        ]
+        assert await ask_until_heard(asking, seen) == [HISTORY]
+        assert await asking.ask_frontends(8) == [HISTORY]
+        assert [numbers[-1] for numbers in seen] == [8, 8]
+        await end_tasks(tasks)
+        assert await asking.ask_frontends(9) == []
+
+    run(store, test, num_stores=3)
+
+
+def test_question_that_nobody_answers_ends(store):
+    async def listen(one):
+        async for _ in one.questions():
+            pass
+
+    async def test(asking, one):
+        task = asyncio.create_task(listen(one))
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(asking.ask_frontends(7), 10) == []
+        await end_tasks([task])
+
+    run(store, test, num_stores=2)

@@ -51,3 +51,27 @@ def test_command_that_fails_raises_with_its_reason(tmp_path: Path) -> None:
 def test_supervisor_that_is_gone_is_out_of_reach(tmp_path: Path) -> None:
     with pytest.raises(ClusterUnreachableError, match="cannot be reached"):
         SupervisorClient(tmp_path / "s").call(Observe())
+
+
+def test_command_is_sent_again_to_the_supervisor_that_follows(tmp_path: Path) -> None:
+    """Only while a guardian starts one; the first listens once the client has found none."""
+
+    async def carry_out(command: Command) -> Sequence[ObservedContainer]:
+        return [OBSERVED]
+
+    async def run() -> Sequence[ObservedContainer]:
+        loop, has_found_none = asyncio.get_running_loop(), asyncio.Event()
+
+        def is_guarded() -> bool:
+            loop.call_soon_threadsafe(has_found_none.set)
+            return True
+
+        calling = asyncio.create_task(asyncio.to_thread(SupervisorClient(tmp_path / "s", is_guarded).call, Observe()))
+        await has_found_none.wait()
+        server = await listen(tmp_path / "s", carry_out)
+        try:
+            return await calling
+        finally:
+            server.close()
+
+    assert asyncio.run(run()) == (OBSERVED,)

@@ -82,3 +82,14 @@ def test_only_adopted_children_are_reaped(pid, is_reaped):
         for entry_pid, parent, is_zombie in [(201, 100, True), (202, 100, True), (203, 100, False), (204, 203, True)]
     }
     assert (pid in adopted_zombies(entries, supervisor_pid=SUPERVISOR_PID, mains={201: "a"})) is is_reaped
+
+
+def test_what_a_killed_supervisor_left_is_below_the_guardian():
+    """Its processes, which are known by their ids, and orphans; the guardian's other child is the supervisor."""
+    entries = table((90, 1), (100, 90), (201, 90), (202, 201), (301, 90), (401, 100), (402, 401), (900, 1))
+    found = owners(entries, {201: "a", 401: "b"}, guardian_pid=90, marks={301: "c"})
+    assert found == {202: "a", 301: "c", 402: "b"}
+
+
+def test_adopted_process_has_its_descendants_without_a_guardian():
+    assert owners(table((100, 1), (201, 1), (202, 201), (203, 1)), {201: "a"}) == {202: "a"}

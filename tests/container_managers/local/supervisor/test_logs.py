@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
@@ -52,3 +54,14 @@ def test_log_of_a_process_that_runs_again_is_kept(folder):
     logs.has_ended("b")
     logs.has_ended("c")
     assert names(folder) == ["a.log"]
+
+
+def test_logs_of_before_a_resumption_count_as_ended(folder):
+    for number, name in enumerate(("m-new", "m-old", "redis-0")):
+        path = folder.log_path(name)
+        path.write_text("")
+        os.utime(path, (1000 - number, 1000 - number))
+    logs = ClusterLogs(folder, num_ended=1)
+    logs.has_begun("redis-0")
+    logs.has_ended("m")
+    assert names(folder) == ["redis-0.log"]

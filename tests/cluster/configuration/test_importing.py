@@ -1,0 +1,170 @@
+"""What an import checks before it changes anything, and what it undoes when a step fails."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clipper_nb import ClipperConnection, ExistsError, IncompatibleEnvironmentError, InvalidRequestError
+from clipper_nb.cluster.configuration.archive import new_archive
+from clipper_nb.cluster.configuration.manifest import ExportedApplication, ExportedVersion, Manifest
+from clipper_nb.errors import ImageBuildError
+from clipper_nb.images.builder import ImageSource
+from clipper_nb.testing import RecordingContainerManager
+from clipper_nb.version import __version__
+from tests.support.management_frontend import (
+    ManagementFrontend,
+    application,
+    client_of,
+    refusal,
+    replicas_of,
+    version,
+)
+
+
+class Bench:
+    """A connection to a cluster that records what it is asked."""
+
+    def __init__(self, **known: Any) -> None:
+        self.manager = RecordingContainerManager()
+        self.frontend = ManagementFrontend(replicas=replicas_of(self.manager), **known)
+        self.frontend.answers["get_deploy_state"] = {
+            "release": __version__, "query_frontend_releases": [__version__], "is_registered": False,
+            "current_version": None, "has_application": False, "linked_input_types": {},
+        }  # fmt: skip
+        self.conn = ClipperConnection(self.manager)
+        self.conn.connected, self.conn._management = True, client_of(self.frontend)
+
+    def asked(self, action: str, *fields: str) -> list[Any]:
+        return [tuple(request[field] for field in fields) for request in self.frontend.requests(action)]
+
+
+def write(path: Path, *, python: str = "", link: str = "net", **options: Any) -> Path:
+    metadata = json.dumps({"kind": "python_closure", "environment": {"Python": python} if python else {}})
+    with new_archive(path) as archive:
+        versions = []
+        for number in ("1", "2"):
+            source = ImageSource({"func.pkl": b"", "metadata.json": metadata.encode()}, ["humanize"], "my/base:1")
+            bundle = archive.add_bundle(f"models/net/{number}", source)
+            versions.append(
+                ExportedVersion(
+                    name="net",
+                    version=number,
+                    input_type="doubles",
+                    is_current=number == "1",
+                    num_replicas=2,
+                    bundle=bundle,
+                    **options,
+                )
+            )
+        outside = ExportedVersion(
+            name="outside", version="1", input_type="ints", is_current=True, num_replicas=0, image="NO_CONTAINER"
+        )
+        own = ExportedVersion(
+            name="own", version="1", input_type="ints", is_current=True, num_replicas=1, image="own:1"
+        )
+        app = ExportedApplication(
+            name="app", input_type="doubles", default_output="-1", slo_micros=1000, linked_models=(link,)
+        )
+        archive.add_manifest(
+            Manifest(release="0.2", cluster_name="c", applications=(app,), versions=(*versions, outside, own))
+        )
+    return path
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    return write(tmp_path / "exported.tar")
+
+
+def test_all_is_deployed_and_what_was_current_becomes_current(exported: Path) -> None:
+    bench = Bench()
+    bench.manager.image_builder.files["own:1"] = {}
+    imported = bench.conn.import_configuration(str(exported))
+    assert imported.models == ("net:1", "net:2", "outside:1", "own:1")
+    assert bench.asked("add_model", "model_name", "model_version", "num_replicas", "becomes_current") == [
+        ("net", "1", 2, True), ("net", "2", 2, False), ("outside", "1", 0, True), ("own", "1", 1, True),
+    ]  # fmt: skip
+    built = bench.manager.image_builder.requests
+    assert [(request.packages, request.base_image) for request in built] == [(["humanize"], "my/base:1")] * 2
+    assert [call for call in bench.manager.calls if call[0] == "set_num_replicas"] == [
+        ("set_num_replicas", "net:1", 2), ("set_num_replicas", "net:2", 2), ("set_num_replicas", "own:1", 1),
+    ]  # fmt: skip
+    assert bench.frontend.changes[-2:] == ["add_app", "add_model_links"]
+
+
+def test_what_exists_is_refused_before_anything_changes(exported: Path) -> None:
+    bench = Bench(applications=[application("app")], versions=[version("net", "2")])
+    with pytest.raises(ExistsError, match=r"has application 'app', version net:2 already; nothing was imported"):
+        bench.conn.import_configuration(exported)
+    assert (bench.frontend.changes, bench.manager.calls) == ([], [])
+
+
+def test_what_exists_is_kept_with_its_current_version(exported: Path) -> None:
+    bench = Bench(applications=[application("app")], versions=[version("net", "2"), version("own"), version("outside")])
+    imported = bench.conn.import_configuration(exported, existing="skip")
+    assert (imported.applications, imported.models) == ((), ("net:1",))
+    assert imported.skipped == ("application 'app'", "version net:2", "version outside:1", "version own:1")
+    assert bench.asked("add_model", "model_version", "becomes_current") == [("1", False)]
+
+
+@pytest.mark.parametrize(
+    ("python", "options", "error", "words"),
+    [
+        ("3.4.1", {}, IncompatibleEnvironmentError, "Import it from a notebook with that Python"),
+        ("", {"environment_variables": {"NOT_SET_ANYWHERE": None}}, InvalidRequestError, "NOT_SET_ANYWHERE"),
+        ("", {"environment_variables": {"PATH": "/evil"}}, InvalidRequestError, "PATH is reserved"),
+        ("", {"batch_size": 0}, InvalidRequestError, "batch_size"),
+        ("", {"hang_timeout_s": -1.0}, InvalidRequestError, "hang_timeout_s"),
+    ],
+)
+def test_undeployable_version_is_refused_before_any_change(
+    tmp_path: Path, python: str, options: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    bench = Bench()
+    with pytest.raises(error, match=words):
+        bench.conn.import_configuration(write(tmp_path / "exported.tar", python=python, **options))
+    assert (bench.frontend.changes, bench.manager.calls) == ([], [])
+
+
+def test_failed_deploy_undoes_what_was_deployed_before(exported: Path) -> None:
+    bench = Bench(versions=[version("net", "1"), version("outside")])  # as they are once they are registered
+    bench.frontend.answers["get_all_models"] = []
+    bench.frontend.answers["add_app"] = refusal(400, "no such thing")
+    bench.manager.image_builder.files["own:1"] = {}
+    with pytest.raises(InvalidRequestError, match="no such thing"):
+        bench.conn.import_configuration(exported)
+    assert len(bench.frontend.requests("add_model")) == 4
+    assert bench.manager.replicas == []
+    assert bench.asked("delete_app", "name") == [("app",)]
+
+
+def test_version_of_another_caller_is_not_undone(exported: Path) -> None:
+    bench = Bench()
+    bench.frontend.answers["claim_version"] = refusal(409, "another caller was faster")
+    with pytest.raises(ExistsError, match="faster"):
+        bench.conn.import_configuration(exported)
+    assert "delete_versioned_model" not in bench.frontend.changes
+    assert bench.manager.calls == []
+
+
+def test_failed_build_leaves_nothing(exported: Path) -> None:
+    bench = Bench()
+    bench.manager.image_builder.error = ImageBuildError("no room")
+    with pytest.raises(ImageBuildError, match="no room"):
+        bench.conn.import_configuration(exported)
+    assert bench.frontend.requests("add_model") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"), [({"existing": "replace"}, '"refuse" or "skip"'), ({"timeout_s": 0}, "timeout_s")]
+)
+def test_bad_arguments_are_refused(exported: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidRequestError, match=words):
+        Bench().conn.import_configuration(exported, **options)
+    for path in ("", 5, None):
+        with pytest.raises(InvalidRequestError, match="path must be the path of a file"):
+            Bench().conn.import_configuration(path)  # type: ignore[arg-type]

@@ -1197,8 +1197,10 @@ class ClipperConnection:
         """Query an application with several inputs in one request; answers come in the order of *inputs*.
 
         Parameters and errors are those of ``predict``, except *inputs*: a list, a 2-D array, a Series, an iterator, or
-        a data frame of pandas, polars or Arrow. A data frame's row is one input: a vector of its numbers, in the order
-        of the columns; or for ``strings`` the text of a JSON object.
+        a data frame of pandas, polars or Arrow. A data frame's row is one input: a vector of its numbers; or for
+        ``strings`` the text of a JSON object. If the model was fitted or tried with columns that have names, the
+        numbers go by these, further columns are left out, and one that is missing is an ``InvalidInputError``;
+        otherwise they go in the order of the columns.
         """
         return self._predict(app_name, check_batch(inputs, "inputs"), is_batch=True, version=version)
 
@@ -1317,7 +1319,11 @@ class ClipperConnection:
         trust = self.cm.get_trust()
         self._management = ManagementClient.at(self.cm.get_admin_endpoint(), self.cm.get_admin_token(), trust)
         self._queries = QueryClient.at(
-            self.cm.get_query_url(), self._management.find_application, self.cm.get_query_token(), trust
+            self.cm.get_query_url(),
+            self._management.find_application,
+            self._management.get_model,
+            self.cm.get_query_token(),
+            trust,
         )
         self.connected = True
 

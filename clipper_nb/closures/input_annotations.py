@@ -20,6 +20,7 @@ from clipper_nb.model_functions.estimator_function import EstimatorFunction
 from clipper_nb.model_functions.frame_reader import FrameReader
 from clipper_nb.model_functions.json_function import JsonFunction, PydanticReader, Reader, RecordReader
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.number_columns import columns_schema, names_in
 
 _LISTS = (list, tuple, collections.abc.Sequence, collections.abc.Iterable, collections.abc.Collection)
 _ANY = (Any, object, inspect.Parameter.empty, *_LISTS)
@@ -31,7 +32,7 @@ _ADVICE = (
 
 @dataclass(frozen=True)
 class TakenInputs:
-    """How a function of JSON travels, and the JSON Schema of one input."""
+    """How a function travels, and the JSON Schema of one input, if it has one."""
 
     func: Callable[..., Any]
     schema: Mapping[str, Any] | None = None
@@ -42,12 +43,14 @@ def take_inputs(
 ) -> TakenInputs:
     """Return *func* as a function of values of JSON, or as it is if it takes these, or inputs of another type.
 
+    Numbers have the names of the columns that an estimator was fitted with, or of those in the samples.
+
     Parameters
     ----------
     func : callable
     input_type : InputType
-    sample_inputs : pandas.DataFrame, optional
-        Has the columns and dtypes of the data frame that the function takes.
+    sample_inputs : object, optional
+        A data frame has the columns of one input, and for a function that takes one of pandas the dtypes too.
     position : int
         That of the argument with the inputs.
 
@@ -57,7 +60,7 @@ def take_inputs(
         The annotation cannot be used; the message says what to write.
     """
     if input_type is not InputType.JSON:
-        return TakenInputs(func)
+        return TakenInputs(func, _named_numbers(func, input_type, sample_inputs) if input_type.is_numeric else None)
     is_estimator = isinstance(func, EstimatorFunction)
     annotation = _find_annotation(func, position)
     if is_estimator or _is_data_frame(annotation):
@@ -77,6 +80,13 @@ def take_inputs(
         return TakenInputs(func)
     reader, schema = _read_records(arguments[0])
     return TakenInputs(JsonFunction(func, reader), schema)
+
+
+def _named_numbers(func: Callable[..., Any], input_type: InputType, sample_inputs: Any) -> Mapping[str, Any] | None:
+    names = func.columns if isinstance(func, EstimatorFunction) else None
+    if names is None:
+        names = names_in(sample_inputs)
+    return None if names is None or len(set(names)) < len(names) else columns_schema(input_type, names)
 
 
 def _find_annotation(func: Callable[..., Any], position: int) -> Any:

@@ -21,8 +21,12 @@ from clipper_nb.protocol.steadiness import UnsteadyAnswer, steady_answers
 _logger = logging.getLogger("clipper_nb.progress")
 
 
-def read_sample_inputs(new: NewVersion, sample_inputs: Any) -> Sequence[Any] | None:
+def read_sample_inputs(
+    new: NewVersion, sample_inputs: Any, columns: Sequence[str] | None = None
+) -> Sequence[Any] | None:
     """Return the samples as a predict request has them; ``None`` for ``None``.
+
+    *columns* are the names of an input's numbers, if they are known.
 
     Raises
     ------
@@ -31,7 +35,7 @@ def read_sample_inputs(new: NewVersion, sample_inputs: Any) -> Sequence[Any] | N
     """
     if sample_inputs is None:
         return None
-    inputs = format_batch(new.input_type, check_batch(sample_inputs, "sample_inputs"))
+    inputs = format_batch(new.input_type, check_batch(sample_inputs, "sample_inputs"), columns)
     if not inputs:
         raise InvalidInputError("sample_inputs must be a list of inputs; it has none.")
     inputs_of_query({"input_batch": inputs}, str(new.input_type))

@@ -22,6 +22,7 @@ from clipper_nb.deployers.spark_model_files import (
 from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.spark_function import SparkFunction
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, SETUP_FILE, SPARK_MODEL_FOLDER, PySparkMetadata
+from clipper_nb.protocol.number_columns import columns_of
 from clipper_nb.protocol.resource_limits import JAVA_HEAP_SHARE, ResourceLimits
 from clipper_nb.spark_vectors import predict_vector
 
@@ -124,7 +125,7 @@ def deploy_pyspark_model(
     )  # fmt: skip
     check_function(func, SPARK_INPUTS)
     taken = take_inputs(func, new.input_type, sample_inputs, position=len(SPARK_INPUTS) - 1)
-    inputs = read_sample_inputs(new, sample_inputs)
+    inputs = read_sample_inputs(new, sample_inputs, columns_of(taken.schema))
     session = find_session(sc)
     pickled, pickled_setup, report = pickle_with_setup(taken.func, setup)
     new = new.with_variables(report.environment_variables)

@@ -20,6 +20,7 @@ from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.display.cell import show_in_cell
 from clipper_nb.protocol.model_folder import FUNCTION_FILE, SETUP_FILE, PythonMetadata
+from clipper_nb.protocol.number_columns import columns_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -134,7 +135,7 @@ def deploy_python_closure(
     func = as_function(func, method, new.input_type)
     check_function(func)
     taken = take_inputs(func, new.input_type, sample_inputs)
-    inputs = read_sample_inputs(new, sample_inputs)
+    inputs = read_sample_inputs(new, sample_inputs, columns_of(taken.schema))
     pickled, pickled_setup, report = pickle_with_setup(taken.func, setup, allow_large=allow_large)
     new = new.with_variables(report.environment_variables)
     environment = notebook_environment(report.requirements)

@@ -30,7 +30,7 @@ class EstimatorFunction:
     ) -> None:
         self.estimator = estimator
         self.method = method
-        self._columns = columns
+        self.columns = columns
         self._make_frame = make_frame
         self.__name__ = f"{type(estimator).__name__}.{method}"
 
@@ -54,10 +54,10 @@ class EstimatorFunction:
         if len(lengths) > 1:
             raise ValueError(f"inputs of different lengths make no table: {', '.join(map(str, lengths))} numbers")
         rows = np.stack(inputs)
-        if self._make_frame is None or self._columns is None:
+        if self._make_frame is None or self.columns is None:
             return rows
-        if lengths[0] != len(self._columns):
+        if lengths[0] != len(self.columns):
             raise ValueError(
-                f"an input has {lengths[0]} numbers; the model takes {len(self._columns)}: {', '.join(self._columns)}"
+                f"an input has {lengths[0]} numbers; the model takes {len(self.columns)}: {', '.join(self.columns)}"
             )
-        return self._make_frame(rows, columns=list(self._columns))
+        return self._make_frame(rows, columns=list(self.columns))

@@ -15,7 +15,7 @@ from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId, parse_model_id
-from clipper_nb.protocol.provenance import NO_PROVENANCE, Example, Provenance
+from clipper_nb.protocol.provenance import NO_PROVENANCE, Example
 from clipper_nb.protocol.records import (
     Application,
     Claim,
@@ -40,6 +40,8 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An example of the version that answers; not sent if there is none."""
     input_schema: Mapping[str, Any] | None = None
     """The JSON Schema of the inputs of the version that answers; not sent if there is none."""
+    model: str | None = None
+    """The version that answers, as ``"name:version"``; not sent if there is none."""
 
     @property
     def linked_model(self) -> str | None:
@@ -128,9 +130,10 @@ class TokenInfo(Struct, frozen=True, kw_only=True):
 
 
 def describe_application(
-    application: Application, linked_model: str | None, provenance: Provenance = NO_PROVENANCE
+    application: Application, linked_model: str | None, answering: ModelVersion | None = None
 ) -> ApplicationInfo:
-    """Return the description of an application, with example and schema of the version that answers for it."""
+    """Return the description of an application, with example and schema of the version that answers for it, if any."""
+    provenance = answering.provenance if answering else NO_PROVENANCE
     return ApplicationInfo(
         name=application.name,
         input_type=application.input_type,
@@ -139,6 +142,7 @@ def describe_application(
         linked_models=[] if linked_model is None else [linked_model],
         example=provenance.example,
         input_schema=provenance.input_schema,
+        model=str(answering.model_id) if answering else None,
     )
 
 

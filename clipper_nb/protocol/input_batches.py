@@ -6,7 +6,7 @@ Libraries are recognised by what their objects have, so none of them is imported
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from clipper_nb.errors import InvalidInputError
@@ -20,6 +20,7 @@ from clipper_nb.protocol.frame_rows import (
 )
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
+from clipper_nb.protocol.number_columns import in_order, names_in, row_in_order
 from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
 
 _NO_BATCHES = (str, bytes, bytearray, memoryview, Mapping, set, frozenset)
@@ -44,24 +45,27 @@ def check_batch(batch: Any, name: str) -> Any:
     )
 
 
-def format_batch(input_type: InputType, batch: Any) -> list[Any]:
+def format_batch(input_type: InputType, batch: Any, columns: Sequence[str] | None = None) -> list[Any]:
     """Return the JSON values of a checked batch, in order.
 
     A row of a data frame is a vector, for ``json`` an object, or for ``strings`` the text of one. Other batches are
-    iterated: a list, a Series, the rows of a 2-D array.
+    iterated: a list, a Series, the rows of a 2-D array. *columns* are the names of an input's numbers, if the model
+    knows them: rows that have names are put in that order.
 
     Raises
     ------
     InvalidInputError
         An input has no such form; the message says which, or names the column.
     """
-    columns = find_columns(batch)
-    if columns is not None:
-        return _format_rows(input_type, columns)
+    found = find_columns(batch)
+    if found is not None:
+        names = None if columns is None else names_in(batch)
+        in_their_order = found if names is None else [found[position] for position in in_order(names, columns or ())]
+        return _format_rows(input_type, in_their_order)
     inputs = []
     for position, value in enumerate(batch.to_pylist() if hasattr(batch, "to_pylist") else batch):
         try:
-            inputs.append(format_input(input_type, value))
+            inputs.append(format_input(input_type, row_in_order(value, columns)))
         except InvalidInputError as exc:
             raise InvalidInputError(f"Input {position} of the batch: {exc}") from exc
     return inputs

@@ -32,6 +32,11 @@ class InputType(str, Enum):
         return _ITEM_SIZES_BYTES[self]
 
     @property
+    def is_numeric(self) -> bool:
+        """Whether an input is a list of numbers."""
+        return self in _NUMERIC
+
+    @property
     def expectation(self) -> str:
         """What the JSON value of one input must be, for error messages."""
         return _EXPECTATIONS[self]
@@ -45,6 +50,7 @@ class InputType(str, Enum):
         return input_type
 
 
+_NUMERIC = (InputType.INTEGERS, InputType.FLOATS, InputType.DOUBLES)
 _CODES = {
     InputType.BYTES: 0,
     InputType.INTEGERS: 1,

@@ -11,6 +11,7 @@ import msgspec
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.number_columns import check_columns
 
 LOCAL_TIME = "date-time-local"
 """OpenAPI's name of the format of a time without a zone."""
@@ -50,8 +51,12 @@ def check_schema(schema: JsonSchema | None, input_type: InputType) -> None:
     """
     if schema is None:
         return
-    if input_type is not InputType.JSON:
-        raise InvalidRequestError(f"Inputs of type {input_type} have no schema; only those of type json have one.")
+    if input_type.is_numeric:
+        check_columns(schema)
+    elif input_type is not InputType.JSON:
+        raise InvalidRequestError(
+            f"Inputs of type {input_type} have no schema; those of type json and rows of numbers have one."
+        )
     size_bytes = len(msgspec.json.encode(schema))
     if size_bytes > MAX_SCHEMA_SIZE_BYTES:
         raise InvalidRequestError(

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clipper_nb.protocol.number_columns import columns_of, describe_columns
+
 _TYPES = {
     "string": "text",
     "number": "a number",
@@ -57,6 +59,9 @@ def describe_fields(schema: Mapping[str, Any]) -> str:
     part = schema
     for _ in range(_DEEPEST):
         part = _follow(part["$ref"], schema) if isinstance(part, Mapping) and "$ref" in part else part
+    columns = columns_of(part) if isinstance(part, Mapping) else None
+    if columns:
+        return describe_columns(columns)
     fields = part.get("properties") if isinstance(part, Mapping) else None
     if not fields:
         return describe_expected(part, schema)

@@ -19,6 +19,7 @@ from clipper_nb.closures.input_annotations import take_inputs
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.json_function import JsonFunction
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.number_columns import columns_of
 
 
 @dataclass
@@ -33,6 +34,22 @@ class Model(pydantic.BaseModel):
 @dataclass
 class WithModel:
     model: Model
+
+
+def test_numbers_have_the_names_that_the_model_was_fitted_with() -> None:
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]})
+    fitted = as_function(LinearRegression().fit(frame, [1, 2]))
+    for samples in (None, frame[["b", "a"]]):
+        assert columns_of(take_inputs(fitted, InputType.DOUBLES, samples).schema) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("samples", "names"),
+    [(pd.DataFrame({"b": [1], "a": [1]}), ["b", "a"]), (pd.DataFrame([[1, 2]]), None), ([[1, 2]], None), (None, None)],
+)
+def test_numbers_of_a_function_have_the_names_in_its_samples(samples: Any, names: Any) -> None:
+    assert columns_of(take_inputs(sum, InputType.DOUBLES, samples).schema) == names
+    assert take_inputs(sum, InputType.STRINGS, samples).schema is None
 
 
 def annotated(annotation: Any) -> Any:

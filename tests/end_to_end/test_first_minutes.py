@@ -18,7 +18,7 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from clipper_nb import ApplicationNotFoundError, ClipperConnection, ExistsError, ModelLoadError
+from clipper_nb import ApplicationNotFoundError, ClipperConnection, ExistsError, InvalidInputError, ModelLoadError
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import http_request
 
@@ -153,6 +153,11 @@ def test_estimator_of_a_data_frame_finds_its_columns(shared: ClipperConnection) 
     labels = np.array(["1", "02", "x"])[Y]
     pipeline = make_pipeline(scaled, LogisticRegression(max_iter=500)).fit(frame, labels)
     check(shared, "frame", pipeline, frame, pipeline.predict(frame).tolist())
+    shuffled = frame[["c", "a", "d", "b"]].assign(more=0.0)
+    assert [found.output for found in shared.predict_batch("frame", shuffled)] == pipeline.predict(frame).tolist()
+    assert shared.predict("frame", shuffled.iloc[70]).output == pipeline.predict(frame)[70]
+    with pytest.raises(InvalidInputError, match="The model takes a, b, c, d, by name; c is missing in a, b, d"):
+        shared.predict_batch("frame", frame[["a", "b", "d"]])
     found = shared.predict("frame", [1.0, 2.0])
     assert found.reason == "model_error"
     assert "an input has 2 numbers; the model takes 4: a, b, c, d" in str(found.explanation)

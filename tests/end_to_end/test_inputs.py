@@ -93,8 +93,8 @@ def test_row_of_a_data_frame_is_json_for_strings(conn: ClipperConnection) -> Non
     texts = pd.Series(map(json.dumps, PEOPLE_AS_JSON))
     assert [one.output for one in conn.predict_batch("people", texts)] == PEOPLE_AS_JSON
     assert conn.predict("people", texts[0]).output == PEOPLE_AS_JSON[0]
-    with pytest.raises(InvalidInputError, match="Column 'name' has 'Ada'"):
-        conn.predict_batch("doubles", PEOPLE)
+    with pytest.raises(InvalidInputError, match="Column 'a' has 'Ada'"):
+        conn.predict_batch("doubles", PEOPLE.set_axis(list("abcd"), axis=1))
 
 
 def test_example_of_a_version_is_what_a_client_sends(conn: ClipperConnection) -> None:

@@ -28,7 +28,9 @@ from tests.support.records import make_application, make_version
 REPLICA = Replica("m", "2", 4, InputType.BYTES)
 DESCRIPTIONS = [
     describe_application(make_application(), None),
-    describe_application(make_application(), "digits-net", Provenance(example=Example([1, 2**70], None))),
+    describe_application(
+        make_application(), "digits-net", make_version(provenance=Provenance(example=Example([1, 2**70], None)))
+    ),
     describe_model_version(make_version(), is_current=False, num_replicas=0),
     describe_replica(REPLICA),
     describe_query_frontend(FrontendPresence("f", 1, 1.0, (REPLICA,))),
@@ -55,7 +57,8 @@ def test_application_is_described_in_clippers_words():
 
 def test_application_has_the_example_of_the_version_that_answers():
     provenance = Provenance(example=Example("a", {"digit": 3}), input_schema={"type": "string"})
-    described = as_sent(describe_application(make_application(), "digits-net", provenance))
+    described = as_sent(describe_application(make_application(), "digits-net", make_version(provenance=provenance)))
+    assert described["model"] == "digits-net:1"
     assert described["input_schema"] == {"type": "string"}
     assert described["example"] == {"input": "a", "output": {"digit": 3}}
 

@@ -9,6 +9,7 @@ import pytest
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.json_schema import MAX_SCHEMA_SIZE_BYTES, check_schema, compile_schema
+from clipper_nb.protocol.number_columns import columns_schema
 
 
 @pytest.mark.parametrize(
@@ -26,10 +27,13 @@ def test_schema_that_cannot_be_used_is_refused(schema: dict[str, Any], words: st
         check_schema(schema, InputType.JSON)
 
 
-def test_schema_is_for_json_alone() -> None:
+def test_schema_is_for_json_and_for_numbers_with_names() -> None:
     check_schema({"type": "object"}, InputType.JSON)
+    check_schema(columns_schema(InputType.DOUBLES, ["age"]), InputType.DOUBLES)
     check_schema(None, InputType.DOUBLES)
-    with pytest.raises(InvalidRequestError, match="doubles have no schema"):
+    with pytest.raises(InvalidRequestError, match="strings have no schema"):
+        check_schema({"type": "object"}, InputType.STRINGS)
+    with pytest.raises(InvalidRequestError, match="needs their names"):
         check_schema({"type": "object"}, InputType.DOUBLES)
 
 

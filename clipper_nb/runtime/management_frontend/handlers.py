@@ -18,7 +18,6 @@ from clipper_nb.protocol import descriptions, rest
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, TokenInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
-from clipper_nb.protocol.provenance import NO_PROVENANCE
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
@@ -186,9 +185,9 @@ async def _get_application(service: ManagementService, request: rest.Application
 
 
 def _describe_application(configuration: Configuration, application: Application) -> ApplicationInfo:
-    answering = configuration.current_version_of(application.name)
-    provenance = answering.provenance if answering else NO_PROVENANCE
-    return descriptions.describe_application(application, configuration.linked_model_of(application.name), provenance)
+    name = application.name
+    linked_model, answering = configuration.linked_model_of(name), configuration.current_version_of(name)
+    return descriptions.describe_application(application, linked_model, answering)
 
 
 async def _get_linked_models(service: ManagementService, request: rest.LinkedModelsOf) -> list[str]:

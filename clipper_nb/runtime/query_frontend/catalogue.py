@@ -9,6 +9,7 @@ from typing import Any
 
 from clipper_nb.protocol.input_schemas import example_input, input_schema
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_columns import columns_of
 from clipper_nb.protocol.records import Application, Configuration, ModelVersion
 from clipper_nb.protocol.schema_words import describe_fields
 
@@ -65,7 +66,8 @@ class CataloguedApplication:
         """The deploy's sample, or any input of the type."""
         if self.current_version is not None and self.current_version.provenance.example is not None:
             return self.current_version.provenance.example.input
-        return example_input(self.application.input_type)
+        columns = None if self.current_version is None else columns_of(self.current_version.provenance.input_schema)
+        return example_input(self.application.input_type) if columns is None else list(range(len(columns)))
 
     @property
     def sample_output(self) -> Any:

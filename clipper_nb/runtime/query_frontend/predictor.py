@@ -163,7 +163,8 @@ class Predictor:
                 self._versions.pop(model_id, None)
                 self._metrics.forget_model(model_id)
             if version is not None:
-                metrics, schema = self._metrics.model(model_id), version.provenance.input_schema
+                schema = version.provenance.input_schema if version.input_type is InputType.JSON else None
+                metrics = self._metrics.model(model_id)
                 self._versions[model_id] = ServedVersion(model_id, metrics, self._num_versions, schema)
                 self._num_versions += 1
         for name in self._changed_targets(difference):

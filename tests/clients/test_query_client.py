@@ -1,0 +1,111 @@
+"""Rows with names are sent in the order of the version that answers, also when that changes meanwhile."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from clipper_nb.clients.http_client import Http
+from clipper_nb.clients.query_client import QueryClient
+from clipper_nb.errors import ClusterUnreachableError, InvalidInputError
+from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo, describe_application
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_columns import columns_schema
+from clipper_nb.protocol.provenance import Provenance
+from tests.support.records import make_application, make_version, make_version_info
+
+FRAME = pd.DataFrame({"a": [1.0], "b": [2.0]})
+
+
+class Cluster:
+    """An application whose versions take their columns in different orders, each for some questions."""
+
+    def __init__(self, *answering: str, **columns: str) -> None:
+        self.answering = list(answering)
+        self.columns = columns
+        self.sent: list[Any] = []
+
+    def request(self, method: str, path: str, *, body: bytes, **options: Any) -> tuple[int, bytes]:
+        asked = json.loads(body)
+        self.sent.append(asked["input_batch"] if "input_batch" in asked else asked["input"])
+        answer = {"query_id": 1, "output": 0, "default": False, "model": f"m:{self._answering()}"}
+        return 200, json.dumps({"batch_predictions": [answer]} if "input_batch" in asked else answer).encode()
+
+    def find_application(self, name: str) -> ApplicationInfo:
+        version = self.answering[0][-1]
+        application = make_application(name, input_type=InputType.DOUBLES)
+        return describe_application(
+            application, "m", make_version("m", version, InputType.DOUBLES, provenance=self._provenance(version))
+        )
+
+    def find_version(self, model_id: ModelId) -> VersionInfo:
+        return make_version_info(*model_id, input_schema=self._provenance(model_id.version).input_schema)
+
+    def _answering(self) -> str:
+        return (self.answering.pop(0) if len(self.answering) > 1 else self.answering[0])[-1]
+
+    def _provenance(self, version: str) -> Provenance:
+        columns = self.columns.get(f"v{version}")
+        return Provenance(input_schema=columns_schema(InputType.DOUBLES, list(columns)) if columns else None)
+
+
+def client_of(cluster: Cluster) -> QueryClient:
+    http: Http = cluster  # type: ignore[assignment]
+    return QueryClient(http, cluster.find_application, cluster.find_version)
+
+
+@pytest.mark.parametrize("inputs", [FRAME, [FRAME.iloc[0]], FRAME[["b", "a"]].assign(c=3.0)])
+def test_columns_are_sent_in_the_models_order(inputs: Any) -> None:
+    cluster = Cluster("1", v1="ba")
+    client_of(cluster).predict("app", inputs, is_batch=True, version=None)
+    assert cluster.sent == [[[2.0, 1.0]]]
+
+
+def test_one_row_goes_by_its_names() -> None:
+    cluster = Cluster("1", v1="ba")
+    client_of(cluster).predict("app", FRAME.iloc[0], is_batch=False, version=None)
+    assert cluster.sent == [[2.0, 1.0]]
+
+
+def test_named_version_has_an_order_of_its_own() -> None:
+    cluster = Cluster("1", v1="ab", v2="ba")
+    client_of(cluster).predict("app", FRAME, is_batch=True, version="2")
+    assert cluster.sent == [[[2.0, 1.0]]]
+
+
+def test_other_version_that_answered_is_asked_in_its_order() -> None:
+    cluster = Cluster("1", v1="ab", v2="ba")
+    client = client_of(cluster)
+    client.predict("app", FRAME, is_batch=True, version=None)
+    cluster.answering = ["2"]
+    client.predict("app", FRAME, is_batch=True, version=None)
+    assert cluster.sent == [[[1.0, 2.0]], [[1.0, 2.0]], [[2.0, 1.0]]]
+
+
+def test_rows_without_names_are_sent_once_as_they_are() -> None:
+    cluster = Cluster("1", v1="ab", v2="ba")
+    client = client_of(cluster)
+    client.predict("app", [[1.0, 2.0]], is_batch=True, version=None)
+    cluster.answering = ["2"]
+    client.predict("app", [[1.0, 2.0]], is_batch=True, version=None)
+    assert cluster.sent == [[[1.0, 2.0]], [[1.0, 2.0]]]
+
+
+def test_version_that_changes_with_each_question_is_an_error() -> None:
+    cluster = Cluster(*"12121212", v1="ab", v2="ba")
+    described = cluster.find_application("app")
+    client = QueryClient(cluster, lambda name: described, cluster.find_version)  # type: ignore[arg-type]
+    cluster.answering = ["2"]
+    with pytest.raises(ClusterUnreachableError, match="changed 3 times"):
+        client.predict("app", FRAME, is_batch=True, version=None)
+
+
+def test_missing_column_is_refused_before_anything_is_sent() -> None:
+    cluster = Cluster("1", v1="abc")
+    with pytest.raises(InvalidInputError, match="c is missing in a, b"):
+        client_of(cluster).predict("app", FRAME, is_batch=True, version=None)
+    assert cluster.sent == []

@@ -44,7 +44,8 @@ clipper_conn : ClipperConnection
 name : str
     The model's name.
 version : str or int, optional
-    Any text that is a valid Docker tag; versions are immutable. ``None`` takes the next free number: 1, 2, ...
+    Any text that is a valid Docker tag; versions are immutable. ``None``, or none at all where what follows is passed
+    by keyword, takes the next free number: 1, 2, ...
 input_type : str
     ``"ints"``, ``"floats"``, ``"doubles"``, ``"bytes"``, ``"strings"`` or ``"json"``.
 labels : list of str, optional
@@ -91,6 +92,8 @@ _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 def with_options(options: type[Any], **defaults: Any) -> Callable[[_FunctionT], _FunctionT]:
     """Give a function, in place of its ``**options``, those of a class above: in signature, manual and errors.
 
+    Its ``version`` may be left out.
+
     Parameters
     ----------
     options : type
@@ -107,11 +110,15 @@ def with_options(options: type[Any], **defaults: Any) -> Callable[[_FunctionT], 
 
     def decorate(function: _FunctionT) -> _FunctionT:
         signature = _with_options(inspect.signature(function), options, defaults)
+        names = list(signature.parameters)
+        before_version = names.index("version") if "version" in names else -1
 
         @functools.wraps(function)
         def with_known_options(*args: Any, **kwargs: Any) -> Any:
             for name in kwargs.keys() - signature.parameters.keys():
                 raise TypeError(f"{function.__name__}() got an unexpected keyword argument '{name}'")
+            if len(args) <= before_version:  # what follows it is named: so the version may be left out
+                kwargs.setdefault("version", None)
             return function(*args, **{**defaults, **kwargs})
 
         with_known_options.__signature__ = signature  # type: ignore[attr-defined]

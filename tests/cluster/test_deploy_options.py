@@ -29,6 +29,17 @@ EVERY_WAY = {
 }
 
 
+def test_version_may_be_left_out_before_what_is_named() -> None:
+    @with_options(VersionOptions)
+    def deploy(conn: str, name: str, version: object, input_type: str, **options: Any) -> tuple[Any, ...]:
+        return (conn, name, version, input_type)
+
+    assert deploy("c", "m", input_type="ints") == deploy("c", "m", None, "ints")  # type: ignore[call-arg]
+    assert deploy("c", "m", 2, input_type="ints") == ("c", "m", 2, "ints")
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'input_type'"):
+        deploy("c", "m", 2)  # type: ignore[call-arg]
+
+
 def _names_in_manual(function: Callable[..., Any]) -> list[str]:
     section = re.split(r"\n\n", (inspect.getdoc(function) or "").partition("Parameters\n----------\n")[2])[0]
     headers = [line.partition(" :")[0] for line in section.splitlines() if not line.startswith(" ")]

@@ -1,4 +1,4 @@
-register_application <- function(conn, name, input_type, default_output = "None", slo_micros = 3000000) {
+register_application <- function(conn, name, input_type, default_output = "null", slo_micros = 1000000) {
   arguments <- list(
     name = name, input_type = input_type, default_output = default_output, slo_micros = whole(slo_micros)
   )

@@ -1065,8 +1065,8 @@ class ClipperConnection:
         Returns
         -------
         QueryHistory
-            Its text is a short report. ``sent_after_s`` and ``answered_after_s`` are seconds since the query was
-            received; until it was sent, it was queued.
+            Its text is a short report. ``queued_after_s``, ``sent_after_s`` and ``answered_after_s`` are seconds since
+            the query was received.
 
         Raises
         ------

@@ -11,10 +11,7 @@ NUM_KEPT_QUERIES = 4096
 
 
 class QueryHistory(Struct, frozen=True, kw_only=True):
-    """What happened to one query. Spans are in seconds, counted from when it was received.
-
-    An input of a large request counts as received when its turn comes to be sent to the model.
-    """
+    """What happened to one query. Spans are in seconds, counted from when it was received."""
 
     query_id: int
     application: str
@@ -24,8 +21,10 @@ class QueryHistory(Struct, frozen=True, kw_only=True):
     """The query frontend that answered it."""
     received_at: float
     """Seconds since the epoch, by the clock of the query frontend's machine."""
+    queued_after_s: float = 0.0
+    """When it could be queued for the model: later for an input of a large request, whose turn has to come."""
     sent_after_s: float | None
-    """How long it was queued; ``None`` if it was never sent. Below 0 if an equal query had been sent already."""
+    """When it was sent; ``None`` if it never was. Below ``queued_after_s`` if an equal query had been sent already."""
     batch_size: int | None
     """How many inputs were sent together, this one included."""
     replica_id: int | None
@@ -52,8 +51,10 @@ class QueryHistory(Struct, frozen=True, kw_only=True):
             f"{f' ({named})' if named else ''}:",
             f"{_at(0.0)}  received {received} by {self.frontend_id}",
         ]
+        if self.queued_after_s > 0:
+            lines.append(f"{_at(self.queued_after_s)}  queued, when its turn in a large request came")
         if self.sent_after_s is not None:
-            joined = ", for an equal query that it joined" if self.sent_after_s < 0 else ""
+            joined = ", for an equal query that it joined" if self.sent_after_s < self.queued_after_s else ""
             others = "alone" if self.batch_size == 1 else f"in a batch of {self.batch_size}"
             lines.append(f"{_at(self.sent_after_s)}  sent to replica {self.replica_id}, {others}{joined}")
         how = "from the cache" if self.is_from_cache else "with the model's output"

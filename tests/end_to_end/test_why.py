@@ -75,14 +75,16 @@ def test_inference_request_is_told_as_well(conn: ClipperConnection, texts: list[
 def test_default_output_is_told_with_its_reason(conn: ClipperConnection) -> None:
     slow = conn.why(ask(conn, {"input": "slow"})[0])
     assert (slow.reason, slow.batch_size) == ("model_too_slow", 1)
-    assert slow.answered_after_s < 0.5
+    assert slow.answered_after_s < 1.0  # before the model was done
     alone = conn.why(ask(conn, {"input": "x"}, "alone")[0])
     assert (alone.model, alone.reason, alone.sent_after_s) == (None, "not_linked", None)
 
 
 def test_inputs_of_a_large_request_are_kept_too(conn: ClipperConnection) -> None:
     ids = ask(conn, {"input_batch": [f"input {number}" for number in range(600)]})
-    assert {conn.why(query_id).application for query_id in (ids[0], ids[-1])} == {"texts"}
+    first, last = conn.why(ids[0]), conn.why(ids[-1])
+    assert (first.application, last.application) == ("texts", "texts")
+    assert 0 <= first.queued_after_s < last.queued_after_s <= last.answered_after_s
 
 
 def test_query_that_no_frontend_keeps_is_not_found(conn: ClipperConnection) -> None:

@@ -41,5 +41,12 @@ def test_cached_and_joined_answers_are_told_apart() -> None:
     assert "for an equal query that it joined" in str(joined)
 
 
+def test_input_of_a_large_request_waited_for_its_turn() -> None:
+    late = msgspec.structs.replace(ANSWERED, queued_after_s=0.0002)
+    assert str(late).splitlines()[2] == "      0.20 ms  queued, when its turn in a large request came"
+    joined = msgspec.structs.replace(late, sent_after_s=0.0001)
+    assert "for an equal query that it joined" in str(joined)
+
+
 def test_record_crosses_the_wire() -> None:
     assert msgspec.json.decode(msgspec.json.encode(ANSWERED), type=QueryHistory) == ANSWERED

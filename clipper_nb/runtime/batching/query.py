@@ -35,7 +35,7 @@ class Query:
 
     __slots__ = (
         "_on_answered", "answered_s", "application_name", "arrived_s", "computation", "deadline_s", "explanation",
-        "is_answered", "model_id", "origin", "output", "query_id", "reason", "sending",
+        "is_answered", "model_id", "origin", "output", "query_id", "reason", "received_s", "sending",
     )  # fmt: skip
 
     def __init__(
@@ -43,6 +43,8 @@ class Query:
     ) -> None:
         self.query_id = query_id
         self.arrived_s = arrived_s
+        self.received_s = arrived_s
+        """When its request was received; an input of a large one arrives when its turn comes."""
         self.deadline_s = deadline_s
         self._on_answered = on_answered
         self.computation: Computation | None = None

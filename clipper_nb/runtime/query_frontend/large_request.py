@@ -285,6 +285,7 @@ class LargeRequest(ABC, Generic[_BodyT, _AnswerT]):
                 on_answered=self._on_answered,
                 origin=self._origin,
             )
+            query.received_s = self._arrived_s
             self._query_ids.append(query.query_id)
             if not query.is_answered:
                 self._under_way[query.query_id] = query
@@ -349,7 +350,8 @@ class LargeRequest(ABC, Generic[_BodyT, _AnswerT]):
         ids = self._predictor.take_query_ids(count)
         served.metrics.queries_answered(count, now_s - self._arrived_s, QUEUED_TOO_LONG)
         for query_id in ids:
-            query = Query(query_id, self._arrived_s, now_s, None)
+            query = Query(query_id, now_s, now_s, None)
+            query.received_s = self._arrived_s
             query.origin = self._origin
             query.answer_default(QUEUED_TOO_LONG, explanation)
             self._requests.journal.record(query, served.name, self._target.model_id, now_s)

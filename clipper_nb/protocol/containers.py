@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Union
 
 import msgspec
@@ -134,4 +134,4 @@ def decode_reply(line: bytes) -> Reply:
 
 def _encode(fields: Mapping[str, Any]) -> bytes:
     # The standard library's encoder: it passes paths that are not UTF-8.
-    return json.dumps(fields, default=asdict).encode() + b"\n"
+    return json.dumps(fields, default=vars).encode() + b"\n"

@@ -29,7 +29,6 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +174,7 @@ class ClusterFolder:
 
     def write_record(self, record: ClusterRecord) -> None:
         """Write the record in one step."""
-        self._write_json(RECORD_FILE, asdict(record))
+        self._write_json(RECORD_FILE, record)
 
     def write_descendants(self, processes: Iterable[ProcessIdentity]) -> None:
         """Write in one step what the cluster's processes started, for cleaning up after a killed supervisor."""
@@ -189,9 +188,9 @@ class ClusterFolder:
         except (OSError, ValueError, TypeError, ClusterFolderError):
             return set()
 
-    def write_supervised(self, value: object) -> None:
-        """Write in one step which processes should run, as JSON."""
-        self._write_json(_SUPERVISED, value)
+    def write_supervised(self, supervised: Sequence[object]) -> None:
+        """Write in one step which processes should run: records, whose fields JSON can hold."""
+        self._write_json(_SUPERVISED, supervised)
 
     def read_supervised(self) -> object:
         """Return what was written last of the processes that should run: a list, empty if there is none."""
@@ -236,7 +235,7 @@ class ClusterFolder:
         with self._opened() as (_, folder_fd):
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
             with open(os.open(new_name, flags, 0o600, dir_fd=folder_fd), "w") as file:
-                json.dump(value, file)
+                file.write(json.dumps(value, default=vars))
             os.replace(new_name, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
 
     @contextlib.contextmanager

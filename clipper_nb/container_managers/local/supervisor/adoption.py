@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import msgspec
 
@@ -29,13 +27,8 @@ class Supervised:
     process: ProcessIdentity | None = None
 
 
-def encode_supervised(supervised: Iterable[Supervised]) -> list[dict[str, Any]]:
-    """Return them as JSON can hold them."""
-    return [asdict(each) for each in supervised]
-
-
 def decode_supervised(value: object) -> list[Supervised]:
-    """Return what :func:`encode_supervised` was given; raises ``ValueError`` for anything else."""
+    """Return the records of which *value* is the JSON; raises ``ValueError`` for anything else."""
     return msgspec.convert(value, list[Supervised])
 
 

@@ -17,7 +17,6 @@ from clipper_nb.container_managers.local.supervisor.adoption import (
     AdoptedProcess,
     Supervised,
     decode_supervised,
-    encode_supervised,
 )
 from clipper_nb.container_managers.local.supervisor.control import listen
 from clipper_nb.container_managers.local.supervisor.cores import Cores, choose_cores
@@ -225,7 +224,7 @@ class Supervisor:
         """Write down what should run and what does, before anything else happens, for the next supervisor."""
         try:
             supervised = [Supervised(each.spec, each.num_exits, each.identity) for each in self._processes.values()]
-            self._folder.write_supervised(encode_supervised(supervised))
+            self._folder.write_supervised(supervised)
         except (OSError, ClusterFolderError) as exc:
             logger.warning("the list of processes cannot be saved: %s", exc)
 

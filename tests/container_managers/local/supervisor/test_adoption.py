@@ -15,7 +15,6 @@ from clipper_nb.container_managers.local.supervisor.adoption import (
     AdoptedProcess,
     Supervised,
     decode_supervised,
-    encode_supervised,
 )
 from clipper_nb.container_managers.local.supervisor.launching import (
     UNKNOWN_STATUS,
@@ -45,7 +44,7 @@ def _identity(process: subprocess.Popen[bytes]) -> ProcessIdentity:
 
 def test_what_is_written_down_comes_back(process: subprocess.Popen[bytes]) -> None:
     supervised = [Supervised(SPEC, 3, _identity(process)), Supervised(SPEC)]
-    assert decode_supervised(json.loads(json.dumps(encode_supervised(supervised)))) == supervised
+    assert decode_supervised(json.loads(json.dumps(supervised, default=vars))) == supervised
 
 
 def test_adopted_process_is_signalled_and_waited_for(process: subprocess.Popen[bytes]) -> None:

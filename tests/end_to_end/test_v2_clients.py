@@ -106,9 +106,7 @@ def test_codecs_of_mlserver_write_requests_and_read_replies(conn: ClipperConnect
     }
 
 
-@pytest.mark.long
 def test_kserves_client_asks_in_binary_and_in_json(conn: ClipperConnection) -> None:
-    """In ``make test`` the bodies that it parses are those of ``test_v2.py``: its environment has 650 MB."""
     told = run(make_environment("kserve", CLIENTS), "ask_with_kserve.py", conn.get_query_addr(), str(conn.query_token))
     assert "404" in told.pop("unknown")
     assert "400" in told.pop("wrong")

@@ -96,7 +96,7 @@ Pair = collections.namedtuple("Pair", "left right")
         (np.datetime64("2024-02-29T12:00:00.000000001", "ns"), "2024-02-29T12:00:00.000000001"),
         (np.datetime64("2024-02-29T12", "h"), "2024-02-29T12:00:00"),
         (np.datetime64("2024-02-29"), "2024-02-29"),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "D"), None),
         (np.timedelta64(90, "m"), "PT1H30M"),
         (np.timedelta64(-1500, "ms"), "-PT1.5S"),
         (np.timedelta64(3, "M"), "P3M"),

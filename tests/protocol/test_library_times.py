@@ -38,7 +38,7 @@ def in_batch(column: Any) -> Any:
 
 def test_times_of_numpy_and_pandas() -> None:
     pd = pytest.importorskip("pandas")
-    ticks = np.array([tick if tick is not None else np.datetime64("NaT").astype(int) for tick in TICKS])
+    ticks = np.array([tick if tick is not None else np.datetime64("NaT", "s").astype(int) for tick in TICKS])
     naive = pd.Series(ticks.astype("datetime64[ns]"))
     for column in (ticks.astype("datetime64[ns]"), naive, pd.DatetimeIndex(naive)):
         assert sent(column) == in_batch(column) == TIMES

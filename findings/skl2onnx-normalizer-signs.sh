@@ -6,7 +6,7 @@
 # Its neighbour MaxAbsScaler(clip=True) loses `clip`: of a value three times the largest seen 3 is left in place of 1.
 # Expected: the same numbers, or a refusal.
 # Who is hurt: models of changes, returns and temperatures: an input turns into its opposite.
-# Instead: serve the pipeline itself, or divide with a FunctionTransformer, which the conversion refuses.
+# Instead: serve the pipeline itself; or scale with `norm="l2"`, whose conversion is right.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -16,8 +16,11 @@ SERIAL := not ($(UNITS)) and serial
 WITH_CLUSTERS := test-with-engine test-without-engine test-in-browser test-r-package
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
-# Tests that need a cluster are not even imported by test-fast: each of its processes would do so for seconds.
+# Seconds of test-fast go into imports: its two processes share no file, which those of pytest-xdist both import, and tests that
+# need a cluster are in neither. Properties are tried with a tenth of the examples.
+SERVING := tests/protocol tests/runtime
 WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='tests/end_to_end/test_*.py'
+FEW_EXAMPLES := --hypothesis-profile=fast
 PYTHONS ?= 3.10 3.12 3.13
 # Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,7 +28,7 @@ NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -71,8 +74,14 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	scripts/check-r-package $(PY)
 
-test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "$(FAST)" $(WITHOUT_CLUSTERS) -n $(UNIT_WORKERS) $(BY_FILE)
+test-fast: $(STAMP)       ## no Redis, no processes, no Docker: half a minute
+	$(MAKE) -j 2 test-fast-serving test-fast-notebook
+
+test-fast-serving: $(STAMP)
+	$(PY) -m pytest -q -m "$(FAST)" $(FEW_EXAMPLES) $(SERVING)
+
+test-fast-notebook: $(STAMP)
+	$(PY) -m pytest -q -m "$(FAST)" $(FEW_EXAMPLES) $(WITHOUT_CLUSTERS) $(addprefix --ignore=,$(SERVING))
 
 test-pythons:             ## test-fast, interpreted and compiled, and the demo on each other Python that is installed here
 	scripts/test-pythons $(PYTHONS)

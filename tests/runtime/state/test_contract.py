@@ -750,6 +750,7 @@ def test_question_is_answered_by_every_frontend_that_listens(store):
     run(store, test, num_stores=3)
 
 
+@pytest.mark.slow
 def test_question_that_nobody_answers_ends(store):
     async def listen(one):
         async for _ in one.questions():

@@ -10,6 +10,7 @@ WITH_ENGINE := not serial and docker
 IN_BROWSER := not serial and not docker and browser
 WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
 SERIAL := not ($(UNITS)) and serial
+# The compiler keeps one core busy, and beside it check the other: both end sooner than one after the other.
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
 # processes, of which one alone asks the engine: two at a time make it slow. The long ones begin, so that no process waits for
 # the other at the end: short ones go where there is room. Those that measure times run after them all.
@@ -42,12 +43,12 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED) $(wildcard .venv*/.compiled)
 
-test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
+test: $(STAMP) engine     ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
-	$(MAKE) compile
+	$(MAKE) -j 2 compile check
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
 	$(MAKE) -j 2 $(WITH_CLUSTERS)
 	$(PY) -m pytest -q -m "$(SERIAL)" $(EVERYTHING) --durations-file=.durations/serial.txt tests/end_to_end

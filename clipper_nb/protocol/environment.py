@@ -64,6 +64,9 @@ TLS_CERTIFICATE = "CLIPPER_TLS_CERTIFICATE"
 TLS_IDENTITY = "CLIPPER_TLS_IDENTITY"
 """In the management frontend's container, for ``connect()`` and a resumption: ``protocol/tls_identity.py``."""
 
+SECRETS = (REDIS_URL, ADMIN_TOKEN, QUERY_TOKEN, TLS_CERTIFICATE, TLS_IDENTITY)
+"""Variables that may come as files: ``file_variable`` of each."""
+
 # What the parent of several query frontends passes to each of them.
 WORKER_INDEX = "CLIPPER_WORKER_INDEX"
 WORKERS_PARENT = "CLIPPER_WORKERS_PARENT"
@@ -135,3 +138,8 @@ JVM_ENDED_EXIT_STATUS = 4
 """A replica of Spark whose JVM has ended."""
 HUNG_EXIT_STATUS = 5
 """A replica that was busy with one batch for too long."""
+
+
+def file_variable(secret: str) -> str:
+    """Return the variable that tells a process the path of a file with a secret, in place of the secret itself."""
+    return f"{secret}_FILE"

@@ -120,6 +120,7 @@ class ManagementFrontendSettings(FrontendSettings):
 
 def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryFrontendSettings:
     """Return the query frontend's settings."""
+    variables = _with_secrets(variables)
     return QueryFrontendSettings(
         redis=_redis_settings(variables),
         http=_listen_settings(
@@ -143,6 +144,7 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
 
 def management_frontend_settings(variables: Mapping[str, str] = os.environ) -> ManagementFrontendSettings:
     """Return the management frontend's settings."""
+    variables = _with_secrets(variables)
     return ManagementFrontendSettings(
         redis=_redis_settings(variables),
         http=_listen_settings(
@@ -226,6 +228,12 @@ def _required(variables: Mapping[str, str], name: str) -> str:
 
 def _folder(variables: Mapping[str, str], name: str) -> Path | None:
     return Path(variables[name]) if variables.get(name) else None
+
+
+def _with_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the variables, and those that come as files."""
+    found = {name: _read_secret(variables, environment.file_variable(name)) for name in environment.SECRETS}
+    return {**variables, **{name: secret for name, secret in found.items() if secret is not None}}
 
 
 def _read_secret(variables: Mapping[str, str], name: str) -> str | None:

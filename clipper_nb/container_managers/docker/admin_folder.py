@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clipper_nb.errors import ClusterError
 from clipper_nb.images.docker_engine import docker_module
 from clipper_nb.images.templates import USER
 from clipper_nb.protocol import environment
@@ -124,8 +125,44 @@ def _root() -> Path:
 
 def find_admin_folder(container: Mapping[str, Any]) -> AdminFolder | None:
     """Return the folder of a management frontend, as the engine inspected it, if it is this user's."""
+    folder = _mounted_folder(container)
+    return folder if folder is not None and folder.is_own() else None
+
+
+@contextlib.contextmanager
+def mountable(container: Mapping[str, Any]) -> Iterator[None]:
+    """Within the block the engine can mount what the container mounts: the folder is there, if need be an empty one.
+
+    The engine reads no file of a container one of whose mounts is missing, and a stopped cluster has no folder.
+    """
+    folder = _mounted_folder(container)
+    if folder is None or not _is_missing(folder.shared_path):
+        yield
+        return
+    try:
+        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.shared_path.mkdir(mode=0o700)
+    except OSError as exc:
+        raise ClusterError(f"The folder {folder.shared_path}, which the cluster needs, cannot be made: {exc}") from exc
+    try:
+        yield
+    finally:
+        folder.remove()
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether there is no such path; one that only another user can see may be there."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _mounted_folder(container: Mapping[str, Any]) -> AdminFolder | None:
     for mount in container["Mounts"]:
         if mount["Destination"] == INSIDE and mount["Type"] == "bind":
-            folder = AdminFolder(Path(mount["Source"]).parent)
-            return folder if folder.is_own() else None
+            return AdminFolder(Path(mount["Source"]).parent)
     return None

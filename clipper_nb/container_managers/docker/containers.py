@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from clipper_nb.container_managers.docker.again import Attributes, equal_container, should_run
 from clipper_nb.container_managers.docker.create_arguments import create_arguments, exit_status
 from clipper_nb.container_managers.docker.inspections import Inspections, Summary
-from clipper_nb.container_managers.docker.secret_files import put_secrets
+from clipper_nb.container_managers.docker.secret_files import put_secrets, with_secrets_as_files
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.protocol import environment
@@ -57,6 +57,7 @@ class DockerContainers:
 
         In its own network it has the spec's name besides its full one; in each of *networks*, the name given there.
         """
+        spec = with_secrets_as_files(spec)
         arguments = create_arguments(
             spec,
             cluster=self._cluster,

@@ -142,8 +142,8 @@ class DockerCore:
         options: ClusterOptions,
         wanted: CorePorts,
         secrets: CoreSecrets,
-    ) -> CorePorts:
-        """Start the core and return the ports of the host, once both frontends answer there.
+    ) -> None:
+        """Start the core and return once both frontends answer at ports of the host.
 
         Raises ``ClusterStartError`` with the end of the failing container's log; the caller removes what was started.
         """
@@ -175,7 +175,6 @@ class DockerCore:
             self.wait_until_it_answers(ports, ClusterStartError, trust)
             if folder is not None and not folder.socket_path.exists():
                 self._go_without(folder, management, images, ports, labels, trust)
-            return ports
 
     def find_admin_folder(self) -> AdminFolder | None:
         """Return the folder in which this user reaches the management frontend's socket, if there is one."""
@@ -318,5 +317,5 @@ def _no_check() -> None:
 
 
 def _shown(options: ClusterOptions) -> dict[str, Any]:
-    """Return what a label may show of options: everything but the token, which is in the containers' environment."""
+    """Return what a label may show of options: everything but the token, which the containers have as a file."""
     return {name: value for name, value in options.stored().items() if name != "query_token"}

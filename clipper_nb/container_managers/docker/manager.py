@@ -19,7 +19,13 @@ from clipper_nb.container_managers.docker.admin_folder import AdminFolder
 from clipper_nb.container_managers.docker.checks import check_engine
 from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, uninterrupted
 from clipper_nb.container_managers.docker.core import CorePorts, CoreSecrets, CoreSettings, DockerCore
-from clipper_nb.container_managers.docker.core_containers import read_kept, read_running, set_aside
+from clipper_nb.container_managers.docker.core_containers import (
+    KnownSecrets,
+    RunningCluster,
+    read_kept,
+    read_running,
+    set_aside,
+)
 from clipper_nb.container_managers.docker.keeper import Keeper
 from clipper_nb.container_managers.docker.networks import (
     make_network,
@@ -176,9 +182,7 @@ class DockerContainerManager(ReplicaScaling):
         self._core = DockerCore(self._engine, self._containers, self._builder, self.cluster_name, settings)
         self._keeper: Keeper | None = None
         self._admin_folder: AdminFolder | None = None
-        self._admin_token: str | None = None
-        self._query_token: str | None = None
-        self._tls: TlsIdentity | None = None
+        self._secrets: KnownSecrets | None = None
 
     def __repr__(self) -> str:
         return f"DockerContainerManager(cluster_name={self.cluster_name!r})"
@@ -221,8 +225,8 @@ class DockerContainerManager(ReplicaScaling):
     def connect(self) -> None:
         running = read_running(self._containers.find(), self.cluster_name)
         self._containers.restart_ended()
-        self._core.wait_until_it_answers(running.ports, ClusterUnreachableError, trust_in(running.tls))
-        self._use(running.ports, running.admin_token, running.query_token, running.tls)
+        self._core.wait_until_it_answers(running.ports, ClusterUnreachableError, trust_in(running.secrets.tls))
+        self._use(running)
 
     def get_query_addr(self) -> str:
         return f"{self.public_hostname}:{self.clipper_query_port}"
@@ -234,22 +238,20 @@ class DockerContainerManager(ReplicaScaling):
         return self.get_admin_url() if self._admin_folder is None else f"unix:{self._admin_folder.socket_path}"
 
     def get_admin_token(self) -> str:
-        if self._admin_token is None:
-            raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
-        return self._admin_token
+        return self._known_secrets().admin_token
 
     def get_query_token(self) -> str | None:
-        return self._query_token
+        return None if self._secrets is None else self._secrets.query_token
 
     def get_tls_identity(self) -> TlsIdentity | None:
-        return self._tls
+        return None if self._secrets is None else self._secrets.tls
 
     def make_image_builder(self) -> DockerBuilder:
         return self._builder
 
     def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
         self._end_watch()
-        self._admin_token = self._query_token = self._tls = None
+        self._secrets = None
         replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
         self._containers.stop(replicas, timeout_s=10 if graceful else 0)
         folder = self._core.find_admin_folder() or self._admin_folder  # whose container may have been removed by hand
@@ -266,7 +268,7 @@ class DockerContainerManager(ReplicaScaling):
 
     def check_machine(self) -> list[Finding]:
         found = check_engine(self._engine, None if self.external_redis else self._redis_image)
-        return found if self._admin_token is not None else [*found, check_ports(asdict(self._ports()), "127.0.0.1")]
+        return found if self._secrets is not None else [*found, check_ports(asdict(self._ports()), "127.0.0.1")]
 
     # --- replicas
 
@@ -374,8 +376,13 @@ class DockerContainerManager(ReplicaScaling):
             uninterrupted(partial(make_network, self._engine, self.cluster_name, network))
         folder = rpc_folder.volume_name(self.cluster_name)
         make_shared_folder(self._engine, self.cluster_name, folder, rpc_folder.VOLUME_OPTIONS)
-        ports = self._core.start(images, options, wanted, secrets)
-        self._use(ports, secrets.admin_token, options.query_token or None, secrets.tls)
+        self._core.start(images, options, wanted, secrets)
+        self._use(read_running(self._containers.find(), self.cluster_name))
+
+    def _known_secrets(self) -> KnownSecrets:
+        if self._secrets is None:
+            raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
+        return self._secrets
 
     def _take_name(self, start_id: str) -> bool:
         """Return whether this start owns the cluster's name: the creator of the volume for Redis does."""
@@ -385,20 +392,18 @@ class DockerContainerManager(ReplicaScaling):
     def _ports(self) -> CorePorts:
         return CorePorts(self.clipper_query_port, self.clipper_management_port, self.clipper_rpc_port)
 
-    def _use(self, ports: CorePorts, admin_token: str, query_token: str | None, tls: TlsIdentity | None) -> None:
-        self.clipper_query_port, self.clipper_management_port = ports.query, ports.management
-        self.clipper_rpc_port = ports.rpc
-        self._admin_token, self._query_token, self._tls = admin_token, query_token, tls
+    def _use(self, running: RunningCluster) -> None:
+        self.clipper_query_port, self.clipper_management_port = running.ports.query, running.ports.management
+        self.clipper_rpc_port = running.ports.rpc
+        self._secrets = running.secrets
         self._admin_folder = self._core.find_admin_folder()
         self._begin_watch()
 
     def _begin_watch(self) -> None:
         self._end_watch()
-        token = self.get_admin_token()
-        management = ManagementClient.at(self.get_admin_endpoint(), token, self.get_trust())
-        self._keeper = Keeper(
-            self, self._engine, self._containers, self.cluster_name, management, replica_secret(token)
-        )
+        management = ManagementClient.at(self.get_admin_endpoint(), self.get_admin_token(), self.get_trust())
+        core_files = self._known_secrets().by_role
+        self._keeper = Keeper(self, self._engine, self._containers, self.cluster_name, management, core_files)
         self._keeper.start()
 
     def _end_watch(self) -> None:

@@ -16,7 +16,7 @@ from clipper_nb.container_managers.docker.again import Attributes, SeenContainer
 from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.networks import has_volume
 from clipper_nb.container_managers.docker.redis import volume_name
-from clipper_nb.container_managers.docker.secret_files import secret_files_again
+from clipper_nb.container_managers.docker.secret_files import CoreFiles, secret_files_again
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
@@ -38,12 +38,11 @@ class DockerWatch:
     engine : DockerEngine
     containers : DockerContainers
     cluster : str
-    secret : str
-        What the tokens of the cluster's replicas are made from.
+    core_files : mapping
     """
 
-    def __init__(self, engine: DockerEngine, containers: DockerContainers, cluster: str, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, engine: DockerEngine, containers: DockerContainers, cluster: str, core_files: CoreFiles) -> None:
+        self._core_files = core_files
         self._engine = engine
         self._containers = containers
         self._cluster = cluster
@@ -120,7 +119,7 @@ class DockerWatch:
             if not has_volume(self._engine, volume_name(self._cluster)):
                 return  # the cluster was stopped: its volume, which holds its name, is gone
             try:
-                secret_files = secret_files_again(removed["Config"]["Labels"], self._secret)
+                secret_files = secret_files_again(removed["Config"]["Labels"], self._core_files)
                 self._containers.make_again(removed, secret_files)
             except ClipperException as exc:
                 logger.warning("%s was removed, and cannot be created again: %s", removed["Name"].lstrip("/"), exc)

@@ -15,8 +15,10 @@ from clipper_nb.container_managers.docker.admin_folder import (
     AdminFolder,
     find_admin_folder,
     make_admin_folder,
+    mountable,
     removed_on_failure,
 )
+from clipper_nb.errors import ClusterError
 from clipper_nb.protocol.environment import HTTP_UNIX_PATH
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere engines run in a machine of their own")
@@ -79,6 +81,22 @@ def test_container_without_the_mount_has_no_folder(temporary: Path) -> None:
 @pytest.mark.parametrize("url", ["http://engine:2375", "https://engine:2376", "http+docker://ssh"])
 def test_engine_elsewhere_shares_no_folder(url: str) -> None:
     assert make_admin_folder(url) is None
+
+
+def test_missing_folder_is_made_for_the_engine_to_mount(temporary: Path) -> None:
+    folder = make_admin_folder(LOCAL)
+    assert folder is not None
+    with mountable(_mounted(folder.shared_path)):
+        pass
+    assert folder.is_own()
+    folder.remove()
+    with mountable(_mounted(folder.shared_path)):
+        assert folder.is_own()
+        assert folder.shared_path.is_dir()
+    assert list((temporary / "clipper_nb").iterdir()) == []
+    (temporary / "file").touch()
+    with pytest.raises(ClusterError, match="cannot be made"), mountable(_mounted(temporary / "file" / "shared")):
+        pass
 
 
 def test_path_that_is_too_long_for_a_socket_is_not_used(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:

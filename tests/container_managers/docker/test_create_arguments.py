@@ -69,7 +69,7 @@ def test_replica_without_a_network_sees_the_sockets_only():
     (shared,) = _arguments(SPECS["query frontend"])["mounts"]
     assert (shared["Source"], shared["ReadOnly"]) == ("c-rpc", False)
     assert _arguments(SPECS["query frontend"])["environment"]["CLIPPER_RPC_UNIX_FOLDER"] == "/run/clipper_nb_rpc"
-    assert [_arguments(SPECS[role])["mounts"] for role in ("redis", "management frontend", "replica")] == [[], [], []]
+    assert [_arguments(SPECS[role])["mounts"] for role in ("management frontend", "replica")] == [[], []]
 
 
 def test_only_frontends_have_their_label_and_a_short_dns_timeout():

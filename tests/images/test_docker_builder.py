@@ -91,7 +91,7 @@ def test_model_runs_unprivileged_and_can_import_the_library(client, builder, mod
         "import os, getpass, clipper_nb.runtime.model_container as m; print(os.getuid(), getpass.getuser(), m.__file__)"
     )
     uid, user, path = run_python(client, image, program).split()
-    assert (uid, user) == ("10001", "clipper")
+    assert (uid, user) == ("2013265920", "clipper")
     assert path.startswith("/opt/clipper_nb/library/")
 
 

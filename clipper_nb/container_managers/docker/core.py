@@ -32,6 +32,7 @@ from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
+from clipper_nb.images.user_ids import UserIds, decode_user_ids, encode_user_ids
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, ContainerSpec
 from clipper_nb.protocol.replica_proof import replica_secret
@@ -142,17 +143,26 @@ class DockerCore:
         options: ClusterOptions,
         wanted: CorePorts,
         secrets: CoreSecrets,
+        user_ids: UserIds,
     ) -> None:
         """Start the core and return once both frontends answer at ports of the host.
 
         Raises ``ClusterStartError`` with the end of the failing container's log; the caller removes what was started.
         """
         settings = self._settings
-        labels = {environment.LABEL_OPTIONS: json.dumps(_shown(options), sort_keys=True)}
+        labels = {
+            environment.LABEL_OPTIONS: json.dumps(_shown(options), sort_keys=True),
+            environment.LABEL_USER_IDS: encode_user_ids(user_ids),
+        }
         redis = settings.redis_variables
         if settings.redis_ip is None:
             spec, redis = docker_redis.own_redis(secrets.redis_password)
-            uninterrupted(partial(self._containers.run, spec, images[REDIS], extra=settings.extra))
+            extra = {"user": user_ids.of_core(REDIS), **settings.extra}
+            uninterrupted(
+                partial(
+                    self._containers.run, spec, images[REDIS], extra=extra, prepare=docker_redis.put_data_folder
+                )
+            )  # fmt: skip
         redis = {**redis, **specs.new_run_id()}
         names = self._names_of(specs.MANAGEMENT_FRONTEND_NAME)
         management = _with_identity(
@@ -187,7 +197,7 @@ class DockerCore:
     ) -> tuple[dict[str, int], AdminFolder | None]:
         """Start it with a folder that it shares with this machine, if the engine can do that."""
         ports = {"management": wanted.management}
-        folder = make_admin_folder(self._engine.client.api.base_url)
+        folder = make_admin_folder(self._engine.client.api.base_url, _user_of(spec, labels))
         if folder is not None:
             try:
                 return self._start_frontend(spec, images, ports, labels, folder=folder), folder
@@ -256,9 +266,10 @@ class DockerCore:
         networks = dict(networks or {})
         if settings.network is not None:
             networks[settings.network] = docker_specs.container_name(self._cluster, spec.name)
-        extra = {**settings.extra, "labels": {**labels, **settings.extra.get("labels", {})}}
+        user = _user_of(spec, labels)
+        extra = {"user": user, **settings.extra, "labels": {**labels, **settings.extra.get("labels", {})}}
         if folder is not None:
-            extra = folder.arguments(extra)
+            extra = folder.arguments({**extra, "user": settings.extra.get("user", folder.container_user(user))})
         if docker_redis.is_on_host(settings.redis_ip):
             extra = {**extra, "extra_hosts": {**docker_redis.HOST_FROM_INSIDE, **extra.get("extra_hosts", {})}}
         ports = {name: port or _free_port() for name, port in wanted_ports.items()}
@@ -305,6 +316,10 @@ def _with_identity(management: ContainerSpec, tls: TlsIdentity | None) -> Contai
     if tls is None:
         return management
     return replace(management, environment={**management.environment, environment.TLS_IDENTITY: encode_identity(tls)})
+
+
+def _user_of(spec: ContainerSpec, labels: Mapping[str, str]) -> str:
+    return decode_user_ids(labels[environment.LABEL_USER_IDS]).of_core(spec.role)
 
 
 def _free_port() -> int:

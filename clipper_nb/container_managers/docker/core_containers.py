@@ -21,8 +21,14 @@ from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.core import SET_ASIDE, CorePorts, CoreSecrets
 from clipper_nb.container_managers.docker.secret_files import CoreFiles, read_secrets
 from clipper_nb.container_managers.specs import resumed_port
-from clipper_nb.errors import ClusterNotFoundError, ClusterStartError, ClusterUnreachableError
+from clipper_nb.errors import (
+    ClusterNotFoundError,
+    ClusterStartError,
+    ClusterUnreachableError,
+    InvalidRequestError,
+)
 from clipper_nb.images.docker_engine import translated
+from clipper_nb.images.user_ids import UserIds, decode_user_ids
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA
 from clipper_nb.protocol.environment import file_variable
@@ -39,6 +45,7 @@ class KeptCluster:
     options: Mapping[str, Any] = field(repr=False)
     secrets: CoreSecrets
     ports: CorePorts
+    user_ids: UserIds
 
     def check_resumable(self, cluster: str) -> None:
         """Raise :class:`ClusterStartError` if this release cannot run it."""
@@ -47,6 +54,14 @@ class KeptCluster:
                 f"The kept cluster '{cluster}' was run by clipper_nb {self.package_version}; this is clipper_nb "
                 f"{__version__}. Nothing was changed. Resume it with that release, or call start_clipper(fresh=True), "
                 "which removes it first."
+            )
+
+    def check_user_ids(self, asked: UserIds | None) -> None:
+        """Raise :class:`InvalidRequestError` if other user ids were asked for than those that own its files."""
+        if asked not in (None, self.user_ids):
+            raise InvalidRequestError(
+                f"The kept cluster's files belong to one of the user ids {self.user_ids}; container_user_ids are "
+                f"{asked}. Leave the argument out, or call start_clipper(fresh=True), which removes the cluster first."
             )
 
     def resumed_ports(self, asked: CorePorts) -> CorePorts:
@@ -88,6 +103,7 @@ def read_kept(containers: Sequence[Any]) -> KeptCluster | None:
             tls=files.tls,
         ),
         ports=_read_ports(query, management),
+        user_ids=_read_user_ids(management),
     )
 
 
@@ -120,6 +136,7 @@ class RunningCluster:
 
     ports: CorePorts
     secrets: KnownSecrets
+    user_ids: UserIds
 
 
 def read_running(containers: Sequence[Any], cluster: str) -> RunningCluster:
@@ -147,7 +164,7 @@ def read_running(containers: Sequence[Any], cluster: str) -> RunningCluster:
         raise ClusterUnreachableError(
             f"Cluster '{cluster}' has no {exc.args[0]}; stop_all() removes what is left of it."
         ) from exc
-    return RunningCluster(_read_ports(query, management), _read_secrets(core))
+    return RunningCluster(_read_ports(query, management), _read_secrets(core), _read_user_ids(management))
 
 
 def _read_ports(query: Any, management: Any) -> CorePorts:
@@ -156,6 +173,10 @@ def _read_ports(query: Any, management: Any) -> CorePorts:
         management=int(management.labels[environment.LABEL_MANAGEMENT_PORT]),
         rpc=int(query.labels[environment.LABEL_RPC_PORT]),
     )
+
+
+def _read_user_ids(management: Any) -> UserIds:
+    return decode_user_ids(management.labels[environment.LABEL_USER_IDS])
 
 
 def _read_secrets(by_role: Mapping[str, Any]) -> KnownSecrets:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.docker.archives import owner_of, pack_folder
 from clipper_nb.container_managers.docker.secret_files import secret_path
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
@@ -22,13 +23,15 @@ _PORT = 6379
 _SECOND_NS = 1_000_000_000
 CONFIG_FILE = "CLIPPER_REDIS_CONFIG_FILE"
 """Tells the path of the file with the password, which is in no environment and on no command line."""
+_VOLUME, _FOLDER = "/data", "redis"
+"""The volume belongs to the image's own user, the folder to the container's."""
 _REQUIRE_PASSWORD = "requirepass "
 
 # Every change is on disk before it is confirmed, so a killed Redis loses nothing; the file is rewritten before it grows
 # much larger than that.
 _COMMAND = (
-    "redis-server", secret_path(CONFIG_FILE), "--dir", "/data", "--appendonly", "yes", "--appendfsync", "always",
-    "--save", "", "--hz", "1", "--protected-mode", "no",
+    "redis-server", secret_path(CONFIG_FILE), "--dir", f"{_VOLUME}/{_FOLDER}", "--protected-mode", "no", "--hz", "1",
+    "--appendonly", "yes", "--appendfsync", "always", "--save", "",
     "--auto-aof-rewrite-percentage", "100", "--auto-aof-rewrite-min-size", "4mb",
 )  # fmt: skip
 _HEALTH_CHECK = f'REDISCLI_AUTH="$(cut -d " " -f 2 "${CONFIG_FILE}")" redis-cli ping | grep -q PONG'
@@ -50,11 +53,15 @@ def read_password(secret_files: Mapping[str, str]) -> str:
     return secret_files[CONFIG_FILE].removeprefix(_REQUIRE_PASSWORD).strip()
 
 
+def put_data_folder(api: Any, container_id: str, user: str | None) -> None:
+    """Make the folder of the configuration in a container that was created and not started yet, if it is not there."""
+    api.put_archive(container_id, _VOLUME, pack_folder(_FOLDER, owner_of(user)))
+
+
 def create_arguments(cluster: str) -> dict[str, Any]:
     """Return the arguments of Redis's container besides those of all roles."""
     return {
-        "user": "redis",
-        "volumes": {volume_name(cluster): {"bind": "/data", "mode": "rw"}},
+        "volumes": {volume_name(cluster): {"bind": _VOLUME, "mode": "rw"}},
         "healthcheck": {
             "test": ["CMD-SHELL", _HEALTH_CHECK],
             "interval": 30 * _SECOND_NS,

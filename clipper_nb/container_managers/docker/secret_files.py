@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from clipper_nb.container_managers.docker.archives import owner_of, pack_files
 from clipper_nb.images.docker_engine import docker_module, translated
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import QUERY_FRONTEND, REPLICA, ContainerSpec
@@ -50,10 +51,10 @@ def secret_mounts(secret_files: Mapping[str, str], labels: Mapping[str, str]) ->
     return [docker_module().types.Mount(FOLDER, None, type="volume", labels=dict(labels))]
 
 
-def put_secrets(api: Any, container_id: str, secret_files: Mapping[str, str]) -> None:
-    """Write the files into a container that was created and not started yet."""
+def put_secrets(api: Any, container_id: str, secret_files: Mapping[str, str], user: str | None) -> None:
+    """Write the files of *user* into a container that was created and not started yet."""
     if secret_files:
-        api.put_archive(container_id, FOLDER, _packed(secret_files))
+        api.put_archive(container_id, FOLDER, pack_files(secret_files, owner_of(user)))
 
 
 def read_secrets(container: Any) -> dict[str, str]:
@@ -75,14 +76,3 @@ def secret_files_again(labels: Mapping[str, str], core_files: CoreFiles) -> Mapp
     model_id = ModelId(labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION])
     credentials = make_credentials(secret, model_id, labels[environment.LABEL_NAME])
     return {environment.REPLICA_CREDENTIALS_FILE: encode_credentials(credentials)}
-
-
-def _packed(secret_files: Mapping[str, str]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in secret_files.items():
-            data = content.encode()
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(data), 0o444  # the image's user, whose number is not known; nobody else is there
-            tar.addfile(info, io.BytesIO(data))
-    return packed.getvalue()

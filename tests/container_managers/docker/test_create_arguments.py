@@ -81,5 +81,4 @@ def test_only_frontends_have_their_label_and_a_short_dns_timeout():
 
 
 def test_the_users_arguments_replace_those_of_a_role():
-    assert _arguments(SPECS["redis"])["user"] == "redis"
-    assert _arguments(SPECS["redis"], user="1000")["user"] == "1000"
+    assert _arguments(SPECS["redis"], healthcheck={"test": ["NONE"]})["healthcheck"] == {"test": ["NONE"]}

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.docker.archives import pack_files
 from clipper_nb.container_managers.docker.create_arguments import create_arguments
 from clipper_nb.container_managers.docker.redis import own_redis, read_password
 from clipper_nb.container_managers.docker.secret_files import (
     FOLDER,
-    _packed,
     read_secrets,
     secret_files_again,
     with_secrets_as_files,
@@ -83,7 +83,7 @@ def test_secrets_of_a_container_are_read_from_its_archive():
         name = "c-redis-0"
 
         def get_archive(self, path):
-            return [_packed({f"{path[1:]}/{name}": text for name, text in REDIS.secret_files.items()})], {}
+            return [pack_files({f"{path[1:]}/{name}": text for name, text in REDIS.secret_files.items()}, None)], {}
 
     assert read_secrets(Container()) == REDIS.secret_files
     assert read_password(read_secrets(Container())) == "redis-password"

@@ -4,6 +4,6 @@ USER root
 COPY packages /opt/clipper_nb/packages
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--", "/opt/clipper_nb/packages/0/mine-1.0-py3-none-any.whl"]
-USER 10001:10001
+USER 2013265920:2013265920
 COPY bundle /model
 LABEL "ai.clipper.model.name"="digits" "ai.clipper.model.version"="1"

@@ -3,6 +3,6 @@ LABEL "ai.clipper.image.kind"="model"
 USER root
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--", "pandas[excel]==2.2", "scipy>=1.10; python_version<'4'"]
-USER 10001:10001
+USER 2013265920:2013265920
 COPY bundle /model
 LABEL "ai.clipper.model.name"="digits" "ai.clipper.model.version"="1"

@@ -4,6 +4,6 @@ USER root
 RUN ["sh", "-c", "apt-get update -q && apt-get install -y -q --no-install-recommends -- \"$@\" && rm -rf /var/lib/apt/lists/*", "clipper_nb.system_packages", "curl", "libgomp1"]
 ARG PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT PIP_RETRIES
 RUN ["python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--", "lightgbm==4.6.0"]
-USER 10001:10001
+USER 2013265920:2013265920
 COPY bundle /model
 LABEL "ai.clipper.model.name"="digits" "ai.clipper.model.version"="1"

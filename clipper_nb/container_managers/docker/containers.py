@@ -132,6 +132,10 @@ class DockerContainers:
                     container.start()
         return containers
 
+    def are_up(self) -> bool:
+        """Return whether no container of the cluster has ended, by one request."""
+        return not any(summary["State"] in ("exited", "restarting") for summary in self._list())
+
     def inspect(self, container_id: str) -> Attributes | None:
         """Return the engine's inspection of a container; ``None`` if there is none."""
         with translated("inspecting a container"):

@@ -240,7 +240,8 @@ class ClipperConnection:
         accept_clipper_containers : bool or list of str, optional
             Which versions model containers may serve that cannot prove that this cluster started them, such as those
             written for Clipper: all, none, or those named, as ``["digits:1"]``. Default: versions that were registered
-            without an image, and on Docker also those whose image no deployer of this package made.
+            without an image, and on Docker also those whose image no deployer of this package made, for containers in
+            the cluster's own network.
 
         Raises
         ------

@@ -16,6 +16,7 @@ from clipper_nb.protocol.handed_sockets import listen_at, listen_on_path, rpc_so
 from clipper_nb.runtime.http.guard import AccessRules
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.tls import make_context
+from clipper_nb.runtime.rpc.peers import ContainerNetwork
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class QueryFrontendSettings(FrontendSettings):
     rpc_unix_folder: Path | None = None
     """Where to make a Unix socket for replicas of any user, if none was handed down."""
     replica_secret: str | None = field(default=None, repr=False)
+    container_network: ContainerNetwork | None = None
+    """Where containers without a token are started, if their version has an image."""
     clipper_containers: ClipperContainers = field(default_factory=lambda: ClipperContainers(clipper_containers.ALL))
 
     def open_rpc_sockets(self) -> list[socket.socket]:
@@ -137,6 +140,7 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
         worker=_worker_settings(variables),
         rpc_unix_socket_fd=_whole(variables, environment.RPC_UNIX_SOCKET, 0) or None,
         rpc_unix_folder=_folder(variables, environment.RPC_UNIX_FOLDER),
+        container_network=ContainerNetwork(text) if (text := variables.get(environment.CONTAINER_NETWORK)) else None,
         replica_secret=_read_secret(variables, environment.REPLICA_SECRET_FILE),
         clipper_containers=ClipperContainers(variables.get(environment.CLIPPER_CONTAINERS) or clipper_containers.ALL),
     )

@@ -25,6 +25,7 @@ from clipper_nb.container_managers.docker.admin_folder import (
     removed_on_failure,
 )
 from clipper_nb.container_managers.docker.containers import DockerContainers, uninterrupted
+from clipper_nb.container_managers.docker.networks import describe_network
 from clipper_nb.container_managers.readiness import answers, check_core, is_ready, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.container_managers.tls.identity import trust_in
@@ -178,6 +179,8 @@ class DockerCore:
             names, secret = self._names_of(specs.QUERY_FRONTEND_NAME), replica_secret(secrets.admin_token)
             query = specs.query_frontend_spec("python", options, redis, names, secret=secret, tls=secrets.tls)
             models_network = docker_specs.models_network(self._cluster)
+            of_network = {environment.CONTAINER_NETWORK: describe_network(self._engine, models_network)}
+            query = replace(query, environment={**query.environment, **of_network})
             published = self._start_frontend(
                 query, images, {"query": wanted.query, "rpc": wanted.rpc}, labels, {models_network: query.name}
             )

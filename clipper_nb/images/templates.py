@@ -19,7 +19,8 @@ HOME = "/opt/clipper_nb"
 USER = UNUSED.by_hand
 """User and group of an image; a cluster starts each container with its own (``user_ids.py``)."""
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
-"""Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
+"""Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies; those
+that have a password are passed as ``build_settings.py`` says."""
 MODEL_KIND = "model"
 BUNDLE_FOLDER = "bundle"
 """The folder of a model version's build context that becomes ``MODEL_FOLDER`` of its image."""

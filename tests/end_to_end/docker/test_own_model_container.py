@@ -79,7 +79,7 @@ def test_a_container_of_another_input_type_is_refused(conn: ClipperConnection) -
     assert {container.model for container in conn.cm.observe_replicas()} == {f"{model.name}:1" for model in OWN_MODELS}
 
 
-def test_program_of_the_host_cannot_serve_in_the_place_of_a_container(conn: ClipperConnection) -> None:
+def test_program_of_the_host_cannot_serve_for_a_container(conn: ClipperConnection) -> None:
     """It comes through the published port; containers of the version come from their network."""
     model = next(model for model in OWN_MODELS if model.name == "wire-only")
     asked: list[bytes] = []

@@ -239,7 +239,8 @@ class ClipperConnection:
         accept_clipper_containers : bool or list of str, optional
             Which versions model containers may serve that cannot prove that this cluster started them, such as those
             written for Clipper: all, none, or those named, as ``["digits:1"]``. Default: versions that were registered
-            without an image, and on Docker also those whose image no deployer of this package made.
+            without an image, and on Docker also those whose image no deployer of this package made, for containers in
+            the cluster's own network.
 
         Raises
         ------
@@ -950,9 +951,10 @@ class ClipperConnection:
     def export_configuration(self, path: str | os.PathLike[str], *, include_environment: bool = True) -> None:
         """Write everything that the cluster is configured to serve into one file, for ``import_configuration``.
 
-        It has the applications with their links, and all versions of all models with their options, numbers of
-        replicas and bundles: the function or model, its modules, files and samples. Not in it: metrics, logs, tokens,
-        packages that pip installs, and images that you built without clipper_nb; of those two it has the names.
+        It has the applications with their links and digests of their tokens, and all versions of all models with their
+        options, numbers of replicas and bundles: the function or model, its modules, files and samples. Not in it:
+        metrics, logs, the cluster's own tokens, packages that pip installs, and images that you built without
+        clipper_nb; of those two it has the names.
 
         Parameters
         ----------
@@ -988,7 +990,8 @@ class ClipperConnection:
         """Deploy everything that a file of ``export_configuration`` has: all of it, or nothing.
 
         The cluster may be of another kind, on another machine, of a later release. Images are built from the bundles;
-        versions start the numbers of replicas that they had, and those that were current become current. Import only
+        versions start the numbers of replicas that they had, and those that were current become current. Tokens of
+        applications stay good, if the cluster asks for tokens, until they would have expired. Import only
         files that you trust: replicas run the functions in it. This process loads none of them.
 
         Parameters
@@ -1024,8 +1027,9 @@ class ClipperConnection:
         source = check_path("path", path)
         check_timeout(timeout_s)
         return import_configuration(
-            self, source, existing=existing, timeout_s=timeout_s, has_base_images=self._builder().has_base_images
-        )
+            self, source, existing=existing, timeout_s=timeout_s, has_base_images=self._builder().has_base_images,
+            add_token=self._management_client().create_token,
+        )  # fmt: skip
 
     # --------------------------------------------------------------------------------------------------- inspecting
 

@@ -118,9 +118,9 @@ class ManagementClient:
         """Remove a token of an application."""
         self._change("revoke_token", rest.TokenName(application_name, name))
 
-    def get_tokens(self, application_name: str) -> list[TokenInfo]:
+    def get_tokens(self, application_name: str, *, with_digests: bool = False) -> list[TokenInfo]:
         """Return the tokens of an application, oldest first."""
-        return self._call("get_tokens", rest.TokensOf(application_name), list[TokenInfo])
+        return self._call("get_tokens", rest.TokensOf(application_name, with_digests), list[TokenInfo])
 
     def get_query_history(self, query_id: int) -> QueryHistory:
         """Return what happened to a query."""

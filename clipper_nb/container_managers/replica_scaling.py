@@ -39,7 +39,7 @@ class ReplicaSettings:
     model_folder: str | None = None
     """The folder of the replica's model, if not ``/model``."""
     user: str | None = None
-    """The user that it runs as, if the image's own user has too many rights."""
+    """The image's own user, if it runs as that one."""
     limits: ResourceLimits = NO_LIMITS
     offline_socket: str | None = None
     """The path of the query frontend's Unix socket for replicas without a network, if there can be such."""

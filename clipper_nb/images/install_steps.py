@@ -36,9 +36,21 @@ R = Installer(
     mark="clipper_nb.runtime.model_container.r_packages",
     failure="The R packages of '{image}' cannot be installed: {packages}.",
 )
+SECRET_SETTINGS = "ftp_proxy"
+"""A build argument that stays out of an image's history: the engine hides those that name proxies.
+
+Packages do not come by FTP, so its value is free for pip's settings that have a password: a mark, and JSON in base 64.
+"""
+SECRET_SETTINGS_MARK = "clipper_nb:"
+_RUN_PIP = (
+    "import base64, json, os, runpy, sys; "
+    f"mark, hidden = {SECRET_SETTINGS_MARK!r}, os.environ.get({SECRET_SETTINGS!r}, ''); "
+    "hidden.startswith(mark) and os.environ.update(json.loads(base64.b64decode(hidden[len(mark):]))); "
+    "del sys.argv[0]; runpy.run_module('pip', run_name='__main__', alter_sys=True)"
+)
 PIP = Installer(
     command=(
-        "python", "-m", "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input",
+        "python", "-c", _RUN_PIP, "pip", "install", "--no-cache-dir", "--disable-pip-version-check", "--no-input",
         "--progress-bar", "off", "--",
     ),
     mark='"pip", "install"',

@@ -11,14 +11,16 @@ from typing import Any
 
 from clipper_nb.errors import ImageBuildError
 from clipper_nb.images.install_steps import PIP, InstallStep
+from clipper_nb.images.user_ids import MAPPED, UNUSED
 from clipper_nb.protocol import environment as variables
 
 HOME = "/opt/clipper_nb"
 """The folder of the library in an image."""
-USER = "10001:10001"
-"""User and group in a container: ids that a base image or a host is unlikely to use."""
+USER = UNUSED.by_hand
+"""User and group of an image; a cluster starts each container with its own (``user_ids.py``)."""
 BUILD_ARGUMENTS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_TRUSTED_HOST", "PIP_DEFAULT_TIMEOUT", "PIP_RETRIES")
-"""Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies."""
+"""Settings of pip that reach a build when the notebook has them. The image's history shows them, unlike proxies; those
+that have a password are passed as ``build_settings.py`` says."""
 MODEL_KIND = "model"
 BUNDLE_FOLDER = "bundle"
 """The folder of a model version's build context that becomes ``MODEL_FOLDER`` of its image."""
@@ -144,9 +146,12 @@ def _check_python(minor: tuple[int, int]) -> str:
     return f"import sys; v = sys.version_info; v[:2] == {minor} or sys.exit('{WRONG_PYTHON} %d.%d' % v[:2])"
 
 
+_ACCOUNTS = tuple(range(ids.first, ids.last + 1) for ids in (UNUSED, MAPPED))
+"""Programs such as Spark do not start for a user without a name."""
 _ADD_USER_AND_PATH = (
-    "import os, shutil, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); "
-    f"':{USER}:' in users.read() or users.write('clipper:x:{USER}:clipper:/tmp:/bin/sh\\n'); "
+    "import os, shutil, sysconfig; users = open('/etc/passwd', 'a+'); users.seek(0); known = users.read(); "
+    r"[users.write('clipper:x:%d:%d:clipper:/tmp:/bin/sh\n' % (n, n)) "
+    f"for ids in {_ACCOUNTS} for n in ids if ':%d:%d:' % (ids[0], ids[0]) not in known]; "
     f"open(os.path.join(sysconfig.get_path('purelib'), 'clipper_nb.pth'), 'w').write('{HOME}/library\\n'); "
     f"shutil.rmtree('{HOME}/library', ignore_errors=True)"  # of an image that was built from one of ours
 )

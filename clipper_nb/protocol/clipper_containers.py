@@ -45,6 +45,14 @@ class ClipperContainers:
         claim = configuration.claims.get(model_id)
         return self._word == FOREIGN and claim is not None and claim.has_foreign_image
 
+    def are_in_the_network(self, model_id: ModelId, configuration: Configuration) -> bool:
+        """Return whether a container of that version, which may serve it, is started by the cluster itself.
+
+        Where the user has said which versions such containers may serve, they may be anywhere.
+        """
+        version = configuration.versions.get(model_id)
+        return self._word == FOREIGN and (version is None or version.image != CONTAINERLESS_IMAGE)
+
     def are_expected(self, configuration: Configuration) -> bool:
         """Return whether such a container may come at all."""
         if self._word in (NONE, ALL) or self._named:

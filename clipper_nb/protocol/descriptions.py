@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.input_types import InputType
@@ -121,6 +121,8 @@ class TokenInfo(Struct, frozen=True, kw_only=True):
     """Seconds since the epoch."""
     expires_at: float | None = None
     """Seconds since the epoch; ``None`` for never."""
+    digest: str | UnsetType = UNSET
+    """SHA-256 of the token, if it was asked for."""
 
 
 def describe_application(
@@ -184,6 +186,11 @@ def describe_claim(claim: Claim) -> ClaimInfo:
     return ClaimInfo(model=str(claim.model_id), holder=claim.holder)
 
 
-def describe_token(token: ApplicationToken) -> TokenInfo:
+def describe_token(token: ApplicationToken, *, with_digest: bool = False) -> TokenInfo:
     """Return the description of a token."""
-    return TokenInfo(name=token.name, created_at=token.created_at, expires_at=token.expires_at)
+    return TokenInfo(
+        name=token.name,
+        created_at=token.created_at,
+        expires_at=token.expires_at,
+        digest=token.digest if with_digest else UNSET,
+    )

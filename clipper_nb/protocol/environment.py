@@ -41,6 +41,8 @@ REPLICA_SECRET_FILE = "CLIPPER_REPLICA_SECRET_FILE"
 """A file with the secret that the tokens of replicas are made from; without it no replica has to prove anything."""
 CLIPPER_CONTAINERS = "CLIPPER_ACCEPT_CLIPPER_CONTAINERS"
 """Which versions containers without a token may serve: ``protocol/clipper_containers.py``."""
+CONTAINER_NETWORK = "CLIPPER_CONTAINER_NETWORK"
+"""The network that containers without a token come from, if their version has an image, and its gateway."""
 FRONTEND_ID = "CLIPPER_FRONTEND_ID"
 RUN_ID = "CLIPPER_RUN_ID"
 """The same for all frontends of a cluster, until it is stopped: a resumed one has another."""
@@ -63,6 +65,9 @@ TLS_CERTIFICATE = "CLIPPER_TLS_CERTIFICATE"
 """PEM text of a private key and its certificates: the frontend's TCP port then speaks HTTPS."""
 TLS_IDENTITY = "CLIPPER_TLS_IDENTITY"
 """In the management frontend's container, for ``connect()`` and a resumption: ``protocol/tls_identity.py``."""
+
+SECRETS = (REDIS_URL, ADMIN_TOKEN, QUERY_TOKEN, TLS_CERTIFICATE, TLS_IDENTITY)
+"""Variables that may come as files: ``file_variable`` of each."""
 
 # What the parent of several query frontends passes to each of them.
 WORKER_INDEX = "CLIPPER_WORKER_INDEX"
@@ -114,8 +119,11 @@ LABEL_MODEL = "ai.clipper.model.name"
 LABEL_MODEL_VERSION = "ai.clipper.model.version"
 LABEL_PACKAGE_VERSION = "ai.clipper.package_version"
 LABEL_START = "ai.clipper.start"
-LABEL_OPTIONS = "ai.clipper.options"
 """Distinguishes one start of a cluster from another of the same name."""
+LABEL_OPTIONS = "ai.clipper.options"
+"""The arguments of ``start_clipper`` as JSON, on both frontends."""
+LABEL_USER_IDS = "ai.clipper.user_ids"
+"""The first of the cluster's user ids and their number, on both frontends."""
 LABEL_IMAGE_KIND = "ai.clipper.image.kind"
 LABEL_IMAGE_LIFETIME = "ai.clipper.image.lifetime"
 """``version`` on an image that a deploy built, which is removed when its version is stopped."""
@@ -135,3 +143,8 @@ JVM_ENDED_EXIT_STATUS = 4
 """A replica of Spark whose JVM has ended."""
 HUNG_EXIT_STATUS = 5
 """A replica that was busy with one batch for too long."""
+
+
+def file_variable(secret: str) -> str:
+    """Return the variable that tells a process the path of a file with a secret, in place of the secret itself."""
+    return f"{secret}_FILE"

@@ -217,6 +217,8 @@ class TokensOf(Struct):
     """``/admin/get_tokens``"""
 
     app_name: str
+    with_digests: bool = False
+    """Whether to return what the cluster keeps of each token, for a copy of the application."""
 
 
 class QueryId(Struct):

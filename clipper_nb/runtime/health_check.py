@@ -23,7 +23,7 @@ def main() -> None:
 
 
 def _connection(port: int) -> http.client.HTTPConnection:
-    if not os.environ.get(environment.TLS_CERTIFICATE):
+    if not os.environ.get(environment.file_variable(environment.TLS_CERTIFICATE)):
         return http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT_S)
     # Only this container's frontend answers at its loopback address, and it is told no secret.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

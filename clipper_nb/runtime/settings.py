@@ -16,6 +16,7 @@ from clipper_nb.protocol.handed_sockets import listen_at, listen_on_path, rpc_so
 from clipper_nb.runtime.http.guard import AccessRules
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.tls import make_context
+from clipper_nb.runtime.rpc.peers import ContainerNetwork
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ class QueryFrontendSettings(FrontendSettings):
     rpc_unix_folder: Path | None = None
     """Where to make a Unix socket for replicas of any user, if none was handed down."""
     replica_secret: str | None = field(default=None, repr=False)
+    container_network: ContainerNetwork | None = None
+    """Where containers without a token are started, if their version has an image."""
     clipper_containers: ClipperContainers = field(default_factory=lambda: ClipperContainers(clipper_containers.ALL))
 
     def open_rpc_sockets(self) -> list[socket.socket]:
@@ -120,6 +123,7 @@ class ManagementFrontendSettings(FrontendSettings):
 
 def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryFrontendSettings:
     """Return the query frontend's settings."""
+    variables = _with_secrets(variables)
     return QueryFrontendSettings(
         redis=_redis_settings(variables),
         http=_listen_settings(
@@ -136,6 +140,7 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
         worker=_worker_settings(variables),
         rpc_unix_socket_fd=_whole(variables, environment.RPC_UNIX_SOCKET, 0) or None,
         rpc_unix_folder=_folder(variables, environment.RPC_UNIX_FOLDER),
+        container_network=ContainerNetwork(text) if (text := variables.get(environment.CONTAINER_NETWORK)) else None,
         replica_secret=_read_secret(variables, environment.REPLICA_SECRET_FILE),
         clipper_containers=ClipperContainers(variables.get(environment.CLIPPER_CONTAINERS) or clipper_containers.ALL),
     )
@@ -143,6 +148,7 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
 
 def management_frontend_settings(variables: Mapping[str, str] = os.environ) -> ManagementFrontendSettings:
     """Return the management frontend's settings."""
+    variables = _with_secrets(variables)
     return ManagementFrontendSettings(
         redis=_redis_settings(variables),
         http=_listen_settings(
@@ -226,6 +232,12 @@ def _required(variables: Mapping[str, str], name: str) -> str:
 
 def _folder(variables: Mapping[str, str], name: str) -> Path | None:
     return Path(variables[name]) if variables.get(name) else None
+
+
+def _with_secrets(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the variables, and those that come as files."""
+    found = {name: _read_secret(variables, environment.file_variable(name)) for name in environment.SECRETS}
+    return {**variables, **{name: secret for name, secret in found.items() if secret is not None}}
 
 
 def _read_secret(variables: Mapping[str, str], name: str) -> str | None:

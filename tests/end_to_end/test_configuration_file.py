@@ -16,7 +16,7 @@ from clipper_nb.cluster.configuration.archive import new_archive, open_archive
 from clipper_nb.cluster.configuration.manifest import ExportedApplication, ExportedVersion, Manifest
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.images.builder import ImageSource
-from tests.support.clusters import running_cluster
+from tests.support.clusters import http_request, running_cluster
 
 pytestmark = pytest.mark.cluster
 
@@ -57,6 +57,7 @@ def state_of(conn: ClipperConnection) -> dict[str, Any]:
         "applications": conn.get_all_apps(verbose=True), "models": models, "replicas": conn.get_num_replicas("net"),
         "answer": (answered.output, answered.default, answered.model),
         "source": conn.get_model_source("net", "1.0_rc1"),
+        "tokens": [(token["token_name"], token["expires_at"]) for token in conn.get_tokens("app")],
     }  # fmt: skip
 
 
@@ -72,19 +73,24 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     folder = tmp_path_factory.mktemp("work")
     (folder / "words" / "of").mkdir(parents=True)
     (folder / "words" / "of" / "file.txt").write_text("words")
-    with pytest.MonkeyPatch.context() as patched, running_cluster() as conn:
+    with pytest.MonkeyPatch.context() as patched, running_cluster(query_token=True) as conn:
         patched.chdir(folder)
         patched.setenv("GREETING", "hello")  # of this notebook, not of those that import
         set_up(conn)
+        (folder / "shop.token").write_text(conn.create_token("app", name="shop"))
         conn.export_configuration(folder / "exported.tar")
         return folder / "exported.tar", state_of(conn)
 
 
 def test_another_cluster_has_and_answers_the_same(exported: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     path, before = exported
-    with running_cluster() as conn:
+    with running_cluster(query_token=True) as conn:
         imported = conn.import_configuration(path)
         assert state_of(conn) == before
+        token = {"Authorization": f"Bearer {path.with_name('shop.token').read_text()}"}
+        body = '{"input": [3.0, 4.0]}'
+        assert http_request(conn.get_query_addr(), "POST", "/app/predict", body, token)[1]["output"] == "hello words 7"
+        assert http_request(conn.get_query_addr(), "POST", "/alone/predict", '{"input": "x"}', token)[0] == 401
         assert before["answer"] == ("hello words 7", False, "net:1.0_rc1")
         assert imported.applications == ("alone", "app")
         assert imported.models == ("net:1.0_rc1", "net:2", "outside:1")

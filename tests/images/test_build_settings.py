@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from clipper_nb.images.build_settings import network_settings
+from clipper_nb.images.install_steps import PIP
 
 
 def _settings(**variables: str) -> dict:
@@ -33,6 +37,33 @@ def test_pip_and_proxy_settings_are_passed_in_both_spellings():
 @pytest.mark.parametrize("name", ["PIP_EXTRA_INDEX_URL", "HTTPS_PROXY", "http_proxy"])
 def test_loopback_address_uses_the_host_network(name, address):
     assert _settings(**{name: address})["network_mode"] == "host"
+
+
+def test_settings_with_a_password_are_passed_in_hiding():
+    public, secret = "https://pypi.example/simple", "https://me:pass-word@pypi.example/simple https://token@b.example"
+    [passed] = [_settings(PIP_INDEX_URL=public, PIP_EXTRA_INDEX_URL=secret, PIP_RETRIES="1")["buildargs"]]
+    hidden = passed.pop("ftp_proxy")
+    assert passed == {"PIP_INDEX_URL": public, "PIP_RETRIES": "1"}
+    assert "pass-word" not in hidden
+    assert _run_pip(hidden) == f"['pip', 'list'] {secret}"
+
+
+@pytest.mark.parametrize("proxy", ["", "http://proxy.example:3128"])
+def test_pip_runs_without_hidden_settings(proxy):
+    assert _run_pip(proxy) == "['pip', 'list'] None"
+
+
+_WITHOUT_PIP = """
+import runpy, sys
+runpy.run_module = lambda *args, **options: print(sys.argv[:2], os.environ.get("PIP_EXTRA_INDEX_URL"))
+"""
+"""pip itself is asked in ``test_docker_builder.py``."""
+
+
+def _run_pip(ftp_proxy: str) -> str:
+    program = f"import os\nos.environ['ftp_proxy'] = {ftp_proxy!r}\n{_WITHOUT_PIP}{PIP.command[2]}"
+    command = [sys.executable, "-c", program, "pip", "list"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from clipper_nb.errors import (
     RegistryError,
 )
 from clipper_nb.images import bundle_layer, docker_builder, image_files, library
+from clipper_nb.images.build_settings import network_settings
 from clipper_nb.images.builder import ImageRequest
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.protocol import rpc
@@ -91,7 +92,7 @@ def test_model_runs_unprivileged_and_can_import_the_library(client, builder, mod
         "import os, getpass, clipper_nb.runtime.model_container as m; print(os.getuid(), getpass.getuser(), m.__file__)"
     )
     uid, user, path = run_python(client, image, program).split()
-    assert (uid, user) == ("10001", "clipper")
+    assert (uid, user) == ("2013265920", "clipper")
     assert path.startswith("/opt/clipper_nb/library/")
 
 
@@ -299,6 +300,47 @@ def test_proxy_reaches_the_build_and_does_not_stay_in_the_image(client, make_bui
     assert run_python(client, image, "import clipper_nb_test_proxied as m; print(m.VALUE)") == wheel.name.split("-")[0]
     found = client.images.get(image)
     assert "secret" not in json.dumps([found.attrs, found.history()])
+
+
+def test_password_of_an_index_reaches_pip_and_not_the_image(client, make_builder, model_request, tmp_path):
+    wheel = write_wheel(tmp_path, "clipper_nb_test_guarded")
+    with package_index(tmp_path, [wheel], credentials="me:pass-word") as index:
+        url = index.url.replace("http://", "http://me:pass-word@")
+        lines = Lines()
+        request = model_request(packages=["clipper-nb-test-guarded"])
+        image = make_builder({"PIP_INDEX_URL": f"{url}/simple/"}).build(request, lines)
+    assert run_python(client, image, "import clipper_nb_test_guarded as m; print(m.VALUE)") == wheel.name.split("-")[0]
+    found = client.images.get(image)
+    built_on = [client.images.get(step["Id"]).attrs for step in found.history() if step["Id"] != "<missing>"]
+    hidden = network_settings({"PIP_INDEX_URL": f"{url}/simple/"})["buildargs"]["ftp_proxy"]
+    for shown in (json.dumps([found.attrs, found.history(), built_on]), "\n".join(lines.seen)):
+        assert "pass-word" not in shown
+        assert hidden not in shown
+    assert "me:****@127.0.0.1" in "\n".join(lines.seen)  # pip's own words
+    assert run_python(client, image, _FIND_FILES.format(words=["pass-word", hidden])) == "[]"
+
+
+_FIND_FILES = """
+import os
+words = [word.encode() for word in {words!r}]
+paths = [os.path.join(folder, name) for top in ("/etc", "/opt", "/tmp", "/usr/local", "/var")
+         for folder, _, names in os.walk(top) for name in names]
+newest = sorted((path for path in paths if os.path.isfile(path)), key=os.path.getmtime)[-2000:]
+print([path for path in newest if any(word in open(path, "rb").read() for word in words)])
+"""
+
+
+class Lines:
+    """A progress that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def step(self, name: str) -> None:
+        self.seen.append(name)
+
+    def detail(self, text: str) -> None:
+        self.seen.append(text)
 
 
 @pytest.fixture

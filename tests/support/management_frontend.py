@@ -74,6 +74,7 @@ class ManagementFrontend:
         self._claims_changed = threading.Condition()
         self.answers: dict[str, Any] = {
             "get_all_applications": list(by_name.values()),
+            "get_tokens": [],
             "get_application": lambda request: by_name.get(request["name"], {}),
             "get_all_models": list(known.values()),
             "get_model": lambda request: known.get((request["model_name"], request["model_version"]), {}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import ssl
@@ -96,8 +97,9 @@ class Server:
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    def __init__(self, requests: list[str], *args: Any, **facts: Any) -> None:
+    def __init__(self, requests: list[str], *args: Any, credentials: str = "", **facts: Any) -> None:
         self._requests = requests
+        self._expected = f"Basic {base64.b64encode(credentials.encode()).decode()}" if credentials else None
         super().__init__(*args, **facts)
 
     def do_GET(self) -> None:
@@ -106,7 +108,13 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
             self._answer()
 
     def _answer(self) -> None:
-        super().do_GET()
+        if self._expected in (None, self.headers["Authorization"]):
+            super().do_GET()
+        else:
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="packages"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -125,13 +133,16 @@ class _ProxyHandler(_Handler):
 
 
 @contextlib.contextmanager
-def package_index(folder: Path, wheels: Sequence[Path], tls: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Serve wheels as an index for pip, at ``<url>/simple/``."""
+def package_index(
+    folder: Path, wheels: Sequence[Path], tls: ssl.SSLContext | None = None, *, credentials: str = ""
+) -> Iterator[Server]:
+    """Serve wheels as an index for pip, at ``<url>/simple/``, to all or to those with ``user:password``."""
     for wheel in wheels:
         project = folder / "simple" / wheel.name.split("-")[0].replace("_", "-")
         project.mkdir(parents=True, exist_ok=True)
         wheel.rename(project / wheel.name)
-    with Server(_Handler, "http" if tls is None else "https", tls, directory=str(folder)).running() as server:
+    scheme = "http" if tls is None else "https"
+    with Server(_Handler, scheme, tls, directory=str(folder), credentials=credentials).running() as server:
         yield server
 
 

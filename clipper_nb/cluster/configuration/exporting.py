@@ -9,13 +9,14 @@ from clipper_nb.cluster.configuration.archive import ArchiveWriter, new_archive
 from clipper_nb.cluster.configuration.manifest import (
     ExportedApplication,
     ExportedBundle,
+    ExportedToken,
     ExportedVersion,
     Manifest,
 )
 from clipper_nb.display.progress import show_progress
 from clipper_nb.errors import ConfigurationFileError, ImageNotFoundError
 from clipper_nb.images.builder import ImageBuilder
-from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo
+from clipper_nb.protocol.descriptions import ApplicationInfo, TokenInfo, VersionInfo
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE, options_of
 from clipper_nb.version import __version__
 
@@ -46,7 +47,7 @@ def export_configuration(
             Manifest(
                 release=__version__,
                 cluster_name=cluster_name,
-                applications=tuple(_describe_application(application) for application in applications),
+                applications=tuple(_describe_application(management, application) for application in applications),
                 versions=tuple(versions),
             )
         )
@@ -76,14 +77,25 @@ def _add_bundle(archive: ArchiveWriter, builder: ImageBuilder, record: VersionIn
         return None  # it was registered with the name of an image, and nothing was started
 
 
-def _describe_application(application: ApplicationInfo) -> ExportedApplication:
+def _describe_application(management: ManagementClient, application: ApplicationInfo) -> ExportedApplication:
+    tokens = management.get_tokens(application.name, with_digests=True)
     return ExportedApplication(
         name=application.name,
         input_type=application.input_type,
         default_output=application.default_output,
         slo_micros=application.slo_micros,
         linked_models=tuple(application.linked_models),
+        tokens=tuple(_describe_token(application.name, token) for token in tokens),
     )
+
+
+def _describe_token(application_name: str, token: TokenInfo) -> ExportedToken:
+    if not isinstance(token.digest, str):
+        raise ConfigurationFileError(
+            f"Token '{token.name}' of '{application_name}' cannot be exported: the cluster's release of clipper_nb "
+            "does not tell its digest. Export with that release, or revoke the token."
+        )
+    return ExportedToken(name=token.name, digest=token.digest, expires_at=token.expires_at)
 
 
 def _describe_version(record: VersionInfo, bundle: ExportedBundle | None, variables: dict[str, str]) -> ExportedVersion:

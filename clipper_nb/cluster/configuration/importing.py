@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -30,6 +31,8 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import options_of
 
 Existing = Literal["refuse", "skip"]
+AddToken = Callable[[str, str, str, "float | None"], None]
+"""Takes an application's and a token's name, the token's digest, and the seconds for which it is good."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,17 @@ class ImportedConfiguration:
 
 
 def import_configuration(
-    conn: DeployCalls, path: Path, *, existing: Existing, timeout_s: float, has_base_images: bool
+    conn: DeployCalls,
+    path: Path,
+    *,
+    existing: Existing,
+    timeout_s: float,
+    has_base_images: bool,
+    add_token: AddToken,
 ) -> ImportedConfiguration:
     """Import a file of ``export_configuration()``; everything that can be checked is checked before anything changes.
+
+    *add_token* adds a token to an application: by its name, its digest, and how long it is good.
 
     Raises
     ------
@@ -72,7 +83,7 @@ def import_configuration(
             (version, _plan(conn, version, timeout_s, choice, has_base_images=has_base_images))
             for version in choice.versions
         ]
-        _carry_out(conn, archive, planned, choice.applications)
+        _carry_out(conn, archive, planned, choice.applications, add_token)
     return ImportedConfiguration(
         tuple(application.name for application in choice.applications),
         tuple(str(version.model_id) for version in choice.versions),
@@ -156,6 +167,7 @@ def _carry_out(
     archive: Archive,
     planned: Sequence[tuple[ExportedVersion, NewVersion]],
     applications: Sequence[ExportedApplication],
+    add_token: AddToken,
 ) -> None:
     """Deploy, then register and link; when a step fails, or is interrupted, undo all steps before it."""
     with contextlib.ExitStack() as undoing:
@@ -167,7 +179,7 @@ def _carry_out(
             )  # fmt: skip
         for application in applications:
             _step(
-                undoing, partial(_register, conn, application),
+                undoing, partial(_register, conn, application, add_token),
                 undo=partial(conn.unregister_application, application.name),
             )  # fmt: skip
         undoing.pop_all()
@@ -200,9 +212,14 @@ def _deploy(conn: DeployCalls, archive: Archive, version: ExportedVersion, new: 
         conn.register_version(new)
 
 
-def _register(conn: DeployCalls, application: ExportedApplication) -> None:
+def _register(conn: DeployCalls, application: ExportedApplication, add_token: AddToken) -> None:
     conn.register_application(
         application.name, application.input_type, application.default_output, application.slo_micros
     )
+    now_s = time.time()
+    for token in application.tokens:
+        lifetime_s = None if token.expires_at is None else token.expires_at - now_s
+        if lifetime_s is None or lifetime_s > 0:
+            add_token(application.name, token.name, token.digest, lifetime_s)
     for model in application.linked_models:
         conn.link_model_to_app(application.name, model)

@@ -11,23 +11,36 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from clipper_nb.errors import ConfigurationFileError
+from clipper_nb.errors import ConfigurationFileError, InvalidRequestError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE
-from clipper_nb.protocol.names import ModelId, check_application_name, check_model_name, check_version
+from clipper_nb.protocol.application_tokens import check_digest
+from clipper_nb.protocol.names import ModelId, check_application_name, check_model_name, check_token_name, check_version
 from clipper_nb.protocol.records import VersionOptions
 
 FORMAT = 1
 """Another number is another format; within one, unknown fields are ignored and missing ones have defaults."""
 
 
+class ExportedToken(Struct, frozen=True, kw_only=True):
+    """A token of an application, which is good for another cluster's too."""
+
+    name: str
+    digest: str
+    """SHA-256 of the token."""
+    expires_at: float | None = None
+    """Seconds since the epoch; ``None`` for never."""
+
+
 class ExportedApplication(Struct, frozen=True, kw_only=True):
-    """An application with its link."""
+    """An application with its link and its tokens."""
 
     name: str
     input_type: str
     default_output: str
     slo_micros: int
     linked_models: tuple[str, ...] = ()
+    tokens: tuple[ExportedToken, ...] = ()
+    """Oldest first."""
 
 
 class ExportedFile(Struct, frozen=True, kw_only=True):
@@ -141,6 +154,17 @@ def _check_applications(manifest: Manifest) -> None:
                 f"Application '{application.name}' is linked to {', '.join(application.linked_models)}; it must be "
                 "one model that has a current version in the file."
             )
+        _check_tokens(application)
+
+
+def _check_tokens(application: ExportedApplication) -> None:
+    for token in application.tokens:
+        check_token_name(token.name)
+        try:
+            check_digest(token.digest)
+        except InvalidRequestError as exc:
+            raise ConfigurationFileError(f"Token '{token.name}' of '{application.name}' cannot be one: {exc}") from exc
+    _check_unique(f"token of '{application.name}'", [token.name for token in application.tokens])
 
 
 def _check_versions(manifest: Manifest) -> None:

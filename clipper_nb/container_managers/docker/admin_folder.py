@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clipper_nb.errors import ClusterError
 from clipper_nb.images.docker_engine import docker_module
-from clipper_nb.images.templates import USER
 from clipper_nb.protocol import environment
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,8 @@ NOT_MOUNTED = ("invalid mount config", "statfs")
 """What engines say, Docker's and Podman's, that do not find the folder or may not look at it."""
 _SOCKET = "admin.sock"
 _LONGEST_SOCKET_PATH = 107
-_LOCAL_ENGINE = "http+docker://localhost"
+LOCAL_ENGINE = "http+docker://localhost"
+"""The URL by which docker-py calls an engine through a Unix socket."""
 _ROOT = 0
 
 
@@ -64,14 +65,15 @@ class AdminFolder:
             return False
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
 
+    def container_user(self, otherwise: str) -> str:
+        """Return user and group of the container: this user, who owns the folder; root's is *otherwise*."""
+        return otherwise if os.getuid() == _ROOT else f"{os.getuid()}:{os.getgid()}"
+
     def arguments(self, extra: Mapping[str, Any]) -> dict[str, Any]:
         """Return the user's own arguments for the container and what the folder needs."""
         mount = docker_module().types.Mount(INSIDE, str(self.shared_path), type="bind")
-        # Root's frontend stays the image's user, who is no account here; another user's is that user in its container.
-        user = {} if os.getuid() == _ROOT else {"user": f"{os.getuid()}:{os.getgid()}"}
         variables = {environment.HTTP_UNIX_PATH: f"{INSIDE}/{_SOCKET}"}
         return {
-            **user,
             **extra,
             "mounts": [mount, *extra.get("mounts", ())],
             "environment": {**variables, **extra.get("environment", {})},
@@ -86,9 +88,12 @@ class AdminFolder:
             self.path.rmdir()
 
 
-def make_admin_folder(engine_url: str) -> AdminFolder | None:
-    """Create one, if the engine at that URL may be on this machine and see its files."""
-    if sys.platform != "linux" or engine_url != _LOCAL_ENGINE:
+def make_admin_folder(engine_url: str, container_user: str) -> AdminFolder | None:
+    """Create one, if the engine at that URL may be on this machine and see its files.
+
+    Root's is shared with *container_user*, who is no account here.
+    """
+    if sys.platform != "linux" or engine_url != LOCAL_ENGINE:
         return None
     try:
         root = _root()
@@ -96,7 +101,7 @@ def make_admin_folder(engine_url: str) -> AdminFolder | None:
         folder = AdminFolder(Path(tempfile.mkdtemp(prefix="admin-", dir=root)))
         folder.shared_path.mkdir(mode=0o700)
         if os.getuid() == _ROOT:
-            os.chown(folder.shared_path, *map(int, USER.split(":")))
+            os.chown(folder.shared_path, *map(int, container_user.split(":")))
     except OSError as exc:
         logger.info("admin calls go through a port: no folder can be made for a socket: %s", exc)
         return None
@@ -124,8 +129,44 @@ def _root() -> Path:
 
 def find_admin_folder(container: Mapping[str, Any]) -> AdminFolder | None:
     """Return the folder of a management frontend, as the engine inspected it, if it is this user's."""
+    folder = _mounted_folder(container)
+    return folder if folder is not None and folder.is_own() else None
+
+
+@contextlib.contextmanager
+def mountable(container: Mapping[str, Any]) -> Iterator[None]:
+    """Within the block the engine can mount what the container mounts: the folder is there, if need be an empty one.
+
+    The engine reads no file of a container one of whose mounts is missing, and a stopped cluster has no folder.
+    """
+    folder = _mounted_folder(container)
+    if folder is None or not _is_missing(folder.shared_path):
+        yield
+        return
+    try:
+        folder.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.shared_path.mkdir(mode=0o700)
+    except OSError as exc:
+        raise ClusterError(f"The folder {folder.shared_path}, which the cluster needs, cannot be made: {exc}") from exc
+    try:
+        yield
+    finally:
+        folder.remove()
+
+
+def _is_missing(path: Path) -> bool:
+    """Return whether there is no such path; one that only another user can see may be there."""
+    try:
+        os.stat(path)
+    except PermissionError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _mounted_folder(container: Mapping[str, Any]) -> AdminFolder | None:
     for mount in container["Mounts"]:
         if mount["Destination"] == INSIDE and mount["Type"] == "bind":
-            folder = AdminFolder(Path(mount["Source"]).parent)
-            return folder if folder.is_own() else None
+            return AdminFolder(Path(mount["Source"]).parent)
     return None

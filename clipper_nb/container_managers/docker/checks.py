@@ -9,19 +9,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from clipper_nb.container_managers.docker.user_ids import check_ids
 from clipper_nb.container_managers.machine_checks import check_disk
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.errors import ClipperException
 from clipper_nb.images import library
 from clipper_nb.images.build_failures import HOW_TO_FREE
 from clipper_nb.images.docker_engine import DockerEngine, engine_address, translated
+from clipper_nb.images.user_ids import UserIds
 
 _OLDEST_ENGINE = (20, 10)
 _LARGEST_CLOCK_DIFFERENCE_S = 2.0
 
 
-def check_engine(engine: DockerEngine, redis_image: str | None) -> list[Finding]:
-    """Check the engine, its clock, disk and images; *redis_image* is ``None`` when Redis is external."""
+def check_engine(engine: DockerEngine, redis_image: str | None, user_ids: UserIds | None) -> list[Finding]:
+    """Check the engine, its clock, disk, images and the user ids of containers.
+
+    *redis_image* is ``None`` when Redis is external, *user_ids* when the engine decides which to use.
+    """
     try:
         with translated("asking for its version"):
             info, version = engine.client.info(), engine.client.version()
@@ -31,6 +36,7 @@ def check_engine(engine: DockerEngine, redis_image: str | None) -> list[Finding]
         _check_version(version["Version"]),
         check_clock(str(info["SystemTime"])),
         _check_disk(str(info["DockerRootDir"])),
+        check_ids(engine, info, user_ids),
         *_check_images(engine, [library.default_base_image(), *([redis_image] if redis_image else [])]),
     ]
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from clipper_nb.container_managers.docker.again import Attributes, equal_container, should_run
 from clipper_nb.container_managers.docker.create_arguments import create_arguments, exit_status
 from clipper_nb.container_managers.docker.inspections import Inspections, Summary
-from clipper_nb.container_managers.docker.secret_files import put_secrets
+from clipper_nb.container_managers.docker.secret_files import put_secrets, with_secrets_as_files
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.protocol import environment
@@ -26,6 +26,8 @@ _NUM_AT_ONCE = 8
 """Starts wait for the programs that the engine runs for each, one after the other."""
 _NUM_UPDATE_TRIES, _UPDATE_INTERVAL_S = 5, 0.1
 
+Prepare = Callable[[Any, str, "str | None"], None]
+"""Takes the engine's low-level client, the id of a container that was created, and its user."""
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -53,11 +55,14 @@ class DockerContainers:
         host_ports: Mapping[str, int] | None = None,
         publish_address: str = "127.0.0.1",
         networks: Mapping[str, str] | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         """Create and start a container; a failure leaves nothing of it.
 
         In its own network it has the spec's name besides its full one; in each of *networks*, the name given there.
+        *prepare* is called in between.
         """
+        spec = with_secrets_as_files(spec)
         arguments = create_arguments(
             spec,
             cluster=self._cluster,
@@ -74,7 +79,9 @@ class DockerContainers:
             container = client.containers.create(**arguments)
         try:
             with translated(f"starting container '{container.name}'"):
-                put_secrets(client.api, container.id, spec.secret_files)
+                put_secrets(client.api, container.id, spec.secret_files, arguments.get("user"))
+                if prepare is not None:
+                    prepare(client.api, container.id, arguments.get("user"))
                 for network, name in (networks or {}).items():
                     client.networks.get(network).connect(container, aliases=[name])
                 container.start()
@@ -126,6 +133,10 @@ class DockerContainers:
                     container.start()
         return containers
 
+    def are_up(self) -> bool:
+        """Return whether no container of the cluster has ended, by one request."""
+        return not any(summary["State"] in ("exited", "restarting") for summary in self._list())
+
     def inspect(self, container_id: str) -> Attributes | None:
         """Return the engine's inspection of a container; ``None`` if there is none."""
         with translated("inspecting a container"):
@@ -147,7 +158,7 @@ class DockerContainers:
                     return
                 raise
             try:
-                put_secrets(api, made, secret_files)
+                put_secrets(api, made, secret_files, equal.config["User"])
                 for network, endpoint in equal.networks.items():
                     api.connect_container_to_network(made, network, aliases=endpoint.get("Aliases"))
                 api.start(made)

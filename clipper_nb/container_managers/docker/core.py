@@ -25,6 +25,7 @@ from clipper_nb.container_managers.docker.admin_folder import (
     removed_on_failure,
 )
 from clipper_nb.container_managers.docker.containers import DockerContainers, uninterrupted
+from clipper_nb.container_managers.docker.networks import describe_network
 from clipper_nb.container_managers.readiness import answers, check_core, is_ready, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.container_managers.tls.identity import trust_in
@@ -32,6 +33,7 @@ from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
+from clipper_nb.images.user_ids import UserIds, decode_user_ids, encode_user_ids
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, ContainerSpec
 from clipper_nb.protocol.replica_proof import replica_secret
@@ -142,17 +144,26 @@ class DockerCore:
         options: ClusterOptions,
         wanted: CorePorts,
         secrets: CoreSecrets,
-    ) -> CorePorts:
-        """Start the core and return the ports of the host, once both frontends answer there.
+        user_ids: UserIds,
+    ) -> None:
+        """Start the core and return once both frontends answer at ports of the host.
 
         Raises ``ClusterStartError`` with the end of the failing container's log; the caller removes what was started.
         """
         settings = self._settings
-        labels = {environment.LABEL_OPTIONS: json.dumps(_shown(options), sort_keys=True)}
+        labels = {
+            environment.LABEL_OPTIONS: json.dumps(_shown(options), sort_keys=True),
+            environment.LABEL_USER_IDS: encode_user_ids(user_ids),
+        }
         redis = settings.redis_variables
         if settings.redis_ip is None:
             spec, redis = docker_redis.own_redis(secrets.redis_password)
-            uninterrupted(partial(self._containers.run, spec, images[REDIS], extra=settings.extra))
+            extra = {"user": user_ids.of_core(REDIS), **settings.extra}
+            uninterrupted(
+                partial(
+                    self._containers.run, spec, images[REDIS], extra=extra, prepare=docker_redis.put_data_folder
+                )
+            )  # fmt: skip
         redis = {**redis, **specs.new_run_id()}
         names = self._names_of(specs.MANAGEMENT_FRONTEND_NAME)
         management = _with_identity(
@@ -168,6 +179,8 @@ class DockerCore:
             names, secret = self._names_of(specs.QUERY_FRONTEND_NAME), replica_secret(secrets.admin_token)
             query = specs.query_frontend_spec("python", options, redis, names, secret=secret, tls=secrets.tls)
             models_network = docker_specs.models_network(self._cluster)
+            of_network = {environment.CONTAINER_NETWORK: describe_network(self._engine, models_network)}
+            query = replace(query, environment={**query.environment, **of_network})
             published = self._start_frontend(
                 query, images, {"query": wanted.query, "rpc": wanted.rpc}, labels, {models_network: query.name}
             )
@@ -175,7 +188,6 @@ class DockerCore:
             self.wait_until_it_answers(ports, ClusterStartError, trust)
             if folder is not None and not folder.socket_path.exists():
                 self._go_without(folder, management, images, ports, labels, trust)
-            return ports
 
     def find_admin_folder(self) -> AdminFolder | None:
         """Return the folder in which this user reaches the management frontend's socket, if there is one."""
@@ -188,7 +200,7 @@ class DockerCore:
     ) -> tuple[dict[str, int], AdminFolder | None]:
         """Start it with a folder that it shares with this machine, if the engine can do that."""
         ports = {"management": wanted.management}
-        folder = make_admin_folder(self._engine.client.api.base_url)
+        folder = make_admin_folder(self._engine.client.api.base_url, _user_of(spec, labels))
         if folder is not None:
             try:
                 return self._start_frontend(spec, images, ports, labels, folder=folder), folder
@@ -257,9 +269,10 @@ class DockerCore:
         networks = dict(networks or {})
         if settings.network is not None:
             networks[settings.network] = docker_specs.container_name(self._cluster, spec.name)
-        extra = {**settings.extra, "labels": {**labels, **settings.extra.get("labels", {})}}
+        user = _user_of(spec, labels)
+        extra = {"user": user, **settings.extra, "labels": {**labels, **settings.extra.get("labels", {})}}
         if folder is not None:
-            extra = folder.arguments(extra)
+            extra = folder.arguments({**extra, "user": settings.extra.get("user", folder.container_user(user))})
         if docker_redis.is_on_host(settings.redis_ip):
             extra = {**extra, "extra_hosts": {**docker_redis.HOST_FROM_INSIDE, **extra.get("extra_hosts", {})}}
         ports = {name: port or _free_port() for name, port in wanted_ports.items()}
@@ -308,6 +321,10 @@ def _with_identity(management: ContainerSpec, tls: TlsIdentity | None) -> Contai
     return replace(management, environment={**management.environment, environment.TLS_IDENTITY: encode_identity(tls)})
 
 
+def _user_of(spec: ContainerSpec, labels: Mapping[str, str]) -> str:
+    return decode_user_ids(labels[environment.LABEL_USER_IDS]).of_core(spec.role)
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
@@ -318,5 +335,5 @@ def _no_check() -> None:
 
 
 def _shown(options: ClusterOptions) -> dict[str, Any]:
-    """Return what a label may show of options: everything but the token, which is in the containers' environment."""
+    """Return what a label may show of options: everything but the token, which the containers have as a file."""
     return {name: value for name, value in options.stored().items() if name != "query_token"}

@@ -15,14 +15,23 @@ from typing import Any
 
 from clipper_nb.clients.cluster_version import is_compatible
 from clipper_nb.container_managers.docker import redis as docker_redis
+from clipper_nb.container_managers.docker.admin_folder import mountable
 from clipper_nb.container_managers.docker.again import should_run
 from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.core import SET_ASIDE, CorePorts, CoreSecrets
+from clipper_nb.container_managers.docker.secret_files import CoreFiles, read_secrets
 from clipper_nb.container_managers.specs import resumed_port
-from clipper_nb.errors import ClusterNotFoundError, ClusterStartError, ClusterUnreachableError
+from clipper_nb.errors import (
+    ClusterNotFoundError,
+    ClusterStartError,
+    ClusterUnreachableError,
+    InvalidRequestError,
+)
 from clipper_nb.images.docker_engine import translated
+from clipper_nb.images.user_ids import UserIds, decode_user_ids
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA
+from clipper_nb.protocol.environment import file_variable
 from clipper_nb.protocol.tls_identity import TlsIdentity, decode_identity
 from clipper_nb.version import __version__
 
@@ -36,6 +45,7 @@ class KeptCluster:
     options: Mapping[str, Any] = field(repr=False)
     secrets: CoreSecrets
     ports: CorePorts
+    user_ids: UserIds
 
     def check_resumable(self, cluster: str) -> None:
         """Raise :class:`ClusterStartError` if this release cannot run it."""
@@ -44,6 +54,14 @@ class KeptCluster:
                 f"The kept cluster '{cluster}' was run by clipper_nb {self.package_version}; this is clipper_nb "
                 f"{__version__}. Nothing was changed. Resume it with that release, or call start_clipper(fresh=True), "
                 "which removes it first."
+            )
+
+    def check_user_ids(self, asked: UserIds | None) -> None:
+        """Raise :class:`InvalidRequestError` if other user ids were asked for than those that own its files."""
+        if asked not in (None, self.user_ids):
+            raise InvalidRequestError(
+                f"The kept cluster's files belong to one of the user ids {self.user_ids}; container_user_ids are "
+                f"{asked}. Leave the argument out, or call start_clipper(fresh=True), which removes the cluster first."
             )
 
     def resumed_ports(self, asked: CorePorts) -> CorePorts:
@@ -71,20 +89,45 @@ def read_kept(containers: Sequence[Any]) -> KeptCluster | None:
         return None
     core = {container.labels.get(environment.LABEL_ROLE): container for container in containers}
     query, management = core[QUERY_FRONTEND], core[MANAGEMENT_FRONTEND]
+    files = _read_secrets(core)
     return KeptCluster(
         containers=tuple(containers),
         package_version=management.labels[environment.LABEL_PACKAGE_VERSION],
         options={
             **json.loads(management.labels.get(environment.LABEL_OPTIONS, "{}")),
-            "query_token": _read_variables(query).get(environment.QUERY_TOKEN, ""),
+            "query_token": files.query_token or "",
         },
         secrets=CoreSecrets(
-            admin_token=_read_variables(management)[environment.ADMIN_TOKEN],
-            redis_password=_read_variables(core[REDIS])[docker_redis.PASSWORD_VARIABLE] if REDIS in core else "",
-            tls=_read_identity(management),
+            admin_token=files.admin_token,
+            redis_password=docker_redis.read_password(files.by_role[REDIS]) if REDIS in core else "",
+            tls=files.tls,
         ),
         ports=_read_ports(query, management),
+        user_ids=_read_user_ids(management),
     )
+
+
+@dataclass(frozen=True)
+class KnownSecrets:
+    """What the core's containers have as files."""
+
+    by_role: CoreFiles = field(repr=False)
+
+    @property
+    def admin_token(self) -> str:
+        """The token of admin calls."""
+        return self.by_role[MANAGEMENT_FRONTEND][file_variable(environment.ADMIN_TOKEN)]
+
+    @property
+    def query_token(self) -> str | None:
+        """What clients of applications need; ``None`` for a cluster without."""
+        return self.by_role[QUERY_FRONTEND].get(file_variable(environment.QUERY_TOKEN))
+
+    @property
+    def tls(self) -> TlsIdentity | None:
+        """Identity of the frontends; ``None`` if they speak HTTP."""
+        text = self.by_role[MANAGEMENT_FRONTEND].get(file_variable(environment.TLS_IDENTITY))
+        return None if text is None else decode_identity(text)
 
 
 @dataclass(frozen=True)
@@ -92,11 +135,8 @@ class RunningCluster:
     """The core of a cluster that runs."""
 
     ports: CorePorts
-    admin_token: str = field(repr=False)
-    query_token: str | None = field(repr=False)
-    """What clients of applications need; ``None`` for a cluster without."""
-    tls: TlsIdentity | None = None
-    """Of the frontends; ``None`` if they speak HTTP."""
+    secrets: KnownSecrets
+    user_ids: UserIds
 
 
 def read_running(containers: Sequence[Any], cluster: str) -> RunningCluster:
@@ -124,12 +164,7 @@ def read_running(containers: Sequence[Any], cluster: str) -> RunningCluster:
         raise ClusterUnreachableError(
             f"Cluster '{cluster}' has no {exc.args[0]}; stop_all() removes what is left of it."
         ) from exc
-    return RunningCluster(
-        ports=_read_ports(query, management),
-        admin_token=_read_variables(management)[environment.ADMIN_TOKEN],
-        query_token=_read_variables(query).get(environment.QUERY_TOKEN) or None,
-        tls=_read_identity(management),
-    )
+    return RunningCluster(_read_ports(query, management), _read_secrets(core), _read_user_ids(management))
 
 
 def _read_ports(query: Any, management: Any) -> CorePorts:
@@ -140,13 +175,14 @@ def _read_ports(query: Any, management: Any) -> CorePorts:
     )
 
 
-def _read_identity(management: Any) -> TlsIdentity | None:
-    text = _read_variables(management).get(environment.TLS_IDENTITY)
-    return decode_identity(text) if text else None
+def _read_user_ids(management: Any) -> UserIds:
+    return decode_user_ids(management.labels[environment.LABEL_USER_IDS])
 
 
-def _read_variables(container: Any) -> dict[str, str]:
-    return dict(word.split("=", 1) for word in container.attrs["Config"]["Env"])
+def _read_secrets(by_role: Mapping[str, Any]) -> KnownSecrets:
+    core = (QUERY_FRONTEND, MANAGEMENT_FRONTEND, REDIS)
+    with mountable(by_role[MANAGEMENT_FRONTEND].attrs):
+        return KnownSecrets({role: read_secrets(by_role[role]) for role in core if role in by_role})
 
 
 @contextlib.contextmanager

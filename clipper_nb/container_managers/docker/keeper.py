@@ -7,6 +7,7 @@ from functools import partial
 
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.docker.containers import DockerContainers
+from clipper_nb.container_managers.docker.secret_files import CoreFiles
 from clipper_nb.container_managers.docker.watch import DockerWatch
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.images.docker_engine import DockerEngine
@@ -28,8 +29,8 @@ class Keeper:
     cluster : str
     management : ManagementClient
         Closed with it.
-    secret : str
-        What the tokens of the cluster's replicas are made from.
+    core_files : mapping
+        The secrets of containers that may have to be created again.
     """
 
     def __init__(
@@ -39,10 +40,10 @@ class Keeper:
         containers: DockerContainers,
         cluster: str,
         management: ManagementClient,
-        secret: str,
+        core_files: CoreFiles,
     ) -> None:
         self._management = management
-        self._watch = DockerWatch(engine, containers, cluster, secret)
+        self._watch = DockerWatch(engine, containers, cluster, core_files)
         observe = partial(containers.observe, **{environment.LABEL_ROLE: REPLICA})
         self._reaper = Reaper(management, observe, containers.stop_replicas)
         self._of_owner = weakref.finalize(owner, self._let_end)

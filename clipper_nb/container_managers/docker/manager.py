@@ -19,7 +19,12 @@ from clipper_nb.container_managers.docker.admin_folder import AdminFolder
 from clipper_nb.container_managers.docker.checks import check_engine
 from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, uninterrupted
 from clipper_nb.container_managers.docker.core import CorePorts, CoreSecrets, CoreSettings, DockerCore
-from clipper_nb.container_managers.docker.core_containers import read_kept, read_running, set_aside
+from clipper_nb.container_managers.docker.core_containers import (
+    RunningCluster,
+    read_kept,
+    read_running,
+    set_aside,
+)
 from clipper_nb.container_managers.docker.keeper import Keeper
 from clipper_nb.container_managers.docker.networks import (
     make_network,
@@ -28,6 +33,7 @@ from clipper_nb.container_managers.docker.networks import (
     remove_networks,
     remove_volumes,
 )
+from clipper_nb.container_managers.docker.user_ids import choose_user_ids
 from clipper_nb.container_managers.machine_checks import check_ports
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
 from clipper_nb.container_managers.specs import ClusterOptions
@@ -47,14 +53,20 @@ from clipper_nb.images import templates
 from clipper_nb.images.built_images import BuiltImage, runs_our_program
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
+from clipper_nb.images.user_ids import UserIds, check_user_ids
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
-from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.containers import (
+    REPLICA,
+    ContainerSpec,
+    ObservedContainer,
+)
+from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.replica_proof import replica_secret
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.tls_identity import TlsIdentity
 
-_ROOT_USERS = ("", "root", "0", "0:0", "root:root")
+_REPLACED_USERS = ("", "root", "0", "0:0", "root:root", templates.USER)
+"""Users of images that replicas do not run as."""
 
 
 class DockerContainerManager(ReplicaScaling):
@@ -101,6 +113,10 @@ class DockerContainerManager(ReplicaScaling):
         More arguments for the replicas only, such as ``{"device_requests": [...]}`` for GPUs.
     default_limits : ResourceLimits, optional
         Limits of replicas whose deploy sets none. Default: no limit on memory or cores, 512 processes.
+    container_user_ids : range, optional
+        User and group ids of the containers, at least 16: none of them may belong to an account of the engine's
+        machine. Redis, both frontends and each model version have their own. Default: 2,013,265,920 to 2,013,266,943,
+        and 10,001 to 11,024 where the engine maps user ids. Programs in a container find a name for those alone.
 
     Examples
     --------
@@ -132,6 +148,7 @@ class DockerContainerManager(ReplicaScaling):
         redis_image: str = docker_redis.DEFAULT_IMAGE,
         model_container_kwargs: Mapping[str, Any] | None = None,
         default_limits: ResourceLimits = NO_LIMITS,
+        container_user_ids: range | None = None,
     ) -> None:
         docker_specs.check_is_supported(use_centralized_log=use_centralized_log, docker_network=docker_network)
         self.cluster_name = docker_specs.check_docker_cluster_name(cluster_name)
@@ -147,6 +164,7 @@ class DockerContainerManager(ReplicaScaling):
         extra = docker_specs.check_extra_arguments(extra_container_kwargs)
         self._model_extra = {**extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
         self._default_limits = default_limits
+        self._asked_user_ids = None if container_user_ids is None else check_user_ids(container_user_ids)
         self._engine = DockerEngine()
         self._containers = DockerContainers(self._engine, self.cluster_name)
         self._builder = DockerBuilder(self._engine)
@@ -165,9 +183,7 @@ class DockerContainerManager(ReplicaScaling):
         self._core = DockerCore(self._engine, self._containers, self._builder, self.cluster_name, settings)
         self._keeper: Keeper | None = None
         self._admin_folder: AdminFolder | None = None
-        self._admin_token: str | None = None
-        self._query_token: str | None = None
-        self._tls: TlsIdentity | None = None
+        self._running: RunningCluster | None = None
 
     def __repr__(self) -> str:
         return f"DockerContainerManager(cluster_name={self.cluster_name!r})"
@@ -190,28 +206,30 @@ class DockerContainerManager(ReplicaScaling):
             kept = None
         if kept is not None:
             kept.check_resumable(self.cluster_name)
+            kept.check_user_ids(self._asked_user_ids)
             options = options.over(kept.options)
         tls = choose_identity(
             self.cluster_name, options, self._core.known_hosts(), None if kept is None else kept.secrets.tls
         )
+        user_ids = choose_user_ids(self._engine, self._asked_user_ids if kept is None else kept.user_ids)
         if is_removed:
             self.stop_all(graceful=False)
         self._builder.remove_leftovers()
         images = self._core.require_images(options, progress)
         progress.step("Start Redis and both frontends")
         if kept is None:
-            self._start_new(images, options, tls)
+            self._start_new(images, options, tls, user_ids)
         else:
             secrets = replace(kept.secrets, tls=tls)
             with set_aside(self._containers, kept):
-                self._start_core(images, options, kept.resumed_ports(self._ports()), secrets)
+                self._start_core(images, options, kept.resumed_ports(self._ports()), secrets, user_ids)
         return kept is not None
 
     def connect(self) -> None:
         running = read_running(self._containers.find(), self.cluster_name)
         self._containers.restart_ended()
-        self._core.wait_until_it_answers(running.ports, ClusterUnreachableError, trust_in(running.tls))
-        self._use(running.ports, running.admin_token, running.query_token, running.tls)
+        self._core.wait_until_it_answers(running.ports, ClusterUnreachableError, trust_in(running.secrets.tls))
+        self._use(running)
 
     def get_query_addr(self) -> str:
         return f"{self.public_hostname}:{self.clipper_query_port}"
@@ -223,22 +241,20 @@ class DockerContainerManager(ReplicaScaling):
         return self.get_admin_url() if self._admin_folder is None else f"unix:{self._admin_folder.socket_path}"
 
     def get_admin_token(self) -> str:
-        if self._admin_token is None:
-            raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
-        return self._admin_token
+        return self._known().secrets.admin_token
 
     def get_query_token(self) -> str | None:
-        return self._query_token
+        return None if self._running is None else self._running.secrets.query_token
 
     def get_tls_identity(self) -> TlsIdentity | None:
-        return self._tls
+        return None if self._running is None else self._running.secrets.tls
 
     def make_image_builder(self) -> DockerBuilder:
         return self._builder
 
     def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
         self._end_watch()
-        self._admin_token = self._query_token = self._tls = None
+        self._running = None
         replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
         self._containers.stop(replicas, timeout_s=10 if graceful else 0)
         folder = self._core.find_admin_folder() or self._admin_folder  # whose container may have been removed by hand
@@ -254,31 +270,32 @@ class DockerContainerManager(ReplicaScaling):
         remove_volumes(self._engine, self.cluster_name, last=docker_redis.volume_name(self.cluster_name))
 
     def check_machine(self) -> list[Finding]:
-        found = check_engine(self._engine, None if self.external_redis else self._redis_image)
-        return found if self._admin_token is not None else [*found, check_ports(asdict(self._ports()), "127.0.0.1")]
+        user_ids = self._asked_user_ids if self._running is None else self._running.user_ids
+        found = check_engine(self._engine, None if self.external_redis else self._redis_image, user_ids)
+        return found if self._running is not None else [*found, check_ports(asdict(self._ports()), "127.0.0.1")]
 
     # --- replicas
 
     def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
         found = self._engine.find_or_pull(image, progress)
-        is_root = found.attrs["Config"].get("User", "") in _ROOT_USERS
+        user = found.attrs["Config"].get("User", "")
         return ReplicaSettings(
             rpc_host=specs.QUERY_FRONTEND_NAME,
             rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
             offline_socket=rpc_folder.SOCKET if runs_our_program(found.attrs["Config"]) else None,
             secret=replica_secret(self.get_admin_token()),
-            user=templates.USER if is_root else None,
+            user=None if user in _REPLACED_USERS else user,
             limits=limits,
         )
 
     def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
-        user = {} if settings.user is None else {"user": settings.user}
         limits = docker_specs.limit_arguments(settings.limits, self._default_limits)
-        in_parallel(partial(self._start_replica, extra={**user, **limits, **self._model_extra}), replicas)
+        in_parallel(partial(self._start_replica, image_user=settings.user, extra=limits), replicas)
 
-    def _start_replica(self, replica: ContainerSpec, *, extra: Mapping[str, Any]) -> None:
+    def _start_replica(self, replica: ContainerSpec, *, image_user: str | None, extra: Mapping[str, Any]) -> None:
+        user = image_user or self._known().user_ids.of_version(self.cluster_name, parse_model_id(str(replica.model)))
         try:
-            self._containers.run(replica, str(replica.image), extra=extra)
+            self._containers.run(replica, str(replica.image), extra={"user": user, **extra, **self._model_extra})
         except ClusterError as exc:
             raise ReplicaStartError(str(replica.model), f"could not be started. {exc}") from exc
 
@@ -335,12 +352,14 @@ class DockerContainerManager(ReplicaScaling):
 
     # --- within
 
-    def _start_new(self, images: Mapping[str, str], options: ClusterOptions, tls: TlsIdentity | None) -> None:
+    def _start_new(
+        self, images: Mapping[str, str], options: ClusterOptions, tls: TlsIdentity | None, user_ids: UserIds
+    ) -> None:
         start_id = secrets.token_hex(8)
         try:
             if not self._take_name(start_id):
                 raise self._exists_error()
-            self._start_core(images, options, self._ports(), replace(CoreSecrets.new(), tls=tls))
+            self._start_core(images, options, self._ports(), replace(CoreSecrets.new(), tls=tls), user_ids)
         except BaseException:
             # Also if the user interrupts the cell. A cluster of this name that another caller started must stay.
             with contextlib.suppress(ClipperException):
@@ -349,7 +368,12 @@ class DockerContainerManager(ReplicaScaling):
             raise
 
     def _start_core(
-        self, images: Mapping[str, str], options: ClusterOptions, wanted: CorePorts, secrets: CoreSecrets
+        self,
+        images: Mapping[str, str],
+        options: ClusterOptions,
+        wanted: CorePorts,
+        secrets: CoreSecrets,
+        user_ids: UserIds,
     ) -> None:
         remove_networks(self._engine, self.cluster_name)  # of a start that was cut off, or of before a stop
         for network_name in (docker_specs.private_network, docker_specs.models_network):
@@ -357,8 +381,13 @@ class DockerContainerManager(ReplicaScaling):
             uninterrupted(partial(make_network, self._engine, self.cluster_name, network))
         folder = rpc_folder.volume_name(self.cluster_name)
         make_shared_folder(self._engine, self.cluster_name, folder, rpc_folder.VOLUME_OPTIONS)
-        ports = self._core.start(images, options, wanted, secrets)
-        self._use(ports, secrets.admin_token, options.query_token or None, secrets.tls)
+        self._core.start(images, options, wanted, secrets, user_ids)
+        self._use(read_running(self._containers.find(), self.cluster_name))
+
+    def _known(self) -> RunningCluster:
+        if self._running is None:
+            raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
+        return self._running
 
     def _take_name(self, start_id: str) -> bool:
         """Return whether this start owns the cluster's name: the creator of the volume for Redis does."""
@@ -368,20 +397,18 @@ class DockerContainerManager(ReplicaScaling):
     def _ports(self) -> CorePorts:
         return CorePorts(self.clipper_query_port, self.clipper_management_port, self.clipper_rpc_port)
 
-    def _use(self, ports: CorePorts, admin_token: str, query_token: str | None, tls: TlsIdentity | None) -> None:
-        self.clipper_query_port, self.clipper_management_port = ports.query, ports.management
-        self.clipper_rpc_port = ports.rpc
-        self._admin_token, self._query_token, self._tls = admin_token, query_token, tls
+    def _use(self, running: RunningCluster) -> None:
+        self.clipper_query_port, self.clipper_management_port = running.ports.query, running.ports.management
+        self.clipper_rpc_port = running.ports.rpc
+        self._running = running
         self._admin_folder = self._core.find_admin_folder()
         self._begin_watch()
 
     def _begin_watch(self) -> None:
         self._end_watch()
-        token = self.get_admin_token()
-        management = ManagementClient.at(self.get_admin_endpoint(), token, self.get_trust())
-        self._keeper = Keeper(
-            self, self._engine, self._containers, self.cluster_name, management, replica_secret(token)
-        )
+        management = ManagementClient.at(self.get_admin_endpoint(), self.get_admin_token(), self.get_trust())
+        core_files = self._known().secrets.by_role
+        self._keeper = Keeper(self, self._engine, self._containers, self.cluster_name, management, core_files)
         self._keeper.start()
 
     def _end_watch(self) -> None:

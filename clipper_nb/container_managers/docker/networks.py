@@ -24,6 +24,14 @@ def make_network(engine: DockerEngine, cluster: str, name: str) -> None:
             raise
 
 
+def describe_network(engine: DockerEngine, name: str) -> str:
+    """Return a network's address range and gateway, as the query frontend reads them; empty if they are not known."""
+    with translated(f"looking for network '{name}'"):
+        network = engine.client.networks.get(name)
+    ranges = [each for each in network.attrs["IPAM"]["Config"] or () if ":" not in each.get("Subnet", ":")]
+    return f"{ranges[0]['Subnet']} {ranges[0]['Gateway']}" if ranges and ranges[0].get("Gateway") else ""
+
+
 def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) -> bool:
     """Create a volume of the cluster; return whether this start of the cluster created it, now or before.
 

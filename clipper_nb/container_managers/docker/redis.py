@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from clipper_nb.container_managers import specs
+from clipper_nb.container_managers.docker.archives import owner_of, pack_folder
+from clipper_nb.container_managers.docker.secret_files import secret_path
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import ContainerSpec
@@ -16,18 +20,21 @@ HOST_FROM_INSIDE = {"host.docker.internal": "host-gateway"}
 """The host name through which a container reaches a Redis on the engine's host."""
 
 _PORT = 6379
-PASSWORD_VARIABLE = "REDISCLI_AUTH"  # redis-cli, which the health check runs, reads it too
 _SECOND_NS = 1_000_000_000
+CONFIG_FILE = "CLIPPER_REDIS_CONFIG_FILE"
+"""Tells the path of the file with the password, which is in no environment and on no command line."""
+_VOLUME, _FOLDER = "/data", "redis"
+"""The volume belongs to the image's own user, the folder to the container's."""
+_REQUIRE_PASSWORD = "requirepass "
 
-# The password is not on the command line, which every user of the host can read. Every change is on disk before it is
-# confirmed, so a killed Redis loses nothing; the file is rewritten before it grows much larger than that.
+# Every change is on disk before it is confirmed, so a killed Redis loses nothing; the file is rewritten before it grows
+# much larger than that.
 _COMMAND = (
-    "sh",
-    "-c",
-    f'umask 077 && printf "requirepass %s\\n" "${PASSWORD_VARIABLE}" > /tmp/redis.conf && exec redis-server '
-    "/tmp/redis.conf --dir /data --appendonly yes --appendfsync always --save '' --hz 1 --protected-mode no "
-    "--auto-aof-rewrite-percentage 100 --auto-aof-rewrite-min-size 4mb",
-)
+    "redis-server", secret_path(CONFIG_FILE), "--dir", f"{_VOLUME}/{_FOLDER}", "--protected-mode", "no", "--hz", "1",
+    "--appendonly", "yes", "--appendfsync", "always", "--save", "",
+    "--auto-aof-rewrite-percentage", "100", "--auto-aof-rewrite-min-size", "4mb",
+)  # fmt: skip
+_HEALTH_CHECK = f'REDISCLI_AUTH="$(cut -d " " -f 2 "${CONFIG_FILE}")" redis-cli ping | grep -q PONG'
 
 
 def volume_name(cluster: str) -> str:
@@ -37,17 +44,26 @@ def volume_name(cluster: str) -> str:
 
 def own_redis(password: str) -> tuple[ContainerSpec, dict[str, str]]:
     """Return the spec of the cluster's own Redis, and the variables with which the frontends connect to it."""
-    spec = specs.redis_spec(_COMMAND, {PASSWORD_VARIABLE: password})
+    spec = replace(specs.redis_spec(_COMMAND), secret_files={CONFIG_FILE: f"{_REQUIRE_PASSWORD}{password}\n"})
     return spec, {environment.REDIS_URL: f"redis://:{password}@{spec.name}:{_PORT}"}
+
+
+def read_password(secret_files: Mapping[str, str]) -> str:
+    """Return the password of the cluster's own Redis, from its container's secret files."""
+    return secret_files[CONFIG_FILE].removeprefix(_REQUIRE_PASSWORD).strip()
+
+
+def put_data_folder(api: Any, container_id: str, user: str | None) -> None:
+    """Make the folder of the configuration in a container that was created and not started yet, if it is not there."""
+    api.put_archive(container_id, _VOLUME, pack_folder(_FOLDER, owner_of(user)))
 
 
 def create_arguments(cluster: str) -> dict[str, Any]:
     """Return the arguments of Redis's container besides those of all roles."""
     return {
-        "user": "redis",
-        "volumes": {volume_name(cluster): {"bind": "/data", "mode": "rw"}},
+        "volumes": {volume_name(cluster): {"bind": _VOLUME, "mode": "rw"}},
         "healthcheck": {
-            "test": ["CMD-SHELL", "redis-cli ping | grep -q PONG"],
+            "test": ["CMD-SHELL", _HEALTH_CHECK],
             "interval": 30 * _SECOND_NS,
             "timeout": 5 * _SECOND_NS,
             "start_period": 10 * _SECOND_NS,

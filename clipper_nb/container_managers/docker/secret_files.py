@@ -5,20 +5,40 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from clipper_nb.images.docker_engine import docker_module
+from clipper_nb.container_managers.docker.archives import owner_of, pack_files
+from clipper_nb.images.docker_engine import docker_module, translated
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import QUERY_FRONTEND, REPLICA
+from clipper_nb.protocol.containers import QUERY_FRONTEND, REPLICA, ContainerSpec
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.replica_proof import encode_credentials, make_credentials
 
 FOLDER = "/run/clipper_nb"
 
+CoreFiles = Mapping[str, Mapping[str, str]]
+"""The secret files of Redis and both frontends, by role."""
+
+
+def with_secrets_as_files(spec: ContainerSpec) -> ContainerSpec:
+    """Return the spec of a container that has the secrets of its environment as files; empty ones it has not at all."""
+    variables, files = dict(spec.environment), dict(spec.secret_files)
+    for secret in environment.SECRETS:
+        content = variables.pop(secret, "")
+        if content:
+            files[environment.file_variable(secret)] = content
+    return replace(spec, environment=variables, secret_files=files)
+
+
+def secret_path(variable: str) -> str:
+    """Return the path of the file that a variable tells."""
+    return f"{FOLDER}/{variable}"
+
 
 def secret_paths(secret_files: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables that tell a container the paths of its files."""
-    return {variable: f"{FOLDER}/{variable}" for variable in secret_files}
+    return {variable: secret_path(variable) for variable in secret_files}
 
 
 def secret_mounts(secret_files: Mapping[str, str], labels: Mapping[str, str]) -> list[Any]:
@@ -31,30 +51,28 @@ def secret_mounts(secret_files: Mapping[str, str], labels: Mapping[str, str]) ->
     return [docker_module().types.Mount(FOLDER, None, type="volume", labels=dict(labels))]
 
 
-def put_secrets(api: Any, container_id: str, secret_files: Mapping[str, str]) -> None:
-    """Write the files into a container that was created and not started yet."""
+def put_secrets(api: Any, container_id: str, secret_files: Mapping[str, str], user: str | None) -> None:
+    """Write the files of *user* into a container that was created and not started yet."""
     if secret_files:
-        api.put_archive(container_id, FOLDER, _packed(secret_files))
+        api.put_archive(container_id, FOLDER, pack_files(secret_files, owner_of(user)))
 
 
-def secret_files_again(labels: Mapping[str, str], secret: str) -> dict[str, str]:
+def read_secrets(container: Any) -> dict[str, str]:
+    """Return the files of a container by their variables, whether it runs or not."""
+    with translated(f"reading the secrets of '{container.name}'"):
+        stream, _ = container.get_archive(FOLDER)
+        packed = io.BytesIO(b"".join(stream))
+    with tarfile.open(fileobj=packed) as tar:
+        members = [(member.name.rpartition("/")[2], tar.extractfile(member)) for member in tar.getmembers()]
+        return {name: file.read().decode() for name, file in members if file is not None}
+
+
+def secret_files_again(labels: Mapping[str, str], core_files: CoreFiles) -> Mapping[str, str]:
     """Return the files of a container that was removed and is created again, by its labels."""
-    role = labels.get(environment.LABEL_ROLE)
-    if role == QUERY_FRONTEND:
-        return {environment.REPLICA_SECRET_FILE: secret}
+    role = labels[environment.LABEL_ROLE]
     if role != REPLICA:
-        return {}
+        return core_files[role]
+    secret = core_files[QUERY_FRONTEND][environment.REPLICA_SECRET_FILE]
     model_id = ModelId(labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION])
     credentials = make_credentials(secret, model_id, labels[environment.LABEL_NAME])
     return {environment.REPLICA_CREDENTIALS_FILE: encode_credentials(credentials)}
-
-
-def _packed(secret_files: Mapping[str, str]) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in secret_files.items():
-            data = content.encode()
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(data), 0o444  # the image's user, whose number is not known; nobody else is there
-            tar.addfile(info, io.BytesIO(data))
-    return packed.getvalue()

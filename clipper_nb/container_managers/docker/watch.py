@@ -1,7 +1,8 @@
 """Brings back containers that were killed, stopped or removed by hand, as long as this process lives.
 
 The engine restarts containers that crash, with or without a notebook. But it treats ``docker kill``,
-``docker stop`` and ``docker rm -f`` as intentional. To run fewer, call ``set_num_replicas`` or ``stop_all``, which
+``docker stop`` and ``docker rm -f`` as intentional, and gives up on a container whose published port somebody else has
+taken. To run fewer, call ``set_num_replicas`` or ``stop_all``, which
 remove the restart policy first.
 """
 
@@ -12,11 +13,12 @@ import logging
 import threading
 from typing import Any
 
-from clipper_nb.container_managers.docker.again import Attributes, SeenContainers
+from clipper_nb.container_managers.docker.again import Attributes, SeenContainers, should_run
 from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.networks import has_volume
 from clipper_nb.container_managers.docker.redis import volume_name
-from clipper_nb.container_managers.docker.secret_files import secret_files_again
+from clipper_nb.container_managers.docker.retries import Retries
+from clipper_nb.container_managers.docker.secret_files import CoreFiles, secret_files_again
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
@@ -26,8 +28,6 @@ logger = logging.getLogger(__name__)
 _SETTLE_S = 0.2
 """Time for the engine's own restart, and for a caller that stops a container to remove it."""
 _RETRY_INTERVAL_S = 1.0
-_NUM_TRIES = 5
-"""The port of a removed container may be released a moment later."""
 
 
 class DockerWatch:
@@ -38,18 +38,18 @@ class DockerWatch:
     engine : DockerEngine
     containers : DockerContainers
     cluster : str
-    secret : str
-        What the tokens of the cluster's replicas are made from.
+    core_files : mapping
     """
 
-    def __init__(self, engine: DockerEngine, containers: DockerContainers, cluster: str, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, engine: DockerEngine, containers: DockerContainers, cluster: str, core_files: CoreFiles) -> None:
+        self._core_files = core_files
         self._engine = engine
         self._containers = containers
         self._cluster = cluster
         self._seen = SeenContainers()
         self._stopping = threading.Event()
         self._stream: Any = None
+        self._retries = Retries(f"clipper_nb retries {cluster}", self._stopping, _RETRY_INTERVAL_S)
         self._thread = threading.Thread(target=self._run, name=f"clipper_nb watch {cluster}", daemon=True)
 
     def start(self) -> None:
@@ -113,24 +113,49 @@ class DockerWatch:
     def _restart_ended(self) -> list[Any]:
         # An engine that shuts down ends all containers, and would still obey a request to start them again.
         self._engine.check_that_it_stays()
-        return self._containers.restart_ended()
+        containers = self._containers.restart_ended()
+        if any(map(_is_down, containers)):
+            self._retries.until_it_succeeds("what has ended", self._all_run)
+        return containers
+
+    def _all_run(self) -> bool:
+        """Return whether all run that should; start what does not. Nothing says when a busy port is free again."""
+        try:
+            if self._containers.are_up():
+                return True
+            self._engine.check_that_it_stays()
+            return not any(map(_is_down, self._containers.restart_ended()))
+        except ClipperException as exc:
+            logger.debug("%s", exc)
+            return False
 
     def _make_again(self, removed: Attributes) -> None:
-        for _ in range(_NUM_TRIES):
-            if not has_volume(self._engine, volume_name(self._cluster)):
-                return  # the cluster was stopped: its volume, which holds its name, is gone
-            try:
-                secret_files = secret_files_again(removed["Config"]["Labels"], self._secret)
+        name = removed["Name"].lstrip("/")
+        problem = self._try_to_make_again(removed)
+        if problem is not None:
+            logger.warning("%s was removed, and cannot be created again yet: %s", name, problem)
+            self._retries.until_it_succeeds(name, lambda: self._try_to_make_again(removed) is None)
+
+    def _try_to_make_again(self, removed: Attributes) -> ClipperException | None:
+        """Return what prevents it, if anything does: the container's port may be somebody else's for a while."""
+        try:
+            if has_volume(self._engine, volume_name(self._cluster)):  # else the cluster was stopped: it holds its name
+                secret_files = secret_files_again(removed["Config"]["Labels"], self._core_files)
                 self._containers.make_again(removed, secret_files)
-            except ClipperException as exc:
-                logger.warning("%s was removed, and cannot be created again: %s", removed["Name"].lstrip("/"), exc)
-            else:
-                return
-            if self._stopping.wait(_RETRY_INTERVAL_S):
-                return
+        except ClipperException as exc:
+            return exc
+        return None
 
     def _close_stream(self) -> None:
         stream, self._stream = self._stream, None  # a reference to the stream would keep its socket open
         if stream is not None:
             with contextlib.suppress(Exception):  # it may be ending by itself
                 stream.close()
+
+
+def _is_down(container: Any) -> bool:
+    """Return whether a container that should run did not when it was inspected.
+
+    One that the engine starts again by itself counts: it gives up if it cannot, and tells nobody.
+    """
+    return container.status in ("exited", "restarting") and should_run(container.attrs)

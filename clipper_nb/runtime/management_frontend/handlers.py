@@ -260,7 +260,8 @@ async def _get_claims(service: ManagementService, request: rest.Listing) -> list
 
 async def _get_tokens(service: ManagementService, request: rest.TokensOf) -> list[TokenInfo]:
     configuration = await service.read_configuration()
-    return [descriptions.describe_token(token) for token in rules.find_tokens(configuration, request.app_name)]
+    found = rules.find_tokens(configuration, request.app_name)
+    return [descriptions.describe_token(token, with_digest=request.with_digests) for token in found]
 
 
 async def _get_query_history(service: ManagementService, request: rest.QueryId) -> QueryHistory:

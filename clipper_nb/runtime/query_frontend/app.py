@@ -103,7 +103,7 @@ class QueryFrontend:
         self._rpc = RpcServer(
             settings.open_rpc_sockets(),
             self._pool,
-            admission=Admission(settings.replica_secret, settings.clipper_containers),
+            admission=Admission(settings.replica_secret, settings.clipper_containers, settings.container_network),
             refused=self._metrics.container_refused,
             frontend_ports=() if worker is None else worker.rpc_ports,
             frontend_sockets=() if worker is None else worker.rpc_sockets,

@@ -8,6 +8,7 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import REFUSAL_REASONS, Configuration
 from clipper_nb.protocol.replica_proof import is_proven
 from clipper_nb.protocol.rpc import NewContainer
+from clipper_nb.runtime.rpc.peers import UNIX, ContainerNetwork, Peer
 
 NO_TOKEN, WRONG_PROOF = REFUSAL_REASONS
 
@@ -40,10 +41,15 @@ class Admission:
         What the tokens of this cluster's replicas are made from. Without one nobody has to prove anything.
     clipper_containers : ClipperContainers
         The versions that containers without a token may serve.
+    network : ContainerNetwork, optional
+        Where the cluster itself starts containers without a token; without it they may be anywhere.
     """
 
-    def __init__(self, secret: str | None, clipper_containers: ClipperContainers) -> None:
+    def __init__(
+        self, secret: str | None, clipper_containers: ClipperContainers, network: ContainerNetwork | None = None
+    ) -> None:
         self._secret = secret
+        self._network = network
         self._clipper_containers = clipper_containers
         self._configuration = Configuration()
 
@@ -51,22 +57,35 @@ class Admission:
         """Judge by *configuration* from now on."""
         self._configuration = configuration
 
-    def check(self, claim: NewContainer, challenge: bytes) -> None:
+    def check(self, claim: NewContainer, challenge: bytes, peer: Peer) -> None:
         """Raise :class:`NotAdmittedError` if the sender of *claim*, who was given the challenge, may not serve."""
         model_id = ModelId(claim.model_name, claim.model_version)
         if claim.proof:
             if self._secret is not None and not (challenge and is_proven(self._secret, challenge, claim)):
                 raise NotAdmittedError(WRONG_PROOF, f"it says it is a replica of {model_id}, and its proof is wrong")
-        elif not self.may_lack_proof(model_id):
+        elif not self.may_lack_proof(model_id, peer):
             raise NotAdmittedError(
                 NO_TOKEN,
                 f"it says it serves {model_id}, and has no token; start_clipper(accept_clipper_containers=...) names "
-                "versions whose containers need none",
+                f"versions whose containers need none; it came from {peer}",
             )
 
-    def may_lack_proof(self, model_id: ModelId) -> bool:
-        """Return whether a container without a token may serve that version."""
-        return self._secret is None or self._clipper_containers.may_serve(model_id, self._configuration)
+    def may_lack_proof(self, model_id: ModelId, peer: Peer) -> bool:
+        """Return whether a container without a token may serve that version from where it is.
+
+        Programs that were written for Clipper know no Unix sockets. Replicas without a network have nothing else, so
+        they can serve in the place of no such container.
+        """
+        if self._secret is None:
+            return True
+        return (
+            peer != UNIX
+            and self._clipper_containers.may_serve(model_id, self._configuration)
+            and (self._network is None or self._network.has(peer) or not self._is_in_network(model_id))
+        )
+
+    def _is_in_network(self, model_id: ModelId) -> bool:
+        return self._clipper_containers.are_in_the_network(model_id, self._configuration)
 
     @property
     def expects_clipper_containers(self) -> bool:

@@ -20,6 +20,7 @@ from clipper_nb.protocol.request_origin import Origins, encode_origins
 from clipper_nb.protocol.rpc_fields import Frame
 from clipper_nb.protocol.zmtp import MAX_MESSAGE_SIZE_BYTES, ROUTER, ZmtpPeer, encode_pieces
 from clipper_nb.runtime.rpc.admission import OPEN, Admission, NotAdmittedError
+from clipper_nb.runtime.rpc.peers import UNKNOWN, Peer, peer_of
 from clipper_nb.runtime.rpc.sessions import (
     BatchAnswered,
     BatchFailed,
@@ -114,7 +115,7 @@ class RpcServer:
         self._listener = listener
         self._admission = admission
         self._refused = refused
-        self._sessions = Sessions(frontend_ports, frontend_sockets, admission=admission)
+        self._sessions = Sessions(frontend_ports, frontend_sockets, admission=admission, find_peer=self._find_peer)
         self._next_message_id = 0
         self._connections: dict[bytes, _Connection] = {}
         self._num_connections = 0
@@ -196,6 +197,10 @@ class RpcServer:
         """Remove a closed connection and its session."""
         del self._connections[connection.identity]
         self._lose(connection.identity)
+
+    def _find_peer(self, identity: bytes) -> Peer:
+        connection = self._connections.get(identity)
+        return UNKNOWN if connection is None else connection.peer
 
     def _send(self, identity: bytes, frames: list[Frame]) -> bool:
         connection = self._connections.get(identity)
@@ -284,11 +289,13 @@ class _Connection(asyncio.Protocol):
         self.identity = identity
         self._server = server
         self._peer = ZmtpPeer(ROUTER, max_message_size_bytes=_MAX_STRANGERS_MESSAGE_SIZE_BYTES)
+        self.peer = UNKNOWN
         self._transport: asyncio.Transport
         self._handshake_timer: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # asyncio documents the type only in prose
+        self.peer = peer_of(transport.get_extra_info("peername"))
         self._transport.write(self._peer.opening())
         self._handshake_timer = asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT_S, self._give_up_handshake)
         self._server.opened(self)

@@ -30,6 +30,7 @@ from clipper_nb.protocol.rpc import (
     PredictResponse,
 )
 from clipper_nb.runtime.rpc.admission import OPEN, Admission
+from clipper_nb.runtime.rpc.peers import UNKNOWN, Peer
 
 SILENCE_TIMEOUT_S = 30.0
 """A container that has sent nothing for this long is lost (Clipper's value)."""
@@ -111,6 +112,10 @@ def _random_challenge() -> bytes:
     return os.urandom(CHALLENGE_SIZE_BYTES)
 
 
+def _unknown_peer(identity: bytes) -> Peer:
+    return UNKNOWN
+
+
 class Sessions:
     """All sessions of one query frontend.
 
@@ -124,6 +129,8 @@ class Sessions:
         Decides which containers may serve.
     make_challenge : callable
         Returns bytes that nobody can guess.
+    find_peer : callable
+        Returns where the connection of an identity comes from.
     """
 
     def __init__(
@@ -133,11 +140,13 @@ class Sessions:
         *,
         admission: Admission = OPEN,
         make_challenge: Callable[[], bytes] = _random_challenge,
+        find_peer: Callable[[bytes], Peer] = _unknown_peer,
     ) -> None:
         self._frontend_ports = FrontendPorts(tuple(frontend_ports))
         self._frontend_sockets = FrontendSockets(tuple(frontend_sockets))
         self._admission = admission
         self._make_challenge = make_challenge
+        self._find_peer = find_peer
         self._challenges: dict[bytes, bytes] = {}
         self._by_identity: dict[bytes, Session] = {}
         self._by_name: dict[tuple[ModelId, str], Session] = {}
@@ -204,7 +213,8 @@ class Sessions:
         unwelcome = [
             session.identity
             for session in self._by_identity.values()
-            if not session.replica_name and not self._admission.may_lack_proof(session.replica.model_id)
+            if not session.replica_name
+            and not self._admission.may_lack_proof(session.replica.model_id, self._find_peer(session.identity))
         ]
         return [event for identity in unwelcome for event in self._expel(identity)]
 
@@ -222,7 +232,7 @@ class Sessions:
 
     def _join(self, identity: bytes, message: NewContainer, now_s: float) -> list[Event]:
         model_id = ModelId(check_model_name(message.model_name), check_version(message.model_version))
-        self._admission.check(message, self._challenges.pop(identity, b""))
+        self._admission.check(message, self._challenges.pop(identity, b""), self._find_peer(identity))
         before = self._by_name.get((model_id, message.replica_name))
         replica = Replica(*model_id, self._next_replica_id[model_id], message.input_type)
         self._next_replica_id[model_id] += 1

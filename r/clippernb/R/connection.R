@@ -1,7 +1,9 @@
 start_clipper <- function(cluster_name = "default-cluster", manager = c("local", "docker"), ...,
-                          cache_size = NULL, num_frontend_replicas = NULL, query_token = NULL, tls = NULL) {
+                          cache_size = NULL, num_frontend_replicas = NULL, query_token = NULL, tls = NULL,
+                          fresh = FALSE) {
   start <- list(cache_size = whole_or_null(cache_size), num_frontend_replicas = whole_or_null(num_frontend_replicas),
-                query_token = query_token, tls = if (is.character(tls)) as.list(unname(tls)) else tls)
+                query_token = query_token, tls = if (is.character(tls)) as.list(unname(tls)) else tls,
+                fresh = fresh)
   open_connection("start_clipper", match.arg(manager), cluster_name, list(...), start = Filter(Negate(is.null), start))
 }
 
@@ -20,9 +22,9 @@ open_connection <- function(call, manager, cluster_name, options, ...) {
   conn
 }
 
-stop_clipper <- function(conn, graceful = TRUE) {
+stop_clipper <- function(conn, graceful = TRUE, keep = FALSE) {
   if (!conn$session$process$is_alive()) return(invisible())
-  request(conn, "stop_all", graceful = graceful)
+  request(conn, "stop_all", graceful = graceful, keep = keep)
   end_session(conn$session)
   invisible()
 }

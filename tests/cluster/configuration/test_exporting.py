@@ -49,6 +49,22 @@ def test_records_and_bundles_are_in_the_file(tmp_path: Path) -> None:
     assert manifest.applications[0].linked_models == ("net",)
 
 
+def test_digests_of_tokens_are_in_the_file(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    tokens = [{"token_name": "shop", "created_at": 1.0, "expires_at": 9e9, "digest": "ab" * 32}]
+    bench.frontend.answers["get_tokens"] = tokens
+    [app] = bench.export().applications
+    assert [(token.name, token.digest, token.expires_at) for token in app.tokens] == [("shop", "ab" * 32, 9e9)]
+    assert bench.frontend.requests("get_tokens") == [{"app_name": "app", "with_digests": True}]
+
+
+def test_token_without_a_digest_is_not_lost_silently(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.frontend.answers["get_tokens"] = [{"token_name": "shop", "created_at": 1.0, "expires_at": None}]
+    with pytest.raises(ConfigurationFileError, match="Token 'shop' of 'app' cannot be exported"):
+        bench.export()
+
+
 def test_values_of_variables_are_left_out_if_asked(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.export(include_environment=False).versions[0].environment_variables == {"TOKEN": None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 
 from clipper_nb import ClipperConnection, ExistsError, IncompatibleEnvironmentError, InvalidRequestError
 from clipper_nb.cluster.configuration.archive import new_archive
-from clipper_nb.cluster.configuration.manifest import ExportedApplication, ExportedVersion, Manifest
-from clipper_nb.errors import ImageBuildError
+from clipper_nb.cluster.configuration.manifest import ExportedApplication, ExportedToken, ExportedVersion, Manifest
+from clipper_nb.errors import ConfigurationFileError, ImageBuildError
 from clipper_nb.images.builder import ImageSource
 from clipper_nb.testing import RecordingContainerManager
 from clipper_nb.version import __version__
@@ -42,7 +43,9 @@ class Bench:
         return [tuple(request[field] for field in fields) for request in self.frontend.requests(action)]
 
 
-def write(path: Path, *, python: str = "", link: str = "net", **options: Any) -> Path:
+def write(
+    path: Path, *, python: str = "", link: str = "net", tokens: tuple[ExportedToken, ...] = (), **options: Any
+) -> Path:
     metadata = json.dumps({"kind": "python_closure", "environment": {"Python": python} if python else {}})
     with new_archive(path) as archive:
         versions = []
@@ -67,7 +70,7 @@ def write(path: Path, *, python: str = "", link: str = "net", **options: Any) ->
             name="own", version="1", input_type="ints", is_current=True, num_replicas=1, image="own:1"
         )
         app = ExportedApplication(
-            name="app", input_type="doubles", default_output="-1", slo_micros=1000, linked_models=(link,)
+            name="app", input_type="doubles", default_output="-1", slo_micros=1000, linked_models=(link,), tokens=tokens
         )
         archive.add_manifest(
             Manifest(release="0.2", cluster_name="c", applications=(app,), versions=(*versions, outside, own))
@@ -94,6 +97,34 @@ def test_all_is_deployed_and_what_was_current_becomes_current(exported: Path) ->
         ("set_num_replicas", "net:1", 2), ("set_num_replicas", "net:2", 2), ("set_num_replicas", "own:1", 1),
     ]  # fmt: skip
     assert bench.frontend.changes[-2:] == ["add_app", "add_model_links"]
+
+
+def test_tokens_come_with_the_time_that_they_have_left(tmp_path: Path) -> None:
+    tokens = tuple(
+        ExportedToken(name=name, digest="ab" * 32, expires_at=expires_at)
+        for name, expires_at in (("for-ever", None), ("old", time.time() - 1.0), ("new", time.time() + 1000.0))
+    )
+    bench = Bench()
+    bench.manager.image_builder.files["own:1"] = {}
+    bench.conn.import_configuration(str(write(tmp_path / "exported.tar", tokens=tokens)))
+    asked = bench.asked("create_token", "token_name", "digest", "expires_s")
+    found = {name: (digest, left_s) for name, digest, left_s in asked}
+    assert found.keys() == {"for-ever", "new"}
+    assert found["for-ever"] == ("ab" * 32, None)
+    assert 990.0 < found["new"][1] <= 1000.0
+
+
+@pytest.mark.parametrize(
+    ("names", "digest", "words"),
+    [(("a",), "AB" * 32, "Token 'a' of 'app' cannot be one"), (("a",), "", "cannot be one"),
+     (("a", "a"), "ab" * 32, "two entries for token of 'app' 'a'"), (("a b",), "ab" * 32, "a b")],
+)  # fmt: skip
+def test_token_that_cannot_be_one_is_refused(tmp_path: Path, names: Any, digest: str, words: str) -> None:
+    path = write(tmp_path / "exported.tar", tokens=tuple(ExportedToken(name=name, digest=digest) for name in names))
+    bench = Bench()
+    with pytest.raises(ConfigurationFileError, match=words):
+        bench.conn.import_configuration(str(path))
+    assert bench.frontend.changes == []
 
 
 def test_what_exists_is_refused_before_anything_changes(exported: Path) -> None:

@@ -15,13 +15,16 @@ from clipper_nb.container_managers.docker.admin_folder import (
     AdminFolder,
     find_admin_folder,
     make_admin_folder,
+    mountable,
     removed_on_failure,
 )
+from clipper_nb.errors import ClusterError
 from clipper_nb.protocol.environment import HTTP_UNIX_PATH
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere engines run in a machine of their own")
 
 LOCAL = "http+docker://localhost"
+USER = "2013265922:2013265922"
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def _mounted(source: Path, destination: str = INSIDE, kind: str = "bind") -> dic
 
 
 def test_folder_is_found_by_its_mount_and_leaves_nothing(temporary: Path) -> None:
-    folder = make_admin_folder(LOCAL)
+    folder = make_admin_folder(LOCAL, USER)
     assert folder is not None
     assert stat.S_IMODE(folder.path.stat().st_mode) == stat.S_IMODE(folder.shared_path.stat().st_mode) == 0o700
     assert find_admin_folder(_mounted(folder.shared_path)) == folder
@@ -56,14 +59,14 @@ def test_folder_that_others_can_enter_is_not_trusted(temporary: Path, mode: int)
 
 
 def test_folder_of_another_user_is_not_trusted(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = make_admin_folder(LOCAL)
+    folder = make_admin_folder(LOCAL, USER)
     assert folder is not None
     monkeypatch.setattr(os, "getuid", lambda: folder.path.stat().st_uid + 1)
     assert find_admin_folder(_mounted(folder.shared_path)) is None
 
 
 def test_link_to_a_folder_is_not_trusted(temporary: Path) -> None:
-    folder = make_admin_folder(LOCAL)
+    folder = make_admin_folder(LOCAL, USER)
     assert folder is not None
     (temporary / "link").symlink_to(folder.path)
     assert find_admin_folder(_mounted(temporary / "link" / "shared")) is None
@@ -78,35 +81,53 @@ def test_container_without_the_mount_has_no_folder(temporary: Path) -> None:
 @pytest.mark.usefixtures("temporary")
 @pytest.mark.parametrize("url", ["http://engine:2375", "https://engine:2376", "http+docker://ssh"])
 def test_engine_elsewhere_shares_no_folder(url: str) -> None:
-    assert make_admin_folder(url) is None
+    assert make_admin_folder(url, USER) is None
+
+
+def test_missing_folder_is_made_for_the_engine_to_mount(temporary: Path) -> None:
+    folder = make_admin_folder(LOCAL, USER)
+    assert folder is not None
+    with mountable(_mounted(folder.shared_path)):
+        pass
+    assert folder.is_own()
+    folder.remove()
+    with mountable(_mounted(folder.shared_path)):
+        assert folder.is_own()
+        assert folder.shared_path.is_dir()
+    assert list((temporary / "clipper_nb").iterdir()) == []
+    (temporary / "file").touch()
+    with pytest.raises(ClusterError, match="cannot be made"), mountable(_mounted(temporary / "file" / "shared")):
+        pass
 
 
 def test_path_that_is_too_long_for_a_socket_is_not_used(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deep = temporary / ("d" * 100)
     monkeypatch.setenv("XDG_STATE_HOME", str(deep))
-    assert make_admin_folder(LOCAL) is None
+    assert make_admin_folder(LOCAL, USER) is None
     assert list((deep / "clipper_nb").iterdir()) == []
 
 
 def test_home_that_cannot_be_written_means_a_port(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (temporary / "file").touch()
     monkeypatch.setenv("XDG_STATE_HOME", str(temporary / "file"))
-    assert make_admin_folder(LOCAL) is None
+    assert make_admin_folder(LOCAL, USER) is None
 
 
 def test_failed_start_leaves_no_folder(temporary: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), removed_on_failure(make_admin_folder(LOCAL)):
+    with pytest.raises(KeyboardInterrupt), removed_on_failure(make_admin_folder(LOCAL, USER)):
         raise KeyboardInterrupt
     assert list((temporary / "clipper_nb").iterdir()) == []
 
 
-@pytest.mark.parametrize(("uid", "user"), [(0, None), (1000, "1000:100")])
-def test_container_of_a_user_runs_as_that_user(monkeypatch: pytest.MonkeyPatch, uid: int, user: str | None) -> None:
+@pytest.mark.parametrize(("uid", "user"), [(0, USER), (1000, "1000:100")])
+def test_container_of_a_user_runs_as_that_user(monkeypatch: pytest.MonkeyPatch, uid: int, user: str) -> None:
     monkeypatch.setattr(os, "getuid", lambda: uid)
     monkeypatch.setattr(os, "getgid", lambda: 100)
+    assert AdminFolder(Path("/t/f")).container_user(USER) == user
+
+
+def test_mount_and_path_are_added_to_the_arguments() -> None:
     arguments = AdminFolder(Path("/t/f")).arguments({"environment": {"A": "1"}, "mounts": ["theirs"]})
-    assert arguments.get("user") == user
     [mount, theirs] = arguments["mounts"]
     assert (mount["Source"], mount["Target"], theirs) == ("/t/f/shared", INSIDE, "theirs")
     assert arguments["environment"] == {HTTP_UNIX_PATH: f"{INSIDE}/admin.sock", "A": "1"}
-    assert AdminFolder(Path("/t/f")).arguments({"user": "7"})["user"] == "7"

@@ -69,7 +69,7 @@ def test_replica_without_a_network_sees_the_sockets_only():
     (shared,) = _arguments(SPECS["query frontend"])["mounts"]
     assert (shared["Source"], shared["ReadOnly"]) == ("c-rpc", False)
     assert _arguments(SPECS["query frontend"])["environment"]["CLIPPER_RPC_UNIX_FOLDER"] == "/run/clipper_nb_rpc"
-    assert [_arguments(SPECS[role])["mounts"] for role in ("redis", "management frontend", "replica")] == [[], [], []]
+    assert [_arguments(SPECS[role])["mounts"] for role in ("management frontend", "replica")] == [[], []]
 
 
 def test_only_frontends_have_their_label_and_a_short_dns_timeout():
@@ -81,5 +81,4 @@ def test_only_frontends_have_their_label_and_a_short_dns_timeout():
 
 
 def test_the_users_arguments_replace_those_of_a_role():
-    assert _arguments(SPECS["redis"])["user"] == "redis"
-    assert _arguments(SPECS["redis"], user="1000")["user"] == "1000"
+    assert _arguments(SPECS["redis"], healthcheck={"test": ["NONE"]})["healthcheck"] == {"test": ["NONE"]}

@@ -6,9 +6,10 @@ import contextlib
 import gc
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -79,6 +80,14 @@ def _crash(container: Any) -> None:
         lambda: _is_running(container) and container.attrs["RestartCount"] > num_restarts,
         within_s=_BACK_S, what=f"{container.name} runs again",
     )  # fmt: skip
+
+
+def _end_its_process(container: Any) -> None:
+    os.kill(container.attrs["State"]["Pid"], signal.SIGKILL)
+
+
+def _remove(container: Any) -> None:
+    container.remove(force=True)
 
 
 def _serves(conn: ClipperConnection, application: str) -> bool:
@@ -275,6 +284,45 @@ def _identity(container: Any) -> dict[str, Any]:
 def _volume_of(mount: dict[str, Any]) -> tuple[str, str]:
     """Return a mount's volume and place; the volume of secrets has no name, and a new container has a new one."""
     return "" if mount["Destination"] == SECRETS else mount.get("Name", mount["Source"]), mount["Destination"]
+
+
+# --- a published port that somebody else has taken
+
+
+@pytest.mark.parametrize(("role", "end"), [("management_frontend", _end_its_process), ("query_frontend", _remove)])
+def test_port_taken_by_another_program_is_taken_back(cluster: ClipperConnection, role: str, end: Any) -> None:
+    container = container_of(cluster, role)
+    with _taken(_port_of(cluster, role), lambda: end(container)):
+        time.sleep(2.0)
+        assert not any(_is_running(each) for each in _named(cluster, container.name))
+    eventually(lambda: any(map(_is_running, _named(cluster, container.name))), within_s=10, what="it runs again")
+    eventually(lambda: _admin_answers(cluster), within_s=_BACK_S, what="admin calls work again")
+    eventually(lambda: _can_query(cluster), within_s=_BACK_S, what="the query frontend serves again")
+
+
+@contextlib.contextmanager
+def _taken(port: int, release: Callable[[], None]) -> Iterator[None]:
+    """Hold a port that *release* sets free, from the first moment on."""
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        releasing = threading.Thread(target=release)
+        releasing.start()
+        eventually(lambda: _has_bound(stranger, port), within_s=20, what=f"port {port} is free")
+        stranger.listen()
+        releasing.join()
+        yield
+
+
+def _has_bound(stranger: socket.socket, port: int) -> bool:
+    try:
+        stranger.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+def _port_of(conn: ClipperConnection, role: str) -> int:
+    return conn.cm.clipper_query_port if role == "query_frontend" else conn.cm.clipper_management_port
 
 
 # --- paused

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb import ClusterError
-from tests.support.clusters import running_cluster
+from clipper_nb import ClipperConnection, ClusterError, InvalidRequestError
+from tests.support.clusters import disconnect, new_manager, running_cluster
 from tests.support.docker_clusters import containers_of
 
 pytestmark = pytest.mark.docker
@@ -19,6 +19,10 @@ def test_failed_resumption_can_be_repeated_and_fresh_removes() -> None:
         conn.stop_all(keep=True)
         with pytest.raises(ClusterError):
             conn.start_clipper(query_frontend_image="redis:7")  # which has no Python
+        others = new_manager("docker", conn.cm.cluster_name, container_user_ids=range(1_900_000_000, 1_900_000_100))
+        with pytest.raises(InvalidRequestError, match="container_user_ids are 1900000000 to 1900000099"):
+            ClipperConnection(others).start_clipper()
+        disconnect(others)
         conn.start_clipper()
         assert (conn.get_query_addr(), conn.cm.get_admin_token()) == before
         assert conn.get_all_apps() == ["app"]

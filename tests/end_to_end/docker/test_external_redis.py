@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -110,6 +111,7 @@ def test_localhost_is_the_engine_host_and_password_is_hidden(redis_arguments: di
         for role in ("query_frontend", "management_frontend"):
             assert _PASSWORD not in str(container_of(conn, role).top())
             assert _PASSWORD not in container_of(conn, role).logs().decode()
+            assert _PASSWORD not in json.dumps(container_of(conn, role).attrs)
 
 
 def test_a_password_without_a_redis_is_refused() -> None:

@@ -13,6 +13,7 @@ from docker.errors import ImageNotFound
 from clipper_nb import ClipperConnection, ReplicaStartError
 from clipper_nb.images.library import default_base_image
 from clipper_nb.protocol import environment
+from tests.end_to_end.test_rpc_conformance import ClipperContainer
 from tests.support.clusters import eventually, query, running_cluster
 from tests.support.docker_clusters import container_of, containers_of
 from tests.support.load import Load
@@ -76,6 +77,23 @@ def test_a_container_of_another_input_type_is_refused(conn: ClipperConnection) -
         conn.deploy_model("other", 1, "strings", image=image)
     assert conn.get_model_info("other", 1) is None
     assert {container.model for container in conn.cm.observe_replicas()} == {f"{model.name}:1" for model in OWN_MODELS}
+
+
+def test_program_of_the_host_cannot_serve_for_a_container(conn: ClipperConnection) -> None:
+    """It comes through the published port; containers of the version come from their network."""
+    model = next(model for model in OWN_MODELS if model.name == "wire-only")
+    asked: list[bytes] = []
+
+    def answer(inputs: list[bytes]) -> list[bytes]:
+        asked.extend(inputs)
+        return [b"666" for _ in inputs]
+
+    with ClipperContainer(conn.cm.clipper_rpc_port, model.name, "1", 3, answer) as spy:
+        eventually(lambda: spy.asked_for_metadata >= 2, within_s=20, what="it has said what it serves, and again")
+        answers = conn.predict_batch(model.name, [model.make_input(value) for value in range(3000, 3100)])
+    assert [answer.output for answer in answers] == [model.expected(value) for value in range(3000, 3100)]
+    assert asked == []
+    assert "and has no token" in container_of(conn, "query_frontend").logs().decode()
 
 
 @each_example

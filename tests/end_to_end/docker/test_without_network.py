@@ -1,4 +1,7 @@
-"""Replicas without a network, asked from inside: they answer queries, and reach nothing but the query frontend."""
+"""Replicas without a network, asked from inside: they answer queries, and reach nothing but the query frontend.
+
+And containers without an account: each kind has a user of its own, who is nobody on this machine.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,17 @@ import socket
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from clipper_nb import ClipperConnection, InvalidRequestError
+from clipper_nb.container_managers.docker.secret_files import FOLDER as SECRETS
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from clipper_nb.images.user_ids import UNUSED
+from clipper_nb.protocol.names import ModelId
 from tests.support.any_code import run_code
 from tests.support.clusters import eventually, kill, running_cluster
-from tests.support.docker_clusters import containers_of, gateway_of, network_of
+from tests.support.docker_clusters import container_of, containers_of, gateway_of, network_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.docker]
 
@@ -44,6 +51,31 @@ def _inside(conn: ClipperConnection, app: str, code: str) -> Any:
     answer = conn.predict(app, code)
     assert not answer.default, answer
     return answer.output
+
+
+def test_containers_have_user_ids_of_their_own(cluster: ClipperConnection) -> None:
+    """As the host sees them: an account with one of them could read a container's environment, and kill it."""
+    replicas = containers_of(cluster, "replica")
+    containers = [
+        *(container_of(cluster, role) for role in ("redis", "management_frontend", "query_frontend")),
+        *replicas,
+    ]
+    found = [{uid for process in _processes_of(each) for uid in process.uids()} for each in containers]
+    assert [len(uids) for uids in found] == [1] * 5
+    uids = set.union(*found)
+    assert len(uids) == 5
+    assert all(UNUSED.first < uid <= UNUSED.last for uid in uids)
+    for container, (uid,) in zip(containers, found, strict=True):
+        listed = container.exec_run(["find", SECRETS, "-type", "f", "-printf", "%m %U\n"]).output.decode()
+        assert set(listed.splitlines()) == {f"400 {uid}"}
+    user = UNUSED.of_version(cluster.cm.cluster_name, ModelId("alone", "1"))
+    code = "import getpass, os; result = [getpass.getuser(), f'{os.getuid()}:{os.getgid()}']"
+    assert _inside(cluster, "alone", code) == ["clipper", user]
+
+
+def _processes_of(container: Any) -> list[psutil.Process]:
+    first = psutil.Process(container.attrs["State"]["Pid"])
+    return [first, *first.children(recursive=True)]
 
 
 def test_replica_without_a_network_reaches_nothing(cluster: ClipperConnection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,12 @@ def another_user(probe: Probe) -> str:
         text = answer.read()
     os.waitpid(pid, 0)
     return text
+
+
+def by_tls(authority: str | None) -> Ask:
+    """Return what asks as a client that speaks TLS, and trusts an authority or those of this machine."""
+    context = ssl.create_default_context(cadata=authority)
+    return lambda probe: send(probe.address, probe.message, context)
 
 
 def page(probe: Probe) -> str:

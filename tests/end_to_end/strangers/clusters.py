@@ -20,10 +20,10 @@ _GREETING = bytes([0xFF, *bytes(8), 0x7F, 3, 0]) + b"NULL".ljust(20, b"\0") + by
 
 
 @contextlib.contextmanager
-def embedded_cluster(*, query_token: bool) -> Iterator[ClipperConnection]:
+def embedded_cluster(*, query_token: bool, tls: bool = False) -> Iterator[ClipperConnection]:
     """Give an embedded cluster with an application, started as most are."""
     manager = LocalContainerManager(new_cluster_name(), clipper_query_port=0, clipper_management_port=0)
-    with running_cluster(manager=manager, query_token=query_token, cache_size=0) as conn:
+    with running_cluster(manager=manager, query_token=query_token, tls=tls, cache_size=0) as conn:
         create_endpoint(conn, "app", "doubles", lambda inputs: [7.0 for _ in inputs], slo_micros=20_000_000)
         yield conn
 
@@ -67,6 +67,21 @@ def docker_probes(conn: ClipperConnection) -> list[Probe]:
 def callers_of(conn: ClipperConnection) -> dict[str, Ask]:
     """Return those who may ask an embedded cluster, by what the document calls them."""
     return {**_outside(), "model code": callers.model(conn, "prober")}
+
+
+def tls_probes(conn: ClipperConnection) -> list[Probe]:
+    """Return what can be asked of both frontends over a network."""
+    metrics = http_probe("metrics of the management frontend", conn.cm.get_admin_addr(), "GET /metrics")
+    return [*_frontend_probes(conn), metrics]
+
+
+def clients_of(conn: ClipperConnection) -> dict[str, Ask]:
+    """Return the clients of a cluster with TLS: with its authority, without, and those that encrypt nothing."""
+    return {
+        "a client with `get_tls_authority()`": callers.by_tls(conn.get_tls_authority()),
+        "a client with this machine's authorities": callers.by_tls(None),
+        "a client without TLS": callers.same_user,
+    }
 
 
 def callers_of_docker(conn: ClipperConnection) -> dict[str, Ask]:

@@ -6,11 +6,14 @@ Model code runs this too, in its replica: so it needs the standard library alone
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 ANSWERED = "answered"
 UNREACHABLE = "not reachable"
+UNTRUSTED = "rejects the certificate"
+NO_ANSWER = "no answer"
 _TIMEOUT_S = 5.0
 _HTTP = {200: ANSWERED, 401: "needs a token", 403: "rejected", 421: "rejected"}
 _OTHERS = {b"-NOAUTH": "needs a password", b"\xff": "needs a proof", b'{"result"': ANSWERED}
@@ -45,14 +48,25 @@ def http_probe(what: str, address: str, request: str, body: bytes = b"", *, insi
     return Probe(what, address, head.encode() + body, is_http=True, inside=inside)
 
 
-def send(address: str, message: bytes) -> str:
-    """Send a message, and return what came of it."""
+def send(address: str, message: bytes, tls: ssl.SSLContext | None = None) -> str:
+    """Send a message, in clear or by TLS, and return what came of it."""
     try:
         with _connect(address) as connection:
-            connection.sendall(message)
-            reply = connection.recv(65536)
+            if tls is None:
+                return _exchange(connection, message)
+            with tls.wrap_socket(connection, server_hostname=address.rpartition(":")[0]) as encrypted:
+                return _exchange(encrypted, message)
+    except ssl.SSLCertVerificationError:
+        return UNTRUSTED
     except OSError:
         return UNREACHABLE
+
+
+def _exchange(connection: socket.socket, message: bytes) -> str:
+    connection.sendall(message)
+    reply = connection.recv(65536)
+    if not reply:
+        return NO_ANSWER
     if reply.startswith(b"HTTP/1.1 "):
         status = int(reply.split()[1])
         return _HTTP.get(status, f"HTTP {status}")

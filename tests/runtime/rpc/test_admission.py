@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from msgspec import structs
 
-from clipper_nb.protocol.clipper_containers import CONTAINERLESS, FOREIGN, ClipperContainers
+from clipper_nb.protocol.clipper_containers import ALL, CONTAINERLESS, FOREIGN, ClipperContainers
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.provenance import Provenance
@@ -16,6 +16,7 @@ from clipper_nb.protocol.records import CONTAINERLESS_IMAGE, Claim, Configuratio
 from clipper_nb.protocol.replica_proof import make_credentials, prove
 from clipper_nb.protocol.rpc import ContainerHeartbeat, FrontendHeartbeat, FrontendSockets, NewContainer
 from clipper_nb.runtime.rpc.admission import NO_TOKEN, WRONG_PROOF, Admission, NotAdmittedError
+from clipper_nb.runtime.rpc.peers import UNIX, ContainerNetwork, Peer
 from clipper_nb.runtime.rpc.sessions import Disconnect, ReplicaJoined, ReplicaLost, Send, Sessions
 
 SECRET = "the cluster's secret"
@@ -140,6 +141,43 @@ def test_clipper_container_of_a_version_without_an_image_joins():
     assert isinstance(joined, ReplicaJoined)
 
 
+FOREIGN_VERSION = replace(REGISTERED, image="my-mean:1", provenance=Provenance())
+OUTSIDE_VERSION = replace(FOREIGN_VERSION, image=CONTAINERLESS_IMAGE)
+CONTAINER, HOST, ELSEWHERE = Peer("172.20.0.5"), Peer("172.20.0.1"), Peer("10.0.0.7")
+
+
+@pytest.mark.parametrize(
+    ("version", "choice", "admitted"),
+    [
+        (FOREIGN_VERSION, FOREIGN, {CONTAINER}),
+        (None, FOREIGN, {CONTAINER}),
+        (OUTSIDE_VERSION, FOREIGN, {CONTAINER, HOST, ELSEWHERE}),
+        (FOREIGN_VERSION, "victim:1", {CONTAINER, HOST, ELSEWHERE}),
+        (FOREIGN_VERSION, ALL, {CONTAINER, HOST, ELSEWHERE}),
+        (REGISTERED, FOREIGN, set()),
+    ],
+    ids=["deployed", "while it is deployed", "registered", "named", "all", "ours"],
+)
+def test_container_without_a_token_comes_from_its_place(version, choice, admitted):
+    admission = Admission(SECRET, ClipperContainers(choice), ContainerNetwork("172.20.0.0/16 172.20.0.1"))
+    claims = {VICTIM: Claim("c", *VICTIM, "p", has_foreign_image=True)}
+    admission.apply(Configuration(versions={VICTIM: version} if version else {}, claims=claims))
+    assert {peer for peer in (CONTAINER, HOST, ELSEWHERE, UNIX) if admission.may_lack_proof(VICTIM, peer)} == admitted
+
+
+def test_without_a_known_network_any_address_is_its_place():
+    admission = Admission(SECRET, ClipperContainers(FOREIGN))
+    admission.apply(Configuration(versions={VICTIM: FOREIGN_VERSION}))
+    assert admission.may_lack_proof(VICTIM, ELSEWHERE)
+    assert not admission.may_lack_proof(VICTIM, UNIX)
+
+
+def test_refusal_says_where_the_container_is():
+    frontend = Frontend(FOREIGN, Configuration(versions={VICTIM: FOREIGN_VERSION}), find_peer=lambda identity: UNIX)
+    with pytest.raises(NotAdmittedError, match="it came from a Unix socket"):
+        frontend.sessions.receive(b"c", NewContainer(*VICTIM, InputType.DOUBLES), now_s=0.0)
+
+
 def test_stranger_in_a_deploy_is_expelled_if_it_was_ours():
     claimed = Configuration(claims={VICTIM: Claim("c", *VICTIM, "p", has_foreign_image=True)})
     frontend = Frontend(FOREIGN, claimed)
@@ -153,7 +191,7 @@ def test_stranger_in_a_deploy_is_expelled_if_it_was_ours():
 
 def test_without_a_secret_nobody_has_to_prove_anything():
     admission = Admission(None, ClipperContainers(FOREIGN))
-    admission.check(NewContainer(*VICTIM, InputType.DOUBLES), b"")
+    admission.check(NewContainer(*VICTIM, InputType.DOUBLES), b"", UNIX)
     assert admission.expects_clipper_containers
 
 

@@ -1,8 +1,8 @@
 slo_micros <- 20e6
 
-new_cluster <- function(name) {
+new_cluster <- function(name, ...) {
   start_clipper(paste0("test-", name, "-", Sys.getpid()), clipper_query_port = 0, clipper_management_port = 0,
-                clipper_rpc_port = 0, query_token = TRUE)
+                clipper_rpc_port = 0, query_token = TRUE, ...)
 }
 
 # A function as a user's session has it: what it uses is global.

@@ -75,3 +75,18 @@ test_that("an interrupt ends the call that is under way, and only that", {
   expect_true(eventually(function() !rscript$is_alive()))
   expect_identical(commands_with(name), character())
 })
+
+test_that("a cluster that is kept is resumed, and fresh removes it", {
+  again <- function(...) new_cluster("kept", detach = TRUE, ...)
+  conn <- again()
+  on.exit(stop_clipper(conn))
+  register_application(conn, "app", "doubles", "-1", slo_micros)
+  stop_clipper(conn, keep = TRUE)
+  expect_true(eventually(function() length(commands_with(conn$cluster_name)) == 0))
+  conn <- again()
+  expect_identical(get_all_apps(conn), "app")
+  stop_clipper(conn, keep = TRUE)
+  conn <- again(fresh = TRUE)
+  expect_length(get_all_apps(conn), 0)
+  expect_error(stop_clipper(conn, keep = "yes"), "keep", class = "InvalidRequestError")
+})

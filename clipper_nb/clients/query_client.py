@@ -7,20 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from clipper_nb.clients.http_client import Http, HttpClient
+from clipper_nb.clients.query_steps import ApplicationFacts, QuerySteps, Reply, Request, Steps
 from clipper_nb.clients.trust import Trust
-from clipper_nb.errors import (
-    ClusterUnreachableError,
-    InvalidInputError,
-    NotFoundError,
-)
-from clipper_nb.protocol import predict_body, rest
-from clipper_nb.protocol.descriptions import ApplicationInfo
-from clipper_nb.protocol.input_batches import format_batch
-from clipper_nb.protocol.inputs import format_input
+from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.records import Prediction
-
-_MARGIN_S = 5.0
-"""Seconds that a reply may take beyond the SLO before the query frontend counts as unreachable."""
 
 
 class QueryClient:
@@ -30,74 +20,59 @@ class QueryClient:
     ----------
     http : Http
         Sends requests to the query frontend.
-    find_application : callable
-        Returns an application's description by name, or raises ``NotFoundError``; called once per application while
-        that exists.
+    steps : QuerySteps
+        What is sent.
     """
 
-    def __init__(self, http: Http, find_application: Callable[[str], ApplicationInfo]) -> None:
+    def __init__(self, http: Http, steps: QuerySteps) -> None:
         self._http = http
-        self._ask_for_application = find_application
-        self._applications: dict[str, ApplicationInfo] = {}
+        self._steps = steps
 
     @classmethod
     def at(
         cls,
         address: str,
-        find_application: Callable[[str], ApplicationInfo],
+        find_application: Callable[[str], ApplicationFacts],
         token: str | None = None,
         trust: Trust | None = None,
     ) -> QueryClient:
         """Return a client of the query frontend at ``host:port`` or a URL.
 
-        *token* is the cluster's query token, if it has one; *trust* is how the frontend proves itself over TLS.
+        *find_application* returns an application's description by name, or raises ``NotFoundError``. *token* is the
+        cluster's query token, if it has one; *trust* is how the frontend proves itself over TLS.
         """
-        return cls(HttpClient(address, "query frontend", token=token, trust=trust), find_application)
 
-    def predict(self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None) -> list[Prediction]:
+        def find_elsewhere(name: str, timeout_s: float) -> Steps[ApplicationFacts]:
+            yield from ()
+            return find_application(name)
+
+        return cls(HttpClient(address, "query frontend", token=token, trust=trust), QuerySteps(find_elsewhere))
+
+    def predict(
+        self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None, timeout_s: float | None = None
+    ) -> list[Prediction]:
         """Return the answers, in order: for the inputs of a checked batch, or for one input."""
-        is_known = application_name in self._applications
+        steps = self._steps.predict(application_name, inputs, is_batch=is_batch, version=version, timeout_s=timeout_s)
         try:
-            return self._predict(application_name, inputs, is_batch=is_batch, version=version)
-        except (InvalidInputError, NotFoundError):
-            self._applications.pop(application_name, None)
-            if not is_known:
-                raise
-        # The stored description may be old: the application may have been registered again.
-        return self._predict(application_name, inputs, is_batch=is_batch, version=version)
+            request = next(steps)
+            while True:
+                try:
+                    reply = self._send(request)
+                except ClipperException as exc:
+                    request = steps.throw(exc)
+                else:
+                    request = steps.send(reply)
+        except StopIteration as end:
+            predictions: list[Prediction] = end.value
+            return predictions
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def _predict(self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None) -> list[Prediction]:
-        application = self._find_application(application_name)
-        value = (format_batch if is_batch else format_input)(application.input_type, inputs)
-        body = predict_body.format_request(application.input_type, value, is_batch=is_batch, version=version)
-        timeout_s = application.slo_micros / 1e6 + _MARGIN_S
+    def _send(self, request: Request) -> Reply:
         started_s = time.perf_counter()
-        status, reply = self._http.request(
-            "POST", f"/{application_name}/predict", body=body, timeout_s=timeout_s, is_repeatable=True
+        status, body = self._http.request(
+            request.method, request.path, body=request.body, timeout_s=request.timeout_s, is_repeatable=True
         )
-        latency_s = time.perf_counter() - started_s
-        if status == 200:
-            return predict_body.parse_predictions(reply, latency_s=latency_s)
-        raise _failure(status, reply)
-
-    def _find_application(self, name: str) -> ApplicationInfo:
-        application = self._applications.get(name)
-        if application is None:
-            application = self._applications[name] = self._ask_for_application(name)
-        return application
-
-
-def _failure(status: int, reply: bytes) -> Exception:
-    try:
-        cause = str(rest.parse_body(reply)["cause"])
-    except (ValueError, TypeError, KeyError):
-        cause = f"The query frontend answered with status {status}: {reply[:500].decode('utf-8', 'replace')}"
-    if status == 404:
-        return NotFoundError(cause)
-    if status in (400, 413):
-        return InvalidInputError(cause)
-    return ClusterUnreachableError(cause)
+        return Reply(status, body, time.perf_counter() - started_s)

@@ -16,7 +16,13 @@ from http import HTTPStatus
 from typing import Union
 
 from clipper_nb.protocol.application_tokens import KEY_SEPARATOR, digest_of
-from clipper_nb.runtime.http.heads import infer_head, is_application_target, is_model_target, path_and_query, predict_name
+from clipper_nb.runtime.http.heads import (
+    infer_head,
+    is_application_target,
+    is_model_target,
+    path_and_query,
+    predict_name,
+)
 from clipper_nb.runtime.http.login_page import LOGIN_PAGE, way_back
 from clipper_nb.runtime.http.query_token import NO_TOKEN, QueryToken, bearer_token, token_in_query, without_token
 

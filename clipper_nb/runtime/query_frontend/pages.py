@@ -1,7 +1,7 @@
 """Pages of the query frontend for people and tools: ``/``, ``/<application>``, ``/docs`` and ``/openapi.json``.
 
 Everything that a page needs is in the folder ``web``: no request leaves the machine. Each page shows the configuration
-that queries see. The guard has checked token and host before; without the token, or an application's own, nobody gets here.
+that queries see. The guard has checked token and host before; a token of an application shows that application alone.
 """
 
 from __future__ import annotations

@@ -122,23 +122,34 @@ class QuerySteps:
         All of it takes at most *timeout_s*; or each request at most the SLO and ``MARGIN_S``.
         """
         deadline = _Deadline(timeout_s, self._clock)
-        is_known = application_name in self._applications
+        known = self._applications.get(application_name)
         try:
-            return (yield from self._predict(application_name, inputs, is_batch, version, deadline))
+            application = known or (yield from self._look_up(application_name, deadline))
+            return (yield from self._predict(application_name, application, inputs, is_batch, version, deadline))
         except ClipperException as exc:
-            # The stored facts may be old: the application may have been registered again.
             self._applications.pop(application_name, None)
-            if not is_known or not isinstance(exc, (InvalidInputError, NotFoundError)):
+            if known is None or not isinstance(exc, (InvalidInputError, NotFoundError)):
                 raise
-        return (yield from self._predict(application_name, inputs, is_batch, version, deadline))
+            # What is known may be old: the application may have been registered again.
+            application = yield from self._look_up(application_name, deadline)
+            if isinstance(exc, InvalidInputError) and application.input_type == known.input_type:
+                raise exc from None
+        return (yield from self._predict(application_name, application, inputs, is_batch, version, deadline))
+
+    def _look_up(self, name: str, deadline: _Deadline) -> Steps[ApplicationFacts]:
+        application = yield from self._find(name, deadline.left_s(_FACTS_TIMEOUT_S))
+        self._applications[name] = application
+        return application
 
     def _predict(
-        self, name: str, inputs: Any, is_batch: bool, version: str | None, deadline: _Deadline
+        self,
+        name: str,
+        application: ApplicationFacts,
+        inputs: Any,
+        is_batch: bool,
+        version: str | None,
+        deadline: _Deadline,
     ) -> Steps[list[Prediction]]:
-        application = self._applications.get(name)
-        if application is None:
-            application = yield from self._find(name, deadline.left_s(_FACTS_TIMEOUT_S))
-            self._applications[name] = application
         parts = make_parts(application.input_type, inputs, is_batch=is_batch, version=version, limits=self._limits)
         predictions: list[Prediction] = []
         for part in parts:

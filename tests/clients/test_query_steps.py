@@ -108,6 +108,14 @@ def test_application_that_was_registered_again_is_looked_up() -> None:
     assert talk.predict(["b"], refusal(404, "No."), other, batch("b")) == ["b"]
 
 
+def test_input_that_is_still_wrong_is_not_sent_again() -> None:
+    talk = Conversation()
+    talk.predict([[1.0]], reply(FACTS), batch(1))
+    with pytest.raises(InvalidInputError, match="Bad"):
+        talk.predict([[1.0]] * 4, batch(1, 2), refusal(400, "Bad."), reply(FACTS))
+    assert talk.sent == ["POST /app/predict", "POST /app/predict", "GET /app"]
+
+
 def test_facts_are_forgotten_when_no_answer_came() -> None:
     talk = Conversation()
     talk.predict([[1.0]], reply(FACTS), batch(1))

@@ -68,11 +68,16 @@ ask.clipper_client <- function(conn, app_name, input, version, timeout_s = NULL)
     stop_with("InvalidRequestError", "timeout_s must be a number of seconds above 0, or NULL")
   }
   ends <- if (!is.null(timeout_s)) now_s() + timeout_s
-  is_known <- !is.null(conn$state$applications[[app_name]])
+  if (!is.character(app_name) || length(app_name) != 1L || is.na(app_name)) {
+    stop_with("InvalidNameError", "app_name must be one text", above = "InvalidRequestError")
+  }
+  known <- conn$state$applications[[app_name]]
   tryCatch(ask_in_parts(conn, app_name, input, version, ends), clipper_error = function(e) {
-    # What is known may be old: the application may have been registered again.
     conn$state$applications[[app_name]] <- NULL
-    if (!is_known || !inherits(e, c("InvalidInputError", "NotFoundError"))) stop(e)
+    if (is.null(known) || !inherits(e, c("InvalidInputError", "NotFoundError"))) stop(e)
+    # What is known may be old: the application may have been registered again.
+    application <- find_application(conn, app_name, ends)
+    if (inherits(e, "InvalidInputError") && identical(application$input_type, known$input_type)) stop(e)
     ask_in_parts(conn, app_name, input, version, ends)
   })
 }
@@ -119,9 +124,6 @@ parts_of <- function(inputs) {
 }
 
 find_application <- function(conn, app_name, ends) {
-  if (!is.character(app_name) || length(app_name) != 1L || is.na(app_name)) {
-    stop_with("InvalidNameError", "app_name must be one text", above = "InvalidRequestError")
-  }
   known <- conn$state$applications[[app_name]]
   if (!is.null(known)) return(known)
   reserved <- c("admin", "metrics", "livez", "readyz", "healthz", "docs", "openapi.json", "static", "v2")

@@ -50,6 +50,7 @@ test_that("defaults, wrong inputs and unknown names are told as by a connection"
   expect_error(predict(client, "doubles", NA), "a vector of numbers")
   expect_error(predict(client, "nothing", 1), "Applications: alone", class = "ApplicationNotFoundError")
   expect_error(predict(client, "metrics", 1), class = "ApplicationNotFoundError")
+  expect_error(predict(client, c("doubles", "ints"), 1), "one text", class = "InvalidNameError")
   expect_error(predict(client, "doubles", 1, version = 7), "7 does not exist", class = "InvalidInputError")
   expect_error(predict(client, "doubles", 1, timeout_s = 0), "timeout_s", class = "InvalidRequestError")
   expect_error(predict(client, "doubles", as.list(1:600), timeout_s = 0.001), class = "ClusterUnreachableError")

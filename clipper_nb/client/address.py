@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from clipper_nb.errors import InvalidRequestError
 
@@ -15,7 +15,7 @@ Authority: TypeAlias = "str | os.PathLike[str] | None"
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _PREDICT_PATH = re.compile(r"/[^/]+/predict/?\Z")
-_TOKEN = re.compile(r"[!-~]+", re.ASCII)
+_VISIBLE = re.compile(r"[!-~]+", re.ASCII)
 
 
 def frontend_root(url: object, *, has_authority: bool = False) -> str:
@@ -37,12 +37,8 @@ def frontend_root(url: object, *, has_authority: bool = False) -> str:
     text = url.strip() if isinstance(url, str) else ""
     if "://" not in text:
         text = f"{'https' if has_authority else 'http'}://{text}"
-    try:
-        parts = urlsplit(text)
-        has_host = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        has_host = False
-    if not has_host or parts.scheme not in ("http", "https") or parts.username is not None or not text.isascii():
+    parts = _split(text)
+    if parts is None:
         raise InvalidRequestError(
             "url must be the address of a query frontend, such as 'http://127.0.0.1:1337', or that of an application, "
             f"'http://127.0.0.1:1337/digits/predict'; it is {url!r}. conn.get_query_url() returns it."
@@ -53,9 +49,21 @@ def frontend_root(url: object, *, has_authority: bool = False) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}"
 
 
+def _split(text: str) -> SplitResult | None:
+    """Return the parts of an address of HTTP; ``None`` if it is none."""
+    try:
+        parts = urlsplit(text)
+        (parts.hostname or "").encode("idna")  # raises for a name that no host has
+        has_host = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    is_plain = parts.username is None and _VISIBLE.fullmatch(text) is not None
+    return parts if has_host and is_plain and parts.scheme in ("http", "https") else None
+
+
 def checked_token(token: object) -> str | None:
     """Return the token if it can be sent in a header; raises ``InvalidRequestError``, which does not repeat it."""
-    if token is None or (isinstance(token, str) and _TOKEN.fullmatch(token)):
+    if token is None or (isinstance(token, str) and _VISIBLE.fullmatch(token)):
         return token
     raise InvalidRequestError(
         "token must be a text without spaces or line breaks, as conn.query_token and conn.create_token() return it, or "

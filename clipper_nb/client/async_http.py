@@ -54,6 +54,8 @@ class AsyncHttp:
             return await self._send_twice(request, time.monotonic() + request.timeout_s)
         except asyncio.TimeoutError as exc:
             raise self._unreachable.too_late(request.method, request.path, request.timeout_s) from exc
+        except aiohttp.ClientError as exc:  # no HTTP, or no address
+            raise self._unreachable.no_connection(exc) from exc
 
     async def close(self) -> None:
         """Close the connections."""

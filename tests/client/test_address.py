@@ -39,7 +39,11 @@ def test_address_without_scheme_is_https_with_an_authority() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", [None, 5, "", "http://", "ftp://h", "http://h:99999", "http://h:x", "http://user@h", "http://é", "http://[h"]
+    "url",
+    [
+        *(None, 5, "", "http://", "ftp://h", "http://h:99999", "http://h:x", "http://user@h", "http://é", "http://[h"),
+        *("http://a b", "http://a\nb", "http://a..b", "http://" + "a" * 70),
+    ],
 )
 def test_other_addresses_are_refused_with_an_example(url: Any) -> None:
     with pytest.raises(InvalidRequestError, match=r"such as 'http://127\.0\.0\.1:1337'"):

@@ -80,6 +80,24 @@ def test_frontend_that_stays_away_is_named() -> None:
         assert caught.value.is_passing
 
 
+def test_server_that_speaks_no_http_is_an_error_of_ours() -> None:
+    async def main() -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"}")
+            writer.write(b"220 mail.example.org ESMTP\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            http = AsyncHttp("http://127.0.0.1:{1}".format(*server.sockets[0].getsockname()), None, None)
+            try:
+                with pytest.raises(ClusterUnreachableError, match="cannot be reached"):
+                    await http.send(PREDICT)
+            finally:
+                await http.close()
+
+    asyncio.run(main())
+
+
 def test_silent_frontend_is_given_up_at_the_deadline() -> None:
     with (
         closing(socket.create_server(("127.0.0.1", 0))) as silent,

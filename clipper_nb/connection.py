@@ -1205,7 +1205,7 @@ class ClipperConnection:
         >>> with conn.get_client() as client:
         ...     client.predict("digits", X[0]).output
         """
-        return Client.trusting(self.cm.get_query_url(), token=self.cm.get_query_token(), trust=self.cm.get_trust())
+        return Client(self.cm.get_query_url(), token=self.cm.get_query_token(), ca=self.cm.get_trust())
 
     @needs_cluster
     def predict_batch(self, app_name: str, inputs: Any, *, version: int | str | None = None) -> list[Prediction]:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import InvalidRequestError
 
-Authority: TypeAlias = "str | os.PathLike[str] | None"
-"""A certificate in PEM, or the path of a file with one."""
+Authority: TypeAlias = "str | os.PathLike[str] | Trust | None"
+"""A certificate in PEM, the path of a file with one, or what a connection knows a frontend by."""
 
 _BEGIN = "-----BEGIN CERTIFICATE-----"
 _PREDICT_PATH = re.compile(r"/[^/]+/predict/?\Z")
@@ -71,22 +72,22 @@ def checked_token(token: object) -> str | None:
     )
 
 
-def read_authority(ca: Authority) -> str | None:
-    """Return the certificate in PEM.
+def read_trust(ca: Authority) -> Trust | None:
+    """Return how a frontend must prove itself; ``None`` leaves that to the authorities that the system trusts.
 
     Raises
     ------
     InvalidRequestError
         There is no such file, or no certificate in it.
     """
-    if ca is None:
-        return None
+    if ca is None or isinstance(ca, Trust):
+        return ca
     text = ca if isinstance(ca, str) and _BEGIN in ca else _read(ca)
     if _BEGIN not in text:
         raise InvalidRequestError(
             f"ca has no certificate in PEM, which begins with {_BEGIN}. conn.get_tls_authority() returns one."
         )
-    return text
+    return Trust(authority=text)
 
 
 def _read(path: object) -> str:

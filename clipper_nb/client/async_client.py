@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.client.address import Authority
-from clipper_nb.client.calls import DEFAULT_PART_INPUTS, DEFAULT_PART_SIZE_BYTES, Call, make_steps, read_target
+from clipper_nb.client.calls import DEFAULT_PART_INPUTS, DEFAULT_PART_SIZE_BYTES, Call, Target, make_steps, read_target
 from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.records import Prediction
@@ -41,7 +41,7 @@ class AsyncClient:
         target = read_target(url, token, ca)
         self._steps = make_steps(part_inputs, part_size_bytes)
         self._root = target.root
-        self._http = _open(target.root, target.token, target.authority)
+        self._http = _open(target)
 
     async def predict(
         self, app_name: str, input: Any, *, version: int | str | None = None, timeout_s: float | None = None
@@ -89,11 +89,11 @@ class AsyncClient:
             return predictions
 
 
-def _open(root: str, token: str | None, authority: str | None) -> AsyncHttp:
+def _open(target: Target) -> AsyncHttp:
     try:
         from clipper_nb.client.async_http import AsyncHttp
     except ModuleNotFoundError as exc:
         if exc.name != "aiohttp":
             raise
         raise ClipperException("AsyncClient needs aiohttp: pip install 'clipper-nb[async]'.") from exc
-    return AsyncHttp(root, token, authority)
+    return AsyncHttp(target.root, target.token, target.trust)

@@ -10,6 +10,7 @@ import aiohttp
 
 from clipper_nb.client.calls import WHAT
 from clipper_nb.clients.query_steps import Reply, Request
+from clipper_nb.clients.trust import Trust
 from clipper_nb.clients.unreachable import Unreachable
 from clipper_nb.errors import InvalidRequestError
 
@@ -28,16 +29,16 @@ class AsyncHttp:
     base_url : str
     token : str or None
         The bearer token of every request.
-    authority : str or None
-        The certificate in PEM that the frontend's own must be signed by.
+    trust : Trust or None
+        How the frontend proves itself over TLS; ``None`` leaves that to the authorities that the system trusts.
     """
 
-    def __init__(self, base_url: str, token: str | None, authority: str | None) -> None:
+    def __init__(self, base_url: str, token: str | None, trust: Trust | None) -> None:
         self._base_url = base_url
         self._headers = {"Content-Type": "application/json"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
-        self._context = _context(authority)
+        self._proof = _proof(trust)
         self._unreachable = Unreachable(WHAT, base_url)
         self._session: aiohttp.ClientSession | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -77,7 +78,7 @@ class AsyncHttp:
         for pause_s in (*_CONNECT_RETRIES_AFTER_S, None):
             try:
                 return await self._send(request, deadline_s)
-            except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as exc:
+            except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as exc:
                 raise self._unreachable.no_proof(exc) from exc
             except aiohttp.ClientConnectorError as exc:
                 if pause_s is None or time.monotonic() + pause_s >= deadline_s:
@@ -105,7 +106,7 @@ class AsyncHttp:
         if self._session is None:
             self._loop = loop
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, ssl=self._context),
+                connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS, ssl=self._proof),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
             )
@@ -114,6 +115,10 @@ class AsyncHttp:
         return self._session
 
 
-def _context(authority: str | None) -> ssl.SSLContext | bool:
-    """Return what aiohttp verifies certificates with; ``True`` for the authorities that the system trusts."""
-    return True if authority is None else ssl.create_default_context(cadata=authority)
+def _proof(trust: Trust | None) -> ssl.SSLContext | aiohttp.Fingerprint | bool:
+    """Return what aiohttp verifies a certificate with."""
+    if trust is None:
+        return True
+    if trust.authority:
+        return ssl.create_default_context(cadata=trust.authority)
+    return aiohttp.Fingerprint(bytes.fromhex(trust.fingerprint))

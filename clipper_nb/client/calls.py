@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from clipper_nb.client.address import Authority, checked_token, frontend_root, read_authority
+from clipper_nb.client.address import Authority, checked_token, frontend_root, read_trust
 from clipper_nb.clients.predict_parts import PartLimits
 from clipper_nb.clients.query_steps import QuerySteps, ask_query_frontend
+from clipper_nb.clients.trust import Trust
 from clipper_nb.cluster.argument_checks import check_timeout, check_whole
 from clipper_nb.protocol.names import known_name, known_version
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
@@ -27,19 +28,19 @@ class Target:
     root : str
         Its URL.
     token : str or None
-    authority : str or None
-        The certificate in PEM that signed its own.
+    trust : Trust or None
+        How it proves itself over TLS.
     """
 
     root: str
-    token: str | None
-    authority: str | None
+    token: str | None = field(repr=False)
+    trust: Trust | None
 
 
 def read_target(url: str, token: str | None, ca: Authority) -> Target:
     """Return the target of a client's arguments; raises ``InvalidRequestError`` for the first that is wrong."""
-    authority = read_authority(ca)
-    return Target(frontend_root(url, has_authority=authority is not None), checked_token(token), authority)
+    trust = read_trust(ca)
+    return Target(frontend_root(url, has_authority=trust is not None), checked_token(token), trust)
 
 
 def make_steps(part_inputs: int, part_size_bytes: int) -> QuerySteps:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from clipper_nb.client.address import Authority
 from clipper_nb.client.calls import DEFAULT_PART_INPUTS, DEFAULT_PART_SIZE_BYTES, WHAT, Call, make_steps, read_target
 from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.records import Prediction
-
-if TYPE_CHECKING:
-    from clipper_nb.clients.trust import Trust
 
 
 class Client:
@@ -57,27 +54,13 @@ class Client:
         part_inputs: int = DEFAULT_PART_INPUTS,
         part_size_bytes: int = DEFAULT_PART_SIZE_BYTES,
     ) -> None:
-        target = read_target(url, token, ca)
-        self._open(target.root, target.token, target.authority, None, part_inputs, part_size_bytes)
-
-    @classmethod
-    def trusting(cls, url: str, *, token: str | None, trust: Trust | None) -> Client:
-        """Return a client of a frontend that proves itself in that way (called by ``conn.get_client()``)."""
-        client = cls.__new__(cls)
-        client._open(url, token, None, trust, DEFAULT_PART_INPUTS, DEFAULT_PART_SIZE_BYTES)
-        return client
-
-    def _open(
-        self, root: str, token: str | None, authority: str | None, trust: Trust | None, inputs: int, size_bytes: int
-    ) -> None:
         from clipper_nb.clients.http_client import HttpClient  # brings urllib3
         from clipper_nb.clients.query_client import QueryClient
-        from clipper_nb.clients.trust import Trust
 
-        if authority is not None:
-            trust = Trust(authority=authority)
-        self._root = root
-        self._queries = QueryClient(HttpClient(root, WHAT, token=token, trust=trust), make_steps(inputs, size_bytes))
+        target = read_target(url, token, ca)
+        self._root = target.root
+        http = HttpClient(target.root, WHAT, token=target.token, trust=target.trust)
+        self._queries = QueryClient(http, make_steps(part_inputs, part_size_bytes))
 
     def predict(
         self, app_name: str, input: Any, *, version: int | str | None = None, timeout_s: float | None = None

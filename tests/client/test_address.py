@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from clipper_nb.client.address import checked_token, frontend_root, read_authority
+from clipper_nb.client.address import checked_token, frontend_root, read_trust
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import InvalidRequestError
 
 PEM = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n"
@@ -65,8 +66,9 @@ def test_token_of_a_cluster_is_taken() -> None:
 def test_authority_is_text_or_a_file(tmp_path: Path) -> None:
     path = tmp_path / "authority.pem"
     path.write_text(PEM)
-    assert read_authority(None) is None
-    assert read_authority(PEM) == read_authority(path) == read_authority(str(path)) == PEM
+    assert read_trust(None) is None
+    assert read_trust(PEM) == read_trust(path) == read_trust(str(path)) == Trust(authority=PEM)
+    assert read_trust(Trust(fingerprint="00")) == Trust(fingerprint="00")
 
 
 def test_authority_that_is_none_is_refused(tmp_path: Path) -> None:
@@ -74,4 +76,4 @@ def test_authority_that_is_none_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\x30\x82 of the other form")
     for ca, words in [(path, "no certificate in PEM"), (tmp_path / "no", "No such file"), ("\0", "null"), (5, "int")]:
         with pytest.raises(InvalidRequestError, match=words):
-            read_authority(ca)  # type: ignore[arg-type]
+            read_trust(ca)  # type: ignore[arg-type]

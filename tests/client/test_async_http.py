@@ -11,6 +11,7 @@ import pytest
 
 from clipper_nb.client.async_http import AsyncHttp
 from clipper_nb.clients.query_steps import Reply, Request
+from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import ClusterUnreachableError
 from tests.support.certificates import write_files
 from tests.support.scripted_frontend import BREAK, over_tls, scripted_frontend
@@ -18,9 +19,9 @@ from tests.support.scripted_frontend import BREAK, over_tls, scripted_frontend
 PREDICT = Request("POST", "/app/predict", 10.0, b'{"input": [1.0]}')
 
 
-def send(url: str, *requests: Request, token: str | None = None, authority: str | None = None) -> list[Reply]:
+def send(url: str, *requests: Request, token: str | None = None, trust: Trust | None = None) -> list[Reply]:
     async def main() -> list[Reply]:
-        http = AsyncHttp(url, token, authority)
+        http = AsyncHttp(url, token, trust)
         try:
             return [await http.send(request) for request in requests]
         finally:
@@ -117,7 +118,14 @@ def test_frontend_with_the_authority_is_trusted(tmp_path: Path) -> None:
     files = write_files(tmp_path, host="localhost")
     with scripted_frontend(over_tls(files), "https") as server:
         url = server.url.replace("127.0.0.1", "localhost")
-        assert send(url, PREDICT, authority=files.authority.read_text())[0].status == 200
+        assert send(url, PREDICT, trust=Trust(authority=files.authority.read_text()))[0].status == 200
+
+
+def test_pinned_certificate_is_trusted_for_any_name(tmp_path: Path) -> None:
+    files = write_files(tmp_path)
+    with scripted_frontend(over_tls(files), "https") as server:
+        trust = Trust.in_certificate(files.certificate.read_text())
+        assert send(server.url, PREDICT, trust=trust)[0].status == 200
 
 
 def test_impostor_gets_no_token(tmp_path: Path) -> None:
@@ -126,7 +134,8 @@ def test_impostor_gets_no_token(tmp_path: Path) -> None:
     own, other = (write_files(tmp_path / name, host="localhost") for name in ("own", "other"))
     with scripted_frontend(over_tls(own), "https") as server:
         url = server.url.replace("127.0.0.1", "localhost")
-        for authority in (other.authority.read_text(), None):
+        pinned = Trust.in_certificate(other.certificate.read_text())
+        for trust in (Trust(authority=other.authority.read_text()), pinned, None):
             with pytest.raises(ClusterUnreachableError, match="does not prove itself over TLS"):
-                send(url, PREDICT, token="secret", authority=authority)
+                send(url, PREDICT, token="secret", trust=trust)
         assert server.asked == []

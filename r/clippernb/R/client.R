@@ -51,7 +51,7 @@ authority_file <- function(ca, state) {
   if (any(grepl(begin, ca, fixed = TRUE))) {
     path <- tempfile("clippernb-", fileext = ".pem")
     writeLines(ca, path)
-    reg.finalizer(state, function(state) unlink(path), onexit = TRUE)
+    reg.finalizer(state, removes(path), onexit = TRUE)
     return(path)
   }
   path <- path.expand(ca)
@@ -60,6 +60,12 @@ authority_file <- function(ca, state) {
     stop_with("InvalidRequestError", "ca has no certificate in PEM: ", path)
   }
   path
+}
+
+# A function of its own, which does not keep what it is called for alive.
+removes <- function(path) {
+  force(path)
+  function(state) unlink(path)
 }
 
 # The answers in order; several requests, one after the other, where the inputs are many.

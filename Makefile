@@ -10,14 +10,18 @@ WITH_ENGINE := not serial and docker
 IN_BROWSER := not serial and not docker and browser
 WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
 SERIAL := not ($(UNITS)) and serial
+# The compiler keeps one core busy, and beside it check the other: both end sooner than one after the other.
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
 # processes, of which one alone asks the engine: two at a time make it slow. The long ones begin, so that no process waits for
 # the other at the end: short ones go where there is room. Those that measure times run after them all.
 WITH_CLUSTERS := test-with-engine test-without-engine test-in-browser test-r-package
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
-# Tests that need a cluster are not even imported by test-fast: each of its processes would do so for seconds.
+# Seconds of test-fast go into imports: its two processes share no file, which those of pytest-xdist both import, and tests that
+# need a cluster are in neither. Properties are tried with a tenth of the examples.
+SERVING := tests/protocol tests/runtime
 WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='tests/end_to_end/test_*.py'
+FEW_EXAMPLES := --hypothesis-profile=fast
 PYTHONS ?= 3.10 3.12 3.13
 # Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
 unexport PYTHONDONTWRITEBYTECODE
@@ -25,7 +29,7 @@ NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -39,12 +43,12 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED) $(wildcard .venv*/.compiled)
 
-test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
+test: $(STAMP) engine     ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
-	$(MAKE) compile
+	$(MAKE) -j 2 compile check
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
 	$(MAKE) -j 2 $(WITH_CLUSTERS)
 	$(PY) -m pytest -q -m "$(SERIAL)" $(EVERYTHING) --durations-file=.durations/serial.txt tests/end_to_end
@@ -71,8 +75,14 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	scripts/check-r-package $(PY)
 
-test-fast: $(STAMP)       ## no Redis, no processes, no Docker: seconds
-	$(PY) -m pytest -q -m "$(FAST)" $(WITHOUT_CLUSTERS) -n $(UNIT_WORKERS) $(BY_FILE)
+test-fast: $(STAMP)       ## no Redis, no processes, no Docker: half a minute
+	$(MAKE) -j 2 test-fast-serving test-fast-notebook
+
+test-fast-serving: $(STAMP)
+	$(PY) -m pytest -q -m "$(FAST)" $(FEW_EXAMPLES) $(SERVING)
+
+test-fast-notebook: $(STAMP)
+	$(PY) -m pytest -q -m "$(FAST)" $(FEW_EXAMPLES) $(WITHOUT_CLUSTERS) $(addprefix --ignore=,$(SERVING))
 
 test-pythons:             ## test-fast, interpreted and compiled, and the demo on each other Python that is installed here
 	scripts/test-pythons $(PYTHONS)

@@ -77,10 +77,9 @@ from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.model_folder import FileReader, read_folder, write_files
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.number_rules import NUM_REPLICAS
+from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE, NUM_REPLICAS
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import (
-    ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
     DEFAULT_OUTPUT,
     DEFAULT_SLO_MICROS,

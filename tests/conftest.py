@@ -12,7 +12,7 @@ import pytest
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.errors import ClusterStartError
 
-pytest_plugins = ["tests.support.durations", "tests.support.selection"]
+pytest_plugins = ["tests.support.durations", "tests.support.examples", "tests.support.selection"]
 
 
 def pytest_configure() -> None:

@@ -46,9 +46,11 @@ def leftovers_of(statement, heavy=HEAVY):
     "statement",
     [
         "import clipper_nb",
-        "from clipper_nb import ClipperConnection, LocalContainerManager",
-        "from clipper_nb import *",
-        "from clipper_nb.deployers.python import create_endpoint, deploy_python_closure",
+        pytest.param("from clipper_nb import ClipperConnection, LocalContainerManager", marks=pytest.mark.slow),
+        pytest.param("from clipper_nb import *", marks=pytest.mark.slow),
+        pytest.param(
+            "from clipper_nb.deployers.python import create_endpoint, deploy_python_closure", marks=pytest.mark.slow
+        ),
         "from clipper_nb import *; ClipperConnection(LocalContainerManager())",
     ],
 )
@@ -88,6 +90,7 @@ def modules_after(module):
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [QUERY_FRONTEND, MANAGEMENT_FRONTEND, "clipper_nb.protocol.rpc"])
 def test_serving_processes_import_no_notebook_module(module):
     notebooks = ("connection", "deployers", "container_managers", "images", "clients.management_client")
@@ -96,6 +99,7 @@ def test_serving_processes_import_no_notebook_module(module):
     ] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "too_much"),
     [

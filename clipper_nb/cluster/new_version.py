@@ -29,9 +29,9 @@ from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S, HANG_TIMEOUT
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, ReplicaCount, checked
+from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE, BatchSize, HangTimeout, ReplicaCount, checked
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, TextOutputs
+from clipper_nb.protocol.records import TextOutputs, options_of
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.rest import AddModel, DeployState
 
@@ -41,7 +41,7 @@ class NewVersion:
     """Everything that a caller specifies of a version before its deploy; omitted fields have defaults.
 
     A new option of a deploy is a field here, with its check in :func:`make_new_version`; its type and its manual are in
-    ``deploy_options.py``.
+    ``deploy_options.py``. If it is kept with the version, it is a field of ``VersionOptions`` too.
     """
 
     model_id: ModelId
@@ -102,16 +102,12 @@ class NewVersion:
             labels=list(self.labels),
             container_name=self.image,
             batch_size=self.batch_size,
-            limits=self.limits,
             provenance=provenance,
             num_replicas=self.num_replicas,
             claim_id=claim_id,
-            isolate_errors=self.isolate_errors,
-            hang_timeout_s=self.hang_timeout_s,
-            text_outputs=self.text_outputs,
             environment_variables=self.environment_variables,
             becomes_current=self.becomes_current,
-            network_access=self.network_access,
+            **options_of(self),
         )
 
     def environment(self) -> Mapping[str, str]:
@@ -132,11 +128,8 @@ def registered_version(record: VersionInfo, variables: EnvironmentVariables) -> 
         record.model_id,
         record.input_type,
         record.image,
-        limits=record.limits,
-        hang_timeout_s=record.hang_timeout_s,
-        text_outputs=record.text_outputs,
         environment_variables=variables,
-        network_access=record.network_access,
+        **options_of(record),
     )
 
 

@@ -112,19 +112,14 @@ def query_frontend_spec(
         role=QUERY_FRONTEND,
         command=(python, "-m", environment.QUERY_FRONTEND_MODULE),
         environment={
-            **redis,
-            environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
-            environment.MAX_WAITING_SIZE_BYTES: str(options.max_waiting_size_bytes),
+            **_frontend_variables(options, redis, known_hosts, tls),
             environment.FRONTEND_ID: QUERY_FRONTEND_NAME,
             environment.NUM_FRONTENDS: str(options.num_frontend_replicas),
             environment.CACHE_SIZE_BYTES: str(options.cache_size_bytes),
             environment.HEADER_TIMEOUT_S: str(options.header_timeout_s),
             environment.BODY_TIMEOUT_S: str(options.body_timeout_s),
-            environment.ALLOWED_HOSTS: " ".join([*known_hosts, *options.allowed_hosts]),
             environment.ALLOW_ORIGINS: " ".join(options.allow_origins),
-            environment.QUERY_TOKEN: options.query_token,
             environment.CLIPPER_CONTAINERS: options.clipper_containers or clipper_containers,
-            **_tls_variables(tls),
         },
         secret_files={} if secret is None else {environment.REPLICA_SECRET_FILE: secret},
         sockets={environment.HTTP_SOCKET: "query", environment.RPC_SOCKET: "rpc"},
@@ -146,21 +141,23 @@ def management_frontend_spec(
         name=MANAGEMENT_FRONTEND_NAME,
         role=MANAGEMENT_FRONTEND,
         command=(python, "-m", environment.MANAGEMENT_FRONTEND_MODULE),
-        environment={
-            **redis,
-            environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
-            environment.MAX_WAITING_SIZE_BYTES: str(options.max_waiting_size_bytes),
-            environment.ADMIN_TOKEN: admin_token,
-            environment.QUERY_TOKEN: options.query_token,
-            environment.ALLOWED_HOSTS: " ".join([*known_hosts, *options.allowed_hosts]),
-            **_tls_variables(tls),
-        },
+        environment={**_frontend_variables(options, redis, known_hosts, tls), environment.ADMIN_TOKEN: admin_token},
         sockets={environment.HTTP_SOCKET: "management"},
     )
 
 
-def _tls_variables(tls: TlsIdentity | None) -> dict[str, str]:
-    return {} if tls is None else {environment.TLS_CERTIFICATE: tls.served}
+def _frontend_variables(
+    options: ClusterOptions, redis: Mapping[str, str], known_hosts: Sequence[str], tls: TlsIdentity | None
+) -> dict[str, str]:
+    """Return what both frontends are told."""
+    return {
+        **redis,
+        environment.MAX_BODY_SIZE_BYTES: str(options.max_body_size_bytes),
+        environment.MAX_WAITING_SIZE_BYTES: str(options.max_waiting_size_bytes),
+        environment.ALLOWED_HOSTS: " ".join([*known_hosts, *options.allowed_hosts]),
+        environment.QUERY_TOKEN: options.query_token,
+        **({} if tls is None else {environment.TLS_CERTIFICATE: tls.served}),
+    }
 
 
 def redis_spec(command: tuple[str, ...], variables: Mapping[str, str] | None = None) -> ContainerSpec:

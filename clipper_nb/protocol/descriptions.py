@@ -12,7 +12,6 @@ from typing import Any
 from msgspec import Struct, field
 
 from clipper_nb.protocol.application_tokens import ApplicationToken
-from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Example
@@ -22,9 +21,9 @@ from clipper_nb.protocol.records import (
     FrontendPresence,
     ModelVersion,
     Replica,
-    TextOutputs,
+    VersionOptions,
+    options_of,
 )
-from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 
 class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,7 +48,7 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return next(iter(self.linked_models), None)
 
 
-class VersionInfo(Struct, frozen=True, kw_only=True):
+class VersionInfo(VersionOptions, frozen=True, kw_only=True):
     """A registered version of a model, and its desired state."""
 
     name: str = field(name="model_name")
@@ -60,11 +59,6 @@ class VersionInfo(Struct, frozen=True, kw_only=True):
     batch_size: int
     num_replicas: int | None = None
     """How many replicas should run; ``None`` if the frontend does not send it."""
-    limits: ResourceLimits = NO_LIMITS
-    isolate_errors: bool = True
-    network_access: bool | None = None
-    hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
-    text_outputs: TextOutputs = "json"
     environment: Mapping[str, str] = {}
     environment_variables: Sequence[str] = ()
     """Names of the variables that its replicas get from the deploy."""
@@ -156,11 +150,6 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         image=version.image,
         batch_size=version.batch_size,
         num_replicas=num_replicas,
-        limits=version.limits,
-        isolate_errors=version.isolate_errors,
-        network_access=version.network_access,
-        hang_timeout_s=version.hang_timeout_s,
-        text_outputs=version.text_outputs,
         environment=version.provenance.environment,
         environment_variables=version.environment_variables.names,
         num_samples=version.provenance.num_samples,
@@ -168,6 +157,7 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         input_schema=version.provenance.input_schema,
         registered_at=version.registered_at,
         is_current=is_current,
+        **options_of(version),
     )
 
 

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+
+ADAPTIVE_BATCH_SIZE = -1
+"""``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
 
 _RecordT = TypeVar("_RecordT")
 

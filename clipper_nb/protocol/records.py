@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from msgspec import Struct
+
 from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId, next_version
+from clipper_nb.protocol.number_rules import HangTimeout
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.route import Route
@@ -22,9 +25,6 @@ DEFAULT_OUTPUT = "null"
 """The default output of an application that is registered without one."""
 DEFAULT_SLO_MICROS = 1_000_000
 """The SLO of an application that is registered without one."""
-
-ADAPTIVE_BATCH_SIZE = -1
-"""``batch_size`` that adapts to the SLO; a positive one is a fixed maximum."""
 
 TextOutputs = Literal["json", "text"]
 """What a text that a model returns becomes: JSON where it is JSON, as Clipper reads it, or always text."""
@@ -49,8 +49,27 @@ class Application:
     """Seconds since the epoch; distinguishes a re-registered application from its predecessor."""
 
 
-@dataclass(frozen=True)
-class ModelVersion:
+class VersionOptions(Struct, frozen=True, kw_only=True):
+    """How a version is served; in the request that registers it, in what is kept and told of it, and in exported files.
+
+    A new option has a default, for what was written before.
+    """
+
+    limits: ResourceLimits = NO_LIMITS
+    isolate_errors: bool = True
+    """Whether a batch that the model raised on is computed again in parts."""
+    hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
+    """After how long at one batch a replica is replaced; ``None`` is never."""
+    text_outputs: TextOutputs = "json"
+    network_access: bool | None = None
+
+
+def options_of(version: object) -> dict[str, Any]:
+    """Return the options of a version by their names, for another record of it."""
+    return {name: getattr(version, name) for name in VersionOptions.__struct_fields__}
+
+
+class ModelVersion(VersionOptions, frozen=True):
     """One registered version of a model; immutable once registered."""
 
     name: str
@@ -60,15 +79,8 @@ class ModelVersion:
     labels: tuple[str, ...]
     batch_size: int
     registered_at: float
-    limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
-    isolate_errors: bool = True
-    """Whether a batch that the model raised on is computed again in parts."""
-    hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
-    """After how long at one batch a replica is replaced; ``None`` is never."""
-    text_outputs: TextOutputs = "json"
     environment_variables: EnvironmentVariables = NO_VARIABLES
-    network_access: bool | None = None
 
     @property
     def model_id(self) -> ModelId:

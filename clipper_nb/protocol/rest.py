@@ -12,22 +12,27 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
-from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, check_variables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.json_schema import check_schema
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.number_rules import BatchSize, HangTimeout, QueryNumber, ReplicaCount, SloMicros, TokenLifetime
+from clipper_nb.protocol.number_rules import (
+    ADAPTIVE_BATCH_SIZE,
+    BatchSize,
+    QueryNumber,
+    ReplicaCount,
+    SloMicros,
+    TokenLifetime,
+)
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.records import (
-    ADAPTIVE_BATCH_SIZE,
     CONTAINERLESS_IMAGE,
     Configuration,
     FrontendPresence,
     ModelVersion,
-    TextOutputs,
+    VersionOptions,
+    options_of,
 )
-from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 CHANGE_IN_DOUBT = "Change in doubt"
 """Error code of a failure after which the change may have been made."""
@@ -61,7 +66,7 @@ class LinkedModelsOf(Struct):
     app_name: str
 
 
-class AddModel(Struct):
+class AddModel(VersionOptions, frozen=True):
     """``/admin/add_model``"""
 
     model_name: str
@@ -70,16 +75,11 @@ class AddModel(Struct):
     labels: list[str] = []
     container_name: str = CONTAINERLESS_IMAGE
     batch_size: BatchSize = ADAPTIVE_BATCH_SIZE
-    limits: ResourceLimits = NO_LIMITS
     provenance: Provenance = NO_PROVENANCE
     num_replicas: ReplicaCount = 0
     claim_id: str | None = None
-    isolate_errors: bool = True
-    hang_timeout_s: HangTimeout = DEFAULT_HANG_TIMEOUT_S
-    text_outputs: TextOutputs = "json"
     environment_variables: EnvironmentVariables = NO_VARIABLES
     becomes_current: bool = True
-    network_access: bool | None = None
 
 
 class NumReplicas(Struct):
@@ -260,14 +260,10 @@ def parse_version(request: AddModel, *, registered_at: float) -> ModelVersion:
         image=request.container_name,
         labels=tuple(request.labels),
         batch_size=request.batch_size,
-        limits=request.limits,
-        provenance=request.provenance,
-        isolate_errors=request.isolate_errors,
-        network_access=request.network_access,
-        hang_timeout_s=request.hang_timeout_s,
-        environment_variables=check_variables(request.environment_variables.values),
         registered_at=registered_at,
-        text_outputs=request.text_outputs,
+        provenance=request.provenance,
+        environment_variables=check_variables(request.environment_variables.values),
+        **options_of(request),
     )
 
 

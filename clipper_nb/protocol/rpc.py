@@ -7,18 +7,28 @@ tables.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Union
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.rpc_fields import (
+    U32,
+    U64,
+    Frame,
+    check_count,
+    check_sizes,
+    pack_u64s,
+    read_header_sizes,
+    read_message_type,
+    read_text,
+    read_u32,
+    read_u64,
+)
 
 RPC_VERSION = 3
 CHALLENGE_SIZE_BYTES = 32
-
-Frame = Union[bytes, memoryview]
 
 _NEW_CONTAINER = 0
 _CONTAINER_CONTENT = 1
@@ -35,11 +45,9 @@ _PREDICT = 0
 _CAN_PROVE = 1
 _ACCEPTS_ORIGINS = 1
 
-_U32 = struct.Struct("<I")
-_U64 = struct.Struct("<Q")
-_VERSION_FRAME = _U32.pack(RPC_VERSION)
-_TYPE_FRAMES = [_U32.pack(code) for code in range(8)]
-_PREDICT_FRAME = _U32.pack(_PREDICT)
+_VERSION_FRAME = U32.pack(RPC_VERSION)
+_TYPE_FRAMES = [U32.pack(code) for code in range(8)]
+_PREDICT_FRAME = U32.pack(_PREDICT)
 _DELIMITER = b""
 
 
@@ -159,7 +167,7 @@ def encode_container_heartbeat(message: ContainerHeartbeat) -> list[Frame]:
     """Return the frames of :class:`ContainerHeartbeat`."""
     frames: list[Frame] = [_DELIMITER, _TYPE_FRAMES[_HEARTBEAT]]
     if message.can_prove:
-        frames.append(_U32.pack(_CAN_PROVE))
+        frames.append(U32.pack(_CAN_PROVE))
     return frames
 
 
@@ -174,9 +182,9 @@ def encode_new_container(message: NewContainer) -> list[Frame]:
         _VERSION_FRAME,
     ]
     if message.speaks_extensions or message.proof:
-        in_flight = _U32.pack(message.max_batches_in_flight)
+        in_flight = U32.pack(message.max_batches_in_flight)
         # Frontends of before read the first number only.
-        frames.append(in_flight + _U32.pack(_ACCEPTS_ORIGINS) if message.accepts_origins else in_flight)
+        frames.append(in_flight + U32.pack(_ACCEPTS_ORIGINS) if message.accepts_origins else in_flight)
     if message.proof:
         frames += [message.replica_name.encode(), message.proof]
     return frames
@@ -184,12 +192,12 @@ def encode_new_container(message: NewContainer) -> list[Frame]:
 
 def encode_predict_response(message: PredictResponse) -> list[Frame]:
     """Return the frames of :class:`PredictResponse`."""
-    header = _u64s(len(message.outputs), *map(len, message.outputs))
+    header = pack_u64s(len(message.outputs), *map(len, message.outputs))
     return [
         _DELIMITER,
         _TYPE_FRAMES[_CONTAINER_CONTENT],
-        _U32.pack(message.message_id),
-        _U64.pack(len(header)),
+        U32.pack(message.message_id),
+        U64.pack(len(header)),
         header,
         *message.outputs,
     ]
@@ -201,7 +209,7 @@ def encode_error_response(message: ErrorResponse) -> list[Frame]:
     return [
         _DELIMITER,
         _TYPE_FRAMES[_ERROR_RESPONSE],
-        _U32.pack(message.message_id),
+        U32.pack(message.message_id),
         *(text.encode("utf-8", "replace") for text in texts),
     ]
 
@@ -222,17 +230,17 @@ def decode_from_container(frames: Sequence[Frame]) -> FromContainer:
     ProtocolError
         The frames are malformed or of another version; nothing in them was used.
     """
-    message_type = _message_type(frames, at=1)
+    message_type = read_message_type(frames, at=1)
     if message_type == _HEARTBEAT:
-        return ContainerHeartbeat(can_prove=len(frames) > 2 and _u32(frames[2], "proof") == _CAN_PROVE)
+        return ContainerHeartbeat(can_prove=len(frames) > 2 and read_u32(frames[2], "proof") == _CAN_PROVE)
     if message_type == _CONTAINER_CONTENT:
         return _decode_predict_response(frames)
     if message_type == _NEW_CONTAINER:
         return _decode_new_container(frames)
     if message_type == _ERROR_RESPONSE:
-        _need(frames, 6, "error response")
-        texts = [_text(frame, "error response", "replace") for frame in frames[3:6]]
-        return ErrorResponse(_u32(frames[2], "message id"), texts[0], texts[1], texts[2])
+        check_count(frames, 6, "error response")
+        texts = [read_text(frame, "error response", "replace") for frame in frames[3:6]]
+        return ErrorResponse(read_u32(frames[2], "message id"), texts[0], texts[1], texts[2])
     if message_type == _GOODBYE:
         return ContainerGoodbye()
     raise ProtocolError(f"unknown message type {message_type}")
@@ -241,32 +249,32 @@ def decode_from_container(frames: Sequence[Frame]) -> FromContainer:
 def _decode_new_container(frames: Sequence[Frame]) -> NewContainer:
     if len(frames) < 6:
         raise ProtocolError("a new container did not say which RPC version it speaks (6 frames expected)")
-    version = _u32(frames[5], "RPC version")
+    version = read_u32(frames[5], "RPC version")
     if version != RPC_VERSION:
         raise ProtocolError(f"a new container speaks RPC version {version}, this frontend speaks {RPC_VERSION}")
     # C++ and R containers send as many bytes for the type as the version has, so NUL bytes may follow.
-    code = _text(frames[4], "input type").split("\0")[0]
+    code = read_text(frames[4], "input type").split("\0")[0]
     try:
         input_type = InputType.from_code(int(code))
     except ValueError as exc:
         raise ProtocolError(f"a new container has an unknown input type: {code!r}") from exc
-    max_in_flight = _u32(frames[6], "batches in flight") if len(frames) > 6 else 1
+    max_in_flight = read_u32(frames[6], "batches in flight") if len(frames) > 6 else 1
     if max_in_flight < 1:
         raise ProtocolError("a new container accepts no batches")
     replica_name, proof = "", b""
     if len(frames) > 8 and len(frames[8]):
-        replica_name, proof = _text(frames[7], "replica name"), bytes(frames[8])
-    name, model_version = _text(frames[2], "model name"), _text(frames[3], "model version")
-    accepts_origins = len(frames) > 6 and len(frames[6]) == 2 * _U32.size and _U32.unpack_from(frames[6], 4)[0] == 1
+        replica_name, proof = read_text(frames[7], "replica name"), bytes(frames[8])
+    name, model_version = read_text(frames[2], "model name"), read_text(frames[3], "model version")
+    accepts_origins = len(frames) > 6 and len(frames[6]) == 2 * U32.size and U32.unpack_from(frames[6], 4)[0] == 1
     return NewContainer(name, model_version, input_type, max_in_flight, replica_name, proof, accepts_origins)
 
 
 def _decode_predict_response(frames: Sequence[Frame]) -> PredictResponse:
-    _need(frames, 5, "predict response")
-    sizes = _header_sizes(frames[4], declared_size=_u64(frames[3], "header size"), first_fields=0)
+    check_count(frames, 5, "predict response")
+    sizes = read_header_sizes(frames[4], declared_size=read_u64(frames[3], "header size"), first_fields=0)
     outputs = frames[5:]
-    _check_sizes(outputs, sizes, "output")
-    return PredictResponse(_u32(frames[2], "message id"), outputs)
+    check_sizes(outputs, sizes, "output")
+    return PredictResponse(read_u32(frames[2], "message id"), outputs)
 
 
 # --- what the frontend writes ------------------------------------------------------------------------------------
@@ -275,7 +283,7 @@ def _decode_predict_response(frames: Sequence[Frame]) -> PredictResponse:
 def encode_frontend_heartbeat(message: FrontendHeartbeat) -> list[Frame]:
     """Return the frames of :class:`FrontendHeartbeat`."""
     kind = _REQUEST_METADATA if message.wants_metadata else _KEEP_ALIVE
-    frames: list[Frame] = [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_HEARTBEAT], _U32.pack(kind)]
+    frames: list[Frame] = [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_HEARTBEAT], U32.pack(kind)]
     if message.challenge:
         frames.append(message.challenge)
     return frames
@@ -284,14 +292,14 @@ def encode_frontend_heartbeat(message: FrontendHeartbeat) -> list[Frame]:
 def encode_predict_request(message: PredictRequest) -> list[Frame]:
     """Return the frames of :class:`PredictRequest`; the payloads are not copied."""
     payloads = message.payloads
-    header = _u64s(message.input_type.code, len(payloads), *map(len, payloads))
+    header = pack_u64s(message.input_type.code, len(payloads), *map(len, payloads))
     frames: list[Frame] = [
         _DELIMITER,
         _VERSION_FRAME,
         _TYPE_FRAMES[_CONTAINER_CONTENT],
-        _U32.pack(message.message_id),
+        U32.pack(message.message_id),
         _PREDICT_FRAME,
-        _U64.pack(len(header)),
+        U64.pack(len(header)),
         header,
         *payloads,
     ]
@@ -307,7 +315,7 @@ def encode_frontend_goodbye() -> list[Frame]:
 
 def encode_frontend_ports(message: FrontendPorts) -> list[Frame]:
     """Return the frames of :class:`FrontendPorts`."""
-    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_PORTS], *(_U32.pack(port) for port in message.ports)]
+    return [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_PORTS], *(U32.pack(port) for port in message.ports)]
 
 
 def encode_frontend_sockets(message: FrontendSockets) -> list[Frame]:
@@ -325,14 +333,14 @@ def encode_frontend_end(message: FrontendEnd) -> list[Frame]:
 
 def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
     """Return the message in *frames*; raises :class:`ProtocolError` like :func:`decode_from_container`."""
-    _need(frames, 3, "message")
-    version = _u32(frames[1], "RPC version")
+    check_count(frames, 3, "message")
+    version = read_u32(frames[1], "RPC version")
     if version != RPC_VERSION:
         raise ProtocolError(f"the query frontend speaks RPC version {version}, this container speaks {RPC_VERSION}")
-    message_type = _message_type(frames, at=2)
+    message_type = read_message_type(frames, at=2)
     if message_type == _HEARTBEAT:
-        _need(frames, 4, "heartbeat")
-        wants_metadata = _u32(frames[3], "heartbeat type") == _REQUEST_METADATA
+        check_count(frames, 4, "heartbeat")
+        wants_metadata = read_u32(frames[3], "heartbeat type") == _REQUEST_METADATA
         is_challenge = len(frames) > 4 and len(frames[4]) == CHALLENGE_SIZE_BYTES
         return FrontendHeartbeat(wants_metadata, bytes(frames[4]) if is_challenge else b"")
     if message_type == _CONTAINER_CONTENT:
@@ -340,90 +348,28 @@ def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
     if message_type == _GOODBYE:
         return FrontendGoodbye()
     if message_type == _PORTS:
-        return FrontendPorts(tuple(_u32(frame, "port") for frame in frames[3:]))
+        return FrontendPorts(tuple(read_u32(frame, "port") for frame in frames[3:]))
     if message_type == _SOCKETS:
-        return FrontendSockets(tuple(_text(frame, "socket name") for frame in frames[3:]))
+        return FrontendSockets(tuple(read_text(frame, "socket name") for frame in frames[3:]))
     if message_type == _END:
-        _need(frames, 4, "request to end")
-        return FrontendEnd(_text(frames[3], "reason", "replace"))
+        check_count(frames, 4, "request to end")
+        return FrontendEnd(read_text(frames[3], "reason", "replace"))
     raise ProtocolError(f"unknown message type {message_type}")
 
 
 def _decode_predict_request(frames: Sequence[Frame]) -> PredictRequest:
-    _need(frames, 7, "predict request")
-    request_type = _u32(frames[4], "request type")
+    check_count(frames, 7, "predict request")
+    request_type = read_u32(frames[4], "request type")
     if request_type != _PREDICT:
         raise ProtocolError(f"unknown request type {request_type}")
     header = frames[6]
-    sizes = _header_sizes(header, declared_size=_u64(frames[5], "header size"), first_fields=1)
+    sizes = read_header_sizes(header, declared_size=read_u64(frames[5], "header size"), first_fields=1)
     try:
-        input_type = InputType.from_code(_u64(header, "input type"))
+        input_type = InputType.from_code(read_u64(header, "input type"))
     except ValueError as exc:
         raise ProtocolError(str(exc)) from exc
     has_origins = len(frames) == 8 + len(sizes)
     payloads = frames[7:-1] if has_origins else frames[7:]
-    _check_sizes(payloads, sizes, "input")
+    check_sizes(payloads, sizes, "input")
     origins = frames[-1] if has_origins else b""
-    return PredictRequest(_u32(frames[3], "message id"), input_type, payloads, origins)
-
-
-# --- numbers and checks ------------------------------------------------------------------------------------------
-
-
-def _u64s(*values: int) -> bytes:
-    return struct.pack(f"<{len(values)}Q", *values)
-
-
-def _u32(frame: Frame, what: str) -> int:
-    # At least four bytes: JVM containers send eight.
-    if len(frame) < 4:
-        raise ProtocolError(f"the {what} frame has {len(frame)} bytes, expected 4")
-    value: int = _U32.unpack_from(frame)[0]
-    return value
-
-
-def _u64(frame: Frame, what: str) -> int:
-    if len(frame) < 8:
-        raise ProtocolError(f"the {what} frame has {len(frame)} bytes, expected 8")
-    value: int = _U64.unpack_from(frame)[0]
-    return value
-
-
-def _need(frames: Sequence[Frame], count: int, what: str) -> None:
-    if len(frames) < count:
-        raise ProtocolError(f"a {what} has {len(frames)} frames, expected at least {count}")
-
-
-def _message_type(frames: Sequence[Frame], *, at: int) -> int:
-    _need(frames, at + 1, "message")
-    if len(frames[0]):
-        raise ProtocolError("a message does not begin with an empty frame")
-    return _u32(frames[at], "message type")
-
-
-def _text(frame: Frame, what: str, errors: str = "strict") -> str:
-    try:
-        return str(frame, "utf-8", errors)
-    except UnicodeDecodeError as exc:
-        raise ProtocolError(f"the {what} frame is not UTF-8") from exc
-
-
-def _header_sizes(header: Frame, *, declared_size: int, first_fields: int) -> tuple[int, ...]:
-    """Return the sizes in a content header: *first_fields* numbers, then a count, then as many sizes."""
-    if declared_size != len(header):
-        raise ProtocolError(f"a header has {len(header)} bytes, {declared_size} were announced")
-    if len(header) % 8 or len(header) < 8 * (first_fields + 1):
-        raise ProtocolError(f"a header of {len(header)} bytes is not a whole number of fields")
-    numbers = struct.unpack(f"<{len(header) // 8}Q", header)
-    count, sizes = numbers[first_fields], numbers[first_fields + 1 :]
-    if count != len(sizes):
-        raise ProtocolError(f"a header announces {count} sizes and holds {len(sizes)}")
-    return sizes
-
-
-def _check_sizes(frames: Sequence[Frame], sizes: tuple[int, ...], what: str) -> None:
-    if len(frames) != len(sizes):
-        raise ProtocolError(f"{len(sizes)} {what}s were announced, {len(frames)} came")
-    if tuple(map(len, frames)) != sizes:
-        seen, size = next((len(frame), size) for frame, size in zip(frames, sizes, strict=True) if len(frame) != size)
-        raise ProtocolError(f"an {what} has {seen} bytes, {size} were announced")
+    return PredictRequest(read_u32(frames[3], "message id"), input_type, payloads, origins)

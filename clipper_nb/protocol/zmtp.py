@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from clipper_nb.errors import ProtocolError
-from clipper_nb.protocol.rpc import Frame
+from clipper_nb.protocol.rpc_fields import Frame
 
 DEALER = b"DEALER"
 ROUTER = b"ROUTER"

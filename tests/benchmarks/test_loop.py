@@ -103,6 +103,7 @@ def test_tables_tell_numbers_ratios_targets_and_failures():
     assert "not measured: MLServer: InstallError: no such package" in format_terminal(results)
 
 
+@pytest.mark.slow
 def test_memory_counts_descendants_and_marked_daemons(monkeypatch):
     """A nursery may be a daemon, and what it forks is the cluster's memory too."""
     monkeypatch.setenv(MARK, "a mark of this test")
@@ -127,6 +128,7 @@ def has_history():
         pytest.skip("these sources have no history")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("has_history")
 def test_a_revision_is_taken_from_the_history(tmp_path):
     builds.extract_revision("HEAD", tmp_path)
@@ -144,6 +146,7 @@ def test_an_unknown_revision_is_refused_with_what_to_do(tmp_path):
         builds.extract_revision("no-such-one", tmp_path)
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_checkout_is_another_build(tmp_path):
     """Else a stale build would be measured."""
     source: Path = tmp_path / "source"
@@ -156,6 +159,7 @@ def test_an_edit_of_the_checkout_is_another_build(tmp_path):
     assert not list(source.rglob("*.so"))
 
 
+@pytest.mark.slow
 def test_a_notebook_that_fails_is_told_with_its_last_words(tmp_path):
     """The other numbers are kept, and the failure is among the results."""
     options = argparse.Namespace(

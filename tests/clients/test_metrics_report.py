@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.clients.metrics_report import bucket_quantile, parse_metrics
+from tests.support.examples import examples
 
 TEXT = """\
 # HELP clipper_app_queries_total Queries answered
@@ -99,7 +100,7 @@ def test_quantile_of_whole_numbers_is_an_upper_bound(share, quantile):
     assert bucket_quantile([(1.0, 1), (2.0, 1), (4.0, 4), (math.inf, 4)], share, is_whole=True) == quantile
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(st.floats(0.001, 9.999), min_size=1, max_size=40), st.floats(0.01, 1.0))
 def test_quantile_is_within_a_bucket_of_the_true_one(values, share):
     bounds = [1.0, 2.0, 5.0, 10.0, math.inf]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -11,6 +11,7 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import Family, format_families, format_labels
+from tests.support.examples import examples
 
 
 def query_frontend_text() -> str:
@@ -61,7 +62,7 @@ def test_text_without_samples_yields_none() -> None:
     assert list(parse_samples("# HELP a What\n# TYPE a counter\n")) == []
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.dictionaries(st.sampled_from(["app", "le", "path"]), st.text('aé\u2028"\\\n\r{}=,# ', max_size=8), max_size=3),
     st.floats(allow_nan=False),

@@ -212,6 +212,7 @@ def test_the_report_is_exact(name: str, shell: InteractiveShell) -> None:
         assert f"Look at '{refused['name']}' ({refused['type']}), {places}: {refused['cause']}" in _here(caught.value)
 
 
+@pytest.mark.slow
 def test_200_megabytes_are_named_with_their_variable(shell: InteractiveShell) -> None:
     shell.run_cell("import numpy as np\nsmall = np.ones(10)\nembeddings = np.zeros(25_000_000)", store_history=True)
     shell.run_cell("def predict(inputs):\n    return [small @ embeddings[:10] for _ in inputs]", store_history=True)

@@ -279,6 +279,7 @@ def test_installed_module_is_never_a_user_module() -> None:
     assert is_user_module("made_up", made)
 
 
+@pytest.mark.slow
 def test_large_variable_is_refused_unless_allowed() -> None:
     predict = notebook("def predict(inputs):\n    return [big[0] for _ in inputs]", big=np.zeros(13_000_000))
     with pytest.raises(InvalidRequestError, match=r"104\.0 MB, more than 100\.0 MB: 'big' \(104\.0 MB\).*allow_large"):

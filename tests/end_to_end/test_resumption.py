@@ -26,7 +26,7 @@ from clipper_nb import (
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.local.processes import kill_processes_of, processes_of
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from tests.support.clusters import disconnect, eventually, new_manager, removed_afterwards
+from tests.support.clusters import disconnect, eventually, new_local_manager, new_manager, removed_afterwards
 
 pytestmark = pytest.mark.cluster
 
@@ -38,16 +38,10 @@ def kind() -> str:
     return "local"
 
 
-def _manager(cluster_name: str | None = None, **options: Any) -> LocalContainerManager:
-    manager = new_manager("local", cluster_name, **options)
-    assert isinstance(manager, LocalContainerManager)
-    return manager
-
-
 @pytest.fixture
 def mine(tmp_path: Path) -> Iterator[ClipperConnection]:
     """A cluster in a folder of the user's own, with one application."""
-    with removed_afterwards(_manager(root_folder=tmp_path)) as conn:
+    with removed_afterwards(new_local_manager(root_folder=tmp_path)) as conn:
         conn.start_clipper(cache_size=1000)
         create_endpoint(conn, "app", "doubles", lambda xs: [x.sum() for x in xs], slo_micros=5_000_000)
         yield conn
@@ -56,7 +50,7 @@ def mine(tmp_path: Path) -> Iterator[ClipperConnection]:
 def _copy_of(conn: ClipperConnection) -> LocalContainerManager:
     """Return a manager as another notebook makes it, of the same cluster."""
     assert isinstance(conn.cm, LocalContainerManager)
-    return _manager(conn.cm.cluster_name, root_folder=conn.cm._folder.path.parent)
+    return new_local_manager(conn.cm.cluster_name, root_folder=conn.cm._folder.path.parent)
 
 
 def _running(manager: ContainerManager) -> list[Any]:
@@ -153,7 +147,7 @@ def test_fresh_start_removes_a_kept_cluster(mine: ClipperConnection) -> None:
 
 def test_killed_cluster_of_a_temporary_folder_is_not_resumed() -> None:
     """A notebook that runs from its top again begins with an empty cluster."""
-    with removed_afterwards(_manager()) as conn:
+    with removed_afterwards(new_local_manager()) as conn:
         conn.start_clipper()
         conn.register_application("app", "doubles", "", 100_000)
         kill_processes_of(conn.cm._folder)
@@ -205,7 +199,7 @@ def _command_in(unit: Path, key: str) -> list[str]:
 
 def test_service_brings_a_cluster_back_and_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    manager = _manager(root_folder=tmp_path / "clusters", detach=True)
+    manager = new_local_manager(root_folder=tmp_path / "clusters", detach=True)
     with removed_afterwards(manager) as conn:
         conn.start_clipper()
         create_endpoint(conn, "app", "doubles", lambda xs: [x.sum() for x in xs], slo_micros=5_000_000)
@@ -222,4 +216,4 @@ def test_service_brings_a_cluster_back_and_keeps_it(tmp_path: Path, monkeypatch:
 
 def test_service_needs_a_cluster_that_lives_on() -> None:
     with pytest.raises(InvalidRequestError, match=r"detach=True, root_folder=\.\.\."):
-        _manager(detach=True).install_service()
+        new_local_manager(detach=True).install_service()

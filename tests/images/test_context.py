@@ -9,12 +9,13 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import ImageBuildError
 from clipper_nb.images import context
 from clipper_nb.images.context import digest_context, folder_files, move_folder, pack_context
+from tests.support.examples import examples
 
 
 def _pack(folder: Path) -> bytes:
@@ -103,7 +104,7 @@ _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_siz
 )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.dictionaries(_NAMES, st.binary(max_size=600), max_size=6), st.randoms())
 def test_context_ignores_order_and_keeps_every_file(files, random):
     shuffled = list(files.items())
@@ -116,7 +117,7 @@ def test_context_ignores_order_and_keeps_every_file(files, random):
     assert found == {**files, "Dockerfile": b"FROM a"}
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.dictionaries(_NAMES, st.binary(max_size=20), max_size=4),
     st.dictionaries(_NAMES, st.binary(max_size=20), max_size=4),

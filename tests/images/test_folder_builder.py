@@ -65,6 +65,7 @@ def test_image_can_be_completed(builder, build):
         builder.complete("c-m:unknown", {"samples.json": b""})
 
 
+@pytest.mark.slow
 def test_source_of_an_image_is_what_it_was_built_from(builder, folder, tmp_path):
     bundle = tmp_path / "bundle"
     (bundle / "modules" / "empty").mkdir(parents=True)
@@ -128,6 +129,7 @@ def test_concurrent_builders_each_get_their_own_content(builder, tmp_path):
     assert [_read(builder, images[n]).decode() for n in range(len(contents))] == contents
 
 
+@pytest.mark.slow
 def test_failed_build_leaves_the_images_that_were_there(folder, builder, build):
     image = build("good")
     with pytest.raises(ImageBuildError):
@@ -168,6 +170,7 @@ def test_deployed_images_are_distinguished_from_user_images(folder, builder, bui
     assert _read(builder, mine) == b"mine"
 
 
+@pytest.mark.slow
 def test_images_are_listed_while_others_are_removed(folder, builder, build):
     """As when two callers stop one version: a folder may go between being listed and being looked into."""
     kept = build("kept")

@@ -85,16 +85,19 @@ def _start_from(files: dict[str, Path], folder: Path) -> str:
     return subprocess.run(command, check=True, cwd=folder, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_serving_processes_start_from_what_travels(tmp_path):
     path = _start_from(library.library_files(), tmp_path)
     assert path == str(tmp_path / "library/clipper_nb/protocol/rpc.py")
 
 
+@pytest.mark.slow
 def test_serving_processes_are_compiled_there_as_here(tmp_path):
     path = _start_from({**library.library_files(), **library.compiled_files()}, tmp_path)
     assert path == str(tmp_path / "library/clipper_nb/protocol" / Path(rpc.__file__).name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "is_noticed"),
     [("connection.py", False), ("images/templates.py", False), ("runtime/process.py", True), ("errors.py", True)],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.clipper_containers import ALL, CONTAINERLESS, FOREIGN, NONE, ClipperContainers, format_choice

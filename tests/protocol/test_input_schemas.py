@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,7 +45,7 @@ json_values = st.recursive(
 
 
 def is_allowed(input_type: InputType, value: Any) -> bool:
-    return bool(jsonschema.Draft202012Validator(input_schema(input_type)).is_valid(value))
+    return bool(jsonschema_rs.Draft202012Validator(input_schema(input_type)).is_valid(value))
 
 
 def is_accepted(input_type: InputType, value: Any) -> bool:

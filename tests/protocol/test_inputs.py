@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidInputError, ProtocolError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input, encode_input, format_input
+from tests.support.examples import examples
 
 NUMERIC = [
     (InputType.INTEGERS, np.int32),
@@ -87,33 +88,33 @@ def test_malformed_payload_is_a_protocol_error(input_type, payload):
         decode_input(input_type, payload)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.integers(-(2**31), 2**31 - 1)))
 def test_integers_survive(numbers):
     assert decode_input(InputType.INTEGERS, encode_input(InputType.INTEGERS, numbers)).tolist() == numbers
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.floats(allow_nan=False)))
 def test_doubles_survive_to_the_last_bit(numbers):
     decoded = decode_input(InputType.DOUBLES, encode_input(InputType.DOUBLES, numbers))
     assert decoded.tobytes() == np.array(numbers, dtype="<f8").tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.floats(width=32, allow_nan=False)))
 def test_floats_survive_to_the_last_bit(numbers):
     decoded = decode_input(InputType.FLOATS, encode_input(InputType.FLOATS, numbers))
     assert decoded.tobytes() == np.array(numbers, dtype="<f4").tobytes()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.text())
 def test_text_survives(text):
     assert decode_input(InputType.STRINGS, encode_input(InputType.STRINGS, text)) == text
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.sampled_from([each for each in InputType if each is not InputType.JSON]), st.binary(max_size=64))
 def test_any_payload_is_an_input_or_a_protocol_error(input_type, payload):
     try:
@@ -269,7 +270,7 @@ def test_input_with_more_dimensions_is_refused_with_the_way_out(value):
         format_input(InputType.DOUBLES, value)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.binary())
 def test_bytes_are_written_as_base64(value):
     assert base64.b64decode(format_input(InputType.BYTES, value), validate=True) == value

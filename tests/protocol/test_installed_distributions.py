@@ -103,6 +103,7 @@ def test_long_description_is_no_part_of_the_requirements(folder: Path) -> None:
     assert (found.name, found.requires) == ("tools-g", ("one", "two; extra == 'x'"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 finds no module of a wheel without top_level.txt")
 def test_owners_are_those_that_the_standard_library_finds() -> None:
     expected = importlib.metadata.packages_distributions()

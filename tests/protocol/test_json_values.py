@@ -21,13 +21,14 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.json_values import NoJsonError, to_json_value
 from clipper_nb.protocol.non_finite import parse_json
 from clipper_nb.protocol.outputs import encode_outputs
+from tests.support.examples import examples
 
 UTC = dt.timezone.utc
 INDIA = dt.timezone(dt.timedelta(hours=5, minutes=30))
@@ -179,6 +180,7 @@ def test_pandas_values_without_json_say_what_to_return() -> None:
         assert sentence in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch warns of what it means to change
 def test_tensors_of_every_layout() -> None:
     torch = pytest.importorskip("torch")
@@ -305,7 +307,7 @@ def same(got: Any, expected: Any) -> bool:
     return bool(got == expected)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(outputs_with_their_json(), max_size=4))
 def test_reply_is_the_mapping_whatever_the_value(batch: list[tuple[Any, Any]]) -> None:
     values = [value for value, _ in batch]

@@ -8,7 +8,7 @@ import json
 import re
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidInputError
@@ -17,6 +17,7 @@ from clipper_nb.protocol.large_body import LargeBody
 from clipper_nb.protocol.large_json import LargeJsonBody
 from clipper_nb.protocol.predict_body import parse_predict
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
+from tests.support.examples import examples
 
 numbers = st.sampled_from(["0", "-1", "7", "123456"]) | st.integers(-(2**31), 2**31 - 1).map(str)
 odd_numbers = st.sampled_from(
@@ -93,7 +94,7 @@ def parse_in_steps(body: bytes, input_type: InputType, piece_size_bytes: int) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.data(), st.sampled_from(list(InputType)), st.sampled_from([16, 21, 33, 64, 1000]))
 def test_a_body_in_pieces_is_what_it_is_as_a_whole(data, input_type, piece_size_bytes):
     body = data.draw(bodies(input_type))
@@ -106,7 +107,7 @@ def test_a_body_in_pieces_is_what_it_is_as_a_whole(data, input_type, piece_size_
         assert parse_in_steps(body, input_type, piece_size_bytes) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.binary(max_size=80), st.sampled_from(list(InputType)), st.sampled_from([b"", b'{"input":', b'{"input_batch":['])
 )

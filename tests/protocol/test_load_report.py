@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.protocol.load_report import (
@@ -13,6 +13,7 @@ from clipper_nb.protocol.load_report import (
     parse_load_failure,
     without_load_failure,
 )
+from tests.support.examples import examples
 
 
 def raised(exc):
@@ -68,7 +69,7 @@ failures = st.builds(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(failures, st.lists(st.text(max_size=10), max_size=3))
 def test_failure_is_found_again_at_the_end_of_any_log(failure, lines):
     line = format_load_failure(failure)
@@ -77,7 +78,7 @@ def test_failure_is_found_again_at_the_end_of_any_log(failure, lines):
     assert parse_load_failure(log) == failure
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(max_size=60) | st.text(max_size=20).map(lambda text: f"clipper_nb.load_failure {text}"))
 def test_any_log_can_be_read(log):
     found = parse_load_failure(log)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidNameError
 from clipper_nb.protocol import names
+from tests.support.examples import examples
 
 BAD_FOR_ALL = [
     None,
@@ -104,7 +105,7 @@ def test_bad_cluster_name_is_refused(name):
     assert info.value.what == "cluster name"
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.text(max_size=80) | st.integers() | st.floats() | st.none() | st.booleans() | st.binary())
 def test_checks_return_text_or_raise_invalid_name(value):
     for check in (

@@ -7,11 +7,12 @@ from collections import deque
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.outputs import encode_outputs
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.lists(json_values, max_size=5))
 def test_every_json_value_arrives_as_it_is(outputs):
     encoded = encode_outputs(outputs, num_inputs=len(outputs))

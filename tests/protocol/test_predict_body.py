@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidInputError
@@ -26,6 +26,7 @@ from clipper_nb.protocol.predict_body import (
     parse_predict,
 )
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS, format_request, parse_predictions
+from tests.support.examples import examples
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
 LARGEST_FLOAT32 = 3.4028234663852886e38
@@ -103,7 +104,7 @@ def assert_is_the_input(input_type, payload, value):
 # --- what is taken
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.data(), st.sampled_from(list(InputType)))
 def test_good_input_decodes_to_the_same(data, input_type):
     value = data.draw(good_values(input_type))
@@ -114,7 +115,7 @@ def test_good_input_decodes_to_the_same(data, input_type):
     assert_is_the_input(input_type, request.payloads[0], value)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data(), st.sampled_from(list(InputType)))
 def test_good_batch_keeps_its_order(data, input_type):
     values = data.draw(st.lists(good_values(input_type), max_size=5))
@@ -126,7 +127,7 @@ def test_good_batch_keeps_its_order(data, input_type):
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(input_values, st.sampled_from(list(InputType)), st.sampled_from(["input", "input_batch"]))
 def test_any_json_value_is_an_input_or_refused(value, input_type, key):
     body = json.dumps({key: value}).encode()
@@ -140,7 +141,7 @@ def test_any_json_value_is_an_input_or_refused(value, input_type, key):
         assert_is_the_input(input_type, payload, one)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.binary(max_size=60) | st.text(max_size=40).map(str.encode), st.sampled_from(list(InputType)))
 def test_any_body_is_a_request_or_refused(body, input_type):
     try:
@@ -151,7 +152,7 @@ def test_any_body_is_a_request_or_refused(body, input_type):
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(
     st.data(),
     st.sampled_from(list(InputType)),
@@ -267,7 +268,7 @@ def test_wrong_element_is_refused_with_its_position(input_type, element, positio
     assert f"`$.input_batch[1][{position}]`" in str(batch.value)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.sampled_from([InputType.INTEGERS, InputType.FLOATS, InputType.DOUBLES]),
     st.lists(INT32, max_size=8),
@@ -438,7 +439,7 @@ def test_default_output_comes_with_reason_and_explanation():
     }
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.text() | json_values.map(json.dumps), st.none() | st.text())
 def test_every_answer_is_json(output, explanation):
     reason = None if explanation is None else "model_too_slow"
@@ -468,7 +469,7 @@ def test_batch_keeps_the_order_of_its_answers():
 # --- the client's side
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data(), st.sampled_from(list(InputType)), st.none() | st.text(max_size=5))
 def test_frontend_reads_what_the_client_writes(data, input_type, version):
     value = data.draw(good_values(input_type))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import rest
+from tests.support.examples import examples
 
 REQUEST_TYPES = [
     rest.AddApplication,
@@ -98,7 +99,7 @@ def test_body_that_is_not_an_object_is_refused(request_type, body):
         rest.parse_request(body, request_type)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.sampled_from(REQUEST_TYPES),
     st.dictionaries(
@@ -123,7 +124,7 @@ def test_reply_that_is_not_json_is_a_value_error(body):
         rest.parse_body(body)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner), max_leaves=6))
 def test_formatted_body_is_parsed_to_the_same_value(value):
     assert rest.parse_body(rest.format_body(value)) == value

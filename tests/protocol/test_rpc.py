@@ -5,12 +5,13 @@ from __future__ import annotations
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol import rpc
 from clipper_nb.protocol.input_types import InputType
+from tests.support.examples import examples
 
 message_ids = st.integers(0, 2**32 - 1)
 payload_lists = st.lists(st.binary(max_size=12), max_size=5)
@@ -126,19 +127,19 @@ def test_frames_are_those_of_the_protocol(message, frames):
 # --- there and back
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(from_container)
 def test_frontend_reads_what_a_container_writes(message):
     assert rpc.decode_from_container(encode(message)) == message
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(from_frontend)
 def test_container_reads_what_a_frontend_writes(message):
     assert rpc.decode_from_frontend(encode(message)) == message
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(from_container, from_frontend)
 def test_views_are_read_as_bytes_are(container_message, frontend_message):
     """Sockets that do not copy give views."""
@@ -272,7 +273,7 @@ frames_of_any_kind = st.lists(
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(frames_of_any_kind, st.booleans(), st.integers(0, 5))
 def test_any_frames_are_a_message_or_a_protocol_error(frames, begins_well, message_type):
     if begins_well:
@@ -313,7 +314,7 @@ def mutated(draw, messages):
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(mutated(from_container))
 def test_damaged_container_message_parses_or_is_protocol_error(frames):
     try:
@@ -326,7 +327,7 @@ def test_damaged_container_message_parses_or_is_protocol_error(frames):
 
 
 @pytest.mark.slow
-@settings(max_examples=400, deadline=None)
+@examples(400)
 @given(mutated(from_frontend))
 def test_damaged_frontend_message_parses_or_is_protocol_error(frames):
     try:

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.v2_body import InferRequest, V2Body, parse_infer, parse_known
+from tests.support.examples import examples
 
 
 def json_request(datatype: str, shape: list[int], data: Any, **more: Any) -> bytes:
@@ -312,7 +313,7 @@ def test_wrong_large_texts_are_named(data: list[Any], what: str) -> None:
     assert not re.search(r"byte \d|input_batch", said)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.integers(0, 300), st.sampled_from(["FP64", "INT64", "UINT8"]))
 def test_large_and_small_json_are_parsed_alike(padding: int, datatype: str) -> None:
     """Blanks move the places where a large body is cut."""

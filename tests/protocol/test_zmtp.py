@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol.zmtp import DEALER, ROUTER, ZmtpPeer, encode_message, encode_pieces
+from tests.support.examples import examples
 
 frames = st.lists(st.binary(max_size=10) | st.binary(min_size=250, max_size=260), min_size=1, max_size=8)
 
@@ -96,7 +97,7 @@ def test_a_router_of_libzmq_talks_with_us(context) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(frames, max_size=4), st.lists(st.integers(1, 400), max_size=30))
 @example([[b"", b"x" * 256]], [1] * 400)
 def test_pieces_of_any_size_give_the_same_messages(messages: list[list[bytes]], sizes: list[int]) -> None:
@@ -113,7 +114,7 @@ def test_pieces_of_any_size_give_the_same_messages(messages: list[list[bytes]], 
 
 
 @pytest.mark.slow
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(st.lists(st.binary(min_size=1, max_size=100), max_size=10), st.integers(0, 200))
 def test_garbage_is_refused_or_understood(pieces: list[bytes], num_good_bytes: int) -> None:
     good = ZmtpPeer(DEALER).opening() + encode_message([b"", b"hello"])

@@ -37,6 +37,13 @@ def new_manager(kind: str, cluster_name: str | None = None, **options: Any) -> C
     return _MANAGERS[kind](cluster_name or new_cluster_name(), **{**ports, **options})
 
 
+def new_local_manager(cluster_name: str | None = None, **options: Any) -> LocalContainerManager:
+    """Return a manager of an embedded cluster that does not run yet, as ``new_manager("local")``."""
+    manager = new_manager("local", cluster_name, **options)
+    assert isinstance(manager, LocalContainerManager)
+    return manager
+
+
 @contextlib.contextmanager
 def running_cluster(
     kind: str = "local", *, manager: ContainerManager | None = None, **start_options: Any

@@ -70,6 +70,10 @@ class FakeLoop:
         heapq.heappush(self._timers, (when_s, next(self._order), handle))
         return handle
 
+    def call_later(self, delay_s: float, callback: Callable[..., object], *args: Any) -> FakeHandle:
+        """Run *callback* after *delay_s*."""
+        return self.call_at(self._now_s + delay_s, callback, *args)
+
     def end_turn(self) -> None:
         """Run what is due at the end of the turn, and what follows from it."""
         while self._ready:

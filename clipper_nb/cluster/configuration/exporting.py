@@ -16,7 +16,7 @@ from clipper_nb.display.progress import show_progress
 from clipper_nb.errors import ConfigurationFileError, ImageNotFoundError
 from clipper_nb.images.builder import ImageBuilder
 from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo
-from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
+from clipper_nb.protocol.records import CONTAINERLESS_IMAGE, options_of
 from clipper_nb.version import __version__
 
 _MAX_READINGS = 10
@@ -97,10 +97,6 @@ def _describe_version(record: VersionInfo, bundle: ExportedBundle | None, variab
         bundle=bundle,
         labels=tuple(record.labels),
         batch_size=record.batch_size,
-        limits=record.limits,
-        isolate_errors=record.isolate_errors,
-        network_access=record.network_access,
-        hang_timeout_s=record.hang_timeout_s,
-        text_outputs=record.text_outputs,
         environment_variables={name: variables.get(name) for name in record.environment_variables},
+        **options_of(record),
     )

@@ -27,6 +27,7 @@ from clipper_nb.protocol.environment_variables import EnvironmentVariables, chec
 from clipper_nb.protocol.model_environment import PYTHON, describe_environment, find_conflicts
 from clipper_nb.protocol.model_folder import METADATA_FILE, parse_metadata
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import options_of
 
 Existing = Literal["refuse", "skip"]
 
@@ -128,9 +129,7 @@ def _plan(
     bundle = version.bundle or ExportedBundle(files=())
     new = conn.new_version(
         *version.model_id, version.input_type, image=version.image, labels=list(version.labels),
-        num_replicas=version.num_replicas, batch_size=version.batch_size, limits=version.limits,
-        isolate_errors=version.isolate_errors, hang_timeout_s=version.hang_timeout_s,
-        network_access=version.network_access, text_outputs=version.text_outputs, timeout_s=timeout_s,
+        num_replicas=version.num_replicas, batch_size=version.batch_size, timeout_s=timeout_s, **options_of(version),
         packages=list(bundle.packages),
         base_image=bundle.base_image if has_base_images else DEFAULT_BASE_IMAGE,
         becomes_current=version.is_current and version.name not in choice.models_with_current,

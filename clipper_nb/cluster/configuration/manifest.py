@@ -13,10 +13,8 @@ from msgspec import Struct
 
 from clipper_nb.errors import ConfigurationFileError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE
-from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.names import ModelId, check_application_name, check_model_name, check_version
-from clipper_nb.protocol.records import TextOutputs
-from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.protocol.records import VersionOptions
 
 FORMAT = 1
 """Another number is another format; within one, unknown fields are ignored and missing ones have defaults."""
@@ -50,7 +48,7 @@ class ExportedBundle(Struct, frozen=True, kw_only=True):
     base_image: str = DEFAULT_BASE_IMAGE
 
 
-class ExportedVersion(Struct, frozen=True, kw_only=True):
+class ExportedVersion(VersionOptions, frozen=True, kw_only=True):
     """A version of a model."""
 
     name: str
@@ -63,11 +61,6 @@ class ExportedVersion(Struct, frozen=True, kw_only=True):
     bundle: ExportedBundle | None = None
     labels: tuple[str, ...] = ()
     batch_size: int = -1
-    limits: ResourceLimits = NO_LIMITS
-    isolate_errors: bool = True
-    network_access: bool | None = None
-    hang_timeout_s: float | None = DEFAULT_HANG_TIMEOUT_S
-    text_outputs: TextOutputs = "json"
     environment_variables: Mapping[str, str | None] = {}
     """Values by name; ``None`` where the file was written without them."""
 

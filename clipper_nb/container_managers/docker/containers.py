@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -163,6 +164,16 @@ class DockerContainers:
             except docker.errors.NotFound:
                 return ""
         return text.decode("utf-8", "replace").rstrip("\n")
+
+    def write_logs(self, folder: Path) -> list[str]:
+        """Write the log of each container to a file in *folder*; return their paths."""
+        return [self._write_log(container, folder) for container in self.find()]
+
+    def _write_log(self, container: Any, folder: Path) -> str:
+        path = folder / f"{container.labels[environment.LABEL_NAME]}.log"
+        with translated(f"reading the log of '{container.name}'"):
+            path.write_bytes(container.logs())
+        return str(path)
 
     def _list(self) -> list[Summary]:
         """Return what the engine's list says of the cluster's containers."""

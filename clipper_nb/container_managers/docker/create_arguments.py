@@ -53,6 +53,17 @@ def check_docker_cluster_name(name: object) -> str:
     return checked
 
 
+def check_is_supported(*, use_centralized_log: bool, docker_network: str | None) -> None:
+    """Return if the cluster can do what these arguments ask for."""
+    if use_centralized_log:
+        raise InvalidRequestError(
+            "use_centralized_log is not supported. For a log driver of your own pass "
+            "extra_container_kwargs={'log_config': docker.types.LogConfig(type='fluentd', config={...})}."
+        )
+    if docker_network == "host":
+        raise InvalidRequestError("docker_network='host' is not possible: replicas must not reach Redis.")
+
+
 def check_extra_arguments(extra: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the user's own arguments for containers; reject those that the cluster sets itself."""
     arguments = dict(extra or {})

@@ -41,19 +41,14 @@ from clipper_nb.errors import (
     ClusterUnreachableError,
     ExistsError,
     ImageNotFoundError,
-    InvalidRequestError,
     ReplicaStartError,
 )
 from clipper_nb.images import templates
 from clipper_nb.images.built_images import BuiltImage, runs_our_program
 from clipper_nb.images.docker_builder import DockerBuilder
-from clipper_nb.images.docker_engine import DockerEngine, translated
+from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import (
-    REPLICA,
-    ContainerSpec,
-    ObservedContainer,
-)
+from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedContainer
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.replica_proof import replica_secret
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
@@ -138,13 +133,7 @@ class DockerContainerManager(ReplicaScaling):
         model_container_kwargs: Mapping[str, Any] | None = None,
         default_limits: ResourceLimits = NO_LIMITS,
     ) -> None:
-        if use_centralized_log:
-            raise InvalidRequestError(
-                "use_centralized_log is not supported. For a log driver of your own pass "
-                "extra_container_kwargs={'log_config': docker.types.LogConfig(type='fluentd', config={...})}."
-            )
-        if docker_network == "host":
-            raise InvalidRequestError("docker_network='host' is not possible: replicas must not reach Redis.")
+        docker_specs.check_is_supported(use_centralized_log=use_centralized_log, docker_network=docker_network)
         self.cluster_name = docker_specs.check_docker_cluster_name(cluster_name)
         self.cluster_identifier = self.cluster_name
         self.public_hostname = docker_ip_address
@@ -312,13 +301,7 @@ class DockerContainerManager(ReplicaScaling):
         return str(folder.make_copied_logs()) if folder is not None and folder.is_own() else super().get_log_folder()
 
     def _write_logs(self, folder: Path) -> list[str]:
-        return [self._write_log(container, folder) for container in self._containers.find()]
-
-    def _write_log(self, container: Any, folder: Path) -> str:
-        path = folder / f"{container.labels[environment.LABEL_NAME]}.log"
-        with translated(f"reading the log of '{container.name}'"):
-            path.write_bytes(container.logs())
-        return str(path)
+        return self._containers.write_logs(folder)
 
     def build_base_image(self, kind: str = "python_closure") -> str:
         """Return the tag of the base image of a kind of model, for your own ``FROM``.

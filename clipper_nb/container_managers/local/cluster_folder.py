@@ -86,6 +86,16 @@ class ClusterFolder:
         self.images_path = path / "images"
         self.copied_logs_path = path / "copied_logs"
 
+    def make_copied_logs(self) -> Path:
+        """Return the folder for copies of the logs, which is created, for this user only, where that is possible."""
+        try:
+            self.copied_logs_path.mkdir(mode=0o700, exist_ok=True)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            pass  # get_logs() fails too, and reports why
+        return self.copied_logs_path
+
     def create(self) -> None:
         """Create the folder, for this user only.
 

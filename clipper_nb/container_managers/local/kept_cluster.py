@@ -11,7 +11,7 @@ from clipper_nb.clients.cluster_version import is_compatible
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.specs import ClusterOptions, resumed_port
 from clipper_nb.display.diagnosis import Finding
-from clipper_nb.errors import ClusterNotFoundError, ClusterStartError, ClusterUnreachableError
+from clipper_nb.errors import ClusterNotFoundError, ClusterStartError, ClusterUnreachableError, ExistsError
 from clipper_nb.protocol.cluster_record import ClusterRecord, Keeping, ProcessIdentity
 from clipper_nb.protocol.environment import DEFAULT_MANAGEMENT_PORT, DEFAULT_QUERY_PORT, DEFAULT_RPC_PORT
 from clipper_nb.protocol.tls_identity import TlsIdentity
@@ -35,6 +35,14 @@ def find_kept(folder: ClusterFolder) -> ClusterRecord | None:
     """Return the record of a cluster that does not run and is to be resumed."""
     record = folder.read_record()
     return None if record is None or record.keeping == "never" else record
+
+
+def exists_error(cluster_name: str) -> ExistsError:
+    """Return the error of a caller that starts a cluster that runs."""
+    return ExistsError(
+        f"A cluster with name '{cluster_name}' already runs. Use connect() to work with it, stop_all() to end it, or "
+        "another cluster_name."
+    )
 
 
 def not_running_error(folder: ClusterFolder, cluster_name: str) -> ClusterNotFoundError:

@@ -19,6 +19,7 @@ from clipper_nb.container_managers.local.kept_cluster import (
     check_can_be_kept,
     check_resumable,
     choose_keeping,
+    exists_error,
     find_kept,
     new_record,
     not_running_error,
@@ -32,9 +33,9 @@ from clipper_nb.container_managers.local.processes import (
     HOST,
     is_guarded,
     kill_processes_of,
-    process_runs,
     processes_of,
     start_supervisor,
+    wait_for_orphan,
     wait_for_supervisor,
 )
 from clipper_nb.container_managers.local.redis import (
@@ -55,7 +56,6 @@ from clipper_nb.errors import (
     ClusterNotFoundError,
     ClusterStartError,
     ClusterUnreachableError,
-    ExistsError,
     ImageNotFoundError,
     InvalidRequestError,
 )
@@ -80,7 +80,6 @@ logger = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 40.0
-_ORPHAN_TIMEOUT_S = 15.0
 
 
 class LocalContainerManager(ReplicaScaling):
@@ -149,12 +148,9 @@ class LocalContainerManager(ReplicaScaling):
         redis_server = find_redis_server()
         with self._folder.lock(timeout_s=_START_TIMEOUT_S):
             self._folder.check()
-            self._wait_for_orphan()
+            wait_for_orphan(self._folder)
             if self._supervisor_lives():
-                raise ExistsError(
-                    f"A cluster with name '{self.cluster_name}' already runs. Use connect() to work with it, "
-                    "stop_all() to end it, or another cluster_name."
-                )
+                raise exists_error(self.cluster_name)
             kept = None if fresh else find_kept(self._folder)
             if kept is not None:
                 check_resumable(kept)
@@ -299,12 +295,9 @@ class LocalContainerManager(ReplicaScaling):
 
     def get_log_folder(self) -> str:
         try:
-            self._folder.copied_logs_path.mkdir(mode=0o700, exist_ok=True)
+            return str(self._folder.make_copied_logs())
         except FileNotFoundError as exc:
             raise not_running_error(self._folder, self.cluster_name) from exc
-        except OSError:
-            pass  # get_logs() fails too, and reports why
-        return str(self._folder.copied_logs_path)
 
     def get_logs(self, logging_dir: str) -> list[str]:
         self._connected_record()
@@ -382,14 +375,6 @@ class LocalContainerManager(ReplicaScaling):
         except ClusterUnreachableError:
             return False
         return True
-
-    def _wait_for_orphan(self) -> None:
-        """Wait for the end of a cluster whose owner has ended, such as the kernel before a restart."""
-        record = self._folder.read_record()
-        if record is None or record.owner_pid is None or process_runs(record.owner_pid, record.owner_start):
-            return
-        wait_for_supervisor(record, timeout_s=_ORPHAN_TIMEOUT_S)
-        # A cluster that still answers sees its owner, perhaps in another process namespace.
 
     def _supervisor_lives(self) -> bool:
         """Return whether the cluster has a supervisor, even one that does not answer."""

@@ -20,6 +20,7 @@ from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
 HOST = "127.0.0.1"
 
 _END_TIMEOUT_S = 5.0
+_ORPHAN_TIMEOUT_S = 15.0
 
 
 def process_runs(pid: int, start: str | None, table: ProcessTable | None = None) -> bool:
@@ -59,6 +60,17 @@ def wait_for_supervisor(record: ClusterRecord, *, timeout_s: float) -> None:
     found = table.read(record.supervisor_pid) if record.supervisor_pid else None
     if found is not None and record.supervisor_start in ("", found.identity.start):  # "" in records of release 0.1
         table.wait_for_end(found.identity, timeout_s=timeout_s)
+
+
+def wait_for_orphan(folder: ClusterFolder) -> None:
+    """Wait for the end of a cluster whose owner has ended, such as the kernel before a restart.
+
+    A cluster that still answers afterwards sees its owner, perhaps in another process namespace.
+    """
+    record = folder.read_record()
+    if record is None or record.owner_pid is None or process_runs(record.owner_pid, record.owner_start):
+        return
+    wait_for_supervisor(record, timeout_s=_ORPHAN_TIMEOUT_S)
 
 
 def processes_of(folder: ClusterFolder, table: ProcessTable | None = None) -> list[ProcessIdentity]:

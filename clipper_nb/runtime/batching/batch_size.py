@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE
 from clipper_nb.runtime.batching.latency_model import LatencyModel
 
 LATENCY_SHARE = 0.45

@@ -242,12 +242,9 @@ class Dispatcher:
         if failed and self.isolates_errors and not is_of_batch:
             failed = self._isolation.split(batch.computations, batch.search)
         self._free(worker, self._clock())
-        self._fail(failed, explanation)
-
-    def _fail(self, computations: list[Computation], explanation: str) -> None:
-        if computations:
-            self._observer().batch_failed(len(computations))
-        for computation in computations:
+        if failed:
+            self._observer().batch_failed(len(failed))
+        for computation in failed:
             computation.fail(explanation)
 
     def close(self) -> None:
@@ -256,9 +253,7 @@ class Dispatcher:
         if num_failed:
             self._observer().batch_failed(num_failed)
         for worker in self._workers.values():
-            for batch in worker.batches:
-                for computation in batch.computations:
-                    computation.is_obsolete = True
+            worker.make_obsolete()
 
     def _free(self, worker: Worker, now_s: float) -> list[Computation]:
         """Remove and return the worker's oldest batch, which is done; the worker becomes idle if it has no other."""

@@ -9,7 +9,8 @@ from typing import Protocol
 from clipper_nb.protocol.differences import changed_fields
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import ADAPTIVE_BATCH_SIZE, Configuration, ModelVersion, Replica
+from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE
+from clipper_nb.protocol.records import Configuration, ModelVersion, Replica
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.worker import ReplicaConnection

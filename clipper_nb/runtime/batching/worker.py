@@ -105,6 +105,12 @@ class Worker:
         longest_slo_s = max((computation.longest_slo_s() for computation in batch.computations), default=0.0)
         return max(batch.sent_s, self.answered_s) + max(HANG_SLO_FACTOR * longest_slo_s, hang_timeout_s)
 
+    def make_obsolete(self) -> None:
+        """Let no other replica compute what it is busy with, if it is lost."""
+        for batch in self.batches:
+            for computation in batch.computations:
+                computation.is_obsolete = True
+
     def busy_s(self, now_s: float) -> float:
         """Return how long its batches are likely to keep it busy."""
         if not self.batches:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
+from msgspec import structs
+
 from clipper_nb.errors import (
     ApplicationNotFoundError,
     ClaimLostError,
@@ -240,7 +242,7 @@ def _registered_last(configuration: Configuration, version: ModelVersion) -> Mod
     """Return the version with a time after the model's other versions', even if the clock was set back."""
     newest_s = max((other.registered_at for other in configuration.versions.values() if other.name == version.name),
                    default=float("-inf"))  # fmt: skip
-    return version if version.registered_at > newest_s else replace(version, registered_at=newest_s + 1e-6)
+    return version if version.registered_at > newest_s else structs.replace(version, registered_at=newest_s + 1e-6)
 
 
 def _claimed(configuration: Configuration, claim: Claim) -> VersionClaimedError:

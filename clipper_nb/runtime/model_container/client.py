@@ -32,6 +32,7 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.replica_proof import ReplicaCredentials, prove
 from clipper_nb.protocol.request_origin import RequestOrigin, decode_origins
+from clipper_nb.protocol.rpc_fields import Frame
 from clipper_nb.runtime.model_container.connection import FrontendConnection
 from clipper_nb.runtime.model_container.ending import end_hung
 from clipper_nb.runtime.model_container.forked_children import independent_children
@@ -227,7 +228,7 @@ class ModelContainerClient:
         waits.waited(now_s - began_s if self._was_lone else math.inf)
         return ready
 
-    def _answer(self, batch: rpc.PredictRequest) -> list[rpc.Frame]:
+    def _answer(self, batch: rpc.PredictRequest) -> list[Frame]:
         """Compute *batch* with the lock released, and return the frames of the answer."""
         self._lock.release()
         try:

@@ -13,6 +13,7 @@ from pathlib import PurePath
 
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol import rpc
+from clipper_nb.protocol.rpc_fields import Frame
 from clipper_nb.protocol.zmtp import DEALER, ZmtpPeer, encode_message
 from clipper_nb.runtime.model_container.session import ContainerSession
 
@@ -117,7 +118,7 @@ class FrontendConnection:
                 self.batches.append(batch)
         return len(self.batches) > num_before
 
-    def send(self, frames: list[rpc.Frame]) -> None:
+    def send(self, frames: list[Frame]) -> None:
         """Send one message; if that fails the connection is lost."""
         self._send_all(encode_message(frames))
         self.session.sent(now_s=time.monotonic())

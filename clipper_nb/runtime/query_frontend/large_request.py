@@ -82,8 +82,9 @@ class LargeRequests:
 class Parsing(Protocol):
     """A body that is parsed in steps."""
 
-    payloads_size_bytes: int
-    """Size of the payloads parsed so far."""
+    @property
+    def payloads_size_bytes(self) -> int:
+        """Size of the payloads parsed so far."""
 
     def steps(self) -> Iterator[bool]:
         """Yield ``True`` after each step until all is parsed."""

@@ -17,6 +17,7 @@ from clipper_nb.protocol import rpc
 from clipper_nb.protocol.handed_sockets import is_listening
 from clipper_nb.protocol.records import Configuration, Replica
 from clipper_nb.protocol.request_origin import Origins, encode_origins
+from clipper_nb.protocol.rpc_fields import Frame
 from clipper_nb.protocol.zmtp import MAX_MESSAGE_SIZE_BYTES, ROUTER, ZmtpPeer, encode_pieces
 from clipper_nb.runtime.rpc.admission import OPEN, Admission, NotAdmittedError
 from clipper_nb.runtime.rpc.sessions import (
@@ -196,7 +197,7 @@ class RpcServer:
         del self._connections[connection.identity]
         self._lose(connection.identity)
 
-    def _send(self, identity: bytes, frames: list[rpc.Frame]) -> bool:
+    def _send(self, identity: bytes, frames: list[Frame]) -> bool:
         connection = self._connections.get(identity)
         return connection is not None and connection.send(frames)
 
@@ -309,7 +310,7 @@ class _Connection(asyncio.Protocol):
         self._handshake_timer.cancel()
         self._server.closed(self)
 
-    def send(self, frames: list[rpc.Frame]) -> bool:
+    def send(self, frames: list[Frame]) -> bool:
         """Send a message; return whether that is possible."""
         if self._transport.is_closing():
             return False
@@ -338,7 +339,7 @@ _HANDLERS: dict[type, Callable[[RpcServer, Any], None]] = {
     Disconnect: RpcServer._disconnect,
 }
 
-_ENCODERS: dict[type, Callable[[Any], list[rpc.Frame]]] = {
+_ENCODERS: dict[type, Callable[[Any], list[Frame]]] = {
     rpc.FrontendHeartbeat: rpc.encode_frontend_heartbeat,
     rpc.FrontendGoodbye: lambda message: rpc.encode_frontend_goodbye(),
     rpc.FrontendPorts: rpc.encode_frontend_ports,

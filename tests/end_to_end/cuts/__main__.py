@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.end_to_end.cuts.cutting import CutResult, Cutter, docker_cutter, local_cutter
 from tests.end_to_end.cuts.operations import OPERATIONS
-from tests.end_to_end.cuts.schedule import FAULTS, cut_all
+from tests.end_to_end.cuts.schedule import FAULTS, NUM_CLUSTERS, cut_all
 from tests.end_to_end.cuts.steps import Cut, Step, all_cuts, changes_the_engine, cuts_in_turn
 from tests.end_to_end.cuts.table import write_table
 
@@ -26,7 +26,7 @@ def main(kind: str, names: Sequence[str]) -> int:
         steps = {name: _record(cutter, name) for name in names}
     cuts = [cut for name in names for cut in _cuts(kind, name, steps[name])]
     _CHANCE.shuffle(cuts)  # so that kills, which need time between them, are spread
-    results = cut_all(cuts, _CUTTERS[kind], _Progress(len(cuts)).tell)
+    results = cut_all(cuts, _CUTTERS[kind], _Progress(len(cuts)).tell, num_clusters=NUM_CLUSTERS[kind])
     if set(names) == set(OPERATIONS):
         write_table(_TABLE, kind, steps, results)
     wrong = [result for result in results if result.problems]

@@ -12,7 +12,7 @@ from tests.end_to_end.cuts.cutting import CutResult, Cutter
 from tests.end_to_end.cuts.steps import INTERRUPTED, MANAGEMENT_KILLED, NOTEBOOK_KILLED, REDIS_KILLED, REFUSED, Cut
 
 FAULTS = (MANAGEMENT_KILLED, REDIS_KILLED, INTERRUPTED, NOTEBOOK_KILLED, REFUSED)
-_NUM_CLUSTERS = 2
+NUM_CLUSTERS = {"local": 4, "docker": 2}
 """Most of a cut is a wait for processes to come up, and each cluster's may be killed only so often."""
 
 
@@ -30,6 +30,8 @@ def cut_all(
     cuts: Sequence[Cut],
     open_cutter: Callable[[], AbstractContextManager[Cutter]],
     tell: Callable[[CutResult], None] = lambda result: None,
+    *,
+    num_clusters: int,
 ) -> list[CutResult]:
     """Make the cuts on clusters side by side; each result is told as soon as it is there."""
     is_over = threading.Event()
@@ -48,8 +50,8 @@ def cut_all(
             raise
         return results
 
-    parts = [cuts[start::_NUM_CLUSTERS] for start in range(_NUM_CLUSTERS)]
-    with ThreadPoolExecutor(_NUM_CLUSTERS) as pool:
+    parts = [cuts[start::num_clusters] for start in range(num_clusters)]
+    with ThreadPoolExecutor(num_clusters) as pool:
         try:
             return [result for results in pool.map(cut_part, parts) for result in results]
         finally:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.end_to_end.cuts.cutting import local_cutter
 from tests.end_to_end.cuts.operations import OPERATIONS
-from tests.end_to_end.cuts.schedule import FAULTS, cut_all
+from tests.end_to_end.cuts.schedule import FAULTS, NUM_CLUSTERS, cut_all
 from tests.end_to_end.cuts.steps import Cut, cuts_in_turn
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -30,7 +30,7 @@ def test_a_call_that_is_cut_leaves_nothing_wrong() -> None:
         for operation in OPERATIONS.values():
             cuts += cuts_in_turn(operation.name, cutter.record(operation), FAULTS, chance)
     chance.shuffle(cuts)
-    results = cut_all(cuts, local_cutter)
+    results = cut_all(cuts, local_cutter, num_clusters=NUM_CLUSTERS["local"])
     wrong = [str(result) for result in results if result.problems]
     assert not wrong, "\n".join([f"CUTS_SEED={SEED}", *wrong])
     assert sum(result.was_reached for result in results) > 0.9 * len(results)

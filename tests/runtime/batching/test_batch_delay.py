@@ -75,6 +75,7 @@ def _gain(num_clients: int, **model) -> float:
     return Simulation(num_clients, **model).run(1.5) / without_waiting.run(1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("num_clients", "model", "least"),
     [

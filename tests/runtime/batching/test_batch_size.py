@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.runtime.batching.batch_size import (
@@ -13,6 +13,7 @@ from clipper_nb.runtime.batching.batch_size import (
     make_batch_size_policy,
 )
 from clipper_nb.runtime.batching.latency_model import LatencyModel
+from tests.support.examples import examples
 
 SLO_S = 1.0
 QUICK_S = 0.5 * LATENCY_SHARE * SLO_S
@@ -95,7 +96,7 @@ def test_size_has_a_ceiling():
     assert grown(5000).next_size(SLO_S) == AdaptiveBatchSize.LARGEST
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.floats(0.0001, 0.02), st.floats(0.0, 0.1), st.floats(0.05, 5.0))
 def test_size_settles_where_batches_fit_the_slo(per_input_s, overhead_s, slo_s):
     """A model with linear cost: after the start, batches stay near the share of the SLO that they may take."""
@@ -113,7 +114,7 @@ def test_size_settles_where_batches_fit_the_slo(per_input_s, overhead_s, slo_s):
     assert policy.next_size(slo_s) >= min(0.8 * best - 4, AdaptiveBatchSize.LARGEST)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.lists(
         st.tuples(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.runtime.batching.deadline_queue import DeadlineQueue
+from tests.support.examples import examples
 from tests.support.queries import make_computation
 
 
@@ -129,7 +130,7 @@ def test_drain_empties_the_queue_and_returns_only_wanted_ones():
     assert len(queue) == 0
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=20), st.lists(st.integers(1, 6), max_size=10))
 def test_wanted_computations_come_out_once_in_order(entries, sizes):
     computations = [make_computation(deadline_s=float(deadline_s)) for deadline_s, _ in entries]
@@ -148,7 +149,7 @@ def test_wanted_computations_come_out_once_in_order(entries, sizes):
     assert taken == sorted(wanted, key=lambda computation: computation.deadline_s)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc")), max_size=20), st.integers(1, 6))
 def test_applications_share_the_queue_by_deadline(entries, size):
     queue = DeadlineQueue()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.runtime.batching.deadline_timer import TOLERANCE_S, DeadlineTimer
+from tests.support.examples import examples
 from tests.support.fake_clock import FakeLoop
 from tests.support.queries import make_query
 
@@ -138,7 +139,7 @@ def test_answered_queries_are_released_when_others_come(num_waiting):
         assert len(watch.timer._waiting) <= 2 * num_waiting + 64
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["wait", "answer", "cancel"])), max_size=20))
 def test_unanswered_queries_are_late_exactly_on_time(arrivals):
     watch = Watch()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from clipper_nb.runtime.batching.backlog import MAX_ATTEMPTS
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
 from clipper_nb.runtime.batching.query import Computation, Query
+from tests.support.examples import examples
 from tests.support.fake_clock import FakeLoop
 from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver, make_dispatcher
 
@@ -313,4 +313,4 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
 
 
 TestEveryQueryGetsItsOwnAnswer = EveryQueryGetsItsOwnAnswer.TestCase
-TestEveryQueryGetsItsOwnAnswer.settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+TestEveryQueryGetsItsOwnAnswer.settings = examples(100, stateful_step_count=60)

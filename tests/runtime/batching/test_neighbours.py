@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter, deque
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
 from clipper_nb.runtime.batching.query import Computation, Query
+from tests.support.examples import examples
 from tests.support.fake_clock import FakeLoop
 from tests.support.fake_replica import MODEL_ID, FakeReplica, RecordingObserver
 
@@ -106,7 +107,7 @@ class World:
 
 
 @given(seed=st.integers(0, 2**32), num_endless=st.integers(0, 2))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_every_other_query_gets_its_own_answer(seed, num_endless):
     world = World(seed)
     endless_turns = world.random.sample(range(50, 300), num_endless)

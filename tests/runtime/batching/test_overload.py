@@ -113,6 +113,7 @@ def test_without_overload_every_query_is_answered():
     assert simulation.num_predictions.total() == simulation.num_queries.total() > 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slo_s", [0.02, 0.1])
 def test_greedy_application_takes_nothing_from_another(slo_s):
     model = {"fixed_s": 0.001, "each_s": 0.0004, "noise": 0.1}  # about 2000 a second
@@ -121,6 +122,7 @@ def test_greedy_application_takes_nothing_from_another(slo_s):
     assert simulation.goodput > 0.85 * Simulation(**model, slo_s=slo_s, rate=2000).goodput
 
 
+@pytest.mark.slow
 def test_applications_that_all_ask_too_much_get_equal_shares():
     rates = {"a": 2000, "b": 4000, "c": 6000}
     simulation = Simulation(fixed_s=0.001, each_s=0.0004, noise=0.1, slo_s=0.05, rate=rates)

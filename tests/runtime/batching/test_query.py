@@ -137,7 +137,6 @@ def test_finished_query_leaves_no_work_to_the_garbage_collector(ending):
             computation.succeed("A")
         del computation, query
     found = [type(left) for left in gc.get_objects() if isinstance(left, (Query, Computation))]
-    gc.unfreeze()
     gc.enable()
     assert found == []
 

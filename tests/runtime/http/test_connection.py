@@ -277,6 +277,7 @@ def test_malformed_http_is_refused_with_a_json_body(request_bytes: bytes, status
     run(talk)
 
 
+@pytest.mark.slow
 def test_slow_client_gets_an_error_and_an_idle_one_is_kept() -> None:
     async def talk(port: int, endpoint: Endpoint, server: HttpServer) -> None:
         async def begin(start: bytes) -> None:

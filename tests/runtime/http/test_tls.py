@@ -92,6 +92,7 @@ async def until(is_true: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
+@pytest.mark.slow
 def test_kept_connection_answers_pipelined_and_large_requests(run) -> None:
     async def talk(port: int, server: HttpServer) -> None:
         reader, writer = await connect(port)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -25,6 +24,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Claim, Configuration
 from clipper_nb.runtime.management_frontend import rules
+from tests.support.examples import examples
 from tests.support.records import make_application, make_configuration, make_routes, make_version
 
 DIGITS = make_application()
@@ -307,7 +307,7 @@ def _mappings(configuration):
 
 
 TestAnyChanges = AnyChanges.TestCase
-TestAnyChanges.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestAnyChanges.settings = examples(60, stateful_step_count=30)
 
 
 def test_version_is_the_newest_though_the_clock_was_set_back():

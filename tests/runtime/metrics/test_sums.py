@@ -72,6 +72,7 @@ def test_queues_add_up_and_replicas_do_not():
     assert _value(total, "clipper_cache_size_bytes") == 200
 
 
+@pytest.mark.slow
 def test_many_series_are_added_up_in_small_parts_with_one_head():
     metrics = QueryFrontendMetrics()
     for number in range(250):

@@ -50,6 +50,7 @@ def run(compute: str, prepare: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.slow
 @linux_only
 def test_process_that_keeps_the_lock_ends_and_says_where():
     ended = run("hold_the_lock(10**9)")
@@ -59,12 +60,14 @@ def test_process_that_keeps_the_lock_ends_and_says_where():
     assert "in keep_restarting" in ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compute", ["compute_in_python()", "compute_without_the_lock()"])
 def test_long_computation_that_lets_threads_run_goes_on(compute):
     ended = run(compute)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "begins\nends\n", "")
 
 
+@pytest.mark.slow
 @linux_only
 def test_paused_process_goes_on():
     program = PROGRAM.replace("PREPARE", "").replace("COMPUTE", "hold_the_lock(2 * 10**6)")
@@ -77,6 +80,7 @@ def test_paused_process_goes_on():
     assert process.returncode == 0
 
 
+@pytest.mark.slow
 def test_signal_that_the_model_uses_is_left_to_it():
     ended = run("hold_the_lock(5 * 10**7)", "signal.signal(signal.SIGVTALRM, print)")
     assert (ended.returncode, ended.stdout) == (0, "begins\nends\n")

@@ -70,6 +70,7 @@ def test_class_of_a_cell_is_found_in_main(tmp_path, body):
     assert _answer(tmp_path, cell, "serve") == "1.5"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["fork", "spawn"])
 def test_function_of_a_cell_runs_in_child_processes(tmp_path, kind):
     cell = f"""

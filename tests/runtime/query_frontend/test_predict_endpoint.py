@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.provenance import Provenance
@@ -57,7 +58,7 @@ class JsonBench(Bench):
 
 
 def configuration(schema: Any) -> Any:
-    version = replace(make_version(input_type=InputType.JSON), provenance=Provenance(input_schema=schema))
+    version = structs.replace(make_version(input_type=InputType.JSON), provenance=Provenance(input_schema=schema))
     application = make_application(input_type=InputType.JSON)
     return make_configuration(version, applications=(application,), links={"digits": "digits-net"})
 

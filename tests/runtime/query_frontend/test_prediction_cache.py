@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
+from tests.support.examples import examples
 from tests.support.fake_replica import MODEL_ID
 from tests.support.queries import make_computation
 
@@ -149,7 +150,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.integers(1, 2000), st.lists(steps, max_size=40))
 def test_cache_never_outgrows_its_size_or_returns_other_outputs(limit_bytes, sequence):
     cache = PredictionCache(limit_bytes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -14,6 +13,7 @@ from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.runtime.query_frontend.predictor import UnknownVersionError
 from tests.runtime.query_frontend.test_predictor import Bench
+from tests.support.examples import examples
 from tests.support.fake_replica import FakeReplica
 from tests.support.records import make_application, make_configuration, make_version
 
@@ -200,4 +200,4 @@ class EveryQueryGetsItsOwnAnswer(RuleBasedStateMachine):
 
 
 TestEveryQueryGetsItsOwnAnswer = EveryQueryGetsItsOwnAnswer.TestCase
-TestEveryQueryGetsItsOwnAnswer.settings = settings(max_examples=80, stateful_step_count=50, deadline=None)
+TestEveryQueryGetsItsOwnAnswer.settings = examples(80, stateful_step_count=50)

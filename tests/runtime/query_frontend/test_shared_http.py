@@ -9,6 +9,8 @@ import socket
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.workers.http import ConnectionCounts, SharedHttpServer, make_connection_counts
 
@@ -157,6 +159,7 @@ def test_silent_client_does_not_delay_a_leaving_frontend():
     asyncio.run(test())
 
 
+@pytest.mark.slow
 def test_when_no_more_files_may_be_opened_it_tries_again(caplog):
     class Full:
         """A listening socket that cannot give a connection the first time."""

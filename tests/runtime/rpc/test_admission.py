@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import count
 
 import pytest
+from msgspec import structs
 
 from clipper_nb.protocol.clipper_containers import CONTAINERLESS, FOREIGN, ClipperContainers
 from clipper_nb.protocol.input_types import InputType
@@ -133,7 +134,7 @@ def test_replica_that_left_may_come_back():
 
 
 def test_clipper_container_of_a_version_without_an_image_joins():
-    outside = replace(REGISTERED, image=CONTAINERLESS_IMAGE, provenance=Provenance())
+    outside = structs.replace(REGISTERED, image=CONTAINERLESS_IMAGE, provenance=Provenance())
     frontend = Frontend(CONTAINERLESS, Configuration(versions={VICTIM: outside}))
     [joined] = frontend.sessions.receive(b"c", NewContainer(*VICTIM, InputType.DOUBLES), now_s=0.0)
     assert isinstance(joined, ReplicaJoined)

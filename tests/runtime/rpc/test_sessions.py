@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import ClipperException, ProtocolError
@@ -28,6 +28,7 @@ from clipper_nb.runtime.rpc.sessions import (
     Send,
     Sessions,
 )
+from tests.support.examples import examples
 
 NEW = NewContainer("digits-net", "1", InputType.DOUBLES)
 
@@ -258,7 +259,7 @@ steps = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(st.lists(steps, max_size=40))
 def test_any_sequence_of_messages_keeps_the_books_straight(sequence):
     """What was told of replicas is what there is, and every batch that was sent ends once."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from clipper_nb.errors import ExistsError, StateUnavailableError
 from clipper_nb.protocol.input_types import InputType
@@ -110,8 +111,10 @@ def presence(frontend_id: str = "one", applied_revision: int = 0, *replicas: Rep
 FULL = replace(
     make_configuration(
         make_version(),
-        replace(make_version(version="1.0_rc-2", input_type=InputType.BYTES), labels=("é", "b"), image="r:5000/x:1"),
-        replace(make_version("other", "3", InputType.INTEGERS, batch_size=4), registered_at=1234.567891),
+        structs.replace(
+            make_version(version="1.0_rc-2", input_type=InputType.BYTES), labels=("é", "b"), image="r:5000/x:1"
+        ),
+        structs.replace(make_version("other", "3", InputType.INTEGERS, batch_size=4), registered_at=1234.567891),
         applications=(
             make_application(default_output='"é"\n'),
             make_application("b.c", InputType.FLOATS, slo_micros=1),
@@ -750,6 +753,7 @@ def test_question_is_answered_by_every_frontend_that_listens(store):
     run(store, test, num_stores=3)
 
 
+@pytest.mark.slow
 def test_question_that_nobody_answers_ends(store):
     async def listen(one):
         async for _ in one.questions():

@@ -23,7 +23,7 @@ from load.verdicts import Verdicts, parse_options
 
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.python import create_endpoint
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 
 SLO_MS = 100
 MARGIN_S = 0.005

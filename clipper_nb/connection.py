@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from msgspec import to_builtins
 
+from clipper_nb.client.sync_client import Client
 from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.clients.metrics_report import parse_metrics
@@ -1194,6 +1195,20 @@ class ClipperConnection:
         0
         """
         return self._predict(app_name, input, is_batch=False, version=version)[0]
+
+    @needs_cluster
+    def get_client(self) -> Client:
+        """Return a client of the applications, with the cluster's address, token and authority.
+
+        It is what a program without the notebook makes itself: ``Client(url, token=..., ca=...)``. It needs no
+        connection to the cluster, and answers as long as the cluster does.
+
+        Examples
+        --------
+        >>> with conn.get_client() as client:
+        ...     client.predict("digits", X[0]).output
+        """
+        return Client(self.cm.get_query_url(), token=self.cm.get_query_token(), ca=self.cm.get_trust())
 
     @needs_cluster
     def predict_batch(self, app_name: str, inputs: Any, *, version: int | str | None = None) -> list[Prediction]:

@@ -4,6 +4,7 @@ ClipperException                       the base class: catches every error of cl
 ├─ UnconnectedException                call connect() or start_clipper() first
 ├─ InvalidRequestError                 the caller can fix it
 │  ├─ InvalidNameError                 an application, model or cluster name, or a version
+│  ├─ UnauthorizedError                a client has no token, or one that is not good for what it asks
 │  ├─ InvalidInputError                a query's input does not fit the application's input type
 │  └─ InputTypeConflictError           a linked application takes another input type than the version
 ├─ NotFoundError
@@ -71,6 +72,10 @@ class InvalidNameError(InvalidRequestError):
     def __init__(self, what: str, value: object, rule: str) -> None:
         super().__init__(f"{value!r} is not a valid {what}: {rule}")
         self.what, self.value, self.rule = what, value, rule
+
+
+class UnauthorizedError(InvalidRequestError):
+    """The query frontend asks for a token, or the one that it got is not good for what was asked."""
 
 
 class InvalidInputError(InvalidRequestError):

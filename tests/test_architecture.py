@@ -31,9 +31,9 @@ print(found)
 """
 
 
-def leftovers_of(statement):
+def leftovers_of(statement, heavy=HEAVY):
     """Return what a statement leaves behind in a fresh interpreter."""
-    program = CHECK.replace("IMPORT", statement).replace("HEAVY", repr(HEAVY))
+    program = CHECK.replace("IMPORT", statement).replace("HEAVY", repr(heavy))
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
@@ -56,6 +56,26 @@ def leftovers_of(statement):
 )
 def test_import_loads_nothing_heavy_and_changes_nothing(statement):
     assert leftovers_of(statement) == "[]"
+
+
+NOT_FOR_CLIENTS = [
+    "docker", "ipywidgets", "IPython", "tornado", "redis", "numpy", "pandas", "zmq", "pyspark", "cloudpickle",
+    "simdjson", "jsonschema_rs", "psutil", "jinja2", "cryptography", "clipper_nb.connection",
+    "clipper_nb.protocol.predict_body",
+]  # fmt: skip
+USED = "from clipper_nb.client import Client; Client('http://h:1', token='t').predict_batch"
+
+
+@pytest.mark.parametrize(
+    ("statement", "more"),
+    [
+        ("from clipper_nb.client import AsyncClient, Client", ["urllib3", "aiohttp", "asyncio", "ssl"]),
+        (USED, ["aiohttp", "asyncio"]),
+        ("from clipper_nb.client import AsyncClient; AsyncClient('http://h:1')", ["urllib3"]),
+    ],
+)
+def test_client_loads_only_what_it_uses(statement, more):
+    assert leftovers_of(statement, [*NOT_FOR_CLIENTS, *more]) == "[]"
 
 
 SUPERVISOR = "clipper_nb.container_managers.local.supervisor.__main__"

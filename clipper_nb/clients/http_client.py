@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -11,7 +12,10 @@ import urllib3
 
 from clipper_nb.clients.trust import Trust, frontend_url
 from clipper_nb.clients.unix_socket import PREFIX, use_unix_socket
+from clipper_nb.clients.unreachable import Unreachable
 from clipper_nb.errors import ClusterUnreachableError
+
+_CONNECT_TIMEOUT_S = 5.0
 
 
 class Http(Protocol):
@@ -73,6 +77,7 @@ class HttpClient:
         self._socket_path = address[len(PREFIX) :] if address.startswith(PREFIX) else None
         self.base_url = (address if _is_complete(address) else frontend_url(address, trust)).rstrip("/")
         self.what = what
+        self._unreachable = Unreachable(what, self.base_url)
         self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self._num_connect_retries = num_connect_retries
         self._trust = trust
@@ -90,45 +95,46 @@ class HttpClient:
     ) -> tuple[int, bytes]:
         """Return status and body; a repeatable request is sent once more when its connection breaks.
 
+        A redirect is an answer: its target is another server, for which the token is not.
+
         Raises
         ------
         ClusterUnreachableError
             No connection, or no complete reply within *timeout_s*.
         """
+        deadline_s = time.monotonic() + timeout_s
         try:
             return self._send(method, path, body, headers, timeout_s)
         except urllib3.exceptions.TimeoutError as exc:
-            raise self._unreachable(f"has not answered {method} {path} within {timeout_s:g} s") from exc
+            raise self._unreachable.too_late(method, path, timeout_s) from exc
         except urllib3.exceptions.HTTPError as exc:
             if not _is_broken(exc):
                 raise self._no_connection(exc) from exc
             # The frontend ended before or after it received the request: the client cannot know which.
-            if not is_repeatable:
-                what = f"broke the connection during {method} {path}"
-                raise self._unreachable(what, is_passing=True) from exc
-        return self.request(method, path, body=body, headers=headers, timeout_s=timeout_s)
+            left_s = deadline_s - time.monotonic()
+            if not is_repeatable or left_s <= 0:
+                raise self._unreachable.broken(method, path) from exc
+        return self.request(method, path, body=body, headers=headers, timeout_s=left_s)
 
     def _send(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None, timeout_s: float
     ) -> tuple[int, bytes]:
         if self._pool_pid != os.getpid():  # forked: the connections are the parent's, which may be using them
             self._pool, self._pool_pid = self._make_pool(), os.getpid()
-        timeout = urllib3.Timeout(connect=min(5.0, timeout_s), read=timeout_s)
+        connect_timeout_s = min(_CONNECT_TIMEOUT_S, timeout_s / (1 + self._num_connect_retries))
         reply = self._pool.request(
-            method, self._url(path), body=body, headers={**self._headers, **(headers or {})}, timeout=timeout
+            method,
+            self._url(path),
+            body=body,
+            headers={**self._headers, **(headers or {})},
+            timeout=urllib3.Timeout(connect=connect_timeout_s, read=timeout_s),
+            redirect=False,
         )
         return reply.status, reply.data
 
     def _no_connection(self, exc: urllib3.exceptions.HTTPError) -> ClusterUnreachableError:
-        if (refusal := _tls_error(exc)) is not None:
-            what = f"does not prove itself over TLS ({refusal}); connect() again if it was started anew"
-            return self._unreachable(what)
-        return self._unreachable(f"cannot be reached ({type(exc).__name__})", is_passing=True)
-
-    def _unreachable(self, what_happened: str, *, is_passing: bool = False) -> ClusterUnreachableError:
-        return ClusterUnreachableError(
-            f"The {self.what} at {self.base_url} {what_happened}. Is the cluster still running?", is_passing=is_passing
-        )
+        refusal = _tls_error(exc)
+        return self._unreachable.no_connection(exc) if refusal is None else self._unreachable.no_proof(refusal)
 
     def close(self) -> None:
         """Close the connections."""

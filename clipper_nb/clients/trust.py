@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import ssl
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +20,9 @@ class Trust:
     @classmethod
     def in_certificate(cls, certificates: str) -> Trust:
         """Return trust in exactly the first of the certificates in PEM."""
+        import hashlib
+        import ssl  # clients import this file whether they need TLS or not
+
         first = certificates[: certificates.index(_END) + len(_END)].strip()
         return cls(fingerprint=hashlib.sha256(ssl.PEM_cert_to_DER_cert(first)).hexdigest())
 

@@ -18,7 +18,8 @@ from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.inputs import decode_inputs, format_input
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.protocol.predict_body import TEXT_TYPES, parse_predict, write_body
+from clipper_nb.protocol.predict_body import TEXT_TYPES, parse_predict
+from clipper_nb.protocol.predict_call import write_body
 
 
 def try_function(

@@ -16,7 +16,7 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status, VersionState
 from clipper_nb.panels.markup import badge, facts, format_ms, paragraph
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
-from clipper_nb.protocol import predict_body
+from clipper_nb.protocol import predict_call
 from clipper_nb.protocol.environment import QUERY_TOKEN
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
@@ -193,7 +193,7 @@ def _format_answer(
     if prediction.explanation:
         rows.insert(2, ("Why", prediction.explanation))
     sent = format_input(application.input_type, value)
-    body = predict_body.format_request(application.input_type, sent, is_batch=False, version=version).decode()
+    body = predict_call.format_request(application.input_type, sent, is_batch=False, version=version).decode()
     url = f"{query_url}/{application.name}/predict"
     # The notebook keeps what a panel shows, so the token is named and not shown.
     token = f'-H "Authorization: Bearer ${QUERY_TOKEN}" ' if needs_token else ""

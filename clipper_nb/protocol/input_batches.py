@@ -21,13 +21,15 @@ from clipper_nb.protocol.frame_rows import (
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
 from clipper_nb.protocol.number_columns import in_order, names_in, row_in_order
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 
 _NO_BATCHES = (str, bytes, bytearray, memoryview, Mapping, set, frozenset)
 
 
-def check_batch(batch: Any, name: str) -> Any:
+def check_batch(batch: Any, name: str, *, is_one_request: bool = True) -> Any:
     """Return a batch that can be read twice; *name* is the argument's.
+
+    Of an iterator no more is taken than shows that *one request* has too many.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def check_batch(batch: Any, name: str) -> Any:
         It is no batch: one text, a dict, a set, a single number, or a table that is not computed yet.
     """
     if isinstance(batch, Iterator):
-        return list(itertools.islice(batch, MAX_BATCH_INPUTS + 1))  # one more is refused by the query frontend
+        return list(itertools.islice(batch, MAX_BATCH_INPUTS + 1 if is_one_request else None))
     missing_step = find_missing_step(batch)
     if missing_step is None and not isinstance(batch, _NO_BATCHES) and _can_be_iterated(batch):
         return batch

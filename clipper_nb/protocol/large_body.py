@@ -18,7 +18,6 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
 from clipper_nb.protocol.predict_body import (
-    MAX_BATCH_INPUTS,
     TEXT_TYPES,
     PredictRequest,
     doubles_of,
@@ -26,6 +25,7 @@ from clipper_nb.protocol.predict_body import (
     parse_predict,
     too_many_inputs,
 )
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.predict_schema import BATCH_DECODERS, INPUT_DECODERS, describe_misfit
 
 PIECE_SIZE_BYTES = 32 * 1024

@@ -12,11 +12,10 @@ from msgspec import UNSET
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
-from clipper_nb.protocol.json_inputs import MAX_CHECKED_SIZE_BYTES, write_json
+from clipper_nb.protocol.json_inputs import MAX_CHECKED_SIZE_BYTES
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.non_finite import parse_json
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.predict_schema import DECODERS, describe_misfit
-from clipper_nb.protocol.records import Prediction
 
 
 class PredictRequest(NamedTuple):
@@ -26,9 +25,6 @@ class PredictRequest(NamedTuple):
     is_batch: bool
     version: str | None
 
-
-MAX_BATCH_INPUTS: Final = 16_384
-"""Per request: each input costs some work besides its bytes."""
 
 TEXT_TYPES = (InputType.STRINGS, InputType.BYTES)
 """Types whose inputs are text in JSON."""
@@ -199,39 +195,3 @@ def _output_as_json(output: str) -> bytes:
     except (msgspec.DecodeError, RecursionError):
         return _encode(output)
     return output.encode()
-
-
-def format_request(input_type: InputType, input_value: Any, *, is_batch: bool, version: str | None) -> bytes:
-    """Return the body of a predict request for inputs as ``format_input`` returns them."""
-    body = {"input_batch" if is_batch else "input": input_value}
-    if version is not None:
-        body["version"] = version
-    return write_body(input_type, body)
-
-
-def write_body(input_type: InputType, body: Any) -> bytes:
-    """Return a predict request as JSON, with inputs as ``format_input`` returns them."""
-    if input_type is InputType.JSON:
-        return write_json(body)
-    try:
-        return _encode(body)
-    except (TypeError, ValueError, RecursionError) as exc:
-        raise InvalidInputError(f"The input cannot be written as JSON: {exc}.") from exc
-
-
-def parse_predictions(body: bytes, *, latency_s: float) -> list[Prediction]:
-    """Return the answers in a successful reply's body, single or batch; NaN and infinities are floats again."""
-    reply = parse_json(body)
-    answers = reply.get("batch_predictions", [reply])
-    return [
-        Prediction(
-            output=answer["output"],
-            default=answer["default"],
-            reason=answer.get("default_reason"),
-            explanation=answer.get("default_explanation"),
-            query_id=answer["query_id"],
-            latency_s=latency_s,
-            model=answer.get("model"),
-        )
-        for answer in answers
-    ]

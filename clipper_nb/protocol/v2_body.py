@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.v2_large_json import find_data
 from clipper_nb.protocol.v2_payloads import LARGE_JSON_SIZE_BYTES, V2Payloads, expected_tensor
 from clipper_nb.protocol.v2_schema import InferBody, InputTensor, decode_infer_body

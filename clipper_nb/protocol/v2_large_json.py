@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from clipper_nb.errors import InvalidInputError
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 
 _PIECE_SIZE_BYTES: Final = 32 * 1024
 _OVERLAP_SIZE_BYTES: Final = 512

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
@@ -10,13 +11,14 @@ import pytest
 
 from clipper_nb.clients.http_client import Http
 from clipper_nb.clients.query_client import QueryClient
-from clipper_nb.errors import ClusterUnreachableError, InvalidInputError
+from clipper_nb.errors import ApplicationNotFoundError, ClusterUnreachableError, InvalidInputError
 from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo, describe_application
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_columns import columns_schema
 from clipper_nb.protocol.provenance import Provenance
 from tests.support.records import make_application, make_version, make_version_info
+from tests.support.scripted_frontend import BREAK, scripted_frontend
 
 FRAME = pd.DataFrame({"a": [1.0], "b": [2.0]})
 
@@ -55,7 +57,7 @@ class Cluster:
 
 def client_of(cluster: Cluster) -> QueryClient:
     http: Http = cluster  # type: ignore[assignment]
-    return QueryClient(http, cluster.find_application, cluster.find_version)
+    return QueryClient.informed(http, cluster.find_application, cluster.find_version)
 
 
 @pytest.mark.parametrize("inputs", [FRAME, [FRAME.iloc[0]], FRAME[["b", "a"]].assign(c=3.0)])
@@ -98,7 +100,7 @@ def test_rows_without_names_are_sent_once_as_they_are() -> None:
 def test_version_that_changes_with_each_question_is_an_error() -> None:
     cluster = Cluster(*"12121212", v1="ab", v2="ba")
     described = cluster.find_application("app")
-    client = QueryClient(cluster, lambda name: described, cluster.find_version)  # type: ignore[arg-type]
+    client = QueryClient.informed(cluster, lambda name: described, cluster.find_version)  # type: ignore[arg-type]
     cluster.answering = ["2"]
     with pytest.raises(ClusterUnreachableError, match="changed 3 times"):
         client.predict("app", FRAME, is_batch=True, version=None)
@@ -109,3 +111,28 @@ def test_missing_column_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(InvalidInputError, match="c is missing in a, b"):
         client_of(cluster).predict("app", FRAME, is_batch=True, version=None)
     assert cluster.sent == []
+
+
+def describe(name: str) -> Any:
+    if name != "app":
+        raise ApplicationNotFoundError(name, ["app"])
+    return describe_application(make_application(name, input_type=InputType.DOUBLES), None)
+
+
+def test_description_comes_from_elsewhere_batch_goes_as_one() -> None:
+    with scripted_frontend() as server, closing(QueryClient.at(server.url, describe, lambda model_id: None)) as client:
+        found = client.predict("app", [[1.0]] * 500, is_batch=True, version="2")
+        assert [prediction.output for prediction in found] == [[1.0]] * 500
+        assert [asked.path for asked in server.asked] == ["/app/predict"]
+        assert server.bodies[0]["version"] == "2"
+        with pytest.raises(ApplicationNotFoundError, match="Applications: app"):
+            client.predict("other", [1.0], is_batch=False, version=None)
+
+
+def test_what_fails_on_the_way_is_the_error_of_the_call() -> None:
+    with (
+        scripted_frontend(before=[BREAK, BREAK]) as server,
+        closing(QueryClient.at(server.url, describe, lambda model_id: None)) as client,
+        pytest.raises(ClusterUnreachableError, match="broke the connection"),
+    ):
+        client.predict("app", [1.0], is_batch=False, version=None)

@@ -17,7 +17,7 @@ import pytest
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import create_endpoint
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from tests.support.clusters import eventually, http_request, observe, pid_of, query, running_cluster
 from tests.support.load import Load
 

@@ -14,7 +14,7 @@ import pytest
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import create_endpoint
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from tests.end_to_end.test_bad_clients import connect, request
 from tests.support.clusters import eventually, http_request, pid_of, running_cluster
 from tests.support.load import Load

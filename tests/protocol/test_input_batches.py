@@ -15,7 +15,7 @@ import pytest
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_batches import check_batch, format_batch
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 
 FRAME = pd.DataFrame({"a": [1.0, 2.0], "b": [0.5, np.nan]})
 VECTORS = [[1.0, 0.5], [2.0, "NaN"]]

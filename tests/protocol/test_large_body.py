@@ -15,7 +15,8 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.large_body import LargeBody
 from clipper_nb.protocol.large_json import LargeJsonBody
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS, parse_predict
+from clipper_nb.protocol.predict_body import parse_predict
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from tests.support.examples import examples
 
 numbers = st.sampled_from(["0", "-1", "7", "123456"]) | st.integers(-(2**31), 2**31 - 1).map(str)

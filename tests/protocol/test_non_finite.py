@@ -10,7 +10,8 @@ import pytest
 
 from clipper_nb.protocol.non_finite import parse_json, quote_non_finite
 from clipper_nb.protocol.outputs import encode_outputs
-from clipper_nb.protocol.predict_body import format_prediction, parse_predictions
+from clipper_nb.protocol.predict_body import format_prediction
+from clipper_nb.protocol.predict_call import parse_predictions
 
 
 @pytest.mark.parametrize("number", [math.inf, -math.inf])

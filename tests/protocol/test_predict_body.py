@@ -17,17 +17,15 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input, format_input
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_body import (
-    MAX_BATCH_INPUTS,
     MAX_INPUTS_AT_ONCE,
     format_defaults,
     format_model,
     format_prediction,
     format_predictions,
-    format_request,
     is_large,
     parse_predict,
-    parse_predictions,
 )
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS, format_request, parse_predictions
 from tests.support.examples import examples
 
 INT32 = st.integers(-(2**31), 2**31 - 1)
@@ -488,39 +486,6 @@ def test_array_travels_from_notebook_to_function():
     body = format_request(InputType.FLOATS, format_input(InputType.FLOATS, numbers), is_batch=False, version=None)
     decoded = decode_input(InputType.FLOATS, parse_predict(body, InputType.FLOATS).payloads[0])
     assert decoded.tobytes() == numbers.tobytes()
-
-
-def endless_list():
-    endless = []
-    endless.append(endless)
-    return endless
-
-
-@pytest.mark.parametrize(
-    "value", [[1j], [object()], "\ud800", endless_list()], ids=["complex", "object", "half a character", "endless"]
-)
-def test_input_without_json_form_is_refused_before_sending(value):
-    with pytest.raises(InvalidInputError, match="cannot be written as JSON"):
-        format_request(InputType.STRINGS, value, is_batch=False, version=None)
-
-
-def test_client_reads_what_the_frontend_writes():
-    reply = format_prediction(5, "[1, 2]", None, None)
-    [prediction] = parse_predictions(reply, latency_s=0.25)
-    assert prediction.output == [1, 2]
-    assert prediction.query_id == 5
-    assert prediction.latency_s == 0.25
-    assert (prediction.default, prediction.reason, prediction.explanation) == (False, None, None)
-
-
-def test_client_reads_a_batch_in_order():
-    reply = format_predictions(
-        [format_prediction(1, "a", None, None), format_prediction(2, "d", "not_linked", "No model.")]
-    )
-    first, second = parse_predictions(reply, latency_s=0.1)
-    assert (first.output, first.default) == ("a", False)
-    assert (second.output, second.default, second.reason) == ("d", True, "not_linked")
-    assert second.explanation == "No model."
 
 
 @pytest.mark.parametrize(("input_type", "value"), [(InputType.DOUBLES, [1.25] * 20), (InputType.STRINGS, "word" * 20)])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.v2_body import InferRequest, V2Body, parse_infer, parse_known
 from tests.support.examples import examples
 

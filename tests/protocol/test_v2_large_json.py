@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import InvalidInputError
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.v2_large_json import find_data
 
 odd_texts = st.lists(st.sampled_from([*'[]{}",:\\', '"data":[1]', " ", "é", "a" * 5_000]), max_size=6).map("".join)

@@ -16,7 +16,13 @@ from http import HTTPStatus
 from typing import Union
 
 from clipper_nb.protocol.application_tokens import KEY_SEPARATOR, digest_of
-from clipper_nb.runtime.http.heads import infer_head, is_model_target, path_and_query, predict_name
+from clipper_nb.runtime.http.heads import (
+    infer_head,
+    is_application_target,
+    is_model_target,
+    path_and_query,
+    predict_name,
+)
 from clipper_nb.runtime.http.login_page import LOGIN_PAGE, way_back
 from clipper_nb.runtime.http.query_token import NO_TOKEN, QueryToken, bearer_token, token_in_query, without_token
 
@@ -124,7 +130,7 @@ class Guard:
         if is_reading and self._token.is_in_cookies(_find(headers, b"cookie")) and (origin is None or cors):
             return Admitted(cors)
         given = in_header or in_query
-        if given and _may_have_credential(method, target):
+        if given and _may_have_credential(method, target, is_page=is_page):
             return Admitted(cors, credential=KEY_SEPARATOR + digest_of(given))
         # Nobody should type a token into a page whose name a stranger may have made.
         if is_page and (host is None or is_known_host(host, self._hosts)):
@@ -153,11 +159,11 @@ OPEN = Guard(AccessRules(allowed_hosts=(EVERY,), allow_origins=(EVERY,)))
 """Admits every request."""
 
 
-def _may_have_credential(method: bytes, target: bytes) -> bool:
+def _may_have_credential(method: bytes, target: bytes, *, is_page: bool) -> bool:
     """Return whether what answers a request finds its application by the name and the credential together."""
     if method == b"POST":
         return predict_name(target) is not None or infer_head(target, ()) is not None
-    return method in _READING and is_model_target(target)
+    return method in _READING and (is_model_target(target) or (is_application_target(target) and not is_page))
 
 
 def is_known_host(authority: str, names: Collection[str]) -> bool:

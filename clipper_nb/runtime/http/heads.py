@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 from urllib.parse import unquote
 
+from clipper_nb.protocol.names import RESERVED_APPLICATION_NAMES
 from clipper_nb.runtime.http.endpoint import InferHead
 
 # The path alone, or with the server's address before it, as for a proxy; RFC 9112 requires support for both.
@@ -18,6 +19,7 @@ _INFER_TARGET = re.compile(
 _MODEL_TARGET = re.compile(
     rb"(?:(?i:https?)://[^/?#]*)?/v2/models/[^/?]+(?:/versions/[^/?]+)?(?:/ready)?/?(?:\?.*)?\Z", re.DOTALL
 )
+_APPLICATION_TARGET = re.compile(rb"(?:(?i:https?)://[^/?#]*)?/([^/?]+)(?:\?.*)?\Z", re.DOTALL)
 _ADDRESS = re.compile(rb"(?i:https?)://[^/?#]*")
 _HeadT = TypeVar("_HeadT")
 _MAX_REMEMBERED_SIZE_BYTES = 256
@@ -62,6 +64,12 @@ def infer_head(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> InferHe
 def is_model_target(target: bytes) -> bool:
     """Return whether *target* is the path of a model's metadata, or of whether it is ready."""
     return _MODEL_TARGET.match(target) is not None
+
+
+def is_application_target(target: bytes) -> bool:
+    """Return whether *target* is the path of an application itself, as no route of a frontend is."""
+    found = _APPLICATION_TARGET.match(target)
+    return found is not None and found[1].decode("latin-1").lower() not in RESERVED_APPLICATION_NAMES
 
 
 class KnownHeads:

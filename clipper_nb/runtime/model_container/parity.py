@@ -67,7 +67,8 @@ def _wait_for(path: Path, sleep: Callable[[float], None]) -> None:
 
 
 def _answers(model: Model, batch: Sequence[Any], input_type: InputType, text_outputs: str) -> list[str]:
-    from clipper_nb.protocol.predict_body import format_request, parse_predict  # only where there are samples
+    from clipper_nb.protocol.predict_body import parse_predict  # only where there are samples
+    from clipper_nb.protocol.predict_call import format_request
 
     body = format_request(input_type, list(batch), is_batch=True, version=None)
     inputs = decode_inputs(input_type, parse_predict(body, input_type).payloads)

@@ -56,7 +56,13 @@ def make_application(
     predictor: Predictor, exposition: Exposition, *, needs_token: bool = False
 ) -> tornado.web.Application:
     """Return the Tornado application of all but predict and infer requests; *needs_token* is shown to clients."""
-    shown = {"shown": ShownState(lambda: predictor.configuration, predictor.unready_applications, needs_token)}
+    state = ShownState(
+        configuration=lambda: predictor.configuration,
+        unready_applications=predictor.unready_applications,
+        needs_token=needs_token,
+        has_application=lambda key: predictor.find_application(key) is not None,
+    )
+    shown = {"shown": state}
     routes: list[Any] = [
         (r"/", IndexHandler, shown),
         (r"/docs", DocsHandler, shown),

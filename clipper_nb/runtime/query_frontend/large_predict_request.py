@@ -9,6 +9,7 @@ from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.large_body import LargeBody
 from clipper_nb.protocol.large_json import LargeJsonBody
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.http.endpoint import Respond
@@ -49,7 +50,7 @@ class LargePredictRequest(LargeRequest[LargeBody, bytes]):
             self._give_up_parsing(body)
 
     def _give_up_parsing(self, body: LargeBody) -> None:
-        is_counted = body.is_countable and body.num_inputs <= predict_body.MAX_BATCH_INPUTS
+        is_counted = body.is_countable and body.num_inputs <= MAX_BATCH_INPUTS
         if is_counted or body.is_batch is False:
             self._open(is_batch=body.is_countable)
             self._begin_reply([b""] * body.num_inputs)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from clipper_nb.protocol import rest
-from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.runtime.query_frontend.catalogue import CataloguedApplication
 from clipper_nb.version import __version__

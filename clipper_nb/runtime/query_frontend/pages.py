@@ -1,7 +1,7 @@
 """Pages of the query frontend for people and tools: ``/``, ``/<application>``, ``/docs`` and ``/openapi.json``.
 
 Everything that a page needs is in the folder ``web``: no request leaves the machine. Each page shows the configuration
-that queries see. The guard has checked token and host before; without the token nobody gets here.
+that queries see. The guard has checked token and host before; a token of an application shows that application alone.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from clipper_nb.errors import ApplicationNotFoundError
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.records import Configuration
 from clipper_nb.runtime.http.errors import JsonHandler
+from clipper_nb.runtime.http.tornado_bridge import credential_of
 from clipper_nb.runtime.query_frontend.catalogue import Catalogue, CataloguedApplication
 from clipper_nb.runtime.query_frontend.openapi import openapi_pieces
+from clipper_nb.runtime.query_frontend.predict_endpoint import describe_unknown
 from clipper_nb.runtime.slices import in_slices
 from clipper_nb.version import __version__
 
@@ -59,11 +61,14 @@ class ShownState:
         Returns the linked applications without a replica that can answer, with the reason.
     needs_token : bool
         Whether the cluster asks for a token.
+    has_application : callable
+        Returns whether queries of that name, or with that key of a token, find an application.
     """
 
     configuration: Callable[[], Configuration]
     unready_applications: Callable[[], dict[str, str]]
     needs_token: bool
+    has_application: Callable[[str], bool]
 
     def why_not_ready(self, entry: CataloguedApplication, unready: dict[str, str]) -> str | None:
         """Return why an application answers with its default output now, or ``None``."""
@@ -136,8 +141,13 @@ class ApplicationHandler(_PageHandler):
         ------
         ApplicationNotFoundError
             There is none of that name.
+        tornado.web.HTTPError
+            The token is another application's.
         """
         self.set_header("Vary", "Accept")
+        if (credential := credential_of(self.request)) and not self._shown.has_application(name + credential):
+            status, cause = describe_unknown(name + credential)
+            raise tornado.web.HTTPError(status, "%s", cause)
         entry = Catalogue(self._shown.configuration()).find(name)
         if entry is None:
             raise ApplicationNotFoundError(name)

@@ -1,5 +1,12 @@
 predict.clipper_connection <- function(object, app_name, input, version = NULL, ...) {
-  answers <- ask(object, app_name, input, version)
+  outputs_of(ask(object, app_name, input, version), input)
+}
+
+predict.clipper_client <- function(object, app_name, input, version = NULL, timeout_s = NULL, ...) {
+  outputs_of(ask(object, app_name, input, version, timeout_s), input)
+}
+
+outputs_of <- function(answers, input) {
   is_default <- vapply(answers, function(answer) answer$default, NA)
   if (any(is_default)) {
     first <- answers[[which(is_default)[1L]]]
@@ -11,8 +18,8 @@ predict.clipper_connection <- function(object, app_name, input, version = NULL, 
   outputs[[1L]]
 }
 
-predictions <- function(conn, app_name, input, version = NULL) {
-  answers <- ask(conn, app_name, input, version)
+predictions <- function(conn, app_name, input, version = NULL, ...) {
+  answers <- ask(conn, app_name, input, version, ...)
   text <- function(name) vapply(answers, function(answer) or_na(answer[[name]], NA_character_), "")
   told <- data.frame(
     default = vapply(answers, function(answer) answer$default, NA), reason = text("reason"),
@@ -22,7 +29,9 @@ predictions <- function(conn, app_name, input, version = NULL) {
   told[c("output", "default", "reason", "explanation", "latency_s", "model")]
 }
 
-ask <- function(conn, app_name, input, version) {
+ask <- function(conn, ...) UseMethod("ask")
+
+ask.clipper_connection <- function(conn, app_name, input, version) {
   request(conn, "predict", arguments = list(
     app_name = app_name, inputs = json(json_array(json_inputs(input))), version = version_or_null(version)
   ))
@@ -34,15 +43,24 @@ json <- function(text) structure(text, class = "json")
 
 json_inputs <- function(input) {
   if (is.data.frame(input)) return(vapply(json_rows(input), function(row) as_json(list(row = row)), "", USE.NAMES = FALSE))
+  each_input(input, list(
+    raw = function(one) as_json(list(base64 = jsonlite::base64_enc(one))), text = json_text,
+    numbers = function(one) json_array(json_scalars(as.vector(one))),
+    list = function(one) as_json(list(json = json(json_value(one))))
+  ))
+}
+
+# What is written of each input, by the function for its kind.
+each_input <- function(input, write) {
   if (is_one_input(input)) input <- list(input)
   vapply(input, function(one) {
-    if (is.raw(one)) as_json(list(base64 = jsonlite::base64_enc(one)))
-    else if (is.character(one) && length(one) == 1L && !is.na(one)) json_text(one)
-    else if (is.numeric(one)) json_array(json_scalars(as.vector(one)))
-    else if (is.list(one) && !is.data.frame(one)) as_json(list(json = json(json_value(one))))
+    if (is.raw(one)) write$raw(one)
+    else if (is.character(one) && length(one) == 1L && !is.na(one)) write$text(one)
+    else if (is.numeric(one)) write$numbers(one)
+    else if (is.list(one) && !is.data.frame(one)) write$list(one)
     else stop("an input is a vector of numbers, a raw vector, one text, a list, or a row of a data frame, not ",
               deparse(one, nlines = 1L), call. = FALSE)
-  }, "")
+  }, "", USE.NAMES = FALSE)
 }
 
 # A list of scalars of one kind becomes a vector, and null NA; NaN and infinities come as objects.

@@ -132,6 +132,15 @@ def test_application_tells_how_to_call_it() -> None:
     assert reply.json["default_output"] == "unknown"
 
 
+def test_another_token_finds_no_application() -> None:
+    headers = {"Authorization": "Bearer another-token"}
+    for reply in ask("/digits", "/unknown", headers=headers, token=TOKEN):
+        assert reply.status == 401
+        assert "This token is not good for this path" in reply.json["cause"]
+    for reply in ask("/digits", "/metrics", headers={**headers, **HTML}, token=TOKEN):
+        assert (reply.status, reply.headers["Content-Type"]) == (401, "text/html; charset=utf-8")
+
+
 def test_page_of_an_application_has_commands_that_can_be_pasted() -> None:
     (reply,) = ask("/digits", headers={**HTML, "Host": "localhost:1337"})
     text = reply.text.replace("&#x27;", "'").replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">")

@@ -141,8 +141,8 @@ def test_clipper_container_of_a_version_without_an_image_joins():
     assert isinstance(joined, ReplicaJoined)
 
 
-FOREIGN_VERSION = replace(REGISTERED, image="my-mean:1", provenance=Provenance())
-OUTSIDE_VERSION = replace(FOREIGN_VERSION, image=CONTAINERLESS_IMAGE)
+FOREIGN_VERSION = structs.replace(REGISTERED, image="my-mean:1", provenance=Provenance())
+OUTSIDE_VERSION = structs.replace(FOREIGN_VERSION, image=CONTAINERLESS_IMAGE)
 CONTAINER, HOST, ELSEWHERE = Peer("172.20.0.5"), Peer("172.20.0.1"), Peer("10.0.0.7")
 
 

@@ -17,7 +17,7 @@ from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo
 from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.inputs import format_input
-from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.number_columns import columns_of, has_names, row_in_order
 from clipper_nb.protocol.records import Prediction
 
@@ -67,12 +67,14 @@ class QueryClient:
         http = HttpClient(address, "query frontend", token=token, trust=trust)
         return cls(http, find_application, find_version)
 
-    def predict(self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None) -> list[Prediction]:
+    def predict(
+        self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None, key: str | None = None
+    ) -> list[Prediction]:
         """Return the answers, in order: for the inputs of a checked batch, or for one input."""
         is_known = application_name in self._applications
         for _ in range(_MAX_TRIES):
             try:
-                found = self._predict(application_name, inputs, is_batch=is_batch, version=version)
+                found = self._predict(application_name, inputs, is_batch=is_batch, version=version, key=key)
             except (InvalidInputError, NotFoundError):
                 self._applications.pop(application_name, None)
                 if not is_known:
@@ -93,7 +95,7 @@ class QueryClient:
         self._http.close()
 
     def _predict(
-        self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None
+        self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None, key: str | None
     ) -> list[Prediction] | None:
         """Return the answers; ``None`` if a version answered that may take columns in another order than assumed."""
         application = self._find_application(application_name)
@@ -103,7 +105,7 @@ class QueryClient:
             value: Any = format_batch(application.input_type, inputs, columns)
         else:
             value = format_input(application.input_type, row_in_order(inputs, columns))
-        body = predict_body.format_request(application.input_type, value, is_batch=is_batch, version=version)
+        body = predict_body.format_request(application.input_type, value, is_batch=is_batch, version=version, key=key)
         timeout_s = application.slo_micros / 1e6 + _MARGIN_S
         started_s = time.perf_counter()
         status, reply = self._http.request(
@@ -112,22 +114,42 @@ class QueryClient:
         latency_s = time.perf_counter() - started_s
         if status == 200:
             predictions = predict_body.parse_predictions(reply, latency_s=latency_s)
-            is_other = any(prediction.model not in (None, application.model) for prediction in predictions)
+            known = {None, application.model, *(target.model for target in application.traffic)}
+            is_other = any(prediction.model not in known for prediction in predictions)
             return None if goes_by_names and version is None and is_other else predictions
         raise _failure(status, reply)
 
     def _columns(self, application: ApplicationInfo, version: str | None) -> Sequence[str] | None:
         """Return the names of an input's numbers, in the order in which the version takes them, if it has names."""
-        if version is None or application.linked_model is None:
-            return columns_of(application.input_schema)
-        found = self._find_version(ModelId(application.linked_model, version))
-        return None if found is None else columns_of(found.input_schema)
+        if version is None:
+            return _common_columns(application)
+        named = [version] if ":" in version else [f"{name}:{version}" for name in application.linked_models]
+        found = [self._find_version(parse_model_id(name)) for name in named]
+        return next((columns_of(each.input_schema) for each in found if each is not None), None)
 
     def _find_application(self, name: str) -> ApplicationInfo:
         application = self._applications.get(name)
         if application is None:
             application = self._applications[name] = self._ask_for_application(name)
         return application
+
+
+def _common_columns(application: ApplicationInfo) -> Sequence[str] | None:
+    """Return the names of an input's numbers, in an order that suits every version that may answer."""
+    columns = columns_of(application.input_schema)
+    for target in application.traffic:
+        others = columns_of(target.input_schema)
+        if target.model is not None and others != columns:
+            raise InvalidInputError(
+                f"The versions that answer for '{application.name}' take columns in different orders: "
+                f"{application.model} {_in_words(columns)}, {target.model} {_in_words(others)}. Name a version: "
+                "predict(..., version=...)."
+            )
+    return columns
+
+
+def _in_words(columns: Sequence[str] | None) -> str:
+    return "by position" if columns is None else f"({', '.join(columns[:10])}{', …' if len(columns) > 10 else ''})"
 
 
 def _failure(status: int, reply: bytes) -> Exception:

@@ -207,3 +207,5 @@ def _register(conn: DeployCalls, application: ExportedApplication) -> None:
     )
     for model in application.linked_models:
         conn.link_model_to_app(application.name, model)
+    if application.traffic:
+        conn.set_traffic(application.name, application.traffic)

@@ -20,7 +20,8 @@ from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics
 from clipper_nb.runtime.metrics.exposition import format_families
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
-from clipper_nb.runtime.query_frontend.predictor import Predictor, UnknownVersionError
+from clipper_nb.runtime.query_frontend.predictor import Predictor
+from clipper_nb.runtime.routing.asked_version import UnknownVersionError
 from tests.support.fake_clock import FakeLoop
 from tests.support.fake_replica import MODEL_ID, FakeReplica
 from tests.support.records import make_application, make_configuration, make_routes, make_version

@@ -9,7 +9,7 @@ from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.large_body import LargeBody
 from clipper_nb.protocol.large_json import LargeJsonBody
-from clipper_nb.protocol.request_origin import RequestOrigin, key_of
+from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.http.endpoint import Respond
 from clipper_nb.runtime.query_frontend.large_request import LargeRequest, LargeRequests
@@ -38,7 +38,7 @@ class LargePredictRequest(LargeRequest[LargeBody, bytes]):
     def _take_parsed(self, body: LargeBody) -> None:
         request = body.request
         assert request is not None
-        target = self._predictor.find_target(self._served, request.version, key_of(request.key, self._origin))
+        target = self._predictor.find_target(self._served, request.version, request.key, self._origin)
         self._open(is_batch=request.is_batch)
         self._take(request.payloads, target)
 

@@ -11,7 +11,7 @@ from clipper_nb.errors import ApplicationNotFoundError, InvalidInputError
 from clipper_nb.protocol import predict_body, rest
 from clipper_nb.protocol.application_tokens import KEY_SEPARATOR
 from clipper_nb.protocol.predict_body import SMALL_BODY_SIZE_BYTES
-from clipper_nb.protocol.request_origin import RequestOrigin, key_of
+from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.http.endpoint import Cancel, Respond
 from clipper_nb.runtime.http.errors import describe_failure
@@ -72,7 +72,7 @@ class PredictEndpoint:
                 return self._predict_one(served, served.default_target, payload, arrived_s, respond, origin)
         try:
             payloads, is_batch, version, key = predict_body.parse_predict(body, served.application.input_type)
-            target = self._predictor.find_target(served, version, key_of(key, origin))
+            target = self._predictor.find_target(served, version, key, origin)
             if served.takes_json:
                 target.json_check.check(payloads, is_batch=is_batch)
         except InvalidInputError as exc:

@@ -14,7 +14,7 @@ from clipper_nb.protocol.json_schema import JsonSchema
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_body import format_model
 from clipper_nb.protocol.records import Application, Configuration
-from clipper_nb.protocol.request_origin import RequestOrigin
+from clipper_nb.protocol.request_origin import RequestOrigin, key_of
 from clipper_nb.protocol.v2_reply import OutputForm
 from clipper_nb.runtime.batching import query as reasons
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
@@ -220,8 +220,16 @@ class Predictor:
 
     # --- queries
 
-    def find_target(self, served: ServedApplication, version: str | None, key: bytes | None = None) -> Target:
-        """Return the target of queries for *version*; without one, that of *key*, or any by the weights.
+    def find_target(
+        self,
+        served: ServedApplication,
+        version: str | None,
+        key: bytes | None = None,
+        origin: RequestOrigin | None = None,
+    ) -> Target:
+        """Return the target of queries for *version*; without one, that of the key, or any by the weights.
+
+        *key* is the one in the request's body, which wins over that of its *origin*.
 
         Raises
         ------
@@ -229,7 +237,8 @@ class Predictor:
             *version* is not a version of a linked model.
         """
         if version is None:
-            return served.default_target if served.split is None else served.split.choose(key, self._is_ready)
+            split = served.split
+            return served.default_target if split is None else split.choose(key_of(key, origin), self._is_ready)
         route = self._configuration.routes.get(served.application.name)
         if route is None:
             return served.default_target

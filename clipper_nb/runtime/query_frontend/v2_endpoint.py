@@ -11,7 +11,7 @@ from typing import Final
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.json_inputs import MAX_CHECKED_SIZE_BYTES
 from clipper_nb.protocol.predict_body import MAX_INPUTS_AT_ONCE
-from clipper_nb.protocol.request_origin import RequestOrigin, key_of
+from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.protocol.v2_body import InferRequest, V2Body, parse_known
 from clipper_nb.protocol.v2_outputs import DefaultMisfitError
 from clipper_nb.protocol.v2_reply import ONE_NUMBER, format_error, format_head, format_one_number
@@ -65,7 +65,7 @@ class V2Endpoint:
         try:
             _check_encoding(head.content_encoding)
             if target is None:
-                target = self._predictor.find_target(served, head.version, key_of(None, head.origin))
+                target = self._predictor.find_target(served, head.version, origin=head.origin)
             request = parse_known(body, head.json_size, served.application.input_type)
             if request is not None:
                 return self._ask(served, target, request, arrived_s, reply, head.origin)

@@ -20,7 +20,8 @@ _Float64 = float | _NotFinite
 
 MAX_KEY_LENGTH = 256
 # No opening bracket, so that the lists of a body can be counted without parsing it.
-_Key = Annotated[str, Meta(pattern=rf"^[^\[]{{1,{MAX_KEY_LENGTH}}}$")] | int
+KEY_PATTERN = rf"^[^\[]{{1,{MAX_KEY_LENGTH}}}$"
+_Key = Annotated[str, Meta(pattern=KEY_PATTERN)] | int
 
 
 class _Body(Struct, forbid_unknown_fields=True):

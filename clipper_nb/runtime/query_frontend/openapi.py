@@ -7,7 +7,7 @@ from typing import Any
 
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.predict_body import MAX_BATCH_INPUTS
-from clipper_nb.protocol.predict_schema import MAX_KEY_LENGTH
+from clipper_nb.protocol.predict_schema import KEY_PATTERN
 from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.runtime.query_frontend.catalogue import CataloguedApplication
 from clipper_nb.version import __version__
@@ -49,7 +49,7 @@ _ERRORS = {
     "503": "The frontend sheds load; try again after `Retry-After` seconds.",
 }
 _KEY = {
-    "anyOf": [{"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}, {"type": "integer"}],
+    "anyOf": [{"type": "string", "pattern": KEY_PATTERN}, {"type": "integer"}],
     "description": "Chooses the version where several answer: requests with the same key are answered by the same one.",
 }
 _BAD_TOKEN = "The token is missing, or not good for this path."

@@ -42,7 +42,9 @@ class Bench:
         return [tuple(request[field] for field in fields) for request in self.frontend.requests(action)]
 
 
-def write(path: Path, *, python: str = "", link: str = "net", **options: Any) -> Path:
+def write(
+    path: Path, *, python: str = "", link: str = "net", traffic: dict[str, float] | None = None, **options: Any
+) -> Path:
     metadata = json.dumps({"kind": "python_closure", "environment": {"Python": python} if python else {}})
     with new_archive(path) as archive:
         versions = []
@@ -67,8 +69,9 @@ def write(path: Path, *, python: str = "", link: str = "net", **options: Any) ->
             name="own", version="1", input_type="ints", is_current=True, num_replicas=1, image="own:1"
         )
         app = ExportedApplication(
-            name="app", input_type="doubles", default_output="-1", slo_micros=1000, linked_models=(link,)
-        )
+            name="app", input_type="doubles", default_output="-1", slo_micros=1000,
+            linked_models=() if traffic else (link,), traffic=traffic or {},
+        )  # fmt: skip
         archive.add_manifest(
             Manifest(release="0.2", cluster_name="c", applications=(app,), versions=(*versions, outside, own))
         )
@@ -94,6 +97,15 @@ def test_all_is_deployed_and_what_was_current_becomes_current(exported: Path) ->
         ("set_num_replicas", "net:1", 2), ("set_num_replicas", "net:2", 2), ("set_num_replicas", "own:1", 1),
     ]  # fmt: skip
     assert bench.frontend.changes[-2:] == ["add_app", "add_model_links"]
+
+
+def test_traffic_is_set_in_place_of_a_link(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.manager.image_builder.files["own:1"] = {}
+    bench.frontend.answers["get_traffic"] = {"app_name": "app", "targets": []}
+    bench.conn.import_configuration(write(tmp_path / "exported.tar", traffic={"net": 9.0, "net:2": 1.0}))
+    assert bench.frontend.changes[-2:] == ["add_app", "set_traffic"]
+    assert bench.asked("set_traffic", "app_name", "weights") == [("app", {"net": 9.0, "net:2": 1.0})]
 
 
 def test_what_exists_is_refused_before_anything_changes(exported: Path) -> None:

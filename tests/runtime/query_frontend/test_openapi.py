@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -11,6 +12,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.provenance import Example, Provenance
+from clipper_nb.protocol.route import make_route
 from clipper_nb.runtime.query_frontend.catalogue import Catalogue
 from clipper_nb.runtime.query_frontend.openapi import openapi_pieces
 from tests.support.records import make_application, make_configuration, make_version
@@ -84,6 +86,21 @@ def test_version_is_one_of_the_linked_model() -> None:
     assert is_valid("linked", {"input": [1.0], "version": 1})
     assert not is_valid("linked", {"input": [1.0], "version": "2"})
     assert not is_valid("linked", {"input": [1.0], "version": 2})
+
+
+def test_key_is_a_text_or_a_whole_number() -> None:
+    good, bad = ["ada", "ü", 7], ["", "a[0]", 1.5, None, True, "a" * 257]
+    assert [is_valid("linked", {"input": [1.0], "key": key}) for key in good] == [True] * len(good)
+    assert [is_valid("linked", {"input": [1.0], "key": key}) for key in bad] == [False] * len(bad)
+
+
+def test_divided_traffic_is_described() -> None:
+    configuration = replace(CONFIGURATION, routes={"linked": make_route({"m:1": 3, "m:beta": 1})})
+    found = json.loads(b"".join(openapi_pieces(Catalogue(configuration), needs_token=False)))
+    OpenAPIV31SpecValidator(found).validate()
+    assert found["paths"]["/linked/predict"]["post"]["description"] == (
+        "Answers within 100 ms, by one of several versions: m:1 75 %, m:beta 25 %."
+    )
 
 
 def test_definitions_of_a_version_are_found_in_the_document() -> None:

@@ -93,6 +93,21 @@ def test_key_has_one_target_at_each_frontend_and_door(conn: ClipperConnection, c
         assert conn.predict("app", [2.0], key=key).model == target
 
 
+def test_deploy_beside_pinned_traffic_changes_nothing(conn: ClipperConnection, clients: list[Client]) -> None:
+    """A canary from the pin to its promotion."""
+    conn.set_traffic("app", {"m:2": 1})
+    _deploy(conn, "m", 3)
+    assert conn.get_current_model_version("m") == "3"
+    assert {client.ask(number=3.0) for client in clients} == {"m:2"}
+    conn.set_traffic("app", {"m:2": 5, "m:3": 5})
+    assert {client.ask(key=f"key-{number}") for number, client in enumerate(clients * 2)} == {"m:2", "m:3"}
+    conn.set_traffic("app", {"m": 1})
+    assert {client.ask(number=4.0) for client in clients} == {"m:3"}
+    conn.set_model_version("m", 2)
+    assert {client.ask(number=5.0) for client in clients} == {"m:2"}
+    conn.stop_versioned_models({"m": [3]})
+
+
 def test_version_in_a_request_wins_over_traffic(conn: ClipperConnection, clients: list[Client]) -> None:
     conn.set_traffic("app", {"m:1": 1})
     assert clients[0].ask(version=2, key="any") == "m:2"

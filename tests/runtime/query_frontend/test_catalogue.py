@@ -49,7 +49,7 @@ def test_linked_model_without_versions_leaves_none_to_name() -> None:
     assert (entry.linked_model, entry.model_id, entry.versions) == ("gone", None, ())
 
 
-def test_divided_traffic_is_described_with_all_versions_to_ask_for() -> None:
+def test_divided_traffic_has_versions_of_all_models() -> None:
     route = make_route({"m:1": 90, "m:0": 10})
     entry = Catalogue(replace(CONFIGURATION, routes={"b": route})).find("b")
     assert (entry.traffic, str(entry.model_id), entry.versions) == ("m:1 90 %, m:0 10 %", "m:1", ("0", "1"))

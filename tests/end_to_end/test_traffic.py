@@ -14,7 +14,7 @@ import pytest
 
 from clipper_nb import ClipperConnection, ExistsError, InvalidInputError
 from clipper_nb.deployers.python import deploy_python_closure
-from tests.support.clusters import running_cluster
+from tests.support.clusters import http_request, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
@@ -165,6 +165,11 @@ def test_stopped_version_leaves_its_share_to_the_others(conn: ClipperConnection,
         conn.link_model_to_app("app", "other")
     assert conn.get_linked_models("app") == ["m", "other"]
     assert {clients[0].ask(version=version) for version in ("m:1", "m:2", "other:1")} == {"m:1", "m:2", "other:1"}
+    address = conn.get_query_addr()
+    _, metadata = http_request(address, "GET", "/v2/models/app")
+    assert metadata["versions"] == ["m:1", "m:2", "other:1"]
+    _, index = http_request(address, "POST", "/v2/repository/index")
+    assert [(row["version"], row["state"]) for row in index] == [(found, "READY") for found in metadata["versions"]]
     with pytest.raises(InvalidInputError, match=r"1 exists for each of the models: m, other\. Ask for 'm:1'"):
         conn.predict("app", [1.0], version=1)
     conn.stop_versioned_models({"other": [1]})

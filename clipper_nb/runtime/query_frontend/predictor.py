@@ -25,7 +25,7 @@ from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics.counters import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
 from clipper_nb.runtime.query_frontend.token_keys import TokenKeys
-from clipper_nb.runtime.routing.asked_version import find_version, versions_to_ask_for
+from clipper_nb.runtime.routing.asked_version import check_input_type, find_version, versions_to_ask_for
 from clipper_nb.runtime.routing.split import Arm, Split
 
 OnAnswered = Callable[[Query], None]
@@ -234,7 +234,7 @@ class Predictor:
         Raises
         ------
         UnknownVersionError
-            *version* is not a version of a linked model.
+            *version* is not a version of a linked model, or takes another input type.
         """
         if version is None:
             split = served.split
@@ -242,7 +242,9 @@ class Predictor:
         route = self._configuration.routes.get(served.application.name)
         if route is None:
             return served.default_target
-        return self._versions[find_version(self._configuration, route, version)]
+        model_id = find_version(self._configuration, route, version)
+        check_input_type(self._configuration.versions[model_id], served.application)
+        return self._versions[model_id]
 
     def predict(
         self,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Configuration
+from clipper_nb.protocol.records import Application, Configuration, ModelVersion
 from clipper_nb.protocol.route import Route
 
 
@@ -21,6 +22,17 @@ class UnknownVersionError(InvalidRequestError):
             )
         else:
             super().__init__(f"Requested version: {version} does not exist for model: {names}")
+
+
+class OtherInputTypeError(UnknownVersionError):
+    """A request asked for a version that would read its inputs as something else."""
+
+    def __init__(self, model_id: ModelId, version_type: InputType, application: Application) -> None:
+        InvalidRequestError.__init__(
+            self,
+            f"Requested version: {model_id} takes {version_type}, and application '{application.name}' takes "
+            f"{application.input_type}. Ask an application of its input type.",
+        )
 
 
 def versions_to_ask_for(route: Route | None, versions_of: Callable[[str], list[str]]) -> list[str]:
@@ -45,3 +57,9 @@ def find_version(configuration: Configuration, route: Route, asked: str) -> Mode
     if len(found) != 1:
         raise UnknownVersionError(asked, route.model_names, found)
     return found[0]
+
+
+def check_input_type(version: ModelVersion, application: Application) -> None:
+    """Raise :class:`OtherInputTypeError` for an older version of a model that took another input type then."""
+    if version.input_type is not application.input_type:
+        raise OtherInputTypeError(version.model_id, version.input_type, application)

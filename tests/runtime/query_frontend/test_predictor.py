@@ -751,6 +751,17 @@ def test_version_that_is_asked_for_wins():
             targets_of(bench, [b"k"], version=unknown)
 
 
+def test_version_of_another_input_type_is_refused():
+    """It would read the bytes of the inputs as something else, and answer nonsense."""
+    doubles = make_version(version="2", input_type=InputType.DOUBLES)
+    bench = Bench(replace(LINKED, versions={**LINKED.versions, OTHER_ID: doubles}))
+    bench.join(OTHER_ID)
+    with pytest.raises(
+        UnknownVersionError, match=r"digits-net:2 takes doubles, and application 'digits' takes strings"
+    ):
+        bench.ask(b"x", version="2")
+
+
 def test_cached_answer_is_its_versions():
     bench = Bench(divided(v1=1, v2=1), cache_size_bytes=100_000)
     first, second = bench.join(), bench.join(OTHER_ID)

@@ -47,11 +47,6 @@ class Split(Generic[_TargetT]):
         self._arms = [(arm, xxhash.xxh3_64_intdigest(f"{application_name}/{arm.name}".encode())) for arm in arms]
         self._draw = draw
 
-    @property
-    def targets(self) -> list[_TargetT]:
-        """All targets."""
-        return [arm.target for arm, _ in self._arms]
-
     def choose(self, key: bytes | None, is_ready: Callable[[_TargetT], bool]) -> _TargetT:
         """Return the target of a query; those that are not ready are passed over, unless none is."""
         ready = [each for each in self._arms if is_ready(each[0].target)] or self._arms

@@ -58,9 +58,11 @@ if TYPE_CHECKING:
     from clipper_nb.protocol.query_history import QueryHistory
     from clipper_nb.protocol.records import Prediction
     from clipper_nb.protocol.resource_limits import ResourceLimits
+    from clipper_nb.protocol.traffic import ApplicationTraffic, TrafficTarget
 
 __all__ = [
     "ApplicationNotFoundError",
+    "ApplicationTraffic",
     "BaseImageError",
     "ClaimLostError",
     "ClipperConnection",
@@ -104,6 +106,7 @@ __all__ = [
     "StartTimeoutError",
     "StateUnavailableError",
     "TlsFiles",
+    "TrafficTarget",
     "UnauthorizedError",
     "UnconnectedException",
     "VersionClaimedError",
@@ -111,6 +114,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ApplicationTraffic": "clipper_nb.protocol.traffic",
     "ClipperConnection": "clipper_nb.connection",
     "DockerContainerManager": "clipper_nb.container_managers.docker.manager",
     "LocalContainerManager": "clipper_nb.container_managers.local.manager",
@@ -118,6 +122,7 @@ _HOMES = {
     "QueryHistory": "clipper_nb.protocol.query_history",
     "ResourceLimits": "clipper_nb.protocol.resource_limits",
     "TlsFiles": "clipper_nb.container_managers.tls.files",
+    "TrafficTarget": "clipper_nb.protocol.traffic",
 }
 
 

@@ -21,6 +21,7 @@ from clipper_nb.cluster.argument_checks import (
     check_clipper_containers,
     check_flag,
     check_hosts,
+    check_key,
     check_list,
     check_origins,
     check_packages,
@@ -85,6 +86,8 @@ from clipper_nb.protocol.records import (
     DEFAULT_SLO_MICROS,
     Prediction,
 )
+from clipper_nb.protocol.route import check_weights
+from clipper_nb.protocol.traffic import ApplicationTraffic
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -489,7 +492,7 @@ class ClipperConnection:
 
     @needs_cluster
     def link_model_to_app(self, app_name: str, model_name: str) -> None:
-        """Send an application's queries to a model's current version; an application has one model.
+        """Send all of an application's queries to a model's current version; see ``set_traffic`` for several.
 
         Raises
         ------
@@ -505,9 +508,57 @@ class ClipperConnection:
 
     @needs_cluster
     def unlink_model_from_app(self, app_name: str, model_name: str) -> None:
-        """Remove a link; the application answers its default output. Raises ``NotFoundError``."""
+        """Remove a link; the application answers its default output. Raises ``NotFoundError``.
+
+        If its traffic is divided among several models, the others get the queries.
+        """
         management = self._management_client()
         management.unlink_model(_application_name(app_name), _model_name(model_name))
+
+    @needs_cluster
+    def set_traffic(self, app_name: str, weights: Mapping[str, float]) -> ApplicationTraffic:
+        """Divide an application's queries among models and versions, by weight; all of it is replaced at once.
+
+        When this returns, every query frontend divides by the new weights, and queries that are under way are answered
+        by what was asked. Each request goes to one target: by its ``"key"`` if it has one, so that a key keeps its
+        target, else at random. When weights change, as few keys as possible get another target. If a target has no
+        connected replica, the others answer its queries.
+
+        Parameters
+        ----------
+        app_name : str
+        weights : mapping of str to float
+            By target: ``"model"``, which is its current version whenever that changes, or ``"model:version"``, which
+            stays that version. Positive numbers in any unit: a target's share is its weight divided by the sum.
+
+        Returns
+        -------
+        ApplicationTraffic
+            What was set, as ``get_traffic`` returns it.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such application, model or version.
+        InvalidRequestError
+            A weight is no positive number, there is none, an input type differs from the application's, or a version
+            is named twice: by itself, and as the current one of its model.
+
+        Examples
+        --------
+        >>> conn.set_traffic("digits", {"digits-net:1": 90, "digits-net:2": 10})
+        <Traffic of 'digits': digits-net:1 90 %, digits-net:2 10 %>
+        >>> conn.set_traffic("digits", {"digits-net:1": 1})  # rolls back
+        <Traffic of 'digits': digits-net:1 100 %>
+        """
+        management = self._management_client()
+        management.set_traffic(_application_name(app_name), check_weights(weights))
+        return management.get_traffic(app_name)
+
+    @needs_cluster
+    def get_traffic(self, app_name: str) -> ApplicationTraffic:
+        """Return how an application's queries are divided among models and versions. Raises ``NotFoundError``."""
+        return self._management_client().get_traffic(_application_name(app_name))
 
     @needs_cluster
     def get_all_apps(self, verbose: bool = False) -> list[Any]:
@@ -520,14 +571,18 @@ class ClipperConnection:
         """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown.
 
         It also has ``example``, ``{"input", "output"}``, when the version that answers was deployed with
-        ``sample_inputs``, and ``input_schema``, a JSON Schema, when its inputs of type ``json`` must fit one.
+        ``sample_inputs``, ``input_schema``, a JSON Schema, when its inputs of type ``json`` must fit one, and
+        ``traffic``, a list of targets with their shares, when ``set_traffic`` named several, or a version.
         """
         found: dict[str, Any] | None = to_builtins(self._management_client().get_application(name))
         return found
 
     @needs_cluster
     def get_linked_models(self, app_name: str) -> list[str]:
-        """Return the names of the application's linked models: none or one. Raises ``NotFoundError``."""
+        """Return the names of the models that the application's queries go to, that of the largest share first.
+
+        Raises ``NotFoundError``.
+        """
         return self._management_client().get_linked_models(app_name)
 
     # ------------------------------------------------------------------------------------------- models, deploying
@@ -936,9 +991,13 @@ class ClipperConnection:
 
     @needs_cluster
     def stop_inactive_model_versions(self, model_names: Sequence[str]) -> None:
-        """Unregister and stop the versions of the named models that are not current."""
+        """Unregister and stop the versions of the named models that are not current and have no share of traffic."""
         wanted = check_list("model_names", model_names)
-        self._stop_versions(lambda model: model.name in wanted and not model.is_current)
+        applications = self._management_client().get_applications()
+        with_traffic = {target.model for application in applications for target in application.traffic}
+        self._stop_versions(
+            lambda model: model.name in wanted and not model.is_current and str(model.model_id) not in with_traffic
+        )
 
     @needs_cluster
     def stop_all_model_containers(self) -> None:
@@ -1165,7 +1224,9 @@ class ClipperConnection:
     # --------------------------------------------------------------------------------------------------- predicting
 
     @needs_cluster
-    def predict(self, app_name: str, input: Any, *, version: int | str | None = None) -> Prediction:
+    def predict(
+        self, app_name: str, input: Any, *, version: int | str | None = None, key: int | str | None = None
+    ) -> Prediction:
         """Query an application over REST, as any client does.
 
         Parameters
@@ -1175,7 +1236,10 @@ class ClipperConnection:
             One input of the application's type: a 1-D array or list of numbers, ``str``, or ``bytes``. For floats and
             doubles ``None``, ``pandas.NA`` and masked elements are NaN.
         version : str, optional
-            A version of the linked model instead of the current one.
+            A version of the linked model instead of the current one, or of those that ``set_traffic`` named; of several
+            models, as ``"model:version"``.
+        key : str or int, optional
+            Whose query it is, for an application with traffic to several versions: equal keys get the same version.
 
         Returns
         -------
@@ -1194,7 +1258,7 @@ class ClipperConnection:
         >>> conn.predict("digits", X[0]).output
         0
         """
-        return self._predict(app_name, input, is_batch=False, version=version)[0]
+        return self._predict(app_name, input, is_batch=False, version=version, key=key)[0]
 
     @needs_cluster
     def get_client(self) -> Client:
@@ -1211,8 +1275,12 @@ class ClipperConnection:
         return Client(self.cm.get_query_url(), token=self.cm.get_query_token(), ca=self.cm.get_trust())
 
     @needs_cluster
-    def predict_batch(self, app_name: str, inputs: Any, *, version: int | str | None = None) -> list[Prediction]:
+    def predict_batch(
+        self, app_name: str, inputs: Any, *, version: int | str | None = None, key: int | str | None = None
+    ) -> list[Prediction]:
         """Query an application with several inputs in one request; answers come in the order of *inputs*.
+
+        One version answers all of them.
 
         Parameters and errors are those of ``predict``, except *inputs*: a list, a 2-D array, a Series, an iterator, or
         a data frame of pandas, polars or Arrow. A data frame's row is one input: a vector of its numbers; or for
@@ -1220,7 +1288,7 @@ class ClipperConnection:
         numbers go by these, further columns are left out, and one that is missing is an ``InvalidInputError``;
         otherwise they go in the order of the columns.
         """
-        return self._predict(app_name, check_batch(inputs, "inputs"), is_batch=True, version=version)
+        return self._predict(app_name, check_batch(inputs, "inputs"), is_batch=True, version=version, key=key)
 
     @needs_cluster
     def predict_dataframe(
@@ -1234,7 +1302,8 @@ class ClipperConnection:
         Parameters
         ----------
         name : str
-            An application, whose linked model predicts; or a model.
+            An application, whose linked model predicts; or a model. An application with traffic to several versions
+            needs a *version*.
         df : pyspark.sql.DataFrame
         input_col : str
             Its column of inputs: vectors, arrays or numbers, text or binary. For floats and doubles a number that is
@@ -1402,9 +1471,13 @@ class ClipperConnection:
         management = self._management_client()
         remove_unused_images(self._builder(), self.cm, management, stopped, claimed_here=claimed_here)
 
-    def _predict(self, app_name: str, inputs: Any, *, is_batch: bool, version: int | str | None) -> list[Prediction]:
+    def _predict(
+        self, app_name: str, inputs: Any, *, is_batch: bool, version: int | str | None, key: int | str | None
+    ) -> list[Prediction]:
         checked = None if version is None else names.known_version(version)
-        return self._query_client().predict(_application_name(app_name), inputs, is_batch=is_batch, version=checked)
+        return self._query_client().predict(
+            _application_name(app_name), inputs, is_batch=is_batch, version=checked, key=check_key(key)
+        )
 
 
 def _complete(builder: ImageBuilder, folder: Path, meanwhile: Meanwhile, image: str) -> None:

@@ -202,6 +202,11 @@ def _must_link(conn: ClipperConnection, application_name: str, model_name: str, 
         raise InvalidRequestError(
             f"Application '{application_name}' takes {application.input_type} and the model {input_type}."
         )
+    if application.traffic:
+        raise InvalidRequestError(
+            f"Application '{application_name}' has its traffic set: {application.routing}. Deploy without --link, and "
+            f"give the version a share: conn.set_traffic({application_name!r}, ...)."
+        )
     linked = application.linked_model
     if linked not in (None, model_name):
         raise InvalidRequestError(

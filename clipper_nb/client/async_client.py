@@ -44,17 +44,29 @@ class AsyncClient:
         self._http = _open(target)
 
     async def predict(
-        self, app_name: str, input: Any, *, version: int | str | None = None, timeout_s: float | None = None
+        self,
+        app_name: str,
+        input: Any,
+        *,
+        version: int | str | None = None,
+        key: int | str | None = None,
+        timeout_s: float | None = None,
     ) -> Prediction:
         """Query an application with one input; see ``Client.predict``."""
-        return (await self._predict(Call.of(app_name, version, timeout_s), input, is_batch=False))[0]
+        return (await self._predict(Call.of(app_name, version, key, timeout_s), input, is_batch=False))[0]
 
     async def predict_batch(
-        self, app_name: str, inputs: Any, *, version: int | str | None = None, timeout_s: float | None = None
+        self,
+        app_name: str,
+        inputs: Any,
+        *,
+        version: int | str | None = None,
+        key: int | str | None = None,
+        timeout_s: float | None = None,
     ) -> list[Prediction]:
         """Query an application with several inputs; see ``Client.predict_batch``."""
         batch = check_batch(inputs, "inputs", is_one_request=False)
-        return await self._predict(Call.of(app_name, version, timeout_s), batch, is_batch=True)
+        return await self._predict(Call.of(app_name, version, key, timeout_s), batch, is_batch=True)
 
     async def close(self) -> None:
         """Close the connections. A later call opens them again."""
@@ -73,7 +85,7 @@ class AsyncClient:
 
     async def _predict(self, call: Call, inputs: Any, *, is_batch: bool) -> list[Prediction]:
         steps = self._steps.predict(
-            call.app_name, inputs, is_batch=is_batch, version=call.version, timeout_s=call.timeout_s
+            call.app_name, inputs, is_batch=is_batch, version=call.version, key=call.key, timeout_s=call.timeout_s
         )
         try:
             request = next(steps)

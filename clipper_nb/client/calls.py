@@ -9,7 +9,7 @@ from clipper_nb.client.address import Authority, checked_token, frontend_root, r
 from clipper_nb.clients.predict_parts import PartLimits
 from clipper_nb.clients.query_steps import QuerySteps, ask_query_frontend, columns_of_current
 from clipper_nb.clients.trust import Trust
-from clipper_nb.cluster.argument_checks import check_timeout, check_whole
+from clipper_nb.cluster.argument_checks import check_key, check_timeout, check_whole
 from clipper_nb.protocol.names import known_name, known_version
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 
@@ -56,12 +56,13 @@ class Call:
 
     app_name: str
     version: str | None
+    key: str | None
     timeout_s: float | None
 
     @classmethod
-    def of(cls, app_name: Any, version: Any, timeout_s: Any) -> Call:
+    def of(cls, app_name: Any, version: Any, key: Any, timeout_s: Any) -> Call:
         """Return the checked arguments; raises ``InvalidRequestError`` for the first that is wrong."""
         if timeout_s is not None:
             check_timeout(timeout_s)
         checked = None if version is None else known_version(version)
-        return cls(known_name("application name", app_name), checked, timeout_s)
+        return cls(known_name("application name", app_name), checked, check_key(key), timeout_s)

@@ -63,7 +63,13 @@ class Client:
         self._queries = QueryClient(http, make_steps(part_inputs, part_size_bytes))
 
     def predict(
-        self, app_name: str, input: Any, *, version: int | str | None = None, timeout_s: float | None = None
+        self,
+        app_name: str,
+        input: Any,
+        *,
+        version: int | str | None = None,
+        key: int | str | None = None,
+        timeout_s: float | None = None,
     ) -> Prediction:
         """Query an application with one input.
 
@@ -74,6 +80,8 @@ class Client:
             One input of the application's type, as for ``conn.predict``.
         version : str, optional
             A version of the linked model instead of the current one.
+        key : str or int, optional
+            Of a user or a session: where queries are divided among versions, those with one key stay with one version.
         timeout_s : float, optional
             Seconds after which the call is given up; by default the application's SLO and 5 s for the way.
 
@@ -94,10 +102,16 @@ class Client:
         ClusterUnreachableError
             No answer in time, or no connection.
         """
-        return self._predict(Call.of(app_name, version, timeout_s), input, is_batch=False)[0]
+        return self._predict(Call.of(app_name, version, key, timeout_s), input, is_batch=False)[0]
 
     def predict_batch(
-        self, app_name: str, inputs: Any, *, version: int | str | None = None, timeout_s: float | None = None
+        self,
+        app_name: str,
+        inputs: Any,
+        *,
+        version: int | str | None = None,
+        key: int | str | None = None,
+        timeout_s: float | None = None,
     ) -> list[Prediction]:
         """Query an application with several inputs; answers come in the order of *inputs*.
 
@@ -107,7 +121,7 @@ class Client:
         that failed.
         """
         batch = check_batch(inputs, "inputs", is_one_request=False)
-        return self._predict(Call.of(app_name, version, timeout_s), batch, is_batch=True)
+        return self._predict(Call.of(app_name, version, key, timeout_s), batch, is_batch=True)
 
     def close(self) -> None:
         """Close the connections. A later call opens them again."""
@@ -126,5 +140,5 @@ class Client:
 
     def _predict(self, call: Call, inputs: Any, *, is_batch: bool) -> list[Prediction]:
         return self._queries.predict(
-            call.app_name, inputs, is_batch=is_batch, version=call.version, timeout_s=call.timeout_s
+            call.app_name, inputs, is_batch=is_batch, version=call.version, key=call.key, timeout_s=call.timeout_s
         )

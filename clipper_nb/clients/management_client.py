@@ -39,6 +39,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
 from clipper_nb.protocol.query_history import QueryHistory
+from clipper_nb.protocol.traffic import ApplicationTraffic
 
 _TIMEOUT_S = 20.0
 _LONG_POLL_TIMEOUT_S = 60.0
@@ -206,6 +207,14 @@ class ManagementClient:
     def get_linked_models(self, application_name: str) -> list[str]:
         """Return the names of an application's linked models."""
         return self._call("get_linked_models", rest.LinkedModelsOf(application_name), list[str])
+
+    def set_traffic(self, application_name: str, weights: Mapping[str, float]) -> None:
+        """Divide an application's queries by checked weights."""
+        self._change("set_traffic", rest.SetTraffic(application_name, dict(weights)))
+
+    def get_traffic(self, application_name: str) -> ApplicationTraffic:
+        """Return how an application's queries are divided."""
+        return self._call("get_traffic", rest.LinkedModelsOf(application_name), ApplicationTraffic)
 
     def get_models(self) -> list[VersionInfo]:
         """Return all model versions."""

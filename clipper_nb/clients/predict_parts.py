@@ -51,6 +51,7 @@ def make_parts(
     *,
     is_batch: bool,
     version: str | None,
+    key: str | None = None,
     limits: PartLimits | None,
     columns: Sequence[str] | None = None,
 ) -> list[Part]:
@@ -64,16 +65,15 @@ def make_parts(
         An input has no form in JSON, or is none of the type.
     """
     if not is_batch:
-        body = format_request(
-            input_type, format_input(input_type, row_in_order(inputs, columns)), is_batch=False, version=version
-        )
-        return [Part(0, 1, body)]
+        value = format_input(input_type, row_in_order(inputs, columns))
+        return [Part(0, 1, format_request(input_type, value, is_batch=False, version=version, key=key))]
     values = format_batch(input_type, inputs, columns)
     if limits is None or len(values) <= 1:
-        return [Part(0, len(values), format_request(input_type, values, is_batch=True, version=version))]
+        body = format_request(input_type, values, is_batch=True, version=version, key=key)
+        return [Part(0, len(values), body)]
     written = [write_body(input_type, value) for value in values]
     return [
-        Part(first, end - first, format_batch_request(written[first:end], version=version))
+        Part(first, end - first, format_batch_request(written[first:end], version=version, key=key))
         for first, end in _spans(written, limits)
     ]
 

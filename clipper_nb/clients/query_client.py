@@ -10,7 +10,7 @@ from clipper_nb.clients.http_client import Http, HttpClient
 from clipper_nb.clients.query_steps import ApplicationFacts, QuerySteps, Reply, Request, Steps
 from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import ClipperException
-from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.number_columns import columns_of
 from clipper_nb.protocol.records import Prediction
 
@@ -65,16 +65,26 @@ class QueryClient:
             return find_application(name)
 
         def find_columns(application: ApplicationFacts, version: str) -> Sequence[str] | None:
-            found = find_version(ModelId(str(application.linked_model), version))
-            return None if found is None else columns_of(found.input_schema)
+            named = [version] if ":" in version else [f"{model}:{version}" for model in application.linked_models]
+            found = [find_version(parse_model_id(name)) for name in named]
+            return next((columns_of(each.input_schema) for each in found if each is not None), None)
 
         return cls(http, QuerySteps(find_elsewhere, find_columns))
 
     def predict(
-        self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None, timeout_s: float | None = None
+        self,
+        application_name: str,
+        inputs: Any,
+        *,
+        is_batch: bool,
+        version: str | None,
+        key: str | None = None,
+        timeout_s: float | None = None,
     ) -> list[Prediction]:
         """Return the answers, in order: for the inputs of a checked batch, or for one input."""
-        steps = self._steps.predict(application_name, inputs, is_batch=is_batch, version=version, timeout_s=timeout_s)
+        steps = self._steps.predict(
+            application_name, inputs, is_batch=is_batch, version=version, key=key, timeout_s=timeout_s
+        )
         try:
             request = next(steps)
             while True:

@@ -70,7 +70,7 @@ class ApplicationFacts(Protocol):
     @property
     def slo_micros(self) -> int: ...
     @property
-    def linked_model(self) -> str | None: ...
+    def linked_models(self) -> Sequence[str]: ...
     @property
     def model(self) -> str | None:
         """The version that answers, as ``"name:version"``."""
@@ -78,6 +78,24 @@ class ApplicationFacts(Protocol):
     @property
     def input_schema(self) -> Mapping[str, Any] | None:
         """That of the version that answers."""
+
+    @property
+    def traffic(self) -> Sequence[TargetFacts]:
+        """The versions among which its queries are divided, if they are."""
+
+
+class TargetFacts(Protocol):
+    """What a client must know of a version that gets a share of the queries."""
+
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def input_schema(self) -> Mapping[str, Any] | None: ...
+
+
+class _Target(msgspec.Struct, frozen=True):
+    model: str | None = None
+    input_schema: dict[str, Any] | None = None
 
 
 class _Facts(msgspec.Struct, frozen=True):
@@ -88,6 +106,12 @@ class _Facts(msgspec.Struct, frozen=True):
     linked_model: str | None = None
     model: str | None = None
     input_schema: dict[str, Any] | None = None
+    traffic: tuple[_Target, ...] = ()
+
+    @property
+    def linked_models(self) -> Sequence[str]:
+        """The model that gets the most of the queries, or none."""
+        return [] if self.linked_model is None else [self.linked_model]
 
 
 class _Index(msgspec.Struct, frozen=True):
@@ -136,7 +160,14 @@ class QuerySteps:
         self._applications: dict[str, ApplicationFacts] = {}
 
     def predict(
-        self, application_name: str, inputs: Any, *, is_batch: bool, version: str | None, timeout_s: float | None = None
+        self,
+        application_name: str,
+        inputs: Any,
+        *,
+        is_batch: bool,
+        version: str | None,
+        key: str | None = None,
+        timeout_s: float | None = None,
     ) -> Steps[list[Prediction]]:
         """Return the answers, in order: for the inputs of a checked batch, or for one input.
 
@@ -147,7 +178,9 @@ class QuerySteps:
             known = self._applications.get(application_name)
             try:
                 application = known or (yield from self._look_up(application_name, deadline))
-                found = yield from self._predict(application_name, application, inputs, is_batch, version, deadline)
+                found = yield from self._predict(
+                    application_name, application, inputs, is_batch, version, key, deadline
+                )
             except ClipperException as exc:
                 self._applications.pop(application_name, None)
                 if known is None or not isinstance(exc, (InvalidInputError, NotFoundError)):
@@ -178,29 +211,48 @@ class QuerySteps:
         inputs: Any,
         is_batch: bool,
         version: str | None,
+        key: str | None,
         deadline: _Deadline,
     ) -> Steps[list[Prediction] | None]:
         """Return the answers; ``None`` if a version answered that may take columns in another order than assumed."""
         goes_by_names = application.input_type.is_numeric and has_names(inputs, is_batch=is_batch)
         columns = self._columns(application, version) if goes_by_names else None
         parts = make_parts(
-            application.input_type, inputs, is_batch=is_batch, version=version, limits=self._limits, columns=columns
-        )
+            application.input_type, inputs, is_batch=is_batch, version=version, key=key, limits=self._limits,
+            columns=columns,
+        )  # fmt: skip
+        known = {None, application.model, *(target.model for target in application.traffic)}
         predictions: list[Prediction] = []
         for part in parts:
             left_s = deadline.left_s(application.slo_micros / 1e6 + MARGIN_S, num_answered=part.first)
             reply = yield Request("POST", f"/{quote(name, safe='')}/predict", left_s, part.body)
             found = _read(reply, part)
-            is_other = any(prediction.model not in (None, application.model) for prediction in found)
-            if goes_by_names and version is None and is_other:
+            if goes_by_names and version is None and any(prediction.model not in known for prediction in found):
                 return None
             predictions += found
         return predictions
 
     def _columns(self, application: ApplicationFacts, version: str | None) -> Sequence[str] | None:
-        if version is None or application.linked_model is None:
-            return columns_of(application.input_schema)
+        if version is None:
+            return _common_columns(application)
         return self._find_columns(application, version)
+
+
+def _common_columns(application: ApplicationFacts) -> Sequence[str] | None:
+    """Return the names of an input's numbers, in an order that suits every version that may answer."""
+    columns = columns_of(application.input_schema)
+    for target in application.traffic:
+        others = columns_of(target.input_schema)
+        if target.model is not None and others != columns:
+            raise InvalidInputError(
+                f"The versions that answer take columns in different orders: {application.model} {_in_words(columns)}, "
+                f"{target.model} {_in_words(others)}. Name a version: predict(..., version=...)."
+            )
+    return columns
+
+
+def _in_words(columns: Sequence[str] | None) -> str:
+    return "by position" if columns is None else f"({', '.join(columns[:10])}{', …' if len(columns) > 10 else ''})"
 
 
 class _Deadline:
@@ -255,7 +307,7 @@ def columns_of_current(application: ApplicationFacts, version: str) -> Sequence[
     InvalidInputError
         *version* is another one.
     """
-    if application.model == f"{application.linked_model}:{version}":
+    if application.model is not None and version in (application.model, application.model.rpartition(":")[2]):
         return columns_of(application.input_schema)
     raise InvalidInputError(
         f"Version '{version}' is not the one that answers now ({application.model}), so a client does not know in "

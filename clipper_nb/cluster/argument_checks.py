@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.clipper_containers import format_choice
+from clipper_nb.protocol.names import is_unicode
 from clipper_nb.protocol.number_rules import Whole
 from clipper_nb.protocol.records import TEXT_OUTPUTS, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
@@ -33,6 +35,15 @@ def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidRequestError(f"{name} must be True or False; it is {value!r}.")
     return value
+
+
+def check_key(key: object) -> str | None:
+    """Return a request's key as text, or ``None`` without one; users' numbers are often NumPy's."""
+    if key is None or (isinstance(key, str) and is_unicode(key)):
+        return key
+    if not isinstance(key, bool) and isinstance(key, Integral):
+        return str(int(key))
+    raise InvalidRequestError(f"key must be text or a whole number, not {type(key).__name__}: {key!r:.60}.")
 
 
 def check_path(name: str, value: object) -> Path:

@@ -40,7 +40,7 @@ def score_dataframe(
         raise InvalidRequestError(f"The DataFrame has a column '{output_col}' already; choose another output_col.")
     rows: list[Any] = []
     outputs: list[Any] = []
-    with _patient_application(conn, name) as (application, input_type):
+    with _patient_application(conn, name, version) as (application, input_type):
         as_input = _choose_reader(df.schema[input_col], input_type)
         iterator = iter(df.toLocalIterator())
         while batch := list(itertools.islice(iterator, _BATCH_ROWS)):
@@ -54,13 +54,13 @@ def score_dataframe(
 
 
 @contextlib.contextmanager
-def _patient_application(conn: ClusterCalls, name: str) -> Iterator[tuple[str, InputType]]:
+def _patient_application(conn: ClusterCalls, name: str, version: int | str | None) -> Iterator[tuple[str, InputType]]:
     """Yield the name and input type of an application that is linked to the same model and has a long SLO."""
-    model_name = _find_model(conn, name)
-    version = conn.get_current_model_version(model_name)
-    record = conn.records("predict_dataframe()").get_model(ModelId(model_name, version))
+    model_name = _find_model(conn, name, version)
+    current = conn.get_current_model_version(model_name)
+    record = conn.records("predict_dataframe()").get_model(ModelId(model_name, current))
     if record is None:
-        raise ModelNotFoundError(model_name, version)
+        raise ModelNotFoundError(model_name, current)
     application = f"predict-dataframe-{uuid.uuid4().hex[:8]}"
     conn.register_application(application, record.input_type, "", _SLO_MICROS)
     try:
@@ -70,12 +70,17 @@ def _patient_application(conn: ClusterCalls, name: str) -> Iterator[tuple[str, I
         conn.unregister_application(application)
 
 
-def _find_model(conn: ClusterCalls, name: str) -> str:
-    if conn.get_app_info(name) is not None:
-        linked = conn.get_linked_models(name)
-        if not linked:
+def _find_model(conn: ClusterCalls, name: str, version: int | str | None) -> str:
+    application = conn.records("predict_dataframe()").get_application(name)
+    if application is not None:
+        if application.linked_model is None:
             raise InvalidRequestError(f"Application '{name}' has no model; link one.")
-        return linked[0]
+        if application.traffic and (version is None or len(application.linked_models) > 1):
+            raise InvalidRequestError(
+                f"Application '{name}' has its traffic set: {application.routing}. One version scores a data frame: "
+                "pass the name of a model, and its version."
+            )
+        return application.linked_model
     if not any(model.rpartition(":")[0] == name for model in conn.get_all_models()):
         raise NotFoundError(f"There is no application and no model with name '{name}'.")
     return name

@@ -65,8 +65,15 @@ class EndpointHandle(ApplicationHandle):
         Raises
         ------
         InvalidRequestError
-            There is no earlier version, it takes another input type, or nothing is linked.
+            There is no earlier version, it takes another input type, nothing is linked, or ``set_traffic`` decides
+            which versions answer.
         """
+        record = self._record()
+        if record.traffic:
+            raise InvalidRequestError(
+                f"Application '{self.name}' has its traffic set: {record.routing}. Roll back with "
+                f"conn.set_traffic({self.name!r}, ...), by the version that all queries should go to."
+            )
         model = self._model()
         current = model.current_version
         versions = list(model)
@@ -82,11 +89,12 @@ class EndpointHandle(ApplicationHandle):
         return earlier
 
     def delete(self) -> None:
-        """Remove the application, and stop its model unless another application is linked to that."""
-        linked = self._record().linked_model
+        """Remove the application, and stop its models unless another application is linked to them."""
+        linked = self._record().linked_models
         self.unregister()
-        if linked is not None and not self._is_linked_elsewhere(linked):
-            self._conn.stop_models([linked])
+        unused = [model_name for model_name in linked if not self._is_linked_elsewhere(model_name)]
+        if unused:
+            self._conn.stop_models(unused)
 
     def __repr__(self) -> str:
         return live(self._describe, f"<Endpoint {self.name!r}: {{}}>")

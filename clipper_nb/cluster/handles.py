@@ -6,7 +6,7 @@ names is gone. Its methods are those of the connection with the names filled in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from msgspec import to_builtins
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from clipper_nb.cluster.replica_logs import LogText
     from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
     from clipper_nb.protocol.records import Prediction
+    from clipper_nb.protocol.traffic import ApplicationTraffic
 
 
 class Applications(ByName["ApplicationHandle"]):
@@ -72,17 +73,28 @@ class ApplicationHandle:
 
     @property
     def linked_model(self) -> ModelHandle | None:
-        """The model that it sends its queries to."""
+        """The model that it sends its queries to, of several that of the largest share."""
         linked = self._record().linked_model
         return None if linked is None else ModelHandle(self._conn, linked)
 
-    def predict(self, input: Any, *, version: int | str | None = None) -> Prediction:
-        """Query it; see ``ClipperConnection.predict``."""
-        return self._conn.predict(self.name, input, version=version)
+    @property
+    def traffic(self) -> ApplicationTraffic:
+        """How its queries are divided among models and versions; see ``ClipperConnection.get_traffic``."""
+        return self._conn.get_traffic(self.name)
 
-    def predict_batch(self, inputs: Any, *, version: int | str | None = None) -> list[Prediction]:
+    def predict(self, input: Any, *, version: int | str | None = None, key: int | str | None = None) -> Prediction:
+        """Query it; see ``ClipperConnection.predict``."""
+        return self._conn.predict(self.name, input, version=version, key=key)
+
+    def predict_batch(
+        self, inputs: Any, *, version: int | str | None = None, key: int | str | None = None
+    ) -> list[Prediction]:
         """Query it with several inputs; see ``ClipperConnection.predict_batch``."""
-        return self._conn.predict_batch(self.name, inputs, version=version)
+        return self._conn.predict_batch(self.name, inputs, version=version, key=key)
+
+    def set_traffic(self, weights: Mapping[str, float]) -> ApplicationTraffic:
+        """Divide its queries among models and versions; see ``ClipperConnection.set_traffic``."""
+        return self._conn.set_traffic(self.name, weights)
 
     def link(self, model_name: str) -> None:
         """Send its queries to a model's current version; see ``ClipperConnection.link_model_to_app``."""

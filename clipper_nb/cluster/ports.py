@@ -11,6 +11,7 @@ from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Prediction
+from clipper_nb.protocol.traffic import ApplicationTraffic
 
 
 class ApplicationCalls(Protocol):
@@ -23,6 +24,8 @@ class ApplicationCalls(Protocol):
     def get_all_apps(self, verbose: bool = False) -> list[Any]: ...
     def get_app_info(self, name: str) -> dict[str, Any] | None: ...
     def get_linked_models(self, app_name: str) -> list[str]: ...
+    def set_traffic(self, app_name: str, weights: Mapping[str, float]) -> ApplicationTraffic: ...
+    def get_traffic(self, app_name: str) -> ApplicationTraffic: ...
 
 
 class ModelCalls(Protocol):
@@ -43,8 +46,12 @@ class ModelCalls(Protocol):
 class PredictionCalls(Protocol):
     """Queries."""
 
-    def predict(self, app_name: str, input: Any, *, version: int | str | None = None) -> Prediction: ...
-    def predict_batch(self, app_name: str, inputs: Any, *, version: int | str | None = None) -> list[Prediction]: ...
+    def predict(
+        self, app_name: str, input: Any, *, version: int | str | None = None, key: int | str | None = None
+    ) -> Prediction: ...
+    def predict_batch(
+        self, app_name: str, inputs: Any, *, version: int | str | None = None, key: int | str | None = None
+    ) -> list[Prediction]: ...
 
 
 class Records(Protocol):

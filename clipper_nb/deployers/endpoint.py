@@ -234,6 +234,11 @@ def _check_is_same(
             f"Endpoint '{existing.name}' exists with {'; '.join(differing)}. Deploy to it with what it has, or remove "
             f"it first: conn.endpoints[{existing.name!r}].delete()."
         )
+    if existing.traffic:
+        raise ExistsError(
+            f"Application '{existing.name}' exists and has its traffic set: {existing.routing}. Deploy the version by "
+            f"itself, and give it a share: conn.set_traffic({existing.name!r}, ...)."
+        )
     if existing.linked_model not in (None, existing.name):
         raise ExistsError(
             f"Application '{existing.name}' exists and is linked to model '{existing.linked_model}', not to a model of "

@@ -49,10 +49,11 @@ def format_html(snapshot: ClusterSnapshot) -> str:
 
 def describe_application(application: ApplicationInfo) -> str:
     """Return one line about an application."""
-    linked = application.linked_model
+    linked = f"linked to {application.linked_model}" if application.linked_model else "not linked"
     return (
         f"<Application {application.name!r}: {application.input_type}, SLO {_format_slo(application)}, "
-        f"default output {application.default_output!r}, {f'linked to {linked}' if linked else 'not linked'}>"
+        f"default output {application.default_output!r}, "
+        f"{f'traffic {application.routing}' if application.traffic else linked}>"
     )
 
 
@@ -60,6 +61,7 @@ def describe_endpoint(application: ApplicationInfo, current: str | None, url: st
     """Return one line about an endpoint, whose linked model has a *current* version, or none."""
     linked = application.linked_model
     serves = f"{linked}:{current}" if current else f"{linked} without a current version" if linked else "not linked"
+    serves = f"traffic {application.routing}" if application.traffic else serves
     return f"<Endpoint {application.name!r}: {application.input_type}, SLO {_format_slo(application)}, {serves}, {url}>"
 
 
@@ -85,7 +87,7 @@ def format_applications(applications: Sequence[ApplicationInfo]) -> str:
             application.input_type,
             _format_slo(application),
             application.default_output,
-            application.linked_model or "none",
+            application.routing or "none",
         )
         for application in applications[:MAX_LINES]
     ]

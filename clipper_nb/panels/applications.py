@@ -64,14 +64,15 @@ class ApplicationsPanel(Panel):
             return False
         if button.description == "Unlink":
             return application.linked_model is not None
-        return button.description != "Link" or self._model.value not in (None, application.linked_model)
+        is_linked = self._model.value == application.linked_model and not application.split
+        return button.description != "Link" or not (self._model.value is None or is_linked)
 
     def _link(self) -> None:
         application, model = self._application.value, self._model.value
         found = self._poller.state.application(application)
         if found is not None and found.linked_model is not None:
             self._question.ask(
-                f"{application} is linked to {found.linked_model}. Link it to {model} instead?",
+                f"{application} is linked to {found.split or found.linked_model}. Link it to {model} instead?",
                 lambda: self._act(f"Linking {application} to {model}", lambda: self._relink(application, model)),
             )
         else:
@@ -112,7 +113,7 @@ class ApplicationsPanel(Panel):
 def _row(application: ApplicationState, state: ClusterState) -> list[str]:
     traffic = application.traffic
     current = state.current_version(application.linked_model)
-    model = current.model_id if current else application.linked_model or ""
+    model = application.split or (current.model_id if current else application.linked_model or "")
     reasons = ", ".join(f"{reason} {format_share(share)}" for reason, share in sorted((traffic.defaults or {}).items()))
     return [
         two_lines(application.name, f"{application.input_type}, default {application.default_output}"),

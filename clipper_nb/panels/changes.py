@@ -59,7 +59,11 @@ def _application_events(before: ClusterState, now: ClusterState) -> Iterator[_Ch
 
 def _link_events(before: ApplicationState | None, now: ApplicationState) -> Iterator[_Change]:
     linked_before = before.linked_model if before else None
-    if now.linked_model == linked_before:
+    split_before = before.split if before else ""
+    if now.split and now.split != split_before:
+        yield "ok", f"application {now.name} sends its queries to {now.split}"
+        return
+    if now.linked_model == linked_before and now.split == split_before:
         return
     if now.linked_model is None:
         yield "warning", f"application {now.name} was unlinked from {linked_before}"

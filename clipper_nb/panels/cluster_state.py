@@ -38,6 +38,8 @@ class ApplicationState:
     default_output: str
     slo_s: float
     linked_model: str | None
+    split: str = ""
+    """Among which models and versions its queries are divided, if they are."""
     traffic: Traffic = NO_TRAFFIC
     recent_rates: Sequence[float] = ()
 
@@ -167,6 +169,7 @@ def make_cluster_state(
                 default_output=record.default_output,
                 slo_s=record.slo_micros / 1e6,
                 linked_model=record.linked_model,
+                split=record.routing if record.traffic else "",
                 traffic=history.application(record.name),
                 recent_rates=history.application_rates(record.name, _SPARKLINE_LENGTH),
             )

@@ -18,12 +18,29 @@ from clipper_nb.protocol.provenance import NO_PROVENANCE, Example
 from clipper_nb.protocol.records import (
     Application,
     Claim,
+    Configuration,
     FrontendPresence,
     ModelVersion,
     Replica,
     VersionOptions,
     options_of,
 )
+from clipper_nb.protocol.route import Route, format_share
+
+
+class TargetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model or a version that gets a share of an application's queries."""
+
+    target: str
+    """``"model"``, which is its current version, or ``"model:version"``."""
+    weight: float
+    """As it was set."""
+    share: float
+    """Its weight divided by the sum of all weights, from 0 to 1."""
+    model: str | None = None
+    """The version that answers, as ``"name:version"``; not sent if there is none."""
+    input_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of its inputs; not sent if it has none."""
 
 
 class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,18 +51,26 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     default_output: str
     slo_micros: int = field(name="latency_slo_micros")
     linked_models: Sequence[str]
-    """None or one."""
+    """None or one, or those among which its traffic is divided, that of the largest share first."""
+    traffic: Sequence[TargetInfo] = ()
+    """Not sent if all queries go to the current version of one model."""
     example: Example | None = None
-    """An example of the version that answers; not sent if there is none."""
+    """An example of the version that answers, of several that of the largest share; not sent if there is none."""
     input_schema: Mapping[str, Any] | None = None
-    """The JSON Schema of the inputs of the version that answers; not sent if there is none."""
+    """The JSON Schema of that version's inputs; not sent if there is none."""
     model: str | None = None
-    """The version that answers, as ``"name:version"``; not sent if there is none."""
+    """That version, as ``"name:version"``; not sent if there is none."""
 
     @property
     def linked_model(self) -> str | None:
-        """The model that it sends its queries to."""
+        """The model that it sends its queries to, of several that of the largest share."""
         return next(iter(self.linked_models), None)
+
+    @property
+    def routing(self) -> str:
+        """Where its queries go, for a person to read; empty if nowhere."""
+        shares = (f"{each.target} {format_share(each.share)}" for each in self.traffic)
+        return ", ".join(shares) or self.linked_model or ""
 
 
 class VersionInfo(VersionOptions, frozen=True, kw_only=True):
@@ -125,8 +150,26 @@ class TokenInfo(Struct, frozen=True, kw_only=True):
     """SHA-256 of the token, if it was asked for."""
 
 
+def describe_targets(configuration: Configuration, route: Route) -> list[TargetInfo]:
+    """Return the description of a route's targets."""
+    found = [(target, configuration.version_of(target)) for target in route.targets]
+    return [
+        TargetInfo(
+            target=str(target),
+            weight=target.weight,
+            share=route.share_of(target),
+            model=str(version.model_id) if version else None,
+            input_schema=version.provenance.input_schema if version else None,
+        )
+        for target, version in found
+    ]
+
+
 def describe_application(
-    application: Application, linked_model: str | None, answering: ModelVersion | None = None
+    application: Application,
+    linked_models: Sequence[str],
+    answering: ModelVersion | None = None,
+    traffic: Sequence[TargetInfo] = (),
 ) -> ApplicationInfo:
     """Return the description of an application, with example and schema of the version that answers for it, if any."""
     provenance = answering.provenance if answering else NO_PROVENANCE
@@ -135,7 +178,8 @@ def describe_application(
         input_type=application.input_type,
         default_output=application.default_output,
         slo_micros=application.slo_micros,
-        linked_models=[] if linked_model is None else [linked_model],
+        linked_models=linked_models,
+        traffic=traffic,
         example=provenance.example,
         input_schema=provenance.input_schema,
         model=str(answering.model_id) if answering else None,

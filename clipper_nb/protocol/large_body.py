@@ -146,7 +146,7 @@ class LargeBody:
             removed_size_bytes = len(self._body) - len(outline)
             raise InvalidInputError(move_byte(str(exc), inputs[0][0] if inputs else 0, removed_size_bytes)) from exc
         if inputs:
-            request = PredictRequest(self._payloads, request.is_batch, request.version)
+            request = request._replace(payloads=self._payloads)
         self.request = request
 
     # --- inputs

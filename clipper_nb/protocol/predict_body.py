@@ -24,6 +24,8 @@ class PredictRequest(NamedTuple):
     payloads: list[bytes]
     is_batch: bool
     version: str | None
+    key: bytes | None = None
+    """By which an application with several targets chooses one."""
 
 
 TEXT_TYPES = (InputType.STRINGS, InputType.BYTES)
@@ -66,16 +68,17 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InvalidInputError(f"{describe_misfit(exc)}. {expectation(input_type)}") from exc
     version = None if parsed.version is UNSET else str(parsed.version)
+    key = None if parsed.key is UNSET else str(parsed.key).encode()
     if parsed.input is not UNSET:
         if parsed.input_batch is not UNSET:
             raise InvalidInputError(f"The body has both 'input' and 'input_batch'. {expectation(input_type)}")
-        return PredictRequest([encode_input(input_type, parsed.input)], is_batch=False, version=version)
+        return PredictRequest([encode_input(input_type, parsed.input)], is_batch=False, version=version, key=key)
     if parsed.input_batch is UNSET:
         raise InvalidInputError(f"The body has neither 'input' nor 'input_batch'. {expectation(input_type)}")
     if len(parsed.input_batch) > MAX_BATCH_INPUTS:
         raise too_many_inputs(input_type)
     payloads = [encode_input(input_type, value) for value in parsed.input_batch]
-    return PredictRequest(payloads, is_batch=True, version=version)
+    return PredictRequest(payloads, is_batch=True, version=version, key=key)
 
 
 def parse_one_list_of_doubles(body: bytes) -> bytes | None:
@@ -119,7 +122,7 @@ def is_large(body: bytes, input_type: InputType) -> bool:
     if input_type is InputType.JSON:
         return len(body) > _LARGE_JSON_SIZE_BYTES or _has_many_values(body)
     if input_type in TEXT_TYPES:
-        return _has_more(body, b'"', 2 * MAX_INPUTS_AT_ONCE + 6)  # quotes of the keys and the version
+        return _has_more(body, b'"', 2 * MAX_INPUTS_AT_ONCE + 10)  # quotes besides
     return _has_more(body, b"[", MAX_INPUTS_AT_ONCE + 1)
 
 
@@ -153,7 +156,7 @@ def expectation(input_type: InputType) -> str:
     """Return a description of a valid body, for the client that sent another one."""
     return (
         f"This application's input type is '{input_type}': send a JSON object with 'input' ({input_type.expectation}) "
-        "or 'input_batch' (a list of such inputs), and optionally 'version' (text)."
+        "or 'input_batch' (a list of such inputs), and optionally 'version' (text) and 'key' (text)."
     )
 
 

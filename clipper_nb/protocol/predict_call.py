@@ -21,18 +21,22 @@ MAX_BATCH_INPUTS: Final = 16_384
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def format_request(input_type: InputType, input_value: Any, *, is_batch: bool, version: str | None) -> bytes:
+def format_request(
+    input_type: InputType, input_value: Any, *, is_batch: bool, version: str | None, key: str | None = None
+) -> bytes:
     """Return the body of a predict request for inputs as ``format_input`` returns them."""
-    body = {"input_batch" if is_batch else "input": input_value}
-    if version is not None:
-        body["version"] = version
-    return write_body(input_type, body)
+    return write_body(input_type, {"input_batch" if is_batch else "input": input_value, **_target(version, key)})
 
 
-def format_batch_request(written: Sequence[bytes], *, version: str | None) -> bytes:
+def format_batch_request(written: Sequence[bytes], *, version: str | None, key: str | None = None) -> bytes:
     """Return the body of a predict request for a batch whose inputs are JSON already."""
-    rest = b"" if version is None else b',"version":%b' % _encode(version)
+    rest = b"".join(b',"%b":%b' % (name.encode(), _encode(value)) for name, value in _target(version, key).items())
     return b'{"input_batch":[%b]%b}' % (b",".join(written), rest)
+
+
+def _target(version: str | None, key: str | None) -> dict[str, str]:
+    """Return the fields that choose among the application's versions."""
+    return {name: value for name, value in (("version", version), ("key", key)) if value is not None}
 
 
 def write_body(input_type: InputType, body: Any) -> bytes:

@@ -18,8 +18,15 @@ _Float32 = Annotated[float, Meta(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32)] | _No
 _Float64 = float | _NotFinite
 
 
+MAX_KEY_LENGTH = 256
+# No opening bracket, so that the lists of a body can be counted without parsing it.
+KEY_PATTERN = rf"^[^\[]{{1,{MAX_KEY_LENGTH}}}$"
+_Key = Annotated[str, Meta(pattern=KEY_PATTERN)] | int
+
+
 class _Body(Struct, forbid_unknown_fields=True):
     version: str | int | UnsetType = UNSET
+    key: _Key | UnsetType = UNSET
 
 
 class _Integers(_Body):
@@ -60,7 +67,7 @@ DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.STRINGS: msgspec.json.Decoder(_Strings),
     InputType.JSON: msgspec.json.Decoder(_Json),
 }
-"""Their results have ``input``, ``input_batch`` and ``version``, each of which may be unset."""
+"""Their results have ``input``, ``input_batch``, ``version`` and ``key``, each of which may be unset."""
 
 INPUT_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
     InputType.INTEGERS: msgspec.json.Decoder(list[_Int32]),
@@ -83,6 +90,8 @@ BATCH_DECODERS: dict[InputType, msgspec.json.Decoder[Any]] = {
 def describe_misfit(exc: Exception) -> str:
     """Return the sentence of a decoder's error; a number is what is expected, however else it may be written."""
     text = str(exc)
+    if text.endswith(" - at `$.key`"):
+        return f"Expected a text of 1 to {MAX_KEY_LENGTH} characters without '[', or a whole number - at `$.key`"
     if text.startswith("Invalid enum value "):  # it repeats the client's text, which may be long
         return f"Expected `float`, got `str`{text[text.rindex(' - at ') :]}"
     return text.replace("`float | str | null`", "`float`")

@@ -16,7 +16,7 @@ from clipper_nb.protocol.names import ModelId, next_version
 from clipper_nb.protocol.number_rules import HangTimeout
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-from clipper_nb.protocol.route import Route
+from clipper_nb.protocol.route import Route, RouteTarget
 
 CONTAINERLESS_IMAGE = "NO_CONTAINER"
 """Image of a version that was registered without one: any container that connects to the RPC port serves it."""
@@ -150,15 +150,19 @@ class Configuration:
         )
 
     def linked_model_of(self, application_name: str) -> str | None:
-        """Return the name of the model that is linked to an application, or ``None``."""
+        """Return the model that is linked to an application, of several that with the largest share, or ``None``."""
         route = self.routes.get(application_name)
-        return None if route is None else route.targets[0].model_name
+        return None if route is None else route.model_names[0]
 
     def current_version_of(self, application_name: str) -> ModelVersion | None:
-        """Return the version that answers for an application, or ``None``."""
-        model_name = self.linked_model_of(application_name)
-        version = self.current_versions.get(model_name) if model_name else None
-        return self.versions.get(ModelId(model_name, version)) if model_name and version else None
+        """Return the version that answers for an application, of several that of the largest share, or ``None``."""
+        route = self.routes.get(application_name)
+        return None if route is None else self.version_of(route.main_target)
+
+    def version_of(self, target: RouteTarget) -> ModelVersion | None:
+        """Return the registered version that a target means now, or ``None``."""
+        model_id = target.resolve(self.current_versions)
+        return None if model_id is None else self.versions.get(model_id)
 
     def model_names(self) -> list[str]:
         """Return the names of all models that have a version."""

@@ -1,19 +1,20 @@
-"""Where a query comes from, as its client says it: ``X-Request-Id`` and W3C's ``traceparent``. (pure)
+"""Where a query comes from, as its client says it: ``X-Request-Id``, W3C's ``traceparent``, ``X-Clipper-Key``. (pure)
 
-Both are shown in logs, so only short plain text counts; anything else is as if it had not been sent.
+The first two are shown in logs, so only short plain text counts; anything else is as if it had not been sent. The key,
+which may be a user's name, goes nowhere but into a hash.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from clipper_nb.errors import ProtocolError
 
-ORIGIN_HEADERS = (b"x-request-id", b"traceparent")
+ORIGIN_HEADERS = (b"x-request-id", b"traceparent", b"x-clipper-key")
 """Names of headers, in lower case."""
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@~-]{0,127}\Z")
@@ -31,6 +32,8 @@ class RequestOrigin:
 
     request_id: str = ""
     traceparent: str = ""
+    key: bytes | None = field(default=None, repr=False)
+    """By which an application with several targets chooses one."""
 
     def __str__(self) -> str:
         trace_id = self.traceparent.split("-")[1] if self.traceparent else ""
@@ -45,19 +48,30 @@ _decode = msgspec.json.Decoder(list[tuple[int, str, str]]).decode
 
 
 def find_origin(headers: Iterable[tuple[bytes, bytes]]) -> RequestOrigin | None:
-    """Return what a request's headers say of its origin, or ``None``; a header that is sent twice says nothing."""
-    request_ids, traceparents = [], []
+    """Return what a request's headers say of its origin, or ``None``; a header that is sent twice says nothing.
+
+    Several keys are one, as if they had been sent with commas between.
+    """
+    request_ids, traceparents, keys = [], [], []
     for name, value in headers:
         lowered = name.lower()
         if lowered == b"x-request-id":
             request_ids.append(value.strip())
         elif lowered == b"traceparent":
             traceparents.append(value.strip())
+        elif lowered == b"x-clipper-key":
+            keys.append(value.strip())
     request_id = request_ids[0] if len(request_ids) == 1 and _REQUEST_ID.match(request_ids[0]) else b""
     traceparent = traceparents[0] if len(traceparents) == 1 and _is_traceparent(traceparents[0]) else b""
-    if not request_id and not traceparent:
+    key = b",".join(keys) or None
+    if not request_id and not traceparent and key is None:
         return None
-    return RequestOrigin(request_id.decode(), traceparent.decode())
+    return RequestOrigin(request_id.decode(), traceparent.decode(), key)
+
+
+def key_of(in_body: bytes | None, origin: RequestOrigin | None) -> bytes | None:
+    """Return the key of a request: that in its body, else that of the header."""
+    return origin.key if in_body is None and origin is not None else in_body
 
 
 def encode_origins(origins: Origins) -> bytes:
@@ -66,6 +80,7 @@ def encode_origins(origins: Origins) -> bytes:
         (position, origin.request_id, origin.traceparent)
         for position, of_input in enumerate(origins)
         for origin in of_input
+        if origin.request_id or origin.traceparent
     ]
     return _encode(found)
 

@@ -59,9 +59,23 @@ class ModelLinks(Struct):
     app_name: str
     model_names: list[str]
 
+    @property
+    def only_model_name(self) -> str:
+        """The name of the one model; raises ``InvalidRequestError``."""
+        if len(self.model_names) != 1:
+            raise InvalidRequestError(f"A link has exactly one model; {len(self.model_names)} were named.")
+        return self.model_names[0]
+
+
+class SetTraffic(Struct):
+    """``/admin/set_traffic``"""
+
+    app_name: str
+    weights: dict[str, Any]
+
 
 class LinkedModelsOf(Struct):
-    """``/admin/get_linked_models``"""
+    """``/admin/get_linked_models``, ``/admin/get_traffic``"""
 
     app_name: str
 

@@ -11,8 +11,8 @@ from clipper_nb.errors import InvalidRequestError
 
 
 def test_call_has_its_version_as_text() -> None:
-    assert Call.of("app", 2, None) == Call("app", "2", None)
-    assert Call.of("app", None, 0.5) == Call("app", None, 0.5)
+    assert Call.of("app", 2, 7, None) == Call("app", "2", "7", None)
+    assert Call.of("app", None, None, 0.5) == Call("app", None, None, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_call_has_its_version_as_text() -> None:
 )
 def test_wrong_arguments_of_a_call_are_named(name: Any, version: Any, timeout_s: Any, words: str) -> None:
     with pytest.raises(InvalidRequestError, match=words):
-        Call.of(name, version, timeout_s)
+        Call.of(name, version, None, timeout_s)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import json
 from contextlib import closing
 from typing import Any
 
+import msgspec
 import pandas as pd
 import pytest
 
 from clipper_nb.clients.http_client import Http
 from clipper_nb.clients.query_client import QueryClient
 from clipper_nb.errors import ApplicationNotFoundError, ClusterUnreachableError, InvalidInputError
-from clipper_nb.protocol.descriptions import ApplicationInfo, VersionInfo, describe_application
+from clipper_nb.protocol.descriptions import ApplicationInfo, TargetInfo, VersionInfo, describe_application
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_columns import columns_schema
@@ -41,7 +42,7 @@ class Cluster:
         version = self.answering[0][-1]
         application = make_application(name, input_type=InputType.DOUBLES)
         return describe_application(
-            application, "m", make_version("m", version, InputType.DOUBLES, provenance=self._provenance(version))
+            application, ["m"], make_version("m", version, InputType.DOUBLES, provenance=self._provenance(version))
         )
 
     def find_version(self, model_id: ModelId) -> VersionInfo:
@@ -116,7 +117,7 @@ def test_missing_column_is_refused_before_anything_is_sent() -> None:
 def describe(name: str) -> Any:
     if name != "app":
         raise ApplicationNotFoundError(name, ["app"])
-    return describe_application(make_application(name, input_type=InputType.DOUBLES), None)
+    return describe_application(make_application(name, input_type=InputType.DOUBLES), [])
 
 
 def test_description_comes_from_elsewhere_batch_goes_as_one() -> None:
@@ -136,3 +137,36 @@ def test_what_fails_on_the_way_is_the_error_of_the_call() -> None:
         pytest.raises(ClusterUnreachableError, match="broke the connection"),
     ):
         client.predict("app", [1.0], is_batch=False, version=None)
+
+
+def divided(cluster: Cluster, *versions: str) -> QueryClient:
+    """Return a client that knows that the queries are divided among versions."""
+
+    def find(name: str) -> ApplicationInfo:
+        targets = [
+            TargetInfo(target=f"m:{version}", model=f"m:{version}", weight=1, share=1 / len(versions),
+                       input_schema=cluster.find_version(ModelId("m", version)).input_schema)
+            for version in versions
+        ]  # fmt: skip
+        return msgspec.structs.replace(Cluster(versions[0], **cluster.columns).find_application(name), traffic=targets)
+
+    http: Http = cluster  # type: ignore[assignment]
+    return QueryClient.informed(http, find, cluster.find_version)
+
+
+def test_each_version_with_a_share_may_answer() -> None:
+    cluster = Cluster(*"1212", v1="ba", v2="ba")
+    client = divided(cluster, "1", "2")
+    for _ in range(4):
+        client.predict("app", FRAME, is_batch=True, version=None)
+    assert cluster.sent == [[[2.0, 1.0]]] * 4
+
+
+def test_versions_with_shares_must_take_columns_in_one_order() -> None:
+    cluster = Cluster("1", v1="ab", v2="ba")
+    client = divided(cluster, "1", "2")
+    with pytest.raises(InvalidInputError, match=r"different orders: m:1 \(a, b\), m:2 \(b, a\). Name a version"):
+        client.predict("app", FRAME, is_batch=True, version=None)
+    client.predict("app", [[1.0, 2.0]], is_batch=True, version=None)
+    client.predict("app", FRAME, is_batch=True, version="m:2")
+    assert cluster.sent == [[[1.0, 2.0]], [[2.0, 1.0]]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 from clipper_nb.cluster import argument_checks as checks
@@ -81,3 +82,14 @@ def test_checked_lists_are_copies():
     labels, packages = ["a"], ["b"]
     assert checks.check_labels(labels) is not labels
     assert checks.check_packages(packages) is not packages
+
+
+@pytest.mark.parametrize(("key", "text"), [(None, None), ("ada", "ada"), ("", ""), (42, "42"), (np.int64(7), "7")])
+def test_key_is_text_or_a_whole_number(key, text):
+    assert checks.check_key(key) == text
+
+
+@pytest.mark.parametrize("key", [1.5, True, b"ada", ["a"], "\ud800"])
+def test_key_of_another_kind_is_refused(key):
+    with pytest.raises(InvalidRequestError, match="key must be text or a whole number"):
+        checks.check_key(key)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from clipper_nb import ClipperConnection, InvalidRequestError, LocalContainerManager
-from clipper_nb.cluster.dataframe_scoring import _choose_reader, _column, score_dataframe
+from clipper_nb.cluster.dataframe_scoring import _choose_reader, _column, _find_model, score_dataframe
 from clipper_nb.protocol.input_types import InputType
+from tests.support.management_frontend import ManagementFrontend, application, connection_to
 from tests.support.spark import QUIET
 
 pytestmark = [pytest.mark.spark, *QUIET]
@@ -78,3 +79,12 @@ def test_only_a_spark_dataframe_is_accepted(df: Any) -> None:
     conn = ClipperConnection(LocalContainerManager("nowhere"))
     with pytest.raises(InvalidRequestError, match=r"must be a Spark DataFrame, not .*predict_batch"):
         score_dataframe(conn, "model", df, "x", "y", None)
+
+
+def test_divided_traffic_needs_a_version() -> None:
+    targets = [{"target": "net:1", "weight": 9.0, "share": 0.9}, {"target": "net:2", "weight": 1.0, "share": 0.1}]
+    divided = application("app", "net", traffic=targets)
+    conn = connection_to(ManagementFrontend(applications=[divided]), object())  # type: ignore[arg-type]
+    with pytest.raises(InvalidRequestError, match=r"traffic set: net:1 90 %, net:2 10 %\. One version scores"):
+        _find_model(conn, "app", None)
+    assert _find_model(conn, "app", "1") == "net"

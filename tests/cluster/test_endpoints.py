@@ -84,6 +84,17 @@ def test_rollback_without_an_earlier_version_says_so() -> None:
     assert bench.frontend.changes == []
 
 
+def test_rollback_with_traffic_set_names_the_way() -> None:
+    bench = Bench()
+    targets = [{"target": "net:1", "weight": 9.0, "share": 0.9}, {"target": "net:2", "weight": 1.0, "share": 0.1}]
+    divided = application("net", "net", traffic=targets)
+    bench.frontend.answers["get_application"] = lambda request: divided
+    with pytest.raises(InvalidRequestError, match=r"net:1 90 %, net:2 10 %.*conn.set_traffic\('net'"):
+        bench.net.rollback()
+    assert "traffic net:1 90 %, net:2 10 %" in repr(bench.net)
+    assert bench.frontend.changes == []
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_deleted_endpoint_stops_its_model_unless_it_is_shared(shared: bool) -> None:
     bench = Bench(shared=shared)

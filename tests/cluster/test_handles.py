@@ -9,6 +9,7 @@ from clipper_nb.errors import (
     ApplicationNotFoundError,
     ClusterUnreachableError,
     InvalidNameError,
+    InvalidRequestError,
     ModelNotFoundError,
 )
 from clipper_nb.protocol.names import ModelId
@@ -43,6 +44,30 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
+
+
+def test_traffic_is_set_and_shown(bench: Bench) -> None:
+    targets = [
+        {"target": "net:v1", "model": "net:v1", "weight": 90.0, "share": 0.9, "num_replicas": 1},
+        {"target": "net", "model": "net:a2", "weight": 10.0, "share": 0.1, "num_replicas": 2},
+    ]
+    bench.frontend.answers["get_traffic"] = {"app_name": "digits", "targets": targets}
+    digits = bench.conn.apps["digits"]
+    assert repr(digits.set_traffic({"net:v1": 90, "net": 10})) == (
+        "<Traffic of 'digits': net:v1 90 %, net (now net:a2) 10 %>"
+    )
+    assert bench.frontend.requests("set_traffic") == [{"app_name": "digits", "weights": {"net:v1": 90.0, "net": 10.0}}]
+    assert digits.traffic == bench.conn.get_traffic("digits")
+    with pytest.raises(InvalidRequestError, match="weight of 'net' must be a positive number"):
+        digits.set_traffic({"net": -1})
+    assert bench.frontend.changes == ["set_traffic"]
+
+
+def test_version_with_traffic_is_not_inactive(bench: Bench) -> None:
+    target = {"target": "net:v1", "model": "net:v1", "weight": 1.0, "share": 1.0}
+    bench.frontend.answers["get_all_applications"] = [application("digits", "net", traffic=[target])]
+    bench.conn.stop_inactive_model_versions(["net"])
+    assert bench.frontend.requests("delete_versioned_model") == []
 
 
 def test_names_are_in_order_and_counted(bench: Bench) -> None:

@@ -16,7 +16,7 @@ from clipper_nb.errors import (
     InvalidNameError,
     InvalidRequestError,
 )
-from clipper_nb.protocol.descriptions import ApplicationInfo
+from clipper_nb.protocol.descriptions import ApplicationInfo, TargetInfo
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.rest import DeployState
 
@@ -150,6 +150,15 @@ def test_taken_application_name_is_left_alone():
     with pytest.raises(ExistsError):
         make_endpoint(connection)
     assert connection.changes() == [REGISTER]
+
+
+def test_endpoint_with_traffic_set_is_left_alone():
+    """The next version would become current, and get no queries."""
+    target = TargetInfo(target="digits:1", model="digits:1", weight=1.0, share=1.0)
+    connection = Connection(current="1", application=application("digits", traffic=[target]))
+    with pytest.raises(ExistsError, match=r"traffic set: digits:1 100 %.*conn.set_traffic\('digits', ...\)"):
+        make_endpoint(connection, version=None, may_exist=True)
+    assert connection.changes() == []
 
 
 @pytest.mark.parametrize("linked_models", [("digits",), ()])

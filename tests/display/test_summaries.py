@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
+import msgspec
 import pytest
 
-from clipper_nb.display.summaries import ClusterSnapshot, format_html, format_text
+from clipper_nb.display.summaries import (
+    ClusterSnapshot,
+    describe_application,
+    describe_endpoint,
+    format_applications,
+    format_html,
+    format_text,
+)
+from clipper_nb.protocol.descriptions import TargetInfo
 from clipper_nb.protocol.input_types import InputType
 from tests.support.records import make_application_info, make_replica_info, make_version_info
 
@@ -52,6 +61,17 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] in ("td", "th"):
             self.rows[-1][-1] += data
+
+
+def test_divided_traffic_is_shown_in_place_of_a_link():
+    targets = [
+        TargetInfo(target="digits-net:1", weight=3, share=0.75),
+        TargetInfo(target="other", weight=1, share=0.25),
+    ]
+    divided = msgspec.structs.replace(APPLICATION, linked_models=["digits-net", "other"], traffic=targets)
+    assert describe_application(divided).endswith("traffic digits-net:1 75 %, other 25 %>")
+    assert "traffic digits-net:1 75 %, other 25 %" in describe_endpoint(divided, "1", "http://x")
+    assert Page(format_applications([divided])).rows[1][-1] == "digits-net:1 75 %, other 25 %"
 
 
 def test_text_is_one_line_with_the_address_and_counts():

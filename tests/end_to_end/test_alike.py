@@ -157,6 +157,7 @@ def exported_and_imported(conn: ClipperConnection, ask: Transcript) -> None:
     """An endpoint goes into a file, and comes back from there."""
     create_endpoint(conn, "moving", "doubles", lambda xs: [x.sum() for x in xs], "0", slo_micros=5_000_000)
     ask.predict("moving", {"input": [1, 2]})
+    conn.set_traffic("moving", {"moving:1": 100})
     with tempfile.TemporaryDirectory() as folder:
         conn.export_configuration(f"{folder}/exported.tar")
         conn.stop_models(["moving"])
@@ -220,6 +221,7 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
     application = {"name": "rest", "input_type": "ints", "default_output": "0", "latency_slo_micros": 1000}
     version = {"model_name": "outside", "model_version": "1"}
     links = {"app_name": "rest", "model_names": ["outside"]}
+    traffic = {"app_name": "rest", "weights": {"outside:1": 3}}
     claim = {**version, "claim_id": "c"}
     token = {"app_name": "rest", "token_name": "site"}
     digest = {"digest": "0" * 64}
@@ -234,6 +236,12 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
         ("add_model_links", {**links, "model_names": []}), ("add_model_links", {**links, "model_names": ["nobody"]}),
         ("add_model_links", {**links, "app_name": "nobody"}), ("add_model_links", {**links, "app_name": "strings"}),
         ("add_model_links", links), ("add_model_links", links),
+        ("get_traffic", links), ("get_traffic", {"app_name": "nobody"}), ("set_traffic", traffic),
+        ("set_traffic", {**traffic, "weights": {"outside": 1, "outside:1": 1}}), ("set_traffic", {"app_name": "rest"}),
+        ("set_traffic", {**traffic, "weights": {"outside:1": True}}),
+        ("set_traffic", {**traffic, "app_name": "nobody"}),
+        ("set_traffic", {**traffic, "weights": {"outside:9": 1}}), ("set_traffic", {**traffic, "weights": {}}),
+        ("get_traffic", links), ("add_model_links", links), ("set_traffic", {**traffic, "weights": {"outside": 3}}),
         ("create_token", {**token, **digest}), ("create_token", {**token, **digest}),
         ("create_token", {**token, "token_name": "a b", **digest}), ("create_token", {**token, "digest": "secret"}),
         ("create_token", {**token, "app_name": "nobody", **digest}),

@@ -126,6 +126,24 @@ BAD_CALLS: list[tuple[str, Call, type[ClipperException], str]] = [
     ("roll back from the first", lambda c: c.endpoints["app"].rollback(), InvalidRequestError, "is the first of model"),
     ("unknown endpoint", lambda c: c.endpoints["nobody"], NotFoundError, "No application with name 'nobody'.*app, free"),
     ("predict unknown version", lambda c: c.predict("app", [1], version="9"), InvalidInputError, "does not exist for model"),
+    ("traffic of unknown application", lambda c: c.set_traffic("nobody", {"app": 1}), NotFoundError, "No application with name 'nobody'"),
+    ("traffic to unknown model", lambda c: c.set_traffic("app", {"app": 1, "nobody": 1}), NotFoundError, "No model with name 'nobody'"),
+    ("traffic to unknown version", lambda c: c.set_traffic("app", {"app:9": 1}), NotFoundError, "version '9'.*Versions: 1"),
+    ("traffic to other type", lambda c: c.set_traffic("free", {"app:1": 1}), InvalidRequestError, "input types must be the same"),
+    ("traffic twice to one version", lambda c: c.set_traffic("app", {"app": 1, "app:1": 1}), InvalidRequestError, "'app' and 'app:1' are the same version"),
+    ("traffic to nothing", lambda c: c.set_traffic("app", {}), InvalidRequestError, "1 to 100 targets; it has 0"),
+    ("traffic as text", lambda c: c.set_traffic("app", "app"), InvalidRequestError, "weights must be a mapping, not str"),
+    ("traffic as a list", lambda c: c.set_traffic("app", [("app", 1)]), InvalidRequestError, "weights must be a mapping, not list"),
+    ("traffic by number", lambda c: c.set_traffic("app", {1: 1}), InvalidRequestError, "A target must be text"),
+    ("weight 0", lambda c: c.set_traffic("app", {"app:1": 0}), InvalidRequestError, "positive number.*it is 0. .*leave it out"),
+    ("weight negative", lambda c: c.set_traffic("app", {"app:1": -1}), InvalidRequestError, "positive number"),
+    ("weight nan", lambda c: c.set_traffic("app", {"app:1": float("nan")}), InvalidRequestError, "positive number"),
+    ("weight infinite", lambda c: c.set_traffic("app", {"app:1": float("inf")}), InvalidRequestError, "positive number"),
+    ("weight bool", lambda c: c.set_traffic("app", {"app:1": True}), InvalidRequestError, "positive number"),
+    ("weight text", lambda c: c.set_traffic("app", {"app:1": "90 %"}), InvalidRequestError, "positive number"),
+    ("traffic of unknown", lambda c: c.get_traffic("nobody"), NotFoundError, "No application with name 'nobody'"),
+    ("key a float", lambda c: c.predict("app", [1], key=1.5), InvalidRequestError, "key must be text or a whole number"),
+    ("key empty", lambda c: c.predict("app", [1], key=""), InvalidInputError, r"1 to 256 characters .* at `\$\.key`"),
     # conflicts
     ("application twice", lambda c: c.register_application("app", "ints", "", 1), ExistsError, "already exists"),
     ("version twice", lambda c: c.register_model("app", 1, "doubles"), ExistsError, "immutable. Version '2' is free"),
@@ -176,7 +194,7 @@ ARGUMENTS = {
     "model_name": "m", "model_data_path": ".", "image": "i", "num_replicas": 1, "replica_id": 0, "model_names": ["m"],
     "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]], "df": None, "input_col": "x",
     "output_col": "y", "method": "apps", "new": NewVersion(ModelId("m", "1"), InputType.DOUBLES),
-    "path": "exported.tar", "model": "m:1", "query_id": 0,
+    "path": "exported.tar", "model": "m:1", "query_id": 0, "weights": {"m": 1},
 }  # fmt: skip
 NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function", "doctor"}
 METHODS = [

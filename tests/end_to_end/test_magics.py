@@ -151,6 +151,9 @@ def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, sh
     shared.link_model_to_app("taken", "once")
     with pytest.raises(InvalidRequestError, match="unlink"):
         shell.run_cell_magic("deploy", "never -v 1 -t doubles --link taken", marking)
+    shared.set_traffic("taken", {"once:1": 1})
+    with pytest.raises(InvalidRequestError, match=r"traffic set: once:1 100 %.*give the version a share"):
+        shell.run_cell_magic("deploy", "once -v 2 -t doubles --link taken", marking)
     assert "ran" not in shell.user_ns
     assert "never" not in shared.models
 

@@ -27,9 +27,9 @@ from tests.support.records import make_application, make_version
 
 REPLICA = Replica("m", "2", 4, InputType.BYTES)
 DESCRIPTIONS = [
-    describe_application(make_application(), None),
+    describe_application(make_application(), []),
     describe_application(
-        make_application(), "digits-net", make_version(provenance=Provenance(example=Example([1, 2**70], None)))
+        make_application(), ["digits-net"], make_version(provenance=Provenance(example=Example([1, 2**70], None)))
     ),
     describe_model_version(make_version(), is_current=False, num_replicas=0),
     describe_replica(REPLICA),
@@ -45,19 +45,19 @@ def as_sent(described):
 
 def test_application_is_described_in_clippers_words():
     application = make_application(default_output="-1", slo_micros=2000)
-    assert as_sent(describe_application(application, None)) == {
+    assert as_sent(describe_application(application, [])) == {
         "name": "digits",
         "input_type": "strings",
         "default_output": "-1",
         "latency_slo_micros": 2000,
         "linked_models": [],
     }
-    assert as_sent(describe_application(application, "digits-net"))["linked_models"] == ["digits-net"]
+    assert as_sent(describe_application(application, ["digits-net"]))["linked_models"] == ["digits-net"]
 
 
 def test_application_has_the_example_of_the_version_that_answers():
     provenance = Provenance(example=Example("a", {"digit": 3}), input_schema={"type": "string"})
-    described = as_sent(describe_application(make_application(), "digits-net", make_version(provenance=provenance)))
+    described = as_sent(describe_application(make_application(), ["digits-net"], make_version(provenance=provenance)))
     assert described["model"] == "digits-net:1"
     assert described["input_schema"] == {"type": "string"}
     assert described["example"] == {"input": "a", "output": {"digit": 3}}

@@ -74,7 +74,20 @@ def bodies(draw: st.DrawFn, input_type: InputType) -> bytes:
     some = draw(st.lists(one, max_size=12))
     batch = "[" + blank + f"{blank},{blank}".join(some) + blank + "]"
     members = [draw(st.sampled_from([f'"input":{blank}{draw(one)}', f'"input_batch"{blank}:{blank}{batch}']))]
-    members += draw(st.sampled_from([[], ['"version":"1"'], ['"version" : 2'], ['"x":[1]'], ['"input":[1]']]))
+    members += draw(
+        st.sampled_from(
+            [
+                [],
+                ['"version":"1"'],
+                ['"version" : 2'],
+                ['"key":"a"'],
+                ['"key" : 7', '"version":"1"'],
+                ['"key":"["'],
+                ['"x":[1]'],
+                ['"input":[1]'],
+            ]
+        )
+    )
     body = ("{" + f"{blank},{blank}".join(draw(st.permutations(members))) + blank + "}").encode()
     if draw(st.integers(0, 3)) == 0:
         at = draw(st.integers(0, len(body)))

@@ -169,6 +169,15 @@ def test_damaged_body_is_a_request_or_refused(data, input_type, position, damage
         pass
 
 
+@pytest.mark.parametrize(
+    ("key", "found"), [("ada", b"ada"), ("ü", "ü".encode()), (42, b"42"), ("42", b"42"), (-1, b"-1")]
+)
+def test_key_becomes_bytes(key, found):
+    body = json.dumps({"key": key, "input": []}).encode()
+    assert parse_predict(body, InputType.DOUBLES).key == found
+    assert parse_predict(b'{"input": []}', InputType.DOUBLES).key is None
+
+
 @pytest.mark.parametrize(("version", "text"), [("2", "2"), ("1.0", "1.0"), (2, "2"), ("", ""), ("no such", "no such")])
 def test_version_becomes_text(version, text):
     body = json.dumps({"input": [], "version": version}).encode()
@@ -333,6 +342,12 @@ def test_half_a_character_is_refused(text):
         (b'{"input_batch": "text"}', "`$.input_batch`"),
         (b'{"input_batch": [null]}', "`$.input_batch[0]`"),
         (b'{"input_batch": [], "version": 1.0}', "`$.version`"),
+        (b'{"input_batch": [], "key": 1.0}', "Expected a text of 1 to 256 characters without '[', or a whole number"),
+        (b'{"input_batch": [], "key": null}', "`$.key`"),
+        (b'{"input_batch": [], "key": true}', "`$.key`"),
+        (b'{"input_batch": [], "key": ""}', "`$.key`"),
+        (b'{"input_batch": [], "key": "a[0]"}', "`$.key`"),
+        (b'{"input_batch": [], "key": "%b"}' % (b"a" * 257), "`$.key`"),
         (b'{"input_batch": [], "version": null}', "`$.version`"),
         (b'{"input_batch": [], "version": true}', "`$.version`"),
         (b'{"input_batch": []} x', "trailing characters"),
@@ -473,7 +488,8 @@ def test_batch_keeps_the_order_of_its_answers():
 @given(st.data(), st.sampled_from(list(InputType)), st.none() | st.text(max_size=5))
 def test_frontend_reads_what_the_client_writes(data, input_type, version):
     value = data.draw(good_values(input_type))
-    single = parse_predict(format_request(input_type, value, is_batch=False, version=version), input_type)
+    single = parse_predict(format_request(input_type, value, is_batch=False, version=version, key="k"), input_type)
+    assert single.key == b"k"
     batch = parse_predict(format_request(input_type, [value, value], is_batch=True, version=version), input_type)
     assert (single.is_batch, batch.is_batch) == (False, True)
     assert single.version == batch.version == version

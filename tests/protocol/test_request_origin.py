@@ -13,6 +13,7 @@ from clipper_nb.protocol.request_origin import (
     describe_origins,
     encode_origins,
     find_origin,
+    key_of,
 )
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -55,6 +56,25 @@ def test_later_version_of_traceparent_may_be_longer() -> None:
 
 def test_header_that_is_sent_twice_says_nothing() -> None:
     assert find_origin([(b"X-Request-Id", b"a"), (b"x-request-id", b"b")]) is None
+
+
+def test_key_is_any_value_and_goes_no_further() -> None:
+    found = find_origin([(b"X-Clipper-Key", " ü [x] ".encode())])
+    assert found is not None
+    assert (found.key, found.request_id, found.traceparent) == ("ü [x]".encode(), "", "")
+    assert "ü" not in f"{found} {found!r}"
+    assert decode_origins(encode_origins([[found, RequestOrigin("a", key=b"k")]])) == [RequestOrigin("a")]
+
+
+def test_several_keys_are_one_and_an_empty_one_is_none() -> None:
+    assert find_origin([(b"x-clipper-key", b"a"), (b"X-Clipper-Key", b"b")]) == RequestOrigin(key=b"a,b")
+    assert find_origin([(b"x-clipper-key", b" ")]) is None
+
+
+def test_key_in_the_body_wins_over_the_header() -> None:
+    origin = RequestOrigin(key=b"header")
+    assert (key_of(b"body", origin), key_of(None, origin), key_of(b"body", None)) == (b"body", b"header", b"body")
+    assert key_of(None, RequestOrigin("a")) is key_of(None, None) is None
 
 
 @given(st.lists(st.tuples(st.sampled_from([b"x-request-id", b"traceparent"]), st.binary(max_size=200)), max_size=3))

@@ -47,7 +47,7 @@ def make_version(
 
 def make_application_info(name: str = "digits", *, linked_model: str | None = None, **fields: Any) -> ApplicationInfo:
     """Return the description of an application."""
-    return describe_application(make_application(name, **fields), linked_model)
+    return describe_application(make_application(name, **fields), [] if linked_model is None else [linked_model])
 
 
 def make_version_info(

@@ -84,7 +84,8 @@ def _describe_application(management: ManagementClient, application: Application
         input_type=application.input_type,
         default_output=application.default_output,
         slo_micros=application.slo_micros,
-        linked_models=tuple(application.linked_models),
+        linked_models=() if application.traffic else tuple(application.linked_models),
+        traffic={target.target: target.weight for target in application.traffic},
         tokens=tuple(_describe_token(application.name, token) for token in tokens),
     )
 

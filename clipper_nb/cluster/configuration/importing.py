@@ -223,3 +223,5 @@ def _register(conn: DeployCalls, application: ExportedApplication, add_token: Ad
             add_token(application.name, token.name, token.digest, lifetime_s)
     for model in application.linked_models:
         conn.link_model_to_app(application.name, model)
+    if application.traffic:
+        conn.set_traffic(application.name, application.traffic)

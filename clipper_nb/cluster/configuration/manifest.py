@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from clipper_nb.images.builder import DEFAULT_BASE_IMAGE
 from clipper_nb.protocol.application_tokens import check_digest
 from clipper_nb.protocol.names import ModelId, check_application_name, check_model_name, check_token_name, check_version
 from clipper_nb.protocol.records import VersionOptions
+from clipper_nb.protocol.route import check_weights
 
 FORMAT = 1
 """Another number is another format; within one, unknown fields are ignored and missing ones have defaults."""
@@ -41,6 +42,8 @@ class ExportedApplication(Struct, frozen=True, kw_only=True):
     linked_models: tuple[str, ...] = ()
     tokens: tuple[ExportedToken, ...] = ()
     """Oldest first."""
+    traffic: Mapping[str, float] = {}
+    """The weights of models and versions, in place of a link."""
 
 
 class ExportedFile(Struct, frozen=True, kw_only=True):
@@ -154,6 +157,7 @@ def _check_applications(manifest: Manifest) -> None:
                 f"Application '{application.name}' is linked to {', '.join(application.linked_models)}; it must be "
                 "one model that has a current version in the file."
             )
+        _check_traffic(application, current, {str(version.model_id) for version in manifest.versions})
         _check_tokens(application)
 
 
@@ -165,6 +169,21 @@ def _check_tokens(application: ExportedApplication) -> None:
         except InvalidRequestError as exc:
             raise ConfigurationFileError(f"Token '{token.name}' of '{application.name}' cannot be one: {exc}") from exc
     _check_unique(f"token of '{application.name}'", [token.name for token in application.tokens])
+
+
+def _check_traffic(application: ExportedApplication, current: Collection[str], versions: Collection[str]) -> None:
+    if not application.traffic:
+        return
+    try:
+        targets = check_weights(application.traffic)
+    except InvalidRequestError as exc:
+        raise ConfigurationFileError(f"The traffic of application '{application.name}' is not valid: {exc}") from exc
+    unknown = [target for target in targets if target not in current and target not in versions]
+    if unknown or application.linked_models:
+        raise ConfigurationFileError(
+            f"Application '{application.name}' has traffic to {', '.join(targets)}; it must be to models that have a "
+            "current version in the file, or to versions in the file, and in place of a link."
+        )
 
 
 def _check_versions(manifest: Manifest) -> None:

@@ -20,6 +20,7 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Application, Configuration
+from clipper_nb.protocol.traffic import ApplicationTraffic
 from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
 from clipper_nb.runtime.management_frontend import rules
 from clipper_nb.runtime.management_frontend.service import ManagementService
@@ -186,12 +187,23 @@ async def _get_application(service: ManagementService, request: rest.Application
 
 def _describe_application(configuration: Configuration, application: Application) -> ApplicationInfo:
     name = application.name
-    linked_model, answering = configuration.linked_model_of(name), configuration.current_version_of(name)
-    return descriptions.describe_application(application, linked_model, answering)
+    route = configuration.routes.get(name)
+    linked_models = [] if route is None else list(route.model_names)
+    traffic = () if route is None or route.is_link else descriptions.describe_targets(configuration, route)
+    return descriptions.describe_application(
+        application, linked_models, configuration.current_version_of(name), traffic
+    )
 
 
 async def _get_linked_models(service: ManagementService, request: rest.LinkedModelsOf) -> list[str]:
-    return await service.get_linked_models(request.app_name)
+    configuration = await service.read_configuration()
+    rules.find_application(configuration, request.app_name)
+    route = configuration.routes.get(request.app_name)
+    return [] if route is None else list(route.model_names)
+
+
+async def _get_traffic(service: ManagementService, request: rest.LinkedModelsOf) -> ApplicationTraffic:
+    return await service.get_traffic(request.app_name)
 
 
 async def _get_all_models(service: ManagementService, request: rest.Listing) -> Iterator[Any]:
@@ -286,6 +298,7 @@ _CHANGES: dict[str, tuple[Change, type[Struct]]] = {
     "delete_app": (_delete_application, rest.ApplicationName),
     "add_model_links": (ManagementService.link_model, rest.ModelLinks),
     "delete_model_links": (ManagementService.unlink_model, rest.ModelLinks),
+    "set_traffic": (ManagementService.set_traffic, rest.SetTraffic),
     "create_token": (ManagementService.create_token, rest.CreateToken),
     "revoke_token": (ManagementService.revoke_token, rest.TokenName),
     "add_model": (_add_model, rest.AddModel),
@@ -300,6 +313,7 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_all_applications": (_get_all_applications, rest.Listing),
     "get_application": (_get_application, rest.ApplicationName),
     "get_linked_models": (_get_linked_models, rest.LinkedModelsOf),
+    "get_traffic": (_get_traffic, rest.LinkedModelsOf),
     "get_tokens": (_get_tokens, rest.TokensOf),
     "get_all_models": (_get_all_models, rest.Listing),
     "get_model": (_get_model, rest.ModelVersionName),

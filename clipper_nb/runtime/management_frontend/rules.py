@@ -17,7 +17,6 @@ from clipper_nb.errors import (
     ClaimLostError,
     ExistsError,
     InputTypeConflictError,
-    InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
     VersionClaimedError,
@@ -27,7 +26,7 @@ from clipper_nb.protocol.application_tokens import ApplicationToken, token_id
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
-from clipper_nb.protocol.route import link_to
+from clipper_nb.protocol.route import Route
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -101,37 +100,6 @@ def find_tokens(configuration: Configuration, application_name: str) -> list[App
     return sorted(found, key=lambda token: (token.created_at, token.name))
 
 
-def link_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
-    """Link a model to an application; at most one, with the application's input type."""
-    application = find_application(configuration, application_name)
-    current = configuration.current_versions.get(model_name)
-    if current is None:
-        raise ModelNotFoundError(model_name, known=sorted(configuration.current_versions))
-    model_type = configuration.versions[ModelId(model_name, current)].input_type
-    if model_type != application.input_type:
-        raise InvalidRequestError(
-            f"Model '{model_name}' takes {model_type} (version {current}) and application '{application_name}' "
-            f"takes {application.input_type}: their input types must be the same."
-        )
-    linked = configuration.linked_model_of(application_name)
-    if linked == model_name:
-        raise ExistsError(f"Model '{model_name}' is already linked to application '{application_name}'.")
-    if linked is not None:
-        raise ExistsError(
-            f"Application '{application_name}' is already linked to model '{linked}', and it can have one model. "
-            f"Call unlink_model_from_app('{application_name}', '{linked}') first."
-        )
-    return replace(configuration, routes=_with(configuration.routes, application_name, link_to(model_name)))
-
-
-def unlink_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
-    """Remove a link."""
-    find_application(configuration, application_name)
-    if configuration.linked_model_of(application_name) != model_name:
-        raise NotFoundError(f"Model '{model_name}' is not linked to application '{application_name}'.")
-    return replace(configuration, routes=_without(configuration.routes, application_name))
-
-
 def register_version(
     configuration: Configuration,
     version: ModelVersion,
@@ -161,7 +129,8 @@ def register_version(
 def unregister_version(configuration: Configuration, model_id: ModelId) -> Configuration:
     """Remove a model version, and the claim of a caller that is deploying or scaling it.
 
-    A model whose current version is removed has none until another is set.
+    A model whose current version is removed has none until another is set. Where the version itself has a share of an
+    application's queries, the other targets get it.
     """
     if model_id not in configuration.claims:
         find_version(configuration, model_id)
@@ -172,6 +141,7 @@ def unregister_version(configuration: Configuration, model_id: ModelId) -> Confi
         configuration,
         versions=_without(configuration.versions, model_id),
         current_versions=current_versions,
+        routes=_without_version(configuration.routes, model_id),
         num_replicas=_without(configuration.num_replicas, model_id),
         claims=_without(configuration.claims, model_id),
     )
@@ -236,6 +206,15 @@ def check_input_type_of_links(configuration: Configuration, model_name: str, inp
         application = configuration.applications[application_name]
         if model_name in route.model_names and application.input_type != input_type:
             raise InputTypeConflictError(model_name, input_type, application_name, application.input_type)
+
+
+def _without_version(routes: Mapping[str, Route], model_id: ModelId) -> Mapping[str, Route]:
+    """Return the routes without a version: one that is registered under its name later is another one."""
+    kept = {
+        name: route.without(lambda target: (target.model_name, target.version) == model_id)
+        for name, route in routes.items()
+    }
+    return {name: route for name, route in kept.items() if route is not None}
 
 
 def _registered_last(configuration: Configuration, version: ModelVersion) -> ModelVersion:

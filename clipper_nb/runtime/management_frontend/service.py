@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable
 
 from clipper_nb.errors import (
     ClusterUnreachableError,
-    InvalidRequestError,
     NotFoundError,
     StateUnavailableError,
 )
@@ -32,7 +31,9 @@ from clipper_nb.protocol.records import (
     FrontendPresence,
     Replica,
 )
-from clipper_nb.runtime.management_frontend import rules
+from clipper_nb.protocol.route import check_weights
+from clipper_nb.protocol.traffic import ApplicationTraffic, describe_traffic
+from clipper_nb.runtime.management_frontend import rules, traffic_rules
 from clipper_nb.runtime.management_frontend.arrival import are_connected, find_other_input_type
 from clipper_nb.runtime.management_frontend.claim_holding import LOOK_INTERVAL_S, ClaimHolding
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
@@ -124,20 +125,26 @@ class ManagementService:
 
     async def link_model(self, request: rest.ModelLinks, change_id: str | None = None) -> None:
         """Link one model to an application."""
-        application, model = request.app_name, _only_model_name(request)
-        await self._change(lambda configuration: rules.link_model(configuration, application, model), change_id)
+        application, model = request.app_name, request.only_model_name
+        await self._change(lambda configuration: traffic_rules.link_model(configuration, application, model), change_id)
 
     async def unlink_model(self, request: rest.ModelLinks, change_id: str | None = None) -> None:
         """Remove the link between an application and a model."""
-        application, model = request.app_name, _only_model_name(request)
-        await self._change(lambda configuration: rules.unlink_model(configuration, application, model), change_id)
+        application, model = request.app_name, request.only_model_name
+        await self._change(
+            lambda configuration: traffic_rules.unlink_model(configuration, application, model), change_id
+        )
 
-    async def get_linked_models(self, application_name: str) -> list[str]:
-        """Return the names of the application's linked models: none or one."""
+    async def set_traffic(self, request: rest.SetTraffic, change_id: str | None = None) -> None:
+        """Divide an application's queries among models and versions."""
+        application, weights = request.app_name, check_weights(request.weights)
+        await self._change(lambda before: traffic_rules.set_traffic(before, application, weights), change_id)
+
+    async def get_traffic(self, application_name: str) -> ApplicationTraffic:
+        """Return how an application's queries are divided."""
         configuration = await self._store.read_configuration()
         rules.find_application(configuration, application_name)
-        linked = configuration.linked_model_of(application_name)
-        return [] if linked is None else [linked]
+        return describe_traffic(configuration, application_name, await self.read_replicas())
 
     async def create_token(self, request: rest.CreateToken, change_id: str | None = None) -> None:
         """Add a token of an application."""
@@ -392,9 +399,3 @@ def _replicas_known_to_all(presence: list[FrontendPresence]) -> list[Replica]:
         poorest = min(range(len(presence)), key=lambda index: counts[index][model_id])
         known += [replica for replica in presence[poorest].replicas if replica.model_id == model_id]
     return known
-
-
-def _only_model_name(request: rest.ModelLinks) -> str:
-    if len(request.model_names) != 1:
-        raise InvalidRequestError(f"An application has exactly one model; {len(request.model_names)} were named.")
-    return request.model_names[0]

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from clipper_nb.protocol.descriptions import TargetInfo, describe_targets
 from clipper_nb.protocol.input_schemas import example_input, input_schema
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_columns import columns_of
 from clipper_nb.protocol.records import Application, Configuration, ModelVersion
 from clipper_nb.protocol.schema_words import describe_fields
+from clipper_nb.runtime.routing.asked_version import versions_to_ask_for
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,11 @@ class CataloguedApplication:
     linked_model: str | None
     current_version: ModelVersion | None
     versions: tuple[str, ...] | None
-    """The registered versions of the linked model; ``None`` if no model is linked."""
+    """The versions that it may be asked for; ``None`` if no model is linked."""
+    traffic: str = ""
+    """Among which models and versions its queries are divided, if they are."""
+    targets: tuple[TargetInfo, ...] = ()
+    """The same for programs."""
 
     @property
     def name(self) -> str:
@@ -107,10 +113,14 @@ class Catalogue:
             yield self._describe(self._configuration.applications[name], versions_of)
 
     def _describe(self, application: Application, versions_of: Callable[[str], list[str]]) -> CataloguedApplication:
-        linked_model = self._configuration.linked_model_of(application.name)
+        route = self._configuration.routes.get(application.name)
+        if route is None:
+            return CataloguedApplication(application, None, None, None)
         return CataloguedApplication(
             application,
-            linked_model,
+            self._configuration.linked_model_of(application.name),
             self._configuration.current_version_of(application.name),
-            None if linked_model is None else tuple(versions_of(linked_model)),
+            tuple(versions_to_ask_for(route, versions_of)),
+            "" if route.is_link else str(route),
+            () if route.is_link else tuple(describe_targets(self._configuration, route)),
         )

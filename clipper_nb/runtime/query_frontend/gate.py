@@ -126,7 +126,7 @@ class Gate:
 
     def _answer_default(self, served: ServedApplication, body: bytes, arrived_s: float, respond: Respond) -> None:
         try:
-            payloads, is_batch, _ = predict_body.parse_predict(body, served.application.input_type)
+            payloads, is_batch, _, _ = predict_body.parse_predict(body, served.application.input_type)
         except InvalidInputError as exc:
             served.metrics.num_bad_requests += 1
             respond(*describe_failure(exc))

@@ -39,7 +39,7 @@ class LargePredictRequest(LargeRequest[LargeBody, bytes]):
     def _take_parsed(self, body: LargeBody) -> None:
         request = body.request
         assert request is not None
-        target = self._predictor.find_target(self._served, request.version)
+        target = self._predictor.find_target(self._served, request.version, request.key, self._origin)
         self._open(is_batch=request.is_batch)
         self._take(request.payloads, target)
 

@@ -26,8 +26,8 @@ from clipper_nb.runtime.query_frontend.predictor import (
     Predictor,
     ServedApplication,
     Target,
-    UnknownVersionError,
 )
+from clipper_nb.runtime.routing.asked_version import UnknownVersionError
 from clipper_nb.runtime.turns import Turns
 
 logger = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from clipper_nb.protocol import rest
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
+from clipper_nb.protocol.predict_schema import KEY_PATTERN
 from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.runtime.query_frontend.catalogue import CataloguedApplication
 from clipper_nb.version import __version__
@@ -46,6 +47,10 @@ _ERRORS = {
     "404": "There is no such application.",
     "413": "The body is too large.",
     "503": "The frontend sheds load; try again after `Retry-After` seconds.",
+}
+_KEY = {
+    "anyOf": [{"type": "string", "pattern": KEY_PATTERN}, {"type": "integer"}],
+    "description": "Chooses the version where several answer: requests with the same key are answered by the same one.",
 }
 _BAD_TOKEN = "The token is missing, or not good for this path."
 
@@ -105,19 +110,19 @@ def _describe(described: CataloguedApplication) -> str:
     within = f"Answers within {described.slo_text}"
     if described.linked_model is None:
         return f"{within}, with the default output: no model is linked."
+    if described.traffic:
+        return f"{within}, by one of several versions: {described.traffic}."
     if described.model_id is None:
         return f"{within}, with the default output: model `{described.linked_model}` has no current version."
     return f"{within}, by model `{described.model_id}`."
 
 
 def _request_schema(described: CataloguedApplication) -> dict[str, Any]:
-    version = {"version": _version_schema(described.versions)}
+    choice = {"version": _version_schema(described.versions), "key": _KEY}
     one = _at(f"{_place(described)}/oneOf/0/properties/input", described.input_schema)
     several = _at(f"{_place(described)}/oneOf/1/properties/input_batch/items", described.input_schema)
     batch = {"type": "array", "items": several, "maxItems": MAX_BATCH_INPUTS}
-    return {
-        "oneOf": [_body("One input", "input", one, version), _body("Several inputs", "input_batch", batch, version)]
-    }
+    return {"oneOf": [_body("One input", "input", one, choice), _body("Several inputs", "input_batch", batch, choice)]}
 
 
 def _place(described: CataloguedApplication) -> str:
@@ -139,12 +144,12 @@ def _at(place: str, schema: Any) -> Any:
     return moved
 
 
-def _body(title: str, key: str, schema: dict[str, Any], version: dict[str, Any]) -> dict[str, Any]:
+def _body(title: str, key: str, schema: dict[str, Any], choice: dict[str, Any]) -> dict[str, Any]:
     return {
         "title": title,
         "type": "object",
         "required": [key],
-        "properties": {key: schema, **version},
+        "properties": {key: schema, **choice},
         "additionalProperties": False,
     }
 

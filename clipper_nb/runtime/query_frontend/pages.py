@@ -155,7 +155,13 @@ class ApplicationHandler(_PageHandler):
         address = self._address(entry)
         if not self._wants_html:
             example = {"example": {"input": entry.sample_input}}
-            more = {"default_output": entry.application.default_output, "input_schema": entry.input_schema, **example}
+            more: dict[str, Any] = {
+                "default_output": entry.application.default_output,
+                "input_schema": entry.input_schema,
+                **example,
+            }
+            if entry.targets:
+                more["traffic"] = entry.targets
             self.finish(rest.format_body({**_summary(entry, address, not_ready), **more, "openapi": "openapi.json"}))
             return
         await self._finish_html(

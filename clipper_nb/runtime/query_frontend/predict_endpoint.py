@@ -18,7 +18,8 @@ from clipper_nb.runtime.http.errors import describe_failure
 from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_predict_request import LargePredictRequest
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
-from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target, UnknownVersionError
+from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, Target
+from clipper_nb.runtime.routing.asked_version import UnknownVersionError
 
 _BAD_TOKEN: Final = (
     "This token is not good for this path: it was revoked, has expired, or is another one's. In a notebook that is "
@@ -65,13 +66,13 @@ class PredictEndpoint:
             return None
         if len(body) > SMALL_BODY_SIZE_BYTES and predict_body.is_large(body, served.application.input_type):
             return LargePredictRequest(self._large_requests, served, body, arrived_s, respond, origin).cancel
-        if served.takes_doubles:
+        if served.takes_doubles and served.split is None:
             payload = predict_body.parse_one_list_of_doubles(body)
             if payload is not None:
                 return self._predict_one(served, served.default_target, payload, arrived_s, respond, origin)
         try:
-            payloads, is_batch, version = predict_body.parse_predict(body, served.application.input_type)
-            target = self._predictor.find_target(served, version)
+            payloads, is_batch, version, key = predict_body.parse_predict(body, served.application.input_type)
+            target = self._predictor.find_target(served, version, key, origin)
             if served.takes_json:
                 target.json_check.check(payloads, is_batch=is_batch)
         except InvalidInputError as exc:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Union
 
-from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.differences import Difference, find_difference
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.json_check import ANY_JSON, JsonCheck
@@ -15,7 +14,7 @@ from clipper_nb.protocol.json_schema import JsonSchema
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_body import format_model
 from clipper_nb.protocol.records import Application, Configuration
-from clipper_nb.protocol.request_origin import RequestOrigin
+from clipper_nb.protocol.request_origin import RequestOrigin, key_of
 from clipper_nb.protocol.v2_reply import OutputForm
 from clipper_nb.runtime.batching import query as reasons
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
@@ -26,7 +25,8 @@ from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics.counters import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
 from clipper_nb.runtime.query_frontend.token_keys import TokenKeys
-from clipper_nb.runtime.routing.choose import choose
+from clipper_nb.runtime.routing.asked_version import check_input_type, find_version, versions_to_ask_for
+from clipper_nb.runtime.routing.split import Arm, Split
 
 OnAnswered = Callable[[Query], None]
 
@@ -82,14 +82,9 @@ class ServedApplication:
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
         self.timer = make_timer()
         self.default_target: Target = NoTarget(reasons.NOT_LINKED, "")
-        """The target of queries that do not name a version."""
-
-
-class UnknownVersionError(InvalidRequestError):
-    """A request asked for a version that its model does not have."""
-
-    def __init__(self, version: str, model_name: str) -> None:
-        super().__init__(f"Requested version: {version} does not exist for model: {model_name}")
+        """The target of queries that do not name a version, unless there is a split."""
+        self.split: Split[ServedVersion] | None = None
+        """Chooses the target of queries that do not name a version, if there are several."""
 
 
 class Predictor:
@@ -170,7 +165,7 @@ class Predictor:
         for name in self._changed_targets(difference):
             served = self._applications.get(name)
             if served is not None:
-                served.default_target = self._current_version(name)
+                served.default_target, served.split = self._targets_of(name)
 
     def _replace_application(self, name: str, application: Application | None) -> None:
         if self._applications.pop(name, None) is not None:
@@ -199,48 +194,57 @@ class Predictor:
         UnknownVersionError
             *version* is not a version of the linked model.
         """
-        model_name = self.model_of(application_name)
-        if model_name is None:
+        route = self._configuration.routes.get(application_name)
+        if route is None:
             return "no model is linked"
-        if version is None:
-            version = self._configuration.current_versions.get(model_name)
-            if version is None:
-                return f"model '{model_name}' has no current version"
-        elif ModelId(model_name, version) not in self._configuration.versions:
-            raise UnknownVersionError(version, model_name)
-        if self._replicas_of(ModelId(model_name, version)) == 0:
-            return f"version '{version}' of model '{model_name}' has no connected replica"
+        if version is not None:
+            return self._why_not_ready(find_version(self._configuration, route, version))
+        why = []
+        for target in route.targets:
+            model_id = target.resolve(self._configuration.current_versions)
+            reason = f"model '{target}' has no current version" if model_id is None else self._why_not_ready(model_id)
+            if reason is None:
+                return None
+            why.append(reason)
+        return "; ".join(why)
+
+    def _why_not_ready(self, model_id: ModelId) -> str | None:
+        if self._replicas_of(model_id) == 0:
+            return f"version '{model_id.version}' of model '{model_id.name}' has no connected replica"
         return None
 
-    def model_of(self, application_name: str) -> str | None:
-        """Return the name of the model that an application's queries go to, or ``None``."""
-        route = self._configuration.routes.get(application_name)
-        return None if route is None else choose(route, b"").model_name
-
-    def versions_of(self, served: ServedApplication) -> list[str]:
+    def versions_of(self, application_name: str) -> list[str]:
         """Return the versions that an application may be asked for."""
-        model_name = self.model_of(served.application.name)
-        return [] if model_name is None else self._configuration.versions_of(model_name)
+        configuration = self._configuration
+        return versions_to_ask_for(configuration.routes.get(application_name), configuration.versions_of)
 
     # --- queries
 
-    def find_target(self, served: ServedApplication, version: str | None) -> Target:
-        """Return the target of queries for *version*, or for the current version.
+    def find_target(
+        self,
+        served: ServedApplication,
+        version: str | None,
+        key: bytes | None = None,
+        origin: RequestOrigin | None = None,
+    ) -> Target:
+        """Return the target of queries for *version*; without one, that of the key, or any by the weights.
+
+        *key* is the one in the request's body, which wins over that of its *origin*.
 
         Raises
         ------
         UnknownVersionError
-            *version* is not a version of the linked model.
+            *version* is not a version of a linked model, or takes another input type.
         """
         if version is None:
-            return served.default_target
+            split = served.split
+            return served.default_target if split is None else split.choose(key_of(key, origin), self._is_ready)
         route = self._configuration.routes.get(served.application.name)
         if route is None:
             return served.default_target
-        model_name = choose(route, b"").model_name
-        if ModelId(model_name, version) not in self._configuration.versions:
-            raise UnknownVersionError(version, model_name)
-        return self._versions[ModelId(model_name, version)]
+        model_id = find_version(self._configuration, route, version)
+        check_input_type(self._configuration.versions[model_id], served.application)
+        return self._versions[model_id]
 
     def predict(
         self,
@@ -281,21 +285,27 @@ class Predictor:
         """Return the reason and explanation of the default output for a query that has waited too long."""
         return self._explain_lateness(query, f"{served.application.slo_micros / 1000:g} ms")
 
-    def _current_version(self, application_name: str) -> Target:
+    def _targets_of(self, application_name: str) -> tuple[Target, Split[ServedVersion] | None]:
+        """Return the target of an application's queries, or several as a split."""
         route = self._configuration.routes.get(application_name)
         if route is None:
-            return NoTarget(
-                reasons.NOT_LINKED,
-                f"No connected models found for query: no model is linked to application '{application_name}'.",
+            explanation = (
+                f"No connected models found for query: no model is linked to application '{application_name}'."
             )
-        model_name = choose(route, b"").model_name
-        version = self._configuration.current_versions.get(model_name)
-        if version is None:
-            return NoTarget(
-                reasons.NO_READY_REPLICA,
-                f"No connected models found for query: model '{model_name}' has no current version.",
-            )
-        return self._versions[ModelId(model_name, version)]
+            return NoTarget(reasons.NOT_LINKED, explanation), None
+        arms = []
+        for target in route.targets:
+            version = self._configuration.version_of(target)
+            if version is not None:
+                arms.append(Arm(str(target), target.weight, self._versions[version.model_id]))
+        if not arms:
+            names = " and ".join(f"'{name}'" for name in route.model_names)
+            explanation = f"No connected models found for query: model {names} has no current version."
+            return NoTarget(reasons.NO_READY_REPLICA, explanation), None
+        return arms[0].target, Split(application_name, arms) if len(arms) > 1 else None
+
+    def _is_ready(self, version: ServedVersion) -> bool:
+        return self._replicas_of(version.model_id) > 0
 
     def _ask(self, served: ServedApplication, version: ServedVersion, payload: bytes, query: Query) -> None:
         cache = self._cache

@@ -26,9 +26,9 @@ from clipper_nb.runtime.query_frontend.predictor import (
     ServedApplication,
     ServedVersion,
     Target,
-    UnknownVersionError,
 )
 from clipper_nb.runtime.query_frontend.v2_replies import check_json, make_reply, read_row, send_misfit, send_reply
+from clipper_nb.runtime.routing.asked_version import UnknownVersionError
 
 _MAX_STEPS_AT_ONCE: Final = 8
 """A request that needs more steps to be parsed is large; each takes less than half a millisecond."""
@@ -65,7 +65,7 @@ class V2Endpoint:
         try:
             _check_encoding(head.content_encoding)
             if target is None:
-                target = self._predictor.find_target(served, head.version)
+                target = self._predictor.find_target(served, head.version, origin=head.origin)
             request = parse_known(body, head.json_size, served.application.input_type)
             if request is not None:
                 return self._ask(served, target, request, arrived_s, reply, head.origin)

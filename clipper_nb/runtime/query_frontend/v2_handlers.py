@@ -17,7 +17,8 @@ from clipper_nb.protocol.v2_schema import IndexBody, decode_index_body
 from clipper_nb.runtime.http.errors import JsonHandler
 from clipper_nb.runtime.http.tornado_bridge import credential_of
 from clipper_nb.runtime.query_frontend.predict_endpoint import describe_unknown
-from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, ServedVersion, UnknownVersionError
+from clipper_nb.runtime.query_frontend.predictor import Predictor, ServedApplication, ServedVersion
+from clipper_nb.runtime.routing.asked_version import UnknownVersionError, versions_to_ask_for
 from clipper_nb.runtime.slices import in_slices
 from clipper_nb.version import __version__
 
@@ -108,10 +109,10 @@ class ModelMetadataHandler(V2Handler):
     def get(self, name: str, version: str | None = None) -> None:
         """Answer 200."""
         served = self._find(name)
-        versions = self._predictor.versions_of(served)
+        versions = self._predictor.versions_of(served.application.name)
         if version is not None:
-            if version not in versions:
-                raise UnknownVersionError(version, self._predictor.model_of(name) or name)
+            if not versions:
+                raise UnknownVersionError(version, [served.application.name])
             versions = [version]
         target = self._predictor.find_target(served, version)
         form = target.output_form if isinstance(target, ServedVersion) else None
@@ -150,8 +151,7 @@ def _index(predictor: Predictor) -> Iterator[dict[str, str]]:
     for version in sorted(configuration.versions.values(), key=lambda version: version.registered_at):
         versions[version.name].append(version.version)
     for name in sorted(configuration.applications):
-        model_name = predictor.model_of(name)
-        found = [] if model_name is None else versions[model_name]
+        found = versions_to_ask_for(configuration.routes.get(name), versions.__getitem__)
         for version_text in found or [""]:
             reason = predictor.unready_reason(name, version_text or None)
             state = "READY" if reason is None else "UNAVAILABLE"

@@ -224,6 +224,16 @@ def bundle_of(manifest: dict[str, Any]) -> Any:
         (lambda m: m["versions"].append(m["versions"][0]), "two entries for version 'm:1'"),
         (lambda m: m["applications"].append(m["applications"][0]), "two entries for application 'app'"),
         (lambda m: m["applications"][0].update(linked_models=["n"]), "Application 'app' is linked to n"),
+        (
+            lambda m: m["applications"][0].update(linked_models=[], traffic={"n": 1}),
+            "Application 'app' has traffic to n;",
+        ),
+        (lambda m: m["applications"][0].update(linked_models=[], traffic={"m:2": 1}), "has traffic to m:2;"),
+        (
+            lambda m: m["applications"][0].update(linked_models=[], traffic={"m:1": 0}),
+            "traffic of application 'app' is not",
+        ),
+        (lambda m: m["applications"][0].update(traffic={"m:1": 1}), "in place of a link"),
         (lambda m: m["versions"][0].update(bundle=None), "m:1 has neither a bundle nor an image"),
         (lambda m: bundle_of(m)["empty_folders"].append("func.pkl"), "two entries for path 'func.pkl'"),
         (lambda m: bundle_of(m)["empty_folders"].append("func.pkl/x"), "'func.pkl' is one of a file, and of a folder"),

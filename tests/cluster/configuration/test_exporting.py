@@ -65,6 +65,14 @@ def test_token_without_a_digest_is_not_lost_silently(tmp_path: Path) -> None:
         bench.export()
 
 
+def test_traffic_is_in_the_file_in_place_of_a_link(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, version("net", "2", is_current=False, container_name="NO_CONTAINER", num_replicas=0))
+    targets = [{"target": "net", "weight": 9.0, "share": 0.9}, {"target": "net:2", "weight": 1.0, "share": 0.1}]
+    bench.frontend.answers["get_all_applications"] = [application("app", "net", traffic=targets)]
+    (exported,) = bench.export().applications
+    assert (exported.linked_models, exported.traffic) == ((), {"net": 9.0, "net:2": 1.0})
+
+
 def test_values_of_variables_are_left_out_if_asked(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     assert bench.export(include_environment=False).versions[0].environment_variables == {"TOKEN": None}

@@ -44,7 +44,13 @@ class Bench:
 
 
 def write(
-    path: Path, *, python: str = "", link: str = "net", tokens: tuple[ExportedToken, ...] = (), **options: Any
+    path: Path,
+    *,
+    python: str = "",
+    link: str = "net",
+    tokens: tuple[ExportedToken, ...] = (),
+    traffic: dict[str, float] | None = None,
+    **options: Any,
 ) -> Path:
     metadata = json.dumps({"kind": "python_closure", "environment": {"Python": python} if python else {}})
     with new_archive(path) as archive:
@@ -70,8 +76,9 @@ def write(
             name="own", version="1", input_type="ints", is_current=True, num_replicas=1, image="own:1"
         )
         app = ExportedApplication(
-            name="app", input_type="doubles", default_output="-1", slo_micros=1000, linked_models=(link,), tokens=tokens
-        )
+            name="app", input_type="doubles", default_output="-1", slo_micros=1000,
+            linked_models=() if traffic else (link,), traffic=traffic or {}, tokens=tokens,
+        )  # fmt: skip
         archive.add_manifest(
             Manifest(release="0.2", cluster_name="c", applications=(app,), versions=(*versions, outside, own))
         )
@@ -125,6 +132,15 @@ def test_token_that_cannot_be_one_is_refused(tmp_path: Path, names: Any, digest:
     with pytest.raises(ConfigurationFileError, match=words):
         bench.conn.import_configuration(str(path))
     assert bench.frontend.changes == []
+
+
+def test_traffic_is_set_in_place_of_a_link(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.manager.image_builder.files["own:1"] = {}
+    bench.frontend.answers["get_traffic"] = {"app_name": "app", "targets": []}
+    bench.conn.import_configuration(write(tmp_path / "exported.tar", traffic={"net": 9.0, "net:2": 1.0}))
+    assert bench.frontend.changes[-2:] == ["add_app", "set_traffic"]
+    assert bench.asked("set_traffic", "app_name", "weights") == [("app", {"net": 9.0, "net:2": 1.0})]
 
 
 def test_what_exists_is_refused_before_anything_changes(exported: Path) -> None:

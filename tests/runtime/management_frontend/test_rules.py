@@ -23,9 +23,9 @@ from clipper_nb.protocol.application_tokens import ApplicationToken, digest_of
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Claim, Configuration
-from clipper_nb.runtime.management_frontend import rules
+from clipper_nb.runtime.management_frontend import rules, traffic_rules
 from tests.support.examples import examples
-from tests.support.records import make_application, make_configuration, make_routes, make_version
+from tests.support.records import make_application, make_configuration, make_version
 
 DIGITS = make_application()
 V1 = make_version(registered_at=1.0)
@@ -59,8 +59,8 @@ def test_unknown_application_is_named_with_the_known_ones():
     for change in (
         lambda: rules.find_application(LINKED, "digit"),
         lambda: rules.unregister_application(LINKED, "digit"),
-        lambda: rules.link_model(LINKED, "digit", "digits-net"),
-        lambda: rules.unlink_model(LINKED, "digit", "digits-net"),
+        lambda: traffic_rules.link_model(LINKED, "digit", "digits-net"),
+        lambda: traffic_rules.unlink_model(LINKED, "digit", "digits-net"),
     ):
         with pytest.raises(ApplicationNotFoundError, match=r"'digit' exists\. Applications: digits\."):
             change()
@@ -103,59 +103,6 @@ def test_tokens_go_with_their_application():
 
 def test_no_repr_shows_a_digest():
     assert TOKEN.digest not in repr(WITH_TOKEN)
-
-
-# --- links
-
-
-def test_model_is_linked():
-    before = make_configuration(V1, applications=(DIGITS,))
-    assert rules.link_model(before, "digits", "digits-net").routes == make_routes({"digits": "digits-net"})
-
-
-def test_link_to_an_unknown_model_is_refused():
-    before = make_configuration(V1, applications=(DIGITS,))
-    with pytest.raises(ModelNotFoundError, match=r"No model with name 'digit-net' exists\. Models: digits-net\."):
-        rules.link_model(before, "digits", "digit-net")
-
-
-def test_link_to_a_model_without_a_current_version_is_refused():
-    before = make_configuration(V1, applications=(DIGITS,), current={})
-    with pytest.raises(ModelNotFoundError):
-        rules.link_model(before, "digits", "digits-net")
-
-
-def test_link_between_two_input_types_is_refused_with_both():
-    before = make_configuration(make_version(input_type=InputType.DOUBLES), applications=(DIGITS,))
-    with pytest.raises(InvalidRequestError, match=r"takes doubles .*takes strings"):
-        rules.link_model(before, "digits", "digits-net")
-
-
-def test_input_type_of_the_current_version_counts_for_a_link():
-    doubles = make_version(version="2", input_type=InputType.DOUBLES)
-    before = make_configuration(V1, doubles, applications=(DIGITS,), current={"digits-net": "1"})
-    assert rules.link_model(before, "digits", "digits-net").routes == make_routes({"digits": "digits-net"})
-
-
-def test_same_link_again_is_refused():
-    with pytest.raises(ExistsError, match="already linked to application 'digits'"):
-        rules.link_model(LINKED, "digits", "digits-net")
-
-
-def test_second_model_is_refused_with_the_way_out():
-    before = rules.register_version(LINKED, make_version("other"))
-    with pytest.raises(ExistsError, match=r"unlink_model_from_app\('digits', 'digits-net'\)"):
-        rules.link_model(before, "digits", "other")
-
-
-def test_link_is_removed():
-    assert rules.unlink_model(LINKED, "digits", "digits-net").routes == {}
-
-
-@pytest.mark.parametrize("model_name", ["other", "digit-net"])
-def test_link_that_does_not_exist_cannot_be_removed(model_name):
-    with pytest.raises(NotFoundError, match="is not linked to application 'digits'"):
-        rules.unlink_model(LINKED, "digits", model_name)
 
 
 # --- versions
@@ -224,6 +171,7 @@ def test_unknown_version_is_named_with_the_known_ones(change):
 
 names = st.sampled_from(["a", "b"])
 versions = st.sampled_from(["1", "2"])
+targets = st.sampled_from(["a", "b", "a:1", "a:2", "b:1"])
 input_types = st.sampled_from([InputType.STRINGS, InputType.DOUBLES])
 
 
@@ -253,11 +201,15 @@ class AnyChanges(RuleBasedStateMachine):
 
     @rule(name=names, model_name=names)
     def link_model(self, name, model_name):
-        self.change(rules.link_model, name, model_name)
+        self.change(traffic_rules.link_model, name, model_name)
 
     @rule(name=names, model_name=names)
     def unlink_model(self, name, model_name):
-        self.change(rules.unlink_model, name, model_name)
+        self.change(traffic_rules.unlink_model, name, model_name)
+
+    @rule(name=names, weights=st.dictionaries(targets, st.integers(1, 3), min_size=1))
+    def set_traffic(self, name, weights):
+        self.change(traffic_rules.set_traffic, name, weights)
 
     @rule(name=names, version=versions, input_type=input_types)
     def register_version(self, name, version, input_type):
@@ -281,12 +233,16 @@ class AnyChanges(RuleBasedStateMachine):
 
     @invariant()
     def linked_models_take_what_their_application_takes(self):
-        for name in self.configuration.routes:
-            model_name = self.configuration.linked_model_of(name)
-            current = self.configuration.current_versions.get(model_name)
-            if current is not None:
-                version = self.configuration.versions[ModelId(model_name, current)]
-                assert version.input_type == self.configuration.applications[name].input_type
+        for name, route in self.configuration.routes.items():
+            for target in route.targets:
+                version = self.configuration.version_of(target)
+                if version is not None:
+                    assert version.input_type == self.configuration.applications[name].input_type
+
+    @invariant()
+    def versions_with_a_share_are_registered(self):
+        named = {target.resolve({}) for route in self.configuration.routes.values() for target in route.targets}
+        assert self.configuration.versions.keys() >= named - {None}
 
     @invariant()
     def records_are_filed_under_their_names(self):

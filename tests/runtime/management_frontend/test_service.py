@@ -101,9 +101,9 @@ def test_version_is_recorded_and_current():
 def test_link_is_made_and_removed():
     async def test(service, store):
         await add_linked(service)
-        assert await service.get_linked_models("digits") == ["digits-net"]
+        assert (await service.get_traffic("digits")).shares == {"digits-net": 1.0}
         await service.unlink_model(rest.ModelLinks("digits", ["digits-net"]))
-        assert await service.get_linked_models("digits") == []
+        assert (await service.get_traffic("digits")).shares == {}
 
     run(test)
 
@@ -143,7 +143,10 @@ def test_current_version_can_be_set_back():
         (lambda s: s.register_application(rest.AddApplication("x", "d", "", 2**31)), InvalidRequestError),
         (lambda s: s.register_application(ADD_DIGITS), ExistsError),
         (lambda s: s.unregister_application("x"), ApplicationNotFoundError),
-        (lambda s: s.get_linked_models("x"), ApplicationNotFoundError),
+        (lambda s: s.get_traffic("x"), ApplicationNotFoundError),
+        (lambda s: s.set_traffic(rest.SetTraffic("x", {"digits-net": 1})), ApplicationNotFoundError),
+        (lambda s: s.set_traffic(rest.SetTraffic("digits", {"x": 1})), ModelNotFoundError),
+        (lambda s: s.set_traffic(rest.SetTraffic("digits", {"digits-net": "1"})), InvalidRequestError),
         (lambda s: s.link_model(rest.ModelLinks("digits", [])), InvalidRequestError),
         (lambda s: s.link_model(rest.ModelLinks("digits", ["a", "b"])), InvalidRequestError),
         (lambda s: s.link_model(rest.ModelLinks("digits", ["test_model"])), ModelNotFoundError),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.provenance import Example, Provenance
+from clipper_nb.protocol.route import make_route
 from clipper_nb.runtime.query_frontend.catalogue import Catalogue
 from tests.support.records import make_application, make_configuration, make_version
 
@@ -44,6 +47,16 @@ def test_application_without_a_model_has_an_example_of_its_type() -> None:
 def test_linked_model_without_versions_leaves_none_to_name() -> None:
     entry = Catalogue(CONFIGURATION).find("c")
     assert (entry.linked_model, entry.model_id, entry.versions) == ("gone", None, ())
+
+
+def test_divided_traffic_has_versions_of_all_models() -> None:
+    route = make_route({"m:1": 90, "m:0": 10})
+    entry = Catalogue(replace(CONFIGURATION, routes={"b": route})).find("b")
+    assert (entry.traffic, str(entry.model_id), entry.versions) == ("m:1 90 %, m:0 10 %", "m:1", ("0", "1"))
+    other = make_version("n", "7")
+    both = replace(CONFIGURATION, routes={"b": make_route({"m:1": 1, "n:7": 2})},
+                   versions={**CONFIGURATION.versions, other.model_id: other})  # fmt: skip
+    assert Catalogue(both).find("b").versions == ("n:7", "m:0", "m:1")
 
 
 def test_expectation_names_the_fields_of_records() -> None:

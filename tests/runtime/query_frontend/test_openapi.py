@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
@@ -10,6 +11,7 @@ import pytest
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.provenance import Example, Provenance
+from clipper_nb.protocol.route import make_route
 from clipper_nb.runtime.query_frontend.catalogue import Catalogue
 from clipper_nb.runtime.query_frontend.openapi import openapi_pieces
 from tests.support.records import make_application, make_configuration, make_version
@@ -91,6 +93,20 @@ def test_version_is_one_of_the_linked_model() -> None:
     assert is_valid("linked", {"input": [1.0], "version": 1})
     assert not is_valid("linked", {"input": [1.0], "version": "2"})
     assert not is_valid("linked", {"input": [1.0], "version": 2})
+
+
+def test_key_is_a_text_or_a_whole_number() -> None:
+    good, bad = ["ada", "ü", 7], ["", "a[0]", 1.5, None, True, "a" * 257]
+    assert [is_valid("linked", {"input": [1.0], "key": key}) for key in good] == [True] * len(good)
+    assert [is_valid("linked", {"input": [1.0], "key": key}) for key in bad] == [False] * len(bad)
+
+
+def test_divided_traffic_is_described() -> None:
+    configuration = replace(CONFIGURATION, routes={"linked": make_route({"m:1": 3, "m:beta": 1})})
+    found = json.loads(b"".join(openapi_pieces(Catalogue(configuration), needs_token=False)))
+    assert found["paths"]["/linked/predict"]["post"]["description"] == (
+        "Answers within 100 ms, by one of several versions: m:1 75 %, m:beta 25 %."
+    )
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from msgspec import structs
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.provenance import Provenance
+from clipper_nb.protocol.route import make_route
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
@@ -105,3 +106,24 @@ def test_application_without_a_model_refuses_what_is_not_json() -> None:
     for body in (b'{"input": 1e999}', b'{"input": 1}'):
         endpoint.answer("digits", body, bench.loop.time(), lambda status, _body: replies.append(status))
     assert replies == [400, 200]
+
+
+@pytest.mark.parametrize("size", [1, 3000])
+def test_request_of_any_size_goes_where_its_key_does(size: int) -> None:
+    """One target answers all its inputs."""
+    second = make_version(version="2", input_type=InputType.JSON, registered_at=2.0)
+    before = configuration(None)
+    divided = replace(
+        before,
+        revision=9,
+        routes={"digits": make_route({"digits-net:1": 1, "digits-net:2": 1})},
+        versions={**before.versions, second.model_id: second},
+    )
+    found = {}
+    for key in ("ada", "grace", "alan", "emmy"):
+        bench = JsonBench(None)
+        bench.predictor.apply(divided)
+        other = bench.join(second.model_id, JsonReplica)
+        bench.post({"input_batch": [0] * size, "key": key})
+        found[key] = [number for number, replica in (("1", bench.replica), ("2", other)) if replica.batches]
+    assert found == {"ada": ["1"], "grace": ["2"], "alan": ["2"], "emmy": ["1"]}

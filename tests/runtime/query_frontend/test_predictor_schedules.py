@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.protocol.rpc import ErrorResponse
-from clipper_nb.runtime.query_frontend.predictor import UnknownVersionError
+from clipper_nb.runtime.routing.asked_version import UnknownVersionError
 from tests.runtime.query_frontend.test_predictor import Bench
 from tests.support.examples import examples
 from tests.support.fake_replica import FakeReplica

@@ -1,0 +1,80 @@
+"""The rules for the models and versions that an application's queries go to. (pure)"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from clipper_nb.errors import ExistsError, InvalidRequestError, ModelNotFoundError, NotFoundError
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Application, Configuration
+from clipper_nb.protocol.route import Route, RouteTarget, link_to, make_route
+from clipper_nb.runtime.management_frontend.rules import find_application, find_version
+
+
+def link_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
+    """Link a model to an application that has none."""
+    application = find_application(configuration, application_name)
+    route = link_to(model_name)
+    _check_type(configuration, application, route.targets[0])
+    linked = configuration.routes.get(application_name)
+    if linked == route:
+        raise ExistsError(f"Model '{model_name}' is already linked to application '{application_name}'.")
+    if linked is not None and linked.is_link:
+        other = linked.targets[0].model_name
+        raise ExistsError(
+            f"Application '{application_name}' is already linked to model '{other}', and it can have one model. "
+            f"Call unlink_model_from_app('{application_name}', '{other}') first."
+        )
+    if linked is not None:
+        raise ExistsError(
+            f"Application '{application_name}' has its traffic set: {linked}. To send all queries to '{model_name}', "
+            f"call set_traffic('{application_name}', {{'{model_name}': 1}})."
+        )
+    return _with_route(configuration, application_name, route)
+
+
+def unlink_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
+    """Remove a model with all its versions from those that an application's queries go to."""
+    find_application(configuration, application_name)
+    route = configuration.routes.get(application_name)
+    if route is None or model_name not in route.model_names:
+        raise NotFoundError(f"Model '{model_name}' is not linked to application '{application_name}'.")
+    kept = route.without(lambda target: target.model_name == model_name)
+    return _with_route(configuration, application_name, kept)
+
+
+def set_traffic(configuration: Configuration, application_name: str, weights: Mapping[str, float]) -> Configuration:
+    """Divide an application's queries by checked weights of models and versions of its input type."""
+    application = find_application(configuration, application_name)
+    route = make_route(weights)
+    named: dict[ModelId, RouteTarget] = {}
+    for target in route.targets:
+        model_id = _check_type(configuration, application, target)
+        if model_id in named:
+            raise InvalidRequestError(
+                f"'{named[model_id]}' and '{target}' are the same version: {model_id} is the current one of its model. "
+                f"Name it once: as '{model_id}', which stays that version, or as '{model_id.name}', which becomes "
+                "another when another is made current."
+            )
+        named[model_id] = target
+    return _with_route(configuration, application_name, route)
+
+
+def _check_type(configuration: Configuration, application: Application, target: RouteTarget) -> ModelId:
+    """Return the version that a target means now; raise an error unless it takes the application's input type."""
+    model_id = target.resolve(configuration.current_versions)
+    if model_id is None:
+        raise ModelNotFoundError(target.model_name, known=sorted(configuration.current_versions))
+    model_type = find_version(configuration, model_id).input_type
+    if model_type != application.input_type:
+        raise InvalidRequestError(
+            f"Model '{model_id.name}' takes {model_type} (version {model_id.version}) and application "
+            f"'{application.name}' takes {application.input_type}: their input types must be the same."
+        )
+    return model_id
+
+
+def _with_route(configuration: Configuration, application_name: str, route: Route | None) -> Configuration:
+    others = {name: other for name, other in configuration.routes.items() if name != application_name}
+    return replace(configuration, routes=others if route is None else {**others, application_name: route})

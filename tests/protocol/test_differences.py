@@ -16,18 +16,19 @@ from clipper_nb.protocol.differences import (
 )
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Claim, Configuration
-from clipper_nb.protocol.route import link_to
+from clipper_nb.protocol.route import link_to, make_route
 from tests.support.records import make_application, make_version
 
 NAMES = st.sampled_from(["a", "b", "c"])
 IDS = st.builds(ModelId, NAMES, st.sampled_from(["1", "2"]))
+WEIGHTS = st.dictionaries(st.sampled_from(["a", "a:1", "b:2"]), st.sampled_from([1.0, 2.5]), min_size=1)
 CONFIGURATIONS = st.builds(
     Configuration,
     revision=st.integers(0, 9),
     applications=st.dictionaries(NAMES, st.builds(make_application, NAMES, slo_micros=st.integers(1, 2))),
     versions=st.dictionaries(IDS, st.builds(make_version, NAMES, registered_at=st.sampled_from([1.0, 2.0]))),
     current_versions=st.dictionaries(NAMES, st.sampled_from(["1", "2"])),
-    routes=st.dictionaries(NAMES, st.builds(link_to, NAMES)),
+    routes=st.dictionaries(NAMES, st.builds(link_to, NAMES) | st.builds(make_route, WEIGHTS)),
     num_replicas=st.dictionaries(IDS, st.integers(0, 2)),
     claims=st.dictionaries(IDS, st.builds(Claim, NAMES, NAMES, NAMES, NAMES)),
     tokens=st.dictionaries(

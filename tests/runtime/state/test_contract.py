@@ -18,6 +18,7 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Claim, Configuration, FrontendPresence, ModelVersion, Replica
 from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_DIFFERENCES, RedisKeys
+from clipper_nb.protocol.route import make_route
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.state.redis_store import RedisStore
 from clipper_nb.runtime.state.store import StateStore
@@ -127,6 +128,16 @@ FULL = replace(
 
 
 # --- the configuration
+
+
+def test_divided_traffic_is_read_as_it_was_written(store):
+    route = make_route({"digits-net:1": 90, "digits-net:1.0_rc-2": 9.5, "other": 0.5})
+
+    async def test(one, other):
+        await one.update_configuration(lambda _: replace(FULL, routes={"digits": route}))
+        assert (await other.read_configuration()).routes == {"digits": route}
+
+    run(store, test, num_stores=2)
 
 
 def test_new_store_holds_nothing(store):

@@ -115,7 +115,8 @@ class Frame:
         # Only the second is updated, since a new first one would take the focus from a user who types in it.
         live = self.widget._repr_mimebundle_()
         view = {key: value for key, value in live.items() if "widget-view" in key}
-        display({**view, "text/plain": repr(self)}, raw=True)
+        # The empty HTML is for pages that show no widgets: the second output has all.
+        display({**view, "text/html": "", "text/plain": repr(self)}, raw=True)
         if self._update_snapshot is None:
             handle = display(self._snapshot(), raw=True, display_id=self._id)
             self._update_snapshot = lambda bundle: handle.update(bundle, raw=True)
@@ -143,7 +144,10 @@ class Frame:
             self._panels[self._tabs.selected_index].paint()
 
     def _snapshot(self) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+        # Jupyter says that it has no widget in the output before, in place of the widget.
+        without = f".jp-OutputArea-child:has(> .jupyter-widgets):has(+ .jp-OutputArea-child #{self._id})"
+        html = f"<style>{without} {{ display: none }}</style>{self._repr_html_()}"
+        return {"text/plain": repr(self), "text/html": html}
 
     def _keep_snapshot(self) -> None:
         self._next_snapshot_s = time.monotonic() + _SNAPSHOT_INTERVAL_S

@@ -24,7 +24,7 @@ from clipper_nb.panels.markup import (
 )
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
 
-_HEAD = ("Application", "Model", "Status", "SLO ms", "p50 ms", "p99 ms", "Defaults", "Queries/s", "Last 40 s")
+_HEAD = ("Application", "Model", "Status", "SLO ms", "p50 ms", "p99 ms", "Defaults", "Queries/s, 40 s")
 
 
 _MAX_DEFAULT_LENGTH = 24
@@ -172,6 +172,7 @@ def _row(application: ApplicationState, state: ClusterState) -> list[str]:
     current = state.current_version(application.linked_model)
     model = current.model_id if current else application.linked_model or ""
     reasons = ", ".join(f"{reason} {format_share(share)}" for reason, share in sorted((traffic.defaults or {}).items()))
+    line = sparkline(application.recent_rates, label=f"Queries per second of {application.name}")
     default = shortened(application.default_output, _MAX_DEFAULT_LENGTH)
     return [
         two_lines(application.name, f"{application.input_type}, default {default}"),
@@ -181,6 +182,5 @@ def _row(application: ApplicationState, state: ClusterState) -> list[str]:
         format_ms(traffic.p50_s),
         format_ms(traffic.p99_s),
         reasons or ("none" if traffic.rate_per_s else "-"),
-        format_rate(traffic.rate_per_s),
-        sparkline(application.recent_rates, label=f"Queries per second of {application.name}"),
+        Html(f"{format_rate(traffic.rate_per_s)}{line}"),
     ]

@@ -85,38 +85,31 @@ class ModelsPanel(Panel):
         self._shown: tuple[str, str] | None = None
         self._model.observe(lambda _change: self._poller.call_soon(self.paint), "value")
         self._version.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        act = self._version_button
         return [
             row(self._model, self._roll_back_button),
             row(
                 self._version,
-                self._button(
-                    "Make current",
-                    lambda: self._on_chosen(self._switch_to),
-                    name="make-current",
-                    tooltip="Send all queries to this version",
-                ),
+                act("Make current", self._switch_to, "make-current", "Send all queries to this version"),
                 self._num_replicas,
-                self._button(
-                    "Set replicas",
-                    lambda: self._on_chosen(self._set_replicas),
-                    name="set-replicas",
-                    tooltip="Have as many of this version",
-                ),
-                self._button(
-                    "Logs",
-                    lambda: self._on_chosen(self._show_logs),
-                    name="logs",
-                    tooltip="Show what its replicas wrote last",
-                ),
-                self._button(
-                    "Stop version",
-                    lambda: self._on_chosen(self._stop),
-                    name="stop-version",
-                    tooltip="Unregister and stop it",
-                ),
+                act("Set replicas", self._set_replicas, "set-replicas", "Have as many of this version"),
+                act("Logs", self._show_logs, "logs", "Show what its replicas wrote last"),
+                act("Stop version", self._stop, "stop-version", "Unregister and stop it"),
             ),
             self._log,
         ]
+
+    def _version_button(
+        self, label: str, act: Callable[[VersionState], None], name: str, tooltip: str
+    ) -> ipywidgets.Button:
+        """Return a button that acts on the chosen version."""
+
+        def on_click() -> None:
+            chosen = self._chosen()
+            if chosen is not None:
+                act(chosen)
+
+        return self._button(label, on_click, name=name, tooltip=tooltip)
 
     def _offer(self, state: ClusterState) -> None:
         offer(self._model, [(name, name) for name in state.model_names])
@@ -157,11 +150,6 @@ class ModelsPanel(Panel):
         earlier = self._earlier()
         if earlier is not None:
             self._switch_to(earlier)
-
-    def _on_chosen(self, act: Callable[[VersionState], None]) -> None:
-        chosen = self._chosen()
-        if chosen is not None:
-            act(chosen)
 
     def _look_of(self, version: VersionState) -> Callable[[], object]:
         """Return what tells whether a version is there, and current: what a question about it depends on."""

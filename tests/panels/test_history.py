@@ -45,7 +45,7 @@ def test_rates_and_percentiles_are_of_the_window() -> None:
     assert history.ages_s == [-5.0, 0.0]
 
 
-def test_application_that_never_answered_a_prediction_is_known_at_once() -> None:
+def test_application_with_only_defaults_is_known_at_first_poll() -> None:
     history = History()
     assert not history.has_only_defaults("a")
     for queries, defaults, has_only_defaults in ((0, 0, False), (3, 3, True), (4, 3, False)):

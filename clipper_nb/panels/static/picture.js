@@ -31,13 +31,15 @@ function updateChildren(shown, wanted) {
 
 function render({ model, el }) {
   el.classList.add('cl-picture');
-  const bar = document.createElement('label');
+  const bar = document.createElement('div');
   bar.className = 'cl-filter';
+  const label = document.createElement('label');
   const field = document.createElement('input');
   field.type = 'search';
   const found = document.createElement('span');
   found.setAttribute('role', 'status');
-  bar.append('Filter ', field, ' ', found);
+  label.append('Filter ', field);
+  bar.append(label, ' ', found);
   const scrolled = document.createElement('div');
   scrolled.className = 'cl-scrolled';
   el.append(bar, scrolled);
@@ -67,7 +69,9 @@ function render({ model, el }) {
       scrolled.tabIndex = 0;
       scrolled.setAttribute('role', 'region');
       scrolled.setAttribute('aria-label', model.get('label'));
-    } else if (document.activeElement !== scrolled) ['tabindex', 'role', 'aria-label'].forEach((name) => scrolled.removeAttribute(name));
+    } else if (document.activeElement !== scrolled) {
+      for (const name of ['tabindex', 'role', 'aria-label']) scrolled.removeAttribute(name);
+    }
   };
   const act = (event) => {
     const button = event.target.closest?.('.cl-row-action');

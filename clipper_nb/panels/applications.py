@@ -24,7 +24,7 @@ from clipper_nb.panels.markup import (
 )
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
 
-_HEAD = ("Application", "Model", "Status", "SLO ms", "p50 ms", "p99 ms", "Defaults", "Queries/s, 40 s")
+_HEAD = ("Application", "Model", "Status", "SLO ms", "p50 ms", "p99 ms", "Defaults", "Queries/s, 40\u00a0s")
 
 
 _MAX_DEFAULT_LENGTH = 24
@@ -54,9 +54,7 @@ class ApplicationsPanel(Panel):
 
     def _row_actions(self, application: ApplicationState) -> Html:
         labels = {"try": "Try"} if self.on_try else {}
-        labels["link"] = "Link…"
-        if application.linked_model is not None:
-            labels["unlink"] = "Unlink"
+        labels |= {"link": "Link…"} if application.linked_model is None else {"unlink": "Unlink"}
         return row_actions(application.name, {**labels, "unregister": "Unregister"}, is_enabled=not self._is_acting)
 
     def _act_on_row(self, action: str, key: str) -> None:

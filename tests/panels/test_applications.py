@@ -25,7 +25,9 @@ def test_row_has_the_actions_that_are_possible(made: Made) -> None:
     html = panel._picture.value
     assert '<tr data-key="digits">' in html
     assert 'data-action="unlink" aria-label="Unlink digits"' in html
+    assert 'data-action="link" aria-label="Link… alone"' in html
     assert 'aria-label="Unlink alone"' not in html
+    assert 'aria-label="Link… digits"' not in html
     assert 'data-action="try"' not in html, "there is no panel to try it in"
 
 
@@ -51,9 +53,9 @@ def test_row_is_unregistered_after_a_yes(made: Made) -> None:
 
 def test_row_is_chosen_to_be_linked(made: Made) -> None:
     panel, _ = made
+    panel._application.value = "digits"
+    click_in_row(panel, "link", "alone")
     assert panel._application.value == "alone"
-    click_in_row(panel, "link", "digits")
-    assert panel._application.value == "digits"
 
 
 def test_row_of_an_application_that_is_gone_does_nothing(made: Made) -> None:

@@ -50,7 +50,7 @@ class Frame:
             self._tabs = ipywidgets.Tab(
                 [panel.widget for panel in self._panels], titles=[panel.title for panel in self._panels]
             )
-            self._tabs.observe(lambda _change: poller.call_soon(self._paint_panels), "selected_index")
+            self._tabs.observe(lambda _change: self._change_tab(), "selected_index")
         body = self._tabs or self._panels[0].widget
         self.widget = ipywidgets.VBox([self._header, self._watchdog, body])
         self.widget.add_class("cl-panel")
@@ -136,6 +136,11 @@ class Frame:
         self._watchdog.beat(format_clock(time.time()))
         if time.monotonic() >= self._next_snapshot_s:
             self._keep_snapshot()
+
+    def _change_tab(self) -> None:
+        for panel in self._panels:
+            panel.leave()
+        self._poller.call_soon(self._paint_panels)
 
     def _paint_panels(self) -> None:
         if self._tabs is None:

@@ -90,6 +90,10 @@ class Panel(ABC):
         for button in self._buttons:
             button.disabled = self._is_acting or not self._is_possible(button)
 
+    def leave(self) -> None:
+        """Take back what is asked; called when another panel is opened."""
+        self._question.dismiss()
+
     def _is_possible(self, button: ipywidgets.Button) -> bool:
         """Return whether a button makes sense in the current state."""
         return True

@@ -305,7 +305,6 @@ def check_accessibility(page: NotebookPage) -> None:
         assert found.violations_count == 0, f"{tab}: {found.generate_report()}"
         assert page.page.evaluate("document.querySelector('.cl-panel').scrollWidth <= 800"), tab
         check_words(page)
-    show(page, "Applications").locator("button.cl-no").click()
 
 
 def check_words(page: NotebookPage) -> None:

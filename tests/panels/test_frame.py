@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from clipper_nb.panels.applications import ApplicationsPanel
+from clipper_nb.panels.events import EventsPanel
 from clipper_nb.panels.frame import Frame
-from tests.panels.standing import make_panel
+from tests.panels.standing import click_in_row, is_asked, make_panel, settle
 from tests.panels.states import application, cluster
 
 
@@ -17,3 +18,17 @@ def test_saved_output_hides_what_jupyter_says_of_the_live_one() -> None:
     assert f'<div id="{frame._id}">' in saved
     assert "<style" not in frame._repr_html_()
     assert "button" not in saved
+
+
+def test_question_is_taken_back_when_another_tab_is_opened() -> None:
+    panel, conn = make_panel(ApplicationsPanel, cluster(application()))
+    panel._poller.watch = lambda _paint: None
+    frame = Frame(panel._poller, [panel, EventsPanel(conn, panel._poller)])  # type: ignore[arg-type]
+    click_in_row(panel, "unregister", "digits")
+    assert is_asked(panel)
+    frame.select("Events")
+    settle(panel)
+    assert not is_asked(panel)
+    panel._question.yes.click()
+    settle(panel)
+    assert conn.calls == []

@@ -11,8 +11,8 @@ Severity = Literal["ok", "warning", "problem", "idle"]
 
 SIGNS: dict[Severity, str] = {"ok": "●", "warning": "▲", "problem": "✖", "idle": "○"}
 
-# Old attributes, not styles: they are short, and an untrusted notebook keeps them.
-LEFT = 'align="left"'
+# Jupyter's style sheet aligns cells right, which only a style overrides; an untrusted notebook keeps both.
+LEFT = 'style="text-align:left"'
 RIGHT = 'align="right"'
 
 
@@ -35,6 +35,7 @@ def table(
     attributes: str = "",
     caption: str = "",
     is_named_by_first: bool = False,
+    keys: Sequence[str] = (),
 ) -> Html:
     """Return a table.
 
@@ -51,10 +52,14 @@ def table(
         What a screen reader calls the table, which it then reads by the names of its columns.
     is_named_by_first : bool
         Whether the first cell of a row is the row's name.
+    keys : list of str
+        What each row is about, for scripts, if any needs it.
     """
     scope = ' scope="col"' if caption else ""
     names = "".join(f"<th{scope} {how}>{as_html(name)}</th>" for name, how in zip(head, columns, strict=False))
-    lines = "".join(f"<tr>{_cells(row, columns, is_named_by_first)}</tr>" for row in rows)
+    openings = [f'<tr data-key="{escape(key)}">' for key in keys] or ["<tr>"] * len(rows)
+    cells = [_cells(row, columns, is_named_by_first) for row in rows]
+    lines = "".join(f"{opening}{line}</tr>" for opening, line in zip(openings, cells, strict=True))
     label = f'aria-label="{escape(caption)}"' if caption else ""
     opening = " ".join(filter(None, ("table", attributes, label)))
     thead = f"<thead><tr>{names}</tr></thead>" if head else ""

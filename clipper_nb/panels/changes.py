@@ -19,6 +19,8 @@ class Event:
     ----------
     at : float
         When it happened, if that is known, else when it was seen; seconds since the epoch.
+    level : Severity
+        ``"idle"`` for what a user did, whatever it was; else how bad it is, and ``"ok"`` when it is over.
     """
 
     at: float
@@ -31,7 +33,9 @@ def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Even
     if now.problem:
         return [] if before.problem else [Event(at, "problem", now.problem)]
     if not before.seen_at:
-        deploys = [Event(found.registered_at, "ok", f"version {found.model_id} was deployed") for found in now.versions]
+        deploys = [
+            Event(found.registered_at, "idle", f"version {found.model_id} was deployed") for found in now.versions
+        ]
         return sorted(deploys, key=lambda event: event.at)
     back: list[_Change] = [("ok", "the cluster answers again")] if before.problem else []
     changes = [*back, *_application_events(before, now), *_version_events(before, now), *_current_events(before, now)]
@@ -39,46 +43,53 @@ def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Even
 
 
 _Change = tuple[Severity, str]
-_AMISS: tuple[Severity, ...] = ("warning", "problem")
+_BADNESS: dict[Severity, int] = {"idle": 0, "ok": 0, "warning": 1, "problem": 2}
 
 
 def _application_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:
     old = {found.name: found for found in before.applications}
     new = {found.name: found for found in now.applications}
     for name in _gone(old, new):
-        yield "warning", f"application {name} was unregistered"
+        yield "idle", f"application {name} was unregistered"
     for name, found in new.items():
         if name not in old:
-            yield "ok", f"application {name} was registered"
+            yield "idle", f"application {name} was registered"
         yield from _link_events(old.get(name), found)
-        if name in old and old[name].status.level != found.status.level and found.status.level in _AMISS:
-            yield found.status.level, f"application {name}: {found.status.text}"
-        elif name in old and old[name].status.level in _AMISS and found.status.level == "ok":
-            yield "ok", f"application {name}: {found.status.text} again"
+        before_link = (old[name].linked_model, old[name].split) if name in old else None
+        if before_link == (found.linked_model, found.split):
+            yield from _status_events(old[name], found)
+
+
+def _status_events(before: ApplicationState, now: ApplicationState) -> Iterator[_Change]:
+    old, new = before.status, now.status
+    if _BADNESS[new.level] > _BADNESS[old.level]:
+        yield new.level, f"application {now.name}: {new.text}"
+    elif _BADNESS[old.level] and new.level == "ok":
+        yield "ok", f"application {now.name}: {new.text} again"
 
 
 def _link_events(before: ApplicationState | None, now: ApplicationState) -> Iterator[_Change]:
     linked_before = before.linked_model if before else None
     split_before = before.split if before else ""
     if now.split and now.split != split_before:
-        yield "ok", f"application {now.name} sends its queries to {now.split}"
+        yield "idle", f"application {now.name} sends its queries to {now.split}"
         return
     if now.linked_model == linked_before and now.split == split_before:
         return
     if now.linked_model is None:
-        yield "warning", f"application {now.name} was unlinked from {linked_before}"
+        yield "idle", f"application {now.name} was unlinked from {linked_before}"
     else:
-        yield "ok", f"application {now.name} was linked to {now.linked_model}"
+        yield "idle", f"application {now.name} was linked to {now.linked_model}"
 
 
 def _version_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:
     old = {found.model_id: found for found in before.versions}
     new = {found.model_id: found for found in now.versions}
     for model_id in _gone(old, new):
-        yield "warning", f"version {model_id} was stopped"
+        yield "idle", f"version {model_id} was stopped"
     for model_id, found in new.items():
         if model_id not in old:
-            yield "ok", f"version {model_id} was deployed"
+            yield "idle", f"version {model_id} was deployed"
         else:
             yield from _replica_events(old[model_id], found)
 
@@ -109,7 +120,7 @@ def _current_events(before: ClusterState, now: ClusterState) -> Iterator[_Change
         if old is not None and new is not None and old.version != new.version:
             is_back = new.registered_at < old.registered_at
             how = "was rolled back" if is_back else "was switched"
-            yield "ok", f"model {name} {how} from version {old.version} to {new.version}"
+            yield "idle", f"model {name} {how} from version {old.version} to {new.version}"
 
 
 def _gone(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clipper_nb.protocol.containers import ObservedContainer
 
 _DEFAULTS_TO_WARN_OF = 0.01
+_RECENT_S = 60.0
 _SPARKLINE_LENGTH = 40
 
 
@@ -31,7 +32,15 @@ class Status:
 
 @dataclass(frozen=True)
 class ApplicationState:
-    """One application with its latest traffic."""
+    """One application with its latest traffic.
+
+    Attributes
+    ----------
+    traffic, last_minute : Traffic
+        Of the last ten seconds, and of the last minute.
+    has_only_defaults : bool
+        Whether it has been queried and has never answered a prediction.
+    """
 
     name: str
     input_type: InputType
@@ -41,6 +50,8 @@ class ApplicationState:
     split: str = ""
     """Among which models and versions its queries are divided, if they are."""
     traffic: Traffic = NO_TRAFFIC
+    last_minute: Traffic = NO_TRAFFIC
+    has_only_defaults: bool = False
     recent_rates: Sequence[float] = ()
 
     @property
@@ -48,13 +59,17 @@ class ApplicationState:
         """Its status: does it answer predictions within its SLO?"""
         if self.linked_model is None:
             return Status("warning", "not linked")
-        if self.traffic.p99_s is None:
-            return Status("idle", "no queries")
-        share = self.traffic.default_share
+        share, recent_share = self.traffic.default_share, self.last_minute.default_share
         if share >= 0.5:
             return Status("problem", f"{share:.0%} defaults")
         if share >= _DEFAULTS_TO_WARN_OF:
             return Status("warning", f"{share:.0%} defaults")
+        if recent_share >= _DEFAULTS_TO_WARN_OF:
+            return Status("warning", f"{recent_share:.0%} defaults in 1 min")
+        if self.has_only_defaults:
+            return Status("warning", "only defaults so far")
+        if self.traffic.p99_s is None:
+            return Status("idle", "no queries")
         if self.traffic.p99_s > self.slo_s:
             return Status("warning", "p99 over SLO")
         return Status("ok", "SLO met")
@@ -171,6 +186,8 @@ def make_cluster_state(
                 linked_model=record.linked_model,
                 split=record.routing if record.traffic else "",
                 traffic=history.application(record.name),
+                last_minute=history.application(record.name, _RECENT_S),
+                has_only_defaults=history.has_only_defaults(record.name),
                 recent_rates=history.application_rates(record.name, _SPARKLINE_LENGTH),
             )
             for record in sorted(applications, key=lambda record: record.name)

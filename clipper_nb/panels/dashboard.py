@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from clipper_nb.panels.applications import ApplicationsPanel
@@ -10,7 +11,7 @@ from clipper_nb.panels.frame import Frame
 from clipper_nb.panels.metrics import MetricsPanel
 from clipper_nb.panels.models import ModelsPanel
 from clipper_nb.panels.panel import Panel
-from clipper_nb.panels.poller import poller_of
+from clipper_nb.panels.poller import Poller, poller_of
 from clipper_nb.panels.try_a_query import TryAQueryPanel
 
 if TYPE_CHECKING:
@@ -22,4 +23,17 @@ _TABS: tuple[type[Panel], ...] = (ApplicationsPanel, ModelsPanel, MetricsPanel, 
 def show(conn: PanelCalls, *kinds: type[Panel]) -> Frame:
     """Return a frame with a panel of each kind, by default of all kinds."""
     poller = poller_of(conn)
-    return Frame(poller, [kind(conn, poller) for kind in kinds or _TABS])
+    frame = Frame(poller, panels := [kind(conn, poller) for kind in kinds or _TABS])
+    trying = next((panel for panel in panels if isinstance(panel, TryAQueryPanel)), None)
+    for panel in panels:
+        if isinstance(panel, ApplicationsPanel) and trying is not None:
+            panel.on_try = partial(_try, frame, trying, poller)
+    return frame
+
+
+def _try(frame: Frame, panel: TryAQueryPanel, poller: Poller, application: str) -> None:
+    def show() -> None:
+        frame.select(panel.title)
+        panel.choose(application)
+
+    poller.call_soon(show)

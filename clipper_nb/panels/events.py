@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from clipper_nb.display.html import Html, Severity
 from clipper_nb.panels.cluster_state import Status
-from clipper_nb.panels.markup import badge, format_time, paragraph, table, unbroken
+from clipper_nb.panels.markup import badge, format_day_time, paragraph, table, unbroken
 from clipper_nb.panels.panel import Panel
 
 _MAX_ROWS = 40
-_WORDS: dict[Severity, str] = {"ok": "change", "warning": "warning", "problem": "problem", "idle": "note"}
+_WORDS: dict[Severity, str] = {"ok": "well", "warning": "warning", "problem": "problem", "idle": "info"}
 
 
 class EventsPanel(Panel):
@@ -23,8 +23,9 @@ class EventsPanel(Panel):
         events = list(self._poller.events)[::-1][:_MAX_ROWS]
         if not events:
             return paragraph("Nothing has happened yet. Changes are seen while a panel is on the page.")
+        now = self._poller.state.seen_at
         rows = [
-            [unbroken(format_time(event.at)), badge(Status(event.level, _WORDS[event.level])), event.text]
+            [unbroken(format_day_time(event.at, now)), badge(Status(event.level, _WORDS[event.level])), event.text]
             for event in events
         ]
-        return table(("Time", "", "What"), rows, caption="Events")
+        return table(("Time", "Level", "What"), rows, caption="Events")

@@ -50,7 +50,7 @@ class Frame:
             self._tabs = ipywidgets.Tab(
                 [panel.widget for panel in self._panels], titles=[panel.title for panel in self._panels]
             )
-            self._tabs.observe(lambda _change: poller.call_soon(self._paint_panels), "selected_index")
+            self._tabs.observe(lambda _change: self._change_tab(), "selected_index")
         body = self._tabs or self._panels[0].widget
         self.widget = ipywidgets.VBox([self._header, self._watchdog, body])
         self.widget.add_class("cl-panel")
@@ -115,7 +115,8 @@ class Frame:
         # Only the second is updated, since a new first one would take the focus from a user who types in it.
         live = self.widget._repr_mimebundle_()
         view = {key: value for key, value in live.items() if "widget-view" in key}
-        display({**view, "text/plain": repr(self)}, raw=True)
+        # The empty HTML is for pages that show no widgets: the second output has all.
+        display({**view, "text/html": "", "text/plain": repr(self)}, raw=True)
         if self._update_snapshot is None:
             handle = display(self._snapshot(), raw=True, display_id=self._id)
             self._update_snapshot = lambda bundle: handle.update(bundle, raw=True)
@@ -136,6 +137,11 @@ class Frame:
         if time.monotonic() >= self._next_snapshot_s:
             self._keep_snapshot()
 
+    def _change_tab(self) -> None:
+        for panel in self._panels:
+            panel.leave()
+        self._poller.call_soon(self._paint_panels)
+
     def _paint_panels(self) -> None:
         if self._tabs is None:
             self._panels[0].paint()
@@ -143,7 +149,10 @@ class Frame:
             self._panels[self._tabs.selected_index].paint()
 
     def _snapshot(self) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": self._repr_html_()}
+        # Jupyter says that it has no widget in the output before, in place of the widget.
+        without = f".jp-OutputArea-child:has(> .jupyter-widgets):has(+ .jp-OutputArea-child #{self._id})"
+        html = f"<style>{without} {{ display: none }}</style>{self._repr_html_()}"
+        return {"text/plain": repr(self), "text/html": html}
 
     def _keep_snapshot(self) -> None:
         self._next_snapshot_s = time.monotonic() + _SNAPSHOT_INTERVAL_S

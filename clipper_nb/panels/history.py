@@ -83,6 +83,12 @@ class History:
         """Return an application's traffic within the last seconds."""
         return _between(*self._window(window_s, "applications", name), _application_traffic)
 
+    def has_only_defaults(self, name: str) -> bool:
+        """Return whether an application has answered queries since it was registered, and none with a prediction."""
+        newest = self._entries[-1][1].applications.get(name) if self._entries else None
+        num_queries = newest.values.get(metric_names.APP_QUERIES, 0.0) if newest else 0.0
+        return newest is not None and 0 < num_queries <= sum(newest.defaults.values())
+
     def version(self, model_id: str, window_s: float = WINDOW_S) -> Traffic:
         """Return the traffic of a version, ``name:version``, within the last seconds."""
         return _between(*self._window(window_s, "versions", model_id), _version_traffic)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from clipper_nb.display import html
@@ -13,11 +13,41 @@ from clipper_nb.panels.cluster_state import Status
 _SPARKLINE_WIDTH, _SPARKLINE_HEIGHT = 90, 20
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, numbers: Sequence[int] = ()) -> Html:
-    """Return a table; *numbers* are the columns that are aligned right, and *caption* is for screen readers."""
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str,
+    numbers: Sequence[int] = (),
+    keys: Sequence[str] = (),
+) -> Html:
+    """Return a table.
+
+    Parameters
+    ----------
+    head : list of str
+    rows : list of list of str
+    caption : str
+        For screen readers.
+    numbers : list of int
+        The columns that are aligned right.
+    keys : list of str
+        What each row is about: a live picture keeps the row's elements while its key stays in its place.
+    """
     columns = [RIGHT if index in numbers else LEFT for index in range(len(head))]
     attributes = 'class="cl-table" cellpadding="4"'
-    return html.table(rows, head=head, columns=columns, attributes=attributes, caption=caption)
+    return html.table(rows, head=head, columns=columns, attributes=attributes, caption=caption, keys=keys)
+
+
+def row_actions(name: str, labels: Mapping[str, str], *, is_enabled: bool) -> Html:
+    """Return buttons that act on the row about *name*: their labels by action."""
+    disabled = "" if is_enabled else " disabled"
+    buttons = "".join(
+        f'<button type="button" class="cl-row-action" data-action="{action}" '
+        f'aria-label="{escape(f"{label} {name}")}"{disabled}>{escape(label)}</button>'
+        for action, label in labels.items()
+    )
+    return Html(f'<div class="cl-row-actions">{buttons}</div>')
 
 
 def facts(rows: Sequence[tuple[str, str]], *, caption: str) -> Html:
@@ -49,14 +79,20 @@ def code(text: str) -> Html:
     return Html(f'<code class="cl-chip">{escape(text)}</code>') if text else Html("")
 
 
+def shortened(text: str, length: int) -> str:
+    """Return at most *length* characters of a text, and that there are more."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def paragraph(text: str) -> Html:
     """Return a sentence."""
     return Html(f"<p>{as_html(text)}</p>")
 
 
-def preformatted(text: str, *, label: str) -> Html:
-    """Return text as it is, such as a log; it can be scrolled with the keyboard."""
-    return Html(f'<pre class="cl-pre" tabindex="0" role="region" aria-label="{escape(label)}">{escape(text)}</pre>')
+def preformatted(text: str, *, label: str, also: str = "") -> Html:
+    """Return text as it is, such as a log; it can be scrolled with the keyboard. *also* is another CSS class."""
+    classes = f"cl-pre {also}".rstrip()
+    return Html(f'<pre class="{classes}" tabindex="0" role="region" aria-label="{escape(label)}">{escape(text)}</pre>')
 
 
 def sparkline(values: Sequence[float], *, label: str) -> Html:

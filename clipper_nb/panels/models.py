@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import ipywidgets
@@ -16,10 +17,11 @@ from clipper_nb.panels.markup import (
     format_rate,
     paragraph,
     preformatted,
+    row_actions,
     table,
     unbroken,
 )
-from clipper_nb.panels.panel import Panel, Question, dropdown, offer, row
+from clipper_nb.panels.panel import Panel, dropdown, offer, row
 
 _HEAD = ("Model", "Version", "", "Status", "Replicas", "Deployed", "Predictions/s", "Batch p99 ms")
 _MAX_LOG_LINES = 60
@@ -34,12 +36,38 @@ class ModelsPanel(Panel):
     def render(self) -> Html:
         """Return a table of versions."""
         state = self._poller.state
-        versions = state.versions
-        if not versions:
-            return paragraph("No models yet: call deploy_python_closure(), or use %%deploy.")
-        return table(
-            _HEAD, [_row(version, state.seen_at) for version in versions], caption="Model versions", numbers=(4, 6, 7)
-        )
+        return _table(state, _HEAD, [_row(version, state.seen_at) for version in state.versions])
+
+    def _render_live(self) -> Html:
+        state = self._poller.state
+        rows = [[*_row(version, state.seen_at), self._row_actions(version)] for version in state.versions]
+        return _table(state, (*_HEAD, "Actions"), rows)
+
+    def _row_actions(self, version: VersionState) -> Html:
+        labels = {} if version.is_containerless else {"logs": "Logs", "scale": "Scale…"}
+        if not version.is_current:
+            labels["make-current"] = "Make current"
+        return row_actions(version.model_id, {**labels, "stop": "Stop"}, is_enabled=not self._is_acting)
+
+    def _act_on_row(self, action: str, key: str) -> None:
+        version = next((found for found in self._poller.state.versions if found.model_id == key), None)
+        if self._is_acting or version is None:
+            return
+        if action == "logs":
+            self._show_logs(version)
+        elif action == "scale":
+            self._poller.call_soon(lambda: self._choose(version))
+        elif action == "make-current":
+            self._switch_to(version)
+        elif action == "stop":
+            self._stop(version)
+
+    def _choose(self, version: VersionState) -> None:
+        self._model.value = version.model_name
+        self._offer(self._poller.state)
+        self._version.value = version.version
+        self.paint()
+        self._num_replicas.focus()
 
     def _make_controls(self) -> list[ipywidgets.Widget]:
         self._model = dropdown("Model", name="model")
@@ -51,30 +79,37 @@ class ModelsPanel(Panel):
         self._num_replicas.add_class("cl-replicas")
         self._log = ipywidgets.HTML()
         self._log.add_class("cl-log")
-        self._question = Question(self._poller)
         self._roll_back_button = self._button(
             "Roll back", self._roll_back, name="rollback", tooltip="Make the version before the current one current"
         )
         self._shown: tuple[str, str] | None = None
         self._model.observe(lambda _change: self._poller.call_soon(self.paint), "value")
         self._version.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        act = self._version_button
         return [
             row(self._model, self._roll_back_button),
             row(
                 self._version,
-                self._button(
-                    "Make current", self._make_current, name="make-current", tooltip="Send all queries to this version"
-                ),
+                act("Make current", self._switch_to, "make-current", "Send all queries to this version"),
                 self._num_replicas,
-                self._button(
-                    "Set replicas", self._set_replicas, name="set-replicas", tooltip="Have as many of this version"
-                ),
-                self._button("Logs", self._show_logs, name="logs", tooltip="Show what its replicas wrote last"),
-                self._button("Stop version", self._stop, name="stop-version", tooltip="Unregister and stop it"),
+                act("Set replicas", self._set_replicas, "set-replicas", "Have as many of this version"),
+                act("Logs", self._show_logs, "logs", "Show what its replicas wrote last"),
+                act("Stop version", self._stop, "stop-version", "Unregister and stop it"),
             ),
-            self._question.widget,
             self._log,
         ]
+
+    def _version_button(
+        self, label: str, act: Callable[[VersionState], None], name: str, tooltip: str
+    ) -> ipywidgets.Button:
+        """Return a button that acts on the chosen version."""
+
+        def on_click() -> None:
+            chosen = self._chosen()
+            if chosen is not None:
+                act(chosen)
+
+        return self._button(label, on_click, name=name, tooltip=tooltip)
 
     def _offer(self, state: ClusterState) -> None:
         offer(self._model, [(name, name) for name in state.model_names])
@@ -116,10 +151,11 @@ class ModelsPanel(Panel):
         if earlier is not None:
             self._switch_to(earlier)
 
-    def _make_current(self) -> None:
-        chosen = self._chosen()
-        if chosen is not None:
-            self._switch_to(chosen)
+    def _look_of(self, version: VersionState) -> Callable[[], object]:
+        """Return what tells whether a version is there, and current: what a question about it depends on."""
+        return lambda: next(
+            (found.is_current for found in self._poller.state.versions if found.model_id == version.model_id), None
+        )
 
     def _switch_to(self, target: VersionState) -> None:
         current = self._poller.state.current_version(target.model_name)
@@ -133,43 +169,35 @@ class ModelsPanel(Panel):
 
         self._act(f"Making {target.model_id} current", switch)
 
-    def _set_replicas(self) -> None:
-        chosen, number = self._chosen(), self._num_replicas.value
-        if chosen is None:
-            return
+    def _set_replicas(self, chosen: VersionState) -> None:
+        number = self._num_replicas.value
 
         def scale() -> str:
             self._conn.set_num_replicas(chosen.model_name, number, chosen.version)
             return f"{chosen.model_id} has {count(number, 'replica')}."
 
         if number == 0 and chosen.is_current:
-            self._question.ask(
+            self._ask(
                 f"Stop all replicas of {chosen.model_id}? It is current: its applications answer defaults then.",
                 lambda: self._act(f"Stopping the replicas of {chosen.model_id}", scale),
+                self._look_of(chosen),
             )
         else:
             self._act(f"Setting {chosen.model_id} to {number} replicas", scale)
 
-    def _stop(self) -> None:
-        chosen = self._chosen()
-        if chosen is None:
-            return
-
+    def _stop(self, chosen: VersionState) -> None:
         def stop() -> str:
             self._conn.stop_versioned_models({chosen.model_name: [chosen.version]})
             return f"{chosen.model_id} is stopped and unregistered."
 
         warning = " It is current: its applications answer defaults then." if chosen.is_current else ""
-        self._question.ask(
+        self._ask(
             f"Stop and unregister {chosen.model_id}?{warning}",
             lambda: self._act(f"Stopping {chosen.model_id}", stop),
+            self._look_of(chosen),
         )
 
-    def _show_logs(self) -> None:
-        chosen = self._chosen()
-        if chosen is None:
-            return
-
+    def _show_logs(self, chosen: VersionState) -> None:
         def read() -> str:
             tails = {
                 container.name: self._conn.cm.get_log_tail(container.name, max_lines=_MAX_LOG_LINES)
@@ -181,6 +209,13 @@ class ModelsPanel(Panel):
             return f"The last lines of {count(len(tails), 'replica')} of {chosen.model_id}."
 
         self._act(f"Reading the logs of {chosen.model_id}", read)
+
+
+def _table(state: ClusterState, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+    if not rows:
+        return paragraph("No models yet: call deploy_python_closure(), or use %%deploy.")
+    keys = [version.model_id for version in state.versions] if "Actions" in head else ()
+    return table(head, rows, caption="Model versions", numbers=(4, 6, 7), keys=keys)
 
 
 def _row(version: VersionState, now: float) -> list[str]:

@@ -5,18 +5,31 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import ipywidgets
 
 from clipper_nb.display.html import Html
-from clipper_nb.errors import ClipperException
+from clipper_nb.panels.picture import Picture
+from clipper_nb.panels.question import Question
 
 if TYPE_CHECKING:
     from clipper_nb.cluster.ports import PanelCalls
     from clipper_nb.panels.cluster_state import ClusterState
     from clipper_nb.panels.poller import Poller
+
+
+_Kind = Literal["busy", "done", "warned", "failed"]
+_SYMBOLS: dict[_Kind, str] = {"busy": "●", "done": "✓", "warned": "▲", "failed": "✖"}
+
+
+@dataclass(frozen=True)
+class Warned:
+    """The sentence of an action that went through, with a result that the user should look at."""
+
+    text: str
 
 
 class Panel(ABC):
@@ -36,8 +49,8 @@ class Panel(ABC):
     def __init__(self, conn: PanelCalls, poller: Poller) -> None:
         self._conn = conn
         self._poller = poller
-        self._picture = ipywidgets.HTML(tabbable=True)  # it can be wider than the page, and is scrolled by keys then
-        self._picture.add_class("cl-picture")
+        self._picture = Picture(self.title, self._act_on_row)
+        self._question = Question(poller)
         self._outcome = ipywidgets.HTML()
         self._outcome.add_class("cl-outcome")
         self._buttons: list[ipywidgets.Button] = []
@@ -49,11 +62,18 @@ class Panel(ABC):
     def render(self) -> Html:
         """Return what it shows besides its controls; a saved notebook shows just this."""
 
+    def _render_live(self) -> Html:
+        """Return what a page shows that can act."""
+        return self.render()
+
+    def _act_on_row(self, action: str, key: str) -> None:  # noqa: B027 - a panel without such rows never hears of any
+        """Begin what a button in a row of the picture stands for."""
+
     def _arrange(
         self, picture: ipywidgets.Widget, controls: Sequence[ipywidgets.Widget], outcome: ipywidgets.Widget
     ) -> Sequence[ipywidgets.Widget]:
         """Return all in the order from top to bottom."""
-        return [picture, *controls, outcome]
+        return [picture, *controls, self._question.widget, outcome]
 
     def _make_controls(self) -> Sequence[ipywidgets.Widget]:
         """Return the controls; called once."""
@@ -64,10 +84,15 @@ class Panel(ABC):
 
     def paint(self) -> None:
         """Show the latest state; called in the poller's thread."""
-        self._picture.value = self.render()
+        self._picture.value = self._render_live()
         self._offer(self._poller.state)
+        self._question.dismiss_if_outdated()
         for button in self._buttons:
             button.disabled = self._is_acting or not self._is_possible(button)
+
+    def leave(self) -> None:
+        """Take back what is asked; called when another panel is opened."""
+        self._question.dismiss()
 
     def _is_possible(self, button: ipywidgets.Button) -> bool:
         """Return whether a button makes sense in the current state."""
@@ -85,65 +110,43 @@ class Panel(ABC):
         self._buttons.append(button)
         return button
 
-    def _act(self, doing: str, call: Callable[[], str]) -> None:
+    def _ask(self, text: str, on_yes: Callable[[], None], about: Callable[[], object]) -> None:
+        """Ask before *on_yes*, unless an action runs; *about* returns what the question depends on."""
+        if not self._is_acting:
+            self._question.ask(text, on_yes, about)
+
+    def _act(self, doing: str, call: Callable[[], str | Warned]) -> None:
         """Run *call* in its own thread, and show the sentence that it returns, or its error."""
         if self._is_acting:  # a second click came before the button was grey
             return
         self._is_acting = True
+        self._question.dismiss()
         self._tell(f"{doing} …", "busy")
         threading.Thread(target=self._run_action, args=(call,), name="clipper-action", daemon=True).start()
 
-    def _run_action(self, call: Callable[[], str]) -> None:
+    def _run_action(self, call: Callable[[], str | Warned]) -> None:
         try:
-            outcome = call(), "done"
-        except ClipperException as exc:
-            outcome = f"{type(exc).__name__}: {exc}", "failed"
-        except Exception as exc:  # shown as well: in a thread it would be lost
-            outcome = f"{type(exc).__name__}: {exc}", "failed"
-        self._is_acting = False
-        self._tell(*outcome)
+            said = call()
+        except Exception as exc:  # in a thread it would be lost
+            self._is_acting = False
+            self._tell(f"{type(exc).__name__}: {exc}", "failed")
+        else:
+            self._is_acting = False
+            if isinstance(said, Warned):
+                self._tell(said.text, "warned")
+            else:
+                self._tell(said, "done")
         self._poller.poll_soon()
 
-    def _tell(self, text: str, kind: str) -> None:
-        symbol = {"busy": "●", "done": "✓", "failed": "✖"}[kind]
+    def _tell(self, text: str, kind: _Kind) -> None:
         role = "alert" if kind == "failed" else "status"
-        html = f'<div role="{role}" class="cl-{kind}"><span aria-hidden="true">{symbol}</span> {escape(text)}</div>'
+        symbol = f'<span aria-hidden="true">{_SYMBOLS[kind]}</span>'
+        html = f'<div role="{role}" class="cl-{kind}">{symbol} {escape(text)}</div>'
         self._poller.call_soon(lambda: self._show_outcome(html))
 
     def _show_outcome(self, html: str) -> None:
         self._outcome.value = html
         self.paint()
-
-
-class Question:
-    """Asks before an action that cannot be undone."""
-
-    def __init__(self, poller: Poller) -> None:
-        self._poller = poller
-        self._on_yes: Callable[[], None] = lambda: None
-        self._text = ipywidgets.HTML()
-        yes = ipywidgets.Button(description="Yes", button_style="danger", layout={"width": "auto"})
-        no = ipywidgets.Button(description="No", layout={"width": "auto"})
-        yes.add_class("cl-yes")
-        no.add_class("cl-no")
-        yes.on_click(lambda _button: self._answer(is_yes=True))
-        no.on_click(lambda _button: self._answer(is_yes=False))
-        self.widget = ipywidgets.HBox([self._text, yes, no], layout={"display": "none"})
-        self.widget.add_class("cl-question")
-
-    def ask(self, text: str, on_yes: Callable[[], None]) -> None:
-        """Show the question; *on_yes* is called when the answer is yes."""
-        self._on_yes = on_yes
-        self._poller.call_soon(lambda: self._show(f'<span role="alert">{escape(text)}</span>', "flex"))
-
-    def _answer(self, *, is_yes: bool) -> None:
-        self._poller.call_soon(lambda: self._show("", "none"))
-        if is_yes:
-            self._on_yes()
-
-    def _show(self, html: str, display: str) -> None:
-        self._text.value = html
-        self.widget.layout.display = display
 
 
 def offer(choice: ipywidgets.Dropdown, options: Sequence[tuple[str, Any]], preferred: Any = None) -> None:

@@ -77,6 +77,7 @@ class Poller:
         self._next_look_s = 0.0
         self._next_container_look_s = 0.0
         self._containers: Sequence[ObservedContainer] = ()
+        self._num_connected = 0
         self._frontend: FrontendClient | None = None
         self._frontend_key: tuple[str, str | None, Trust | None] | None = None
 
@@ -130,18 +131,21 @@ class Poller:
         conn = self._conn()
         if conn is None or not conn.connected:
             raise ClipperException("The connection is closed: call start_clipper() or connect().")
-        if time.monotonic() >= self._next_container_look_s:
-            self._containers = conn.cm.observe_replicas()
-            self._next_container_look_s = time.monotonic() + _CONTAINERS_EVERY_S
         self.history.add(time.monotonic(), self._read_counts(conn.cm))
         records = conn.records("dashboard()")
+        connected = records.get_replicas()
+        if time.monotonic() >= self._next_container_look_s or len(connected) != self._num_connected:
+            # Fewer replicas are no fault when fewer are wanted, so both numbers are of the same moment.
+            self._containers = conn.cm.observe_replicas()
+            self._next_container_look_s = time.monotonic() + _CONTAINERS_EVERY_S
+            self._num_connected = len(connected)
         return make_cluster_state(
             conn.cm.cluster_name,
             conn.cm.get_query_url(),
             seen_at=now,
             applications=records.get_applications(),
             models=records.get_models(),
-            connected=records.get_replicas(),
+            connected=connected,
             containers=self._containers,
             history=self.history,
         )

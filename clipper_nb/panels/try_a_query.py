@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import shlex
-import sys
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import ipywidgets
 
 from clipper_nb.display.html import Html, as_html
-from clipper_nb.errors import InvalidInputError
-from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status, VersionState
-from clipper_nb.panels.markup import badge, facts, format_ms, paragraph
-from clipper_nb.panels.panel import Panel, dropdown, offer, row
-from clipper_nb.protocol import predict_call
-from clipper_nb.protocol.environment import QUERY_TOKEN
+from clipper_nb.panels.answer import Asked, format_answer
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, VersionState
+from clipper_nb.panels.markup import format_ms, paragraph, preformatted
+from clipper_nb.panels.panel import Panel, Warned, dropdown, offer, row
+from clipper_nb.panels.picture import Picture
+from clipper_nb.panels.typed_input import PLACEHOLDERS, as_typed, notebook_variables, read_typed
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import format_input
-from clipper_nb.protocol.records import Prediction
 from clipper_nb.protocol.schema_words import describe_fields
 
-_PLACEHOLDERS = {
-    InputType.INTEGERS: "[1, 2, 3], or a variable of this notebook: X[0]",
-    InputType.FLOATS: "[0.1, 0.2], or a variable of this notebook: X[0]",
-    InputType.DOUBLES: "[0.1, 0.2], or a variable of this notebook: X[0]",
-    InputType.STRINGS: "text, as it is",
-    InputType.JSON: '{"age": 22, "sex": "male"}, or a variable of this notebook: rows[0]',
-    InputType.BYTES: "an expression of this notebook, such as image_bytes; or upload a file",
-}
-_MAX_SHOWN = 4000
+_Choice = tuple[str | None, str | None]
 _CURRENT = ""
-_AUTHORITY_FILE = "authority.pem"
+_NOTHING_SENT = paragraph("No query sent yet.")
 
 
 class TryAQueryPanel(Panel):
@@ -42,8 +30,9 @@ class TryAQueryPanel(Panel):
     title: ClassVar[str] = "Try a query"
 
     def render(self) -> Html:
-        """Return the last answer."""
-        return self._answer
+        """Return the last answer, if it is one of the chosen application and version."""
+        asked_for, answer = self._answer
+        return answer if asked_for == self._choice() else _NOTHING_SENT
 
     def _arrange(
         self, picture: ipywidgets.Widget, controls: Sequence[ipywidgets.Widget], outcome: ipywidgets.Widget
@@ -52,30 +41,57 @@ class TryAQueryPanel(Panel):
         return [*controls, outcome, picture]
 
     def _make_controls(self) -> list[ipywidgets.Widget]:
-        self._answer = paragraph("No query sent yet.")
+        self._answer: tuple[_Choice, Html] = ((None, None), _NOTHING_SENT)
+        self._last_choice: _Choice = (None, None)
+        self._filled_in = ""
+        self._focus_at_poll = 0
+        self._is_file_last = False
         self._application = dropdown("Application", name="try-application", width="260px")
         self._version = dropdown("Version", name="try-version")
-        self._input = ipywidgets.Textarea(
-            description="Input", rows=2, layout={"width": "100%"}, style={"description_width": "initial"}
-        )
-        self._input.add_class("cl-input")
-        self._file = ipywidgets.FileUpload(description="Upload a file", layout={"width": "auto", "display": "none"})
-        self._file.add_class("cl-file")
+        for choice in (self._application, self._version):
+            choice.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        self._make_inputs()
+        self._schema = Picture("Schema")
         self._example_button = self._button(
             "Use the example", self._use_example, name="use-example",
             tooltip="The first of the sample_inputs that this version was deployed with",
         )  # fmt: skip
-        for choice in (self._application, self._version):
-            choice.observe(lambda _change: self._poller.call_soon(self.paint), "value")
+        send = self._button("Send", self._send, name="send", tooltip="Send the query (Ctrl+Enter)", style="primary")
         return [
             row(self._application, self._version),
             self._input,
-            row(
-                self._button("Send", self._send, name="send", tooltip="Send the query", style="primary"),
-                self._example_button,
-                self._file,
-            ),
+            self._schema,
+            row(send, self._example_button, self._file, self._file_name),
         ]
+
+    def _make_inputs(self) -> None:
+        # The page sends the text when it is complete: half of it could overtake a click while a cell runs.
+        self._input = ipywidgets.Textarea(
+            description="Input", rows=2, layout={"width": "auto"}, style={"description_width": "initial"},
+            continuous_update=False,
+        )  # fmt: skip
+        self._input.add_class("cl-input")
+        self._file = ipywidgets.FileUpload(description="Upload a file", layout={"width": "auto", "display": "none"})
+        self._file.add_class("cl-file")
+        self._file_name = ipywidgets.HTML()
+        # What was given last is sent, and nothing else is shown.
+        self._input.observe(lambda _change: self._hear_of(is_file=False), "value")
+        self._file.observe(lambda _change: self._hear_of(is_file=True), "value")
+
+    def choose(self, application: str) -> None:
+        """Let the next query be one of *application*; called in the poller's thread."""
+        self._offer(self._poller.state)
+        self._application.value = application
+        self._focus_at_poll = self._poller.num_polls + 1
+        self._poller.poll_soon()
+
+    def paint(self) -> None:
+        """Show the latest state; called in the poller's thread."""
+        super().paint()
+        # The page has opened the tab by the next poll; before, what is in it takes no focus.
+        if self._focus_at_poll and self._poller.num_polls >= self._focus_at_poll:
+            self._focus_at_poll = 0
+            self._input.focus()
 
     def _offer(self, state: ClusterState) -> None:
         offer(self._application, [(found.name, found.name) for found in state.applications])
@@ -86,8 +102,45 @@ class TryAQueryPanel(Panel):
         input_type = application.input_type if application else InputType.DOUBLES
         version = self._chosen_version(state, application)
         schema = version.input_schema if version else None
-        self._input.placeholder = describe_fields(schema) if schema else _PLACEHOLDERS[input_type]
+        self._input.placeholder = describe_fields(schema) if schema else PLACEHOLDERS[input_type]
+        self._schema.value = _format_schema(version) if version and schema else ""
         self._file.layout.display = "flex" if input_type is InputType.BYTES else "none"
+        self._follow_choice()
+
+    def _choice(self) -> _Choice:
+        return self._application.value, self._version.value
+
+    def _follow_choice(self) -> None:
+        """Take away what belongs to another choice, and fill in an example unless something was typed."""
+        if self._choice() != self._last_choice:
+            self._last_choice = self._choice()
+            self._outcome.value = self._outcome.value if self._is_acting else ""
+            self._picture.value = self.render()
+            self._forget_file()
+            self._filled_in = self._filled_in if self._input.value else ""
+        example = self._example() or ""
+        if self._input.value in ("", self._filled_in) and not self._file.value and example != self._filled_in:
+            self._fill_in(example)
+
+    def _fill_in(self, example: str) -> None:
+        self._filled_in = self._input.value = example
+
+    def _hear_of(self, *, is_file: bool) -> None:
+        if (self._file if is_file else self._input).value:
+            self._is_file_last = is_file  # at once: a click may follow before the poller's thread is there
+            self._poller.call_soon(self._keep_last_given)
+
+    def _keep_last_given(self) -> None:
+        if not self._is_file_last:
+            self._forget_file()
+        elif self._file.value:
+            self._input.value = ""
+            file = self._file.value[-1]
+            self._file_name.value = f"{as_html(file['name'])}, {file['size']:,} bytes"
+
+    def _forget_file(self) -> None:
+        self._file.value = ()
+        self._file_name.value = ""
 
     def _is_possible(self, button: ipywidgets.Button) -> bool:
         return (self._example() if button is self._example_button else self._application.value) is not None
@@ -98,7 +151,7 @@ class TryAQueryPanel(Panel):
         version = self._chosen_version(self._poller.state, application)
         if application is None or version is None or version.example_input is None:
             return None
-        return _as_typed(application.input_type, version.example_input)
+        return as_typed(application.input_type, version.example_input)
 
     def _chosen_version(self, state: ClusterState, application: ApplicationState | None) -> VersionState | None:
         """Return the version that is asked: the chosen one, or the current one."""
@@ -109,118 +162,42 @@ class TryAQueryPanel(Panel):
     def _use_example(self) -> None:
         text = self._example()
         if text is not None:
-            self._poller.call_soon(lambda: setattr(self._input, "value", text))
+            self._poller.call_soon(lambda: self._fill_in(text))
 
     def _send(self) -> None:
         application = self._poller.state.application(self._application.value)
-        if application is None:
+        if application is None or self._is_acting:
             return
-        text, version = self._input.value, self._version.value or None
-        files = [bytes(file["content"]) for file in self._file.value]
+        text, choice = self._input.value, self._choice()
+        file = bytes(self._file.value[-1]["content"]) if self._is_file_last and self._file.value else None
+        self._answer = choice, Html("")
 
-        def ask() -> str:
-            value = _read_input(application.input_type, text, files)
+        def ask() -> str | Warned:
+            value = read_typed(application.input_type, text, notebook_variables()) if file is None else file
+            version = choice[1] or None
             prediction = self._conn.predict(application.name, value, version=version)
-            manager = self._conn.cm
-            needs_token, tls = manager.get_query_token() is not None, manager.get_tls_identity()
-            self._answer = _format_answer(
-                application, value, version, prediction, manager.get_query_url(), needs_token=needs_token,
-                needs_authority=tls is not None and bool(tls.authority),
-            )  # fmt: skip
-            return f"{application.name} answered in {format_ms(prediction.latency_s)} ms."
+            self._answer = choice, format_answer(self._asked(application, value, version), prediction)
+            how = f"in {format_ms(prediction.latency_s)} ms"
+            if prediction.default:
+                return Warned(f"{application.name} answered its default output {how}: {prediction.reason}.")
+            return f"{application.name} answered {how}."
 
         self._act(f"Asking {application.name}", ask)
 
-
-def _read_input(input_type: InputType, text: str, files: list[bytes]) -> Any:
-    """Return the input that the user means: text, JSON, an expression of the notebook, or a file.
-
-    Raises
-    ------
-    InvalidInputError
-        It is none of these.
-    """
-    if input_type is InputType.STRINGS:
-        return text
-    if input_type is InputType.BYTES and files and not text.strip():
-        return files[-1]
-    if not text.strip():
-        raise InvalidInputError(f"There is no input. Type {_PLACEHOLDERS[input_type]}.")
-    try:
-        return json.loads(text)
-    except ValueError:
-        pass
-    try:
-        code = compile(text.strip(), "<input>", "eval")
-    except SyntaxError as exc:
-        raise InvalidInputError(f"The input is neither JSON nor a Python expression: {exc.msg}.") from exc
-    try:
-        return eval(code, _notebook_variables())  # a user who types here may type in a cell as well
-    except Exception as exc:
-        raise InvalidInputError(f"The input {text.strip()!r} raises {type(exc).__name__}: {exc}.") from exc
+    def _asked(self, application: ApplicationState, value: Any, version: str | None) -> Asked:
+        manager = self._conn.cm
+        tls = manager.get_tls_identity()
+        return Asked(
+            application,
+            format_input(application.input_type, value),
+            version,
+            manager.get_query_url(),
+            needs_token=manager.get_query_token() is not None,
+            needs_authority=tls is not None and bool(tls.authority),
+        )
 
 
-def _as_typed(input_type: InputType, sent: Any) -> str:
-    """Return what :func:`_read_input` reads as the input that is *sent* in JSON."""
-    if input_type is InputType.STRINGS:
-        return str(sent)
-    return json.dumps(sent) if input_type is not InputType.BYTES else _as_python(input_type, sent)
-
-
-def _notebook_variables() -> dict[str, Any]:
-    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
-    shell = get_ipython() if get_ipython else None
-    return {} if shell is None else shell.user_ns
-
-
-def _format_answer(
-    application: ApplicationState,
-    value: Any,
-    version: str | None,
-    prediction: Prediction,
-    query_url: str,
-    *,
-    needs_token: bool,
-    needs_authority: bool = False,
-) -> Html:
-    status = Status("warning", f"default output: {prediction.reason}") if prediction.default else Status("ok", "model")
-    rows = [
-        ("Output", Html(f'<code class="cl-output">{as_html(_shortened(json.dumps(prediction.output)))}</code>')),
-        ("From", badge(status)),
-        ("Time", f"{format_ms(prediction.latency_s)} ms of {application.slo_s * 1e3:,g} ms"),
-        ("Query", str(prediction.query_id)),
-    ]
-    if prediction.explanation:
-        rows.insert(2, ("Why", prediction.explanation))
-    sent = format_input(application.input_type, value)
-    body = predict_call.format_request(application.input_type, sent, is_batch=False, version=version).decode()
-    url = f"{query_url}/{application.name}/predict"
-    # The notebook keeps what a panel shows, so the token is named and not shown.
-    token = f'-H "Authorization: Bearer ${QUERY_TOKEN}" ' if needs_token else ""
-    authority = f"--cacert {_AUTHORITY_FILE} " if needs_authority else ""
-    curl = f"curl {authority}{token}-H 'Content-Type: application/json' -d {shlex.quote(body)} {url}"
-    of_version = f", version={version!r}" if version else ""
-    python = f"conn.predict({application.name!r}, {_as_python(application.input_type, sent)}{of_version})"
-    lines = _to_copy("curl", curl) + _to_copy("Python", python)
-    if needs_authority:
-        write = f"from pathlib import Path; Path({_AUTHORITY_FILE!r}).write_text(conn.get_tls_authority())"
-        lines += _to_copy("The authority, for curl", write)
-    return Html(facts(rows, caption="Answer") + lines)
-
-
-def _as_python(input_type: InputType, sent: Any) -> str:
-    return repr(base64.b64decode(sent)) if input_type is InputType.BYTES else repr(sent)
-
-
-def _to_copy(label: str, text: str) -> str:
-    if len(text) > _MAX_SHOWN:
-        return f'<p class="cl-small">{label}: the input is too long to be shown as a line.</p>'
-    return (
-        f'<div class="cl-copied"><span class="cl-small">{label}</span>'
-        f'<pre class="cl-pre" tabindex="0" role="region" aria-label="The same query with {label}">{as_html(text)}</pre>'
-        '<button type="button" class="cl-copy">Copy</button></div>'
-    )
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+def _format_schema(version: VersionState) -> Html:
+    text = json.dumps(version.input_schema, indent=2, ensure_ascii=False)
+    label = f"Schema of the inputs of {version.model_id}"
+    return Html(f"<details><summary>{as_html(label)}</summary>{preformatted(text, label=label)}</details>")

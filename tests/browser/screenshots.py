@@ -1,7 +1,11 @@
-"""``make screenshots``: every panel in both themes, as the README shows them."""
+"""``make screenshots``: every panel in both themes, as the README shows them.
+
+python -m tests.browser.screenshots --width 780 --folder DIR     beside a file browser in a small window
+"""
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -35,18 +39,23 @@ threading.Thread(target=ask_for_ever, daemon=True).start()
 
 def main() -> None:
     """Write the pictures."""
-    FOLDER.mkdir(exist_ok=True)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--width", type=int, default=1400, help="of the window in pixels (1400)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the pictures go (docs/screenshots)")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(exist_ok=True)
     with running_chromium() as browser:
         for theme in ("light", "dark"):
             with tempfile.TemporaryDirectory() as folder:
-                photograph(browser, Path(folder), theme)
+                photograph(browser, Path(folder), theme, arguments)
 
 
-def photograph(browser: Browser, folder: Path, theme: str) -> None:
+def photograph(browser: Browser, folder: Path, theme: str, arguments: argparse.Namespace) -> None:
     """Write a picture of each panel in one theme."""
+    width = arguments.width
     write_tutorial(folder, more=TRAFFIC, cluster="notebook")
-    with running_jupyter(folder, "lab", theme) as server, open_notebook(browser, server, NAME, width=1280) as page:
-        page.page.set_viewport_size({"width": 1280, "height": 1400})
+    with running_jupyter(folder, "lab", theme) as server, open_notebook(browser, server, NAME, width=width) as page:
+        page.page.set_viewport_size({"width": width, "height": 1400})
         page.run_all()
         try:
             panel(page).scroll_into_view_if_needed()
@@ -59,7 +68,7 @@ def photograph(browser: Browser, folder: Path, theme: str) -> None:
                     where.locator("button.cl-send").click()
                 page.page.wait_for_timeout(3000)
                 name = tab.lower().replace(" ", "-")
-                panel(page).screenshot(path=FOLDER / f"{name}-{theme}.png")
+                panel(page).screenshot(path=arguments.folder / f"{name}-{theme}.png")
         finally:
             page.evaluate("str(conn.stop_all())")
 

@@ -26,17 +26,24 @@ def test_every_part_of_a_table_is_escaped() -> None:
 def test_cells_have_the_attributes_of_their_column() -> None:
     assert table([["a", "1"]], columns=(LEFT, RIGHT), head=("", "n"), attributes='class="a"', caption="b") == (
         '<table class="a" aria-label="b">'
-        '<thead><tr><th scope="col" align="left"></th><th scope="col" align="right">n</th></tr></thead>'
-        '<tbody><tr><td align="left">a</td><td align="right">1</td></tr></tbody></table>'
+        '<thead><tr><th scope="col" style="text-align:left"></th><th scope="col" align="right">n</th></tr></thead>'
+        '<tbody><tr><td style="text-align:left">a</td><td align="right">1</td></tr></tbody></table>'
     )
 
 
 def test_table_may_be_without_head_and_have_names_of_rows() -> None:
     assert table([["SLO", "20 ms"]], columns=(LEFT, LEFT), is_named_by_first=True) == (
-        '<table><tbody><tr><th scope="row" align="left">SLO</th><td align="left">20 ms</td></tr></tbody></table>'
+        '<table><tbody><tr><th scope="row" style="text-align:left">SLO</th>'
+        '<td style="text-align:left">20 ms</td></tr></tbody></table>'
     )
 
 
 def test_row_of_another_length_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="zip"):
         table([["a"]], columns=(LEFT, LEFT))
+
+
+def test_rows_may_have_keys() -> None:
+    assert '<tr data-key="a&quot;b"><td align="right">1</td></tr>' in table([["1"]], columns=(RIGHT,), keys=['a"b'])
+    with pytest.raises(ValueError, match="zip"):
+        table([["1"], ["2"]], columns=(RIGHT,), keys=["a"])

@@ -130,7 +130,9 @@ def test_lines_of_the_panel_work_as_they_are(conn: ClipperConnection, tmp_path: 
         panel._input.value = "[1, 2]"
         panel._send()
         eventually(lambda: "curl --cacert" in panel.render(), within_s=_TIMEOUT_S, what="the lines are shown")
-        curl, _, authority = (html.unescape(line) for line in re.findall(r"<pre[^>]*>(.*?)</pre>", panel.render()))
+        curl, _, authority = (
+            html.unescape(line) for line in re.findall(r'<pre class="cl-pre"[^>]*>(.*?)</pre>', panel.render())
+        )
     run = {"cwd": tmp_path, "capture_output": True, "text": True, "timeout": _TIMEOUT_S, "check": True}
     exec(authority.replace("'authority.pem'", repr(str(tmp_path / "authority.pem"))), {"conn": conn})
     environment = {**os.environ, "CLIPPER_QUERY_TOKEN": str(conn.query_token)}

@@ -10,14 +10,15 @@ from clipper_nb.panels.history import Traffic
 from tests.panels.states import application, cluster, version
 
 GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
+FAILING = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={"model_error": 0.6})
 LATE = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.03, defaults={})
 
 
 def test_first_poll_reports_earlier_deploys() -> None:
     now = cluster(application(), version("2", at=20.0), version("1", at=10.0, is_current=False))
     assert find_events(ClusterState("tests"), now, 100.0) == [
-        Event(10.0, "ok", "version net:1 was deployed"),
-        Event(20.0, "ok", "version net:2 was deployed"),
+        Event(10.0, "idle", "version net:1 was deployed"),
+        Event(20.0, "idle", "version net:2 was deployed"),
     ]
 
 
@@ -26,24 +27,27 @@ def test_first_poll_reports_earlier_deploys() -> None:
     [
         (cluster(application()), cluster(application()), []),
         (cluster(), cluster(application()),
-         [("ok", "application digits was registered"), ("ok", "application digits was linked to net")]),
-        (cluster(application()), cluster(), [("warning", "application digits was unregistered")]),
+         [("idle", "application digits was registered"), ("idle", "application digits was linked to net")]),
+        (cluster(application()), cluster(), [("idle", "application digits was unregistered")]),
         (cluster(application()), cluster(application(linked_model=None)),
-         [("warning", "application digits was unlinked from net"), ("warning", "application digits: not linked")]),
+         [("idle", "application digits was unlinked from net")]),
         (cluster(application()), cluster(application(split="net:1 90 %, net:2 10 %")),
-         [("ok", "application digits sends its queries to net:1 90 %, net:2 10 %")]),
+         [("idle", "application digits sends its queries to net:1 90 %, net:2 10 %")]),
         (cluster(application(split="net:1 90 %, net:2 10 %")), cluster(application()),
-         [("ok", "application digits was linked to net")]),
+         [("idle", "application digits was linked to net")]),
         (cluster(application(traffic=GOOD)), cluster(application(traffic=LATE)),
          [("warning", "application digits: p99 over SLO")]),
         (cluster(application(traffic=LATE)), cluster(application(traffic=GOOD)),
          [("ok", "application digits: SLO met again")]),
+        (cluster(application(traffic=LATE)), cluster(application(traffic=FAILING)),
+         [("problem", "application digits: 60% defaults")]),
+        (cluster(application(traffic=FAILING)), cluster(application(last_minute=FAILING)), []),
         (cluster(version("1")), cluster(version("1", is_current=False), version("2", at=2.0)),
-         [("ok", "version net:2 was deployed"), ("ok", "model net was switched from version 1 to 2")]),
+         [("idle", "version net:2 was deployed"), ("idle", "model net was switched from version 1 to 2")]),
         (cluster(version("1", is_current=False), version("2", at=2.0)),
          cluster(version("1"), version("2", at=2.0, is_current=False)),
-         [("ok", "model net was rolled back from version 2 to 1")]),
-        (cluster(version("1")), cluster(), [("warning", "version net:1 was stopped")]),
+         [("idle", "model net was rolled back from version 2 to 1")]),
+        (cluster(version("1")), cluster(), [("idle", "version net:1 was stopped")]),
         (cluster(version(wanted=2)), cluster(version(wanted=2, num_connected=1)),
          [("warning", "net:1 has 1 of 2 replicas ready, had 2")]),
         (cluster(version(wanted=1)), cluster(version(wanted=3)), [("ok", "net:1 has 3 of 3 replicas ready, had 1")]),

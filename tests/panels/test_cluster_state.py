@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.panels.cluster_state import ApplicationState, VersionState
-from clipper_nb.panels.history import Traffic
+from clipper_nb.panels.cluster_state import ApplicationState, VersionState, make_cluster_state
+from clipper_nb.panels.counts import Counts, Series
+from clipper_nb.panels.history import History, Traffic
+from clipper_nb.protocol.descriptions import ApplicationInfo
+from clipper_nb.protocol.input_types import InputType
 from tests.panels.states import application, cluster, version
 
 GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
+FAILING = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={"model_error": 1.0})
 
 
 @pytest.mark.parametrize(
@@ -24,6 +28,10 @@ GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
             "problem",
             "60% defaults",
         ),
+        (application(last_minute=FAILING), "warning", "100% defaults in 1 min"),
+        (application(traffic=GOOD, last_minute=FAILING), "warning", "100% defaults in 1 min"),
+        (application(traffic=FAILING, last_minute=GOOD), "problem", "100% defaults"),
+        (application(has_only_defaults=True), "warning", "only defaults so far"),
     ],
 )
 def test_an_application(state: ApplicationState, level: str, text: str) -> None:
@@ -57,3 +65,25 @@ def test_a_cluster_finds_what_belongs_together() -> None:
     assert state.current_version("other") is None
     assert state.application("digits") is not None
     assert state.worst == {"idle": 2, "ok": 1}
+
+
+def test_defaults_of_the_last_minute_are_not_well() -> None:
+    def counted(queries: float, defaults: float) -> Counts:
+        buckets = {"clipper_app_latency_seconds": [(0.1, queries), (float("inf"), queries)]}
+        return Counts({"digits": Series({"clipper_app_queries_total": queries}, {"model_error": defaults}, buckets)})
+
+    def level_at(at_s: float, *counts: float) -> str:
+        history.add(at_s, counted(*counts))
+        info = ApplicationInfo(
+            name="digits", input_type=InputType.DOUBLES, default_output="-1", slo_micros=20_000, linked_models=["net"]
+        )
+        state = make_cluster_state(
+            "tests", "", seen_at=at_s, applications=[info], models=[], connected=[], containers=[], history=history
+        )
+        return state.applications[0].status.text
+
+    history = History()
+    assert level_at(0.0, 500, 0) == "no queries"
+    assert level_at(1.0, 550, 50) == "100% defaults"
+    assert level_at(30.0, 550, 50) == "100% defaults in 1 min"
+    assert level_at(62.0, 550, 50) == "no queries"

@@ -45,6 +45,15 @@ def test_rates_and_percentiles_are_of_the_window() -> None:
     assert history.ages_s == [-5.0, 0.0]
 
 
+def test_application_with_only_defaults_is_known_at_first_poll() -> None:
+    history = History()
+    assert not history.has_only_defaults("a")
+    for queries, defaults, has_only_defaults in ((0, 0, False), (3, 3, True), (4, 3, False)):
+        history.add(float(queries), _application(queries, 0, defaults))
+        assert history.has_only_defaults("a") is has_only_defaults
+    assert not history.has_only_defaults("b")
+
+
 def test_batches_queue_and_cache() -> None:
     history = History()
     before = {"predictions_total": 10, "errors_total": 0, "batch_size_sum": 10, "batch_size_count": 10}

@@ -29,7 +29,9 @@ def test_text_is_escaped_and_html_is_not() -> None:
 
 
 def test_numbers_are_right_aligned() -> None:
-    assert '<td align="left">a</td><td align="right">1</td>' in table(("", "n"), [["a", "1"]], caption="", numbers=[1])
+    assert '<td style="text-align:left">a</td><td align="right">1</td>' in table(
+        ("", "n"), [["a", "1"]], caption="", numbers=[1]
+    )
 
 
 def test_a_sparkline_goes_from_zero_to_the_most() -> None:

@@ -71,6 +71,7 @@ function render({ model, el }) {
 function initialize() {
   if (window.clipperCopies) return;
   window.clipperCopies = true;
+  sendWithKeys();
   document.addEventListener('click', (event) => {
     const button = event.target.closest?.('.cl-panel .cl-copy');
     if (!button) return;
@@ -78,6 +79,19 @@ function initialize() {
     const said = (word) => { button.textContent = word; setTimeout(() => { button.textContent = 'Copy'; }, 2000); };
     navigator.clipboard.writeText(text).then(() => said('Copied'), () => said('Select and copy'));
   });
+}
+
+// Before the page's own shortcuts, which would run a cell.
+function sendWithKeys() {
+  window.addEventListener('keydown', (event) => {
+    if (event.key !== 'Enter' || !(event.ctrlKey || event.metaKey)) return;
+    const field = event.target.closest?.('.cl-panel .cl-input textarea');
+    if (!field) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    field.dispatchEvent(new Event('change', { bubbles: true })); // the kernel has what was typed before the click
+    field.closest('.cl-try-a-query').querySelector('.cl-send').click();
+  }, true);
 }
 
 export default { initialize, render };

@@ -126,14 +126,12 @@ class ManagementService:
     async def link_model(self, request: rest.ModelLinks, change_id: str | None = None) -> None:
         """Link one model to an application."""
         application, model = request.app_name, request.only_model_name
-        await self._change(lambda configuration: traffic_rules.link_model(configuration, application, model), change_id)
+        await self._change(lambda before: traffic_rules.link_model(before, application, model), change_id)
 
     async def unlink_model(self, request: rest.ModelLinks, change_id: str | None = None) -> None:
         """Remove the link between an application and a model."""
         application, model = request.app_name, request.only_model_name
-        await self._change(
-            lambda configuration: traffic_rules.unlink_model(configuration, application, model), change_id
-        )
+        await self._change(lambda before: traffic_rules.unlink_model(before, application, model), change_id)
 
     async def set_traffic(self, request: rest.SetTraffic, change_id: str | None = None) -> None:
         """Divide an application's queries among models and versions."""

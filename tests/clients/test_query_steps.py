@@ -146,6 +146,24 @@ def by_version(version: str, *outputs: int) -> Reply:
     return reply({"batch_predictions": answers})
 
 
+def divided_between(first: Reply, second: Reply) -> Reply:
+    targets = [json.loads(facts.body) for facts in (first, second)]
+    return reply({**targets[0], "traffic": [{"target": each["model"], "weight": 1.0, **each} for each in targets]})
+
+
+def test_each_version_that_gets_a_share_may_answer() -> None:
+    facts = divided_between(facts_of("1", "ba"), facts_of("2", "ba"))
+    talk = Conversation()
+    assert talk.predict(FRAME, facts, by_version("2", 1, 2), by_version("1", 3)) == [1, 2, 3]
+
+
+def test_shares_of_versions_with_other_orders_are_refused() -> None:
+    facts = divided_between(facts_of("1", "ba"), facts_of("2", "ab"))
+    with pytest.raises(InvalidInputError, match=r"different orders: m:1 \(b, a\), m:2 \(a, b\)"):
+        Conversation().predict(FRAME, facts)
+    assert Conversation().predict([[1.0, 2.0]], facts, by_version("2", 1)) == [1]
+
+
 def test_columns_go_by_name_in_each_part() -> None:
     talk = Conversation()
     talk.predict(FRAME, facts_of("1", "ba"), by_version("1", 1, 2), by_version("1", 3))

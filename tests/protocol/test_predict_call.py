@@ -27,6 +27,15 @@ def test_input_without_json_form_is_refused_before_sending(value):
         format_request(InputType.STRINGS, value, is_batch=False, version=None)
 
 
+def test_version_and_key_are_read_as_they_are_written():
+    for body in (
+        format_request(InputType.STRINGS, ["a"], is_batch=True, version="m:2", key="ada"),
+        format_batch_request([b'"a"'], version="m:2", key="ada"),
+    ):
+        request = parse_predict(body, InputType.STRINGS)
+        assert (request.payloads, request.version, request.key) == ([b"a"], "m:2", b"ada")
+
+
 def test_client_reads_what_the_frontend_writes():
     reply = format_prediction(5, "[1, 2]", None, None)
     [prediction] = parse_predictions(reply, latency_s=0.25)

@@ -43,12 +43,12 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED) $(wildcard .venv*/.compiled)
 
-test: $(STAMP) engine     ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
+test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
-	$(MAKE) -j 2 compile check
+	$(MAKE) compile
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
 	$(MAKE) -j 2 $(WITH_CLUSTERS)
 	$(PY) -m pytest -q -m "$(SERIAL)" $(EVERYTHING) --durations-file=.durations/serial.txt tests/end_to_end

@@ -45,7 +45,10 @@ def _processor() -> str:
 
 
 def _wrk_version() -> str:
-    printed = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False, timeout=10)
+    try:
+        printed = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False, timeout=10)
+    except FileNotFoundError:
+        return "none"
     return " ".join((printed.stdout + printed.stderr).split()[:2])
 
 

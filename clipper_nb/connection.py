@@ -835,7 +835,7 @@ class ClipperConnection:
     def get_all_models(self, verbose: bool = False) -> list[Any]:
         """Return ``"name:version"`` of every registered version, or with *verbose* dicts (see ``get_model_info``)."""
         models = self._management_client().get_models()
-        return to_builtins(models) if verbose else [str(model.model_id) for model in models]
+        return [model.to_dict() for model in models] if verbose else [str(model.model_id) for model in models]
 
     @needs_cluster
     def get_model_info(self, name: str, version: int | str) -> dict[str, Any] | None:
@@ -844,8 +844,8 @@ class ClipperConnection:
         Its fields: ``model_name, model_version, input_type, labels, container_name`` (the image), ``batch_size,
         isolate_errors, hang_timeout_s, text_outputs, registered_at`` (seconds since the epoch), ``is_current_version``.
         """
-        found: dict[str, Any] | None = to_builtins(self._management_client().get_model(_model_id(name, version)))
-        return found
+        found = self._management_client().get_model(_model_id(name, version))
+        return None if found is None else found.to_dict()
 
     @needs_cluster
     def fetch_model(self, name: str, version: int | str | None = None) -> Callable[[list[Any]], Any]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Struct, UnsetType, field, to_builtins
+from msgspec.structs import fields
 
 from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.input_types import InputType
@@ -99,6 +100,15 @@ class VersionInfo(VersionOptions, frozen=True, kw_only=True):
     def model_id(self) -> ModelId:
         """The version's id."""
         return ModelId(self.name, self.version)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as it is sent; the options come after what tells versions apart."""
+        sent: dict[str, Any] = to_builtins(self)
+        options = dict.fromkeys(each.encode_name for each in fields(VersionOptions))
+        first = {name: value for name, value in sent.items() if name not in options}
+        num_before = list(first).index("num_replicas") + 1
+        names = [*list(first)[:num_before], *options, *list(first)[num_before:]]
+        return {name: sent[name] for name in names}
 
 
 class ReplicaInfo(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.cluster
 
 MACHINE = {
     "local": ["Notebook", "redis-server", "Disk"],
-    "docker": ["Notebook", "Docker Engine", "Clock", "Disk", "Base images"],
+    "docker": ["Notebook", "Docker Engine", "Clock", "Disk", "User ids", "Base images"],
 }
 
 

@@ -184,7 +184,7 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     )  # fmt: skip
     assert list(info) == [
         "model_name", "model_version", "input_type", "labels", "container_name", "batch_size", "num_replicas", "limits",
-        "isolate_errors", "network_access", "hang_timeout_s", "text_outputs", "environment", "environment_variables",
+        "isolate_errors", "hang_timeout_s", "text_outputs", "network_access", "environment", "environment_variables",
         "num_samples", "example", "input_schema", "registered_at", "is_current_version",
     ]  # fmt: skip
     assert info == next(m for m in shared.get_all_models(verbose=True) if m["model_name"] == "described")

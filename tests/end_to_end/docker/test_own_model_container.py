@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from docker.errors import ImageNotFound
+from docker.models.containers import Container
 
 from clipper_nb import ClipperConnection, ReplicaStartError
 from clipper_nb.images.library import default_base_image
@@ -141,7 +142,11 @@ def test_serves_again_after_the_query_frontend_was_killed(conn: ClipperConnectio
 def test_health_check_passes_while_the_query_frontend_knows_it(conn: ClipperConnection, model: OwnModel) -> None:
     for container in _replicas(conn, model):
         _, *command = container.attrs["Config"]["Healthcheck"]["Test"]
-        assert container.exec_run(command).exit_code == 0
+
+        def passes(container: Container = container, command: list[str] = command) -> bool:
+            return bool(container.exec_run(command).exit_code == 0)
+
+        eventually(passes, within_s=5, what="the check, which sees a registration up to a second later")
 
 
 @pytest.mark.long

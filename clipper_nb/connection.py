@@ -570,9 +570,9 @@ class ClipperConnection:
     def get_app_info(self, name: str) -> dict[str, Any] | None:
         """Return ``{name, input_type, default_output, latency_slo_micros, linked_models}``, or ``None`` if unknown.
 
-        It also has ``example``, ``{"input", "output"}``, when the version that answers was deployed with
-        ``sample_inputs``, ``input_schema``, a JSON Schema, when its inputs of type ``json`` must fit one, and
-        ``traffic``, a list of targets with their shares, when ``set_traffic`` named several, or a version.
+        It also has ``model``, the version that answers; ``example``, ``{"input", "output"}``, when that was deployed
+        with ``sample_inputs``; ``input_schema``, a JSON Schema, when its inputs must fit one or its numbers have names;
+        and ``traffic``, a list of targets with their shares, when ``set_traffic`` named several, or a version.
         """
         found: dict[str, Any] | None = to_builtins(self._management_client().get_application(name))
         return found

@@ -192,7 +192,7 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     assert json.loads(json.dumps(info)) == info
     assert shared.get_app_info("described") == shared.apps["described"].info == {
         "name": "described", "input_type": "integers", "default_output": "None", "latency_slo_micros": SLO_MICROS,
-        "linked_models": ["described"],
+        "linked_models": ["described"], "model": "described:1.0_rc1",
     }  # fmt: skip
     assert shared.get_linked_models("described") == ["described"]
     assert shared.get_current_model_version("described") == "1.0_rc1"

@@ -59,9 +59,12 @@ def test_killed_only_replica_causes_timely_defaults_and_restarts(conn: ClipperCo
         load.wait_for(100)
     assert {reply.status for reply in load.replies} == {200}
     defaults = [reply for reply in load.replies if reply.body["default"]]
-    assert {reply.body["default_reason"] for reply in defaults} <= {
+    # A replica is back so soon that a query may lose two within its SLO; it is given up then.
+    others = [reply for reply in defaults if "Two replicas of app:1 were lost" not in reply.body["default_explanation"]]
+    assert {reply.body["default_reason"] for reply in others} <= {
         "no_ready_replica", "model_too_slow", "queued_too_long"
     }  # fmt: skip
+    assert len(defaults) - len(others) <= 4 * num_clients  # five kills, and each client has one query at a time
     # If queries waited for the replica, each client would get one late answer and send no other query meanwhile.
     in_time = [reply for reply in defaults if reply.latency_s < slo_s + 0.05]
     assert len(in_time) > 3 * num_clients

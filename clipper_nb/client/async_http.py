@@ -18,6 +18,8 @@ _MAX_CONNECTIONS = 256
 _CONNECT_RETRIES_AFTER_S = (0.1, 0.2, 0.4)
 """A frontend that restarts refuses connections for less than a second."""
 
+_TLS_END_S = 0.25
+"""How long TLS may take to end the connection to a server that is not the one meant: aiohttp does not wait for that."""
 _BROKEN = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError)
 
 
@@ -78,7 +80,10 @@ class AsyncHttp:
         for pause_s in (*_CONNECT_RETRIES_AFTER_S, None):
             try:
                 return await self._send(request, deadline_s)
-            except (aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch) as exc:
+            except aiohttp.ServerFingerprintMismatch as exc:
+                await asyncio.sleep(_TLS_END_S)
+                raise self._unreachable.no_proof(exc) from exc
+            except aiohttp.ClientSSLError as exc:
                 raise self._unreachable.no_proof(exc) from exc
             except aiohttp.ClientConnectorError as exc:
                 if pause_s is None or time.monotonic() + pause_s >= deadline_s:

@@ -12,6 +12,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+"""With what names keys, Python 3.13 wants it of every authority."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +42,13 @@ def write_files(
     authority = (
         _begin(issuer, issuer, authority_key, begin, end)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
         .sign(authority_key, hashes.SHA256())
     )
     certificate = (
         _begin(subject, issuer, key, begin, end)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     files = Files(folder / "certificate.pem", folder / "key.pem", folder / "authority.pem")
@@ -71,4 +78,5 @@ def _begin(subject: x509.Name, issuer: x509.Name, key: Any, begin: datetime, end
         .serial_number(x509.random_serial_number())
         .not_valid_before(begin)
         .not_valid_after(end)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )

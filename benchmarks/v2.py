@@ -166,9 +166,7 @@ def main() -> int:
             measure([doubles, doubles_json, doubles_echo], num_rounds, duration_s)
         verdicts.tell("image as V2 binary tensor", f"{image.rate:,.0f} requests/s")
         verdicts.tell("image as base64 input", f"{image_base64.rate:,.0f} requests/s")
-        verdicts.tell(
-            "image read by an echo, which is the most that wrk and sockets allow", f"{image_echo.rate:,.0f} requests/s"
-        )
+        verdicts.tell("image read by an echo, asked in the same way", f"{image_echo.rate:,.0f} requests/s")
         _check(verdicts, "image: V2 binary, of base64", image, image_base64, IMAGE_TARGET)
         verdicts.tell("768 doubles as V2 binary tensor", f"{doubles.rate:,.0f} requests/s")
         verdicts.tell("768 doubles as JSON input", f"{doubles_json.rate:,.0f} requests/s")

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType, field, to_builtins
-from msgspec.structs import fields
 
 from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.input_types import InputType
@@ -27,6 +26,10 @@ from clipper_nb.protocol.records import (
     options_of,
 )
 from clipper_nb.protocol.route import Route, format_share
+
+_FIRST_OF_VERSION = (
+    "model_name", "model_version", "input_type", "labels", "container_name", "batch_size", "num_replicas",
+)  # fmt: skip
 
 
 class TargetInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -102,13 +105,9 @@ class VersionInfo(VersionOptions, frozen=True, kw_only=True):
         return ModelId(self.name, self.version)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as it is sent; the options come after what tells versions apart."""
+        """Return it as it is sent; what tells versions apart comes first."""
         sent: dict[str, Any] = to_builtins(self)
-        options = dict.fromkeys(each.encode_name for each in fields(VersionOptions))
-        first = {name: value for name, value in sent.items() if name not in options}
-        num_before = list(first).index("num_replicas") + 1
-        names = [*list(first)[:num_before], *options, *list(first)[num_before:]]
-        return {name: sent[name] for name in names}
+        return {**{name: sent[name] for name in _FIRST_OF_VERSION}, **sent}
 
 
 class ReplicaInfo(Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from types import FrameType
 from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.environment import IMPORT_FAILED_EXIT_STATUS, LOAD_FAILED_EXIT_STATUS
 from clipper_nb.protocol.load_report import describe_load_failure, format_load_failure
+from clipper_nb.runtime.malloc import keep_blocks
 from clipper_nb.runtime.model_container.client import Model, serve
 from clipper_nb.runtime.model_container.environment_check import check_environment
 from clipper_nb.runtime.model_container.loader import load_model
@@ -53,6 +54,7 @@ def main(observer: LoadObserver | None = None) -> None:
     observer = observer or LoadObserver()
     started_s = time.monotonic()
     faulthandler.enable()
+    keep_blocks()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_unloaded)  # as a container's first process it would otherwise ignore the signal
     logging.raiseExceptions = False  # a model that closes its standard error must not fail because of our log

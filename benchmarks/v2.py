@@ -2,7 +2,8 @@
 
 A model that does nothing is asked for an image of 224 x 224 x 3 bytes, as a V2 binary tensor and as base64 in JSON, and
 for 768 doubles, as a V2 binary tensor and as JSON. All sides of a comparison take their turn, in rounds, none always
-first; the median of the rounds' ratios counts.
+first; the median of the rounds' ratios counts. Nothing is cached, so that the load generator may send one body again
+and again: it would copy more than the servers do if it made each anew.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from load.v2_requests import Request, base64_input, base64_tensor, binary_tensor, json_input, json_tensor
 from load.verdicts import Verdicts, parse_options
-from load.wrk import run_template
+from load.wrk import run_body
 from peers.environments import FOLDER, InstallError, make_environment
 from peers.process import running_process
 from peers.servers import BENCHMARKS, ECHO, free_port
@@ -47,7 +48,7 @@ class Side:
         self._request = request
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
             file.write(request.body)
-        self._template = Path(file.name)
+        self._body = Path(file.name)
         self.rates: list[float] = []
 
     def check(self) -> None:
@@ -62,8 +63,8 @@ class Side:
 
     def measure(self, duration_s: int, *, counts: bool) -> None:
         """Ask for a while."""
-        seen = run_template(
-            self._address, self._request.path, self._template, self._request.counter_at,
+        seen = run_body(
+            self._address, self._request.path, self._body,
             headers=self._request.headers, num_connections=NUM_CONNECTIONS, duration_s=duration_s,
         )  # fmt: skip
         assert seen.num_errors == 0 or self._may_fail, (self._request.path, seen)
@@ -98,7 +99,7 @@ def running_cluster() -> Iterator[ClipperConnection]:
         f"v2-{os.getpid()}", clipper_query_port=0, clipper_management_port=0, clipper_rpc_port=0
     )
     conn = ClipperConnection(manager)
-    conn.start_clipper(query_token=False)
+    conn.start_clipper(query_token=False, cache_size=0)
     with conn:
         create_endpoint(conn, "images", "bytes", lambda xs: [float(len(x)) for x in xs], slo_micros=20_000_000)
         create_endpoint(conn, "doubles", "doubles", lambda xs: [float(len(x)) for x in xs], slo_micros=20_000_000)

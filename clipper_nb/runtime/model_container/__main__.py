@@ -26,6 +26,7 @@ from clipper_nb.runtime.model_container.parity import check_samples
 from clipper_nb.runtime.model_container.request_log import RequestFormatter
 from clipper_nb.runtime.model_container.setting_up import set_up
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings, model_container_settings
+from clipper_nb.runtime.model_container.variables_file import begin_with_variables
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def main(observer: LoadObserver | None = None) -> None:
     """Run one replica."""
     observer = observer or LoadObserver()
     started_s = time.monotonic()
+    begin_with_variables()
     faulthandler.enable()
     keep_blocks()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,6 +11,10 @@ APP_BAD_REQUESTS = "clipper_app_bad_requests_total"
 APP_LATENCY = "clipper_app_latency_seconds"
 APP_LATENESS = "clipper_app_lateness_seconds"
 
+TARGET_QUERIES = "clipper_target_queries_total"
+TARGET_DEFAULT_OUTPUTS = "clipper_target_default_outputs_total"
+TARGET_LATENCY = "clipper_target_latency_seconds"
+
 MODEL_PREDICTIONS = "clipper_model_predictions_total"
 MODEL_ERRORS = "clipper_model_errors_total"
 MODEL_ISOLATED = "clipper_model_isolated_total"

@@ -164,6 +164,12 @@ class Configuration:
         model_id = target.resolve(self.current_versions)
         return None if model_id is None else self.versions.get(model_id)
 
+    def answering_versions(self, application_name: str) -> list[ModelId]:
+        """Return the registered versions that an application's queries go to, each once."""
+        route = self.routes.get(application_name)
+        versions = () if route is None else map(self.version_of, route.targets)
+        return list(dict.fromkeys(version.model_id for version in versions if version is not None))
+
     def model_names(self) -> list[str]:
         """Return the names of all models that have a version."""
         return sorted({model_id.name for model_id in self.versions})

@@ -93,6 +93,22 @@ def test_key_has_one_target_at_each_frontend_and_door(conn: ClipperConnection, c
         assert conn.predict("app", [2.0], key=key).model == target
 
 
+def test_answers_are_counted_by_version_at_every_door(conn: ClipperConnection, clients: list[Client]) -> None:
+    conn.set_traffic("app", {"m:1": 1})  # the counts of its targets begin when there are two
+    conn.set_traffic("app", {"m:1": 3, "m:2": 1})
+    found = Counter(client.ask(key=f"{number}") for number, client in enumerate(clients))
+    found.update(client.infer(f"{number}") for number, client in enumerate(clients))
+    for size in (7, 600):  # at once, and in steps
+        found.update(prediction.model for prediction in conn.predict_batch("app", [[float(size)]] * size))
+    metrics = conn.inspect_instance()
+    counted = {
+        f"{series['labels']['model']}:{series['labels']['version']}": series["value"]
+        for series in metrics["clipper_target_queries_total"]
+    }
+    assert counted == {"m:1": found["m:1"], "m:2": found["m:2"]}
+    assert {series["count"] for series in metrics["clipper_target_latency_seconds"]} == {*found.values()}
+
+
 def test_deploy_beside_pinned_traffic_changes_nothing(conn: ClipperConnection, clients: list[Client]) -> None:
     """A canary from the pin to its promotion."""
     conn.set_traffic("app", {"m:2": 1})

@@ -7,7 +7,7 @@ text only when a client reads them.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from clipper_nb.protocol import metric_names
@@ -69,6 +69,31 @@ class _Distribution:
         return values
 
 
+class TargetMetrics:
+    """The series of one version among those that an application's queries are divided among."""
+
+    def __init__(self, application_name: str, model_id: ModelId) -> None:
+        names = {
+            metric_names.LABEL_APP: application_name,
+            metric_names.LABEL_MODEL: model_id.name,
+            metric_names.LABEL_VERSION: model_id.version,
+        }
+        self.labels = format_labels(names)
+        self.default_labels = {
+            reason: format_labels({**names, metric_names.LABEL_REASON: reason}) for reason in DEFAULT_REASONS
+        }
+        self.num_queries = 0
+        self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
+        self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
+
+    def queries_answered(self, count: int, latency_s: float, reason: str | None) -> None:
+        """Count equal answers; *reason* is why they were the default output, or ``None``."""
+        self.num_queries += count
+        self.latency_s.observe_often(count, latency_s)
+        if reason is not None:
+            self.num_defaults[reason] += count
+
+
 class ApplicationMetrics:
     """The series of one application.
 
@@ -93,9 +118,22 @@ class ApplicationMetrics:
         self.lateness_s = _Distribution(_LATENESS_BUCKETS_S)
         """Number of late answers."""
         self.num_late = 0
+        self._name = name
+        self.targets: dict[ModelId, TargetMetrics] | None = None
+        """Those among which its queries are divided; ``None`` if they are not, since its own series say the same."""
 
-    def query_answered(self, latency_s: float, reason: str | None) -> None:
-        """Count an answer; *reason* is why it was the default output, or ``None``."""
+    def set_targets(self, model_ids: Collection[ModelId]) -> None:
+        """Count by version if there are several; those that stay keep their counts."""
+        before = self.targets or {}
+        self.targets = None
+        if len(model_ids) > 1:
+            self.targets = {each: before.get(each) or TargetMetrics(self._name, each) for each in model_ids}
+
+    def query_answered(self, latency_s: float, reason: str | None, model_id: ModelId | None = None) -> None:
+        """Count an answer of *model_id*; *reason* is why it was the default output, or ``None``."""
+        targets = self.targets
+        if targets is not None and model_id is not None and model_id in targets:
+            targets[model_id].queries_answered(1, latency_s, reason)
         self.num_queries += 1
         self.latency_s.observe(latency_s)
         if latency_s > self._slo_s:
@@ -104,8 +142,11 @@ class ApplicationMetrics:
         if reason is not None:
             self.num_defaults[reason] += 1
 
-    def queries_answered(self, count: int, latency_s: float, reason: str) -> None:
+    def queries_answered(self, count: int, latency_s: float, reason: str, model_id: ModelId | None = None) -> None:
         """Count *count* equal answers, all of them the default output."""
+        targets = self.targets
+        if targets is not None and model_id is not None and model_id in targets:
+            targets[model_id].queries_answered(count, latency_s, reason)
         self.num_queries += count
         self.latency_s.observe_often(count, latency_s)
         if latency_s > self._slo_s:
@@ -199,6 +240,7 @@ class QueryFrontendMetrics:
     def collect(self, families: list[Family]) -> Iterator[None]:
         """Add every metric to *families*, in short, consistent steps: one for each application and version."""
         yield from self._collect_applications(families)
+        yield from self._collect_targets(families)
         yield from self._collect_models(families)
         families.append(self._refused_containers())
         for read in self._gauges:
@@ -233,6 +275,24 @@ class QueryFrontendMetrics:
             num_lowest = metrics.num_queries - metrics.num_late
             lateness.series.append((metrics.labels, metrics.lateness_s.values(num_lowest=num_lowest)))
             yield
+
+    def _collect_targets(self, families: list[Family]) -> Iterator[None]:
+        queries = Family(metric_names.TARGET_QUERIES, "Queries of an application answered", "counter", [])
+        defaults = Family(
+            metric_names.TARGET_DEFAULT_OUTPUTS, "Those answered with the default output", "counter", []
+        )  # fmt: skip
+        latency = Family(
+            metric_names.TARGET_LATENCY, "From the arrival of a query to its answer", "histogram", [],
+            _LATENCY_BUCKETS_S,
+        )  # fmt: skip
+        families += [queries, defaults, latency]
+        for application in list(self._applications.values()):
+            for metrics in list((application.targets or {}).values()):
+                _add(queries, metrics.labels, metrics.num_queries)
+                for reason, count in metrics.num_defaults.items():
+                    _add(defaults, metrics.default_labels[reason], count)
+                latency.series.append((metrics.labels, metrics.latency_s.values()))
+                yield
 
     def _collect_models(self, families: list[Family]) -> Iterator[None]:
         predictions = Family(metric_names.MODEL_PREDICTIONS, "Inputs predicted", "counter", [])

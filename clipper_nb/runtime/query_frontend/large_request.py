@@ -316,7 +316,7 @@ class LargeRequest(ABC, Generic[_BodyT, _AnswerT]):
         now_s = self._requests.loop.time()
         some, self._answered = self._answered[:_INPUTS_A_STEP], self._answered[_INPUTS_A_STEP:]
         for query in some:
-            served.metrics.query_answered(now_s - self._arrived_s, query.reason)
+            served.metrics.query_answered(now_s - self._arrived_s, query.reason, self._target.model_id)
             self._answers[query.query_id] = self._answer(query)
             self._requests.journal.record(query, served.name, self._target.model_id, now_s)
         self._write_answers()
@@ -349,7 +349,7 @@ class LargeRequest(ABC, Generic[_BodyT, _AnswerT]):
             "the request is large, and this input's turn had not come. Fewer inputs at a time would help."
         )
         ids = self._predictor.take_query_ids(count)
-        served.metrics.queries_answered(count, now_s - self._arrived_s, QUEUED_TOO_LONG)
+        served.metrics.queries_answered(count, now_s - self._arrived_s, QUEUED_TOO_LONG, self._target.model_id)
         for query_id in ids:
             query = Query(query_id, now_s, now_s, None)
             query.received_s = self._arrived_s

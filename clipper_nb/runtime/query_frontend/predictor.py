@@ -166,6 +166,7 @@ class Predictor:
             served = self._applications.get(name)
             if served is not None:
                 served.default_target, served.split = self._targets_of(name)
+                served.metrics.set_targets(self._configuration.answering_versions(name))
 
     def _replace_application(self, name: str, application: Application | None) -> None:
         if self._applications.pop(name, None) is not None:

@@ -148,9 +148,9 @@ class V2Endpoint:
                 query.answer_default(reason, f"The request's own timeout of {waited_ms:g} ms has passed.")
                 computation.forget_if_abandoned()
 
-    def count(self, served: ServedApplication, query: Query) -> None:
+    def count(self, served: ServedApplication, target: Target, query: Query) -> None:
         """Count an answered query."""
-        served.metrics.query_answered(self._loop.time() - query.arrived_s, query.reason)
+        served.metrics.query_answered(self._loop.time() - query.arrived_s, query.reason, target.model_id)
 
     def send(
         self,
@@ -197,7 +197,7 @@ class _OneAnswer(_Asked):
 
     def add(self, query: Query) -> None:
         """Reply with the answer."""
-        self._endpoint.count(self._served, query)
+        self._endpoint.count(self._served, self._target, query)
         target, reply, request = self._target, self._reply, self._request
         if query.reason is None and isinstance(target, ServedVersion):
             request_id = str(query.query_id) if request.request_id is None else request.request_id
@@ -234,7 +234,7 @@ class _Answers(_Asked):
 
     def add(self, query: Query) -> None:
         """Add one answer."""
-        self._endpoint.count(self._served, query)
+        self._endpoint.count(self._served, self._target, query)
         self._missing -= 1
         self._reply_when_complete()
 

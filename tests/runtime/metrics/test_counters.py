@@ -14,6 +14,7 @@ from clipper_nb.runtime.metrics.counters import (
     _LATENCY_BUCKETS_S,
     ApplicationMetrics,
     ModelMetrics,
+    QueryFrontendMetrics,
 )
 
 sizes = st.lists(st.integers(1, 5000), max_size=30)
@@ -40,3 +41,36 @@ def test_latency_at_a_bound_is_in_the_bucket_below(latency_s):
     assert counts.index(1500) == bisect_left(_LATENCY_BUCKETS_S, latency_s)
     assert sum(counts) == 1500
     assert total_s == pytest.approx(1500 * latency_s)
+
+
+def test_targets_are_counted_while_there_are_several():
+    metrics = ApplicationMetrics("digits", slo_s=1.0)
+    one, two, three = (ModelId("net", version) for version in "123")
+    metrics.query_answered(0.01, None, one)
+    assert metrics.targets is None, "one target has what the application has"
+    metrics.set_targets([one, two])
+    metrics.query_answered(0.01, None, one)
+    metrics.query_answered(0.01, "model_error", two)
+    metrics.queries_answered(3, 0.01, "queued_too_long", two)
+    metrics.query_answered(0.01, None, three)  # asked for by name
+    metrics.query_answered(0.01, "not_linked")
+    assert {each.version: target.num_queries for each, target in metrics.targets.items()} == {"1": 1, "2": 4}
+    assert (metrics.targets[two].num_defaults["model_error"], metrics.num_queries) == (1, 8)
+    assert sum(metrics.targets[two].latency_s.values()[:-1]) == 4
+    metrics.set_targets([two, three])
+    assert {each.version: target.num_queries for each, target in metrics.targets.items()} == {"2": 4, "3": 0}
+    metrics.set_targets([three])
+    assert metrics.targets is None
+
+
+def test_series_of_targets_name_application_and_version():
+    metrics = QueryFrontendMetrics()
+    metrics.application("digits", 1.0).set_targets([ModelId("net", "1"), ModelId("net", "2")])
+    metrics.application("linked", 1.0).set_targets([ModelId("net", "1")])
+    families = {family.name: family for family in metrics.families()}
+    assert [labels for labels, _ in families["clipper_target_queries_total"].series] == [
+        'app="digits",model="net",version="1"', 'app="digits",model="net",version="2"',
+    ]  # fmt: skip
+    labels, values = families["clipper_target_default_outputs_total"].series[0]
+    assert (labels, values) == ('app="digits",model="net",version="1",reason="not_linked"', [0])
+    assert len(families["clipper_target_latency_seconds"].series) == 2

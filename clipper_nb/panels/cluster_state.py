@@ -31,6 +31,20 @@ class Status:
 
 
 @dataclass(frozen=True)
+class TargetState:
+    """A model or a version that gets a share of an application's queries, with its part of the last minute's traffic."""
+
+    target: str
+    """``"model"`` or ``"model:version"``, as it was set."""
+    model_id: str | None
+    """The version that answers, as ``name:version``, or ``None``."""
+    share: float
+    """The share that it should get, from 0 to 1."""
+    traffic: Traffic = NO_TRAFFIC
+    """What that version answered of the application's queries, also as another target."""
+
+
+@dataclass(frozen=True)
 class ApplicationState:
     """One application with its latest traffic.
 
@@ -49,6 +63,8 @@ class ApplicationState:
     linked_model: str | None
     split: str = ""
     """Among which models and versions its queries are divided, if they are."""
+    targets: Sequence[TargetState] = ()
+    """Where its queries go; none if nothing is linked."""
     traffic: Traffic = NO_TRAFFIC
     last_minute: Traffic = NO_TRAFFIC
     has_only_defaults: bool = False
@@ -185,6 +201,7 @@ def make_cluster_state(
                 slo_s=record.slo_micros / 1e6,
                 linked_model=record.linked_model,
                 split=record.routing if record.traffic else "",
+                targets=_targets(record, history),
                 traffic=history.application(record.name),
                 last_minute=history.application(record.name, _RECENT_S),
                 has_only_defaults=history.has_only_defaults(record.name),
@@ -196,6 +213,19 @@ def make_cluster_state(
             _version_state(record, num_connected, containers, history)
             for record in sorted(models, key=lambda record: (record.name, -record.registered_at))
         ],
+    )
+
+
+def _targets(record: ApplicationInfo, history: History) -> list[TargetState]:
+    if len(record.traffic) > 1:
+        return [
+            TargetState(each.target, each.model, each.share, history.target(record.name, each.model or "", _RECENT_S))
+            for each in record.traffic
+        ]
+    target = record.traffic[0].target if record.traffic else record.linked_model
+    # One target has all that the application has.
+    return (
+        [] if target is None else [TargetState(target, record.model, 1.0, history.application(record.name, _RECENT_S))]
     )
 
 

@@ -10,6 +10,12 @@ from clipper_nb.clients.metrics_text import parse_samples
 from clipper_nb.protocol import metric_names
 
 _OF_APPLICATIONS = (metric_names.APP_QUERIES, metric_names.APP_DEFAULT_OUTPUTS, f"{metric_names.APP_LATENCY}_bucket")
+_OF_TARGETS = (
+    metric_names.TARGET_QUERIES,
+    metric_names.TARGET_DEFAULT_OUTPUTS,
+    f"{metric_names.TARGET_LATENCY}_bucket",
+)
+_DEFAULT_OUTPUTS = (metric_names.APP_DEFAULT_OUTPUTS, metric_names.TARGET_DEFAULT_OUTPUTS)
 _OF_VERSIONS = (
     metric_names.MODEL_PREDICTIONS,
     metric_names.MODEL_ERRORS,
@@ -20,12 +26,12 @@ _OF_VERSIONS = (
     f"{metric_names.MODEL_BATCH_LATENCY}_bucket",
     metric_names.MODEL_QUEUE_LENGTH,
 )
-_SHOWN = _OF_APPLICATIONS + _OF_VERSIONS
+_SHOWN = _OF_APPLICATIONS + _OF_TARGETS + _OF_VERSIONS
 
 
 @dataclass
 class Series:
-    """What the query frontend has counted of one application or one model version.
+    """What the query frontend has counted of one application, one model version, or one version for one application.
 
     Attributes
     ----------
@@ -44,29 +50,41 @@ class Series:
 
 @dataclass
 class Counts:
-    """All series: those of applications by name, those of versions by ``name:version``."""
+    """All series: those of applications by name, those of versions by ``name:version``.
+
+    Where an application's queries are divided, *targets* has those of each version for it, by ``application name:version``.
+    """
 
     applications: dict[str, Series] = field(default_factory=dict)
     versions: dict[str, Series] = field(default_factory=dict)
+    targets: dict[str, Series] = field(default_factory=dict)
+
+
+def target_key(application: str, model_id: str) -> str:
+    """Return the key of the series of a version for an application."""
+    return f"{application} {model_id}"
 
 
 def parse_counts(text: str) -> Counts:
     """Return what the panels show of the query frontend's metrics."""
     applications: defaultdict[str, Series] = defaultdict(Series)
     versions: defaultdict[str, Series] = defaultdict(Series)
+    targets: defaultdict[str, Series] = defaultdict(Series)
     for name, labels, value in parse_samples(text, _SHOWN):
         if name in _OF_APPLICATIONS:
             _add(applications[labels[metric_names.LABEL_APP]], name, labels, value)
         else:
             key = f"{labels[metric_names.LABEL_MODEL]}:{labels[metric_names.LABEL_VERSION]}"
-            _add(versions[key], name, labels, value)
-    return Counts(dict(applications), dict(versions))
+            of_application = name in _OF_TARGETS
+            series = targets[target_key(labels[metric_names.LABEL_APP], key)] if of_application else versions[key]
+            _add(series, name, labels, value)
+    return Counts(dict(applications), dict(versions), dict(targets))
 
 
 def _add(series: Series, name: str, labels: Mapping[str, str], value: float) -> None:
     if "le" in labels:
         series.buckets.setdefault(name.removesuffix("_bucket"), []).append((float(labels["le"]), value))
-    elif name == metric_names.APP_DEFAULT_OUTPUTS:
+    elif name in _DEFAULT_OUTPUTS:
         series.defaults[labels[metric_names.LABEL_REASON]] = value
     else:
         series.values[name] = value

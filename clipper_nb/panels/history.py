@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from clipper_nb.clients.metrics_report import bucket_quantile
-from clipper_nb.panels.counts import Counts, Series
+from clipper_nb.panels.counts import Counts, Series, target_key
 from clipper_nb.protocol import metric_names
 
 _Formula = Callable[["Series | None", Series, float], "Traffic"]
@@ -38,6 +38,8 @@ class Traffic:
         Inputs that waited at the end of the span.
     cache_hit_share : float or None
         Of the inputs that were looked up; ``None`` without any.
+    num_queries : int
+        Queries of an application that were answered.
     """
 
     rate_per_s: float = 0.0
@@ -48,6 +50,7 @@ class Traffic:
     batch_size: float | None = None
     queue_length: float = 0.0
     cache_hit_share: float | None = None
+    num_queries: int = 0
 
     @property
     def default_share(self) -> float:
@@ -69,6 +72,7 @@ class History:
         if self._entries:
             _share_unchanged(self._entries[-1][1].applications, counts.applications)
             _share_unchanged(self._entries[-1][1].versions, counts.versions)
+            _share_unchanged(self._entries[-1][1].targets, counts.targets)
         self._entries.append((at_s, counts))
         while self._entries[0][0] < at_s - LENGTH_S:
             self._entries.popleft()
@@ -92,6 +96,10 @@ class History:
     def version(self, model_id: str, window_s: float = WINDOW_S) -> Traffic:
         """Return the traffic of a version, ``name:version``, within the last seconds."""
         return _between(*self._window(window_s, "versions", model_id), _version_traffic)
+
+    def target(self, application: str, model_id: str, window_s: float = WINDOW_S) -> Traffic:
+        """Return the traffic of an application that a version answered, if its queries are divided among several."""
+        return _between(*self._window(window_s, "targets", target_key(application, model_id)), _target_traffic)
 
     def application_points(self, name: str) -> list[Traffic]:
         """Return an application's traffic between each entry and the next."""
@@ -121,8 +129,16 @@ class History:
 
 
 def _application_traffic(older: Series | None, newer: Series, span_s: float) -> Traffic:
-    answered = _increase(metric_names.APP_QUERIES, older, newer)
-    latencies = _new_observations(metric_names.APP_LATENCY, older, newer)
+    return _answers(metric_names.APP_QUERIES, metric_names.APP_LATENCY, older, newer, span_s)
+
+
+def _target_traffic(older: Series | None, newer: Series, span_s: float) -> Traffic:
+    return _answers(metric_names.TARGET_QUERIES, metric_names.TARGET_LATENCY, older, newer, span_s)
+
+
+def _answers(queries: str, latency: str, older: Series | None, newer: Series, span_s: float) -> Traffic:
+    answered = _increase(queries, older, newer)
+    latencies = _new_observations(latency, older, newer)
     before = older.defaults if older else {}
     defaults = {reason: count - before.get(reason, 0.0) for reason, count in newer.defaults.items()}
     return Traffic(
@@ -130,6 +146,7 @@ def _application_traffic(older: Series | None, newer: Series, span_s: float) -> 
         p50_s=bucket_quantile(latencies, 0.5),
         p99_s=bucket_quantile(latencies, 0.99),
         defaults={reason: count / answered for reason, count in defaults.items() if count > 0 and answered},
+        num_queries=round(answered),
     )
 
 

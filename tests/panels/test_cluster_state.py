@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from clipper_nb.panels.cluster_state import ApplicationState, VersionState, make_cluster_state
+from clipper_nb.panels.cluster_state import ApplicationState, TargetState, VersionState, make_cluster_state
 from clipper_nb.panels.counts import Counts, Series
 from clipper_nb.panels.history import History, Traffic
-from clipper_nb.protocol.descriptions import ApplicationInfo
+from clipper_nb.protocol.descriptions import ApplicationInfo, TargetInfo
 from clipper_nb.protocol.input_types import InputType
 from tests.panels.states import application, cluster, version
 
@@ -87,3 +87,53 @@ def test_defaults_of_the_last_minute_are_not_well() -> None:
     assert level_at(1.0, 550, 50) == "100% defaults"
     assert level_at(30.0, 550, 50) == "100% defaults in 1 min"
     assert level_at(62.0, 550, 50) == "no queries"
+
+
+def _divided(queries: dict[str, float], failed: float = 0.0) -> Counts:
+    series = {
+        f"digits {name}": Series({"clipper_target_queries_total": count}, {"model_error": failed})
+        for name, count in queries.items()
+    }
+    whole = Series({"clipper_app_queries_total": sum(queries.values())})
+    return Counts(applications={"digits": whole}, targets=series)
+
+
+def test_targets_have_their_part_of_the_traffic() -> None:
+    history = History()
+    history.add(0.0, _divided({"net:1": 5, "net:2": 5}))
+    history.add(10.0, _divided({"net:1": 85, "net:2": 25}, failed=2))
+    targets = [
+        TargetInfo(target="net:1", weight=8, share=0.8, model="net:1"),
+        TargetInfo(target="net", weight=2, share=0.2, model="net:2"),
+        TargetInfo(target="gone", weight=0, share=0.0),
+    ]
+    infos = [_info("digits", ["net"], targets), _info("linked", ["net"], [], "net:2"), _info("alone", [], [])]
+    state = make_cluster_state(
+        "tests", "", seen_at=1.0, applications=infos, models=[], connected=[], containers=[], history=history
+    )
+    first, second, gone = state.application("digits").targets
+    assert (first.target, first.model_id, first.share, first.traffic.num_queries) == ("net:1", "net:1", 0.8, 80)
+    assert (second.target, second.model_id, second.traffic.num_queries) == ("net", "net:2", 20)
+    assert second.traffic.defaults == {"model_error": 0.1}
+    assert (gone.model_id, gone.traffic) == (None, Traffic())
+    assert state.application("linked").targets == [TargetState("net", "net:2", 1.0)]
+    assert state.application("alone").targets == []
+
+
+def test_one_pinned_target_has_all_that_its_application_has() -> None:
+    history = History()
+    history.add(0.0, _divided({"net:1": 0}))
+    history.add(10.0, _divided({"net:1": 30}))
+    pinned = _info("digits", ["net"], [TargetInfo(target="net:1", weight=1, share=1.0, model="net:1")], "net:1")
+    state = make_cluster_state(
+        "tests", "", seen_at=1.0, applications=[pinned], models=[], connected=[], containers=[], history=history
+    )
+    [target] = state.application("digits").targets
+    assert (target.target, target.share, target.traffic.num_queries) == ("net:1", 1.0, 30)
+
+
+def _info(name: str, linked: list[str], targets: list[TargetInfo], model: str | None = None) -> ApplicationInfo:
+    return ApplicationInfo(
+        name=name, input_type=InputType.DOUBLES, default_output="", slo_micros=1000, linked_models=linked,
+        traffic=targets, model=model,
+    )  # fmt: skip

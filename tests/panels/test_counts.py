@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clipper_nb.clients.metrics_report import parse_metrics
-from clipper_nb.panels.counts import parse_counts
+from clipper_nb.panels.counts import parse_counts, target_key
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import format_families
@@ -15,6 +15,8 @@ def _metrics() -> QueryFrontendMetrics:
     metrics.application("quiet", slo_s=0.1)
     application.query_answered(0.004, None)
     application.query_answered(0.021, "model_too_slow")
+    application.set_targets([ModelId("net", "1.0-rc"), ModelId("net", "2")])
+    application.query_answered(0.003, "model_error", ModelId("net", "2"))
     version = metrics.model(ModelId("net", "1.0-rc"))
     version.batch_answered(3, 0.002)
     version.batch_answered(5, 0.008)
@@ -28,18 +30,23 @@ def test_every_series_that_is_shown_is_read() -> None:
     counts = parse_counts(format_families(_metrics().families()).decode())
     assert list(counts.applications) == ["digits", "quiet"]
     digits, net = counts.applications["digits"], counts.versions["net:1.0-rc"]
-    assert digits.values == {"clipper_app_queries_total": 2}
+    assert digits.values == {"clipper_app_queries_total": 3}
     assert digits.defaults["model_too_slow"] == 1
-    assert sum(digits.defaults.values()) == 1
+    assert sum(digits.defaults.values()) == 2
     assert net.values == {
         "clipper_model_predictions_total": 8, "clipper_model_errors_total": 2, "clipper_model_cache_hits_total": 7,
         "clipper_model_cache_misses_total": 8, "clipper_model_batch_size_sum": 8, "clipper_model_batch_size_count": 2,
         "clipper_model_queue_length": 4,
     }  # fmt: skip
-    assert digits.buckets["clipper_app_latency_seconds"][-1] == (float("inf"), 2)
+    assert digits.buckets["clipper_app_latency_seconds"][-1] == (float("inf"), 3)
     assert [bound for bound, _ in net.buckets["clipper_model_batch_latency_seconds"]] == sorted(
         bound for bound, _ in net.buckets["clipper_model_batch_latency_seconds"]
     )
+    assert list(counts.targets) == ["digits net:1.0-rc", "digits net:2"]
+    second = counts.targets[target_key("digits", "net:2")]
+    assert second.values == {"clipper_target_queries_total": 1}
+    assert second.defaults["model_error"] == sum(second.defaults.values()) == 1
+    assert second.buckets["clipper_target_latency_seconds"][-1] == (float("inf"), 1)
 
 
 def test_panels_agree_with_inspect_instance() -> None:

@@ -12,9 +12,19 @@ if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
     from clipper_nb.panels.metrics import MetricsPanel
     from clipper_nb.panels.models import ModelsPanel
+    from clipper_nb.panels.traffic import TrafficPanel
     from clipper_nb.panels.try_a_query import TryAQueryPanel
 
-__all__ = ["ApplicationsPanel", "EventsPanel", "Frame", "MetricsPanel", "ModelsPanel", "TryAQueryPanel", "show"]
+__all__ = [
+    "ApplicationsPanel",
+    "EventsPanel",
+    "Frame",
+    "MetricsPanel",
+    "ModelsPanel",
+    "TrafficPanel",
+    "TryAQueryPanel",
+    "show",
+]
 
 _HOMES = {
     "ApplicationsPanel": "applications",
@@ -22,6 +32,7 @@ _HOMES = {
     "Frame": "frame",
     "MetricsPanel": "metrics",
     "ModelsPanel": "models",
+    "TrafficPanel": "traffic",
     "TryAQueryPanel": "try_a_query",
     "show": "dashboard",
 }

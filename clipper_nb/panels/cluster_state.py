@@ -32,7 +32,7 @@ class Status:
 
 @dataclass(frozen=True)
 class TargetState:
-    """A model or a version that gets a share of an application's queries, with its part of the last minute's traffic."""
+    """A model or a version that gets a share of an application's queries, with the last minute's traffic."""
 
     target: str
     """``"model"`` or ``"model:version"``, as it was set."""

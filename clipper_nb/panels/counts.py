@@ -52,7 +52,7 @@ class Series:
 class Counts:
     """All series: those of applications by name, those of versions by ``name:version``.
 
-    Where an application's queries are divided, *targets* has those of each version for it, by ``application name:version``.
+    Where an application's queries are divided, *targets* has those of each version, by ``application name:version``.
     """
 
     applications: dict[str, Series] = field(default_factory=dict)

@@ -29,6 +29,18 @@ class Panels:
         """Models, versions and replicas: roll back, set replicas, stop, logs."""
         return self._open("ModelsPanel")
 
+    def traffic(self, app_name: str | None = None) -> Frame:
+        """How an application's queries are divided, and what each version got: change shares, send all to one, go back.
+
+        Raises
+        ------
+        NotFoundError
+            There is no application *app_name*.
+        """
+        if app_name is not None:
+            self._conn.get_traffic(app_name)
+        return self._open("TrafficPanel", application=app_name)
+
     def metrics(self) -> Frame:
         """Latency beside the SLO, throughput, batch size, queue and cache hits, of the last two minutes."""
         return self._open("MetricsPanel")
@@ -46,9 +58,9 @@ class Panels:
         return self._open()
 
     def __repr__(self) -> str:
-        return "<Panels: applications(), models(), metrics(), try_a_query(), events(), all()>"
+        return "<Panels: applications(), models(), traffic(), metrics(), try_a_query(), events(), all()>"
 
-    def _open(self, panel: str | None = None) -> Frame:
+    def _open(self, panel: str | None = None, *, application: str | None = None) -> Frame:
         if not self._conn.connected:
             raise UnconnectedException(f"panels.{panel}" if panel else "dashboard()")
         try:
@@ -57,4 +69,4 @@ class Panels:
             raise DeploymentError(
                 f"Panels need the package '{exc.name}': pip install 'clipper-nb[notebook]', then restart the kernel."
             ) from exc
-        return dashboard.show(self._conn, *([getattr(dashboard, panel)] if panel else []))
+        return dashboard.show(self._conn, *([getattr(dashboard, panel)] if panel else []), application=application)

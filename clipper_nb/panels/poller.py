@@ -166,6 +166,8 @@ class Poller:
                     self._paint(lambda watcher=watcher: watcher(self))  # type: ignore[misc]
             try:
                 self._paint(self._calls.get(timeout=self._pause_s()))
+                while True:  # a slider calls often, and each poll may take a while
+                    self._paint(self._calls.get_nowait())
             except queue.Empty:
                 pass
             with self._lock:

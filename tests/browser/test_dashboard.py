@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.browser, pytest.mark.timeout(400)
 
 TUTORIAL = Path(__file__).parents[2] / "notebooks" / "08_dashboard.ipynb"
 NAME = "dashboard.ipynb"
-TABS = ("Applications", "Models", "Metrics", "Try a query", "Events")
+TABS = ("Applications", "Models", "Traffic", "Metrics", "Try a query", "Events")
 WAIT_MS = 30_000
 NARROW = {"lab": 1100, "notebook": 900}
 """Widths of a window in which 800 pixels are left for a panel."""
@@ -169,6 +169,28 @@ def test_a_model_is_rolled_back_and_gets_replicas(tutorial: NotebookPage) -> Non
     assert tutorial.evaluate("conn.get_num_replicas('digits', 1)") == 2
     models.locator("button.cl-logs").click()
     expect(models.locator(".cl-log pre")).to_contain_text("digits_1", timeout=WAIT_MS)
+
+
+def test_traffic_is_divided_by_sliders(tutorial: NotebookPage) -> None:
+    """The arrow keys belong to the slider, and not to the notebook."""
+    traffic = show(tutorial, "Traffic")
+    choose(traffic, "cl-traffic-application", "digits")
+    expect(traffic.locator("td", has_text="current version: 1")).to_be_visible(timeout=WAIT_MS)
+    choose(traffic, "cl-add-target", "digits:2")
+    traffic.locator("button.cl-add").click()
+    traffic.get_by_label("Share of digits:2").focus()
+    for _ in range(5):
+        tutorial.page.keyboard.press("ArrowRight")
+    expect(traffic.get_by_label("Per cent of digits", exact=True)).to_have_value("95", timeout=WAIT_MS)
+    traffic.get_by_label("Per cent of digits:2").press_sequentially("12.5")
+    tutorial.page.keyboard.press("Enter")
+    expect(traffic.get_by_label("Share of digits", exact=True)).to_have_attribute("aria-valuetext", "87.5 %")
+    traffic.locator("button.cl-set-traffic").click()
+    expect(traffic.locator(".cl-outcome")).to_contain_text("digits 87.5 %, digits:2 12.5 %", timeout=WAIT_MS)
+    assert tutorial.evaluate("conn.get_traffic('digits').shares") == {"digits": 0.875, "digits:2": 0.125}
+    traffic.locator("button.cl-back").click()
+    expect(traffic.locator(".cl-outcome")).to_contain_text("digits 100 % again", timeout=WAIT_MS)
+    assert tutorial.evaluate("conn.get_linked_models('digits')") == ["digits"]
 
 
 def test_a_stop_asks_first(tutorial: NotebookPage) -> None:

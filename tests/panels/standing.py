@@ -9,6 +9,7 @@ from clipper_nb.panels.cluster_state import ClusterState
 from clipper_nb.panels.panel import Panel
 from clipper_nb.panels.poller import Poller
 from clipper_nb.protocol.records import Prediction
+from clipper_nb.protocol.traffic import ApplicationTraffic, TrafficTarget
 
 
 class StandingManager:
@@ -37,6 +38,8 @@ class StandingConnection:
     def __init__(self) -> None:
         self.cm = StandingManager()
         self.calls: list[tuple[Any, ...]] = []
+        self.weights: dict[str, float] = {}
+        """Those of the traffic of each application."""
         self.answer: Prediction | Exception = Prediction(1.0, False, None, None, 7, 0.004, "net:1")
 
     def predict(self, *arguments: Any, version: str | None = None) -> Prediction:
@@ -44,6 +47,10 @@ class StandingConnection:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    def get_traffic(self, application: str) -> ApplicationTraffic:
+        targets = (TrafficTarget(target, target, weight, 0.0, 1) for target, weight in self.weights.items())
+        return ApplicationTraffic(application, tuple(targets))
 
     def get_linked_models(self, application: str) -> list[str]:
         return ["net"]

@@ -16,12 +16,12 @@ def test_application_is_tried_in_its_tab(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(poller, "watch", lambda _paint: None)
     poller.state = cluster(application("alone", linked_model=None), application("digits"))
     frame = dashboard.show(conn)  # type: ignore[arg-type]
-    applications, _, _, trying, _ = frame._panels
+    applications, *_, trying, _ = frame._panels
     applications._act_on_row("try", "digits")
     while not poller._calls.empty():
         poller._calls.get()()
     assert frame._tabs is not None
-    assert frame._tabs.selected_index == 3
+    assert frame._tabs.selected_index == 4
     assert trying._application.value == "digits"  # type: ignore[attr-defined]
 
 

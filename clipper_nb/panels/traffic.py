@@ -1,0 +1,256 @@
+"""The panel of traffic: how an application's queries are divided, what each version got, and sliders to change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+import ipywidgets
+
+from clipper_nb.display.html import Html
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status, TargetState
+from clipper_nb.panels.markup import badge, code, format_ms, format_share, paragraph, row_actions, table, two_lines
+from clipper_nb.panels.panel import Panel, dropdown, offer, row
+from clipper_nb.panels.shares_edit import SharesEdit
+from clipper_nb.panels.sliders import Sliders
+from clipper_nb.protocol import route
+from clipper_nb.protocol.names import parse_model_id
+from clipper_nb.protocol.shares import weights_of
+
+_HEAD = ("Target", "Wanted", "Got, 1\u00a0min", "p50 ms", "p99 ms", "Defaults", "Errors", "Replicas")
+_NUMBERS = (1, 2, 3, 4, 5, 6, 7)
+_MODEL_ERROR = "model_error"
+_MAX_STEPS_BACK = 20
+
+
+class TrafficPanel(Panel):
+    """Shows how an application's queries are divided; changes the shares, sends all to one target, and goes back."""
+
+    title: ClassVar[str] = "Traffic"
+
+    def render(self) -> Html:
+        """Return a table of the chosen application's targets."""
+        return self._render(with_actions=False)
+
+    def _render_live(self) -> Html:
+        return self._render(with_actions=True)
+
+    def _render(self, *, with_actions: bool) -> Html:
+        state = self._poller.state
+        application = state.application(self._application.value)
+        if application is None:
+            return paragraph("No applications yet: call register_application(), or create_endpoint() of a deployer.")
+        if not application.targets:
+            return paragraph(
+                f"{application.name} is linked to no model: it answers its default output. Add a version, and set it."
+            )
+        rows = [_row(target, application, state) for target in application.targets]
+        caption = f"Traffic of {application.name} in the last minute"
+        if not with_actions:
+            return Html(f"{paragraph(f'{caption}:')}{table(_HEAD, rows, caption=caption, numbers=_NUMBERS)}")
+        for cells, target in zip(rows, application.targets, strict=True):
+            cells.append(self._row_actions(target, application))
+        keys = [target.target for target in application.targets]
+        return table((*_HEAD, "Actions"), rows, caption=caption, numbers=_NUMBERS, keys=keys)
+
+    def _row_actions(self, target: TargetState, application: ApplicationState) -> Html:
+        labels = {"promote": "All to it"} if len(application.targets) > 1 else {}
+        return row_actions(target.target, labels, is_enabled=not self._is_acting)
+
+    def _act_on_row(self, action: str, key: str) -> None:
+        if action == "promote":
+            self._poller.call_soon(lambda: self._promote(key))
+
+    def choose(self, application: str) -> None:
+        """Show *application* as soon as it is seen."""
+        self._asked_for.append(application)
+
+    # --- controls
+
+    def _arrange(
+        self, picture: ipywidgets.Widget, controls: Sequence[ipywidgets.Widget], outcome: ipywidgets.Widget
+    ) -> Sequence[ipywidgets.Widget]:
+        """Return the choice of the application above what is shown of it."""
+        choice, *others = controls
+        return [choice, picture, *others, self._question.widget, outcome]
+
+    def _make_controls(self) -> list[ipywidgets.Widget]:
+        self._edit = SharesEdit()
+        self._asked_for: list[str] = []
+        self._earlier: dict[str, list[dict[str, float]]] = {}
+        self._application = dropdown("Application", name="traffic-application", width="320px")
+        self._application.observe(lambda _change: self._poller.call_soon(self._change_application), "value")
+        self._sliders = Sliders(lambda target, share: self._poller.call_soon(lambda: self._move(target, share)))
+        self._version = dropdown("Another version", name="add-target", width="320px")
+        self._add_button = self._later_button("Add", self._add, "add", "Give it a slider, which begins at 0 %")
+        self._set_button = self._later_button(
+            "Set", self._set, "set-traffic", "Divide the queries by the sliders", style="primary"
+        )
+        self._reset_button = self._later_button(
+            "Reset", self._reset, "reset-traffic", "Put the sliders back to what is set"
+        )
+        self._back_button = self._later_button(
+            "Back", self._go_back, "back", "Set what was before the last change that this panel made"
+        )
+        return [
+            row(self._application),
+            self._sliders,
+            row(self._set_button, self._reset_button, self._back_button, self._version, self._add_button),
+        ]
+
+    def _later_button(
+        self, label: str, act: Callable[[], None], name: str, tooltip: str, *, style: str = ""
+    ) -> ipywidgets.Button:
+        """Return a button that acts after the moves that the user made before the click."""
+        return self._button(label, lambda: self._poller.call_soon(act), name=name, tooltip=tooltip, style=style)
+
+    def _offer(self, state: ClusterState) -> None:
+        divided = next((found.name for found in state.applications if len(found.targets) > 1), None)
+        offer(self._application, [(found.name, found.name) for found in state.applications], divided)
+        if self._asked_for and state.application(self._asked_for[-1]) is not None:
+            self._application.value = self._asked_for[-1]
+            self._asked_for.clear()
+        application = state.application(self._application.value)
+        targets = application.targets if application else ()
+        if self._edit.follow(application.name if application else None, {each.target: each.share for each in targets}):
+            self._tell("The traffic was changed elsewhere meanwhile: the sliders show it.", "warned")
+        self._sliders.show(self._edit.shares, is_enabled=not self._is_acting)
+        offer(self._version, _addable(state, application, self._edit.shares))
+
+    def _is_possible(self, button: ipywidgets.Button) -> bool:
+        if button is self._add_button:
+            return self._version.value is not None
+        if button is self._back_button:
+            return bool(self._earlier.get(self._edit.application or ""))
+        return self._edit.is_changed or (button is self._reset_button and self._edit.shares != self._edit.actual)
+
+    def _change_application(self) -> None:
+        if self._application.value != self._edit.application:
+            self._question.dismiss()
+            self._outcome.value = self._outcome.value if self._is_acting else ""
+            self.paint()
+
+    # --- what the controls do, in the poller's thread
+
+    def _move(self, target: str, share: float) -> None:
+        if not self._is_acting and target in self._edit.shares:
+            self._question.dismiss()
+            self._edit.move(target, share)
+            self.paint()
+
+    def _add(self) -> None:
+        if self._version.value is not None and not self._is_acting:
+            self._edit.move(self._version.value, 0.0)
+            self.paint()
+
+    def _reset(self) -> None:
+        self._edit.reset()
+        self.paint()
+
+    def _set(self) -> None:
+        self._ask_or_set(weights_of(self._edit.shares))
+
+    def _promote(self, target: str) -> None:
+        if target in self._edit.actual:
+            self._ask_or_set({target: 100.0})
+
+    def _ask_or_set(self, weights: Mapping[str, float]) -> None:
+        """Set weights; ask first if a target would get no more queries."""
+        name, actual = self._edit.application, dict(self._edit.actual)
+        if name is None or self._is_acting:
+            return
+        gone = [target for target, share in actual.items() if share > 0 and target not in weights]
+        if not gone:
+            self._act_on_traffic(name, weights)
+            return
+        self._ask(
+            f"Send the queries of {name} to {_format(weights)}? {' and '.join(gone)} would get none.",
+            lambda: self._act_on_traffic(name, weights),
+            lambda: (self._edit.application, dict(self._edit.actual)),
+        )
+
+    def _act_on_traffic(self, name: str, weights: Mapping[str, float]) -> None:
+        if weights != weights_of(self._edit.shares):
+            self._edit.reset()
+
+        def change() -> str:
+            before = self._conn.get_traffic(name)
+            self._conn.set_traffic(name, weights)
+            if before.targets:
+                earlier = self._earlier.setdefault(name, [])
+                earlier.append({target.target: target.weight for target in before.targets})
+                del earlier[:-_MAX_STEPS_BACK]
+            return f"The queries of {name} go to {_format(weights)}."
+
+        self._act(f"Setting the traffic of {name}", change)
+
+    def _go_back(self) -> None:
+        name = self._edit.application
+        earlier = self._earlier.get(name or "")
+        if name is None or not earlier:
+            return
+        self._edit.reset()
+
+        def change() -> str:
+            self._conn.set_traffic(name, earlier[-1])
+            return f"The queries of {name} go to {_format(earlier.pop())} again."
+
+        self._act(f"Setting the traffic of {name} back", change)
+
+
+def _addable(
+    state: ClusterState, application: ApplicationState | None, shares: Mapping[str, float]
+) -> list[tuple[str, str]]:
+    """Return the versions that may get a share besides: those of its input type that do not answer yet."""
+    if application is None:
+        return []
+    answering = {*shares, *(target.model_id for target in application.targets)}
+    return [
+        (f"{found.model_id} (current)" if found.is_current else found.model_id, found.model_id)
+        for found in state.versions
+        if found.input_type is application.input_type and found.model_id not in answering
+    ]
+
+
+def _format(weights: Mapping[str, float]) -> str:
+    total = sum(weights.values())
+    return ", ".join(f"{target} {route.format_share(weight / total)}" for target, weight in weights.items())
+
+
+def _row(target: TargetState, application: ApplicationState, state: ClusterState) -> list[str]:
+    traffic = target.traffic
+    num_queries = sum({each.model_id: each.traffic.num_queries for each in application.targets}.values())
+    got = traffic.num_queries / num_queries if num_queries else None
+    defaults = traffic.defaults or {}
+    has_answers = traffic.num_queries > 0
+    return [
+        _name(target),
+        format_share(target.share),
+        "-" if got is None else two_lines(format_share(got), f"{traffic.num_queries:,} of {num_queries:,}"),
+        format_ms(traffic.p50_s),
+        format_ms(traffic.p99_s),
+        _defaults(defaults) if has_answers else "-",
+        format_share(defaults.get(_MODEL_ERROR, 0.0)) if has_answers else "-",
+        _replicas(target, state),
+    ]
+
+
+def _name(target: TargetState) -> Html:
+    if target.model_id in (None, target.target):
+        return code(target.target)
+    _, version = parse_model_id(target.model_id)
+    return two_lines(target.target, f"current version: {version}")
+
+
+def _defaults(shares: Mapping[str, float]) -> str:
+    """Return the share of default outputs, and why there were any; model errors have their own column."""
+    total = format_share(sum(shares.values()))
+    reasons = [f"{reason} {format_share(share)}" for reason, share in sorted(shares.items()) if reason != _MODEL_ERROR]
+    return two_lines(total, ", ".join(reasons)) if reasons else total
+
+
+def _replicas(target: TargetState, state: ClusterState) -> str:
+    version = next((found for found in state.versions if found.model_id == target.model_id), None)
+    if version is None or version.num_connected == 0:
+        return badge(Status("problem", "none"))
+    return f"{version.num_connected} / {version.num_wanted}"

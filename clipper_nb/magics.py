@@ -1,4 +1,4 @@
-"""``%load_ext clipper_nb``: ``%%deploy``, ``%predict`` and ``%clipper``, each a call or two of the connection."""
+"""``%load_ext clipper_nb``: ``%%deploy``, ``%predict``, ``%clipper``, ``%clipper_traffic``: calls of the connection."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 
 from clipper_nb.closures.estimators import is_estimator
+from clipper_nb.cluster.canaries import Canary, check_canaries, give_shares, keeping_versions, parse_canaries
 from clipper_nb.cluster.endpoints import EndpointHandle
 from clipper_nb.cluster.handles import VersionHandle
 from clipper_nb.connection import ClipperConnection
@@ -23,6 +24,7 @@ from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import ApplicationNotFoundError, InvalidRequestError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.records import Prediction
+from clipper_nb.protocol.traffic import ApplicationTraffic
 
 if TYPE_CHECKING:
     from clipper_nb.panels.frame import Frame
@@ -42,6 +44,12 @@ class ClipperMagics(Magics):
     )
     @argument("-t", "--type", required=True, dest="input_type", help="ints, floats, doubles, bytes, strings or json")
     @argument("--link", metavar="APP", help="the application that sends its queries to the model from then on")
+    @argument(
+        "--canary",
+        action="append",
+        metavar="APP=PERCENT",
+        help="the new version gets so much of the application's queries, its other targets share the rest; repeatable",
+    )
     @argument("--endpoint", action="store_true", help="make an application of the model's name too, if there is none")
     @argument(
         "--default-output", metavar="TEXT", help="with --endpoint: what it answers if there is no prediction (null)"
@@ -78,13 +86,15 @@ class ClipperMagics(Magics):
             **({} if arguments.text_outputs is None else {"text_outputs": arguments.text_outputs}),
         }
         packages = shlex.split(_unquoted(arguments.packages)) or None
-        endpoint = _endpoint_options(arguments)
+        endpoint, canaries = _endpoint_options(arguments), _canaries(arguments)
         name, version, input_type = arguments.name, arguments.version, arguments.input_type
         if arguments.endpoint:
             new, _ = check_endpoint(conn, name, version, input_type, **endpoint, packages=packages, **options)
         else:
             new = conn.new_version(name, version, input_type, packages=packages, **options)
         must_link = arguments.link is not None and _must_link(conn, arguments.link, name, new.input_type)
+        if canaries:
+            check_canaries(conn.records("%%deploy").get_applications(), canaries, name, new.input_type)
         func = self._run_and_find_function(cell)
         samples = None if arguments.samples is None else self._evaluate("--samples", _unquoted(arguments.samples))
         setup = None if arguments.setup is None else self._evaluate("--setup", arguments.setup)
@@ -97,7 +107,9 @@ class ClipperMagics(Magics):
 
         if arguments.endpoint:
             return deploy_endpoint(conn, name, version, input_type, deploy, **endpoint)
-        handle = deploy(version)
+        with keeping_versions(conn, canaries, name):
+            handle = deploy(version)
+        give_shares(conn, canaries, f"{name}:{handle.version}")
         if must_link:
             conn.link_model_to_app(arguments.link, name)
         return handle
@@ -123,6 +135,18 @@ class ClipperMagics(Magics):
     def clipper(self, line: str) -> Frame:
         """Show the dashboard: applications, models, metrics, a query to try, and events."""
         return self._connection(parse_argstring(self.clipper, line).conn).dashboard()
+
+    @magic_arguments()
+    @argument("app", nargs="?", help="the application to begin with")
+    @argument("--conn", help="the variable that holds the connection")
+    @line_magic
+    def clipper_traffic(self, line: str) -> Frame | ApplicationTraffic:
+        """Show how an application's queries are divided, and change it; in a terminal: print it."""
+        arguments = parse_argstring(self.clipper_traffic, line)
+        conn = self._connection(arguments.conn)
+        if arguments.app is not None and not hasattr(self.shell, "kernel"):
+            return conn.get_traffic(arguments.app)
+        return conn.panels.traffic(arguments.app)
 
     def _evaluate(self, what: str, expression: str) -> Any:
         try:
@@ -186,6 +210,13 @@ def _endpoint_options(arguments: Namespace) -> dict[str, Any]:
     return {**given, "may_exist": arguments.endpoint}
 
 
+def _canaries(arguments: Namespace) -> list[Canary]:
+    if arguments.canary and (arguments.link is not None or arguments.endpoint):
+        raise UsageError("--canary gives the new version a share of what an application answers by now: leave out "
+                         "--link and --endpoint, which send it all queries")  # fmt: skip
+    return parse_canaries([_unquoted(text) for text in arguments.canary or ()])
+
+
 def _hang_timeout_s(text: str) -> float | None:
     try:
         return None if text.lower() == "none" else float(text)
@@ -205,7 +236,7 @@ def _must_link(conn: ClipperConnection, application_name: str, model_name: str, 
     if application.traffic:
         raise InvalidRequestError(
             f"Application '{application_name}' has its traffic set: {application.routing}. Deploy without --link, and "
-            f"give the version a share: conn.set_traffic({application_name!r}, ...)."
+            f"give the version a share: --canary {application_name}=10, or conn.set_traffic({application_name!r}, ...)."
         )
     linked = application.linked_model
     if linked not in (None, model_name):

@@ -65,6 +65,11 @@ class TrafficPanel(Panel):
         """Show *application* as soon as it is seen."""
         self._asked_for.append(application)
 
+    def paint(self) -> None:
+        """Show the latest state of the chosen application; called in the poller's thread."""
+        self._offer(self._poller.state)  # first: it chooses
+        super().paint()
+
     # --- controls
 
     def _arrange(

@@ -11,10 +11,12 @@ from IPython.core.interactiveshell import InteractiveShell
 from clipper_nb import (
     ApplicationNotFoundError,
     ClipperConnection,
+    DeploymentError,
     ExistsError,
     InvalidNameError,
     InvalidRequestError,
     LocalContainerManager,
+    NotFoundError,
     ParityError,
     VersionExistsError,
 )
@@ -125,6 +127,30 @@ def test_the_last_function_of_a_cell_is_deployed(shell: InteractiveShell, shared
     assert shared.apps["floors"].predict([2.5]).output == 2
 
 
+def test_cell_becomes_a_canary(shell: InteractiveShell, shared: ClipperConnection) -> None:
+    """The version before keeps its queries while the new one becomes current; if that fails, all is as before."""
+    shared.register_application("birds", "doubles", "-1", SLO_MICROS)
+    with pytest.raises(InvalidRequestError, match=r"'birds' has no model that answers yet.*use --link birds"):
+        shell.run_cell_magic("deploy", "bird -v 1 -t doubles --canary birds=10", "cell_ran = True\n" + SUM)
+    shell.run_cell_magic("deploy", "bird -v 1 -t doubles --link birds", SUM)
+    failing = "def prepare():\n    raise ValueError('no canary today')\n" + SUM
+    with pytest.raises(DeploymentError, match="no canary today"):
+        shell.run_cell_magic("deploy", "bird -v 2 -t doubles --canary birds=10 --setup prepare", failing)
+    assert shared.get_app_info("birds")["linked_models"] == ["bird"]
+    assert "traffic" not in shared.get_app_info("birds"), "it is linked, as before"
+    new = shell.run_cell_magic("deploy", "bird -t doubles --canary birds=10", SUM)
+    assert (new.version, shared.get_current_model_version("bird")) == ("2", "2")
+    assert shared.get_traffic("birds").shares == {"bird:1": 0.9, "bird:2": 0.1}
+    shell.run_cell_magic("deploy", "bird -v 3 -t doubles --canary birds=50%", SUM)
+    assert repr(shell.run_line_magic("clipper_traffic", "birds")) == (
+        "<Traffic of 'birds': bird:1 45 %, bird:2 5 %, bird:3 50 %>"
+    )
+    with pytest.raises(NotFoundError, match="nothing"):
+        shell.run_line_magic("clipper_traffic", "nothing")
+    assert shows(shell.run_line_magic("clipper_traffic", ""), shared)
+    assert "cell_ran" not in shell.user_ns
+
+
 def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, shared: ClipperConnection) -> None:
     shared.register_application("texts", "strings", "", SLO_MICROS)
     marking = "ran = True\n" + SUM
@@ -139,6 +165,10 @@ def test_undeployable_cell_is_refused_before_it_runs(shell: InteractiveShell, sh
         ("never -v 1 -t doubles --replicas many", UsageError, "replicas"),
         ("never -v 1 -t decimals", InvalidRequestError, "decimals"),
         ("never -v 1 -t doubles --conn nothing", UsageError, "nothing"),
+        ("never -v 1 -t doubles --canary texts=5", InvalidRequestError, "strings"),
+        ("never -v 1 -t doubles --canary texts", InvalidRequestError, "a per cent above 0 and below 100"),
+        ("never -v 1 -t doubles --canary unknown=5", ApplicationNotFoundError, "unknown"),
+        ("never -v 1 -t doubles --canary texts=5 --link texts", UsageError, "leave out --link and --endpoint"),
         ("never -v 1 -t doubles --link texts", InvalidRequestError, "strings"),
         ("never -v 1 -t doubles --link unknown", ApplicationNotFoundError, "unknown"),
     ):

@@ -78,10 +78,12 @@ def show(panel: Any, state: ClusterState) -> None:
 
 def settle(panel: Any) -> None:
     """Let actions end, and do what is to be done in the thread that changes widgets."""
-    for thread in threading.enumerate():
-        if thread.name == "clipper-action":
-            thread.join(5)
-    while not panel._poller._calls.empty():
+    while True:
+        for thread in threading.enumerate():
+            if thread.name == "clipper-action":
+                thread.join(5)
+        if panel._poller._calls.empty():
+            return
         panel._poller._calls.get()()
 
 

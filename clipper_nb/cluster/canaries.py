@@ -61,8 +61,8 @@ def check_canaries(
         if canaries and application.name not in named and model_name in _targets(application):
             raise InvalidRequestError(
                 f"Application '{application.name}' sends its queries to the current version of '{model_name}' too, and "
-                f"the new one becomes current: give it a share, --canary {application.name}=10, or let it keep its version "
-                f"with conn.set_traffic({application.name!r}, {{{application.model!r}: 1}})."
+                f"the new one becomes current: give it a share, --canary {application.name}=10, or let it keep its "
+                f"version with conn.set_traffic({application.name!r}, {{{application.model!r}: 1}})."
             )
 
 

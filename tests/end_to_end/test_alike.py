@@ -241,6 +241,8 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
         ("set_traffic", {**traffic, "weights": {"outside:1": True}}),
         ("set_traffic", {**traffic, "app_name": "nobody"}),
         ("set_traffic", {**traffic, "weights": {"outside:9": 1}}), ("set_traffic", {**traffic, "weights": {}}),
+        ("set_traffic", {**traffic, "policy": {"name": "ensemble"}}),
+        ("set_traffic", {**traffic, "weights": {"outside:1": 1, "outside": 1}, "policy": {"name": "best"}}),
         ("get_traffic", links), ("add_model_links", links), ("set_traffic", {**traffic, "weights": {"outside": 3}}),
         ("create_token", {**token, **digest}), ("create_token", {**token, **digest}),
         ("create_token", {**token, "token_name": "a b", **digest}), ("create_token", {**token, "digest": "secret"}),

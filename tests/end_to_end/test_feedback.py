@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from clipper_nb import ClipperConnection, Feedback, InvalidInputError, InvalidRequestError, NotFoundError
+from clipper_nb.client import AsyncClient
 from clipper_nb.deployers.python import deploy_python_closure
 from tests.support.clusters import eventually, http_request, running_cluster, worker_pids
 
@@ -88,6 +90,25 @@ def test_scores_need_no_policy(conn: ClipperConnection) -> None:
     assert conn.get_traffic("app").targets[0].score == 0.5
     with pytest.raises(InvalidInputError, match="a label has nothing to be compared with"):
         conn.feedback("app", conn.predict("app", [1.0]), label=1)
+
+
+def test_programs_without_the_notebook_give_feedback(conn: ClipperConnection) -> None:
+    conn.set_traffic("app", ["m:1", "m:2"], policy="weights")
+    with conn.get_client() as client:
+        prediction = client.predict("app", [11.0])
+        assert client.feedback("app", prediction, label=1).scores == {
+            prediction.model: float(prediction.model == "m:1")
+        }
+        with pytest.raises(InvalidRequestError, match="Pass label="):
+            client.feedback("app", prediction)
+
+    async def main() -> Feedback:
+        async with AsyncClient(conn.get_query_url()) as client:
+            prediction = await client.predict("app", [12.0], key="eve")
+            assert (await client.feedback("app", key="eve", score=0.5)).query_id == prediction.query_id
+            return await client.feedback("app", prediction.query_id, score=0.5)
+
+    assert not asyncio.run(main()).counted
 
 
 def test_what_was_never_asked_is_refused(conn: ClipperConnection) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -25,6 +26,8 @@ _MAX_PENDING = 20_000
 """Answers of one book that wait for the store; while it is away, the oldest are let go of."""
 _MAX_GROUPS_HERE = 2_000
 """Keys whose scores this frontend remembers per book."""
+_MAX_GROUPS_READ = 100
+"""Keys whose scores are read at once; more take their turns."""
 MIN_GROUP_SCORES = 10.0
 """A key with less feedback is treated as all others."""
 
@@ -51,7 +54,8 @@ class Book:
         """True if something has asked for scores since they were read."""
         self._counts: ArmCounts = {}
         self._groups: OrderedDict[str, ArmCounts] = OrderedDict()
-        self.unread_groups: set[str] = set()
+        self._asked_groups: set[str] = set()
+        """Groups that queries or feedback came from since scores were read."""
 
     def keep(self, answered: Answered) -> None:
         """Keep an answer until it is in the store."""
@@ -66,20 +70,24 @@ class Book:
         now_s = self._wall_clock()
         if group:
             counts = self._groups.get(group)
-            if counts is None:
-                self.unread_groups.add(group)
-            else:
+            self._asked_groups.add(group)
+            if counts is not None:
                 self._groups.move_to_end(group)
                 of_group = state_at(weights, counts, now_s, self.half_life_s)
                 if of_group.num >= MIN_GROUP_SCORES:
                     return of_group
         return state_at(weights, self._counts, now_s, self.half_life_s)
 
+    @property
+    def has_groups_to_read(self) -> bool:
+        """Whether more groups wait to be read than are read at once."""
+        return len(self._asked_groups) > _MAX_GROUPS_READ
+
     def groups_to_read(self) -> list[str]:
-        """Return the groups whose scores are not known, or may have changed."""
-        found = [*self._groups, *(self.unread_groups - self._groups.keys())]
-        self.unread_groups = set()
-        return found[-_MAX_GROUPS_HERE:]
+        """Return the groups whose scores are read next: some of those that queries came from."""
+        found = list(itertools.islice(self._asked_groups, _MAX_GROUPS_READ))
+        self._asked_groups.difference_update(found)
+        return found
 
     def learn(self, groups: list[str], found: list[ArmCounts]) -> None:
         """Take over what the store has, for all queries and for groups."""
@@ -94,8 +102,6 @@ class Book:
         self._counts = _plus(self._counts, scored, now_s)
         if scored.group in self._groups:
             self._groups[scored.group] = _plus(self._groups[scored.group], scored, now_s)
-        elif scored.group:
-            self.unread_groups.add(scored.group)
 
 
 class Learner:
@@ -161,7 +167,7 @@ class Learner:
     async def _read(self) -> None:
         for book in list(self._books.values()):
             if book.is_used:
-                book.is_used = False
+                book.is_used = book.has_groups_to_read
                 groups = book.groups_to_read()
                 book.learn(groups, await self._store.read(book.name, groups))
 

@@ -174,7 +174,7 @@ def test_ensemble_answers_by_the_slo_with_what_came(conn: ClipperConnection) -> 
 
 def test_killed_frontend_forgets_nothing(conn: ClipperConnection) -> None:
     """What was learnt is in Redis, and so are answers without a label yet; no id is given again."""
-    conn.set_traffic("app", ["m:1", "m:2", "m:3"], policy="ucb")
+    conn.set_traffic("app", ["m:1", "m:2", "m:3"], policy="thompson", explore=0)
     learn(conn, 3, 60)
     unlabelled = [predict(conn) for _ in range(20)]
     before = {target.target: target.num_scores for target in conn.get_traffic("app").targets}

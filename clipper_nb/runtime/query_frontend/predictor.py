@@ -316,7 +316,7 @@ class Predictor:
             return NoTarget(reasons.NO_READY_REPLICA, explanation), None
         application, chooser = self._configuration.applications.get(application_name), None
         if self._choosers is not None and application is not None:
-            chooser = self._choosers.make(self._configuration, application, arms, self.ask)
+            chooser = self._choosers.make(self._configuration, application, arms, self._ask)
         return arms[0].target, chooser or (Split(application_name, arms) if len(arms) > 1 else None)
 
     def _is_ready(self, version: ServedVersion) -> bool:

@@ -1346,8 +1346,8 @@ class ClipperConnection:
     ) -> Feedback:
         """Say how good an answer was: ``set_traffic``'s policies learn from it, ``get_traffic`` shows it.
 
-        It is counted for the version that answered, once for each query, whichever query frontend it reaches. Nothing is
-        scored by itself: if default outputs should count against a version, send ``score=0`` for them.
+        It is counted for the version that answered, once for each query, whichever query frontend it reaches. No answer
+        is scored by itself: if default outputs should count against a version, send ``score=0`` for them.
 
         Parameters
         ----------

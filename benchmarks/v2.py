@@ -22,10 +22,14 @@ import numpy as np
 from load.v2_requests import Request, base64_input, base64_tensor, binary_tensor, json_input, json_tensor
 from load.verdicts import Verdicts, parse_options
 from load.wrk import run_body
+from loop.builds import BASELINE_REVISION, make_build
+from loop.served_build import serving
+from loop.serving import APP
 from peers.environments import FOLDER, InstallError, make_environment
 from peers.process import running_process
 from peers.servers import BENCHMARKS, ECHO, free_port
 from report.v2_answers import compare_answers
+from workloads import NOOP
 
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.python import create_endpoint
@@ -151,24 +155,30 @@ def _wait_for(port: int, path: str, method: str) -> None:
 def main() -> int:
     """Measure and print."""
     options = parse_options(__doc__)
+    before = make_build("before", BASELINE_REVISION, compiled=True)
     verdicts = Verdicts("v2", options)
     num_rounds, duration_s = (3, 2) if options.quick else (9, 4)
     answers = ""
     with tempfile.TemporaryDirectory() as temporary, running_cluster() as conn:
         folder, address = Path(temporary), conn.get_query_addr()
-        with running_echo(folder) as echo:
+        with running_echo(folder) as echo, serving(before, NOOP.name, "bytes", 0) as build_before:
             image = Side(address, binary_tensor("images", "UINT8", IMAGE), folder)
             image_base64 = Side(address, base64_input("images", IMAGE), folder)
+            image_before = Side(build_before.address, base64_input(APP, IMAGE), folder)
             doubles = Side(address, binary_tensor("doubles", "FP64", DOUBLES), folder)
             doubles_json = Side(address, json_input("doubles", DOUBLES[0]), folder)
             doubles_echo = Side(echo, binary_tensor("doubles", "FP64", DOUBLES), folder)
             image_echo = Side(echo, binary_tensor("images", "UINT8", IMAGE), folder)
-            measure([image, image_base64, image_echo], num_rounds, duration_s)
+            measure([image, image_base64, image_before, image_echo], num_rounds, duration_s)
             measure([doubles, doubles_json, doubles_echo], num_rounds, duration_s)
         verdicts.tell("image as V2 binary tensor", f"{image.rate:,.0f} requests/s")
         verdicts.tell("image as base64 input", f"{image_base64.rate:,.0f} requests/s")
         verdicts.tell("image read by an echo, asked in the same way", f"{image_echo.rate:,.0f} requests/s")
-        _check(verdicts, "image: V2 binary, of base64", image, image_base64, IMAGE_TARGET)
+        verdicts.tell(
+            f"image as base64 input, asked of the build {BASELINE_REVISION}", f"{image_before.rate:,.0f} requests/s"
+        )
+        _check(verdicts, "image: V2 binary, of that build's base64", image, image_before, IMAGE_TARGET)
+        verdicts.tell("image: V2 binary, of base64", f"{ratio(image, image_base64):.2f} x")
         verdicts.tell("768 doubles as V2 binary tensor", f"{doubles.rate:,.0f} requests/s")
         verdicts.tell("768 doubles as JSON input", f"{doubles_json.rate:,.0f} requests/s")
         _check(verdicts, "768 doubles: V2 binary, of JSON", doubles, doubles_json, DOUBLES_TARGET)

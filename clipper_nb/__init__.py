@@ -55,6 +55,8 @@ if TYPE_CHECKING:
         VersionClaimedError,
         VersionExistsError,
     )
+    from clipper_nb.protocol.feedback_call import Feedback
+    from clipper_nb.protocol.policies import Policy
     from clipper_nb.protocol.query_history import QueryHistory
     from clipper_nb.protocol.records import Prediction
     from clipper_nb.protocol.resource_limits import ResourceLimits
@@ -78,6 +80,7 @@ __all__ = [
     "DockerContainerManager",
     "EngineUnreachableError",
     "ExistsError",
+    "Feedback",
     "ImageBuildError",
     "ImageNotFoundError",
     "IncompatibleClusterError",
@@ -94,6 +97,7 @@ __all__ = [
     "NotFoundError",
     "PackageInstallError",
     "ParityError",
+    "Policy",
     "Prediction",
     "PredictionError",
     "ProtocolError",
@@ -117,7 +121,9 @@ _HOMES = {
     "ApplicationTraffic": "clipper_nb.protocol.traffic",
     "ClipperConnection": "clipper_nb.connection",
     "DockerContainerManager": "clipper_nb.container_managers.docker.manager",
+    "Feedback": "clipper_nb.protocol.feedback_call",
     "LocalContainerManager": "clipper_nb.container_managers.local.manager",
+    "Policy": "clipper_nb.protocol.policies",
     "Prediction": "clipper_nb.protocol.records",
     "QueryHistory": "clipper_nb.protocol.query_history",
     "ResourceLimits": "clipper_nb.protocol.resource_limits",

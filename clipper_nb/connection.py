@@ -74,11 +74,13 @@ from clipper_nb.protocol.environment import (
     DEFAULT_MAX_BODY_SIZE_BYTES,
     DEFAULT_MAX_WAITING_SIZE_BYTES,
 )
+from clipper_nb.protocol.feedback_call import UNSET, Feedback, format_feedback
 from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.model_folder import FileReader, read_folder, write_files
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE, NUM_REPLICAS
+from clipper_nb.protocol.policies import make_policy
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import (
     CONTAINERLESS_IMAGE,
@@ -86,7 +88,7 @@ from clipper_nb.protocol.records import (
     DEFAULT_SLO_MICROS,
     Prediction,
 )
-from clipper_nb.protocol.route import check_weights
+from clipper_nb.protocol.route import check_traffic
 from clipper_nb.protocol.traffic import ApplicationTraffic
 
 if TYPE_CHECKING:
@@ -516,7 +518,19 @@ class ClipperConnection:
         management.unlink_model(_application_name(app_name), _model_name(model_name))
 
     @needs_cluster
-    def set_traffic(self, app_name: str, weights: Mapping[str, float]) -> ApplicationTraffic:
+    def set_traffic(
+        self,
+        app_name: str,
+        weights: Mapping[str, float] | Sequence[str],
+        *,
+        policy: str | None = None,
+        half_life_s: float | None = None,
+        explore: float | None = None,
+        by_key: bool = False,
+        combine: str = "vote",
+        min_confidence: float | None = None,
+        error_scale: float | None = None,
+    ) -> ApplicationTraffic:
         """Divide an application's queries among models and versions, by weight; all of it is replaced at once.
 
         When this returns, every query frontend divides by the new weights, and queries that are under way are answered
@@ -529,7 +543,30 @@ class ClipperConnection:
         app_name : str
         weights : mapping of str to float
             By target: ``"model"``, which is its current version whenever that changes, or ``"model:version"``, which
-            stays that version. Positive numbers in any unit: a target's share is its weight divided by the sum.
+            stays that version. Positive numbers in any unit: a target's share is its weight divided by the sum. With a
+            policy also a list of targets, of equal weights.
+        policy : str, optional
+            One of several targets answers each query, and the better ones by ``feedback`` more often: ``"thompson"``
+            (a good choice), ``"ucb"``, ``"epsilon-greedy"``, or ``"exp3"`` for scores that change against you.
+            All targets are asked, and one answer is made of those that come by the SLO: ``"ensemble"``, by the weights;
+            ``"exp4"``, by weights that are learnt from labels. ``"weights"`` is as without a policy, and answers are
+            kept for feedback by label or key, and over a restart. A key chooses no target where a policy learns.
+        half_life_s : float, optional
+            After how many seconds a feedback counts half. Without it nothing is forgotten, so a target that becomes
+            better is found late.
+        explore : float, optional
+            Share of the queries that go to any target: by default 0.1 for epsilon-greedy and exp3, 0.02 for thompson
+            and ucb.
+        by_key : bool
+            Whether each key of requests learns for itself from its tenth feedback on, at most 10,000 keys.
+        combine : str
+            Of several outputs: ``"vote"``, the output of the most weight; or ``"mean"`` of numbers.
+        min_confidence : float, optional
+            From 0 to 1: if less of the weight agrees with the answer, the default output is answered, with the reason
+            ``not_confident``.
+        error_scale : float, optional
+            The error of a number that scores 0 when it is compared with a label; half of it scores 0.5. With
+            ``combine="mean"`` also how far an output may be from the mean to agree with it.
 
         Returns
         -------
@@ -542,7 +579,8 @@ class ClipperConnection:
             There is no such application, model or version.
         InvalidRequestError
             A weight is no positive number, there is none, an input type differs from the application's, or a version
-            is named twice: by itself, and as the current one of its model.
+            is named twice: by itself, and as the current one of its model. Or there is no such policy, an option of it
+            is wrong or has no meaning for it, or it has less than two targets.
 
         Examples
         --------
@@ -550,9 +588,15 @@ class ClipperConnection:
         <Traffic of 'digits': digits-net:1 90 %, digits-net:2 10 %>
         >>> conn.set_traffic("digits", {"digits-net:1": 1})  # rolls back
         <Traffic of 'digits': digits-net:1 100 %>
+        >>> conn.set_traffic("digits", ["digits-net:1", "digits-net:2"], policy="thompson", half_life_s=3600)
+        <Traffic of 'digits' by thompson, half_life_s=3600.0: digits-net:1 50 %, digits-net:2 50 %>
         """
         management = self._management_client()
-        management.set_traffic(_application_name(app_name), check_weights(weights))
+        chosen = make_policy(
+            policy, half_life_s=half_life_s, explore=explore, by_key=by_key, combine=combine,
+            min_confidence=min_confidence, error_scale=error_scale,
+        )  # fmt: skip
+        management.set_traffic(_application_name(app_name), *check_traffic(weights, chosen))
         return management.get_traffic(app_name)
 
     @needs_cluster
@@ -1289,6 +1333,56 @@ class ClipperConnection:
         otherwise they go in the order of the columns.
         """
         return self._predict(app_name, check_batch(inputs, "inputs"), is_batch=True, version=version, key=key)
+
+    @needs_cluster
+    def feedback(
+        self,
+        app_name: str,
+        query: Prediction | int | None = None,
+        *,
+        key: int | str | None = None,
+        label: Any = UNSET,
+        score: float | None = None,
+    ) -> Feedback:
+        """Say how good an answer was: ``set_traffic``'s policies learn from it, ``get_traffic`` shows it.
+
+        It is counted for the version that answered, once for each query, whichever query frontend it reaches. No answer
+        is scored by itself: if default outputs should count against a version, send ``score=0`` for them.
+
+        Parameters
+        ----------
+        app_name : str
+        query : Prediction or int
+            The answer, or its ``query_id``.
+        key : str or int, optional
+            In place of *query*: the last query with this key. Needs a policy.
+        label : object, optional
+            The right output, which is compared with the one that was answered: as JSON values, numbers also with texts
+            that are numbers. Needs a policy.
+        score : float, optional
+            In place of a label: from 0 (useless) to 1 (perfect).
+
+        Returns
+        -------
+        Feedback
+            ``counted, query_id, scores, cause``: what was counted, or why not.
+
+        Raises
+        ------
+        InvalidRequestError, InvalidInputError
+            An argument is wrong, or no output was kept for a label, or several models answered and there is no label.
+        NotFoundError
+            There is no such application, it has not answered that query, or the query is not kept any more: with a
+            policy, the last 100,000 for 24 hours; without one, the last 4,096 of each query frontend.
+
+        Examples
+        --------
+        >>> prediction = conn.predict("digits", X[0])
+        >>> conn.feedback("digits", prediction, label=0)
+        Feedback(counted=True, query_id=17, scores={'digits-net:2': 1.0}, cause='')
+        """
+        body = format_feedback(query, check_key(key), label, score)
+        return self._query_client().feedback(_application_name(app_name), body)
 
     @needs_cluster
     def predict_dataframe(

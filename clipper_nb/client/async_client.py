@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipper_nb.client.address import Authority
 from clipper_nb.client.calls import DEFAULT_PART_INPUTS, DEFAULT_PART_SIZE_BYTES, Call, Target, make_steps, read_target
+from clipper_nb.clients.query_steps import Steps
 from clipper_nb.errors import ClipperException
+from clipper_nb.protocol.feedback_call import UNSET, Feedback, format_feedback
 from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.records import Prediction
 
 if TYPE_CHECKING:
     from clipper_nb.client.async_http import AsyncHttp
+
+
+_AnswerT = TypeVar("_AnswerT")
 
 
 class AsyncClient:
@@ -68,6 +73,21 @@ class AsyncClient:
         batch = check_batch(inputs, "inputs", is_one_request=False)
         return await self._predict(Call.of(app_name, version, key, timeout_s), batch, is_batch=True)
 
+    async def feedback(
+        self,
+        app_name: str,
+        query: Prediction | int | None = None,
+        *,
+        key: int | str | None = None,
+        label: Any = UNSET,
+        score: float | None = None,
+        timeout_s: float | None = None,
+    ) -> Feedback:
+        """Say how good an answer was; see ``Client.feedback``."""
+        call = Call.of(app_name, None, key, timeout_s)
+        body = format_feedback(query, call.key, label, score)
+        return await self._take(self._steps.feedback(call.app_name, body, timeout_s))
+
     async def close(self) -> None:
         """Close the connections. A later call opens them again."""
         await self._http.close()
@@ -87,6 +107,9 @@ class AsyncClient:
         steps = self._steps.predict(
             call.app_name, inputs, is_batch=is_batch, version=call.version, key=call.key, timeout_s=call.timeout_s
         )
+        return await self._take(steps)
+
+    async def _take(self, steps: Steps[_AnswerT]) -> _AnswerT:
         try:
             request = next(steps)
             while True:
@@ -97,8 +120,8 @@ class AsyncClient:
                 else:
                     request = steps.send(reply)
         except StopIteration as end:
-            predictions: list[Prediction] = end.value
-            return predictions
+            answer: _AnswerT = end.value
+            return answer
 
 
 def _open(target: Target) -> AsyncHttp:

@@ -7,6 +7,7 @@ from typing import Any
 
 from clipper_nb.client.address import Authority
 from clipper_nb.client.calls import DEFAULT_PART_INPUTS, DEFAULT_PART_SIZE_BYTES, WHAT, Call, make_steps, read_target
+from clipper_nb.protocol.feedback_call import UNSET, Feedback, format_feedback
 from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.records import Prediction
 
@@ -122,6 +123,47 @@ class Client:
         """
         batch = check_batch(inputs, "inputs", is_one_request=False)
         return self._predict(Call.of(app_name, version, key, timeout_s), batch, is_batch=True)
+
+    def feedback(
+        self,
+        app_name: str,
+        query: Prediction | int | None = None,
+        *,
+        key: int | str | None = None,
+        label: Any = UNSET,
+        score: float | None = None,
+        timeout_s: float | None = None,
+    ) -> Feedback:
+        """Say how good an answer was; each query counts once.
+
+        Parameters
+        ----------
+        app_name : str
+        query : Prediction or int
+            The answer, or its ``query_id``.
+        key : str or int, optional
+            In place of *query*: the last query with this key.
+        label : object, optional
+            The right output, which is compared with the one that was answered.
+        score : float, optional
+            In place of a label: from 0 (useless) to 1 (perfect).
+        timeout_s : float, optional
+            By default 10.
+
+        Returns
+        -------
+        Feedback
+            ``counted, query_id, scores, cause``.
+
+        Raises
+        ------
+        InvalidRequestError, InvalidInputError
+            An argument is wrong, or this query's answer has no output that was kept for a label.
+        NotFoundError
+            The application has not answered that query, or it is not kept any more.
+        """
+        call = Call.of(app_name, None, key, timeout_s)
+        return self._queries.feedback(call.app_name, format_feedback(query, call.key, label, score), timeout_s)
 
     def close(self) -> None:
         """Close the connections. A later call opens them again."""

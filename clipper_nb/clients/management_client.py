@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+import msgspec
+
 from clipper_nb.clients.http_client import Http, HttpClient
 from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import (
@@ -38,6 +40,7 @@ from clipper_nb.protocol.descriptions import (
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.traffic import ApplicationTraffic
 
@@ -208,9 +211,10 @@ class ManagementClient:
         """Return the names of an application's linked models."""
         return self._call("get_linked_models", rest.LinkedModelsOf(application_name), list[str])
 
-    def set_traffic(self, application_name: str, weights: Mapping[str, float]) -> None:
-        """Divide an application's queries by checked weights."""
-        self._change("set_traffic", rest.SetTraffic(application_name, dict(weights)))
+    def set_traffic(self, application_name: str, weights: Mapping[str, float], policy: Policy | None = None) -> None:
+        """Divide an application's queries by checked weights, or by a checked policy."""
+        fields = None if policy is None else msgspec.to_builtins(policy)
+        self._change("set_traffic", rest.SetTraffic(application_name, dict(weights), fields))
 
     def get_traffic(self, application_name: str) -> ApplicationTraffic:
         """Return how an application's queries are divided."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipper_nb.clients.http_client import Http, HttpClient
 from clipper_nb.clients.query_steps import ApplicationFacts, QuerySteps, Reply, Request, Steps
 from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import ClipperException
+from clipper_nb.protocol.feedback_call import Feedback
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.number_columns import columns_of
 from clipper_nb.protocol.records import Prediction
 
 if TYPE_CHECKING:
     from clipper_nb.protocol.descriptions import VersionInfo
+
+
+_AnswerT = TypeVar("_AnswerT")
 
 
 class QueryClient:
@@ -85,6 +89,18 @@ class QueryClient:
         steps = self._steps.predict(
             application_name, inputs, is_batch=is_batch, version=version, key=key, timeout_s=timeout_s
         )
+        return self._take(steps)
+
+    def feedback(self, application_name: str, body: bytes, timeout_s: float | None = None) -> Feedback:
+        """Return what became of a feedback, which ``format_feedback`` wrote; each query counts once."""
+        return self._take(self._steps.feedback(application_name, body, timeout_s))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def _take(self, steps: Steps[_AnswerT]) -> _AnswerT:
+        """Return what the steps of a call return."""
         try:
             request = next(steps)
             while True:
@@ -95,12 +111,8 @@ class QueryClient:
                 else:
                     request = steps.send(reply)
         except StopIteration as end:
-            predictions: list[Prediction] = end.value
-            return predictions
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+            answer: _AnswerT = end.value
+            return answer
 
     def _send(self, request: Request) -> Reply:
         started_s = time.perf_counter()

@@ -26,6 +26,7 @@ from clipper_nb.errors import (
     NotFoundError,
     UnauthorizedError,
 )
+from clipper_nb.protocol.feedback_call import Feedback
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import check_application_name
 from clipper_nb.protocol.number_columns import columns_of, has_names
@@ -35,6 +36,7 @@ from clipper_nb.protocol.records import Prediction
 MARGIN_S = 5.0
 """Seconds that a reply may take beyond the SLO before the query frontend counts as unreachable."""
 _FACTS_TIMEOUT_S = 5.0
+_FEEDBACK_TIMEOUT_S = 10.0
 _MAX_TRIES = 3
 _POSITION = re.compile(r"(?<=\$\.input_batch\[)\d+(?=\])")
 _AnswerT = TypeVar("_AnswerT")
@@ -198,6 +200,14 @@ class QuerySteps:
             f"The version that answers for '{application_name}' changed {_MAX_TRIES} times while it was asked, and "
             "each may take its columns in another order. Ask again, or name a version."
         )
+
+    def feedback(self, application_name: str, body: bytes, timeout_s: float | None = None) -> Steps[Feedback]:
+        """Return what became of a feedback."""
+        left_s = _FEEDBACK_TIMEOUT_S if timeout_s is None else timeout_s
+        reply = yield Request("POST", f"/{quote(application_name, safe='')}/update", left_s, body)
+        if reply.status != HTTPStatus.OK:
+            raise failure(reply)
+        return _parse(reply, Feedback)
 
     def _look_up(self, name: str, deadline: _Deadline) -> Steps[ApplicationFacts]:
         application = yield from self._find(name, deadline.left_s(_FACTS_TIMEOUT_S))

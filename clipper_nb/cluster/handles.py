@@ -22,6 +22,7 @@ from clipper_nb.display.summaries import (
 )
 from clipper_nb.errors import ApplicationNotFoundError, ModelNotFoundError
 from clipper_nb.protocol import names
+from clipper_nb.protocol.feedback_call import UNSET, Feedback
 from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
@@ -92,9 +93,34 @@ class ApplicationHandle:
         """Query it with several inputs; see ``ClipperConnection.predict_batch``."""
         return self._conn.predict_batch(self.name, inputs, version=version, key=key)
 
-    def set_traffic(self, weights: Mapping[str, float]) -> ApplicationTraffic:
+    def set_traffic(
+        self,
+        weights: Mapping[str, float] | Sequence[str],
+        *,
+        policy: str | None = None,
+        half_life_s: float | None = None,
+        explore: float | None = None,
+        by_key: bool = False,
+        combine: str = "vote",
+        min_confidence: float | None = None,
+        error_scale: float | None = None,
+    ) -> ApplicationTraffic:
         """Divide its queries among models and versions; see ``ClipperConnection.set_traffic``."""
-        return self._conn.set_traffic(self.name, weights)
+        return self._conn.set_traffic(
+            self.name, weights, policy=policy, half_life_s=half_life_s, explore=explore, by_key=by_key,
+            combine=combine, min_confidence=min_confidence, error_scale=error_scale,
+        )  # fmt: skip
+
+    def feedback(
+        self,
+        query: Prediction | int | None = None,
+        *,
+        key: int | str | None = None,
+        label: Any = UNSET,
+        score: float | None = None,
+    ) -> Feedback:
+        """Say how good an answer was; see ``ClipperConnection.feedback``."""
+        return self._conn.feedback(self.name, query, key=key, label=label, score=score)
 
     def link(self, model_name: str) -> None:
         """Send its queries to a model's current version; see ``ClipperConnection.link_model_to_app``."""

@@ -9,6 +9,7 @@ from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.replica_logs import LogText
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
+from clipper_nb.protocol.feedback_call import UNSET, Feedback
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Prediction
 from clipper_nb.protocol.traffic import ApplicationTraffic
@@ -24,7 +25,19 @@ class ApplicationCalls(Protocol):
     def get_all_apps(self, verbose: bool = False) -> list[Any]: ...
     def get_app_info(self, name: str) -> dict[str, Any] | None: ...
     def get_linked_models(self, app_name: str) -> list[str]: ...
-    def set_traffic(self, app_name: str, weights: Mapping[str, float]) -> ApplicationTraffic: ...
+    def set_traffic(
+        self,
+        app_name: str,
+        weights: Mapping[str, float] | Sequence[str],
+        *,
+        policy: str | None = None,
+        half_life_s: float | None = None,
+        explore: float | None = None,
+        by_key: bool = False,
+        combine: str = "vote",
+        min_confidence: float | None = None,
+        error_scale: float | None = None,
+    ) -> ApplicationTraffic: ...
     def get_traffic(self, app_name: str) -> ApplicationTraffic: ...
 
 
@@ -52,6 +65,15 @@ class PredictionCalls(Protocol):
     def predict_batch(
         self, app_name: str, inputs: Any, *, version: int | str | None = None, key: int | str | None = None
     ) -> list[Prediction]: ...
+    def feedback(
+        self,
+        app_name: str,
+        query: Prediction | int | None = None,
+        *,
+        key: int | str | None = None,
+        label: Any = UNSET,
+        score: float | None = None,
+    ) -> Feedback: ...
 
 
 class Records(Protocol):

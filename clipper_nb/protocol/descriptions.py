@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType, field, to_builtins
 from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Example
 from clipper_nb.protocol.records import (
     Application,
@@ -64,6 +65,8 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The JSON Schema of that version's inputs; not sent if there is none."""
     model: str | None = None
     """That version, as ``"name:version"``; not sent if there is none."""
+    policy: Policy | None = None
+    """By which one of the targets of its traffic is chosen, or all are asked; not sent if there is none."""
 
     @property
     def linked_model(self) -> str | None:
@@ -73,8 +76,9 @@ class ApplicationInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def routing(self) -> str:
         """Where its queries go, for a person to read; empty if nowhere."""
-        shares = (f"{each.target} {format_share(each.share)}" for each in self.traffic)
-        return ", ".join(shares) or self.linked_model or ""
+        shares = ", ".join(f"{each.target} {format_share(each.share)}" for each in self.traffic)
+        policy = "" if self.policy is None else f" by {self.policy}"
+        return f"{shares}{policy}" or self.linked_model or ""
 
 
 class VersionInfo(VersionOptions, frozen=True, kw_only=True):
@@ -179,6 +183,7 @@ def describe_application(
     linked_models: Sequence[str],
     answering: ModelVersion | None = None,
     traffic: Sequence[TargetInfo] = (),
+    policy: Policy | None = None,
 ) -> ApplicationInfo:
     """Return the description of an application, with example and schema of the version that answers for it, if any."""
     provenance = answering.provenance if answering else NO_PROVENANCE
@@ -192,6 +197,7 @@ def describe_application(
         example=provenance.example,
         input_schema=provenance.input_schema,
         model=str(answering.model_id) if answering else None,
+        policy=policy,
     )
 
 

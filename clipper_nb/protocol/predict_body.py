@@ -165,6 +165,11 @@ def format_model(model_id: ModelId) -> bytes:
     return b',"model":%b' % _encode(str(model_id))
 
 
+def format_confidence(confidence: float, models: list[str]) -> bytes:
+    """Return the part of a reply that several versions made: how far they agree, and which of them answered."""
+    return b',"confidence":%b,"models_used":%b' % (_encode(round(confidence, 6)), _encode(models))
+
+
 def format_prediction(
     query_id: int, output: str, reason: str | None, explanation: str | None, model: bytes = b""
 ) -> bytes:

@@ -62,6 +62,8 @@ def parse_predictions(body: bytes, *, latency_s: float) -> list[Prediction]:
             query_id=answer["query_id"],
             latency_s=latency_s,
             model=answer.get("model"),
+            confidence=answer.get("confidence"),
+            models_used=None if answer.get("models_used") is None else tuple(answer["models_used"]),
         )
         for answer in answers
     ]

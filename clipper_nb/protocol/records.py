@@ -30,7 +30,9 @@ TextOutputs = Literal["json", "text"]
 """What a text that a model returns becomes: JSON where it is JSON, as Clipper reads it, or always text."""
 TEXT_OUTPUTS: tuple[TextOutputs, ...] = get_args(TextOutputs)
 
-DEFAULT_REASONS = ("not_linked", "no_ready_replica", "queued_too_long", "model_too_slow", "model_error")
+DEFAULT_REASONS = (
+    "not_linked", "no_ready_replica", "queued_too_long", "model_too_slow", "model_error", "not_confident",
+)  # fmt: skip
 """Why an application answered with its default output."""
 
 REFUSAL_REASONS = ("no_token", "wrong_proof")
@@ -202,7 +204,7 @@ class Prediction:
         Whether the output is the default output.
     reason : str or None
         Why the default output was returned: ``not_linked``, ``no_ready_replica``, ``queued_too_long``,
-        ``model_too_slow`` or ``model_error``.
+        ``model_too_slow``, ``model_error`` or ``not_confident``.
     explanation : str or None
         The same as a sentence.
     query_id : int
@@ -210,7 +212,11 @@ class Prediction:
     latency_s : float
         Seconds from sending the request to receiving the reply, measured by the caller.
     model : str or None
-        The version that was asked, as ``"name:version"``; ``None`` when there was none to ask.
+        The version that was asked, as ``"name:version"``; ``None`` when there was none to ask, or several.
+    confidence : float or None
+        Where several versions were asked: the share of their weight that agrees with the output, from 0 to 1.
+    models_used : tuple of str or None
+        Where several versions were asked: those that answered in time.
     """
 
     output: Any
@@ -220,3 +226,5 @@ class Prediction:
     query_id: int = field(repr=False)  # with these two, the same answer would look different each time
     latency_s: float = field(repr=False)
     model: str | None = field(default=None, repr=False)
+    confidence: float | None = field(default=None, repr=False)
+    models_used: tuple[str, ...] | None = field(default=None, repr=False)

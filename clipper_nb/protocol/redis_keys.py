@@ -17,6 +17,18 @@ clipper:claims              hash    "name:version" → JSON Claim               
 clipper:tokens              hash    "application:name" → JSON ApplicationToken       management frontend
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
 clipper:answers:<id>        list    JSON QueryHistory or null, for some seconds     query frontend
+clipper:frontend_starts     hash    index of a frontend → how often it started      query frontend
+clipper:feedback:<book>     hash    "q<id>" → JSON Answered; "k<digest>" and        query frontend
+                                    "i<digest>" → id of the last query with a key
+                                    or an input; "c<id>": its feedback is counted
+clipper:feedback:<book>     zset    ids of these by the instant of the answer       query frontend
+…:order
+clipper:scores:<book>       hash    target → number of scores, their sum, that of   query frontend
+                                    score / probability, and their instant
+clipper:scores:<book>       hash    the same for one key of requests                query frontend
+…:<digest>
+clipper:scores:<book>       zset    digests of these keys by their last feedback    query frontend
+…:groups
 ==========================  ======  ==============================================  ====================
 
 Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence`` (a frontend announced itself),
@@ -53,11 +65,30 @@ class RedisKeys:
         self.configuration_channel = f"{prefix}:configuration"
         self.presence_channel = f"{prefix}:presence"
         self.question_channel = f"{prefix}:questions"
+        self.frontend_starts = f"{prefix}:frontend_starts"
         self._answers = f"{prefix}:answers"
+        self._feedback = f"{prefix}:feedback"
+        self._scores = f"{prefix}:scores"
 
     def answers_to(self, question_id: str) -> str:
         """Return the key of the answers to one question."""
         return f"{self._answers}:{question_id}"
+
+    def feedback_answers(self, book: str) -> str:
+        """Return the key of the answers that are kept for their feedback."""
+        return f"{self._feedback}:{book}"
+
+    def feedback_order(self, book: str) -> str:
+        """Return the key of the same answers by their instants."""
+        return f"{self._feedback}:{book}:order"
+
+    def feedback_scores(self, book: str) -> str:
+        """Return the key of the scores; those of a group are at the same key with its digest after a colon."""
+        return f"{self._scores}:{book}"
+
+    def feedback_groups(self, book: str) -> str:
+        """Return the key of the groups that have scores."""
+        return f"{self._scores}:{book}:groups"
 
 
 PRESENCE_INTERVAL_S = 2.0

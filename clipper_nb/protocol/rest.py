@@ -67,11 +67,12 @@ class ModelLinks(Struct):
         return self.model_names[0]
 
 
-class SetTraffic(Struct):
+class SetTraffic(Struct, omit_defaults=True):
     """``/admin/set_traffic``"""
 
     app_name: str
     weights: dict[str, Any]
+    policy: dict[str, Any] | None = None
 
 
 class LinkedModelsOf(Struct):

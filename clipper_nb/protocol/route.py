@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from numbers import Real
 
 import msgspec
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.policies import Policy, check_policy
 
 MAX_TARGETS = 100
 """Of one application: each query compares all of them."""
@@ -43,6 +44,8 @@ class Route:
     """The targets of an application's queries, at least one."""
 
     targets: tuple[RouteTarget, ...]
+    policy: Policy | None = None
+    """By which a target is chosen; ``None`` is by weight."""
 
     @property
     def model_names(self) -> tuple[str, ...]:
@@ -52,7 +55,7 @@ class Route:
     @property
     def is_link(self) -> bool:
         """Whether every query goes to the current version of one model."""
-        return len(self.targets) == 1 and self.targets[0].version is None
+        return len(self.targets) == 1 and self.targets[0].version is None and self.policy is None
 
     @property
     def main_target(self) -> RouteTarget:
@@ -68,9 +71,12 @@ class Route:
         kept = tuple(target for target in self.targets if not is_gone(target))
         if len(kept) == len(self.targets):
             return self
-        return Route(kept) if kept else None
+        # One target needs no choice.
+        return replace(self, targets=kept, policy=self.policy if len(kept) > 1 else None) if kept else None
 
     def __str__(self) -> str:
+        if self.policy is not None and self.policy.name != "weights":
+            return f"{', '.join(map(str, self.targets))} by {self.policy}"
         return ", ".join(f"{target} {format_share(self.share_of(target))}" for target in self.targets)
 
 
@@ -82,9 +88,11 @@ def link_to(model_name: str) -> Route:
     return Route((RouteTarget(model_name),))
 
 
-def make_route(weights: Mapping[str, float]) -> Route:
+def make_route(weights: Mapping[str, float], policy: Policy | None = None) -> Route:
     """Return the route to the targets of checked weights, ``"model"`` or ``"model:version"``."""
     targets = tuple(_make_target(text, weight) for text, weight in weights.items())
+    if policy is not None:
+        return Route(targets, policy)
     # The weight of the only target does not matter, so that every way to send all queries to a model is a link.
     return Route(targets) if len(targets) > 1 else Route((RouteTarget(targets[0].model_name, 1.0, targets[0].version),))
 
@@ -104,10 +112,46 @@ def check_weights(weights: object) -> dict[str, float]:
     return {_check_target(target): _check_weight(target, weight) for target, weight in weights.items()}
 
 
+def check_traffic(weights: object, policy: object) -> tuple[dict[str, float], Policy | None]:
+    """Return weights by target, and the policy that chooses among them, if both are valid.
+
+    Parameters
+    ----------
+    weights : mapping, or a list of targets
+        A list for a policy that needs no weights.
+    policy : Policy, dict or None
+
+    Raises
+    ------
+    InvalidRequestError
+        As ``check_weights`` and ``check_policy``; or weights differ that the policy would learn.
+    """
+    if policy is None:
+        return check_weights(weights), None
+    checked = check_policy(policy, len(weights) if isinstance(weights, (Mapping, Sequence)) else 2)
+    assert checked is not None
+    if isinstance(weights, Sequence) and not isinstance(weights, str):
+        if not all(isinstance(target, str) for target in weights) or len(set(weights)) != len(weights):
+            raise InvalidRequestError(f"A list of targets has texts, each once; it is {weights!r:.100}. {_MEANING}")
+        return check_weights(dict.fromkeys(weights, 1.0)), checked
+    by_target = check_weights(weights)
+    if checked.learns_shares and len(set(by_target.values())) > 1:
+        raise InvalidRequestError(
+            f"Policy '{checked.name}' learns the shares; different weights mean nothing to it. Pass the targets as a "
+            f"list: {list(by_target)!r:.200}."
+        )
+    return by_target, checked
+
+
 def encode_route(route: Route) -> str:
     """Return a route as text: a link is the model's name, any other route is JSON."""
     first = route.targets[0]
-    return first.model_name if route == link_to(first.model_name) else msgspec.json.encode(route).decode()
+    if route == link_to(first.model_name):
+        return first.model_name
+    told = msgspec.to_builtins(route)
+    if route.policy is None:
+        del told["policy"]
+    return msgspec.json.encode(told).decode()
 
 
 def decode_route(text: str) -> Route:

@@ -143,6 +143,17 @@ def versions(conn: ClipperConnection, ask: Transcript) -> None:
     ask.query("GET", "/readyz")
     conn.set_num_replicas("m", 1)
     ask.predict("app", {"input": [5]})
+    conn.set_traffic("app", ["m:1", "m:2.0_rc1"], policy="ensemble", min_confidence=0.6)
+    conn.set_num_replicas("m", 1, "2.0_rc1")
+    ask.predict("app", {"input": [8]})
+    conn.set_traffic("app", {"m:1": 9, "m:2.0_rc1": 1}, policy="weights")
+    for body in ({"input": [8], "uid": 0, "label": 1.0}, {"query_id": 999, "label": 1}, {"key": "nobody", "score": 1},
+                 {"query_id": 999}, {"score": 1}, "{", {"query_id": 999, "score": 2}):  # fmt: skip
+        ask.query("POST", "/app/update", body)
+    ask.query("POST", "/nobody/update", {"query_id": 999, "score": 1})
+    ask.query("GET", "/app/update")
+    conn.set_traffic("app", {"m": 1})
+    ask.predict("app", {"input": [9]})
     conn.stop_inactive_model_versions(["m"])
     ask.predict("app", {"input": [6], "version": "2.0_rc1"})
     ask.state()
@@ -241,6 +252,8 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
         ("set_traffic", {**traffic, "weights": {"outside:1": True}}),
         ("set_traffic", {**traffic, "app_name": "nobody"}),
         ("set_traffic", {**traffic, "weights": {"outside:9": 1}}), ("set_traffic", {**traffic, "weights": {}}),
+        ("set_traffic", {**traffic, "policy": {"name": "ensemble"}}),
+        ("set_traffic", {**traffic, "weights": {"outside:1": 1, "outside": 1}, "policy": {"name": "best"}}),
         ("get_traffic", links), ("add_model_links", links), ("set_traffic", {**traffic, "weights": {"outside": 3}}),
         ("create_token", {**token, **digest}), ("create_token", {**token, **digest}),
         ("create_token", {**token, "token_name": "a b", **digest}), ("create_token", {**token, "digest": "secret"}),
@@ -315,4 +328,4 @@ def test_session_covers_every_call_status_and_reason(transcripts: dict[str, dict
         assert {400, 401, 405} <= statuses, call
     assert {status for _, _, status, _ in entries} == {200, 400, 401, 404, 405, 409, 423, 503}
     reasons = set(re.findall(r'"default_reason": "(\w+)"', json.dumps([reply for *_, reply in entries])))
-    assert reasons == {"not_linked", "no_ready_replica", "model_too_slow", "model_error"}
+    assert reasons == {"not_linked", "no_ready_replica", "model_too_slow", "model_error", "not_confident"}

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import msgspec
 
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import Replica
 from clipper_nb.protocol.route import make_route
+from clipper_nb.protocol.score_books import arm_of
+from clipper_nb.protocol.score_counts import Counts
 from clipper_nb.protocol.traffic import ApplicationTraffic, describe_traffic
 from tests.support.records import make_application, make_configuration, make_version
 
@@ -43,4 +46,17 @@ def test_model_without_a_current_version_is_shown():
 
 def test_traffic_survives_a_round_trip():
     traffic = described({"digits-net:1": 90, "digits-net:2": 10})
+    assert msgspec.json.decode(msgspec.json.encode(traffic), type=ApplicationTraffic) == traffic
+
+
+def test_scores_of_feedback_and_the_policy_are_shown():
+    policy = Policy(name="thompson", half_life_s=60.0)
+    configuration = replace(NOT_LINKED, routes={"digits": make_route({"digits-net:1": 1, "digits-net:2": 1}, policy)})
+    scores = {arm_of(V1): Counts(40.0, 30.0, 0.0), "gone:1@1.000000": Counts(5.0, 5.0, 0.0)}
+    traffic = describe_traffic(configuration, "digits", REPLICAS, scores)
+    assert [(target.score, target.num_scores) for target in traffic.targets] == [(0.75, 40.0), (None, 0.0)]
+    assert repr(traffic) == (
+        "<Traffic of 'digits' by thompson, half_life_s=60.0: digits-net:1 50 % (score 0.75 of 40), digits-net:2 50 % "
+        "without a replica>"
+    )
     assert msgspec.json.decode(msgspec.json.encode(traffic), type=ApplicationTraffic) == traffic

@@ -17,5 +17,6 @@ def _without_point(value: Any) -> Any:
 
 @schemathesis.hook
 def map_body(context: Any, body: Any) -> Any:
-    """Write whole numbers of ``ints`` without a decimal point: for JSON Schema 1.0 is one too, for the frontend not."""
-    return _without_point(body) if context.operation.path == "/ints/predict" else body
+    """Write whole numbers of ``ints``, and ids, without a decimal point: for JSON Schema 1.0 is one too, here not."""
+    path = context.operation.path
+    return _without_point(body) if path == "/ints/predict" or path.endswith("/update") else body

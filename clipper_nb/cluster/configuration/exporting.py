@@ -86,6 +86,7 @@ def _describe_application(management: ManagementClient, application: Application
         slo_micros=application.slo_micros,
         linked_models=() if application.traffic else tuple(application.linked_models),
         traffic={target.target: target.weight for target in application.traffic},
+        policy=application.policy,
         tokens=tuple(_describe_token(application.name, token) for token in tokens),
     )
 

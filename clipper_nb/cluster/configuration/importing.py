@@ -224,4 +224,6 @@ def _register(conn: DeployCalls, application: ExportedApplication, add_token: Ad
     for model in application.linked_models:
         conn.link_model_to_app(application.name, model)
     if application.traffic:
-        conn.set_traffic(application.name, application.traffic)
+        policy = application.policy
+        options = {} if policy is None else {"policy": policy.name, **policy.options}
+        conn.set_traffic(application.name, application.traffic, **options)

@@ -15,8 +15,9 @@ from clipper_nb.errors import ConfigurationFileError, InvalidRequestError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE
 from clipper_nb.protocol.application_tokens import check_digest
 from clipper_nb.protocol.names import ModelId, check_application_name, check_model_name, check_token_name, check_version
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import VersionOptions
-from clipper_nb.protocol.route import check_weights
+from clipper_nb.protocol.route import check_traffic
 
 FORMAT = 1
 """Another number is another format; within one, unknown fields are ignored and missing ones have defaults."""
@@ -44,6 +45,8 @@ class ExportedApplication(Struct, frozen=True, kw_only=True):
     """Oldest first."""
     traffic: Mapping[str, float] = {}
     """The weights of models and versions, in place of a link."""
+    policy: Policy | None = None
+    """By which one of these is chosen, or all are asked."""
 
 
 class ExportedFile(Struct, frozen=True, kw_only=True):
@@ -175,7 +178,7 @@ def _check_traffic(application: ExportedApplication, current: Collection[str], v
     if not application.traffic:
         return
     try:
-        targets = check_weights(application.traffic)
+        targets, _ = check_traffic(application.traffic, application.policy)
     except InvalidRequestError as exc:
         raise ConfigurationFileError(f"The traffic of application '{application.name}' is not valid: {exc}") from exc
     unknown = [target for target in targets if target not in current and target not in versions]

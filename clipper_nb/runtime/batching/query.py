@@ -12,6 +12,7 @@ NO_READY_REPLICA = "no_ready_replica"
 QUEUED_TOO_LONG = "queued_too_long"
 MODEL_TOO_SLOW = "model_too_slow"
 MODEL_ERROR = "model_error"
+NOT_CONFIDENT = "not_confident"
 
 _LARGE_PAYLOAD_SIZE_BYTES = 64 * 1024
 
@@ -35,7 +36,7 @@ class Query:
 
     __slots__ = (
         "_on_answered", "answered_s", "application_name", "arrived_s", "computation", "deadline_s", "explanation",
-        "is_answered", "model_id", "origin", "output", "query_id", "reason", "received_s", "sending",
+        "is_answered", "model_id", "origin", "output", "query_id", "reason", "received_s", "reply_part", "sending",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +57,8 @@ class Query:
         """Where it comes from, if its client said so."""
         self.sending: Sending | None = None
         """The batch that it was sent with last, once it is answered; ``None`` if it was never sent."""
+        self.reply_part = b""
+        """What its reply says of who answered, in place of what its target says."""
         self.answered_s = 0.0
         self.application_name = ""
         self.model_id: ModelId | None = None

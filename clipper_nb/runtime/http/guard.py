@@ -20,6 +20,7 @@ from clipper_nb.runtime.http.heads import (
     infer_head,
     is_application_target,
     is_model_target,
+    is_update_target,
     path_and_query,
     predict_name,
 )
@@ -162,7 +163,7 @@ OPEN = Guard(AccessRules(allowed_hosts=(EVERY,), allow_origins=(EVERY,)))
 def _may_have_credential(method: bytes, target: bytes, *, is_page: bool) -> bool:
     """Return whether what answers a request finds its application by the name and the credential together."""
     if method == b"POST":
-        return predict_name(target) is not None or infer_head(target, ()) is not None
+        return predict_name(target) is not None or infer_head(target, ()) is not None or is_update_target(target)
     return method in _READING and (is_model_target(target) or (is_application_target(target) and not is_page))
 
 

@@ -20,6 +20,7 @@ _MODEL_TARGET = re.compile(
     rb"(?:(?i:https?)://[^/?#]*)?/v2/models/[^/?]+(?:/versions/[^/?]+)?(?:/ready)?/?(?:\?.*)?\Z", re.DOTALL
 )
 _APPLICATION_TARGET = re.compile(rb"(?:(?i:https?)://[^/?#]*)?/([^/?]+)(?:\?.*)?\Z", re.DOTALL)
+_UPDATE_TARGET = re.compile(rb"(?:(?i:https?)://[^/?#]*)?/[^/?]+/update/?(?:\?.*)?\Z", re.DOTALL)
 _ADDRESS = re.compile(rb"(?i:https?)://[^/?#]*")
 _HeadT = TypeVar("_HeadT")
 _MAX_REMEMBERED_SIZE_BYTES = 256
@@ -64,6 +65,11 @@ def infer_head(target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> InferHe
 def is_model_target(target: bytes) -> bool:
     """Return whether *target* is the path of a model's metadata, or of whether it is ready."""
     return _MODEL_TARGET.match(target) is not None
+
+
+def is_update_target(target: bytes) -> bool:
+    """Return whether *target* is the path of an application's feedback."""
+    return _UPDATE_TARGET.match(target) is not None
 
 
 def is_application_target(target: bytes) -> bool:

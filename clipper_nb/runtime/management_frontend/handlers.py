@@ -191,7 +191,11 @@ def _describe_application(configuration: Configuration, application: Application
     linked_models = [] if route is None else list(route.model_names)
     traffic = () if route is None or route.is_link else descriptions.describe_targets(configuration, route)
     return descriptions.describe_application(
-        application, linked_models, configuration.current_version_of(name), traffic
+        application,
+        linked_models,
+        configuration.current_version_of(name),
+        traffic,
+        None if route is None else route.policy,
     )
 
 

@@ -31,12 +31,13 @@ from clipper_nb.protocol.records import (
     FrontendPresence,
     Replica,
 )
-from clipper_nb.protocol.route import check_weights
-from clipper_nb.protocol.traffic import ApplicationTraffic, describe_traffic
+from clipper_nb.protocol.route import check_traffic
+from clipper_nb.protocol.traffic import ApplicationTraffic
 from clipper_nb.runtime.management_frontend import rules, traffic_rules
 from clipper_nb.runtime.management_frontend.arrival import are_connected, find_other_input_type
 from clipper_nb.runtime.management_frontend.claim_holding import LOOK_INTERVAL_S, ClaimHolding
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
+from clipper_nb.runtime.management_frontend.traffic_reading import read_traffic
 from clipper_nb.runtime.state.store import Change, StateStore
 from clipper_nb.runtime.tasks import end_tasks
 from clipper_nb.version import __version__
@@ -135,14 +136,12 @@ class ManagementService:
 
     async def set_traffic(self, request: rest.SetTraffic, change_id: str | None = None) -> None:
         """Divide an application's queries among models and versions."""
-        application, weights = request.app_name, check_weights(request.weights)
-        await self._change(lambda before: traffic_rules.set_traffic(before, application, weights), change_id)
+        application, (weights, policy) = request.app_name, check_traffic(request.weights, request.policy)
+        await self._change(lambda before: traffic_rules.set_traffic(before, application, weights, policy), change_id)
 
     async def get_traffic(self, application_name: str) -> ApplicationTraffic:
         """Return how an application's queries are divided."""
-        configuration = await self._store.read_configuration()
-        rules.find_application(configuration, application_name)
-        return describe_traffic(configuration, application_name, await self.read_replicas())
+        return await read_traffic(self._store, application_name, await self.read_replicas(), self._wall_clock())
 
     async def create_token(self, request: rest.CreateToken, change_id: str | None = None) -> None:
         """Add a token of an application."""

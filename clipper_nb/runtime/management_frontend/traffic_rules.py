@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from clipper_nb.errors import ExistsError, InvalidRequestError, ModelNotFoundError, NotFoundError
+from clipper_nb.protocol.feedback import can_average
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.protocol.route import Route, RouteTarget, link_to, make_route
 from clipper_nb.runtime.management_frontend.rules import find_application, find_version
@@ -44,10 +46,12 @@ def unlink_model(configuration: Configuration, application_name: str, model_name
     return _with_route(configuration, application_name, kept)
 
 
-def set_traffic(configuration: Configuration, application_name: str, weights: Mapping[str, float]) -> Configuration:
-    """Divide an application's queries by checked weights of models and versions of its input type."""
+def set_traffic(
+    configuration: Configuration, application_name: str, weights: Mapping[str, float], policy: Policy | None = None
+) -> Configuration:
+    """Divide an application's queries by checked weights of models and versions of its input type, or by a policy."""
     application = find_application(configuration, application_name)
-    route = make_route(weights)
+    route = make_route(weights, policy)
     named: dict[ModelId, RouteTarget] = {}
     for target in route.targets:
         model_id = _check_type(configuration, application, target)
@@ -58,6 +62,8 @@ def set_traffic(configuration: Configuration, application_name: str, weights: Ma
                 "another when another is made current."
             )
         named[model_id] = target
+        if policy is not None and policy.asks_all and policy.combine == "mean":
+            _check_mean(configuration, model_id)
     return _with_route(configuration, application_name, route)
 
 
@@ -73,6 +79,16 @@ def _check_type(configuration: Configuration, application: Application, target: 
             f"'{application.name}' takes {application.input_type}: their input types must be the same."
         )
     return model_id
+
+
+def _check_mean(configuration: Configuration, model_id: ModelId) -> None:
+    """Raise an error if the output that a version's deploy kept as an example cannot be averaged."""
+    example = find_version(configuration, model_id).provenance.example
+    if example is not None and not can_average(example.output):
+        raise InvalidRequestError(
+            f"{model_id} answers {example.output!r:.60}, which is no number and no list of numbers: it has no mean. "
+            "Use combine='vote'."
+        )
 
 
 def _with_route(configuration: Configuration, application_name: str, route: Route | None) -> Configuration:

@@ -21,10 +21,13 @@ from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import Family
 from clipper_nb.runtime.process import keep_garbage_collector_short
+from clipper_nb.runtime.query_frontend.feedback_desk import FeedbackDesk
 from clipper_nb.runtime.query_frontend.gate import Gate
 from clipper_nb.runtime.query_frontend.handlers import make_application
 from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
+from clipper_nb.runtime.query_frontend.learner import Learner
+from clipper_nb.runtime.query_frontend.policy_chooser import PolicyChoosers
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
@@ -45,6 +48,8 @@ from clipper_nb.runtime.workers.metrics import SharedMetrics, expose
 
 logger = logging.getLogger(__name__)
 
+QUERY_IDS_PER_START = 10**11
+"""After its n-th restart a frontend's ids begin at n times this: none is given twice, and all fit a double."""
 _REPLICAS_TIMEOUT_S = 2.0
 _REPLICAS_LOOK_INTERVAL_S = 0.02
 
@@ -72,6 +77,7 @@ class QueryFrontend:
             on_forgotten=self._metrics.forget_model,
         )
         worker = settings.worker
+        self._learner = Learner(store.feedback, time.time)
         self._predictor = Predictor(
             self._loop,
             self._pool,
@@ -79,12 +85,14 @@ class QueryFrontend:
             self._metrics,
             first_query_id=0 if worker is None else worker.index,
             query_id_step=settings.num_frontends,
+            choosers=PolicyChoosers(self._learner),
         )
         journal = Journal()
         self._histories = QueryHistories(
-            store, journal, settings.frontend_id, clock=self._loop.time, wall_clock=time.time
-        )
-        self._answering: asyncio.Task[None] | None = None
+            store, journal, settings.frontend_id,
+            clock=self._loop.time, wall_clock=time.time, flush=self._learner.flush,
+        )  # fmt: skip
+        self._tasks: list[asyncio.Task[None]] = []
         lease = Lease()
         self._view = ConfigurationView(
             store,
@@ -119,7 +127,12 @@ class QueryFrontend:
             self._view.announce_soon,
             self._loop,
         )
-        application = make_application(self._predictor, exposition, needs_token=settings.access.query_token is not None)
+        application = make_application(
+            self._predictor,
+            exposition,
+            FeedbackDesk(self._predictor, store, self._learner),
+            needs_token=settings.access.query_token is not None,
+        )
         guard = Guard(settings.access)
         if worker is None:
             self._http = HttpServer(gate, application, settings.http_limits, waiting, guard, settings.tls, gate.infer)
@@ -134,24 +147,42 @@ class QueryFrontend:
         await self._rpc.start()
         self._view.start()
         await self._view.wait_until_current()
+        await self._skip_known_query_ids()
         if self._shared_metrics is not None:
             await self._shared_metrics.start()
             await self._wait_for_replicas()
         listening = self._settings.http.open_socket()
         await self._http.start(listening)
-        self._answering = asyncio.create_task(self._histories.answer_questions(), name="answer questions about queries")
+        self._tasks = [
+            asyncio.create_task(self._histories.answer_questions(), name="answer questions about queries"),
+            asyncio.create_task(self._learner.run(), name="keep answers and learn from feedback"),
+        ]
         keep_garbage_collector_short()
         logger.info("query frontend listens on %s:%s", *listening.getsockname()[:2])
 
     async def stop(self) -> None:
         """Finish the requests in progress and end."""
         await self._http.stop()
-        if self._answering is not None:
-            await end_tasks([self._answering])
+        await end_tasks(self._tasks)
+        with contextlib.suppress(StateUnavailableError):
+            await self._learner.flush()
         await self._view.stop()
         if self._shared_metrics is not None:
             await self._shared_metrics.stop()
         self._rpc.stop()
+
+    async def _skip_known_query_ids(self) -> None:
+        """Give no id that this frontend gave before it was restarted: its feedback may still come."""
+        index = 0 if self._settings.worker is None else self._settings.worker.index
+        while True:
+            try:
+                num_starts = await self._store.count_start(index)
+            except StateUnavailableError as exc:
+                logger.warning("%s", exc)
+                await asyncio.sleep(_REPLICAS_LOOK_INTERVAL_S)
+            else:
+                self._predictor.skip_query_ids(num_starts * QUERY_IDS_PER_START)
+                return
 
     async def _wait_for_replicas(self) -> None:
         """Wait for the replicas of the neighbouring frontends to connect here too, before queries arrive."""

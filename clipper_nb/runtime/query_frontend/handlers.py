@@ -10,6 +10,8 @@ import tornado.web
 from clipper_nb.errors import ApplicationNotFoundError
 from clipper_nb.protocol import rest
 from clipper_nb.runtime.http.errors import Exposition, JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
+from clipper_nb.runtime.http.tornado_bridge import credential_of
+from clipper_nb.runtime.query_frontend.feedback_desk import FeedbackDesk
 from clipper_nb.runtime.query_frontend.pages import (
     ApplicationHandler,
     DocsFileHandler,
@@ -52,8 +54,21 @@ class PredictMethodHandler(JsonHandler):
         raise AssertionError("predict requests do not come through Tornado")
 
 
+class UpdateHandler(JsonHandler):
+    """``POST /<application>/update``: how good an answer was."""
+
+    def initialize(self, desk: FeedbackDesk) -> None:
+        """Store the route's arguments (called by Tornado)."""
+        self._desk = desk
+
+    async def post(self, name: str) -> None:
+        """Answer with what was counted."""
+        feedback = await self._desk.receive(name + credential_of(self.request), self.request.body)
+        self.finish(rest.format_body(feedback))
+
+
 def make_application(
-    predictor: Predictor, exposition: Exposition, *, needs_token: bool = False
+    predictor: Predictor, exposition: Exposition, desk: FeedbackDesk, *, needs_token: bool = False
 ) -> tornado.web.Application:
     """Return the Tornado application of all but predict and infer requests; *needs_token* is shown to clients."""
     state = ShownState(
@@ -72,6 +87,7 @@ def make_application(
         (r"/readyz", ReadyHandler, {"predictor": predictor}),
         (r"/metrics", MetricsHandler, {"exposition": exposition}),
         (r"/[^/]+/predict/?", PredictMethodHandler),
+        (r"/([^/]+)/update/?", UpdateHandler, {"desk": desk}),
         *v2_routes(predictor),
         (r"/([^/]+)", ApplicationHandler, shown),
     ]

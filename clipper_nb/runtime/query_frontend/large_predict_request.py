@@ -68,7 +68,7 @@ class LargePredictRequest(LargeRequest[LargeBody, bytes]):
     def _answer(self, query: Query) -> bytes:
         output = query.output if query.reason is None else self._served.application.default_output
         return predict_body.format_prediction(
-            query.query_id, output, query.reason, query.explanation, self._target.reply_part
+            query.query_id, output, query.reason, query.explanation, query.reply_part or self._target.reply_part
         )
 
     def _default_answers(self, query_ids: list[int], reason: str, explanation: str) -> list[bytes]:

@@ -6,10 +6,17 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from clipper_nb.protocol import rest
+from clipper_nb.protocol.input_schemas import input_schema
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.predict_schema import KEY_PATTERN
 from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.runtime.query_frontend.catalogue import CataloguedApplication
+from clipper_nb.runtime.query_frontend.openapi_feedback import (
+    FEEDBACK,
+    FEEDBACK_EXAMPLES,
+    NOT_ANSWERED,
+    feedback_schema,
+)
 from clipper_nb.version import __version__
 
 _JSON = "application/json"
@@ -28,6 +35,15 @@ _PREDICTION = {
         "default_reason": {"type": "string", "enum": list(DEFAULT_REASONS)},
         "default_explanation": {"type": "string"},
         "model": {"type": "string", "description": "The version that was asked, as `name:version`."},
+        "confidence": {
+            "type": "number",
+            "description": "Where several versions were asked: the share of their weight that agrees, from 0 to 1.",
+        },
+        "models_used": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "Where several versions were asked: those that answered in time.",
+        },
     },
 }
 _PREDICTIONS = {
@@ -66,7 +82,12 @@ def openapi_pieces(applications: Iterable[CataloguedApplication], *, needs_token
     """
     errors = {**_ERRORS, "401": _BAD_TOKEN} if needs_token else _ERRORS
     components: dict[str, Any] = {
-        "schemas": {"Prediction": _PREDICTION, "Predictions": _PREDICTIONS, "Error": _ERROR},
+        "schemas": {
+            "Prediction": _PREDICTION,
+            "Predictions": _PREDICTIONS,
+            "Feedback": FEEDBACK,
+            "Error": _ERROR,
+        },
         "responses": {
             f"Error{status}": {"description": why, "content": {_JSON: {"schema": _reference("schemas", "Error")}}}
             for status, why in errors.items()
@@ -89,6 +110,8 @@ def openapi_pieces(applications: Iterable[CataloguedApplication], *, needs_token
         path = rest.format_body(f"/{described.predict_path}")
         yield separator + path + b":" + rest.format_body({"post": _operation(described, responses)})
         separator = b","
+        path = rest.format_body(f"/{described.name}/update")
+        yield separator + path + b":" + rest.format_body({"post": _feedback_operation(described, responses)})
     yield b"}}"
 
 
@@ -103,6 +126,30 @@ def _operation(described: CataloguedApplication, errors: dict[str, Any]) -> dict
             "content": {_JSON: {"schema": _request_schema(described), "examples": _request_examples(described)}},
         },
         "responses": {"200": _answer(described), **errors},
+    }
+
+
+def _feedback_operation(described: CataloguedApplication, errors: dict[str, Any]) -> dict[str, Any]:
+    counted, failure = ({_JSON: {"schema": _reference("schemas", name)}} for name in ("Feedback", "Error"))
+    return {
+        "operationId": f"update_{described.name}",
+        "summary": f"Say how good an answer of {described.name} was",
+        "description": "It is counted for the version that answered, once for each query.",
+        "tags": ["Applications"],
+        "requestBody": {
+            "required": True,
+            "content": {
+                _JSON: {
+                    "schema": feedback_schema(input_schema(described.application.input_type)),
+                    "examples": FEEDBACK_EXAMPLES,
+                }
+            },
+        },
+        "responses": {
+            "200": {"description": "What was counted.", "content": counted},
+            **errors,
+            "404": {"description": NOT_ANSWERED, "content": failure},
+        },
     }
 
 

@@ -115,7 +115,7 @@ class PredictEndpoint:
         output = query.output if query.reason is None else served.application.default_output
         self._journal.record(query, served.name, target.model_id, answered_s)
         return predict_body.format_prediction(
-            query.query_id, output, query.reason, query.explanation, target.reply_part
+            query.query_id, output, query.reason, query.explanation, query.reply_part or target.reply_part
         )
 
 

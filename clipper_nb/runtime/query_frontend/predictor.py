@@ -23,6 +23,8 @@ from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics.counters import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
+from clipper_nb.runtime.query_frontend.policy_chooser import PolicyChooser, PolicyChoosers
+from clipper_nb.runtime.query_frontend.policy_target import PolicyTarget
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
 from clipper_nb.runtime.query_frontend.token_keys import TokenKeys
 from clipper_nb.runtime.routing.asked_version import check_input_type, find_version, versions_to_ask_for
@@ -59,8 +61,8 @@ class NoTarget:
     json_check: JsonCheck = ANY_JSON
 
 
-Target = Union[ServedVersion, NoTarget]
-"""The version that is asked, or the reason why there is none."""
+Target = Union[ServedVersion, NoTarget, PolicyTarget]
+"""The version that is asked, or the reason why there is none; or what a policy chose for one request."""
 
 _REPLY_MARGIN_S = 0.0015
 _REPLY_MARGIN_SHARE = 0.2
@@ -83,7 +85,7 @@ class ServedApplication:
         self.timer = make_timer()
         self.default_target: Target = NoTarget(reasons.NOT_LINKED, "")
         """The target of queries that do not name a version, unless there is a split."""
-        self.split: Split[ServedVersion] | None = None
+        self.split: Split[ServedVersion] | PolicyChooser | None = None
         """Chooses the target of queries that do not name a version, if there are several."""
 
 
@@ -101,6 +103,8 @@ class Predictor:
         Seconds since the epoch, by which tokens expire.
     first_query_id, query_id_step : int
         With which the ids of its queries begin and go on: those of several query frontends differ.
+    choosers : PolicyChoosers, optional
+        Makes what chooses by applications' policies; without it they have none.
     """
 
     def __init__(
@@ -113,6 +117,7 @@ class Predictor:
         *,
         first_query_id: int = 0,
         query_id_step: int = 1,
+        choosers: PolicyChoosers | None = None,
     ) -> None:
         self._loop = loop
         self._pool = pool
@@ -128,6 +133,7 @@ class Predictor:
         """Number of versions so far; a re-registered version counts again."""
         self._next_query_id = first_query_id
         self._query_id_step = query_id_step
+        self._choosers = choosers
 
     # --- configuration
 
@@ -267,8 +273,14 @@ class Predictor:
         """Answer *query* now or later, never after its SLO."""
         if isinstance(target, ServedVersion):
             self._ask(served, target, payload, query)
-        else:
+        elif isinstance(target, NoTarget):
             query.answer_default(target.reason, target.explanation)
+        else:
+            target.ask(served, payload, query)
+
+    def skip_query_ids(self, count: int) -> None:
+        """Leave out as many ids as an earlier run may have given."""
+        self._next_query_id += count
 
     def next_query_id(self) -> int:
         """Return a new query's id."""
@@ -286,7 +298,7 @@ class Predictor:
         """Return the reason and explanation of the default output for a query that has waited too long."""
         return self._explain_lateness(query, f"{served.application.slo_micros / 1000:g} ms")
 
-    def _targets_of(self, application_name: str) -> tuple[Target, Split[ServedVersion] | None]:
+    def _targets_of(self, application_name: str) -> tuple[Target, Split[ServedVersion] | PolicyChooser | None]:
         """Return the target of an application's queries, or several as a split."""
         route = self._configuration.routes.get(application_name)
         if route is None:
@@ -303,7 +315,10 @@ class Predictor:
             names = " and ".join(f"'{name}'" for name in route.model_names)
             explanation = f"No connected models found for query: model {names} has no current version."
             return NoTarget(reasons.NO_READY_REPLICA, explanation), None
-        return arms[0].target, Split(application_name, arms) if len(arms) > 1 else None
+        application, chooser = self._configuration.applications.get(application_name), None
+        if self._choosers is not None and application is not None:
+            chooser = self._choosers.make(self._configuration, application, arms, self._ask)
+        return arms[0].target, chooser or (Split(application_name, arms) if len(arms) > 1 else None)
 
     def _is_ready(self, version: ServedVersion) -> bool:
         return self._replicas_of(version.model_id) > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.query_history import QueryHistory
@@ -27,6 +27,8 @@ class QueryHistories:
         Returns monotonic seconds, as the queries' instants.
     wall_clock : callable
         Returns seconds since the epoch.
+    flush : callable, optional
+        Writes what of the answers is not in the store yet, where the caller of a question may look next.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class QueryHistories:
         *,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        flush: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
         self._journal = journal
         self._frontend_id = frontend_id
         self._clock = clock
         self._wall_clock = wall_clock
+        self._flush = flush
 
     async def answer_questions(self) -> None:
         """Answer questions until cancelled."""
@@ -50,6 +54,8 @@ class QueryHistories:
             query = self._journal.find(question.query_id)
             answer = None if query is None else self._describe(query)
             try:
+                if self._flush is not None:
+                    await self._flush()
                 await self._store.answer_question(question.question_id, answer)
             except StateUnavailableError as exc:
                 logger.warning("%s", exc)

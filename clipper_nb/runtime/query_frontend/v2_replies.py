@@ -24,6 +24,7 @@ _STATUSES: Final = {
     reasons.QUEUED_TOO_LONG: HTTPStatus.GATEWAY_TIMEOUT,
     reasons.MODEL_TOO_SLOW: HTTPStatus.GATEWAY_TIMEOUT,
     reasons.MODEL_ERROR: HTTPStatus.INTERNAL_SERVER_ERROR,
+    reasons.NOT_CONFIDENT: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 """Statuses of default outputs that the reply's tensor cannot hold."""
 
@@ -60,7 +61,7 @@ def make_reply(
     served: ServedApplication, target: Target, request: InferRequest, first_query_id: int, rows: list[Row]
 ) -> InferReplyBody:
     """Return the reply to a request all of whose inputs are answered."""
-    version = target.model_id.version if isinstance(target, ServedVersion) else None
+    version = None if target.model_id is None else target.model_id.version
     request_id = str(first_query_id) if request.request_id is None else request.request_id
     return InferReplyBody(served.application.name, version, request_id, request, rows)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Configuration, FrontendPresence
 from clipper_nb.protocol.redis_keys import NUM_KEPT_CHANGES
+from clipper_nb.runtime.state.feedback_store import FeedbackStore
+from clipper_nb.runtime.state.memory_feedback import MemoryFeedback
 from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Change, Question, StateStore
 
 
@@ -27,6 +29,8 @@ class MemoryStore(StateStore):
         self._question_ids = itertools.count()
         self._asked: list[asyncio.Queue[Question]] = []
         self._answers: dict[str, asyncio.Queue[QueryHistory | None]] = {}
+        self._starts: Counter[int] = Counter()
+        self._feedback = MemoryFeedback()
 
     async def read_configuration(self) -> Configuration:
         return self._configuration
@@ -84,6 +88,14 @@ class MemoryStore(StateStore):
     async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
         if question_id in self._answers:  # else it comes too late
             self._answers[question_id].put_nowait(answer)
+
+    async def count_start(self, index: int) -> int:
+        self._starts[index] += 1
+        return self._starts[index] - 1
+
+    @property
+    def feedback(self) -> FeedbackStore:
+        return self._feedback
 
     async def close(self) -> None:
         return

@@ -41,6 +41,8 @@ from clipper_nb.protocol.redis_keys import (
 )
 from clipper_nb.protocol.route import Route, decode_route, encode_route
 from clipper_nb.runtime.slices import in_slices
+from clipper_nb.runtime.state.feedback_store import FeedbackStore
+from clipper_nb.runtime.state.redis_feedback import RedisFeedback
 from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Change, Question, StateStore
 
 logger = logging.getLogger(__name__)
@@ -94,6 +96,7 @@ class RedisStore(StateStore):
             retry_on_error=[redis.exceptions.ConnectionError],
         )
         self._copy: _Copy | None = None
+        self._feedback = RedisFeedback(self._redis, self._keys, _translated)
 
     async def read_configuration(self) -> Configuration:
         with _translated():
@@ -179,6 +182,14 @@ class RedisStore(StateStore):
                 pipe.rpush(key, msgspec.json.encode(answer))
                 pipe.expire(key, ANSWERS_KEPT_S)  # of a caller that has left
                 await pipe.execute()
+
+    async def count_start(self, index: int) -> int:
+        with _translated():
+            return int(await cast("Awaitable[Any]", self._redis.hincrby(self._keys.frontend_starts, str(index), 1))) - 1
+
+    @property
+    def feedback(self) -> FeedbackStore:
+        return self._feedback
 
     async def close(self) -> None:
         await self._redis.aclose()

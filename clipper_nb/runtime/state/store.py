@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Configuration, FrontendPresence
+from clipper_nb.runtime.state.feedback_store import FeedbackStore
 
 Change = Callable[[Configuration], Configuration]
 """A rule: accepts the configuration and returns the changed one, or raises one of this package's errors."""
@@ -27,7 +28,8 @@ class Question:
 class StateStore(ABC):
     """Holds the configuration, which the management frontend writes, and presence, which query frontends write.
 
-    It also carries questions about queries from the management frontend to the query frontends, and their answers.
+    It also carries questions about queries from the management frontend to the query frontends, and their answers, and
+    keeps answers and scores for feedback.
 
     Every method raises ``StateUnavailableError`` if the store does not answer; then nothing was changed.
     """
@@ -80,6 +82,15 @@ class StateStore(ABC):
     @abstractmethod
     async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
         """Answer a question; each query frontend does so once, also if it does not know the query."""
+
+    @abstractmethod
+    async def count_start(self, index: int) -> int:
+        """Return how often the query frontend of that number has started before; this start counts from now on."""
+
+    @property
+    @abstractmethod
+    def feedback(self) -> FeedbackStore:
+        """Where answers are kept for their feedback, and scores."""
 
     @abstractmethod
     async def close(self) -> None:

@@ -234,6 +234,10 @@ def bundle_of(manifest: dict[str, Any]) -> Any:
             "traffic of application 'app' is not",
         ),
         (lambda m: m["applications"][0].update(traffic={"m:1": 1}), "in place of a link"),
+        (
+            lambda m: m["applications"][0].update(linked_models=[], traffic={"m:1": 1}, policy={"name": "ucb"}),
+            "traffic of application 'app' is not valid: Policy 'ucb' chooses among at least two targets",
+        ),
         (lambda m: m["versions"][0].update(bundle=None), "m:1 has neither a bundle nor an image"),
         (lambda m: bundle_of(m)["empty_folders"].append("func.pkl"), "two entries for path 'func.pkl'"),
         (lambda m: bundle_of(m)["empty_folders"].append("func.pkl/x"), "'func.pkl' is one of a file, and of a folder"),

@@ -12,6 +12,7 @@ from clipper_nb.cluster.configuration.archive import open_archive
 from clipper_nb.cluster.configuration.manifest import Manifest
 from clipper_nb.images.builder import ImageRequest
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.testing import RecordingContainerManager
 from tests.support.management_frontend import ManagementFrontend, application, connection_to, version
 
@@ -68,9 +69,11 @@ def test_token_without_a_digest_is_not_lost_silently(tmp_path: Path) -> None:
 def test_traffic_is_in_the_file_in_place_of_a_link(tmp_path: Path) -> None:
     bench = Bench(tmp_path, version("net", "2", is_current=False, container_name="NO_CONTAINER", num_replicas=0))
     targets = [{"target": "net", "weight": 9.0, "share": 0.9}, {"target": "net:2", "weight": 1.0, "share": 0.1}]
-    bench.frontend.answers["get_all_applications"] = [application("app", "net", traffic=targets)]
+    policy = {"name": "ensemble", "min_confidence": 0.5}
+    bench.frontend.answers["get_all_applications"] = [application("app", "net", traffic=targets, policy=policy)]
     (exported,) = bench.export().applications
     assert (exported.linked_models, exported.traffic) == ((), {"net": 9.0, "net:2": 1.0})
+    assert exported.policy == Policy(name="ensemble", min_confidence=0.5)
 
 
 def test_values_of_variables_are_left_out_if_asked(tmp_path: Path) -> None:

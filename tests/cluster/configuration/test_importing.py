@@ -14,6 +14,7 @@ from clipper_nb.cluster.configuration.archive import new_archive
 from clipper_nb.cluster.configuration.manifest import ExportedApplication, ExportedToken, ExportedVersion, Manifest
 from clipper_nb.errors import ConfigurationFileError, ImageBuildError
 from clipper_nb.images.builder import ImageSource
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.testing import RecordingContainerManager
 from clipper_nb.version import __version__
 from tests.support.management_frontend import (
@@ -50,6 +51,7 @@ def write(
     link: str = "net",
     tokens: tuple[ExportedToken, ...] = (),
     traffic: dict[str, float] | None = None,
+    policy: Policy | None = None,
     **options: Any,
 ) -> Path:
     metadata = json.dumps({"kind": "python_closure", "environment": {"Python": python} if python else {}})
@@ -77,7 +79,7 @@ def write(
         )
         app = ExportedApplication(
             name="app", input_type="doubles", default_output="-1", slo_micros=1000,
-            linked_models=() if traffic else (link,), traffic=traffic or {}, tokens=tokens,
+            linked_models=() if traffic else (link,), traffic=traffic or {}, policy=policy, tokens=tokens,
         )  # fmt: skip
         archive.add_manifest(
             Manifest(release="0.2", cluster_name="c", applications=(app,), versions=(*versions, outside, own))
@@ -141,6 +143,16 @@ def test_traffic_is_set_in_place_of_a_link(tmp_path: Path) -> None:
     bench.conn.import_configuration(write(tmp_path / "exported.tar", traffic={"net": 9.0, "net:2": 1.0}))
     assert bench.frontend.changes[-2:] == ["add_app", "set_traffic"]
     assert bench.asked("set_traffic", "app_name", "weights") == [("app", {"net": 9.0, "net:2": 1.0})]
+
+
+def test_policy_is_set_with_its_options(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.manager.image_builder.files["own:1"] = {}
+    bench.frontend.answers["get_traffic"] = {"app_name": "app", "targets": []}
+    policy = Policy(name="exp4", half_life_s=60.0, min_confidence=0.5)
+    bench.conn.import_configuration(write(tmp_path / "e.tar", traffic={"net": 1.0, "net:2": 2.0}, policy=policy))
+    told = {"name": "exp4", "half_life_s": 60.0, "min_confidence": 0.5}
+    assert bench.asked("set_traffic", "weights", "policy") == [({"net": 1.0, "net:2": 2.0}, told)]
 
 
 def test_what_exists_is_refused_before_anything_changes(exported: Path) -> None:

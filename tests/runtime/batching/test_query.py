@@ -115,7 +115,7 @@ def test_cache_hears_of_the_end_before_the_queries_do(end, output):
 
 def test_reasons_are_those_of_the_records():
     legal = {reasons.NOT_LINKED, reasons.NO_READY_REPLICA, reasons.QUEUED_TOO_LONG}
-    assert legal | {reasons.MODEL_TOO_SLOW, reasons.MODEL_ERROR} == set(DEFAULT_REASONS)
+    assert legal | {reasons.MODEL_TOO_SLOW, reasons.MODEL_ERROR, reasons.NOT_CONFIDENT} == set(DEFAULT_REASONS)
 
 
 @pytest.mark.parametrize("ending", ["answered", "late", "cancelled", "failed"])

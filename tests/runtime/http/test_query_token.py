@@ -77,6 +77,10 @@ def test_another_token_is_part_of_the_applications_key(given: str) -> None:
     [
         (b"POST", b"/v2/models/app/infer", True),
         (b"POST", b"/v2/models/app/versions/1/infer", True),
+        (b"POST", b"/app/update", True),
+        (b"POST", b"/app/update/?a", True),
+        (b"GET", b"/app/update", False),
+        (b"POST", b"/app/more/update", False),
         (b"GET", b"/v2/models/app", True),
         (b"GET", b"/app", True),
         (b"HEAD", b"/app?a", True),

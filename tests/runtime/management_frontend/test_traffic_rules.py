@@ -13,6 +13,8 @@ from clipper_nb.errors import (
 )
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.policies import Policy
+from clipper_nb.protocol.provenance import Example, Provenance
 from clipper_nb.runtime.management_frontend import rules, traffic_rules
 from tests.support.records import make_application, make_configuration, make_routes, make_version
 
@@ -167,3 +169,20 @@ def test_models_with_traffic_keep_the_input_type():
     doubles = make_version("other", "2", InputType.DOUBLES)
     with pytest.raises(InvalidRequestError):
         rules.register_version(traffic({"digits-net:1": 90, "other:1": 10}), doubles)
+
+
+def test_policy_is_part_of_the_route():
+    policy = Policy(name="exp4", min_confidence=0.5)
+    after = traffic_rules.set_traffic(WITH_OTHER, "digits", {"digits-net:1": 1.0, "other": 1.0}, policy)
+    assert after.routes["digits"].policy == policy
+    unregistered = rules.unregister_version(after, ModelId("digits-net", "1"))
+    assert unregistered.routes["digits"].policy is None  # one target needs no choice
+
+
+def test_mean_of_a_version_whose_sample_is_no_number_is_refused():
+    told = make_version(version="3", provenance=Provenance(example=Example("a", "cat")))
+    before = rules.register_version(WITH_OTHER, told)
+    weights = {"digits-net:3": 1.0, "other": 1.0}
+    with pytest.raises(InvalidRequestError, match=r"digits-net:3 answers 'cat', which is no number.*combine='vote'"):
+        traffic_rules.set_traffic(before, "digits", weights, Policy(name="ensemble", combine="mean"))
+    traffic_rules.set_traffic(before, "digits", weights, Policy(name="ensemble"))

@@ -62,7 +62,8 @@ def test_document_without_applications_is_valid() -> None:
 
 def test_each_application_is_one_operation() -> None:
     paths = document()["paths"]
-    assert sorted(paths) == sorted(f"/{entry.name}/predict" for entry in Catalogue(CONFIGURATION))
+    names = [entry.name for entry in Catalogue(CONFIGURATION)]
+    assert sorted(paths) == sorted(f"/{name}/{verb}" for name in names for verb in ("predict", "update"))
     assert paths["/linked/predict"]["post"]["operationId"] == "predict_linked"
 
 

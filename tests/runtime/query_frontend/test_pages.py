@@ -23,7 +23,10 @@ from clipper_nb.runtime.http.guard import AccessRules, Guard
 from clipper_nb.runtime.http.limits import HttpLimits
 from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.query_frontend import pages
+from clipper_nb.runtime.query_frontend.feedback_desk import FeedbackDesk
 from clipper_nb.runtime.query_frontend.handlers import make_application as make_tornado_application
+from clipper_nb.runtime.query_frontend.learner import Learner
+from clipper_nb.runtime.state.memory_store import MemoryStore
 from tests.runtime.query_frontend.test_predictor import Bench
 from tests.support.records import make_application, make_configuration, make_version
 
@@ -79,7 +82,9 @@ def ask(
         bench = Bench(configuration)
         if has_replica:
             bench.join()
-        application = make_tornado_application(bench.predictor, no_metrics, needs_token=token is not None)
+        store = MemoryStore()
+        desk = FeedbackDesk(bench.predictor, store, Learner(store.feedback, lambda: 0.0))
+        application = make_tornado_application(bench.predictor, no_metrics, desk, needs_token=token is not None)
         server = HttpServer(None, application, LIMITS, guard=Guard(AccessRules(query_token=token)))
         listening = socket.create_server(("127.0.0.1", 0))
         await server.start(listening)
@@ -199,7 +204,7 @@ def test_query_sent_to_the_page_is_told_where_to_go() -> None:
 def test_openapi_has_the_configuration_of_the_moment() -> None:
     (now,) = ask("/openapi.json")
     (empty,) = ask("/openapi.json", configuration=Configuration())
-    assert sorted(now.json["paths"]) == ["/alone/predict", "/digits/predict"]
+    assert sorted(now.json["paths"]) == ["/alone/predict", "/alone/update", "/digits/predict", "/digits/update"]
     assert empty.json["paths"] == {}
 
 

@@ -38,7 +38,7 @@ LINKED = make_configuration(
 class Bench:
     """A query frontend without a wire, a store or time of its own."""
 
-    def __init__(self, configuration=LINKED, *, cache_size_bytes=0):
+    def __init__(self, configuration=LINKED, *, cache_size_bytes=0, choosers=None):
         self.loop = FakeLoop()
         self.metrics = QueryFrontendMetrics()
         self.cache = PredictionCache(cache_size_bytes)
@@ -47,7 +47,7 @@ class Bench:
             on_replicas_changed=lambda: None,
             on_forgotten=self.metrics.forget_model,
         )
-        self.predictor = Predictor(self.loop, self.pool, self.cache, self.metrics)
+        self.predictor = Predictor(self.loop, self.pool, self.cache, self.metrics, choosers=choosers)
         self.answers = []  # (query, when)
         self._replica_ids = itertools.count()
         self.predictor.apply(configuration)

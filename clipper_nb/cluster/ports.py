@@ -11,6 +11,7 @@ from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Prediction
+from clipper_nb.protocol.roll_out import RollOutInfo
 from clipper_nb.protocol.traffic import ApplicationTraffic
 
 
@@ -26,6 +27,14 @@ class ApplicationCalls(Protocol):
     def get_linked_models(self, app_name: str) -> list[str]: ...
     def set_traffic(self, app_name: str, weights: Mapping[str, float]) -> ApplicationTraffic: ...
     def get_traffic(self, app_name: str) -> ApplicationTraffic: ...
+
+
+class RollOutCalls(Protocol):
+    """What a handle of a roll-out calls."""
+
+    def get_roll_outs(self) -> list[RollOutInfo]: ...
+    def abort_roll_out(self, application_name: str) -> None: ...
+    def promote_roll_out(self, application_name: str) -> None: ...
 
 
 class ModelCalls(Protocol):

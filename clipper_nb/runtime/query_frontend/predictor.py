@@ -25,6 +25,7 @@ from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics.counters import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
 from clipper_nb.runtime.query_frontend.token_keys import TokenKeys
+from clipper_nb.runtime.query_frontend.traffic_watch import TrafficWatch, TrafficWatches
 from clipper_nb.runtime.routing.asked_version import check_input_type, find_version, versions_to_ask_for
 from clipper_nb.runtime.routing.split import Arm, Split
 
@@ -85,6 +86,7 @@ class ServedApplication:
         """The target of queries that do not name a version, unless there is a split."""
         self.split: Split[ServedVersion] | None = None
         """Chooses the target of queries that do not name a version, if there are several."""
+        self.watch: TrafficWatch | None = None  # for a shadow or a roll-out
 
 
 class Predictor:
@@ -122,6 +124,7 @@ class Predictor:
         self._applications: dict[str, ServedApplication] = {}
         """By name, and by the key of each token that is good."""
         self.find_application = self._applications.get
+        self.watches = TrafficWatches(loop, pool, wall_clock)
         self._token_keys = TokenKeys(self._applications, loop, wall_clock)
         self._versions: dict[ModelId, ServedVersion] = {}
         self._num_versions = 0
@@ -162,6 +165,9 @@ class Predictor:
                 metrics = self._metrics.model(model_id)
                 self._versions[model_id] = ServedVersion(model_id, metrics, self._num_versions, schema)
                 self._num_versions += 1
+        for name in self.watches.apply(difference, self._configuration):
+            if (served := self._applications.get(name)) is not None:
+                served.watch = self.watches.find(name)
         for name in self._changed_targets(difference):
             served = self._applications.get(name)
             if served is not None:
@@ -264,6 +270,8 @@ class Predictor:
 
     def ask(self, served: ServedApplication, target: Target, payload: bytes, query: Query) -> None:
         """Answer *query* now or later, never after its SLO."""
+        if served.watch is not None:
+            served.watch.asked(target.model_id, payload, query)
         if isinstance(target, ServedVersion):
             self._ask(served, target, payload, query)
         else:

@@ -577,7 +577,8 @@ class ClipperConnection:
 
         It is asked after the reply was sent, while no query of a client waits for a replica. What would wait too long
         is dropped and counted, so under load it sees fewer queries. It costs its own computing: on one machine,
-        replicas share the processors. Its queries are in no count of the application's, nor in those of the prediction cache.
+        replicas share the processors. Its queries are in no count of the application's, nor in those of the
+        prediction cache.
 
         Parameters
         ----------

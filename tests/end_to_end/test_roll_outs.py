@@ -94,7 +94,7 @@ def test_roll_out_survives_kills_of_all_frontends_and_redis(conn: ClipperConnect
             )
         info = rolling.wait(60)
     assert info.status == "promoted"
-    assert [event.text.split(":")[0] for event in info.events if "gets" in event.text][0] == "m"
+    assert [event.text for event in info.events][:2] == ["m:2 gets 10 %", "m:2 gets 30 %"]
     assert {reply.status for reply in load.replies} <= {0, 200}
     assert [reply for reply in load.replies if reply.status == 200 and reply.body["default"]] == []
 

@@ -31,4 +31,4 @@ def make_shadow_families(reports: Sequence[ShadowReport]) -> list[Family]:
         agreed.series.append((text, [report.num_agreed]))
         for reason, count in report.num_failed.items():
             failures.series.append((format_labels({**labels, metric_names.LABEL_REASON: reason}), [count]))
-    return [asked, dropped, failures, compared, agreed] if reports else []
+    return [asked, dropped, failures, compared, agreed]

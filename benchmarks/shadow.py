@@ -1,4 +1,4 @@
-"""A shadow that is ten times slower than what answers: the p99 of replies must stay within 5 %, and no reply may change.
+"""A shadow ten times slower than what answers: the p99 of replies must stay within 5 %, and no reply may change.
 
 Version 1 takes 10 ms for a batch of at most four; version 2, the shadow, takes 100 ms. Queries come at random instants
 (an open loop) at half of what version 1 can do, with and without the shadow in turn; the median of the pairs' quotients

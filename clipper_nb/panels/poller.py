@@ -148,6 +148,7 @@ class Poller:
             connected=connected,
             containers=self._containers,
             history=self.history,
+            roll_outs=records.get_roll_outs(),
         )
 
     def _read_counts(self, manager: ContainerManager) -> Counts:

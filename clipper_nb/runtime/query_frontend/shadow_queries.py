@@ -98,7 +98,7 @@ class ShadowQueries:
             self._queue.drop_waiting()
             return
         # What waits at any version waits for this machine; so does what the shadow itself has not taken yet.
-        if not any(other.queue_length for other in self._pool):
+        if not any(other.num_replicas and other.queue_length for other in self._pool):
             self._submit_to(dispatcher)
         if len(self._queue):
             self._retry = self._loop.call_at(self._loop.time() + _LOOK_AGAIN_S, self._send)

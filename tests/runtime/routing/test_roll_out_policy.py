@@ -10,7 +10,9 @@ from clipper_nb.protocol.route import make_route
 from clipper_nb.runtime.routing.roll_out_counter import RollOutCounter
 from clipper_nb.runtime.routing.roll_out_policy import decide, describe, look
 
-PLAN = RollOutPlan("app", "m", "2", (10.0, 50.0, 100.0), step_s=60.0, max_latency_s=0.1, min_queries=50, patience_s=600.0)
+PLAN = RollOutPlan(
+    "app", "m", "2", (10.0, 50.0, 100.0), step_s=60.0, max_latency_s=0.1, min_queries=50, patience_s=600.0
+)
 BEGUN = RollOut("id", PLAN, make_route({"m:1": 1}), started_at=1000.0, step_started_at=1000.0)
 
 

@@ -21,9 +21,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 
 ODDS_RATIOS = (1.5, 2.0, 3.0, 6.0, 20.0, 200.0)
 """By which a version may be worse. One that is worse by less than about a fifth is not told from an equal one."""
@@ -50,17 +47,16 @@ def add_interval(
         return tuple(log_evidence)  # nothing to compare
     lowest, highest = max(0, all_bad - num_others), min(num, all_bad)
     log_weights = _log_weights(num, num_others, all_bad, lowest, highest)
-    numbers = np.arange(lowest, highest + 1)
     log_total = _log_sum(log_weights)
     return tuple(
-        before + num_bad * math.log(ratio) - (_log_sum(log_weights + numbers * math.log(ratio)) - log_total)
+        before + num_bad * math.log(ratio) - (_log_sum(_tilted(log_weights, lowest, ratio)) - log_total)
         for before, ratio in zip(log_evidence, ODDS_RATIOS, strict=True)
     )
 
 
 def e_value(log_evidence: Sequence[float]) -> float:
     """Return the evidence that the version is worse: at most ``1 / alpha`` with a chance of ``1 - alpha`` if not."""
-    return math.exp(min(700.0, _log_sum(np.asarray(log_evidence)) - math.log(len(log_evidence))))
+    return math.exp(min(700.0, _log_sum(log_evidence) - math.log(len(log_evidence))))
 
 
 def limit_of(false_alarm: float, num_measures: int) -> float:
@@ -85,13 +81,21 @@ def visible_share(num: int, share: float, limit: float) -> float:
     return many / num
 
 
-def _log_weights(num: int, num_others: int, all_bad: int, lowest: int, highest: int) -> Any:
+def _log_weights(num: int, num_others: int, all_bad: int, lowest: int, highest: int) -> list[float]:
     """Return logarithms of what hypergeometric probabilities are proportional to, from the lowest number up."""
-    numbers = np.arange(lowest, highest, dtype=float)
-    steps = np.log((num - numbers) * (all_bad - numbers)) - np.log((numbers + 1) * (num_others - all_bad + numbers + 1))
-    return np.concatenate(([0.0], np.cumsum(steps)))
+    log_weight, log_weights = 0.0, [0.0]
+    for bad in range(lowest, highest):
+        log_weight += math.log((num - bad) * (all_bad - bad) / ((bad + 1) * (num_others - all_bad + bad + 1)))
+        log_weights.append(log_weight)
+    return log_weights
 
 
-def _log_sum(logarithms: Any) -> float:
-    largest = float(np.max(logarithms))
-    return largest + math.log(float(np.sum(np.exp(logarithms - largest))))
+def _tilted(log_weights: Sequence[float], lowest: int, odds_ratio: float) -> list[float]:
+    """Return what the probabilities of Fisher's noncentral distribution are proportional to, as logarithms."""
+    log_ratio = math.log(odds_ratio)
+    return [log_weight + bad * log_ratio for bad, log_weight in enumerate(log_weights, lowest)]
+
+
+def _log_sum(logarithms: Sequence[float]) -> float:
+    largest = max(logarithms)
+    return largest + math.log(math.fsum(math.exp(logarithm - largest) for logarithm in logarithms))

@@ -66,7 +66,7 @@ def test_roll_back_restores_what_was_before():
     assert (roll_out_of(configuration).status, roll_out_of(configuration).reason) == ("rolled_back", "worse")
 
 
-def test_canary_that_has_a_share_already_is_compared_with_the_others():
+def test_canary_with_a_share_is_compared_with_the_others():
     before = replace(BEFORE, routes={"digits": make_route({"digits-net:1": 9, "digits-net:2": 1})})
     configuration = start(before)
     configuration = roll_out_rules.roll_back(configuration, roll_out_of(configuration), "aborted", "a user", at=1001.0)

@@ -101,13 +101,11 @@ def test_interval_without_a_comparison_changes_nothing(counts):
 
 
 def test_large_numbers_overflow_nothing():
-    evidence = NO_EVIDENCE
-    for _ in range(50):
-        evidence = add_interval(evidence, num=20_000, num_bad=20_000, num_others=20_000, num_bad_others=1)
+    evidence = add_interval(NO_EVIDENCE, num=20_000, num_bad=20_000, num_others=20_000, num_bad_others=1)
     assert e_value(evidence) == math.exp(700)
 
 
-def test_visible_share_falls_with_more_answers_and_a_smaller_share():
+def test_visible_share_falls_with_more_answers():
     assert visible_share(1000, 0.5, LIMIT) < visible_share(100, 0.5, LIMIT)
     assert visible_share(100, 0.01, LIMIT) < visible_share(100, 0.5, LIMIT)
     assert visible_share(2, 0.9, LIMIT) > 1  # not even if both are bad

@@ -589,6 +589,8 @@ def test_layout_is_the_documented_one(redis_state):
             RedisKeys().routes: "hash",
             RedisKeys().num_replicas: "hash",
             RedisKeys().claims: "hash",
+            RedisKeys().shadows: "hash",
+            RedisKeys().roll_outs: "hash",
             RedisKeys().frontends: "hash",
         }
         assert await client.get(RedisKeys().layout) == LAYOUT_VERSION

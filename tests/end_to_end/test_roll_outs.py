@@ -74,7 +74,6 @@ def test_worse_version_is_rolled_back_by_itself(conn: ClipperConnection) -> None
     assert info.status == "rolled_back"
     assert "m:3 is worse" in info.reason
     assert "are default outputs, and 0 % of the" in info.reason
-    assert info.candidate.num_queries < 1000
     assert conn.get_traffic("app").shares == PINNED
     with pytest.raises(NotFoundError, match="has ended: rolled_back"):
         conn.roll_outs["app"].promote()

@@ -47,7 +47,6 @@ def _report(conn: ClipperConnection, num_done: int) -> Any:
 def test_report_compares_both_answers(conn: ClipperConnection) -> None:
     """Version 2 rounds otherwise, which is no difference, and is wrong above 10, which is one."""
     _deploy(conn, 2, lambda xs: [x.sum() * (1 + 1e-12) if x.sum() < 10 else -1.0 for x in xs])
-    before = conn.inspect_instance()
     conn.shadow("app", "m:2")
     answers = [conn.predict("app", [float(number)]) for number in range(20)]
     assert [answer.output for answer in answers] == [float(number) for number in range(20)]
@@ -58,9 +57,6 @@ def test_report_compares_both_answers(conn: ClipperConnection) -> None:
     assert report.attrs["mean_shadow_latency_ms"] > 0
     assert sorted(report.loc[~report["agrees"].astype(bool), "input"].str[0]) == [float(n) for n in range(10, 20)]
     assert set(report["shadow_output"][~report["agrees"].astype(bool)]) == {"-1.0"}
-    text = str(conn.inspect_instance())
-    assert "shadow" in text
-    assert "shadow" not in str(before)
     conn.shadow("app", None)
     with pytest.raises(NotFoundError, match="Application 'app' has no shadow"):
         conn.shadow_report("app")
@@ -73,8 +69,6 @@ def test_shadow_is_in_no_count_of_the_application(conn: ClipperConnection) -> No
     for _ in range(3):
         conn.predict("app", [99.0])
     assert _report(conn, 3).attrs["num_agreed"] == 0
-    metrics = conn.cm.get_query_url()
-    assert metrics
     history = conn.why(conn.predict("app", [99.0]))
     assert history.is_from_cache
     conn.shadow("app", None)
@@ -93,8 +87,9 @@ def test_shadow_that_ends_its_replica_harms_nothing(conn: ClipperConnection) -> 
     report = _report(conn, 10)
     assert report.attrs["num_compared"] == 0
     assert report.attrs["num_dropped"] + sum(report.attrs["num_failed"].values()) == 10
-    conn.shadow("app", None)
     conn.stop_versioned_models({"m": [4]})
+    with pytest.raises(NotFoundError, match="has no shadow"):
+        conn.shadow_report("app")
 
 
 def test_shadow_that_hangs_harms_nothing(conn: ClipperConnection) -> None:
@@ -112,9 +107,7 @@ def test_shadow_that_hangs_harms_nothing(conn: ClipperConnection) -> None:
     report = _report(conn, 1)
     assert report.attrs["num_asked"] == 400
     assert report.attrs["num_compared"] == 0
-    conn.stop_versioned_models({"m": [5]})
-    with pytest.raises(NotFoundError, match="has no shadow"):
-        conn.shadow_report("app")
+    conn.shadow("app", None)
 
 
 def test_share_chooses_queries_at_random(conn: ClipperConnection) -> None:

@@ -24,7 +24,8 @@ logger = logging.getLogger(__name__)
 ReadScores = Callable[[RollOut], Awaitable[RollOutCounts]]
 """Returns the feedback since a roll-out began: ``num_scored`` and ``num_bad_scores`` of both, all else 0."""
 
-LOOK_INTERVAL_S = 1.0
+LOOK_INTERVAL_S = 0.5
+_RETRY_INTERVAL_S = 1.0
 _SHORTEST_INTERVAL_S = 0.1
 _IDLE_INTERVAL_S = 30.0
 """Roll-outs begin here, so each is noticed; this is for a Redis that was restored to an older state."""
@@ -68,7 +69,7 @@ class RollOutDriver:
     async def drive(self) -> None:
         """Drive until cancelled."""
         while True:
-            interval_s = LOOK_INTERVAL_S
+            interval_s = _RETRY_INTERVAL_S
             try:
                 interval_s = await self.look_at_all()
             except (StateUnavailableError, ClusterUnreachableError) as exc:
@@ -87,7 +88,7 @@ class RollOutDriver:
         if not under_way:
             return _IDLE_INTERVAL_S
         if not await self._store.hold_driver_lease(self._holder):
-            return LOOK_INTERVAL_S
+            return _RETRY_INTERVAL_S
         for roll_out in under_way:
             try:
                 await self._look_at(configuration, roll_out)

@@ -13,7 +13,9 @@ from clipper_nb.runtime.state.store import StateStore
 
 logger = logging.getLogger(__name__)
 
-INTERVAL_S = 0.5
+INTERVAL_S = 0.25
+"""How often counts are written while a roll-out is under way."""
+_IDLE_INTERVAL_S = 1.0
 
 
 class RollOutReports:
@@ -35,7 +37,7 @@ class RollOutReports:
     async def write_regularly(self) -> None:
         """Write what is new, until cancelled."""
         while True:
-            await asyncio.sleep(INTERVAL_S)
+            await asyncio.sleep(INTERVAL_S if self._read_counts() else _IDLE_INTERVAL_S)
             try:
                 await self.write()
             except StateUnavailableError as exc:

@@ -1,4 +1,4 @@
-"""Asks an application's shadow about inputs whose replies have been sent, while nothing else waits for a replica."""
+"""Asks an application's shadow about inputs whose replies have been sent, while no query of its clients waits."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ class ShadowQueries:
         self._timer = DeadlineTimer(loop, _give_up)
         self._retry: asyncio.TimerHandle | None = None
         self._is_closed = False
+        self._who_replied: set[ModelId] = set()
         self._num_failed: Counter[str] = Counter()
         self._num_compared = self._num_agreed = 0
         self._sum_latency_s = self._sum_shadow_latency_s = 0.0
@@ -60,7 +61,11 @@ class ShadowQueries:
 
     def mirror(self, mirrored: Callable[[], Mirrored], model_id: ModelId | None) -> None:
         """Ask the shadow about an answered query, now or later, if it is chosen."""
-        if model_id != self._model_id and self._queue.wants():
+        if model_id == self._model_id:
+            return
+        if model_id is not None:
+            self._who_replied.add(model_id)
+        if self._queue.wants():
             self._queue.put(mirrored())
             if self._retry is None:
                 self._retry = self._loop.call_at(0.0, self._send)  # in another turn of the loop than the reply
@@ -91,17 +96,20 @@ class ShadowQueries:
         )
 
     def _send(self) -> None:
-        """Send what waits, unless a query of a client waits for a replica."""
+        """Send what waits, unless a query waits for a replica of the shadow or of a version that replies."""
         self._retry = None
         dispatcher = self._pool.find(self._model_id)
         if dispatcher is None or dispatcher.num_replicas == 0:
             self._queue.drop_waiting()
             return
-        # What waits at any version waits for this machine; so does what the shadow itself has not taken yet.
-        if not any(other.num_replicas and other.queue_length for other in self._pool):
+        if not any(map(self._has_waiting, (self._model_id, *self._who_replied))):
             self._submit_to(dispatcher)
         if len(self._queue):
             self._retry = self._loop.call_at(self._loop.time() + _LOOK_AGAIN_S, self._send)
+
+    def _has_waiting(self, model_id: ModelId) -> bool:
+        dispatcher = self._pool.find(model_id)
+        return dispatcher is not None and dispatcher.queue_length > 0
 
     def _submit_to(self, dispatcher: Dispatcher) -> None:
         while (mirrored := self._queue.take()) is not None:

@@ -96,17 +96,16 @@ def test_shadow_that_hangs_harms_nothing(conn: ClipperConnection) -> None:
     def hang(xs: Any) -> Any:
         import time
 
-        time.sleep(600)
+        time.sleep(6)
 
     _deploy(conn, 5, lambda xs: [1.0 for _ in xs] if xs[0].sum() < 1000 else hang(xs))
     conn.shadow("app", "m:5")
     started_s = time.monotonic()
-    answers = [conn.predict("app", [2000.0 + number]) for number in range(400)]
-    assert [answer.output for answer in answers] == [2000.0 + number for number in range(400)]
-    assert time.monotonic() - started_s < TIMEOUT_S
-    report = _report(conn, 1)
-    assert report.attrs["num_asked"] == 400
-    assert report.attrs["num_compared"] == 0
+    answers = [conn.predict("app", [2000.0 + number]) for number in range(50)]
+    assert [answer.output for answer in answers] == [2000.0 + number for number in range(50)]
+    assert time.monotonic() - started_s < 6
+    sums = conn.shadow_report("app").attrs
+    assert (sums["num_asked"], sums["num_compared"]) == (50, 0)
     conn.shadow("app", None)
 
 

@@ -51,7 +51,7 @@ class ShadowQueries:
         self._patience_s = max(_MIN_PATIENCE_S, _PATIENCE * application.slo_micros / 1e6)
         self._timer = DeadlineTimer(loop, _give_up)
         self._retry: asyncio.TimerHandle | None = None
-        self._is_closed = False
+        self._under_way: set[Query] = set()
         self._who_replied: set[ModelId] = set()
         self._num_failed: Counter[str] = Counter()
         self._num_compared = self._num_agreed = 0
@@ -71,8 +71,10 @@ class ShadowQueries:
                 self._retry = self._loop.call_at(0.0, self._send)  # in another turn of the loop than the reply
 
     def close(self) -> None:
-        """Ask no more."""
-        self._is_closed = True
+        """Ask no more, and want no answer: what its replicas have not begun is not computed."""
+        for query in self._under_way:
+            query.cancel()
+        self._under_way.clear()
         self._queue.drop_waiting()
         self._timer.close()
         if self._retry is not None:
@@ -118,13 +120,13 @@ class ShadowQueries:
             query = Query(-1, now_s, deadline_s, partial(self._answered, mirrored))
             computation = Computation(self._model_id, mirrored.payload, deadline_s, self._patience_s)
             computation.join(query)
+            self._under_way.add(query)
             self._timer.add(query)
             dispatcher.submit(computation)
 
     def _answered(self, mirrored: Mirrored, query: Query) -> None:
         self._queue.num_in_flight -= 1
-        if self._is_closed:
-            return
+        self._under_way.discard(query)
         latency_s = self._loop.time() - query.arrived_s
         if query.reason is not None:
             self._num_failed[query.reason] += 1

@@ -148,6 +148,7 @@ def test_cancelled_query_is_not_repeated(bench):
 
 def test_ended_shadow_is_asked_no_more_and_another_begins_anew(bench):
     reply(bench, "7", b"a")
+    reply(bench, "7", b"waits for the replica of the shadow")
     bench.predictor.apply(replace(PINNED, revision=2))
     assert report(bench) is None
     assert bench.predictor.find_application("digits").watch is None

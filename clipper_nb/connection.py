@@ -615,8 +615,8 @@ class ClipperConnection:
         Returns
         -------
         pandas.DataFrame
-            The last inputs, at most 200 from each query frontend, different answers longer than equal ones: ``at``,
-            ``input`` (``None`` above 4 kB), ``model``, ``output``, ``shadow_output`` (texts), ``agrees``,
+            The last inputs, at most 100 from each query frontend, different answers longer than equal ones: ``at``,
+            ``input`` (``None`` above 2 kB), ``model``, ``output``, ``shadow_output`` (texts), ``agrees``,
             ``latency_ms``, ``shadow_latency_ms``, ``reason`` and ``shadow_reason`` (why there is no output). Numbers
             agree within one millionth. ``.attrs`` has the sums over all: ``num_asked``, ``num_dropped``, ``num_failed``
             (by reason), ``num_compared``, ``num_agreed``, ``agreement``, ``mean_latency_ms``,

@@ -13,9 +13,9 @@ from msgspec import Struct
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.names import ModelId, parse_model_id
 
-NUM_SAMPLES = 100
+NUM_SAMPLES = 50
 """How many answers of each kind, equal and different ones, each query frontend keeps: the last ones."""
-MAX_KEPT_SIZE_BYTES = 4096
+MAX_KEPT_SIZE_BYTES = 2048
 """Larger inputs are left out of the samples, and longer outputs are cut."""
 
 
@@ -44,11 +44,11 @@ class ShadowSample(Struct, frozen=True):
     at : float
         Seconds since the epoch, when the reply was sent.
     input : object
-        As a predict request has it; ``None`` if it is larger than 4 kB.
+        As a predict request has it; ``None`` if it is larger than 2 kB.
     model : str or None
         The version that replied, as ``"model:version"``.
     output, shadow_output : str or None
-        ``None`` in place of a default output; cut after 4,096 characters.
+        ``None`` in place of a default output; cut after 2,048 characters.
     agrees : bool or None
         Whether both outputs are the same, numbers within a tolerance; ``None`` unless there are two.
     latency_s, shadow_latency_s : float

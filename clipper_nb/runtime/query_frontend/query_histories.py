@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.query_history import QueryHistory
@@ -40,7 +40,7 @@ class QueryHistories:
         *,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
-        find_shadow_report: Callable[[str], ShadowReport | None],
+        find_shadow_report: Callable[[str], Awaitable[ShadowReport | None]],
     ) -> None:
         self._store = store
         self._journal = journal
@@ -54,7 +54,7 @@ class QueryHistories:
         async for question in self._store.questions():
             answer: Answer
             if question.shadow_of:
-                answer = self._find_shadow_report(question.shadow_of)
+                answer = await self._find_shadow_report(question.shadow_of)
             else:
                 query = self._journal.find(question.query_id)
                 answer = None if query is None else self._describe(query)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -80,9 +80,13 @@ class ShadowQueries:
         if self._retry is not None:
             self._retry.cancel()
 
-    def report(self, *, with_samples: bool = True) -> ShadowReport:
-        """Return what it answered so far."""
+    def samples(self) -> Iterator[ShadowSample]:
+        """Yield the last answers as they are now, oldest first; each takes a while to be made readable."""
         kept = sorted((*self._different, *self._others), key=lambda each: each[0].answered_at)
+        return map(self._describe, kept)
+
+    def report(self) -> ShadowReport:
+        """Return what it answered so far, without samples."""
         return ShadowReport(
             app_name=self._application.name,
             model=str(self._model_id),
@@ -94,7 +98,6 @@ class ShadowQueries:
             num_agreed=self._num_agreed,
             sum_latency_s=self._sum_latency_s,
             sum_shadow_latency_s=self._sum_shadow_latency_s,
-            samples=[self._describe(each) for each in kept if with_samples],
         )
 
     def _send(self) -> None:

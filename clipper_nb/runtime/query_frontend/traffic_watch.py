@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from msgspec import structs
+
 from clipper_nb.protocol.differences import Difference
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Configuration
@@ -18,6 +20,7 @@ from clipper_nb.runtime.metrics.shadows import make_shadow_families
 from clipper_nb.runtime.query_frontend.shadow_queries import ShadowQueries
 from clipper_nb.runtime.routing.roll_out_counter import RollOutCounter
 from clipper_nb.runtime.routing.shadow_queue import Mirrored
+from clipper_nb.runtime.slices import in_slices
 
 
 class TrafficWatch:
@@ -77,15 +80,18 @@ class TrafficWatches:
             self._update(name, configuration, is_other=name in difference.applications)
         return names
 
-    def report(self, application_name: str, *, with_samples: bool = True) -> ShadowReport | None:
+    async def report(self, application_name: str) -> ShadowReport | None:
         """Return what an application's shadow answered here; ``None`` if it has none."""
         watch = self._watches.get(application_name)
-        return None if watch is None or watch.shadow is None else watch.shadow.report(with_samples=with_samples)
+        if watch is None or watch.shadow is None:
+            return None
+        report = watch.shadow.report()
+        return structs.replace(report, samples=await in_slices(watch.shadow.samples()))
 
     def families(self) -> list[Family]:
         """Return the metrics of all shadows."""
-        reports = (self.report(name, with_samples=False) for name in self._watches)
-        return make_shadow_families([report for report in reports if report is not None])
+        shadows = (watch.shadow for watch in self._watches.values())
+        return make_shadow_families([shadow.report() for shadow in shadows if shadow is not None])
 
     def counts(self) -> dict[str, RollOutCounts]:
         """Return what was counted here for each roll-out that is under way, by its id."""

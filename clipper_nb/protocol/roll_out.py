@@ -120,7 +120,7 @@ class ArmCounts(Struct, frozen=True):
     num_slow: int = 0
     """Default outputs because of lateness, and answers that took longer than ``max_latency_s``."""
     num_scored: int = 0
-    """Answers with feedback."""
+    """Answers with feedback, also from before the roll-out."""
     num_bad_scores: int = 0
 
     def of(self, measure: Measure) -> tuple[int, int]:
@@ -128,6 +128,12 @@ class ArmCounts(Struct, frozen=True):
         if measure == "score":
             return self.num_scored, self.num_bad_scores
         return self.num_queries, self.num_defaults if measure == "defaults" else self.num_slow
+
+    @classmethod
+    def of_scores(cls, num: float, total: float) -> ArmCounts:
+        """Return *num* scores from 0 to 1, whose sum is *total*, as counts; a score of 0.3 is 0.7 of a bad one."""
+        num_scored = int(num)
+        return cls(num_scored=num_scored, num_bad_scores=min(num_scored, max(0, round(num - total))))
 
     def plus(self, other: ArmCounts) -> ArmCounts:
         """Return the sum of both."""
@@ -164,6 +170,10 @@ class RollOutProgress(Struct, frozen=True):
     """The step that this is about."""
     log_evidence: Mapping[Measure, Sequence[float]] = {}
     """By measure: logarithms of the e-values of ``runtime/routing/worse_test.py``, one for each odds ratio."""
+
+
+NO_PROGRESS = RollOutProgress()
+"""That of a roll-out that nobody has looked at."""
 
 
 class RollOutInfo(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from clipper_nb.errors import ClipperException, ClusterUnreachableError, StateUnavailableError
 from clipper_nb.protocol.records import Configuration
-from clipper_nb.protocol.roll_out import RollOut, RollOutCounts
+from clipper_nb.protocol.roll_out import NO_PROGRESS, RollOut, RollOutCounts, RollOutProgress
 from clipper_nb.runtime.management_frontend import roll_out_rules
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.routing.roll_out_policy import Move, decide, look
@@ -22,7 +22,7 @@ from clipper_nb.runtime.state.store import StateStore
 logger = logging.getLogger(__name__)
 
 ReadScores = Callable[[RollOut], Awaitable[RollOutCounts]]
-"""Returns the feedback since a roll-out began: ``num_scored`` and ``num_bad_scores`` of both, all else 0."""
+"""Returns all feedback so far, as sums that only grow: ``num_scored`` and ``num_bad_scores`` of both, all else 0."""
 
 LOOK_INTERVAL_S = 0.5
 _RETRY_INTERVAL_S = 1.0
@@ -107,6 +107,8 @@ class RollOutDriver:
             self._read_scores(roll_out),
             self._store.read_roll_out_progress(roll_out.roll_out_id),
         )
+        if before == NO_PROGRESS:
+            before = RollOutProgress(scores)  # feedback from before the roll-out is no evidence
         progress = look(roll_out, before, counts.plus(scores))
         await self._store.write_roll_out_progress(roll_out.roll_out_id, progress)
         move = decide(roll_out, progress, now=self._wall_clock())

@@ -111,8 +111,12 @@ def test_bad_version_is_rolled_back_at_the_next_look():
 
 def test_bad_scores_roll_back_too():
     async def test(cluster):
+        earlier = RollOutCounts(ArmCounts.of_scores(50, 20.0), ArmCounts.of_scores(500, 490.0))
+        cluster.scores = earlier
         await cluster.calls.start_roll_out(START)
-        cluster.scores = RollOutCounts(ArmCounts(0, 0, 0, 50, 20), ArmCounts(0, 0, 0, 500, 10))
+        await asyncio.sleep(1.1)
+        assert (await cluster.info()).status == "running"
+        cluster.scores = earlier.plus(earlier)
         await asyncio.sleep(1.1)
         assert "have a bad score" in (await cluster.info()).reason
 

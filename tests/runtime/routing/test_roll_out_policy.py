@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.roll_out import ArmCounts, RollOut, RollOutCounts, RollOutPlan, RollOutProgress
 from clipper_nb.protocol.route import make_route
@@ -71,6 +73,14 @@ def test_slow_and_badly_scored_versions_are_rolled_back():
     assert "took too long (over 100 ms)" in decide(BEGUN, after(slow), now=1001.0).reason
     scored = RollOutCounts(ArmCounts(40, 0, 0, 40, 12), ArmCounts(400, 0, 0, 400, 8))
     assert "have a bad score" in decide(BEGUN, after(scored), now=1001.0).reason
+
+
+@pytest.mark.parametrize(
+    ("num", "total", "expected"), [(10, 7, (10, 3)), (3, 2.1, (3, 1)), (0, 0, (0, 0)), (2, 5, (2, 0))]
+)
+def test_scores_are_good_and_bad_answers(num, total, expected):
+    counts = ArmCounts.of_scores(num, total)
+    assert counts == ArmCounts(0, 0, 0, *expected)
 
 
 def test_what_is_not_watched_ends_nothing():

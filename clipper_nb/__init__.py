@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         RegistryError,
         ReplicaMemoryError,
         ReplicaStartError,
+        RollOutTimeoutError,
         SerializationError,
         StartTimeoutError,
         StateUnavailableError,
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from clipper_nb.protocol.query_history import QueryHistory
     from clipper_nb.protocol.records import Prediction
     from clipper_nb.protocol.resource_limits import ResourceLimits
+    from clipper_nb.protocol.roll_out import RollOutInfo
     from clipper_nb.protocol.traffic import ApplicationTraffic, TrafficTarget
 
 __all__ = [
@@ -106,6 +108,8 @@ __all__ = [
     "ReplicaMemoryError",
     "ReplicaStartError",
     "ResourceLimits",
+    "RollOutInfo",
+    "RollOutTimeoutError",
     "SerializationError",
     "StartTimeoutError",
     "StateUnavailableError",
@@ -127,6 +131,7 @@ _HOMES = {
     "Prediction": "clipper_nb.protocol.records",
     "QueryHistory": "clipper_nb.protocol.query_history",
     "ResourceLimits": "clipper_nb.protocol.resource_limits",
+    "RollOutInfo": "clipper_nb.protocol.roll_out",
     "TlsFiles": "clipper_nb.container_managers.tls.files",
     "TrafficTarget": "clipper_nb.protocol.traffic",
 }

@@ -45,7 +45,9 @@ from clipper_nb.cluster.ports import Records
 from clipper_nb.cluster.query_token import choose_query_token, new_token
 from clipper_nb.cluster.replica_logs import LogText, read_logs
 from clipper_nb.cluster.resumption import resume_replicas
+from clipper_nb.cluster.roll_outs import RollOutHandle, RollOuts
 from clipper_nb.cluster.rollout import scale, start_and_register, unregister_and_stop
+from clipper_nb.cluster.shadow_frames import shadow_frame
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.cluster.surroundings import check_files, folder_with_files
 from clipper_nb.container_managers.base import ContainerManager
@@ -88,7 +90,16 @@ from clipper_nb.protocol.records import (
     DEFAULT_SLO_MICROS,
     Prediction,
 )
+from clipper_nb.protocol.roll_out import (
+    DEFAULT_MIN_QUERIES,
+    DEFAULT_PATIENCE_S,
+    DEFAULT_STEP_S,
+    DEFAULT_STEPS,
+    MEASURES,
+)
+from clipper_nb.protocol.roll_out_plan import StartRollOut, check_plan, request_of
 from clipper_nb.protocol.route import check_traffic
+from clipper_nb.protocol.shadow import check_pinned, check_share
 from clipper_nb.protocol.traffic import ApplicationTraffic
 
 if TYPE_CHECKING:
@@ -603,6 +614,140 @@ class ClipperConnection:
     def get_traffic(self, app_name: str) -> ApplicationTraffic:
         """Return how an application's queries are divided among models and versions. Raises ``NotFoundError``."""
         return self._management_client().get_traffic(_application_name(app_name))
+
+    @needs_cluster
+    def shadow(self, app_name: str, target: str | None, *, share: float = 1.0) -> None:
+        """Ask a version with an application's inputs besides, and compare; its answers go to no client.
+
+        It is asked after the reply was sent, while no query of a client waits for a replica. What would wait too long
+        is dropped and counted, so under load it sees fewer queries. It costs its own computing: on one machine,
+        replicas share the processors. Its queries are in no count of the application's, nor in those of the
+        prediction cache.
+
+        Parameters
+        ----------
+        app_name : str
+        target : str or None
+            ``"model:version"``, of the application's input type, which answers none of its queries. It replaces the
+            shadow before. ``None`` ends it, and its report.
+        share : float
+            Of the queries, above 0, up to 1.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such application or version, or no shadow to end.
+        InvalidRequestError
+            *target* answers queries of the application, or takes another input type, or nothing is linked to it, or
+            *share* is no such number.
+
+        Examples
+        --------
+        >>> conn.shadow("digits", "digits-net:2")
+        >>> conn.shadow_report("digits").attrs["agreement"]
+        0.991
+        >>> conn.shadow("digits", None)
+        """
+        management = self._management_client()
+        model_id = None if target is None else check_pinned("shadow()", target)
+        management.set_shadow(_application_name(app_name), model_id, check_share(share))
+
+    @needs_cluster
+    def shadow_report(self, app_name: str) -> Any:
+        """Return what an application's shadow answered since it was set, as a data frame; it needs pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The last inputs, at most 100 from each query frontend, different answers longer than equal ones: ``at``,
+            ``input`` (``None`` above 2 kB), ``model``, ``output``, ``shadow_output`` (texts), ``agrees``,
+            ``latency_ms``, ``shadow_latency_ms``, ``reason`` and ``shadow_reason`` (why there is no output). Numbers
+            agree within one millionth. ``.attrs`` has the sums over all: ``num_asked``, ``num_dropped``, ``num_failed``
+            (by reason), ``num_compared``, ``num_agreed``, ``agreement``, ``mean_latency_ms``,
+            ``mean_shadow_latency_ms``. A query frontend that starts again begins anew.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such application, or it has no shadow.
+        """
+        return shadow_frame(self._management_client().get_shadow_report(_application_name(app_name)))
+
+    @needs_cluster
+    def roll_out(
+        self,
+        app_name: str,
+        target: str,
+        *,
+        steps: Sequence[float] = DEFAULT_STEPS,
+        step_s: float = DEFAULT_STEP_S,
+        watch: Sequence[str] = MEASURES,
+        max_latency_micros: int | None = None,
+        min_queries: int = DEFAULT_MIN_QUERIES,
+        patience_s: float = DEFAULT_PATIENCE_S,
+    ) -> RollOutHandle:
+        """Raise the share of a version step by step, and give it up by itself if it is worse than the others.
+
+        The management frontend drives it, so it goes on when the notebook is gone. At each moment the version is
+        compared with what else answers the application's queries at that time. If it is worse by one of the measures,
+        the traffic of before is restored. A roll-back is never taken back. The test may be looked at any time: an equal
+        version is rolled back in at most 5 of 100 roll-outs, however long they take
+        (docs/decisions/0064-roll-outs.md). With 100 % nothing is left to compare with, and it ends.
+
+        Parameters
+        ----------
+        app_name : str
+        target : str
+            ``"model:version"``, with a replica. It may have a share already.
+        steps : sequence of float
+            Per cent of the queries, rising to 100.
+        step_s : float
+            How long each step lasts at least, in seconds.
+        watch : sequence of str
+            What is compared: ``"defaults"``, the share of default outputs, model errors among them; ``"latency"``, of
+            answers that miss the SLO or take longer than *max_latency_micros*; ``"score"``, of feedback that is bad.
+        max_latency_micros : int, optional
+            By default, and at most, the application's SLO.
+        min_queries : int
+            How many answers of the version each step needs.
+        patience_s : float
+            A step that has fewer answers after so many seconds is ``"paused"``: its share stays, it is watched, and it
+            goes on when they have come.
+
+        Returns
+        -------
+        RollOutHandle
+            ``status``, ``wait(timeout_s)``, ``abort()``, ``promote()``; a cell may ``await`` it.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such application or version.
+        ExistsError
+            The application has a roll-out under way. While it has one, ``set_traffic`` and links are refused too.
+        InvalidRequestError
+            *target* has all queries already or no replica, or an argument is not as above.
+
+        Examples
+        --------
+        >>> conn.set_traffic("digits", {"digits-net:1": 1})  # before version 2 is deployed
+        >>> rolling = conn.roll_out("digits", "digits-net:2", steps=(5, 50, 100), step_s=30)
+        >>> rolling.wait(timeout_s=300).status
+        'promoted'
+        """
+        management = self._management_client()
+        request = StartRollOut(
+            _application_name(app_name), target, steps, step_s, watch, max_latency_micros, min_queries, patience_s
+        )
+        management.start_roll_out(request_of(check_plan(request), max_latency_micros))
+        handle = RollOutHandle(self._management_client, app_name)
+        announce(handle.info.plan)
+        return handle
+
+    @property
+    def roll_outs(self) -> RollOuts:
+        """The last roll-out of each application, by its name: ``conn.roll_outs["digits"].status``."""
+        return RollOuts(self._management_client)
 
     @needs_cluster
     def get_all_apps(self, verbose: bool = False) -> list[Any]:

@@ -33,6 +33,7 @@ ClipperException                       the base class: catches every error of cl
 │  │  ├─ ParityError                   answers to the samples differ from the notebook's
 │  │  └─ ReplicaMemoryError            it was killed at its memory limit
 │  └─ StartTimeoutError                replicas did not become ready in time
+├─ RollOutTimeoutError                 a roll-out is still under way; it goes on
 ├─ ManagementError                     the management frontend returned an unexpected answer
 ├─ ConfigurationFileError              the file of an exported configuration cannot be written or read
 ├─ PredictionError                     the model raised, or returned the wrong length or type
@@ -344,6 +345,17 @@ class StartTimeoutError(DeploymentError):
         )
         self.model_id, self.num_ready, self.num_replicas = model_id, num_ready, num_replicas
         self.waited_s, self.log_tail = waited_s, log_tail
+
+
+class RollOutTimeoutError(ClipperException):
+    """A roll-out had not ended when the wait for it was over; it goes on."""
+
+    def __init__(self, roll_out: str, timeout_s: float) -> None:
+        super().__init__(
+            f"After {timeout_s:g} s this roll-out is still under way, and it goes on: {roll_out}. Wait longer, or end "
+            "it with abort() or promote()."
+        )
+        self.timeout_s = timeout_s
 
 
 class ManagementError(ClipperException):

@@ -42,6 +42,9 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.query_history import QueryHistory
+from clipper_nb.protocol.roll_out import RollOutInfo
+from clipper_nb.protocol.roll_out_plan import StartRollOut
+from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.protocol.traffic import ApplicationTraffic
 
 _TIMEOUT_S = 20.0
@@ -219,6 +222,31 @@ class ManagementClient:
     def get_traffic(self, application_name: str) -> ApplicationTraffic:
         """Return how an application's queries are divided."""
         return self._call("get_traffic", rest.LinkedModelsOf(application_name), ApplicationTraffic)
+
+    def set_shadow(self, application_name: str, model_id: ModelId | None, share: float = 1.0) -> None:
+        """Ask a version besides; ``None`` ends it."""
+        model = None if model_id is None else str(model_id)
+        self._change("set_shadow", rest.SetShadow(application_name, model, share))
+
+    def get_shadow_report(self, application_name: str) -> ShadowReport:
+        """Return what an application's shadow answered."""
+        return self._call("get_shadow_report", rest.TrafficOf(application_name), ShadowReport)
+
+    def start_roll_out(self, request: StartRollOut) -> None:
+        """Begin to raise a version's share."""
+        self._change("start_roll_out", request)
+
+    def abort_roll_out(self, application_name: str) -> None:
+        """Restore the traffic of before."""
+        self._change("abort_roll_out", rest.TrafficOf(application_name))
+
+    def promote_roll_out(self, application_name: str) -> None:
+        """Send all queries to the version at once."""
+        self._change("promote_roll_out", rest.TrafficOf(application_name))
+
+    def get_roll_outs(self) -> list[RollOutInfo]:
+        """Return the last roll-out of each application."""
+        return self._call("get_roll_outs", _EVERYTHING, list[RollOutInfo])
 
     def get_models(self) -> list[VersionInfo]:
         """Return all model versions."""

@@ -9,6 +9,7 @@ from typing import Any
 from clipper_nb.display.html import Severity
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, VersionState
 from clipper_nb.protocol.environment import HUNG_EXIT_STATUS
+from clipper_nb.protocol.roll_out import RollOutEvent, RollOutInfo, Status
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,32 @@ def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Even
         ]
         return sorted(deploys, key=lambda event: event.at)
     back: list[_Change] = [("ok", "the cluster answers again")] if before.problem else []
+    rolled = [
+        Event(event.at, _level_of(event, found), f"roll-out for {found.app_name}: {event.text}")
+        for found, event in _roll_out_events(before, now)
+    ]
     changes = [*back, *_application_events(before, now), *_version_events(before, now), *_current_events(before, now)]
-    return [Event(at, level, text) for level, text in changes]
+    return [*rolled, *(Event(at, level, text) for level, text in changes)]
 
 
 _Change = tuple[Severity, str]
 _BADNESS: dict[Severity, int] = {"idle": 0, "ok": 0, "warning": 1, "problem": 2}
+
+
+def _roll_out_events(before: ClusterState, now: ClusterState) -> Iterator[tuple[RollOutInfo, RollOutEvent]]:
+    known = {found.roll_out_id: found.events for found in before.roll_outs}
+    for found in now.roll_outs:
+        for event in found.events:
+            if event not in known.get(found.roll_out_id, ()):
+                yield found, event
+
+
+def _level_of(event: RollOutEvent, roll_out: RollOutInfo) -> Severity:
+    """Return how bad an event is: the last of a roll-out that was rolled back is a problem, a pause a warning."""
+    if event != roll_out.events[-1]:
+        return "idle"
+    levels: dict[Status, Severity] = {"rolled_back": "problem", "paused": "warning", "promoted": "ok"}
+    return levels.get(roll_out.status, "idle")
 
 
 def _application_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:

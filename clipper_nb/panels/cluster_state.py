@@ -13,6 +13,7 @@ from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, Versi
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
+from clipper_nb.protocol.roll_out import RollOutInfo
 
 if TYPE_CHECKING:
     from clipper_nb.protocol.containers import ObservedContainer
@@ -150,6 +151,7 @@ class ClusterState:
     seen_at: float = 0.0
     applications: Sequence[ApplicationState] = ()
     versions: Sequence[VersionState] = ()
+    roll_outs: Sequence[RollOutInfo] = ()
     problem: str = ""
 
     @property
@@ -186,6 +188,7 @@ def make_cluster_state(
     connected: Sequence[ReplicaInfo],
     containers: Sequence[ObservedContainer],
     history: History,
+    roll_outs: Sequence[RollOutInfo] = (),
 ) -> ClusterState:
     """Return the state built from what the management frontend, the container manager and the metrics report."""
     num_connected = Counter(replica.model_id for replica in connected)
@@ -193,6 +196,7 @@ def make_cluster_state(
         cluster_name=cluster_name,
         query_url=query_url,
         seen_at=seen_at,
+        roll_outs=roll_outs,
         applications=[
             ApplicationState(
                 name=record.name,

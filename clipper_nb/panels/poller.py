@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from clipper_nb.clients.frontend_client import FrontendClient
 from clipper_nb.clients.trust import Trust
-from clipper_nb.errors import ClipperException
+from clipper_nb.errors import ClipperException, NotFoundError
 from clipper_nb.panels.changes import Event, find_events
 from clipper_nb.panels.cluster_state import ClusterState, make_cluster_state
 from clipper_nb.panels.counts import Counts, parse_counts
@@ -22,9 +22,10 @@ from clipper_nb.panels.history import History
 from clipper_nb.panels.running_cell import RunningCell
 
 if TYPE_CHECKING:
-    from clipper_nb.cluster.ports import PanelCalls
+    from clipper_nb.cluster.ports import PanelCalls, Records
     from clipper_nb.container_managers.base import ContainerManager
     from clipper_nb.protocol.containers import ObservedContainer
+    from clipper_nb.protocol.roll_out import RollOutInfo
 
 logger = logging.getLogger(__name__)
 
@@ -148,6 +149,7 @@ class Poller:
             connected=connected,
             containers=self._containers,
             history=self.history,
+            roll_outs=_read_roll_outs(records),
         )
 
     def _read_counts(self, manager: ContainerManager) -> Counts:
@@ -187,6 +189,13 @@ class Poller:
             call()
         except Exception:  # the next poll paints again
             logger.warning("a panel cannot be painted", exc_info=True)
+
+
+def _read_roll_outs(records: Records) -> Sequence[RollOutInfo]:
+    try:
+        return records.get_roll_outs()
+    except NotFoundError:  # the cluster runs a release that has none
+        return ()
 
 
 _pollers: weakref.WeakKeyDictionary[PanelCalls, Poller] = weakref.WeakKeyDictionary()

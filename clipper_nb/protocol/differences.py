@@ -14,7 +14,9 @@ import msgspec
 from clipper_nb.protocol.application_tokens import ApplicationToken
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
+from clipper_nb.protocol.roll_out import RollOut
 from clipper_nb.protocol.route import Route, decode_route, encode_route
+from clipper_nb.protocol.shadow import Shadow
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -31,6 +33,8 @@ class Difference:
     num_replicas: Mapping[ModelId, int | None] = field(default_factory=dict)
     claims: Mapping[ModelId, Claim | None] = field(default_factory=dict)
     tokens: Mapping[str, ApplicationToken | None] = field(default_factory=dict)
+    shadows: Mapping[str, Shadow | None] = field(default_factory=dict)
+    roll_outs: Mapping[str, RollOut | None] = field(default_factory=dict)
 
 
 MAPPINGS = tuple(one.name for one in fields(Difference))
@@ -48,6 +52,8 @@ class _Told(msgspec.Struct, omit_defaults=True):
     num_replicas: dict[str, int | None] = {}
     claims: dict[str, Claim | None] = {}
     tokens: dict[str, ApplicationToken | None] = {}
+    shadows: dict[str, Shadow | None] = {}
+    roll_outs: dict[str, RollOut | None] = {}
 
 
 _decode = msgspec.json.Decoder(_Told).decode
@@ -98,7 +104,7 @@ def decode_difference(text: str) -> Difference:
     return Difference(
         told.applications, _by_model_id(told.versions), told.current_versions,
         {name: None if text is None else decode_route(text) for name, text in told.links.items()},
-        _by_model_id(told.num_replicas), _by_model_id(told.claims), told.tokens,
+        _by_model_id(told.num_replicas), _by_model_id(told.claims), told.tokens, told.shadows, told.roll_outs,
     )  # fmt: skip
 
 

@@ -27,6 +27,12 @@ MODEL_BATCH_LATENCY = "clipper_model_batch_latency_seconds"
 MODEL_QUEUE_LENGTH = "clipper_model_queue_length"
 MODEL_REPLICAS = "clipper_model_replicas"
 
+SHADOW_QUERIES = "clipper_shadow_queries_total"
+SHADOW_DROPPED = "clipper_shadow_dropped_total"
+SHADOW_FAILURES = "clipper_shadow_failures_total"
+SHADOW_COMPARED = "clipper_shadow_compared_total"
+SHADOW_AGREED = "clipper_shadow_agreed_total"
+
 CONTAINERS_REFUSED = "clipper_refused_containers_total"
 
 CACHE_SIZE = "clipper_cache_size_bytes"

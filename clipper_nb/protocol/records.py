@@ -16,7 +16,9 @@ from clipper_nb.protocol.names import ModelId, next_version
 from clipper_nb.protocol.number_rules import HangTimeout
 from clipper_nb.protocol.provenance import NO_PROVENANCE, Provenance
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.protocol.roll_out import RollOut
 from clipper_nb.protocol.route import Route, RouteTarget
+from clipper_nb.protocol.shadow import Shadow
 
 CONTAINERLESS_IMAGE = "NO_CONTAINER"
 """Image of a version that was registered without one: any container that connects to the RPC port serves it."""
@@ -139,6 +141,10 @@ class Configuration:
     """Versions whose replicas a caller is starting or stopping now, registered or not."""
     tokens: Mapping[str, ApplicationToken] = field(default_factory=dict)
     """The tokens of applications, by ``application:name``."""
+    shadows: Mapping[str, Shadow] = field(default_factory=dict)
+    """The versions that are asked besides, by application name."""
+    roll_outs: Mapping[str, RollOut] = field(default_factory=dict)
+    """The last roll-out of each application, also one that has ended, by application name."""
 
     def versions_of(self, model_name: str) -> list[str]:
         """Return the registered versions of a model, in the order of their registration."""

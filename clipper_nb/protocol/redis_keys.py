@@ -15,8 +15,16 @@ clipper:links               hash    application name → model name, or JSON Rou
 clipper:num_replicas        hash    "name:version" → replicas that should run       management frontend
 clipper:claims              hash    "name:version" → JSON Claim                     management frontend
 clipper:tokens              hash    "application:name" → JSON ApplicationToken       management frontend
+clipper:shadows             hash    application name → JSON Shadow                  management frontend
+clipper:roll_outs           hash    application name → JSON RollOut: its last one   management frontend
+clipper:roll_out:<id>       string  JSON RollOutProgress                            management frontend
+clipper:roll_out:<id>:n     hash    id of a query frontend's run → JSON of what it  query frontend
+                                    counted since the roll-out began
+clipper:roll_out_driver     string  id of the management frontend that drives       management frontend
+                                    roll-outs, for some seconds
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
-clipper:answers:<id>        list    JSON QueryHistory or null, for some seconds     query frontend
+clipper:answers:<id>        list    JSON QueryHistory, ShadowReport or null, for    query frontend
+                                    some seconds
 clipper:frontend_starts     hash    index of a frontend → how often it started      query frontend
 clipper:feedback:<book>     hash    "q<id>" → JSON Answered; "k<digest>" and        query frontend
                                     "i<digest>" → id of the last query with a key
@@ -32,7 +40,8 @@ clipper:scores:<book>       zset    digests of these keys by their last feedback
 ==========================  ======  ==============================================  ====================
 
 Channels: ``clipper:configuration`` (a revision was written), ``clipper:presence`` (a frontend announced itself),
-``clipper:questions`` ("<id> <query id>": what happened to that query?).
+``clipper:questions`` ("<id> <query id>": what happened to that query?; "<id> shadow <application>": what did its shadow
+answer?).
 """
 
 from __future__ import annotations
@@ -61,6 +70,10 @@ class RedisKeys:
         self.num_replicas = f"{prefix}:num_replicas"
         self.claims = f"{prefix}:claims"
         self.tokens = f"{prefix}:tokens"
+        self.shadows = f"{prefix}:shadows"
+        self.roll_outs = f"{prefix}:roll_outs"
+        self.roll_out_driver = f"{prefix}:roll_out_driver"
+        self._roll_out = f"{prefix}:roll_out"
         self.frontends = f"{prefix}:frontends"
         self.configuration_channel = f"{prefix}:configuration"
         self.presence_channel = f"{prefix}:presence"
@@ -90,6 +103,14 @@ class RedisKeys:
         """Return the key of the groups that have scores."""
         return f"{self._scores}:{book}:groups"
 
+    def roll_out_progress(self, roll_out_id: str) -> str:
+        """Return the key of what was looked at in one roll-out."""
+        return f"{self._roll_out}:{roll_out_id}"
+
+    def roll_out_counts(self, roll_out_id: str) -> str:
+        """Return the key of what query frontends counted in one roll-out."""
+        return f"{self._roll_out}:{roll_out_id}:n"
+
 
 PRESENCE_INTERVAL_S = 2.0
 """How often a query frontend announces itself when nothing changes."""
@@ -104,6 +125,11 @@ Shorter than ``PRESENCE_TIMEOUT_S``: a frontend that is no longer waited for doe
 
 ANSWERS_KEPT_S = 10
 """How long answers about a query are kept that nobody has read."""
+
+ROLL_OUT_KEPT_S = 7 * 86_400
+"""How long counts and progress of a roll-out are kept after they changed last."""
+DRIVER_LEASE_S = 3.0
+"""How long a management frontend that drives roll-outs may be silent before another drives them."""
 
 NUM_KEPT_CHANGES = 1000
 """How many changes are remembered by id, so that a repeated request changes the configuration only once."""

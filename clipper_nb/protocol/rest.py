@@ -81,6 +81,21 @@ class LinkedModelsOf(Struct):
     app_name: str
 
 
+class SetShadow(Struct):
+    """``/admin/set_shadow``"""
+
+    app_name: str
+    model: Any
+    """``"model:version"``, or ``None`` for no shadow any more."""
+    share: Any = 1.0
+
+
+class TrafficOf(Struct):
+    """``/admin/get_shadow_report``, ``/admin/abort_roll_out``, ``/admin/promote_roll_out``"""
+
+    app_name: str
+
+
 class AddModel(VersionOptions, frozen=True):
     """``/admin/add_model``"""
 

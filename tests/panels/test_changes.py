@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from clipper_nb.panels.changes import Event, find_events
 from clipper_nb.panels.cluster_state import ClusterState
 from clipper_nb.panels.history import Traffic
+from clipper_nb.protocol.roll_out import RollOutEvent, RollOutInfo
 from tests.panels.states import application, cluster, version
 
 GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
@@ -69,3 +73,17 @@ def test_unreachable_cluster_is_reported_once_and_so_its_return() -> None:
     assert find_events(well, away, 1.0) == [Event(1.0, "problem", "it is away")]
     assert find_events(away, away, 2.0) == []
     assert find_events(away, well, 3.0) == [Event(3.0, "ok", "the cluster answers again")]
+
+
+def test_steps_of_a_roll_out_are_events_of_their_own_time() -> None:
+    events = [RollOutEvent(5.0, "m:2 gets 10 %"), RollOutEvent(6.0, "m:2 gets 0 %: it is worse")]
+    known = RollOutInfo(
+        roll_out_id="id", app_name="digits", model="m:2", status="running", share=0.1, step=0, steps=[10, 100],
+        step_s=60.0, started_at=5.0, step_started_at=5.0, events=events[:1],
+    )  # fmt: skip
+    before, now = cluster(application()), cluster(application())
+    begun = replace(now, roll_outs=[known])
+    ended = replace(now, roll_outs=[msgspec.structs.replace(known, status="rolled_back", events=events)])
+    assert find_events(before, begun, 7.0) == [Event(5.0, "idle", "roll-out for digits: m:2 gets 10 %")]
+    assert find_events(begun, begun, 7.0) == []
+    assert find_events(begun, ended, 8.0) == [Event(6.0, "problem", "roll-out for digits: m:2 gets 0 %: it is worse")]

@@ -9,9 +9,11 @@ import pytest
 
 from clipper_nb.protocol import metric_names
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import format_families
+from clipper_nb.runtime.metrics.shadows import make_shadow_families
 
 CONSTANTS = {name: value for name, value in vars(metric_names).items() if name.isupper()}
 LABELS = {value for name, value in CONSTANTS.items() if name.startswith("LABEL_")}
@@ -27,6 +29,7 @@ def text() -> str:
     model_id = ModelId("net", "1")
     metrics.model(model_id)
     metrics.show_gauges(lambda: make_gauges([(model_id, 4, 2)], (0, 0, 0)))
+    metrics.show_gauges(lambda: make_shadow_families([ShadowReport(app_name="digits", model="net:2", share=1.0)]))
     calls = AdminCalls()
     calls.count("get_all_models", 200)
     return format_families([*metrics.families(), *calls.families()]).decode()

@@ -85,6 +85,7 @@ class ManagementFrontend:
             "get_all_containers": lambda request: replicas(),
             "get_all_query_frontends": lambda request: [{"query_frontend_id": "query", "replicas": replicas()}],
             "get_all_claims": [],
+            "get_roll_outs": [],
             "claim_version": lambda request: self._end_claim(request["replaces"]),
             "hold_claim": lambda request: self._hold_claim(request, replicas),
             "release_claim": lambda request: self._end_claim(request["claim_id"]),

@@ -36,7 +36,8 @@ class Query:
 
     __slots__ = (
         "_on_answered", "answered_s", "application_name", "arrived_s", "computation", "deadline_s", "explanation",
-        "is_answered", "model_id", "origin", "output", "query_id", "reason", "received_s", "reply_part", "sending",
+        "is_answered", "model_id", "on_watched", "origin", "output", "query_id", "reason", "received_s", "reply_part",
+        "sending",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,8 @@ class Query:
         self.application_name = ""
         self.model_id: ModelId | None = None
         """The version that was asked, once the answer is formatted."""
+        self.on_watched: Callable[[Query, str], None] | None = None
+        """Called with the output after the answer was handed over, if its application's traffic is watched."""
 
     def answer_default(self, reason: str, explanation: str) -> None:
         """Answer with the application's default output; do nothing if the query has been answered."""
@@ -83,6 +86,9 @@ class Query:
             self.sending = computation.sending
             self.computation = None
         self.deliver()
+        if self.on_watched is not None:
+            on_watched, self.on_watched = self.on_watched, None
+            on_watched(self, output)
 
     def deliver(self) -> None:
         """Hand over the answer; called once."""
@@ -94,7 +100,7 @@ class Query:
     def cancel(self) -> None:
         """Record that the client no longer waits for the answer."""
         self.is_answered = True
-        self.computation = self._on_answered = None
+        self.computation = self._on_answered = self.on_watched = None
 
 
 class Computation:

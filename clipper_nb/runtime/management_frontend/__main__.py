@@ -9,10 +9,13 @@ import socket
 from clipper_nb.runtime.http.guard import Guard
 from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.management_frontend.handlers import make_application
+from clipper_nb.runtime.management_frontend.roll_out_driver import RollOutDriver
 from clipper_nb.runtime.management_frontend.service import ManagementService
+from clipper_nb.runtime.management_frontend.traffic_calls import TrafficCalls
 from clipper_nb.runtime.process import keep_garbage_collector_short, run_until_signalled
 from clipper_nb.runtime.settings import ManagementFrontendSettings, management_frontend_settings
 from clipper_nb.runtime.state.redis_store import RedisStore
+from clipper_nb.runtime.tasks import end_tasks
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +28,8 @@ async def serve(stopping: asyncio.Event) -> None:
     )
     service = ManagementService(store, run_id=settings.run_id)
     service.start()
-    application = make_application(service, token=settings.admin_token)
+    application = make_application(service, TrafficCalls(service, store), token=settings.admin_token)
+    driving = asyncio.create_task(RollOutDriver(service, store).drive(), name="drive roll-outs")
     guard = Guard(settings.access, is_open=_is_open)
     server = HttpServer(None, application, settings.http_limits, guard=guard, tls=settings.tls)
     listening = settings.http.open_socket()
@@ -38,6 +42,7 @@ async def serve(stopping: asyncio.Event) -> None:
     await stopping.wait()
     service.end_waits()
     await server.stop()
+    await end_tasks([driving])
     await service.stop()
     await store.close()
 

@@ -20,10 +20,12 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Application, Configuration
+from clipper_nb.protocol.roll_out_plan import StartRollOut
 from clipper_nb.protocol.traffic import ApplicationTraffic
 from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
 from clipper_nb.runtime.management_frontend import rules
 from clipper_nb.runtime.management_frontend.service import ManagementService
+from clipper_nb.runtime.management_frontend.traffic_calls import TrafficCalls
 from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 
 logger = logging.getLogger(__name__)
@@ -332,14 +334,30 @@ _READS: dict[str, tuple[Read, type[Struct]]] = {
     "get_query_history": (_get_query_history, rest.QueryId),
 }
 
+_TRAFFIC_CHANGES: dict[str, tuple[Any, type[Struct]]] = {
+    "set_shadow": (TrafficCalls.set_shadow, rest.SetShadow),
+    "start_roll_out": (TrafficCalls.start_roll_out, StartRollOut),
+    "abort_roll_out": (TrafficCalls.abort_roll_out, rest.TrafficOf),
+    "promote_roll_out": (TrafficCalls.promote_roll_out, rest.TrafficOf),
+}
 
-def make_application(service: ManagementService, *, token: str) -> tornado.web.Application:
+_TRAFFIC_READS: dict[str, tuple[Any, type[Struct]]] = {
+    "get_shadow_report": (TrafficCalls.get_shadow_report, rest.TrafficOf),
+    "get_roll_outs": (TrafficCalls.get_roll_outs, rest.Listing),
+}
+
+
+def make_application(service: ManagementService, traffic: TrafficCalls, *, token: str) -> tornado.web.Application:
     """Return the management frontend's Tornado application."""
     calls = AdminCalls()
     shared = {"service": service, "token": token, "calls": calls}
+    kinds: list[tuple[type[AdminHandler], Any, dict[str, Any]]] = [
+        (ChangeHandler, service, _CHANGES), (ReadHandler, service, _READS),
+        (ChangeHandler, traffic, _TRAFFIC_CHANGES), (ReadHandler, traffic, _TRAFFIC_READS),
+    ]  # fmt: skip
     routes: list[Any] = [
-        (rf"/admin/{path}", handler, {**shared, "action": action, "request_type": request_type})
-        for handler, actions in ((ChangeHandler, _CHANGES), (ReadHandler, _READS))
+        (rf"/admin/{path}", handler, {**shared, "service": owner, "action": action, "request_type": request_type})
+        for handler, owner, actions in kinds
         for path, (action, request_type) in actions.items()
     ]
     routes.append((r"/admin/hold_claim", HoldHandler, {**shared, "action": None, "request_type": rest.HoldClaim}))

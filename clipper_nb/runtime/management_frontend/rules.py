@@ -62,13 +62,15 @@ def register_application(configuration: Configuration, application: Application)
 
 
 def unregister_application(configuration: Configuration, name: str) -> Configuration:
-    """Remove an application, its link and its tokens."""
+    """Remove an application, its link, its tokens, its shadow and its roll-out."""
     find_application(configuration, name)
     return replace(
         configuration,
         applications=_without(configuration.applications, name),
         routes=_without(configuration.routes, name),
         tokens={token_id: token for token_id, token in configuration.tokens.items() if token.application_name != name},
+        shadows=_without(configuration.shadows, name),
+        roll_outs=_without(configuration.roll_outs, name),
     )
 
 
@@ -130,7 +132,7 @@ def unregister_version(configuration: Configuration, model_id: ModelId) -> Confi
     """Remove a model version, and the claim of a caller that is deploying or scaling it.
 
     A model whose current version is removed has none until another is set. Where the version itself has a share of an
-    application's queries, the other targets get it.
+    application's queries, the other targets get it. It is no application's shadow any more.
     """
     if model_id not in configuration.claims:
         find_version(configuration, model_id)
@@ -144,6 +146,7 @@ def unregister_version(configuration: Configuration, model_id: ModelId) -> Confi
         routes=_without_version(configuration.routes, model_id),
         num_replicas=_without(configuration.num_replicas, model_id),
         claims=_without(configuration.claims, model_id),
+        shadows={name: shadow for name, shadow in configuration.shadows.items() if shadow.model_id != model_id},
     )
 
 

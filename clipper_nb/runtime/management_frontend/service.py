@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
 from collections.abc import Awaitable, Callable
 
 from clipper_nb.errors import (
@@ -34,7 +33,7 @@ from clipper_nb.protocol.records import (
 from clipper_nb.protocol.route import check_traffic
 from clipper_nb.protocol.traffic import ApplicationTraffic
 from clipper_nb.runtime.management_frontend import rules, traffic_rules
-from clipper_nb.runtime.management_frontend.arrival import are_connected, find_other_input_type
+from clipper_nb.runtime.management_frontend.arrival import are_connected, find_other_input_type, replicas_known_to_all
 from clipper_nb.runtime.management_frontend.claim_holding import LOOK_INTERVAL_S, ClaimHolding
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
 from clipper_nb.runtime.management_frontend.traffic_reading import read_traffic
@@ -272,7 +271,7 @@ class ManagementService:
         Each of several frontends has its own numbers for replicas; those of the frontend with the fewest are returned,
         so that a count never promises more than any frontend can use.
         """
-        return _replicas_known_to_all(await self._read_living())
+        return replicas_known_to_all(await self._read_living())
 
     async def read_query_frontends(self) -> list[FrontendPresence]:
         """Return the last announcement of each live query frontend."""
@@ -296,6 +295,14 @@ class ManagementService:
         return max(found, key=lambda history: history.received_at)
 
     # --- confirmation
+
+    async def change(self, change: Change, change_id: str | None = None) -> None:
+        """Change the configuration by a rule; return when all live query frontends act on it."""
+        await self._change(change, change_id)
+
+    async def wait_for_change(self, timeout_s: float) -> None:
+        """Return when the configuration is changed here, or after *timeout_s*."""
+        await _first_of(self._changed, timeout_s=timeout_s)
 
     async def _change(self, change: Change, change_id: str | None) -> None:
         configuration = await self._store_change(change, change_id)
@@ -387,12 +394,3 @@ def _desired_replicas(configuration: Configuration) -> rest.DesiredReplicas:
         images={str(model_id): version.image for model_id, version in configuration.versions.items()},
         claimed=[str(model_id) for model_id in configuration.claims],
     )
-
-
-def _replicas_known_to_all(presence: list[FrontendPresence]) -> list[Replica]:
-    counts = [Counter(replica.model_id for replica in frontend.replicas) for frontend in presence]
-    known: list[Replica] = []
-    for model_id in sorted({model_id for count in counts for model_id in count}):
-        poorest = min(range(len(presence)), key=lambda index: counts[index][model_id])
-        known += [replica for replica in presence[poorest].replicas if replica.model_id == model_id]
-    return known

@@ -10,15 +10,16 @@ from clipper_nb.protocol.feedback import can_average
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import Application, Configuration
-from clipper_nb.protocol.route import Route, RouteTarget, link_to, make_route
+from clipper_nb.protocol.route import Route, RouteTarget, format_share, link_to, make_route
 from clipper_nb.runtime.management_frontend.rules import find_application, find_version
 
 
 def link_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
     """Link a model to an application that has none."""
     application = find_application(configuration, application_name)
+    refuse_during_roll_out(configuration, application_name)
     route = link_to(model_name)
-    _check_type(configuration, application, route.targets[0])
+    check_target(configuration, application, route.targets[0])
     linked = configuration.routes.get(application_name)
     if linked == route:
         raise ExistsError(f"Model '{model_name}' is already linked to application '{application_name}'.")
@@ -33,17 +34,18 @@ def link_model(configuration: Configuration, application_name: str, model_name: 
             f"Application '{application_name}' has its traffic set: {linked}. To send all queries to '{model_name}', "
             f"call set_traffic('{application_name}', {{'{model_name}': 1}})."
         )
-    return _with_route(configuration, application_name, route)
+    return with_route(configuration, application_name, route)
 
 
 def unlink_model(configuration: Configuration, application_name: str, model_name: str) -> Configuration:
     """Remove a model with all its versions from those that an application's queries go to."""
     find_application(configuration, application_name)
+    refuse_during_roll_out(configuration, application_name)
     route = configuration.routes.get(application_name)
     if route is None or model_name not in route.model_names:
         raise NotFoundError(f"Model '{model_name}' is not linked to application '{application_name}'.")
     kept = route.without(lambda target: target.model_name == model_name)
-    return _with_route(configuration, application_name, kept)
+    return with_route(configuration, application_name, kept)
 
 
 def set_traffic(
@@ -51,10 +53,11 @@ def set_traffic(
 ) -> Configuration:
     """Divide an application's queries by checked weights of models and versions of its input type, or by a policy."""
     application = find_application(configuration, application_name)
+    refuse_during_roll_out(configuration, application_name)
     route = make_route(weights, policy)
     named: dict[ModelId, RouteTarget] = {}
     for target in route.targets:
-        model_id = _check_type(configuration, application, target)
+        model_id = check_target(configuration, application, target)
         if model_id in named:
             raise InvalidRequestError(
                 f"'{named[model_id]}' and '{target}' are the same version: {model_id} is the current one of its model. "
@@ -64,10 +67,21 @@ def set_traffic(
         named[model_id] = target
         if policy is not None and policy.asks_all and policy.combine == "mean":
             _check_mean(configuration, model_id)
-    return _with_route(configuration, application_name, route)
+    return with_route(configuration, application_name, route)
 
 
-def _check_type(configuration: Configuration, application: Application, target: RouteTarget) -> ModelId:
+def refuse_during_roll_out(configuration: Configuration, application_name: str) -> None:
+    """Raise ``ExistsError`` if a roll-out sets the application's traffic now."""
+    roll_out = configuration.roll_outs.get(application_name)
+    if roll_out is not None and roll_out.is_under_way:
+        raise ExistsError(
+            f"A roll-out of {roll_out.plan.model_id} sets the traffic of application '{application_name}', now "
+            f"{format_share(roll_out.share)}. End it first: conn.roll_outs[{application_name!r}].abort() restores the "
+            "traffic of before, .promote() sends it all queries."
+        )
+
+
+def check_target(configuration: Configuration, application: Application, target: RouteTarget) -> ModelId:
     """Return the version that a target means now; raise an error unless it takes the application's input type."""
     model_id = target.resolve(configuration.current_versions)
     if model_id is None:
@@ -91,6 +105,7 @@ def _check_mean(configuration: Configuration, model_id: ModelId) -> None:
         )
 
 
-def _with_route(configuration: Configuration, application_name: str, route: Route | None) -> Configuration:
+def with_route(configuration: Configuration, application_name: str, route: Route | None) -> Configuration:
+    """Return the configuration with another route of an application, or with none."""
     others = {name: other for name, other in configuration.routes.items() if name != application_name}
     return replace(configuration, routes=others if route is None else {**others, application_name: route})

@@ -32,6 +32,7 @@ from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache
 from clipper_nb.runtime.query_frontend.predictor import Predictor
 from clipper_nb.runtime.query_frontend.query_histories import QueryHistories
+from clipper_nb.runtime.query_frontend.roll_out_reports import RollOutReports
 from clipper_nb.runtime.query_frontend.v2_endpoint import V2Endpoint
 from clipper_nb.runtime.rpc.admission import Admission
 from clipper_nb.runtime.rpc.server import RpcServer
@@ -89,9 +90,15 @@ class QueryFrontend:
         )
         journal = Journal()
         self._histories = QueryHistories(
-            store, journal, settings.frontend_id,
-            clock=self._loop.time, wall_clock=time.time, flush=self._learner.flush,
-        )  # fmt: skip
+            store,
+            journal,
+            settings.frontend_id,
+            clock=self._loop.time,
+            wall_clock=time.time,
+            flush=self._learner.flush,
+            find_shadow_report=self._predictor.watches.report,
+        )
+        self._roll_out_reports = RollOutReports(store, self._predictor.watches.counts)
         self._tasks: list[asyncio.Task[None]] = []
         lease = Lease()
         self._view = ConfigurationView(
@@ -103,6 +110,7 @@ class QueryFrontend:
             run_id=settings.run_id,
         )
         self._metrics.show_gauges(lambda: make_gauges(self._model_values(), self._cache_values()))
+        self._metrics.show_gauges(self._predictor.watches.families)
         self._shared_metrics: SharedMetrics | None = None
         exposition = self._exposition
         if worker is not None:
@@ -154,8 +162,9 @@ class QueryFrontend:
         listening = self._settings.http.open_socket()
         await self._http.start(listening)
         self._tasks = [
-            asyncio.create_task(self._histories.answer_questions(), name="answer questions about queries"),
+            asyncio.create_task(self._histories.answer_questions(), name="answer questions"),
             asyncio.create_task(self._learner.run(), name="keep answers and learn from feedback"),
+            asyncio.create_task(self._roll_out_reports.write_regularly(), name="report to roll-outs"),
         ]
         keep_garbage_collector_short()
         logger.info("query frontend listens on %s:%s", *listening.getsockname()[:2])

@@ -19,6 +19,7 @@ from clipper_nb.protocol.v2_reply import OutputForm
 from clipper_nb.runtime.batching import query as reasons
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
 from clipper_nb.runtime.batching.dispatcher import Dispatcher
+from clipper_nb.runtime.batching.lateness import explain_lateness, explain_no_replica
 from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
@@ -27,6 +28,7 @@ from clipper_nb.runtime.query_frontend.policy_chooser import PolicyChooser, Poli
 from clipper_nb.runtime.query_frontend.policy_target import PolicyTarget
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
 from clipper_nb.runtime.query_frontend.token_keys import TokenKeys
+from clipper_nb.runtime.query_frontend.traffic_watch import TrafficWatch, TrafficWatches
 from clipper_nb.runtime.routing.asked_version import check_input_type, find_version, versions_to_ask_for
 from clipper_nb.runtime.routing.split import Arm, Split
 
@@ -87,6 +89,7 @@ class ServedApplication:
         """The target of queries that do not name a version, unless there is a split."""
         self.split: Split[ServedVersion] | PolicyChooser | None = None
         """Chooses the target of queries that do not name a version, if there are several."""
+        self.watch: TrafficWatch | None = None  # for a shadow or a roll-out
 
 
 class Predictor:
@@ -127,6 +130,7 @@ class Predictor:
         self._applications: dict[str, ServedApplication] = {}
         """By name, and by the key of each token that is good."""
         self.find_application = self._applications.get
+        self.watches = TrafficWatches(loop, pool, wall_clock)
         self._token_keys = TokenKeys(self._applications, loop, wall_clock)
         self._versions: dict[ModelId, ServedVersion] = {}
         self._num_versions = 0
@@ -168,6 +172,9 @@ class Predictor:
                 metrics = self._metrics.model(model_id)
                 self._versions[model_id] = ServedVersion(model_id, metrics, self._num_versions, schema)
                 self._num_versions += 1
+        for name in self.watches.apply(difference, self._configuration):
+            if (served := self._applications.get(name)) is not None:
+                served.watch = self.watches.find(name)
         for name in self._changed_targets(difference):
             served = self._applications.get(name)
             if served is not None:
@@ -271,6 +278,8 @@ class Predictor:
 
     def ask(self, served: ServedApplication, target: Target, payload: bytes, query: Query) -> None:
         """Answer *query* now or later, never after its SLO."""
+        if served.watch is not None:
+            served.watch.asked(target.model_id, payload, query)
         if isinstance(target, ServedVersion):
             self._ask(served, target, payload, query)
         elif isinstance(target, NoTarget):
@@ -346,7 +355,7 @@ class Predictor:
                 return
             metrics.num_cache_misses += 1
         if dispatcher is None or dispatcher.num_replicas == 0:
-            query.answer_default(reasons.NO_READY_REPLICA, _no_replica(model_id))
+            query.answer_default(reasons.NO_READY_REPLICA, explain_no_replica(model_id))
             return
         computation = Computation(model_id, payload, query.deadline_s, served.slo_s, served.application.name)
         computation.join(query)
@@ -368,41 +377,10 @@ class Predictor:
         )
 
     def _explain_lateness(self, query: Query, slo_text: str) -> tuple[str, str]:
-        late = f"Failed to retrieve a prediction response within the specified latency SLO of {slo_text}"
         computation = query.computation
         assert computation is not None  # only queries with a computation wait for a deadline
-        model_id = computation.model_id
-        if computation.sent_s is not None:
-            waited_ms = (self._loop.time() - computation.sent_s) * 1000
-            return (
-                reasons.MODEL_TOO_SLOW,
-                f"{late}: a replica of {model_id} has had the query for {waited_ms:.0f} ms.",
-            )
-        dispatcher = self._pool.find(model_id)
-        if dispatcher is None or dispatcher.num_replicas == 0:
-            return reasons.NO_READY_REPLICA, _no_replica(model_id)
-        if dispatcher.is_held(computation):
-            return reasons.MODEL_ERROR, (
-                f"A replica of {model_id} ended while it computed this prediction; the input may be what ends it, and "
-                f"within the SLO of {slo_text} there was no other replica to try it apart."
-            )
-        if dispatcher.is_isolated(computation):
-            return reasons.MODEL_ERROR, (
-                f"Model {model_id} raised on a batch with this input, and within the SLO of {slo_text} there was no "
-                "time to compute it apart. A smaller batch_size or a longer SLO would help."
-            )
-        return reasons.QUEUED_TOO_LONG, (
-            f"{late}: the query waited in the queue of {model_id} (busy replicas: {dispatcher.num_replicas}, "
-            f"others waiting: {dispatcher.queue_length - 1}). A faster model, more replicas or a longer SLO would help."
-        )
+        return explain_lateness(computation, self._pool.find(computation.model_id), self._loop.time(), slo_text)
 
     def _replicas_of(self, model_id: ModelId) -> int:
         dispatcher: Dispatcher | None = self._pool.find(model_id)
         return 0 if dispatcher is None else dispatcher.num_replicas
-
-
-def _no_replica(model_id: ModelId) -> str:
-    return (
-        f"No connected models found for query: version '{model_id.version}' of model '{model_id.name}' has no "
-        "connected replica."
-    )

@@ -1,4 +1,4 @@
-"""Answers what the management frontend asks about queries: each query frontend knows those that it answered itself."""
+"""Answers what the management frontend asks about queries and shadows: each query frontend knows its own."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.query_history import QueryHistory
+from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.query_frontend.journal import Journal
-from clipper_nb.runtime.state.store import StateStore
+from clipper_nb.runtime.state.store import Answer, StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class QueryHistories:
         Returns monotonic seconds, as the queries' instants.
     wall_clock : callable
         Returns seconds since the epoch.
+    find_shadow_report : callable
+        Returns what an application's shadow answered here, if it has one.
     flush : callable, optional
         Writes what of the answers is not in the store yet, where the caller of a question may look next.
     """
@@ -39,6 +42,7 @@ class QueryHistories:
         *,
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
+        find_shadow_report: Callable[[str], Awaitable[ShadowReport | None]],
         flush: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
@@ -47,12 +51,17 @@ class QueryHistories:
         self._clock = clock
         self._wall_clock = wall_clock
         self._flush = flush
+        self._find_shadow_report = find_shadow_report
 
     async def answer_questions(self) -> None:
         """Answer questions until cancelled."""
         async for question in self._store.questions():
-            query = self._journal.find(question.query_id)
-            answer = None if query is None else self._describe(query)
+            answer: Answer
+            if question.shadow_of:
+                answer = await self._find_shadow_report(question.shadow_of)
+            else:
+                query = self._journal.find(question.query_id)
+                answer = None if query is None else self._describe(query)
             try:
                 if self._flush is not None:
                     await self._flush()

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Configuration, FrontendPresence
-from clipper_nb.protocol.redis_keys import NUM_KEPT_CHANGES
+from clipper_nb.protocol.redis_keys import DRIVER_LEASE_S, NUM_KEPT_CHANGES
+from clipper_nb.protocol.roll_out import RollOutCounts, RollOutProgress
+from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.runtime.state.feedback_store import FeedbackStore
 from clipper_nb.runtime.state.memory_feedback import MemoryFeedback
-from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Change, Question, StateStore
+from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Answer, Change, Question, StateStore
 
 
 class MemoryStore(StateStore):
@@ -28,7 +31,11 @@ class MemoryStore(StateStore):
         self._presence_watchers: set[asyncio.Event] = set()
         self._question_ids = itertools.count()
         self._asked: list[asyncio.Queue[Question]] = []
-        self._answers: dict[str, asyncio.Queue[QueryHistory | None]] = {}
+        self._answers: dict[str, asyncio.Queue[Answer]] = {}
+        self._counts: dict[str, dict[str, RollOutCounts]] = {}
+        self._progress: dict[str, RollOutProgress] = {}
+        self._driver = ""
+        self._driver_until_s = 0.0
         self._starts: Counter[int] = Counter()
         self._feedback = MemoryFeedback()
 
@@ -64,17 +71,24 @@ class MemoryStore(StateStore):
         return _changes(self._presence_watchers)
 
     async def ask_frontends(self, query_id: int) -> list[QueryHistory]:
-        question_id = str(next(self._question_ids))
-        answers = self._answers[question_id] = asyncio.Queue[QueryHistory | None]()
+        found = await self._ask(Question(str(next(self._question_ids)), query_id))
+        return [answer for answer in found if isinstance(answer, QueryHistory)]
+
+    async def ask_shadow(self, application_name: str) -> list[ShadowReport]:
+        found = await self._ask(Question(str(next(self._question_ids)), 0, application_name))
+        return [answer for answer in found if isinstance(answer, ShadowReport)]
+
+    async def _ask(self, question: Question) -> list[Answer]:
+        answers = self._answers[question.question_id] = asyncio.Queue[Answer]()
         asked = list(self._asked)
         for questions in asked:
-            questions.put_nowait(Question(question_id, query_id))
-        found: list[QueryHistory | None] = []
+            questions.put_nowait(question)
+        found: list[Answer] = []
         with contextlib.suppress(asyncio.TimeoutError):
             while len(found) < len(asked):
                 found.append(await asyncio.wait_for(answers.get(), ANSWER_TIMEOUT_S))
-        del self._answers[question_id]
-        return [history for history in found if history is not None]
+        del self._answers[question.question_id]
+        return found
 
     async def questions(self) -> AsyncIterator[Question]:
         questions = asyncio.Queue[Question]()
@@ -85,7 +99,7 @@ class MemoryStore(StateStore):
         finally:
             self._asked.remove(questions)
 
-    async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
+    async def answer_question(self, question_id: str, answer: Answer) -> None:
         if question_id in self._answers:  # else it comes too late
             self._answers[question_id].put_nowait(answer)
 
@@ -96,6 +110,27 @@ class MemoryStore(StateStore):
     @property
     def feedback(self) -> FeedbackStore:
         return self._feedback
+
+    async def write_roll_out_counts(self, roll_out_id: str, run_id: str, counts: RollOutCounts) -> None:
+        self._counts.setdefault(roll_out_id, {})[run_id] = counts
+
+    async def read_roll_out_counts(self, roll_out_id: str) -> RollOutCounts:
+        total = RollOutCounts()
+        for counts in self._counts.get(roll_out_id, {}).values():
+            total = total.plus(counts)
+        return total
+
+    async def write_roll_out_progress(self, roll_out_id: str, progress: RollOutProgress) -> None:
+        self._progress[roll_out_id] = progress
+
+    async def read_roll_out_progress(self, roll_out_id: str) -> RollOutProgress:
+        return self._progress.get(roll_out_id, RollOutProgress())
+
+    async def hold_driver_lease(self, holder: str) -> bool:
+        now_s = time.monotonic()
+        if self._driver in ("", holder) or now_s >= self._driver_until_s:
+            self._driver, self._driver_until_s = holder, now_s + DRIVER_LEASE_S
+        return self._driver == holder
 
     async def close(self) -> None:
         return

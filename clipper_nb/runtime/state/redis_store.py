@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, Union, cast
 
 import msgspec
 import redis.asyncio
@@ -34,16 +34,20 @@ from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Application, Claim, Configuration, FrontendPresence, ModelVersion
 from clipper_nb.protocol.redis_keys import (
     ANSWERS_KEPT_S,
+    DRIVER_LEASE_S,
     LAYOUT_VERSION,
     NUM_KEPT_CHANGES,
     NUM_KEPT_DIFFERENCES,
+    ROLL_OUT_KEPT_S,
     RedisKeys,
 )
+from clipper_nb.protocol.roll_out import RollOut, RollOutCounts, RollOutProgress
 from clipper_nb.protocol.route import Route, decode_route, encode_route
+from clipper_nb.protocol.shadow import Shadow, ShadowReport
 from clipper_nb.runtime.slices import in_slices
 from clipper_nb.runtime.state.feedback_store import FeedbackStore
 from clipper_nb.runtime.state.redis_feedback import RedisFeedback
-from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Change, Question, StateStore
+from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Answer, Change, Question, StateStore
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +62,16 @@ _FIELDS_PER_READ = 100
 
 _RecordT = TypeVar("_RecordT")
 
-_decode_history = msgspec.json.Decoder(QueryHistory | None).decode
+_ABOUT_A_SHADOW = "shadow "
+
+_AnswerT = TypeVar("_AnswerT", QueryHistory, ShadowReport)
+
+_KEEP_LEASE = """
+local holder = redis.call("GET", KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2])
+return 1
+"""
 
 
 @dataclass(frozen=True)
@@ -157,25 +170,33 @@ class RedisStore(StateStore):
             yield
 
     async def ask_frontends(self, query_id: int) -> list[QueryHistory]:
+        return await self._ask(str(query_id), QueryHistory)
+
+    async def ask_shadow(self, application_name: str) -> list[ShadowReport]:
+        return await self._ask(_ABOUT_A_SHADOW + application_name, ShadowReport)
+
+    async def _ask(self, question: str, answer_type: type[_AnswerT]) -> list[_AnswerT]:
         question_id = secrets.token_hex(8)
         answers: list[str] = []
         deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
         with _translated():
-            num_asked = int(await self._redis.publish(self._keys.question_channel, f"{question_id} {query_id}"))
+            num_asked = int(await self._redis.publish(self._keys.question_channel, f"{question_id} {question}"))
             while len(answers) < num_asked and time.monotonic() < deadline_s:
                 found = await cast("Awaitable[Any]", self._redis.blpop([self._keys.answers_to(question_id)], timeout=1))
                 if found is not None:
                     answers.append(found[1])
-        histories = [_decode_history(answer) for answer in answers]
-        return [history for history in histories if history is not None]
+        decode = msgspec.json.Decoder(Union[answer_type, None]).decode
+        return [found for found in map(decode, answers) if found is not None]
 
     async def questions(self) -> AsyncIterator[Question]:
         async for message in self._messages(self._keys.question_channel):
-            question_id, _, query_id = message.partition(" ")
-            if query_id.isdecimal():
-                yield Question(question_id, int(query_id))
+            question_id, _, about = message.partition(" ")
+            if about.isdecimal():
+                yield Question(question_id, int(about))
+            elif about.startswith(_ABOUT_A_SHADOW):
+                yield Question(question_id, 0, about.removeprefix(_ABOUT_A_SHADOW))
 
-    async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
+    async def answer_question(self, question_id: str, answer: Answer) -> None:
         key = self._keys.answers_to(question_id)
         with _translated():
             async with self._redis.pipeline(transaction=True) as pipe:
@@ -190,6 +211,37 @@ class RedisStore(StateStore):
     @property
     def feedback(self) -> FeedbackStore:
         return self._feedback
+
+    async def write_roll_out_counts(self, roll_out_id: str, run_id: str, counts: RollOutCounts) -> None:
+        key = self._keys.roll_out_counts(roll_out_id)
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hset(key, run_id, msgspec.json.encode(counts).decode())
+                pipe.expire(key, ROLL_OUT_KEPT_S)
+                await pipe.execute()
+
+    async def read_roll_out_counts(self, roll_out_id: str) -> RollOutCounts:
+        total = RollOutCounts()
+        with _translated():
+            found = cast("Mapping[str, str]", await self._redis.hgetall(self._keys.roll_out_counts(roll_out_id)))
+        for counts in (await _decode_all(found, RollOutCounts)).values():
+            total = total.plus(counts)
+        return total
+
+    async def write_roll_out_progress(self, roll_out_id: str, progress: RollOutProgress) -> None:
+        text = msgspec.json.encode(progress)
+        with _translated():
+            await self._redis.set(self._keys.roll_out_progress(roll_out_id), text, ex=ROLL_OUT_KEPT_S)
+
+    async def read_roll_out_progress(self, roll_out_id: str) -> RollOutProgress:
+        with _translated():
+            text = await self._redis.get(self._keys.roll_out_progress(roll_out_id))
+        return RollOutProgress() if text is None else msgspec.json.decode(text, type=RollOutProgress)
+
+    async def hold_driver_lease(self, holder: str) -> bool:
+        with _translated():
+            command = self._redis.eval(_KEEP_LEASE, 1, self._keys.roll_out_driver, holder, int(1000 * DRIVER_LEASE_S))
+            return bool(await command)
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -245,6 +297,8 @@ class RedisStore(StateStore):
             routes={name: decode_route(text) for name, text in texts["routes"].items()},
             num_replicas={parse_model_id(text): int(number) for text, number in texts["num_replicas"].items()},
             tokens=await _decode_all(texts["tokens"], ApplicationToken),
+            shadows=await _decode_all(texts["shadows"], Shadow),
+            roll_outs=await _decode_all(texts["roll_outs"], RollOut),
             claims={claim.model_id: claim for claim in (await _decode_all(texts["claims"], Claim)).values()},
         )
         return _Copy(configuration, next((name for name, score in last_change if int(score) == revision), None))
@@ -325,7 +379,9 @@ def _queue_hash_writes(pipe: Any, key: str, changed: Mapping[Any, Any]) -> None:
             pipe.hset(key, str(field), _encode_field(value))
 
 
-def _encode_field(value: Application | ModelVersion | Claim | ApplicationToken | Route | int | str) -> str | bytes:
+def _encode_field(
+    value: Application | ModelVersion | Claim | ApplicationToken | Route | Shadow | RollOut | int | str,
+) -> str | bytes:
     if isinstance(value, Route):
         return encode_route(value)
     return value if isinstance(value, str) else msgspec.json.encode(value)

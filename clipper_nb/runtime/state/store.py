@@ -5,9 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from typing import Union
 
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Configuration, FrontendPresence
+from clipper_nb.protocol.roll_out import RollOutCounts, RollOutProgress
+from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.runtime.state.feedback_store import FeedbackStore
 
 Change = Callable[[Configuration], Configuration]
@@ -16,20 +19,24 @@ Change = Callable[[Configuration], Configuration]
 
 ANSWER_TIMEOUT_S = 1.0
 
+Answer = Union[QueryHistory, ShadowReport, None]
+
 
 @dataclass(frozen=True)
 class Question:
-    """What query frontends are asked: what happened to a query."""
+    """What query frontends are asked: what happened to a query, or what an application's shadow answered."""
 
     question_id: str
     query_id: int
+    shadow_of: str = ""
+    """The application; empty for a question about a query."""
 
 
 class StateStore(ABC):
     """Holds the configuration, which the management frontend writes, and presence, which query frontends write.
 
-    It also carries questions about queries from the management frontend to the query frontends, and their answers, and
-    keeps answers and scores for feedback.
+    It also carries questions from the management frontend to the query frontends, with their answers, what they count
+    for roll-outs, and the answers and scores that are kept for feedback.
 
     Every method raises ``StateUnavailableError`` if the store does not answer; then nothing was changed.
     """
@@ -76,12 +83,36 @@ class StateStore(ABC):
         """Return what the query frontends know of a query, as far as they answer within a second."""
 
     @abstractmethod
-    def questions(self) -> AsyncIterator[Question]:
-        """Yield each question about a query from now on; never ends by itself."""
+    async def ask_shadow(self, application_name: str) -> list[ShadowReport]:
+        """Return what an application's shadow answered at each query frontend that says so within a second."""
 
     @abstractmethod
-    async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
-        """Answer a question; each query frontend does so once, also if it does not know the query."""
+    def questions(self) -> AsyncIterator[Question]:
+        """Yield each question from now on; never ends by itself."""
+
+    @abstractmethod
+    async def answer_question(self, question_id: str, answer: Answer) -> None:
+        """Answer a question; each query frontend does so once, also if it has no answer."""
+
+    @abstractmethod
+    async def write_roll_out_counts(self, roll_out_id: str, run_id: str, counts: RollOutCounts) -> None:
+        """Store what one run of a query frontend has counted since a roll-out began, in place of its last counts."""
+
+    @abstractmethod
+    async def read_roll_out_counts(self, roll_out_id: str) -> RollOutCounts:
+        """Return the sum of what all query frontends have counted, also those that have ended."""
+
+    @abstractmethod
+    async def write_roll_out_progress(self, roll_out_id: str, progress: RollOutProgress) -> None:
+        """Store what was looked at in a roll-out."""
+
+    @abstractmethod
+    async def read_roll_out_progress(self, roll_out_id: str) -> RollOutProgress:
+        """Return what was looked at in a roll-out; nothing at its start."""
+
+    @abstractmethod
+    async def hold_driver_lease(self, holder: str) -> bool:
+        """Take or renew the right to drive roll-outs, for some seconds; return whether *holder* has it."""
 
     @abstractmethod
     async def count_start(self, index: int) -> int:

@@ -18,7 +18,9 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Claim, Configuration, FrontendPresence, ModelVersion, Replica
 from clipper_nb.protocol.redis_keys import LAYOUT_VERSION, NUM_KEPT_DIFFERENCES, RedisKeys
+from clipper_nb.protocol.roll_out import ArmCounts, RollOut, RollOutCounts, RollOutEvent, RollOutPlan, RollOutProgress
 from clipper_nb.protocol.route import make_route
+from clipper_nb.protocol.shadow import Shadow, ShadowReport, ShadowSample
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.state.redis_store import RedisStore
 from clipper_nb.runtime.state.store import StateStore
@@ -124,6 +126,20 @@ FULL = replace(
     ),
     num_replicas={ModelId("digits-net", "1"): 2, ModelId("digits-net", "1.0_rc-2"): 0},
     claims={ModelId("digits-net", "4"): Claim("c1", "digits-net", "4", "process 7 on host h")},
+    shadows={"digits": Shadow("digits-net", "1.0_rc-2", 0.25, 1234.567891)},
+    roll_outs={
+        "b.c": RollOut(
+            "id",
+            RollOutPlan("b.c", "other", "3", (0.5, 100.0), watch=("score",)),
+            make_route({"other": 2, "m:1": 1}),
+            1234.5,
+            "paused",
+            0,
+            1234.567891,
+            "é",
+            (RollOutEvent(1234.5, "begun"),),
+        )
+    },
 )
 
 
@@ -573,6 +589,8 @@ def test_layout_is_the_documented_one(redis_state):
             RedisKeys().routes: "hash",
             RedisKeys().num_replicas: "hash",
             RedisKeys().claims: "hash",
+            RedisKeys().shadows: "hash",
+            RedisKeys().roll_outs: "hash",
             RedisKeys().frontends: "hash",
         }
         assert await client.get(RedisKeys().layout) == LAYOUT_VERSION
@@ -762,6 +780,66 @@ def test_question_is_answered_by_every_frontend_that_listens(store):
         assert await asking.ask_frontends(9) == []
 
     run(store, test, num_stores=3)
+
+
+def test_shadow_reports_come_from_every_frontend(store):
+    sample = ShadowSample(1.0, ["é", None], "m:1", "7", None, None, 0.1, 0.2, None, "model_error")
+    report = ShadowReport(app_name="digits", model="m:2", share=0.5, num_failed={"model_error": 1}, samples=[sample])
+
+    async def answer(one: StateStore, heard: list[str]) -> None:
+        async for question in one.questions():
+            heard.append(question.shadow_of)
+            await one.answer_question(question.question_id, report)
+
+    async def test(asking, one, two):
+        heard = [[], []]
+        tasks = [asyncio.create_task(answer(one, heard[0])), asyncio.create_task(answer(two, heard[1]))]
+        while not all(heard):
+            found = await asking.ask_shadow("digits")
+            await asyncio.sleep(0.01)
+        assert [(each.model, list(each.samples)) for each in found] == [("m:2", [sample])] * 2
+        assert set(heard[0]) == {"digits"}
+        await end_tasks(tasks)
+
+    run(store, test, num_stores=3)
+
+
+# --- roll-outs
+
+
+def test_counts_of_a_roll_out_are_added_over_runs(store):
+    """What one run writes again replaces what it wrote before."""
+    counts = RollOutCounts(ArmCounts(3, 1, 1, 2, 1), ArmCounts(30))
+
+    async def test(one, other):
+        assert await one.read_roll_out_counts("id") == RollOutCounts()
+        await one.write_roll_out_counts("id", "first", RollOutCounts(ArmCounts(1), ArmCounts(2)))
+        await one.write_roll_out_counts("id", "first", counts)
+        await other.write_roll_out_counts("id", "second", RollOutCounts(ArmCounts(1), ArmCounts(1, 1)))
+        await other.write_roll_out_counts("another", "second", counts)
+        assert await other.read_roll_out_counts("id") == RollOutCounts(ArmCounts(4, 1, 1, 2, 1), ArmCounts(31, 1))
+
+    run(store, test, num_stores=2)
+
+
+def test_progress_of_a_roll_out_is_read_as_it_was_written(store):
+    progress = RollOutProgress(RollOutCounts(ArmCounts(3)), 2, 1, {"defaults": [0.5, -1.25e-7]})
+
+    async def test(one, other):
+        assert await other.read_roll_out_progress("id") == RollOutProgress()
+        await one.write_roll_out_progress("id", progress)
+        assert await other.read_roll_out_progress("id") == progress
+
+    run(store, test, num_stores=2)
+
+
+def test_only_one_drives_roll_outs(store):
+    async def test(one, other):
+        assert await one.hold_driver_lease("a")
+        assert not await other.hold_driver_lease("b")
+        assert await one.hold_driver_lease("a")
+
+    run(store, test, num_stores=2)
 
 
 @pytest.mark.slow

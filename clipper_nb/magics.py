@@ -93,8 +93,7 @@ class ClipperMagics(Magics):
         else:
             new = conn.new_version(name, version, input_type, packages=packages, **options)
         must_link = arguments.link is not None and _must_link(conn, arguments.link, name, new.input_type)
-        if canaries:
-            check_canaries(conn.records("%%deploy").get_applications(), canaries, name, new.input_type)
+        check_canaries(conn.records("%%deploy"), canaries, name, new.input_type)
         func = self._run_and_find_function(cell)
         samples = None if arguments.samples is None else self._evaluate("--samples", _unquoted(arguments.samples))
         setup = None if arguments.setup is None else self._evaluate("--setup", arguments.setup)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from clipper_nb.cluster.ports import ApplicationCalls
+from clipper_nb.cluster.ports import ApplicationCalls, Records
 from clipper_nb.display.announcement import announce
 from clipper_nb.errors import ApplicationNotFoundError, ClipperException, InvalidRequestError
 from clipper_nb.protocol.descriptions import ApplicationInfo
@@ -41,9 +41,7 @@ def parse_canaries(texts: Sequence[str]) -> list[Canary]:
     return canaries
 
 
-def check_canaries(
-    applications: Sequence[ApplicationInfo], canaries: Sequence[Canary], model_name: str, input_type: InputType
-) -> None:
+def check_canaries(records: Records, canaries: Sequence[Canary], model_name: str, input_type: InputType) -> None:
     """Raise an error if a new version cannot get its shares, or would get queries of an application that has no canary.
 
     Raises
@@ -51,14 +49,23 @@ def check_canaries(
     ApplicationNotFoundError
     InvalidRequestError
     """
+    if not canaries:
+        return
+    applications = records.get_applications()
     by_name = {application.name: application for application in applications}
     for canary in canaries:
         if canary.app_name not in by_name:
             raise ApplicationNotFoundError(canary.app_name, list(by_name))
         _check_application(by_name[canary.app_name], model_name, input_type)
     named = {canary.app_name for canary in canaries}
+    for roll_out in records.get_roll_outs():
+        if roll_out.app_name in named and roll_out.is_under_way:
+            raise InvalidRequestError(
+                f"A roll-out of {roll_out.model} sets the traffic of application '{roll_out.app_name}': wait for its "
+                f"end, or end it with conn.roll_outs[{roll_out.app_name!r}].abort() or .promote()."
+            )
     for application in applications:
-        if canaries and application.name not in named and model_name in _targets(application):
+        if application.name not in named and model_name in _targets(application):
             raise InvalidRequestError(
                 f"Application '{application.name}' sends its queries to the current version of '{model_name}' too, and "
                 f"the new one becomes current: give it a share, --canary {application.name}=10, or let it keep its "
@@ -112,6 +119,11 @@ def _check_application(application: ApplicationInfo, model_name: str, input_type
     name = application.name
     if application.input_type is not input_type:
         raise InvalidRequestError(f"Application '{name}' takes {application.input_type} and the model {input_type}.")
+    if application.policy is not None:
+        raise InvalidRequestError(
+            f"The policy {application.policy.name} decides which target of application '{name}' answers: deploy "
+            f"without --canary, and add the version to its targets with conn.set_traffic({name!r}, ..., policy=...)."
+        )
     if application.model is None:
         raise InvalidRequestError(
             f"Application '{name}' has no model that answers yet, so the new version would get all its queries: use "

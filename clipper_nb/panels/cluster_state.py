@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.display.html import Severity
+from clipper_nb.panels.counts import ShadowCounts
 from clipper_nb.panels.history import NO_TRAFFIC, History, Traffic
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
 from clipper_nb.protocol.roll_out import RollOutInfo
 
@@ -66,6 +68,9 @@ class ApplicationState:
     """Among which models and versions its queries are divided, if they are."""
     targets: Sequence[TargetState] = ()
     """Where its queries go; none if nothing is linked."""
+    policy: Policy | None = None
+    """What chooses among them; ``None`` is the weights alone."""
+    shadow: ShadowCounts | None = None
     traffic: Traffic = NO_TRAFFIC
     last_minute: Traffic = NO_TRAFFIC
     has_only_defaults: bool = False
@@ -163,6 +168,10 @@ class ClusterState:
         """Return an application by name."""
         return next((found for found in self.applications if found.name == name), None)
 
+    def roll_out(self, application: str | None) -> RollOutInfo | None:
+        """Return the last roll-out of an application, by its name."""
+        return next((found for found in self.roll_outs if found.app_name == application), None)
+
     def versions_of(self, model_name: str | None) -> list[VersionState]:
         """Return a model's versions, the latest registered first."""
         return [version for version in self.versions if version.model_name == model_name]
@@ -206,6 +215,8 @@ def make_cluster_state(
                 linked_model=record.linked_model,
                 split=record.routing if record.traffic else "",
                 targets=_targets(record, history),
+                policy=record.policy,
+                shadow=history.shadow(record.name),
                 traffic=history.application(record.name),
                 last_minute=history.application(record.name, _RECENT_S),
                 has_only_defaults=history.has_only_defaults(record.name),

@@ -15,6 +15,12 @@ _OF_TARGETS = (
     metric_names.TARGET_DEFAULT_OUTPUTS,
     f"{metric_names.TARGET_LATENCY}_bucket",
 )
+_OF_SHADOWS = (
+    metric_names.SHADOW_QUERIES,
+    metric_names.SHADOW_DROPPED,
+    metric_names.SHADOW_COMPARED,
+    metric_names.SHADOW_AGREED,
+)
 _DEFAULT_OUTPUTS = (metric_names.APP_DEFAULT_OUTPUTS, metric_names.TARGET_DEFAULT_OUTPUTS)
 _OF_VERSIONS = (
     metric_names.MODEL_PREDICTIONS,
@@ -26,7 +32,7 @@ _OF_VERSIONS = (
     f"{metric_names.MODEL_BATCH_LATENCY}_bucket",
     metric_names.MODEL_QUEUE_LENGTH,
 )
-_SHOWN = _OF_APPLICATIONS + _OF_TARGETS + _OF_VERSIONS
+_SHOWN = _OF_APPLICATIONS + _OF_TARGETS + _OF_SHADOWS + _OF_VERSIONS
 
 
 @dataclass
@@ -49,6 +55,28 @@ class Series:
 
 
 @dataclass
+class ShadowCounts:
+    """What an application's shadow was asked since it was set.
+
+    Attributes
+    ----------
+    model_id : str
+        As ``name:version``.
+    values : dict
+        Counters by name, such as ``clipper_shadow_queries_total``.
+    """
+
+    model_id: str
+    values: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def agreement(self) -> float | None:
+        """The share of the compared outputs that are the same; ``None`` before the first."""
+        num_compared = self.values.get(metric_names.SHADOW_COMPARED, 0.0)
+        return self.values.get(metric_names.SHADOW_AGREED, 0.0) / num_compared if num_compared else None
+
+
+@dataclass
 class Counts:
     """All series: those of applications by name, those of versions by ``name:version``.
 
@@ -58,6 +86,8 @@ class Counts:
     applications: dict[str, Series] = field(default_factory=dict)
     versions: dict[str, Series] = field(default_factory=dict)
     targets: dict[str, Series] = field(default_factory=dict)
+    shadows: dict[str, ShadowCounts] = field(default_factory=dict)
+    """By application."""
 
 
 def target_key(application: str, model_id: str) -> str:
@@ -70,15 +100,19 @@ def parse_counts(text: str) -> Counts:
     applications: defaultdict[str, Series] = defaultdict(Series)
     versions: defaultdict[str, Series] = defaultdict(Series)
     targets: defaultdict[str, Series] = defaultdict(Series)
+    shadows: dict[str, ShadowCounts] = {}
     for name, labels, value in parse_samples(text, _SHOWN):
         if name in _OF_APPLICATIONS:
             _add(applications[labels[metric_names.LABEL_APP]], name, labels, value)
         else:
             key = f"{labels[metric_names.LABEL_MODEL]}:{labels[metric_names.LABEL_VERSION]}"
-            of_application = name in _OF_TARGETS
-            series = targets[target_key(labels[metric_names.LABEL_APP], key)] if of_application else versions[key]
-            _add(series, name, labels, value)
-    return Counts(dict(applications), dict(versions), dict(targets))
+            application = labels.get(metric_names.LABEL_APP, "")
+            if name in _OF_SHADOWS:
+                shadows.setdefault(application, ShadowCounts(key)).values[name] = value
+            else:
+                series = targets[target_key(application, key)] if name in _OF_TARGETS else versions[key]
+                _add(series, name, labels, value)
+    return Counts(dict(applications), dict(versions), dict(targets), shadows)
 
 
 def _add(series: Series, name: str, labels: Mapping[str, str], value: float) -> None:

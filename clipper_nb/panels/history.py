@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from clipper_nb.clients.metrics_report import bucket_quantile
-from clipper_nb.panels.counts import Counts, Series, target_key
+from clipper_nb.panels.counts import Counts, Series, ShadowCounts, target_key
 from clipper_nb.protocol import metric_names
 
 _Formula = Callable[["Series | None", Series, float], "Traffic"]
@@ -100,6 +100,10 @@ class History:
     def target(self, application: str, model_id: str, window_s: float = WINDOW_S) -> Traffic:
         """Return the traffic of an application that a version answered, if its queries are divided among several."""
         return _between(*self._window(window_s, "targets", target_key(application, model_id)), _target_traffic)
+
+    def shadow(self, application: str) -> ShadowCounts | None:
+        """Return what an application's shadow was asked since it was set; ``None`` if it has none."""
+        return self._entries[-1][1].shadows.get(application) if self._entries else None
 
     def application_points(self, name: str) -> list[Traffic]:
         """Return an application's traffic between each entry and the next."""

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import ClassVar
 
 import ipywidgets
 
 from clipper_nb.display.html import Html
-from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, Status, TargetState
-from clipper_nb.panels.markup import badge, code, format_ms, format_share, paragraph, row_actions, table, two_lines
+from clipper_nb.errors import ClipperException
+from clipper_nb.panels import traffic_markup as markup
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, TargetState
+from clipper_nb.panels.markup import paragraph, row_actions, table
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
 from clipper_nb.panels.shares_edit import SharesEdit
 from clipper_nb.panels.sliders import Sliders
 from clipper_nb.protocol import route
-from clipper_nb.protocol.names import parse_model_id
 from clipper_nb.protocol.shares import weights_of
+from clipper_nb.protocol.traffic import ApplicationTraffic, TrafficTarget
 
-_HEAD = ("Target", "Wanted", "Got, 1\u00a0min", "p50 ms", "p99 ms", "Defaults", "Errors", "Replicas")
-_NUMBERS = (1, 2, 3, 4, 5, 6, 7)
-_MODEL_ERROR = "model_error"
 _MAX_STEPS_BACK = 20
 
 
@@ -44,17 +44,37 @@ class TrafficPanel(Panel):
             return paragraph(
                 f"{application.name} is linked to no model: it answers its default output. Add a version, and set it."
             )
-        rows = [_row(target, application, state) for target in application.targets]
+        return Html(f"{self._targets(application, with_actions=with_actions)}{self._besides(application)}")
+
+    def _targets(self, application: ApplicationState, *, with_actions: bool) -> Html:
+        """Return the table of an application's targets."""
+        state, scores = self._poller.state, self._scores
+        rows = [
+            markup.target_row(target, application, state, scores.get(target.target)) for target in application.targets
+        ]
+        head, numbers = list(markup.HEAD), list(markup.NUMBERS)
+        if not any(target.score is not None for target in scores.values()):
+            for cells in (head, *rows):
+                del cells[markup.SCORE_COLUMN]
+            numbers.pop()
         caption = f"Traffic of {application.name} in the last minute"
         if not with_actions:
-            return Html(f"{paragraph(f'{caption}:')}{table(_HEAD, rows, caption=caption, numbers=_NUMBERS)}")
+            return Html(f"{paragraph(f'{caption}:')}{table(head, rows, caption=caption, numbers=numbers)}")
         for cells, target in zip(rows, application.targets, strict=True):
             cells.append(self._row_actions(target, application))
         keys = [target.target for target in application.targets]
-        return table((*_HEAD, "Actions"), rows, caption=caption, numbers=_NUMBERS, keys=keys)
+        return table((*head, "Actions"), rows, caption=caption, numbers=numbers, keys=keys)
+
+    def _besides(self, application: ApplicationState) -> Html:
+        """Return what there is besides the targets: a policy, a roll-out, a shadow."""
+        roll_out = self._poller.state.roll_out(application.name)
+        policy = markup.policy_sentence(application)
+        rolling = "" if roll_out is None else markup.roll_out_picture(roll_out)
+        shadow = "" if application.shadow is None else markup.shadow_picture(application.shadow)
+        return Html(f"{policy}{rolling}{shadow}")
 
     def _row_actions(self, target: TargetState, application: ApplicationState) -> Html:
-        labels = {"promote": "All to it"} if len(application.targets) > 1 else {}
+        labels = {"promote": "All to it"} if len(application.targets) > 1 and not self._is_rolling() else {}
         return row_actions(target.target, labels, is_enabled=not self._is_acting)
 
     def _act_on_row(self, action: str, key: str) -> None:
@@ -68,7 +88,9 @@ class TrafficPanel(Panel):
     def paint(self) -> None:
         """Show the latest state of the chosen application; called in the poller's thread."""
         self._offer(self._poller.state)  # first: it chooses
+        self._read_scores()
         super().paint()
+        self._roll_out_row.layout.display = "flex" if self._is_rolling() else "none"
 
     # --- controls
 
@@ -82,7 +104,8 @@ class TrafficPanel(Panel):
     def _make_controls(self) -> list[ipywidgets.Widget]:
         self._edit = SharesEdit()
         self._asked_for: list[str] = []
-        self._earlier: dict[str, list[dict[str, float]]] = {}
+        self._earlier: dict[str, list[ApplicationTraffic]] = {}
+        self._scores: dict[str, TrafficTarget] = {}
         self._application = dropdown("Application", name="traffic-application", width="320px")
         self._application.observe(lambda _change: self._poller.call_soon(self._change_application), "value")
         self._sliders = Sliders(lambda target, share: self._poller.call_soon(lambda: self._move(target, share)))
@@ -97,8 +120,20 @@ class TrafficPanel(Panel):
         self._back_button = self._later_button(
             "Back", self._go_back, "back", "Set what was before the last change that this panel made"
         )
+        self._roll_out_row = row(
+            self._later_button(
+                "Promote",
+                lambda: self._end_roll_out("promote"),
+                "promote",
+                "End the roll-out: all queries to its version",
+            ),
+            self._later_button(
+                "Abort", lambda: self._end_roll_out("abort"), "abort", "End the roll-out: the traffic of before"
+            ),
+        )
         return [
             row(self._application),
+            self._roll_out_row,
             self._sliders,
             row(self._set_button, self._reset_button, self._back_button, self._version, self._add_button),
         ]
@@ -119,10 +154,25 @@ class TrafficPanel(Panel):
         targets = application.targets if application else ()
         if self._edit.follow(application.name if application else None, {each.target: each.share for each in targets}):
             self._tell("The traffic was changed elsewhere meanwhile: the sliders show it.", "warned")
-        self._sliders.show(self._edit.shares, is_enabled=not self._is_acting)
+        self._sliders.show(self._edit.shares, is_enabled=not (self._is_acting or self._is_rolling()))
         offer(self._version, _addable(state, application, self._edit.shares))
 
+    def _is_rolling(self) -> bool:
+        """Return whether a roll-out sets the shares now."""
+        roll_out = self._poller.state.roll_out(self._edit.application)
+        return roll_out is not None and roll_out.is_under_way
+
+    def _read_scores(self) -> None:
+        """Read what feedback says of the targets; without an answer it is not known."""
+        name, self._scores = self._edit.application, {}
+        if name is None or self._poller.state.problem:
+            return
+        with suppress(ClipperException):
+            self._scores = {target.target: target for target in self._conn.get_traffic(name).targets}
+
     def _is_possible(self, button: ipywidgets.Button) -> bool:
+        if button in self._roll_out_row.children or self._is_rolling():
+            return button in self._roll_out_row.children and self._is_rolling()
         if button is self._add_button:
             return self._version.value is not None
         if button is self._back_button:
@@ -138,7 +188,7 @@ class TrafficPanel(Panel):
     # --- what the controls do, in the poller's thread
 
     def _move(self, target: str, share: float) -> None:
-        if not self._is_acting and target in self._edit.shares:
+        if not (self._is_acting or self._is_rolling()) and target in self._edit.shares:
             self._question.dismiss()
             self._edit.move(target, share)
             self.paint()
@@ -165,13 +215,42 @@ class TrafficPanel(Panel):
         if name is None or self._is_acting:
             return
         gone = [target for target, share in actual.items() if share > 0 and target not in weights]
-        if not gone:
+        warnings = [f"{' and '.join(gone)} would get none."] if gone else []
+        application = self._poller.state.application(name)
+        if application is not None and application.policy is not None:
+            warnings.append(f"That ends the policy {application.policy.name}.")
+        if not warnings:
             self._act_on_traffic(name, weights)
             return
         self._ask(
-            f"Send the queries of {name} to {_format(weights)}? {' and '.join(gone)} would get none.",
+            f"Send the queries of {name} to {_format(weights)}? {' '.join(warnings)}",
             lambda: self._act_on_traffic(name, weights),
             lambda: (self._edit.application, dict(self._edit.actual)),
+        )
+
+    def _end_roll_out(self, how: str) -> None:
+        name = self._edit.application
+        roll_out = self._poller.state.roll_out(name)
+        if name is None or roll_out is None or not roll_out.is_under_way:
+            return
+        records = self._conn.records("the traffic panel")
+        version = roll_out.model
+
+        def promote() -> str:
+            records.promote_roll_out(name)
+            return f"The queries of {name} go to {version}."
+
+        def abort() -> str:
+            records.abort_roll_out(name)
+            return f"The roll-out of {version} is aborted, and the traffic of before is back."
+
+        if how == "abort":
+            self._act(f"Aborting the roll-out of {version}", abort)
+            return
+        self._ask(
+            f"Send all queries of {name} to {version} now? Nothing watches it then.",
+            lambda: self._act(f"Promoting {version}", promote),
+            lambda: (self._edit.application, self._is_rolling()),
         )
 
     def _act_on_traffic(self, name: str, weights: Mapping[str, float]) -> None:
@@ -183,7 +262,7 @@ class TrafficPanel(Panel):
             self._conn.set_traffic(name, weights)
             if before.targets:
                 earlier = self._earlier.setdefault(name, [])
-                earlier.append({target.target: target.weight for target in before.targets})
+                earlier.append(before)
                 del earlier[:-_MAX_STEPS_BACK]
             return f"The queries of {name} go to {_format(weights)}."
 
@@ -197,8 +276,12 @@ class TrafficPanel(Panel):
         self._edit.reset()
 
         def change() -> str:
-            self._conn.set_traffic(name, earlier[-1])
-            return f"The queries of {name} go to {_format(earlier.pop())} again."
+            before = earlier[-1]
+            weights = {target.target: target.weight for target in before.targets}
+            policy = {} if before.policy is None else {"policy": before.policy.name, **before.policy.options}
+            self._conn.set_traffic(name, weights, **policy)
+            earlier.pop()
+            return f"The queries of {name} go to {_format(weights)} again."
 
         self._act(f"Setting the traffic of {name} back", change)
 
@@ -220,42 +303,3 @@ def _addable(
 def _format(weights: Mapping[str, float]) -> str:
     total = sum(weights.values())
     return ", ".join(f"{target} {route.format_share(weight / total)}" for target, weight in weights.items())
-
-
-def _row(target: TargetState, application: ApplicationState, state: ClusterState) -> list[str]:
-    traffic = target.traffic
-    num_queries = sum({each.model_id: each.traffic.num_queries for each in application.targets}.values())
-    got = traffic.num_queries / num_queries if num_queries else None
-    defaults = traffic.defaults or {}
-    has_answers = traffic.num_queries > 0
-    return [
-        _name(target),
-        format_share(target.share),
-        "-" if got is None else two_lines(format_share(got), f"{traffic.num_queries:,} of {num_queries:,}"),
-        format_ms(traffic.p50_s),
-        format_ms(traffic.p99_s),
-        _defaults(defaults) if has_answers else "-",
-        format_share(defaults.get(_MODEL_ERROR, 0.0)) if has_answers else "-",
-        _replicas(target, state),
-    ]
-
-
-def _name(target: TargetState) -> Html:
-    if target.model_id in (None, target.target):
-        return code(target.target)
-    _, version = parse_model_id(target.model_id)
-    return two_lines(target.target, f"current version: {version}")
-
-
-def _defaults(shares: Mapping[str, float]) -> str:
-    """Return the share of default outputs, and why there were any; model errors have their own column."""
-    total = format_share(sum(shares.values()))
-    reasons = [f"{reason} {format_share(share)}" for reason, share in sorted(shares.items()) if reason != _MODEL_ERROR]
-    return two_lines(total, ", ".join(reasons)) if reasons else total
-
-
-def _replicas(target: TargetState, state: ClusterState) -> str:
-    version = next((found for found in state.versions if found.model_id == target.model_id), None)
-    if version is None or version.num_connected == 0:
-        return badge(Status("problem", "none"))
-    return f"{version.num_connected} / {version.num_wanted}"

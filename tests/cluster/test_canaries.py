@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -12,6 +12,8 @@ from clipper_nb.cluster.canaries import Canary, check_canaries, give_shares, kee
 from clipper_nb.errors import ApplicationNotFoundError, InvalidRequestError
 from clipper_nb.protocol.descriptions import ApplicationInfo, TargetInfo
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.policies import Policy
+from clipper_nb.protocol.roll_out import RollOutInfo
 from clipper_nb.protocol.traffic import ApplicationTraffic, TrafficTarget
 
 BIRDS = Canary("birds", 0.1)
@@ -40,10 +42,20 @@ class Applications:
         return self.get_traffic(name)
 
 
-def info(name: str, model: str | None = "m:1", *targets: str, input_type: str = "doubles") -> ApplicationInfo:
+class Known:
+    """What the management frontend knows."""
+
+    def __init__(self, applications: Sequence[ApplicationInfo], *roll_outs: RollOutInfo) -> None:
+        self.get_applications = lambda: applications
+        self.get_roll_outs = lambda: roll_outs
+
+
+def info(
+    name: str, model: str | None = "m:1", *targets: str, input_type: str = "doubles", policy: Any = None
+) -> ApplicationInfo:
     return ApplicationInfo(
         name=name, input_type=InputType(input_type), default_output="", slo_micros=1000, model=model,
-        linked_models=[] if model is None else ["m"],
+        linked_models=[] if model is None else ["m"], policy=policy and Policy(name=policy),
         traffic=[TargetInfo(target=target, weight=1.0, share=1 / len(targets)) for target in targets],
     )  # fmt: skip
 
@@ -73,6 +85,7 @@ def test_application_is_named_once() -> None:
     [
         ([info("fish")], ApplicationNotFoundError, "fish"),
         ([info("birds", input_type="strings")], InvalidRequestError, "takes strings and the model doubles"),
+        ([info("birds", policy="ucb")], InvalidRequestError, "The policy ucb decides"),
         ([info("birds", None)], InvalidRequestError, "use --link birds"),
         (
             [info("birds"), info("fish")],
@@ -84,13 +97,24 @@ def test_application_is_named_once() -> None:
 )
 def test_canary_that_is_none_is_refused(applications: Any, error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
-        check_canaries(applications, [BIRDS], "m", InputType.DOUBLES)
+        check_canaries(Known(applications), [BIRDS], "m", InputType.DOUBLES)
+
+
+@pytest.mark.parametrize("status", ["running", "paused", "promoted"])
+def test_canary_beside_a_roll_out_is_refused(status: Any) -> None:
+    roll_out = RollOutInfo(
+        roll_out_id="r", app_name="birds", model="m:1", status=status, share=0.1, step=0, steps=[10, 100], step_s=1,
+        started_at=1.0, step_started_at=1.0,
+    )  # fmt: skip
+    expected = nullcontext() if status == "promoted" else pytest.raises(InvalidRequestError, match="roll-out of m:1")
+    with expected:
+        check_canaries(Known([info("birds")], roll_out), [BIRDS], "m", InputType.DOUBLES)
 
 
 def test_other_applications_may_have_their_own_versions() -> None:
     others = [info("pinned", "m:1", "m:1"), info("empty", None), info("texts", None, input_type="strings")]
-    check_canaries([info("birds"), *others], [BIRDS], "m", InputType.DOUBLES)
-    check_canaries([info("birds"), info("fish")], [BIRDS, Canary("fish", 0.5)], "m", InputType.DOUBLES)
+    check_canaries(Known([info("birds"), *others]), [BIRDS], "m", InputType.DOUBLES)
+    check_canaries(Known([info("birds"), info("fish")]), [BIRDS, Canary("fish", 0.5)], "m", InputType.DOUBLES)
 
 
 def test_version_keeps_its_queries_until_the_new_one_has_its_share() -> None:

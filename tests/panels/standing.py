@@ -8,6 +8,7 @@ from typing import Any
 from clipper_nb.panels.cluster_state import ClusterState
 from clipper_nb.panels.panel import Panel
 from clipper_nb.panels.poller import Poller
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import Prediction
 from clipper_nb.protocol.traffic import ApplicationTraffic, TrafficTarget
 
@@ -39,7 +40,9 @@ class StandingConnection:
         self.cm = StandingManager()
         self.calls: list[tuple[Any, ...]] = []
         self.weights: dict[str, float] = {}
-        """Those of the traffic of each application."""
+        """Those of the traffic of each application; and so are these."""
+        self.scores: dict[str, float] = {}
+        self.policy: Policy | None = None
         self.answer: Prediction | Exception = Prediction(1.0, False, None, None, 7, 0.004, "net:1")
 
     def predict(self, *arguments: Any, version: str | None = None) -> Prediction:
@@ -49,14 +52,20 @@ class StandingConnection:
         return self.answer
 
     def get_traffic(self, application: str) -> ApplicationTraffic:
-        targets = (TrafficTarget(target, target, weight, 0.0, 1) for target, weight in self.weights.items())
-        return ApplicationTraffic(application, tuple(targets))
+        targets = (
+            TrafficTarget(target, target, weight, 0.0, 1, self.scores.get(target), 100.0)
+            for target, weight in self.weights.items()
+        )
+        return ApplicationTraffic(application, tuple(targets), self.policy)
+
+    def records(self, method: str) -> StandingConnection:
+        return self
 
     def get_linked_models(self, application: str) -> list[str]:
         return ["net"]
 
     def __getattr__(self, name: str) -> Any:
-        return lambda *arguments: self.calls.append((name, *arguments))
+        return lambda *arguments, **options: self.calls.append((name, *arguments, *([options] if options else [])))
 
 
 def make_panel(kind: type[Panel], state: ClusterState) -> tuple[Any, StandingConnection]:

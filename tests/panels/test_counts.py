@@ -5,8 +5,10 @@ from __future__ import annotations
 from clipper_nb.clients.metrics_report import parse_metrics
 from clipper_nb.panels.counts import parse_counts, target_key
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import format_families
+from clipper_nb.runtime.metrics.shadows import make_shadow_families
 
 
 def _metrics() -> QueryFrontendMetrics:
@@ -64,3 +66,17 @@ def test_panels_agree_with_inspect_instance() -> None:
 
 def test_empty_text_has_no_series() -> None:
     assert parse_counts("").applications == {}
+
+
+def test_shadow_of_each_application_is_read() -> None:
+    reports = [
+        ShadowReport(
+            app_name="digits", model="net:2", share=1.0, num_asked=9, num_dropped=1, num_compared=8, num_agreed=6
+        ),
+        ShadowReport(app_name="quiet", model="net:3", share=0.5),
+    ]
+    shadows = parse_counts(format_families(make_shadow_families(reports)).decode()).shadows
+    assert {name: (each.model_id, each.agreement) for name, each in shadows.items()} == {
+        "digits": ("net:2", 0.75), "quiet": ("net:3", None),
+    }  # fmt: skip
+    assert shadows["digits"].values["clipper_shadow_dropped_total"] == 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, TargetState
+from clipper_nb.panels.counts import ShadowCounts
 from clipper_nb.panels.history import Traffic
 from clipper_nb.panels.traffic import TrafficPanel
+from clipper_nb.panels.traffic_markup import score_interval
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.policies import Policy
+from clipper_nb.protocol.roll_out import ArmCounts, RollOutInfo
 from tests.panels.standing import StandingConnection, click, click_in_row, is_asked, make_panel, outcome, settle, show
 from tests.panels.states import application, cluster, version
 
@@ -200,3 +205,91 @@ def test_application_that_is_asked_for_is_shown_when_seen() -> None:
     panel.choose("other")
     show(panel, seen(divided(v1=1.0), divided("other", v1=0.5, v2=0.5)))
     assert panel._application.value == "other"
+
+
+# --- policies, roll-outs, shadows
+
+
+def rolling(status: Any = "running", **fields: Any) -> RollOutInfo:
+    given = {"share": 0.1, "step": 1, "reason": "", **fields}
+    return RollOutInfo(
+        roll_out_id="r", app_name="digits", model="net:2", status=status, steps=[1, 10, 100], step_s=1, started_at=1.0,
+        step_started_at=1.0, limit=20.0, evidence={"defaults": 3.4, "latency": 0.02},
+        candidate=ArmCounts(num_queries=120), baseline=ArmCounts(num_queries=1080), **given,
+    )  # fmt: skip
+
+
+def test_roll_out_shows_its_step_and_what_speaks_against_it(made: Made) -> None:
+    panel, conn = made
+    assert panel._roll_out_row.layout.display == "none"
+    show(panel, replace(seen(divided(v1=0.9, v2=0.1)), roll_outs=[rolling()]))
+    html = panel.render()
+    for text in (
+        "running",
+        "step 2 of 3: 10 %",
+        "120, of the others 1,080",
+        "defaults 3.4, latency 0.02; rolled back at 20",
+    ):
+        assert text in html, text
+    assert panel._roll_out_row.layout.display == "flex"
+    assert panel._sliders.is_enabled is False
+    assert "All to it" not in panel._picture.value
+    move(panel, "net:2", 50)
+    assert sliders(panel) == {"net:1": 90, "net:2": 10}
+    abort, promote = panel._roll_out_row.children[1], panel._roll_out_row.children[0]
+    click(panel, promote)
+    assert is_asked(panel)
+    click(panel, panel._question.yes)
+    click(panel, abort)
+    assert conn.calls == [("promote_roll_out", "digits"), ("abort_roll_out", "digits")]
+    show(
+        panel, replace(seen(divided(v1=1.0)), roll_outs=[rolling("rolled_back", reason="defaults: 6 of 50 against 0")])
+    )
+    assert "defaults: 6 of 50 against 0" in panel.render()
+    assert panel._roll_out_row.layout.display == "none"
+    assert abort.disabled
+    assert panel._sliders.is_enabled
+
+
+def test_scores_have_their_interval(made: Made) -> None:
+    panel, conn = made
+    assert "Score" not in panel.render()
+    conn.scores = {"net:1": 0.9}
+    show(panel, seen(divided(v1=0.9, v2=0.1)))
+    assert "Score" in panel.render()
+    assert "<strong>0.900</strong>" in panel.render()
+    assert "0.83 to 0.94, n=100" in panel.render()
+
+
+@pytest.mark.parametrize(
+    ("mean", "num", "low", "high"), [(0.5, 100, 0.4038, 0.5962), (0.0, 10, 0.0, 0.2775), (1.0, 10, 0.7225, 1.0)]
+)
+def test_interval_is_wilsons(mean: float, num: float, low: float, high: float) -> None:
+    assert score_interval(mean, num) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_policy_is_ended_after_a_yes_and_comes_back(made: Made) -> None:
+    panel, conn = made
+    conn.policy = Policy(name="epsilon-greedy", explore=0.2)
+    state = seen(replace(divided(v1=0.5, v2=0.5), policy=conn.policy))
+    show(panel, state)
+    assert "The policy epsilon-greedy, explore=0.2 decides who answers" in panel.render()
+    assert panel.render().count("learnt") == 2
+    move(panel, "net:2", 25)
+    click(panel, panel._set_button)
+    assert "That ends the policy epsilon-greedy." in panel._question._text.value
+    click(panel, panel._question.yes)
+    conn.policy = None
+    show(panel, seen(divided(v1=0.75, v2=0.25)))
+    click(panel, panel._back_button)
+    assert set_calls(conn)[-1] == ("digits", conn.weights, {"policy": "epsilon-greedy", "explore": 0.2})
+
+
+def test_shadow_shows_its_agreement(made: Made) -> None:
+    panel, _ = made
+    names = ("queries", "dropped", "compared", "agreed")
+    values = {f"clipper_shadow_{name}_total": value for name, value in zip(names, (1300, 100, 1200, 1182), strict=True)}
+    show(panel, seen(replace(divided(v1=1.0), shadow=ShadowCounts("net:3", values))))
+    assert "98 % of 1,200 agree, 100 of 1,300 queries dropped" in panel.render()
+    show(panel, seen(replace(divided(v1=1.0), shadow=ShadowCounts("net:3"))))
+    assert "nothing compared yet" in panel.render()

@@ -21,10 +21,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TextIO
 
+import msgspec
+
 import clipper_nb
 from clipper_nb.closures.function_pickle import check_size
 from clipper_nb.closures.sample_outputs import make_samples
 from clipper_nb.cluster.new_version import NewVersion
+from clipper_nb.cluster.ports import Records
 from clipper_nb.connection import ClipperConnection
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.deployers.endpoint import deploy_endpoint
@@ -38,14 +41,18 @@ from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.samples import Samples
+from clipper_nb.protocol.traffic import ApplicationTraffic
 
 _SAME_AS_CONNECTION = (
     "get_all_apps", "get_all_models", "get_app_info", "get_clipper_logs", "get_current_model_version",
     "get_linked_models", "get_model_info", "get_num_replicas", "get_query_addr", "get_query_url",
     "get_tls_authority", "link_model_to_app",
-    "register_application", "set_model_version", "set_num_replicas", "stop_all", "stop_inactive_model_versions",
-    "stop_models", "unlink_model_from_app", "unregister_application",
+    "register_application", "set_model_version", "set_num_replicas", "shadow", "stop_all",
+    "stop_inactive_model_versions", "stop_models", "unlink_model_from_app", "unregister_application",
 )  # fmt: skip
+
+
+_SHADOW_SUMS = ("model", "num_asked", "num_dropped", "num_compared", "num_agreed")
 
 
 class RCommands:
@@ -61,6 +68,14 @@ class RCommands:
             "predict": self._predict,
             "describe": self._describe,
             "get_query_token": lambda: self._conn.query_token,
+            "set_traffic": lambda **arguments: _targets(self._conn.set_traffic(**arguments)),
+            "get_traffic": lambda app_name: _targets(self._conn.get_traffic(app_name)),
+            "shadow_report": self._shadow_report,
+            "roll_out": self._roll_out,
+            "roll_outs": lambda: msgspec.to_builtins(self._records.get_roll_outs()),
+            "abort_roll_out": lambda app_name: self._records.abort_roll_out(app_name),
+            "promote_roll_out": lambda app_name: self._records.promote_roll_out(app_name),
+            "feedback": lambda **arguments: asdict(self._conn.feedback(**arguments)),
         }
 
     def call(self, name: str, arguments: Mapping[str, Any]) -> Any:
@@ -76,6 +91,19 @@ class RCommands:
         if self._connection is None:
             raise InvalidRequestError("There is no cluster: call start_clipper() or connect() first.")
         return self._connection
+
+    @property
+    def _records(self) -> Records:
+        return self._conn.records("this call")
+
+    def _shadow_report(self, app_name: str) -> dict[str, Any]:
+        """Return the sums; inputs and outputs stay with Python."""
+        report = self._records.get_shadow_report(app_name)
+        told: dict[str, Any] = {name: getattr(report, name) for name in _SHADOW_SUMS}
+        return {**told, "agreement": report.agreement}
+
+    def _roll_out(self, app_name: str, target: str, **plan: Any) -> None:
+        self._conn.roll_out(app_name, target, **plan)
 
     def _start_clipper(
         self, manager: str, cluster_name: str, options: Mapping[str, Any], start: Mapping[str, Any]
@@ -144,6 +172,10 @@ class RCommands:
         values = [_from_r(value, input_type) for value in inputs]
         predictions = self._conn.predict_batch(app_name, values, version=version)
         return [asdict(replace(prediction, output=_to_r(prediction.output))) for prediction in predictions]
+
+
+def _targets(traffic: ApplicationTraffic) -> list[dict[str, Any]]:
+    return [asdict(target) for target in traffic.targets]
 
 
 def _from_r(value: Any, input_type: InputType) -> Any:

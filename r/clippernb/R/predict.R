@@ -25,8 +25,9 @@ predictions <- function(conn, app_name, input, version = NULL, ...) {
     default = vapply(answers, function(answer) answer$default, NA), reason = text("reason"),
     explanation = text("explanation"), model = text("model"), latency_s = vapply(answers, function(answer) as.numeric(answer$latency_s), 0)
   )
+  told$query_id <- vapply(answers, function(answer) or_na(answer$query_id, NA_real_), 0)
   told$output <- lapply(answers, function(answer) simplified(answer$output))
-  told[c("output", "default", "reason", "explanation", "latency_s", "model")]
+  told[c("output", "default", "reason", "explanation", "latency_s", "model", "query_id")]
 }
 
 ask <- function(conn, ...) UseMethod("ask")

@@ -142,6 +142,41 @@ test_that("versions are switched and rolled back", {
   expect_false("app" %in% get_all_apps(conn))
 })
 
+test_that("queries are divided, shadowed, rolled out and fed back", {
+  total <- globally(function(inputs) sapply(inputs, sum))
+  create_endpoint(conn, "divided", total, c(1, 2), slo_micros = slo_micros)
+  expect_equal(set_traffic(conn, "divided", c("divided:1" = 1))$share, 1)
+  build_and_deploy_model(conn, "divided", 2, total, c(1, 2))
+  set_traffic(conn, "divided", c("divided:1" = 3, "divided:2" = 1))
+  told <- get_traffic(conn, "divided")
+  expect_equal(told[c("target", "share", "num_replicas", "score")], data.frame(
+    target = c("divided:1", "divided:2"), share = c(0.75, 0.25), num_replicas = 1, score = NA_real_
+  ))
+  asked <- predictions(conn, "divided", c(1, 2))
+  expect_true(feedback(conn, "divided", asked$query_id, score = 1)$counted)
+  expect_true(eventually(function() {
+    now <- get_traffic(conn, "divided")
+    identical(now$score[now$target == asked$model], 1)
+  }))
+  expect_error(feedback(conn, "divided", 1e12, score = 1), class = "NotFoundError")
+  expect_error(set_traffic(conn, "divided", c(1, 2)), "targets as names")
+  expect_error(set_traffic(conn, "divided", c("divided:9" = 1)), class = "NotFoundError")
+  set_traffic(conn, "divided", c("divided:1", "divided:2"), policy = "thompson")
+  set_traffic(conn, "divided", c("divided:1" = 1))
+  shadow(conn, "divided", "divided:2")
+  predictions(conn, "divided", list(1, 2, 3))
+  expect_true(eventually(function() shadow_report(conn, "divided")$num_compared == 3))
+  expect_equal(shadow_report(conn, "divided")[c("model", "agreement")], list(model = "divided:2", agreement = 1))
+  shadow(conn, "divided", NULL)
+  roll_out(conn, "divided", "divided:2", steps = c(10, 100), step_s = 600)
+  expect_equal(roll_outs(conn)[c("model", "status", "share")],
+               data.frame(model = "divided:2", status = "running", share = 0.1))
+  expect_error(set_traffic(conn, "divided", c("divided:2" = 1)), class = "ExistsError")
+  abort_roll_out(conn, "divided")
+  expect_equal(roll_outs(conn)$status, "aborted")
+  expect_equal(get_traffic(conn, "divided")$target, "divided:1")
+})
+
 test_that("errors of the function and of the caller are told", {
   expect_error(build_and_deploy_model(conn, "bad", 1, function(x) stop("not today"), 1), "not today")
   expect_error(build_and_deploy_model(conn, "bad", 1, function(x) 1:3, 1), "3 outputs for 1 inputs")

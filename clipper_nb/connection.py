@@ -1384,7 +1384,7 @@ class ClipperConnection:
             return parse_metrics(frontend.metrics())
 
     def dashboard(self) -> Frame:
-        """Show the cluster live: applications, models, metrics, a query to try, and events, in tabs.
+        """Show the cluster live: applications, models, traffic, metrics, a query to try, and events, in tabs.
 
         It is shown when it is the last line of a cell, goes on while other cells run, and acts on the cluster.
 

@@ -43,8 +43,9 @@ class Frontend(Bench):
         self.desk = FeedbackDesk(self.predictor, store, self.learner)
         self.journal = Journal()
         self.histories = QueryHistories(
-            store, self.journal, "f", clock=self.loop.time, wall_clock=self.loop.time, flush=self.learner.flush
-        )
+            store, self.journal, "f", clock=self.loop.time, wall_clock=self.loop.time, flush=self.learner.flush,
+            find_shadow_report=self.predictor.watches.report,
+        )  # fmt: skip
 
     def predict(self, payload: bytes, output: str) -> int:
         """Return the id of a query that every version that is asked has answered so."""

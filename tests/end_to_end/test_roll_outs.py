@@ -82,7 +82,7 @@ def test_worse_version_is_rolled_back_by_itself(conn: ClipperConnection) -> None
 def test_roll_out_survives_kills_of_all_frontends_and_redis(conn: ClipperConnection) -> None:
     conn.set_traffic("app", PINNED)
     with Load(conn.get_query_addr(), "app", num_clients=4, max_s=90, retries=True) as load:
-        rolling = conn.roll_out("app", "m:2", steps=(10, 30, 60, 100), step_s=3, min_queries=20)
+        rolling = conn.roll_out("app", "m:2", steps=(10, 30, 60, 100), step_s=2, min_queries=20)
         for role in ("management_frontend", "query_frontend", "redis"):
             kill(conn, role)
             num_events = len(rolling.events)

@@ -13,11 +13,14 @@ from typing import Any
 from clipper_nb.cluster.argument_checks import check_timeout
 from clipper_nb.cluster.by_name import ByName, live
 from clipper_nb.cluster.ports import RollOutCalls
-from clipper_nb.errors import NotFoundError, RollOutTimeoutError
+from clipper_nb.errors import ClusterUnreachableError, NotFoundError, RollOutTimeoutError, StateUnavailableError
 from clipper_nb.protocol import names
 from clipper_nb.protocol.roll_out import RollOutEvent, RollOutInfo, Status
 
 _LOOK_INTERVAL_S = 0.5
+_PASSING = (ClusterUnreachableError, StateUnavailableError)
+_PATIENCE_S = 60.0
+"""How long an awaited roll-out may be out of reach, while frontends or Redis restart."""
 
 
 class RollOuts(ByName["RollOutHandle"]):
@@ -83,15 +86,22 @@ class RollOutHandle:
         ------
         RollOutTimeoutError
             It is still under way after so many seconds; it goes on.
+        ClusterUnreachableError, StateUnavailableError
+            Nothing answers at the end of that time; a restart of a frontend or of Redis is waited for.
         """
         check_timeout(timeout_s)
         deadline_s = time.monotonic() + timeout_s
         while True:
-            info = self.info
-            if not info.is_under_way:
-                return info
-            if time.monotonic() >= deadline_s:
-                raise RollOutTimeoutError(str(info), timeout_s)
+            try:
+                info = self.info
+            except _PASSING:
+                if time.monotonic() >= deadline_s:
+                    raise
+            else:
+                if not info.is_under_way:
+                    return info
+                if time.monotonic() >= deadline_s:
+                    raise RollOutTimeoutError(str(info), timeout_s)
             time.sleep(min(_LOOK_INTERVAL_S, max(0.0, deadline_s - time.monotonic())))
 
     def abort(self) -> None:
@@ -106,9 +116,18 @@ class RollOutHandle:
         return self._ended().__await__()
 
     async def _ended(self) -> RollOutInfo:
-        while (info := await asyncio.to_thread(lambda: self.info)).is_under_way:
+        answered_s = time.monotonic()
+        while True:
+            try:
+                info = await asyncio.to_thread(lambda: self.info)
+            except _PASSING:
+                if time.monotonic() - answered_s > _PATIENCE_S:
+                    raise
+            else:
+                answered_s = time.monotonic()
+                if not info.is_under_way:
+                    return info
             await asyncio.sleep(_LOOK_INTERVAL_S)
-        return info
 
     def __repr__(self) -> str:
         return live(lambda: f"<RollOut {self.info}>", f"<RollOut for {self.app_name!r}: {{}}>")

@@ -10,7 +10,14 @@ from msgspec import to_builtins
 
 from clipper_nb.cluster.roll_outs import RollOutHandle, RollOuts
 from clipper_nb.cluster.shadow_frames import shadow_frame
-from clipper_nb.errors import InvalidRequestError, NotFoundError, RollOutTimeoutError, UnconnectedException
+from clipper_nb.errors import (
+    ClusterUnreachableError,
+    InvalidRequestError,
+    NotFoundError,
+    RollOutTimeoutError,
+    StateUnavailableError,
+    UnconnectedException,
+)
 from clipper_nb.protocol.roll_out import ArmCounts, RollOutEvent, RollOutInfo
 from clipper_nb.protocol.shadow import ShadowReport, ShadowSample
 from tests.support.management_frontend import ManagementFrontend, client_of
@@ -68,6 +75,21 @@ def test_wait_ends_with_the_roll_out_or_its_own_time(frontend, roll_outs):
     assert roll_outs["app"].wait(0.01).reason == "m:2 is worse"
     with pytest.raises(InvalidRequestError, match="timeout_s"):
         roll_outs["app"].wait(0)
+
+
+def test_waits_outlast_a_restart_of_what_answers(frontend, roll_outs):
+    answers = iter([StateUnavailableError("away"), ClusterUnreachableError("gone"), [info("promoted")]] * 2)
+    frontend.answers["get_roll_outs"] = lambda request: next(answers)
+    handle = RollOutHandle(roll_outs._calls, "app")
+    assert handle.wait(5).status == "promoted"
+
+    async def main():
+        return (await handle).status
+
+    assert asyncio.run(main()) == "promoted"
+    frontend.answers["get_roll_outs"] = StateUnavailableError("away")
+    with pytest.raises(StateUnavailableError, match="away"):
+        handle.wait(0.01)
 
 
 def test_handle_is_awaitable(frontend, roll_outs):

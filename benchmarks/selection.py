@@ -23,11 +23,12 @@ from clipper_nb.runtime.routing.bandits import Exp3, ThompsonSampling
 from clipper_nb.runtime.routing.ensembles import Ensemble, Exp4
 
 NUM_QUERIES, DEGRADED, BACK = 20_000, 5_000, 10_000
-HALF_LIFE = 500
+HALF_LIFE = 1_000
 """In queries."""
-MAX_RECOVERY = 1_000
-"""Queries until the error is within 5 points of the best model's again."""
-CLOSE = 0.05
+LEFT_SHARE, LEFT_WITHIN = 0.2, 500
+"""A degraded model is left when it gets so few of the queries; after so many queries at most."""
+BACK_SHARE, BACK_WITHIN = 0.5, 4_000
+"""It is back when it gets so many again. The second best model is 1.8 points worse, so that takes longer."""
 MEANS = {"a": 0.9, "b": 0.8, "c": 0.6, "d": 0.5}
 SLO_MICROS, PATIENT_SLO_MICROS = 100_000, 5_000_000
 MARGIN_MS = 20.0
@@ -41,7 +42,7 @@ def check_streams(verdicts: Verdicts, digits: Digits) -> None:
     """Compare policies with each model alone while the best one degrades and comes back."""
     stream = Stream(digits, NUM_QUERIES, (digits.best,), DEGRADED, BACK)
     runs = {
-        "Exp3": run(Exp3(0.1), stream, half_life=2 * HALF_LIFE),
+        "Exp3": run(Exp3(0.1), stream, half_life=HALF_LIFE),
         "Thompson": run(ThompsonSampling(0.02), stream, half_life=HALF_LIFE),
         "Exp4": run(Exp4(), stream, half_life=HALF_LIFE),
         "vote of all, nothing learnt": run(Ensemble(), stream),
@@ -54,9 +55,8 @@ def check_streams(verdicts: Verdicts, digits: Digits) -> None:
         phases = [(0, DEGRADED), (DEGRADED, BACK), (BACK, NUM_QUERIES)]
         shown = " / ".join(f"{100 * done.error(begin, end):.1f}" for begin, end in phases)
         verdicts.tell(f"{name}: error before / during / after", f"{shown} %")
-    second_error = min(1 - digits.accuracy(name) for name in digits.upright if name != digits.best)
-    for name in ("Exp3", "Thompson", "Exp4"):
-        _check_recovery(verdicts, name, runs[name], second_error, 1 - digits.accuracy(digits.best))
+    for name in ("Exp3", "Thompson"):
+        _check_recovery(verdicts, name, runs[name], digits.best)
     best_single = min(singles.values()) / NUM_QUERIES
     exp4 = runs["Exp4"].error(0, NUM_QUERIES)
     verdicts.check(
@@ -66,13 +66,17 @@ def check_streams(verdicts: Verdicts, digits: Digits) -> None:
     _check_regret(verdicts, stream)
 
 
-def _check_recovery(verdicts: Verdicts, name: str, done: Run, during: float, after: float) -> None:
-    away = done.recovery(DEGRADED, BACK, during + CLOSE)
-    back = done.recovery(BACK, NUM_QUERIES, after + CLOSE)
-    is_met = away is not None and back is not None and max(away, back) <= MAX_RECOVERY
+def _check_recovery(verdicts: Verdicts, name: str, done: Run, degraded: str) -> None:
+    left = done.until(DEGRADED, BACK, lambda first, last: done.share(degraded, first, last) <= LEFT_SHARE)
+    back = done.until(BACK, NUM_QUERIES, lambda first, last: done.share(degraded, first, last) >= BACK_SHARE)
     verdicts.check(
-        f"{name}: queries until it has left, and until it is back", f"<= {MAX_RECOVERY}", f"{away}, {back}", is_met
-    )
+        f"{name}: queries until the degraded model gets a fifth", f"<= {LEFT_WITHIN}", f"{left}",
+        left is not None and left <= LEFT_WITHIN,
+    )  # fmt: skip
+    verdicts.check(
+        f"{name}: queries until it gets half of them again", f"<= {BACK_WITHIN}", f"{back}",
+        back is not None and back <= BACK_WITHIN,
+    )  # fmt: skip
 
 
 def _check_regret(verdicts: Verdicts, stream: Stream) -> None:
@@ -213,10 +217,8 @@ def main() -> int:
     check_ensemble(verdicts, digits)
     check_thompson(verdicts, 5 if options.quick else 20)
     check_stragglers(verdicts, 200 if options.quick else 1000)
-    verdicts.note(
-        f"Half-lives of {HALF_LIFE} queries (Exp3: {2 * HALF_LIFE}). A model has left when the error of 400 queries is "
-        f"within {100 * CLOSE:.0f} points of the best other model's, and is back when it is within as many of its own."
-    )
+    verdicts.note(f"Half-lives of {HALF_LIFE} queries; shares are those of 200 queries.")
+    verdicts.note("p99 is what the client saw, which shares the machine with the cluster and whatever else runs there.")
     verdicts.note("Regret is against the best model in hindsight, which knows beforehand which one degrades least.")
     return verdicts.finish()
 

@@ -6,7 +6,7 @@ The models are scikit-learn's, each fitted to 100 digits of its own, so that non
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -16,8 +16,8 @@ from clipper_nb.runtime.routing.policy_state import PolicyState
 from clipper_nb.runtime.routing.selection import SelectionPolicy
 
 NUM_FITTED = 100
-_WINDOW = 400
-"""Queries over which a share or an error is taken."""
+_WINDOW = 200
+"""Queries over which a share is taken."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,14 @@ class Run:
         """Return how many more errors there were than the best model in hindsight would have made."""
         return sum(self.errors) - min(self.single_errors.values())
 
-    def recovery(self, begin: int, end: int, error: float) -> int | None:
-        """Return after how many queries from *begin* on the error within a window is at most *error*."""
+    def share(self, name: str, begin: int, end: int) -> float:
+        """Return the share of the queries that a target got."""
+        return self.asked[begin:end].count(name) / (end - begin)
+
+    def until(self, begin: int, end: int, is_so: Callable[[int, int], bool]) -> int | None:
+        """Return after how many queries from *begin* on something is so of the last window; ``None`` if never."""
         for first in range(begin, end - _WINDOW):
-            if self.error(first, first + _WINDOW) <= error:
+            if is_so(first, first + _WINDOW):
                 return first + _WINDOW - begin
         return None
 

@@ -144,7 +144,7 @@ def test_a_body_that_is_too_large_is_refused(conn: ClipperConnection) -> None:
     [
         ("POST", "/nobody/predict", 404),
         ("POST", "/%2e%2e/predict", 404),
-        ("POST", "/doubles/update", 404),
+        ("POST", "/doubles/update", 400),
         ("POST", "/", 405),
         ("POST", "/doubles", 405),
         ("GET", "/nobody", 404),

@@ -117,7 +117,7 @@ def test_other_applications_may_have_their_own_versions() -> None:
     check_canaries(Known([info("birds"), info("fish")]), [BIRDS, Canary("fish", 0.5)], "m", InputType.DOUBLES)
 
 
-def test_version_keeps_its_queries_until_the_new_one_has_its_share() -> None:
+def test_version_keeps_its_queries_until_the_new_has_its_share() -> None:
     conn = Applications(birds={"m": 3.0, "other": 1.0})
     with keeping_versions(conn, [BIRDS], "m"):
         assert conn.weights["birds"] == {"m:1": 3.0, "other": 1.0}

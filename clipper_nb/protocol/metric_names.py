@@ -29,6 +29,9 @@ CACHE_SIZE = "clipper_cache_size_bytes"
 CACHE_ENTRIES = "clipper_cache_entries"
 CACHE_EVICTIONS = "clipper_cache_evictions_total"
 
+OWN_PREFIX = "clipper_user_"
+"""How the names of metrics begin that models count themselves; counters end with ``_total``."""
+
 ADMIN_REQUESTS = "clipper_admin_requests_total"
 ADMIN_REQUESTS_CREATED = "clipper_admin_requests_created"
 
@@ -37,3 +40,5 @@ LABEL_REASON = "reason"
 """Why an application answered with its default output, or a container was refused."""
 LABEL_MODEL = "model"
 LABEL_VERSION = "version"
+LABEL_REPLICA = "replica"
+"""The place of a replica among those of its version, from 0; the next replica in that place has the same."""

@@ -16,6 +16,7 @@ clipper:num_replicas        hash    "name:version" → replicas that should run 
 clipper:claims              hash    "name:version" → JSON Claim                     management frontend
 clipper:tokens              hash    "application:name" → JSON ApplicationToken       management frontend
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
+clipper:own_metrics         hash    frontend id → JSON of what models counted       query frontend
 clipper:answers:<id>        list    JSON QueryHistory or null, for some seconds     query frontend
 ==========================  ======  ==============================================  ====================
 
@@ -50,6 +51,7 @@ class RedisKeys:
         self.claims = f"{prefix}:claims"
         self.tokens = f"{prefix}:tokens"
         self.frontends = f"{prefix}:frontends"
+        self.own_metrics = f"{prefix}:own_metrics"
         self.configuration_channel = f"{prefix}:configuration"
         self.presence_channel = f"{prefix}:presence"
         self.question_channel = f"{prefix}:questions"

@@ -14,6 +14,7 @@ from clipper_nb.protocol import metric_names
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS, REFUSAL_REASONS
 from clipper_nb.runtime.metrics.exposition import Family, format_labels
+from clipper_nb.runtime.metrics.model_own import ModelOwnMetrics
 
 _LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
@@ -160,6 +161,8 @@ class QueryFrontendMetrics:
         self._models: dict[ModelId, ModelMetrics] = {}
         self._gauges: list[Callable[[], list[Family]]] = []
         self._num_refused = dict.fromkeys(REFUSAL_REASONS, 0)
+        self.own = ModelOwnMetrics()
+        """What models count themselves."""
 
     def container_refused(self, reason: str) -> None:
         """Count a model container that may not serve what it says it serves."""
@@ -184,6 +187,7 @@ class QueryFrontendMetrics:
     def forget_model(self, model_id: ModelId) -> None:
         """Remove a model version's series, if there are any."""
         self._models.pop(model_id, None)
+        self.own.forget(model_id)
 
     def show_gauges(self, read: Callable[[], list[Family]]) -> None:
         """Include the gauges that *read* returns at each collection."""
@@ -200,6 +204,7 @@ class QueryFrontendMetrics:
         """Add every metric to *families*, in short, consistent steps: one for each application and version."""
         yield from self._collect_applications(families)
         yield from self._collect_models(families)
+        yield from self.own.collect(families)
         families.append(self._refused_containers())
         for read in self._gauges:
             families += read()

@@ -46,6 +46,7 @@ from clipper_nb.runtime.workers.metrics import SharedMetrics, expose
 logger = logging.getLogger(__name__)
 
 _REPLICAS_TIMEOUT_S = 2.0
+_KEEPING_TIMEOUT_S = 1.0
 _REPLICAS_LOOK_INTERVAL_S = 0.02
 
 
@@ -98,12 +99,15 @@ class QueryFrontend:
         self._shared_metrics: SharedMetrics | None = None
         exposition = self._exposition
         if worker is not None:
-            self._shared_metrics = SharedMetrics(self._metrics, worker.folder, worker.index, settings.num_frontends)
+            self._shared_metrics = SharedMetrics(
+                self._metrics, worker.folder, worker.index, settings.num_frontends, self._keep_own_metrics
+            )
             exposition = self._shared_metrics.exposition
         self._rpc = RpcServer(
             settings.open_rpc_sockets(),
             self._pool,
             admission=Admission(settings.replica_secret, settings.clipper_containers, settings.container_network),
+            own_metrics=self._metrics.own,
             refused=self._metrics.container_refused,
             frontend_ports=() if worker is None else worker.rpc_ports,
             frontend_sockets=() if worker is None else worker.rpc_sockets,
@@ -134,6 +138,7 @@ class QueryFrontend:
         await self._rpc.start()
         self._view.start()
         await self._view.wait_until_current()
+        await self._restore_own_metrics()
         if self._shared_metrics is not None:
             await self._shared_metrics.start()
             await self._wait_for_replicas()
@@ -169,7 +174,29 @@ class QueryFrontend:
             await asyncio.sleep(_REPLICAS_LOOK_INTERVAL_S)
         logger.warning("serves without some replicas that other query frontends have")
 
+    async def _restore_own_metrics(self) -> None:
+        """Go on with what models had counted themselves when an earlier process of this frontend ended."""
+        try:
+            kept = await self._store.read_own_metrics(self._settings.frontend_id)
+        except StateUnavailableError as exc:
+            logger.warning("what models counted before is not known: %s", exc)
+            return
+        if kept is not None:
+            self._metrics.own.restore(kept, self._predictor.configuration.versions.keys())
+
+    async def _keep_own_metrics(self) -> None:
+        """Store what models count themselves before it is shown, so that it never falls."""
+        own = self._metrics.own
+        if own.has_changed:
+            try:
+                keeping = self._store.keep_own_metrics(self._settings.frontend_id, own.encode())
+                await asyncio.wait_for(keeping, _KEEPING_TIMEOUT_S)
+            except (StateUnavailableError, asyncio.TimeoutError) as exc:
+                own.has_changed = True
+                logger.warning("what models count is not kept now: %s", exc)
+
     async def _exposition(self) -> list[bytes]:
+        await self._keep_own_metrics()
         families: list[Family] = []
         await in_slices(self._metrics.collect(families))
         return await expose(families)

@@ -24,6 +24,7 @@ class MemoryStore(StateStore):
         self._presence: dict[str, FrontendPresence] = {}
         self._configuration_watchers: set[asyncio.Event] = set()
         self._presence_watchers: set[asyncio.Event] = set()
+        self._own_metrics: dict[str, bytes] = {}
         self._question_ids = itertools.count()
         self._asked: list[asyncio.Queue[Question]] = []
         self._answers: dict[str, asyncio.Queue[QueryHistory | None]] = {}
@@ -84,6 +85,12 @@ class MemoryStore(StateStore):
     async def answer_question(self, question_id: str, answer: QueryHistory | None) -> None:
         if question_id in self._answers:  # else it comes too late
             self._answers[question_id].put_nowait(answer)
+
+    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
+        self._own_metrics[frontend_id] = counts
+
+    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
+        return self._own_metrics.get(frontend_id)
 
     async def close(self) -> None:
         return

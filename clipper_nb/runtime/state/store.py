@@ -82,5 +82,13 @@ class StateStore(ABC):
         """Answer a question; each query frontend does so once, also if it does not know the query."""
 
     @abstractmethod
+    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
+        """Store what the models of a query frontend have counted themselves; it outlives the frontend."""
+
+    @abstractmethod
+    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
+        """Return what ``keep_own_metrics`` stored last for a query frontend."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Close all connections."""

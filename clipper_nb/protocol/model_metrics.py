@@ -34,7 +34,9 @@ OTHER = "other"
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
-_OUR_LABELS = frozenset({LABEL_APP, LABEL_MODEL, LABEL_VERSION, LABEL_REPLICA, "le", "quantile", "job", "instance"})
+_OUR_LABELS = frozenset(
+    {LABEL_APP, LABEL_MODEL, LABEL_VERSION, LABEL_REPLICA, "cluster", "metric", "le", "quantile", "job", "instance"}
+)
 _SUFFIXES = ("_total", "_bucket", "_count", "_sum", "_created", "_info")
 _TOTAL = "_total"
 

@@ -13,11 +13,11 @@ from operator import add
 
 import msgspec
 
-from clipper_nb.protocol.metric_names import MODEL_REPLICAS, OWN_PREFIX
+from clipper_nb.protocol.metric_names import APP_READY, APP_SLO, MODEL_REPLICAS, OWN_PREFIX
 from clipper_nb.runtime.metrics.exposition import Family
 
-_NOT_ADDED = frozenset({MODEL_REPLICAS})
-"""Every replica serves all frontends, so the minimum over the frontends is the number of replicas."""
+_NOT_ADDED = frozenset({APP_READY, APP_SLO, MODEL_REPLICAS})
+"""All frontends know the same SLOs, and every replica serves all of them: the minimum over the frontends is right."""
 
 _END = b'"end"'
 """The last line; without it the snapshot is incomplete."""

@@ -65,14 +65,14 @@ class QueryFrontend:
         self._store = store
         self._loop = LoopClock(asyncio.get_running_loop())
         self._wakeful_loop = WakefulLoop(self._loop.call_soon, self._loop.time, ShortWaits(is_allowed=has_spare_core()))
-        self._metrics = QueryFrontendMetrics()
+        worker = settings.worker
+        self._metrics = QueryFrontendMetrics(counts_replicas=worker is None or worker.index == 0)
         self._cache = PredictionCache(settings.cache_size_bytes)
         self._pool = ModelPool(
             self._make_dispatcher,
             on_replicas_changed=self._replicas_changed,
             on_forgotten=self._metrics.forget_model,
         )
-        worker = settings.worker
         self._predictor = Predictor(
             self._loop,
             self._pool,
@@ -95,7 +95,9 @@ class QueryFrontend:
             lease=lease,
             run_id=settings.run_id,
         )
-        self._metrics.show_gauges(lambda: make_gauges(self._model_values(), self._cache_values()))
+        self._metrics.show_gauges(
+            lambda: make_gauges(self._model_values(), self._cache_values(), self._application_values())
+        )
         self._shared_metrics: SharedMetrics | None = None
         exposition = self._exposition
         if worker is not None:
@@ -107,7 +109,7 @@ class QueryFrontend:
             settings.open_rpc_sockets(),
             self._pool,
             admission=Admission(settings.replica_secret, settings.clipper_containers, settings.container_network),
-            own_metrics=self._metrics.own,
+            metrics=self._metrics,
             refused=self._metrics.container_refused,
             frontend_ports=() if worker is None else worker.rpc_ports,
             frontend_sockets=() if worker is None else worker.rpc_sockets,
@@ -224,6 +226,13 @@ class QueryFrontend:
 
     def _model_values(self) -> list[tuple[ModelId, int, int]]:
         return [(d.model_id, d.queue_length, d.num_replicas) for d in self._pool]
+
+    def _application_values(self) -> list[tuple[str, float, bool | None]]:
+        configuration, unready = self._predictor.configuration, self._predictor.unready_applications()
+        return [
+            (name, application.slo_micros / 1e6, name not in unready if name in configuration.routes else None)
+            for name, application in configuration.applications.items()
+        ]
 
     def _cache_values(self) -> tuple[int, int, int]:
         return self._cache.size_bytes, len(self._cache), self._cache.evictions

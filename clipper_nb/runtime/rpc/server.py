@@ -84,14 +84,17 @@ class ReplicaListener(Protocol):
         """A replica's model failed on the oldest of its batches."""
 
 
-class OwnMetrics(Protocol):
-    """Receives what models count themselves."""
+class ReplicaMetrics(Protocol):
+    """Counts replicas, and receives what they count themselves."""
 
-    def reported(self, replica: Replica, reports: Sequence[MetricReport]) -> None:
-        """A replica reports what was counted since its last report."""
+    def replica_joined(self, replica: Replica) -> None:
+        """A replica is ready for batches."""
 
-    def replica_lost(self, replica: Replica) -> None:
-        """A replica is gone."""
+    def replica_reported(self, replica: Replica, reports: Sequence[MetricReport]) -> None:
+        """A replica reports what its model has counted since its last report."""
+
+    def replica_lost(self, replica: Replica, *, was_leaving: bool) -> None:
+        """A replica is gone; *was_leaving* if it had said goodbye."""
 
 
 class RpcServer:
@@ -106,8 +109,8 @@ class RpcServer:
         Receives the events.
     admission : Admission
         Decides which containers may serve.
-    own_metrics : OwnMetrics, optional
-        Receives what models count themselves.
+    metrics : ReplicaMetrics, optional
+        Counts replicas, and receives what they count themselves.
     refused : callable
         Is called with the reason when a container may not.
     frontend_ports, frontend_sockets : sequence
@@ -120,7 +123,7 @@ class RpcServer:
         listener: ReplicaListener,
         *,
         admission: Admission = OPEN,
-        own_metrics: OwnMetrics | None = None,
+        metrics: ReplicaMetrics | None = None,
         refused: Callable[[str], None] = lambda reason: None,
         frontend_ports: Sequence[int] = (),
         frontend_sockets: Sequence[str] = (),
@@ -129,7 +132,7 @@ class RpcServer:
         self._listening = [each for each in sockets if each not in self._shut]
         self._listener = listener
         self._admission = admission
-        self._own_metrics = own_metrics
+        self._metrics = metrics
         self._refused = refused
         self._sessions = Sessions(frontend_ports, frontend_sockets, admission=admission, find_peer=self._find_peer)
         self._next_message_id = 0
@@ -273,6 +276,8 @@ class RpcServer:
         session = event.session
         logger.info("replica %s of %s joined", session.replica.replica_id, session.replica.model_id)
         self._connections[session.identity].trust()
+        if self._metrics is not None:
+            self._metrics.replica_joined(session.replica)
         self._listener.replica_joined(ConnectedReplica(self, session))
 
     def _drain(self, event: ReplicaDraining) -> None:
@@ -281,9 +286,9 @@ class RpcServer:
     def _part(self, event: ReplicaLost) -> None:
         replica = event.session.replica
         logger.info("replica %s of %s is gone", replica.replica_id, replica.model_id)
+        if self._metrics is not None:  # first: the listener may forget the version
+            self._metrics.replica_lost(replica, was_leaving=event.session.is_draining)
         self._listener.replica_lost(replica)
-        if self._own_metrics is not None:
-            self._own_metrics.replica_lost(replica)
 
     def _report(self, event: MetricsReported) -> None:
         replica = event.session.replica
@@ -292,8 +297,8 @@ class RpcServer:
         except ProtocolError as exc:
             logger.warning("dropped a message of replica %s of %s: %s", replica.replica_id, replica.model_id, exc)
             return
-        if self._own_metrics is not None:
-            self._own_metrics.reported(replica, reports)
+        if self._metrics is not None:
+            self._metrics.replica_reported(replica, reports)
 
     def _disconnect(self, event: Disconnect) -> None:
         connection = self._connections.get(event.identity)

@@ -11,24 +11,25 @@ import secrets
 import shutil
 import socket
 import time
-from base64 import b64encode
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.local.log_files import read_tail
 from clipper_nb.container_managers.local.processes import HOST
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
-from clipper_nb.container_managers.monitoring.files import (
-    PROMETHEUS_CONFIG,
-    WEB_CONFIG,
-    Files,
-    grafana_files,
-    prometheus_files,
-    write_files,
+from clipper_nb.container_managers.monitoring.files import Files, grafana_files, prometheus_files, write_files
+from clipper_nb.container_managers.monitoring.programs import (
+    GRAFANA_NAME,
+    GRAFANA_PROBE,
+    NUM_PASSWORD_BYTES,
+    PROMETHEUS_NAME,
+    START_TIMEOUT_S,
+    Probe,
+    grafana_variables,
+    prometheus_arguments,
+    prometheus_probe,
 )
 from clipper_nb.container_managers.monitoring.records import (
     DEFAULT_GRAFANA_PORT,
@@ -44,15 +45,10 @@ from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import ClusterStartError, ClusterUnreachableError, InvalidRequestError
 from clipper_nb.images.user_ids import UNUSED
 from clipper_nb.protocol.containers import MONITORING, ContainerSpec, Observe, Start, Stop
-from clipper_nb.protocol.names import ModelId
 
-PROMETHEUS_NAME, GRAFANA_NAME = "prometheus-0", "grafana-0"
-_START_TIMEOUT_S = 60.0
-_ANSWER_TIMEOUT_S = 2.0
 _STOP_TIMEOUT_S = 20.0
 _MAX_EXITS = 1
-_NUM_PASSWORD_BYTES = 12
-_MAX_DATA_SIZE = "1GB"
+_GRAFANA_HOME = Path("/usr/share/grafana")
 _HERE = "/proc/self/cwd"
 """The folder that a process started in, whether or not it could enter those above."""
 
@@ -61,11 +57,9 @@ _HERE = "/proc/self/cwd"
 class _Program:
     """One of both programs, as it is started."""
 
-    name: str
     spec: ContainerSpec
     port: int
-    ready_path: str
-    authorization: str | None = None
+    probe: Probe
 
 
 class LocalMonitoring(ClusterMonitoring):
@@ -93,7 +87,7 @@ class LocalMonitoring(ClusterMonitoring):
         if found is not None and self._runs():
             return found
         prometheus, grafana = _find_prometheus(), shutil.which("grafana-server")
-        password = None if grafana is None else secrets.token_urlsafe(_NUM_PASSWORD_BYTES)
+        password = None if grafana is None else secrets.token_urlsafe(NUM_PASSWORD_BYTES)
         port = _free_port(options.prometheus_port, DEFAULT_PROMETHEUS_PORT)
         monitoring = Monitoring(f"{HOST}:{port}", user=USER if targets.token or grafana else None)
         files = prometheus_files(targets, asks_for_password=True)
@@ -106,7 +100,7 @@ class LocalMonitoring(ClusterMonitoring):
         self._write(files)
         try:
             for program in programs:
-                progress.step(f"Start {program.name}")
+                progress.step(f"Start {program.probe.what}")
                 self._start(program)
             self._folder.write_monitoring(monitoring)
         except BaseException:
@@ -127,12 +121,12 @@ class LocalMonitoring(ClusterMonitoring):
 
     def _start(self, program: _Program) -> None:
         self._supervisor.call(Start((program.spec,)))
-        is_ready = partial(_is_ready, program.port, program.ready_path, program.authorization)
+        is_ready = partial(program.probe.answers, HOST, program.port)
         try:
-            wait_for(is_ready, time.monotonic() + _START_TIMEOUT_S, partial(self._check, program))
+            wait_for(is_ready, time.monotonic() + START_TIMEOUT_S, partial(self._check, program))
         except ClusterUnreachableError as exc:
             raise ClusterStartError(
-                f"{program.name} does not answer on port {program.port} after {_START_TIMEOUT_S:g} s.",
+                f"{program.probe.what} does not answer on port {program.port} after {START_TIMEOUT_S:g} s.",
                 self._log_tail(program),
             ) from exc
 
@@ -140,7 +134,7 @@ class LocalMonitoring(ClusterMonitoring):
         for container in self._supervisor.call(Observe()):
             if container.name == program.spec.name and container.num_exits > _MAX_EXITS:
                 raise ClusterStartError(
-                    f"{program.name} ended with status {container.exit_status}, again and again.",
+                    f"{program.probe.what} ended with status {container.exit_status}, again and again.",
                     self._log_tail(program),
                 )
 
@@ -166,44 +160,23 @@ def _find_prometheus() -> str:
 
 
 def _prometheus(program: str, port: int, targets: ScrapeTargets) -> _Program:
-    command = [
-        program, f"--config.file={PROMETHEUS_CONFIG}", "--storage.tsdb.path=data",
-        f"--storage.tsdb.retention.size={_MAX_DATA_SIZE}", f"--web.listen-address={HOST}:{port}", "--log.level=warn",
-    ]  # fmt: skip
-    authorization = None
-    if targets.token is not None:
-        command.append(f"--web.config.file={WEB_CONFIG}")
-        authorization = "Basic " + b64encode(f"{USER}:{targets.token}".encode()).decode()
-    return _Program("Prometheus", _spec(PROMETHEUS_NAME, command), port, "/-/ready", authorization)
+    arguments = prometheus_arguments(f"{HOST}:{port}", folder="", has_password=targets.token is not None)
+    return _Program(_spec(PROMETHEUS_NAME, [program, *arguments]), port, prometheus_probe(targets.token))
 
 
 def _grafana(program: str, port: int, password: str) -> _Program:
     home = next(
-        (path for path in (Path(program).resolve().parents[1], Path("/usr/share/grafana")) if (path / "conf").is_dir()),
-        Path("/usr/share/grafana"),
+        (path for path in (Path(program).resolve().parents[1], _GRAFANA_HOME) if (path / "conf").is_dir()),
+        _GRAFANA_HOME,
     )
     variables = {
+        **grafana_variables(f"{_HERE}/"),
         "GF_PATHS_DATA": f"{_HERE}/data/grafana",
-        "GF_PATHS_LOGS": f"{_HERE}/data/grafana/log",
-        "GF_PATHS_PLUGINS": f"{_HERE}/data/grafana/plugins",
-        "GF_PATHS_PROVISIONING": f"{_HERE}/grafana/provisioning",
-        **grafana_settings(password),
+        "GF_SECURITY_ADMIN_PASSWORD": password,
         "GF_SERVER_HTTP_ADDR": HOST,
         "GF_SERVER_HTTP_PORT": str(port),
     }
-    return _Program("Grafana", _spec(GRAFANA_NAME, [program, "--homepath", str(home)], variables), port, "/api/health")
-
-
-def grafana_settings(password: str) -> dict[str, str]:
-    """Return the settings of a cluster's Grafana on both kinds of cluster, as environment variables."""
-    return {
-        "GF_SECURITY_ADMIN_USER": USER,
-        "GF_SECURITY_ADMIN_PASSWORD": password,
-        "GF_USERS_ALLOW_SIGN_UP": "false",
-        "GF_ANALYTICS_REPORTING_ENABLED": "false",
-        "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
-        "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
-    }
+    return _Program(_spec(GRAFANA_NAME, [program, "--homepath", str(home)], variables), port, GRAFANA_PROBE)
 
 
 def _spec(name: str, command: list[str], variables: dict[str, str] | None = None) -> ContainerSpec:
@@ -217,8 +190,7 @@ def _spec(name: str, command: list[str], variables: dict[str, str] | None = None
 
 
 def _user_id() -> int:
-    # No version has an empty name.
-    return int(UNUSED.of_version("", ModelId("monitoring", "")).partition(":")[0])
+    return int(UNUSED.of_monitoring("").partition(":")[0])
 
 
 def _as_plain_user() -> list[str]:
@@ -241,13 +213,3 @@ def _free_port(asked: int | None, default: int) -> int:
         except OSError:
             continue
     raise ClusterStartError(f"There is no free port on {HOST}.")
-
-
-def _is_ready(port: int, path: str, authorization: str | None) -> bool:
-    headers = {} if authorization is None else {"Authorization": authorization}
-    with closing(HTTPConnection(HOST, port, timeout=_ANSWER_TIMEOUT_S)) as connection:
-        try:
-            connection.request("GET", path, headers=headers)
-            return connection.getresponse().status == 200
-        except (OSError, HTTPException):
-            return False

@@ -1265,7 +1265,7 @@ class ClipperConnection:
         """
         for name, port in (("prometheus_port", prometheus_port), ("grafana_port", grafana_port)):
             if port is not None:
-                check_whole(name, port, 0)
+                check_whole(name, port, 0, 65_535)
         monitoring = self.cm.make_monitoring()
         if monitoring is None:
             raise InvalidRequestError(

@@ -46,6 +46,7 @@ DEFAULT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 CLIPPERS_BUCKETS = (5, 10, 20, 35, 50, 75, 100, 150, 200, 250, 300, 400, 500)
 """The default of Clipper's ``add_metric``."""
 
+_INFINITY = math.inf
 _lock = threading.Lock()
 _metrics: dict[str, Metric] = {}
 
@@ -57,6 +58,8 @@ class Metric:
         self.definition = definition
         self._values: dict[tuple[str, ...], list[float]] = {}
         self._reported: dict[tuple[str, ...], list[float]] = {}
+        self._by_call: dict[tuple[tuple[str, Any], ...], list[float]] = {}
+        """The series of labels as calls wrote them, for most calls repeat others."""
         if not definition.labels:
             self._values[()] = self._zeros()  # shown before it is counted: a rate needs a first value
 
@@ -81,12 +84,19 @@ class Metric:
 
     def _series(self, labels: dict[str, Any]) -> list[float]:
         """Return the numbers of a series, new ones for the first value; the caller holds the lock."""
-        key = self._key(labels)
+        call = tuple(labels.items())
+        try:
+            return self._by_call[call]
+        except (KeyError, TypeError):  # new, or a value that has no hash
+            key = self._key(labels)
         found = self._values.get(key)
         if found is None:
             if len(self._values) >= MAX_SERIES:
                 key = self._overflow(key)
             found = self._values.setdefault(key, self._zeros())
+        # Numbers that are equal, such as 1 and True, are different texts.
+        if len(self._by_call) < 2 * MAX_SERIES and all(type(value) is str for value in labels.values()):
+            self._by_call[call] = found
         return found
 
     def _overflow(self, key: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,11 +118,11 @@ class Metric:
             number = float(value)
         except (TypeError, ValueError):
             number = math.nan
-        if not math.isfinite(number):
-            raise InvalidRequestError(
-                f"The {self.definition.type} {self.definition.name} was given {value!r}; expected a finite number."
-            )
-        return number
+        if -_INFINITY < number < _INFINITY:
+            return number
+        raise InvalidRequestError(
+            f"The {self.definition.type} {self.definition.name} was given {value!r}; expected a finite number."
+        )
 
     def _pending(self, *, everything: bool) -> MetricReport | None:
         """Return what is to be reported; the caller holds the lock."""

@@ -93,6 +93,11 @@ class History:
         """Return the traffic of a version, ``name:version``, within the last seconds."""
         return _between(*self._window(window_s, "versions", model_id), _version_traffic)
 
+    def own(self, model_id: str) -> dict[str, list[float]]:
+        """Return what a version counts itself, as it was seen last."""
+        newest = self._entries[-1][1].versions.get(model_id) if self._entries else None
+        return newest.own if newest else {}
+
     def application_points(self, name: str) -> list[Traffic]:
         """Return an application's traffic between each entry and the next."""
         return self._points("applications", name, _application_traffic)

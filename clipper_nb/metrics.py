@@ -60,8 +60,10 @@ class Metric:
         self._reported: dict[tuple[str, ...], list[float]] = {}
         self._by_call: dict[tuple[tuple[str, Any], ...], list[float]] = {}
         """The series of labels as calls wrote them, for most calls repeat others."""
+        self._only: list[float] | None = None
+        """The series of a metric without labels."""
         if not definition.labels:
-            self._values[()] = self._zeros()  # shown before it is counted: a rate needs a first value
+            self._only = self._values[()] = self._zeros()  # shown before it is counted: a rate needs a first value
 
     def __repr__(self) -> str:
         return f"<{self.definition.type} {self.definition.name}>"
@@ -84,6 +86,8 @@ class Metric:
 
     def _series(self, labels: dict[str, Any]) -> list[float]:
         """Return the numbers of a series, new ones for the first value; the caller holds the lock."""
+        if self._only is not None and not labels:
+            return self._only
         call = tuple(labels.items())
         try:
             return self._by_call[call]

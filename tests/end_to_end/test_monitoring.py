@@ -114,6 +114,7 @@ def test_programs_have_no_rights_of_root(tmp_path: Path) -> None:
         assert {each.laddr.ip for each in process.net_connections() if each.status == "LISTEN"} == {"127.0.0.1"}
         data = conn.cm._folder.path / "monitoring"
         assert stat.S_IMODE(data.stat().st_mode) == 0o700
+        assert (data / "run" / "prometheus.yml").stat().st_uid == os.getuid()  # not what it could change
         process.kill()
         eventually(lambda: _answers(conn), within_s=20, what="the supervisor starts it again")
 

@@ -124,12 +124,14 @@ class DockerMonitoring(ClusterMonitoring):
         grafana = self._grafana(inside, options)
         if grafana is not None:
             programs.append(grafana)
+        ours: list[str] = []
         try:
             for program in programs:
                 progress.step(f"Start {program.probe.what}")
-                self._start(program)
+                self._start(program, ours)
         except BaseException:
-            self.stop(timeout_s=0)
+            # Not what another caller has started meanwhile.
+            self._containers.stop([each for name in ours for each in self._find(name)], timeout_s=0)
             raise
         started = self.find()
         if started is None:
@@ -184,10 +186,14 @@ class DockerMonitoring(ClusterMonitoring):
             GRAFANA_PROBE,
         )
 
-    def _start(self, program: _Program) -> None:
+    def _find(self, name: str) -> list[Any]:
+        return self._containers.find(**{environment.LABEL_ROLE: MONITORING, environment.LABEL_NAME: name})
+
+    def _start(self, program: _Program, ours: list[str]) -> None:
         volume = f"{self._place.cluster}-{program.spec.name.partition('-')[0]}"
         make_volume(self._engine, self._place.cluster, volume, "")
         port = uninterrupted(partial(self._run, program, volume))
+        ours.append(program.spec.name)
         answers = partial(program.probe.answers, self._place.host, port)
         try:
             wait_for(answers, time.monotonic() + START_TIMEOUT_S, self._checker(program))

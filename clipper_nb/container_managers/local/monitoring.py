@@ -11,7 +11,7 @@ import secrets
 import shutil
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -78,14 +78,19 @@ class LocalMonitoring(ClusterMonitoring):
 
     def find(self) -> Monitoring | None:
         known = self._folder.read_monitoring()
-        return None if known is None else Monitoring(**known)
+        if known is None:
+            return None
+        names = {each.name for each in fields(Monitoring)}  # a newer release may have added some
+        return Monitoring(**{name: value for name, value in known.items() if name in names})
 
     def start(self, targets: ScrapeTargets, options: MonitoringOptions, progress: Progress = QUIET) -> Monitoring:
         if options.prometheus_image is not None or options.grafana_image is not None:
             raise InvalidRequestError("Images are for Docker; the embedded cluster runs programs of this machine.")
-        found = self.find()
-        if found is not None and self._runs():
-            return found
+        with self._folder.lock(timeout_s=START_TIMEOUT_S):
+            found = self.find()
+            return found if found is not None and self._runs() else self._start_all(targets, options, progress)
+
+    def _start_all(self, targets: ScrapeTargets, options: MonitoringOptions, progress: Progress) -> Monitoring:
         prometheus, grafana = _find_prometheus(), shutil.which("grafana-server")
         password = None if grafana is None else secrets.token_urlsafe(NUM_PASSWORD_BYTES)
         port = _free_port(options.prometheus_port, DEFAULT_PROMETHEUS_PORT)
@@ -114,10 +119,20 @@ class LocalMonitoring(ClusterMonitoring):
             (self._folder.monitoring_path / name).mkdir(mode=0o700, exist_ok=True)
         write_files(files, self._path)
         if os.geteuid() == 0:
-            user = _user_id()
-            for folder, _, names in os.walk(self._path):
-                for each in (folder, *(os.path.join(folder, name) for name in names)):
-                    os.chown(each, user, user, follow_symlinks=False)
+            self._hand_over(files)
+
+    def _hand_over(self, files: Files) -> None:
+        """Let the user of Prometheus read its files, which stay root's, and write its data.
+
+        No other user comes further than to the cluster's folder.
+        """
+        user = _user_id()
+        os.chown(self._path / "data", user, user, follow_symlinks=False)
+        for name, file in files.items():
+            if file.is_secret:
+                os.chown(self._path / name, user, user, follow_symlinks=False)
+            for folder in (self._path / name).relative_to(self._path).parents:
+                (self._path / folder).chmod(0o755)
 
     def _start(self, program: _Program) -> None:
         self._supervisor.call(Start((program.spec,)))

@@ -156,6 +156,7 @@ class QueryFrontend:
         if self._answering is not None:
             await end_tasks([self._answering])
         await self._view.stop()
+        await self._keep_own_metrics()
         if self._shared_metrics is not None:
             await self._shared_metrics.stop()
         self._rpc.stop()

@@ -73,6 +73,7 @@ def test_model_counts_what_its_replicas_see(kind: str) -> None:
         kill(conn, "replica")
         eventually(lambda: conn.get_num_replicas("words") == 2, within_s=30, what="a new replica")
         assert Shown(conn).total("words_total") == 100
+        assert _num_lost(conn) == 1
         ask(conn, 100, 50)
         wait_for_total(conn, 150)
 
@@ -84,9 +85,14 @@ def test_model_counts_what_its_replicas_see(kind: str) -> None:
         conn.set_num_replicas("words", 0)  # they report before they leave
         assert Shown(conn).total("words_total") == 200
         assert Shown(conn).total("vocabulary_words") == 0
+        assert _num_lost(conn) == 0, "this query frontend has lost none: they said goodbye"
         conn.unregister_application("words")
         conn.stop_models(["words"])
         assert Shown(conn).samples == []
+
+
+def _num_lost(conn: ClipperConnection) -> float:
+    return sum(series["value"] for series in conn.inspect_instance()["clipper_model_lost_replicas_total"])
 
 
 def _answers(conn: ClipperConnection) -> bool:

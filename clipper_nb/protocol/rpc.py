@@ -43,9 +43,7 @@ _METRICS = 8  # ours
 _KEEP_ALIVE = 0
 _REQUEST_METADATA = 1
 _PREDICT = 0
-_CAN_PROVE = 1
-_ACCEPTS_ORIGINS = 1
-_ACCEPTS_METRICS = 1
+_CAN_PROVE = _ACCEPTS_ORIGINS = _ACCEPTS_METRICS = 1
 
 _VERSION_FRAME = U32.pack(RPC_VERSION)
 _TYPE_FRAMES = [U32.pack(code) for code in range(9)]
@@ -110,10 +108,9 @@ class ContainerGoodbye:
 
 @dataclass(frozen=True)
 class ContainerMetrics:
-    """What the model has counted itself since the last report (extension)."""
+    """What the model has counted itself since the last report (extension): ``protocol/model_metrics.py``."""
 
     payload: Frame
-    """See ``protocol/model_metrics.py``."""
 
 
 FromContainer = Union[

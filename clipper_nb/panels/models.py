@@ -118,6 +118,7 @@ class ModelsPanel(Panel):
 
     def _offer(self, state: ClusterState) -> None:
         self._own.value = own_metrics_table(state.versions)
+        self._own.layout.display = None if self._own.value else "none"
         offer(self._model, [(name, name) for name in state.model_names])
         versions = state.versions_of(self._model.value)
         labels = [(f"{v.version} (current)" if v.is_current else v.version, v.version) for v in versions]

@@ -43,4 +43,4 @@ def test_panel_shows_them_below_the_versions() -> None:
 
 def test_nothing_is_shown_where_nothing_is_counted() -> None:
     panel, _ = make_panel(ModelsPanel, cluster(version()))
-    assert panel._own.value == ""
+    assert (panel._own.value, panel._own.layout.display) == ("", "none")

@@ -51,6 +51,8 @@ from clipper_nb.cluster.shadow_frames import shadow_frame
 from clipper_nb.cluster.stale_modules import refuse_stale_modules
 from clipper_nb.cluster.surroundings import check_files, folder_with_files
 from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.monitoring.files import write_export
+from clipper_nb.container_managers.monitoring.records import Monitoring, MonitoringOptions, ScrapeTargets
 from clipper_nb.container_managers.specs import ClusterOptions, NotGiven
 from clipper_nb.container_managers.tls.identity import tls_options
 from clipper_nb.display.announcement import announce
@@ -380,8 +382,13 @@ class ClipperConnection:
 
     @needs_cluster
     def get_metric_addr(self) -> str:
-        """Return ``"host:port"`` of the query frontend, whose ``/metrics`` has the metrics in Prometheus text."""
-        return self.cm.get_query_addr()
+        """Return ``"host:port"`` of the cluster's Prometheus, once ``start_monitoring()`` has started one.
+
+        Else of the query frontend, whose ``/metrics`` has the metrics in Prometheus text.
+        """
+        monitoring = self.cm.make_monitoring()
+        found = None if monitoring is None else monitoring.find()
+        return self.cm.get_query_addr() if found is None else found.prometheus_addr
 
     @property
     @needs_cluster
@@ -1382,6 +1389,87 @@ class ClipperConnection:
         url, trust = self.cm.get_query_url(), self.cm.get_trust()
         with closing(FrontendClient.at(url, "query frontend", self.query_token, trust)) as frontend:
             return parse_metrics(frontend.metrics())
+
+    @needs_cluster
+    def export_monitoring(self, folder: str | os.PathLike[str]) -> list[str]:
+        """Write what a Prometheus and a Grafana need to watch this cluster, and return the paths of the files.
+
+        ``prometheus.yml`` with the cluster's ports, files of targets that Prometheus reads again when they change, the
+        query token with mode 0600, alert rules; a data source and a dashboard for Grafana. Nothing is started. Call it
+        again when the cluster's ports have changed.
+
+        Parameters
+        ----------
+        folder : str
+            Created if it is missing; files of an earlier export in it are replaced.
+
+        Raises
+        ------
+        InvalidRequestError
+            A file cannot be written.
+
+        Examples
+        --------
+        >>> conn.export_monitoring("monitoring")
+        >>> # then, in a shell: prometheus --config.file=monitoring/prometheus.yml
+        """
+        return write_export(check_path("folder", folder), self._scrape_targets())
+
+    @needs_cluster
+    def start_monitoring(
+        self,
+        *,
+        prometheus_port: int | None = None,
+        grafana_port: int | None = None,
+        prometheus_image: str | None = None,
+        grafana_image: str | None = None,
+    ) -> Monitoring:
+        """Start a Prometheus that watches this cluster, and a Grafana if there is one; return where they answer.
+
+        The embedded cluster runs the programs ``prometheus`` and ``grafana-server`` that are on the ``PATH``, Docker
+        images that the engine has: neither downloads anything. They listen on loopback, have no rights of root, keep
+        at most 1 GB, and end with ``stop_all()``. If the cluster asks for a token, Prometheus asks for the user
+        ``clipper`` with that token as password.
+
+        Parameters
+        ----------
+        prometheus_port, grafana_port : int, optional
+            By default 9090 and 3000. A busy one is replaced by a free one; 0 is any.
+        prometheus_image, grafana_image : str, optional
+            On Docker; by default ``prom/prometheus`` and ``grafana/grafana``.
+
+        Raises
+        ------
+        InvalidRequestError
+            There is no program ``prometheus``, or a port is none.
+        ImageNotFoundError
+            The engine has no image of Prometheus.
+        ClusterStartError
+            It does not start; the error has the end of its log.
+
+        Examples
+        --------
+        >>> conn.start_monitoring().prometheus_url
+        'http://127.0.0.1:9090'
+        """
+        for name, port in (("prometheus_port", prometheus_port), ("grafana_port", grafana_port)):
+            if port is not None:
+                check_whole(name, port, 0, 65_535)
+        monitoring = self.cm.make_monitoring()
+        if monitoring is None:
+            raise InvalidRequestError(
+                f"A {type(self.cm).__name__} starts no Prometheus. conn.export_monitoring(folder) writes the files for "
+                "one of your own."
+            )
+        options = MonitoringOptions(prometheus_port, grafana_port, prometheus_image, grafana_image)
+        with show_progress("Start monitoring") as progress:
+            return monitoring.start(self._scrape_targets(), options, progress)
+
+    def _scrape_targets(self) -> ScrapeTargets:
+        cm = self.cm
+        return ScrapeTargets(
+            cm.cluster_name, cm.get_query_addr(), cm.get_admin_addr(), cm.get_query_token(), cm.get_tls_identity()
+        )
 
     def dashboard(self) -> Frame:
         """Show the cluster live: applications, models, traffic, metrics, a query to try, and events, in tabs.

@@ -18,6 +18,7 @@ from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.tls_identity import TlsIdentity
 
 if TYPE_CHECKING:
+    from clipper_nb.container_managers.monitoring.records import ClusterMonitoring
     from clipper_nb.images.builder import ImageBuilder
 
 
@@ -95,6 +96,10 @@ class ContainerManager(ABC):
     @abstractmethod
     def make_image_builder(self) -> ImageBuilder:
         """Return an image builder whose images this manager can start."""
+
+    def make_monitoring(self) -> ClusterMonitoring | None:
+        """Return what starts and finds the cluster's Prometheus; ``None`` if this manager starts none."""
+        return None
 
     @abstractmethod
     def set_num_replicas(

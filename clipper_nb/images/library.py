@@ -15,7 +15,7 @@ from clipper_nb.errors import ImageBuildError
 from clipper_nb.images.context import folder_files
 
 _DISTRIBUTION = "clipper-nb"
-_SERVING_CODE = ("__init__.py", "errors.py", "spark_vectors.py", "version.py")
+_SERVING_CODE = ("__init__.py", "errors.py", "metrics.py", "spark_vectors.py", "version.py")
 _SERVING_PACKAGES = ("model_functions", "protocol", "runtime")
 _COMPILED_SUFFIXES = (".so", ".pyd")
 _SHARED_LIBRARY = re.compile(rb"[0-9a-f]+__mypyc")

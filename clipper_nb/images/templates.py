@@ -112,6 +112,16 @@ def render_model_image(
     )
 
 
+def render_monitoring(name: str, **facts: Any) -> str:
+    """Return a file of Prometheus or Grafana, from its template below ``container_templates/monitoring``."""
+    return str(_templates(templates_folder()).get_template(f"monitoring/{name}.j2").render(**facts))
+
+
+def monitoring_file(name: str) -> str:
+    """Return a file below ``container_templates/monitoring`` that needs no facts."""
+    return (templates_folder() / "monitoring" / name).read_text()
+
+
 def package_path(name: str) -> str:
     """Return where a file of the build context's folder ``packages`` is while packages are installed."""
     return f"{HOME}/packages/{name}"

@@ -49,6 +49,10 @@ class UserIds:
         digest = hashlib.sha256("\0".join((cluster, *model_id)).encode()).digest()
         return _user(self.first + _NUM_RESERVED + int.from_bytes(digest[:8], "big") % (self.number - _NUM_RESERVED))
 
+    def of_monitoring(self, cluster: str) -> str:
+        """Return user and group of a cluster's Prometheus and Grafana: as of a version, whose name is never empty."""
+        return self.of_version(cluster, ModelId("monitoring", ""))
+
     def __str__(self) -> str:
         return f"{self.first} to {self.last}"
 

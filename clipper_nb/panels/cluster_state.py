@@ -114,6 +114,8 @@ class VersionState:
     """The input of the first sample that it was deployed with, as in JSON."""
     input_schema: Mapping[str, Any] | None = field(default=None, hash=False)
     """The JSON Schema of its inputs."""
+    own: Mapping[str, Sequence[float]] = field(default_factory=dict, hash=False)
+    """What it counts itself, by name: the values of all replicas and labels."""
 
     @property
     def model_id(self) -> str:
@@ -261,6 +263,7 @@ def _version_state(
         num_connected=num_connected.get(record.model_id, 0),
         containers=[container for container in containers if container.model == model_id],
         traffic=history.version(model_id),
+        own=history.own(model_id),
         example_input=record.example.input if record.example else None,
         input_schema=record.input_schema,
     )

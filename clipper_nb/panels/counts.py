@@ -32,7 +32,9 @@ _OF_VERSIONS = (
     f"{metric_names.MODEL_BATCH_LATENCY}_bucket",
     metric_names.MODEL_QUEUE_LENGTH,
 )
-_SHOWN = _OF_APPLICATIONS + _OF_TARGETS + _OF_SHADOWS + _OF_VERSIONS
+_OWN = rf"{metric_names.OWN_PREFIX}\w+"
+"""A pattern: models choose the names."""
+_SHOWN = (*_OF_APPLICATIONS, *_OF_TARGETS, *_OF_SHADOWS, *_OF_VERSIONS, _OWN)
 
 
 @dataclass
@@ -47,11 +49,14 @@ class Series:
         Default outputs by reason.
     buckets : dict
         Histograms by name, such as ``clipper_app_latency_seconds``: (upper bound, count up to there), in order.
+    own : dict
+        What a version counts itself, by name without prefix and bucket: the values of all replicas and labels.
     """
 
     values: dict[str, float] = field(default_factory=dict)
     defaults: dict[str, float] = field(default_factory=dict)
     buckets: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    own: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass
@@ -116,7 +121,10 @@ def parse_counts(text: str) -> Counts:
 
 
 def _add(series: Series, name: str, labels: Mapping[str, str], value: float) -> None:
-    if "le" in labels:
+    if name.startswith(metric_names.OWN_PREFIX):
+        if "le" not in labels:
+            series.own.setdefault(name.removeprefix(metric_names.OWN_PREFIX), []).append(value)
+    elif "le" in labels:
         series.buckets.setdefault(name.removesuffix("_bucket"), []).append((float(labels["le"]), value))
     elif name in _DEFAULT_OUTPUTS:
         series.defaults[labels[metric_names.LABEL_REASON]] = value

@@ -105,6 +105,11 @@ class History:
         """Return what an application's shadow was asked since it was set; ``None`` if it has none."""
         return self._entries[-1][1].shadows.get(application) if self._entries else None
 
+    def own(self, model_id: str) -> dict[str, list[float]]:
+        """Return what a version counts itself, as it was seen last."""
+        newest = self._entries[-1][1].versions.get(model_id) if self._entries else None
+        return newest.own if newest else {}
+
     def application_points(self, name: str) -> list[Traffic]:
         """Return an application's traffic between each entry and the next."""
         return self._points("applications", name, _application_traffic)

@@ -21,7 +21,9 @@ from clipper_nb.panels.markup import (
     table,
     unbroken,
 )
+from clipper_nb.panels.own_metrics import own_metrics_table
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
+from clipper_nb.panels.picture import Picture
 
 _HEAD = ("Model", "Version", "", "Status", "Replicas", "Deployed", "Predictions/s", "Batch p99 ms")
 _MAX_LOG_LINES = 60
@@ -36,7 +38,8 @@ class ModelsPanel(Panel):
     def render(self) -> Html:
         """Return a table of versions."""
         state = self._poller.state
-        return _table(state, _HEAD, [_row(version, state.seen_at) for version in state.versions])
+        shown = _table(state, _HEAD, [_row(version, state.seen_at) for version in state.versions])
+        return Html(shown + own_metrics_table(state.versions))
 
     def _render_live(self) -> Html:
         state = self._poller.state
@@ -77,6 +80,7 @@ class ModelsPanel(Panel):
             style={"description_width": "initial"},
         )  # fmt: skip
         self._num_replicas.add_class("cl-replicas")
+        self._own = Picture("What models count themselves")
         self._log = ipywidgets.HTML()
         self._log.add_class("cl-log")
         self._roll_back_button = self._button(
@@ -96,6 +100,7 @@ class ModelsPanel(Panel):
                 act("Logs", self._show_logs, "logs", "Show what its replicas wrote last"),
                 act("Stop version", self._stop, "stop-version", "Unregister and stop it"),
             ),
+            self._own,
             self._log,
         ]
 
@@ -112,6 +117,8 @@ class ModelsPanel(Panel):
         return self._button(label, on_click, name=name, tooltip=tooltip)
 
     def _offer(self, state: ClusterState) -> None:
+        self._own.value = own_metrics_table(state.versions)
+        self._own.layout.display = None if self._own.value else "none"
         offer(self._model, [(name, name) for name in state.model_names])
         versions = state.versions_of(self._model.value)
         labels = [(f"{v.version} (current)" if v.is_current else v.version, v.version) for v in versions]

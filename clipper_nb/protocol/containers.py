@@ -19,6 +19,8 @@ QUERY_FRONTEND = "query_frontend"
 MANAGEMENT_FRONTEND = "management_frontend"
 REDIS = "redis"
 REPLICA = "replica"
+MONITORING = "monitoring"
+"""Prometheus and Grafana, if they were asked for."""
 
 
 @dataclass(frozen=True)

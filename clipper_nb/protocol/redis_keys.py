@@ -25,6 +25,7 @@ clipper:roll_out_driver     string  id of the management frontend that drives   
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
 clipper:answers:<id>        list    JSON QueryHistory, ShadowReport or null, for    query frontend
                                     some seconds
+clipper:own_metrics         hash    frontend id → JSON of what models counted       query frontend
 clipper:frontend_starts     hash    index of a frontend → how often it started      query frontend
 clipper:feedback:<book>     hash    "q<id>" → JSON Answered; "k<digest>" and        query frontend
                                     "i<digest>" → id of the last query with a key
@@ -75,6 +76,7 @@ class RedisKeys:
         self.roll_out_driver = f"{prefix}:roll_out_driver"
         self._roll_out = f"{prefix}:roll_out"
         self.frontends = f"{prefix}:frontends"
+        self.own_metrics = f"{prefix}:own_metrics"
         self.configuration_channel = f"{prefix}:configuration"
         self.presence_channel = f"{prefix}:presence"
         self.question_channel = f"{prefix}:questions"

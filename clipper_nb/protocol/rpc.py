@@ -38,15 +38,15 @@ _GOODBYE = 4  # ours
 _PORTS = 5  # ours
 _END = 6  # ours
 _SOCKETS = 7  # ours
+_METRICS = 8  # ours
 
 _KEEP_ALIVE = 0
 _REQUEST_METADATA = 1
 _PREDICT = 0
-_CAN_PROVE = 1
-_ACCEPTS_ORIGINS = 1
+_CAN_PROVE = _ACCEPTS_ORIGINS = _ACCEPTS_METRICS = 1
 
 _VERSION_FRAME = U32.pack(RPC_VERSION)
-_TYPE_FRAMES = [U32.pack(code) for code in range(8)]
+_TYPE_FRAMES = [U32.pack(code) for code in range(9)]
 _PREDICT_FRAME = U32.pack(_PREDICT)
 _DELIMITER = b""
 
@@ -106,7 +106,16 @@ class ContainerGoodbye:
     """The replica drains: it finishes its batches and gets no new ones (extension)."""
 
 
-FromContainer = Union[ContainerHeartbeat, NewContainer, PredictResponse, ErrorResponse, ContainerGoodbye]
+@dataclass(frozen=True)
+class ContainerMetrics:
+    """What the model has counted itself since the last report (extension): ``protocol/model_metrics.py``."""
+
+    payload: Frame
+
+
+FromContainer = Union[
+    ContainerHeartbeat, NewContainer, PredictResponse, ErrorResponse, ContainerGoodbye, ContainerMetrics
+]
 
 
 # --- frontend to container ---------------------------------------------------------------------------------------
@@ -119,6 +128,8 @@ class FrontendHeartbeat:
     wants_metadata: bool
     challenge: bytes = b""
     """What the container must prove itself with; only for one that can (extension)."""
+    accepts_metrics: bool = False
+    """Whether it reads what models count themselves; only sent with a challenge (extension)."""
 
 
 class PredictRequest(NamedTuple):
@@ -219,6 +230,11 @@ def encode_container_goodbye() -> list[Frame]:
     return [_DELIMITER, _TYPE_FRAMES[_GOODBYE]]
 
 
+def encode_container_metrics(message: ContainerMetrics) -> list[Frame]:
+    """Return the frames of :class:`ContainerMetrics`."""
+    return [_DELIMITER, _TYPE_FRAMES[_METRICS], message.payload]
+
+
 # --- what the frontend reads -------------------------------------------------------------------------------------
 
 
@@ -243,6 +259,9 @@ def decode_from_container(frames: Sequence[Frame]) -> FromContainer:
         return ErrorResponse(read_u32(frames[2], "message id"), texts[0], texts[1], texts[2])
     if message_type == _GOODBYE:
         return ContainerGoodbye()
+    if message_type == _METRICS:
+        check_count(frames, 3, "report of metrics")
+        return ContainerMetrics(frames[2])
     raise ProtocolError(f"unknown message type {message_type}")
 
 
@@ -286,6 +305,8 @@ def encode_frontend_heartbeat(message: FrontendHeartbeat) -> list[Frame]:
     frames: list[Frame] = [_DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_HEARTBEAT], U32.pack(kind)]
     if message.challenge:
         frames.append(message.challenge)
+        if message.accepts_metrics:
+            frames.append(U32.pack(_ACCEPTS_METRICS))
     return frames
 
 
@@ -342,7 +363,10 @@ def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
         check_count(frames, 4, "heartbeat")
         wants_metadata = read_u32(frames[3], "heartbeat type") == _REQUEST_METADATA
         is_challenge = len(frames) > 4 and len(frames[4]) == CHALLENGE_SIZE_BYTES
-        return FrontendHeartbeat(wants_metadata, bytes(frames[4]) if is_challenge else b"")
+        if not is_challenge:
+            return FrontendHeartbeat(wants_metadata)
+        accepts_metrics = len(frames) > 5 and read_u32(frames[5], "metrics") == _ACCEPTS_METRICS
+        return FrontendHeartbeat(wants_metadata, bytes(frames[4]), accepts_metrics)
     if message_type == _CONTAINER_CONTENT:
         return _decode_predict_request(frames)
     if message_type == _GOODBYE:

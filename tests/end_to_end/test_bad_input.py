@@ -201,6 +201,10 @@ BAD_CALLS: list[tuple[str, Call, type[ClipperException], str]] = [
     ("dict for many", lambda c: c.predict_batch("app", {"a": [1.0]}), InvalidInputError, r"json\.dumps\(row\)"),
     ("number for text", lambda c: c.predict("free", 5), InvalidInputError, "must be str, not int"),
     ("no json", lambda c: c.predict("app", [object()]), InvalidInputError, "cannot be written as JSON"),
+    ("monitoring nowhere", lambda c: c.export_monitoring("/dev/null/x"), InvalidRequestError, "cannot be written.*another folder"),
+    ("monitoring without folder", lambda c: c.export_monitoring(""), InvalidRequestError, "folder must be the path"),
+    ("port of prometheus", lambda c: c.start_monitoring(prometheus_port=-1), InvalidRequestError, "prometheus_port"),
+    ("port of grafana", lambda c: c.start_monitoring(grafana_port=70_000), InvalidRequestError, "grafana_port.*65535"),
     ("logs nowhere", lambda c: c.get_clipper_logs("/dev/null/logs"), InvalidRequestError, "logs cannot be written"),
 ]  # fmt: skip
 
@@ -225,7 +229,7 @@ ARGUMENTS = {
     "model_versions_dict": {"m": ["1"]}, "input": [1.0], "inputs": [[1.0]], "df": None, "input_col": "x",
     "output_col": "y", "method": "apps", "new": NewVersion(ModelId("m", "1"), InputType.DOUBLES),
     "path": "exported.tar", "model": "m:1", "query_id": 0, "weights": {"m": 1},
-    "target": "m:1",
+    "target": "m:1", "folder": "monitoring",
 }  # fmt: skip
 NEED_NO_CLUSTER = {"start_clipper", "connect", "stop_all", "test_predict_function", "doctor"}
 METHODS = [

@@ -21,7 +21,8 @@ from clipper_nb.protocol import rpc
 def test_only_serving_code_travels():
     modules = {name.removeprefix("library/clipper_nb/").split("/")[0] for name in library.library_files()}
     assert modules == {
-        "__init__.py", "errors.py", "spark_vectors.py", "version.py", "model_functions", "protocol", "runtime",
+        "__init__.py", "errors.py", "metrics.py", "spark_vectors.py", "version.py", "model_functions", "protocol",
+        "runtime",
     }  # fmt: skip
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from clipper_nb.protocol import metric_names
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.model_metrics import MetricReport, define_metric
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Replica
 from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
@@ -17,7 +20,8 @@ from clipper_nb.runtime.metrics.shadows import make_shadow_families
 
 CONSTANTS = {name: value for name, value in vars(metric_names).items() if name.isupper()}
 LABELS = {value for name, value in CONSTANTS.items() if name.startswith("LABEL_")}
-NAMES = set(CONSTANTS.values()) - LABELS
+NAMES = set(CONSTANTS.values()) - LABELS - {metric_names.OWN_PREFIX}
+OWN = f"{metric_names.OWN_PREFIX}words_total"
 DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 
 
@@ -28,8 +32,10 @@ def text() -> str:
     metrics.application("digits", slo_s=0.02)
     model_id = ModelId("net", "1")
     metrics.model(model_id)
-    metrics.show_gauges(lambda: make_gauges([(model_id, 4, 2)], (0, 0, 0)))
+    metrics.show_gauges(lambda: make_gauges([(model_id, 4, 2)], (0, 0, 0), [("digits", 0.02, True)]))
     metrics.show_gauges(lambda: make_shadow_families([ShadowReport(app_name="digits", model="net:2", share=1.0)]))
+    words = MetricReport(define_metric("words", "counter"), [((), [3.0])])
+    metrics.replica_reported(Replica(*model_id, 0, InputType.STRINGS), [words])
     calls = AdminCalls()
     calls.count("get_all_models", 200)
     return format_families([*metrics.families(), *calls.families()]).decode()
@@ -37,7 +43,7 @@ def text() -> str:
 
 def test_frontends_write_the_metrics_that_are_named(text: str) -> None:
     found = set(re.findall(r"^# TYPE (\S+)", text, re.M))
-    assert found == NAMES
+    assert found == NAMES | {OWN}
 
 
 def test_labels_are_those_that_are_named(text: str) -> None:

@@ -31,10 +31,12 @@ from_container = st.one_of(
         st.booleans(),
     ),
     st.builds(rpc.PredictResponse, message_ids, payload_lists),
+    st.builds(rpc.ContainerMetrics, st.binary(max_size=12)),
     st.builds(rpc.ErrorResponse, message_ids, st.text(max_size=8), st.text(max_size=8), st.text(max_size=20)),
 )
 from_frontend = st.one_of(
     st.builds(rpc.FrontendHeartbeat, st.booleans(), st.just(b"") | st.binary(min_size=32, max_size=32)),
+    st.builds(rpc.FrontendHeartbeat, st.booleans(), st.binary(min_size=32, max_size=32), st.booleans()),
     st.builds(rpc.FrontendSockets, st.lists(st.text(max_size=8), max_size=5).map(tuple)),
     st.just(rpc.FrontendGoodbye()),
     st.builds(rpc.FrontendPorts, st.lists(st.integers(0, 65535), max_size=5).map(tuple)),
@@ -45,6 +47,7 @@ from_frontend = st.one_of(
 ENCODERS = {
     rpc.ContainerHeartbeat: rpc.encode_container_heartbeat,
     rpc.ContainerGoodbye: lambda message: rpc.encode_container_goodbye(),
+    rpc.ContainerMetrics: rpc.encode_container_metrics,
     rpc.NewContainer: rpc.encode_new_container,
     rpc.PredictResponse: rpc.encode_predict_response,
     rpc.ErrorResponse: rpc.encode_error_response,
@@ -94,6 +97,8 @@ def u64(*numbers):
             [b"", u32(0), b"digits-net", b"1", b"3", u32(3), u32(2), b"digits-net_1-0a1b2c", b"proof"],
         ),
         (rpc.FrontendHeartbeat(True, bytes(32)), [b"", u32(3), u32(2), u32(1), bytes(32)]),
+        (rpc.FrontendHeartbeat(True, bytes(32), True), [b"", u32(3), u32(2), u32(1), bytes(32), u32(1)]),
+        (rpc.ContainerMetrics(b"report"), [b"", u32(8), b"report"]),
         (rpc.FrontendSockets(("0.sock", "1.sock")), [b"", u32(3), u32(7), b"0.sock", b"1.sock"]),
         (rpc.FrontendHeartbeat(wants_metadata=True), [b"", u32(3), u32(2), u32(1)]),
         (rpc.FrontendHeartbeat(wants_metadata=False), [b"", u32(3), u32(2), u32(0)]),

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping
+from pathlib import PurePosixPath
+
+from clipper_nb.container_managers.monitoring.files import Files
 
 
 def owner_of(user: str | None) -> tuple[int, int] | None:
@@ -21,6 +24,23 @@ def pack_files(files: Mapping[str, str], owner: tuple[int, int] | None) -> bytes
             data = content.encode()
             info = _owned(tarfile.TarInfo(name), owner)
             info.size, info.mode = len(data), 0o444 if owner is None else 0o400
+            tar.addfile(info, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def pack_tree(name: str, files: Files, owner: tuple[int, int]) -> bytes:
+    """Return the archive of a folder with *files* below it, and an empty ``data``, which all belong to *owner*."""
+    folders = {name, f"{name}/data", *(str(parent) for path in files for parent in PurePosixPath(name, path).parents)}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for folder in sorted(folders - {"."}):
+            info = _owned(tarfile.TarInfo(folder), owner)
+            info.type, info.mode = tarfile.DIRTYPE, 0o700
+            tar.addfile(info)
+        for path, file in files.items():
+            data = file.text.encode()
+            info = _owned(tarfile.TarInfo(f"{name}/{path}"), owner)
+            info.size, info.mode = len(data), file.mode
             tar.addfile(info, io.BytesIO(data))
     return packed.getvalue()
 

@@ -122,7 +122,7 @@ class DockerCore:
         self._containers = containers
         self._builder = builder
         self._cluster = cluster
-        self._settings = settings
+        self.settings = settings
 
     def require_images(self, options: ClusterOptions, progress: Progress) -> dict[str, str]:
         """Return the image of each role, built or pulled if the engine does not have it."""
@@ -131,8 +131,8 @@ class DockerCore:
             ours = self._builder.build_base("frontend", progress=progress)
             query, management = query or ours, management or ours
         images = {QUERY_FRONTEND: query, MANAGEMENT_FRONTEND: management}
-        if self._settings.redis_ip is None:
-            images[REDIS] = self._settings.redis_image
+        if self.settings.redis_ip is None:
+            images[REDIS] = self.settings.redis_image
         for image in images.values():
             if self._engine.find_image(image) is None:
                 self._engine.pull(image, progress)
@@ -150,7 +150,7 @@ class DockerCore:
 
         Raises ``ClusterStartError`` with the end of the failing container's log; the caller removes what was started.
         """
-        settings = self._settings
+        settings = self.settings
         labels = {
             environment.LABEL_OPTIONS: json.dumps(_shown(options), sort_keys=True),
             environment.LABEL_USER_IDS: encode_user_ids(user_ids),
@@ -230,7 +230,7 @@ class DockerCore:
         self, ports: CorePorts, error: type[ClusterStartError] | type[ClusterUnreachableError], trust: Trust | None
     ) -> None:
         """Return when both frontends answer; raise *error* if they do not in time, or keep ending during a start."""
-        host = self._settings.host
+        host = self.settings.host
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         # For a notebook that connects, earlier ends do not matter.
         check = self._check if error is ClusterStartError else _no_check
@@ -246,13 +246,13 @@ class DockerCore:
     def known_hosts(self) -> list[str]:
         """Return the names and addresses at which clients reach the frontends of the cluster."""
         names = [*self._names_of(specs.QUERY_FRONTEND_NAME), *self._names_of(specs.MANAGEMENT_FRONTEND_NAME)]
-        published = self._settings.publish_address
+        published = self.settings.publish_address
         return [*names, *([] if published in _EVERY_ADDRESS else [published])]
 
     def _names_of(self, spec_name: str) -> list[str]:
         """Return the names under which a frontend is reached: from this machine, from containers, from their host."""
         container = docker_specs.container_name(self._cluster, spec_name)
-        return [self._settings.host, container, spec_name, *_NAMES_OF_HOST]
+        return [self.settings.host, container, spec_name, *_NAMES_OF_HOST]
 
     def _start_frontend(
         self,
@@ -265,7 +265,7 @@ class DockerCore:
         folder: AdminFolder | None = None,
     ) -> dict[str, int]:
         """Start a frontend on the requested ports of the host, or on free ones, and return them."""
-        settings = self._settings
+        settings = self.settings
         networks = dict(networks or {})
         if settings.network is not None:
             networks[settings.network] = docker_specs.container_name(self._cluster, spec.name)
@@ -295,7 +295,7 @@ class DockerCore:
 
     def _wait_for_external_redis(self, ports: CorePorts, trust: Trust | None) -> None:
         """Wait until the management frontend reaches Redis; this machine may have another route to it."""
-        settings = self._settings
+        settings = self.settings
         ready = partial(is_ready, settings.host, ports.management, trust)
         try:
             wait_for(ready, time.monotonic() + _EXTERNAL_REDIS_TIMEOUT_S, self._check)

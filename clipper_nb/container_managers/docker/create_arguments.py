@@ -11,7 +11,14 @@ from clipper_nb.container_managers.docker.rpc_folder import has_network, rpc_mou
 from clipper_nb.container_managers.docker.secret_files import secret_mounts, secret_paths
 from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
+from clipper_nb.protocol.containers import (
+    MANAGEMENT_FRONTEND,
+    MONITORING,
+    QUERY_FRONTEND,
+    REDIS,
+    REPLICA,
+    ContainerSpec,
+)
 from clipper_nb.protocol.names import check_cluster_name
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.version import __version__
@@ -121,6 +128,7 @@ _ROLES = {
     MANAGEMENT_FRONTEND: _Role(labels={environment.LABEL_MANAGEMENT_FRONTEND: ""}, arguments=_look_up_quickly),
     REDIS: _Role(arguments=docker_redis.create_arguments),
     REPLICA: _Role(network=models_network),
+    MONITORING: _Role(),
 }
 
 

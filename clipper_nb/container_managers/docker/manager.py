@@ -26,6 +26,7 @@ from clipper_nb.container_managers.docker.core_containers import (
     set_aside,
 )
 from clipper_nb.container_managers.docker.keeper import Keeper
+from clipper_nb.container_managers.docker.monitoring import DockerMonitoring, DockerPlace
 from clipper_nb.container_managers.docker.networks import (
     make_network,
     make_shared_folder,
@@ -93,7 +94,7 @@ class DockerContainerManager(ReplicaScaling):
         the engine's host. Without it the cluster runs its own. An external Redis keeps the configuration after
         ``stop_all()``.
     prometheus_port : int
-        Not used: the frontends serve Prometheus metrics themselves.
+        Port of the host for the Prometheus of ``start_monitoring()``; a busy one is replaced by a free one.
     docker_network : str, optional
         A network of yours that both frontends join too, so that your own containers reach them by name
         (``<cluster>-query_frontend-0:1337``). The cluster's own networks are created and removed with it.
@@ -160,6 +161,7 @@ class DockerContainerManager(ReplicaScaling):
         self.redis_ip, self.redis_port = redis_ip, redis_port
         self.external_redis = redis_ip is not None
         self.docker_network = docker_network
+        self._prometheus_port = prometheus_port
         self._redis_image = redis_image
         extra = docker_specs.check_extra_arguments(extra_container_kwargs)
         self._model_extra = {**extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
@@ -252,11 +254,21 @@ class DockerContainerManager(ReplicaScaling):
     def make_image_builder(self) -> DockerBuilder:
         return self._builder
 
+    def make_monitoring(self) -> DockerMonitoring:
+        ids = None if self._running is None else self._running.user_ids
+        settings = self._core.settings
+        place = DockerPlace(
+            self.cluster_name, self.public_hostname, settings.publish_address, self._prometheus_port, ids,
+            settings.extra,
+        )  # fmt: skip
+        return DockerMonitoring(self._engine, self._containers, place)
+
     def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
         self._end_watch()
         self._running = None
         replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
         self._containers.stop(replicas, timeout_s=10 if graceful else 0)
+        self.make_monitoring().stop(timeout_s=10 if graceful else 0)
         folder = self._core.find_admin_folder() or self._admin_folder  # whose container may have been removed by hand
         core = self._containers.find()
         end = self._containers.end if keep else self._containers.stop

@@ -14,6 +14,8 @@ images/               one folder per image
 rpc/                  the Unix sockets on which query frontends serve replicas
 secrets/              what each process was told in a file: a replica its token, a frontend what tokens are made from
 workers/              counters of several query frontends, and the sockets that report them
+monitoring.json       where Prometheus and Grafana answer, if they run
+monitoring/           their configuration and data
 copied_logs/          where get_clipper_logs() copies logs to if it is not told where
 spark-*/              temporary files of replicas that run Spark
 ====================  ==========================================================================
@@ -50,13 +52,14 @@ from clipper_nb.protocol.names import check_cluster_name
 
 _DESCENDANTS = "descendants.json"
 _SUPERVISED = "supervised.json"
+_MONITORING = "monitoring.json"
 _FOLDERS = ("redis", "logs", "images", "rpc", "secrets")
 _OF_PROCESSES = (
     RECORD_FILE + ".new", _DESCENDANTS, _DESCENDANTS + ".new", _SUPERVISED, _SUPERVISED + ".new", "supervisor.sock",
-    "admin.sock", "workers", "spark-*", "core", "core.*",
+    "admin.sock", _MONITORING, _MONITORING + ".new", "workers", "spark-*", "core", "core.*",
 )  # fmt: skip
 """Patterns of the names of entries that mean nothing once the cluster's processes have ended."""
-_OURS = (*_OF_PROCESSES, RECORD_FILE, "supervisor.log", "supervisor.log.*", "copied_logs", *_FOLDERS)
+_OURS = (*_OF_PROCESSES, RECORD_FILE, "supervisor.log", "supervisor.log.*", "copied_logs", "monitoring", *_FOLDERS)
 """Patterns of all names that processes of a cluster put here; entries of other names are never removed."""
 
 _LONGEST_SOCKET_PATH = 103  # bytes; macOS takes 104 with the final NUL, Linux 108
@@ -85,6 +88,7 @@ class ClusterFolder:
         self.logs_path = path / "logs"
         self.images_path = path / "images"
         self.copied_logs_path = path / "copied_logs"
+        self.monitoring_path = path / "monitoring"
 
     def make_copied_logs(self) -> Path:
         """Return the folder for copies of the logs, which is created, for this user only, where that is possible."""
@@ -209,6 +213,19 @@ class ClusterFolder:
                 return _read_json(_SUPERVISED, folder_fd)
         except (OSError, ValueError, ClusterFolderError):
             return []
+
+    def write_monitoring(self, monitoring: object) -> None:
+        """Write in one step where Prometheus answers: a record, whose fields JSON can hold."""
+        self._write_json(_MONITORING, monitoring)
+
+    def read_monitoring(self) -> dict[str, Any] | None:
+        """Return the fields of that record; ``None`` if there is none."""
+        try:
+            with self._opened() as (_, folder_fd):
+                found = _read_json(_MONITORING, folder_fd)
+        except (OSError, ValueError, ClusterFolderError):
+            return None
+        return found if isinstance(found, dict) else None
 
     def read_record(self) -> ClusterRecord | None:
         """Return the record, or ``None`` if this user has none there that can be read."""

@@ -28,6 +28,7 @@ from clipper_nb.container_managers.local.kept_cluster import (
     supervisor_finding,
 )
 from clipper_nb.container_managers.local.log_files import log_parts, read_tail
+from clipper_nb.container_managers.local.monitoring import LocalMonitoring
 from clipper_nb.container_managers.local.process_table import this_machine
 from clipper_nb.container_managers.local.processes import (
     HOST,
@@ -38,10 +39,7 @@ from clipper_nb.container_managers.local.processes import (
     wait_for_orphan,
     wait_for_supervisor,
 )
-from clipper_nb.container_managers.local.redis import (
-    check_redis_server,
-    find_redis_server,
-)
+from clipper_nb.container_managers.local.redis import check_redis_server, find_redis_server
 from clipper_nb.container_managers.local.service_unit import write_unit
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
@@ -204,6 +202,9 @@ class LocalContainerManager(ReplicaScaling):
 
     def make_image_builder(self) -> FolderBuilder:
         return FolderBuilder(self._folder.images_path, self._folder.image_path)
+
+    def make_monitoring(self) -> LocalMonitoring:
+        return LocalMonitoring(self._folder, self._supervisor)
 
     def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
         self._folder.check()

@@ -11,9 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from clipper_nb.protocol import metric_names
+from clipper_nb.protocol.model_metrics import MetricReport
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import DEFAULT_REASONS, REFUSAL_REASONS
+from clipper_nb.protocol.records import DEFAULT_REASONS, REFUSAL_REASONS, Replica
 from clipper_nb.runtime.metrics.exposition import Family, format_labels
+from clipper_nb.runtime.metrics.model_own import ModelOwnMetrics
 
 _LATENCY_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75,
@@ -165,6 +167,7 @@ class ModelMetrics:
         self.num_isolated = 0
         self.num_lost = 0
         self.num_hung = 0
+        self.num_lost_replicas = 0
         self.num_cache_hits = 0
         self.num_cache_misses = 0
         self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS)
@@ -188,19 +191,32 @@ class ModelMetrics:
         """Count a batch that was lost with its replica."""
         self.num_lost += size
 
+    def replica_lost(self) -> None:
+        """Count a replica whose connection was lost, while it was not told to leave."""
+        self.num_lost_replicas += 1
+
     def replica_hung(self) -> None:
         """Count a replica that was replaced because it hung."""
         self.num_hung += 1
 
 
 class QueryFrontendMetrics:
-    """The query frontend's metrics: the series of each application and model version that it serves."""
+    """The query frontend's metrics: the series of each application and model version that it serves.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    counts_replicas : bool
+        Whether it counts the replicas that are lost; of several frontends that share all replicas only one does.
+    """
+
+    def __init__(self, *, counts_replicas: bool = True) -> None:
+        self._counts_replicas = counts_replicas
         self._applications: dict[str, ApplicationMetrics] = {}
         self._models: dict[ModelId, ModelMetrics] = {}
         self._gauges: list[Callable[[], list[Family]]] = []
         self._num_refused = dict.fromkeys(REFUSAL_REASONS, 0)
+        self.own = ModelOwnMetrics()
+        """What models count themselves."""
 
     def container_refused(self, reason: str) -> None:
         """Count a model container that may not serve what it says it serves."""
@@ -225,6 +241,21 @@ class QueryFrontendMetrics:
     def forget_model(self, model_id: ModelId) -> None:
         """Remove a model version's series, if there are any."""
         self._models.pop(model_id, None)
+        self.own.forget(model_id)
+
+    def replica_joined(self, replica: Replica) -> None:
+        """Show the series of a version as soon as it has a replica."""
+        self.model(replica.model_id)
+
+    def replica_reported(self, replica: Replica, reports: Sequence[MetricReport]) -> None:
+        """Add what a replica's model has counted itself."""
+        self.own.reported(replica, reports)
+
+    def replica_lost(self, replica: Replica, *, was_leaving: bool) -> None:
+        """Count a replica that is gone, unless it had said that it leaves."""
+        self.own.replica_lost(replica)
+        if self._counts_replicas and not was_leaving:
+            self.model(replica.model_id).replica_lost()
 
     def show_gauges(self, read: Callable[[], list[Family]]) -> None:
         """Include the gauges that *read* returns at each collection."""
@@ -242,6 +273,7 @@ class QueryFrontendMetrics:
         yield from self._collect_applications(families)
         yield from self._collect_targets(families)
         yield from self._collect_models(families)
+        yield from self.own.collect(families)
         families.append(self._refused_containers())
         for read in self._gauges:
             families += read()
@@ -300,6 +332,7 @@ class QueryFrontendMetrics:
         isolated = Family(metric_names.MODEL_ISOLATED, "Inputs computed again in parts of a batch", "counter", [])
         lost = Family(metric_names.MODEL_LOST, "Inputs lost with their replica", "counter", [])
         hung = Family(metric_names.MODEL_HUNG, "Replicas replaced, busy with one batch for too long", "counter", [])
+        crashed = Family(metric_names.MODEL_LOST_REPLICAS, "Replicas that were lost without a goodbye", "counter", [])
         hits = Family(metric_names.MODEL_CACHE_HITS, "Inputs found in the cache", "counter", [])
         misses = Family(metric_names.MODEL_CACHE_MISSES, "Inputs not found there", "counter", [])
         sizes = Family(metric_names.MODEL_BATCH_SIZE, "Inputs per batch", "histogram", [], _BATCH_SIZE_BUCKETS)
@@ -307,13 +340,14 @@ class QueryFrontendMetrics:
             metric_names.MODEL_BATCH_LATENCY, "From sending a batch to its answer", "histogram", [],
             _LATENCY_BUCKETS_S,
         )  # fmt: skip
-        families += [predictions, errors, isolated, lost, hung, hits, misses, sizes, latency]
+        families += [predictions, errors, isolated, lost, hung, crashed, hits, misses, sizes, latency]
         for metrics in list(self._models.values()):
             _add(predictions, metrics.labels, metrics.num_predictions)
             _add(errors, metrics.labels, metrics.num_errors)
             _add(isolated, metrics.labels, metrics.num_isolated)
             _add(lost, metrics.labels, metrics.num_lost)
             _add(hung, metrics.labels, metrics.num_hung)
+            _add(crashed, metrics.labels, metrics.num_lost_replicas)
             _add(hits, metrics.labels, metrics.num_cache_hits)
             _add(misses, metrics.labels, metrics.num_cache_misses)
             sizes.series.append((metrics.labels, metrics.batch_size.values()))
@@ -321,7 +355,11 @@ class QueryFrontendMetrics:
             yield
 
 
-def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, int, int]) -> list[Family]:
+def make_gauges(
+    models: Iterable[tuple[ModelId, int, int]],
+    cache: tuple[int, int, int],
+    applications: Iterable[tuple[str, float, bool | None]] = (),
+) -> list[Family]:
     """Return the gauges, which are read at each collection.
 
     Parameters
@@ -330,7 +368,16 @@ def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, in
         Each version's queue length and number of connected replicas.
     cache : (int, int, int)
         The cache's size in bytes, its number of entries, and how many were evicted.
+    applications : iterable of (str, float, bool or None)
+        Each application's name, its SLO in seconds, and whether it has a replica; ``None`` if no model is linked.
     """
+    slo = Family(metric_names.APP_SLO, "The SLO of an application", "gauge", [])
+    ready = Family(metric_names.APP_READY, "Whether a linked application has a replica that can answer", "gauge", [])
+    for name, slo_s, is_ready in applications:
+        labels = format_labels({metric_names.LABEL_APP: name})
+        _add(slo, labels, slo_s)
+        if is_ready is not None:
+            _add(ready, labels, int(is_ready))
     queue_length = Family(metric_names.MODEL_QUEUE_LENGTH, "Inputs that wait for a replica", "gauge", [])
     replicas = Family(metric_names.MODEL_REPLICAS, "Connected replicas", "gauge", [])
     for model_id, length, num_replicas in models:
@@ -343,7 +390,7 @@ def make_gauges(models: Iterable[tuple[ModelId, int, int]], cache: tuple[int, in
     families = [size_bytes, entries, evictions]
     for family, value in zip(families, cache, strict=True):
         _add(family, "", value)
-    return [queue_length, replicas, *families]
+    return [slo, ready, queue_length, replicas, *families]
 
 
 def _model_labels(model_id: ModelId) -> str:

@@ -13,11 +13,11 @@ from operator import add
 
 import msgspec
 
-from clipper_nb.protocol.metric_names import MODEL_REPLICAS
+from clipper_nb.protocol.metric_names import APP_READY, APP_SLO, MODEL_REPLICAS, OWN_PREFIX
 from clipper_nb.runtime.metrics.exposition import Family
 
-_NOT_ADDED = frozenset({MODEL_REPLICAS})
-"""Every replica serves all frontends, so the minimum over the frontends is the number of replicas."""
+_NOT_ADDED = frozenset({APP_READY, APP_SLO, MODEL_REPLICAS})
+"""All frontends know the same SLOs, and every replica serves all of them: the minimum over the frontends is right."""
 
 _END = b'"end"'
 """The last line; without it the snapshot is incomplete."""
@@ -26,6 +26,8 @@ _END = b'"end"'
 _SERIES_PER_PART = 100
 
 _Series = tuple[str, list[float]]
+_Bounds = tuple[float, ...]
+"""Versions may have histograms of one name with different bounds."""
 
 
 class Snapshot(msgspec.Struct):
@@ -59,13 +61,16 @@ def decode_snapshot(text: bytes) -> Iterator[Family]:
 
 
 def only_what_counts(base: Snapshot, live: Snapshot, kept: list[Family]) -> Iterator[None]:
-    """Add the counters and histograms of *base* to *kept*, in steps, without series that *live* no longer has."""
+    """Add the counters and histograms of *base* to *kept*, in steps, without series that *live* no longer has.
+
+    What models count themselves is not among them: the frontend gets that back by itself.
+    """
     known: dict[str, set[str]] = {}
     for part in _parts(live.families):
         known.setdefault(part.name, set()).update(labels for labels, _ in part.series)
         yield
     for part in _parts(base.families):
-        if part.type in ("counter", "histogram"):
+        if part.type in ("counter", "histogram") and not part.name.startswith(OWN_PREFIX):
             names = known.get(part.name, set())
             kept.append(_with_series(part, [series for series in part.series if series[0] in names]))
             yield
@@ -76,17 +81,18 @@ def add_up(snapshots: Sequence[Snapshot], total: list[Family]) -> Iterator[None]
 
     Each series is in the order of the first frontend that has it.
     """
-    families: dict[str, Family] = {}
-    sums: dict[str, dict[str, list[float]]] = {}
+    families: dict[str, dict[_Bounds, Family]] = {}
+    sums: dict[tuple[str, _Bounds], dict[str, list[float]]] = {}
     for snapshot in snapshots:
         for part in _parts(snapshot.families):
-            families.setdefault(part.name, part)
-            _add_part(sums.setdefault(part.name, {}), part)
+            families.setdefault(part.name, {}).setdefault(part.bounds, part)
+            _add_part(sums.setdefault((part.name, part.bounds), {}), part)
             yield
-    for name, family in families.items():
-        for series in _split(sums.pop(name).items()):
-            total.append(_with_series(family, series))
-            yield
+    for name, by_bounds in families.items():
+        for bounds, family in by_bounds.items():
+            for series in _split(sums.pop((name, bounds)).items()):
+                total.append(_with_series(family, series))
+                yield
 
 
 def _add_part(sums: dict[str, list[float]], part: Family) -> None:

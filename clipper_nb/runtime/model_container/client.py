@@ -37,6 +37,7 @@ from clipper_nb.runtime.model_container.connection import FrontendConnection
 from clipper_nb.runtime.model_container.ending import end_hung
 from clipper_nb.runtime.model_container.forked_children import independent_children
 from clipper_nb.runtime.model_container.lock_timer import lock_limit_s, start_lock_timer
+from clipper_nb.runtime.model_container.metrics_reporter import MetricsReporter, begin_counting
 from clipper_nb.runtime.model_container.request_log import logged_requests
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings
 from clipper_nb.runtime.short_waits import ShortWaits, give_way, has_spare_core
@@ -62,6 +63,7 @@ class Model(Protocol):
 def serve(model: Model, settings: ModelContainerSettings) -> None:
     """Serve *model* until SIGTERM or SIGINT; call it from the main thread."""
     decode_inputs(settings.input_type, [])  # so that the first batch does not wait for the import of NumPy
+    begin_counting()
     client = ModelContainerClient(
         model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file,
         text_outputs=settings.text_outputs, lock_limit_s=lock_limit_s(settings.hang_timeout_s),
@@ -114,6 +116,7 @@ class ModelContainerClient:
         self._credentials = credentials
         self._given_addresses = tuple(frontend_addresses)
         self._by_address = {address: self._make_connection(address) for address in frontend_addresses}
+        self._metrics = MetricsReporter()
         self._lock = threading.Lock()
         self._short_waits = ShortWaits(is_allowed=has_spare_core())
         self._was_lone = False  # the last query: with others, the time until the next one costs no client anything
@@ -158,12 +161,20 @@ class ModelContainerClient:
         self._restart_lock_timer()
         self._follow_frontends()
         wait_s = min(1.0, *(connection.keep_up(now_s=now_s) for connection in self._connections))
+        self._report_metrics(now_s)
         if self._is_stopping:
             for connection in self._connections:
                 connection.say_goodbye()
         self._end_if_told()
         self._mark_ready(all(connection.session.is_registered for connection in self._connections))
         return now_s + wait_s
+
+    def _report_metrics(self, now_s: float) -> None:
+        """Report what the model counts, if that is due: to the first frontend, or before the end to any."""
+        found = list(self._connections)
+        if self._is_stopping:
+            found = [connection for connection in found if connection.accepts_metrics] or found
+        self._metrics.report(found[0], now_s=now_s, at_once=self._is_stopping)
 
     def _follow_frontends(self) -> None:
         """Connect to all query frontends that were reported, and disconnect from those that no longer are."""
@@ -208,6 +219,8 @@ class ModelContainerClient:
                             reply = self._answer(batch)
                     else:
                         reply = self._answer(batch)
+                    if self._is_stopping:  # a frontend that has the last reply reads no more
+                        self._report_metrics(time.monotonic())
                     connection.send(reply)
 
     def _wait(self, poller: select.poll, wait_s: float) -> list[tuple[int, int]]:
@@ -263,6 +276,7 @@ class ModelContainerClient:
                 try:
                     for connection in self._connections:
                         connection.beat(now_s=time.monotonic())
+                    self._report_metrics(time.monotonic())
                     if self._asking is not None:
                         self._asking.receive()
                     self._end_if_told()

@@ -69,6 +69,17 @@ class FrontendConnection:
         """True if the frontend has released the container, or does not know it."""
         return self._socket is None or self.session.may_leave or not self.session.is_registered
 
+    @property
+    def accepts_metrics(self) -> bool:
+        """True if a report of what the model counts can be sent now."""
+        session = self.session
+        return self._socket is not None and session.is_registered and session.accepts_metrics and not session.may_leave
+
+    def send_metrics(self, payload: bytes) -> bool:
+        """Send a report of what the model counts; return whether the connection is still there."""
+        self.send(rpc.encode_container_metrics(rpc.ContainerMetrics(payload)))
+        return self._socket is not None
+
     def keep_up(self, *, now_s: float) -> float:
         """Connect or send a heartbeat if it is due; return the seconds until the next is due."""
         if self._socket is None and now_s >= self._retry_s:

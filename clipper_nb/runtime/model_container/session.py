@@ -22,6 +22,8 @@ class ContainerSession:
         self._last_sent_s = now_s
         self.challenge = b""
         """What the frontend has asked this container to prove itself with, last."""
+        self.accepts_metrics = False
+        """True if the frontend reads what the model counts itself."""
         self.is_registered = False
         """True if the frontend knows what this container serves."""
         self.may_leave = False
@@ -40,6 +42,7 @@ class ContainerSession:
         if isinstance(message, FrontendHeartbeat) and message.wants_metadata:
             self.is_registered = False
             self.challenge = message.challenge
+            self.accepts_metrics = message.accepts_metrics
         elif isinstance(message, FrontendGoodbye):
             self.may_leave = True
         elif isinstance(message, FrontendEnd):

@@ -52,6 +52,7 @@ logger = logging.getLogger(__name__)
 QUERY_IDS_PER_START = 10**11
 """After its n-th restart a frontend's ids begin at n times this: none is given twice, and all fit a double."""
 _REPLICAS_TIMEOUT_S = 2.0
+_KEEPING_TIMEOUT_S = 1.0
 _REPLICAS_LOOK_INTERVAL_S = 0.02
 
 
@@ -70,14 +71,14 @@ class QueryFrontend:
         self._store = store
         self._loop = LoopClock(asyncio.get_running_loop())
         self._wakeful_loop = WakefulLoop(self._loop.call_soon, self._loop.time, ShortWaits(is_allowed=has_spare_core()))
-        self._metrics = QueryFrontendMetrics()
+        worker = settings.worker
+        self._metrics = QueryFrontendMetrics(counts_replicas=worker is None or worker.index == 0)
         self._cache = PredictionCache(settings.cache_size_bytes)
         self._pool = ModelPool(
             self._make_dispatcher,
             on_replicas_changed=self._replicas_changed,
             on_forgotten=self._metrics.forget_model,
         )
-        worker = settings.worker
         self._learner = Learner(store.feedback, time.time)
         self._predictor = Predictor(
             self._loop,
@@ -109,17 +110,22 @@ class QueryFrontend:
             lease=lease,
             run_id=settings.run_id,
         )
-        self._metrics.show_gauges(lambda: make_gauges(self._model_values(), self._cache_values()))
+        self._metrics.show_gauges(
+            lambda: make_gauges(self._model_values(), self._cache_values(), self._application_values())
+        )
         self._metrics.show_gauges(self._predictor.watches.families)
         self._shared_metrics: SharedMetrics | None = None
         exposition = self._exposition
         if worker is not None:
-            self._shared_metrics = SharedMetrics(self._metrics, worker.folder, worker.index, settings.num_frontends)
+            self._shared_metrics = SharedMetrics(
+                self._metrics, worker.folder, worker.index, settings.num_frontends, self._keep_own_metrics
+            )
             exposition = self._shared_metrics.exposition
         self._rpc = RpcServer(
             settings.open_rpc_sockets(),
             self._pool,
             admission=Admission(settings.replica_secret, settings.clipper_containers, settings.container_network),
+            metrics=self._metrics,
             refused=self._metrics.container_refused,
             frontend_ports=() if worker is None else worker.rpc_ports,
             frontend_sockets=() if worker is None else worker.rpc_sockets,
@@ -156,6 +162,7 @@ class QueryFrontend:
         self._view.start()
         await self._view.wait_until_current()
         await self._skip_known_query_ids()
+        await self._restore_own_metrics()
         if self._shared_metrics is not None:
             await self._shared_metrics.start()
             await self._wait_for_replicas()
@@ -176,6 +183,7 @@ class QueryFrontend:
         with contextlib.suppress(StateUnavailableError):
             await self._learner.flush()
         await self._view.stop()
+        await self._keep_own_metrics()
         if self._shared_metrics is not None:
             await self._shared_metrics.stop()
         self._rpc.stop()
@@ -209,7 +217,29 @@ class QueryFrontend:
             await asyncio.sleep(_REPLICAS_LOOK_INTERVAL_S)
         logger.warning("serves without some replicas that other query frontends have")
 
+    async def _restore_own_metrics(self) -> None:
+        """Go on with what models had counted themselves when an earlier process of this frontend ended."""
+        try:
+            kept = await self._store.read_own_metrics(self._settings.frontend_id)
+        except StateUnavailableError as exc:
+            logger.warning("what models counted before is not known: %s", exc)
+            return
+        if kept is not None:
+            self._metrics.own.restore(kept, self._predictor.configuration.versions.keys())
+
+    async def _keep_own_metrics(self) -> None:
+        """Store what models count themselves before it is shown, so that it never falls."""
+        own = self._metrics.own
+        if own.has_changed:
+            try:
+                keeping = self._store.keep_own_metrics(self._settings.frontend_id, own.encode())
+                await asyncio.wait_for(keeping, _KEEPING_TIMEOUT_S)
+            except (StateUnavailableError, asyncio.TimeoutError) as exc:
+                own.has_changed = True
+                logger.warning("what models count is not kept now: %s", exc)
+
     async def _exposition(self) -> list[bytes]:
+        await self._keep_own_metrics()
         families: list[Family] = []
         await in_slices(self._metrics.collect(families))
         return await expose(families)
@@ -237,6 +267,13 @@ class QueryFrontend:
 
     def _model_values(self) -> list[tuple[ModelId, int, int]]:
         return [(d.model_id, d.queue_length, d.num_replicas) for d in self._pool]
+
+    def _application_values(self) -> list[tuple[str, float, bool | None]]:
+        configuration, unready = self._predictor.configuration, self._predictor.unready_applications()
+        return [
+            (name, application.slo_micros / 1e6, name not in unready if name in configuration.routes else None)
+            for name, application in configuration.applications.items()
+        ]
 
     def _cache_values(self) -> tuple[int, int, int]:
         return self._cache.size_bytes, len(self._cache), self._cache.evictions

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 from clipper_nb.errors import ClipperException, ProtocolError
 from clipper_nb.protocol import rpc
 from clipper_nb.protocol.handed_sockets import is_listening
+from clipper_nb.protocol.model_metrics import MetricReport, decode_reports
 from clipper_nb.protocol.records import Configuration, Replica
 from clipper_nb.protocol.request_origin import Origins, encode_origins
 from clipper_nb.protocol.rpc_fields import Frame
@@ -26,6 +27,7 @@ from clipper_nb.runtime.rpc.sessions import (
     BatchFailed,
     Disconnect,
     Event,
+    MetricsReported,
     ReplicaDraining,
     ReplicaJoined,
     ReplicaLost,
@@ -82,6 +84,19 @@ class ReplicaListener(Protocol):
         """A replica's model failed on the oldest of its batches."""
 
 
+class ReplicaMetrics(Protocol):
+    """Counts replicas, and receives what they count themselves."""
+
+    def replica_joined(self, replica: Replica) -> None:
+        """A replica is ready for batches."""
+
+    def replica_reported(self, replica: Replica, reports: Sequence[MetricReport]) -> None:
+        """A replica reports what its model has counted since its last report."""
+
+    def replica_lost(self, replica: Replica, *, was_leaving: bool) -> None:
+        """A replica is gone; *was_leaving* if it had said goodbye."""
+
+
 class RpcServer:
     """Listens for model containers.
 
@@ -94,6 +109,8 @@ class RpcServer:
         Receives the events.
     admission : Admission
         Decides which containers may serve.
+    metrics : ReplicaMetrics, optional
+        Counts replicas, and receives what they count themselves.
     refused : callable
         Is called with the reason when a container may not.
     frontend_ports, frontend_sockets : sequence
@@ -106,6 +123,7 @@ class RpcServer:
         listener: ReplicaListener,
         *,
         admission: Admission = OPEN,
+        metrics: ReplicaMetrics | None = None,
         refused: Callable[[str], None] = lambda reason: None,
         frontend_ports: Sequence[int] = (),
         frontend_sockets: Sequence[str] = (),
@@ -114,6 +132,7 @@ class RpcServer:
         self._listening = [each for each in sockets if each not in self._shut]
         self._listener = listener
         self._admission = admission
+        self._metrics = metrics
         self._refused = refused
         self._sessions = Sessions(frontend_ports, frontend_sockets, admission=admission, find_peer=self._find_peer)
         self._next_message_id = 0
@@ -257,6 +276,8 @@ class RpcServer:
         session = event.session
         logger.info("replica %s of %s joined", session.replica.replica_id, session.replica.model_id)
         self._connections[session.identity].trust()
+        if self._metrics is not None:
+            self._metrics.replica_joined(session.replica)
         self._listener.replica_joined(ConnectedReplica(self, session))
 
     def _drain(self, event: ReplicaDraining) -> None:
@@ -265,7 +286,19 @@ class RpcServer:
     def _part(self, event: ReplicaLost) -> None:
         replica = event.session.replica
         logger.info("replica %s of %s is gone", replica.replica_id, replica.model_id)
+        if self._metrics is not None:  # first: the listener may forget the version
+            self._metrics.replica_lost(replica, was_leaving=event.session.is_draining)
         self._listener.replica_lost(replica)
+
+    def _report(self, event: MetricsReported) -> None:
+        replica = event.session.replica
+        try:
+            reports = decode_reports(event.message.payload)
+        except ProtocolError as exc:
+            logger.warning("dropped a message of replica %s of %s: %s", replica.replica_id, replica.model_id, exc)
+            return
+        if self._metrics is not None:
+            self._metrics.replica_reported(replica, reports)
 
     def _disconnect(self, event: Disconnect) -> None:
         connection = self._connections.get(event.identity)
@@ -344,6 +377,7 @@ _HANDLERS: dict[type, Callable[[RpcServer, Any], None]] = {
     ReplicaDraining: RpcServer._drain,
     ReplicaLost: RpcServer._part,
     Disconnect: RpcServer._disconnect,
+    MetricsReported: RpcServer._report,
 }
 
 _ENCODERS: dict[type, Callable[[Any], list[Frame]]] = {

@@ -19,6 +19,7 @@ from clipper_nb.protocol.rpc import (
     CHALLENGE_SIZE_BYTES,
     ContainerGoodbye,
     ContainerHeartbeat,
+    ContainerMetrics,
     ErrorResponse,
     FromContainer,
     FromFrontend,
@@ -105,7 +106,17 @@ class BatchFailed:
     response: ErrorResponse
 
 
-Event = Union[Send, ReplicaJoined, ReplicaDraining, ReplicaLost, Disconnect, BatchAnswered, BatchFailed]
+@dataclass(frozen=True)
+class MetricsReported:
+    """A replica reports what its model has counted."""
+
+    session: Session
+    message: ContainerMetrics
+
+
+Event = Union[
+    Send, ReplicaJoined, ReplicaDraining, ReplicaLost, Disconnect, BatchAnswered, BatchFailed, MetricsReported
+]
 
 
 def _random_challenge() -> bytes:
@@ -175,7 +186,8 @@ class Sessions:
         if session is not None:
             session.last_heard_s = now_s
         if isinstance(message, ContainerHeartbeat):
-            return [Send(identity, FrontendHeartbeat(session is None, self._challenge(identity, message, session)))]
+            challenge = self._challenge(identity, message, session)
+            return [Send(identity, FrontendHeartbeat(session is None, challenge, accepts_metrics=bool(challenge)))]
         if isinstance(message, NewContainer):
             # From a known identity it has no new information.
             return [] if session is not None else self._join(identity, message, now_s)
@@ -183,6 +195,8 @@ class Sessions:
             raise ProtocolError(f"{type(message).__name__} from a container that has not said what it serves")
         if isinstance(message, ContainerGoodbye):
             return self._drain(session)
+        if isinstance(message, ContainerMetrics):
+            return [MetricsReported(session, message)]
         return self._finish(session, message)
 
     def leave_if_done(self, identity: bytes) -> list[Event]:

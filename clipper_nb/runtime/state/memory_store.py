@@ -29,6 +29,7 @@ class MemoryStore(StateStore):
         self._presence: dict[str, FrontendPresence] = {}
         self._configuration_watchers: set[asyncio.Event] = set()
         self._presence_watchers: set[asyncio.Event] = set()
+        self._own_metrics: dict[str, bytes] = {}
         self._question_ids = itertools.count()
         self._asked: list[asyncio.Queue[Question]] = []
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
@@ -131,6 +132,12 @@ class MemoryStore(StateStore):
         if self._driver in ("", holder) or now_s >= self._driver_until_s:
             self._driver, self._driver_until_s = holder, now_s + DRIVER_LEASE_S
         return self._driver == holder
+
+    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
+        self._own_metrics[frontend_id] = counts
+
+    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
+        return self._own_metrics.get(frontend_id)
 
     async def close(self) -> None:
         return

@@ -243,6 +243,15 @@ class RedisStore(StateStore):
             command = self._redis.eval(_KEEP_LEASE, 1, self._keys.roll_out_driver, holder, int(1000 * DRIVER_LEASE_S))
             return bool(await command)
 
+    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
+        with _translated():
+            await self._redis.hset(self._keys.own_metrics, frontend_id, counts)
+
+    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
+        with _translated():
+            found = await cast("Awaitable[str | None]", self._redis.hget(self._keys.own_metrics, frontend_id))
+        return None if found is None else found.encode()
+
     async def close(self) -> None:
         await self._redis.aclose()
 

@@ -124,5 +124,13 @@ class StateStore(ABC):
         """Where answers are kept for their feedback, and scores."""
 
     @abstractmethod
+    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
+        """Store what the models of a query frontend have counted themselves; it outlives the frontend."""
+
+    @abstractmethod
+    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
+        """Return what ``keep_own_metrics`` stored last for a query frontend."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Close all connections."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -37,10 +38,20 @@ class SharedMetrics:
         The folder that all frontends share.
     index, num_frontends : int
         This frontend's index, and the number of frontends.
+    keep_own : callable
+        Keeps what models count themselves, before it is shown.
     """
 
-    def __init__(self, metrics: QueryFrontendMetrics, folder: Path, index: int, num_frontends: int) -> None:
+    def __init__(
+        self,
+        metrics: QueryFrontendMetrics,
+        folder: Path,
+        index: int,
+        num_frontends: int,
+        keep_own: Callable[[], Awaitable[None]],
+    ) -> None:
         self._metrics = metrics
+        self._keep_own = keep_own
         self._folder = folder
         self._index = index
         self._num_frontends = num_frontends
@@ -74,6 +85,7 @@ class SharedMetrics:
     async def _report(self) -> tuple[Snapshot, bytes]:
         """Return this frontend's counters, including those before its restarts, also as text; and store them."""
         async with self._reporting:
+            await self._keep_own()
             live = Snapshot([])
             await in_slices(self._metrics.collect(live.families))
             kept = Snapshot([])

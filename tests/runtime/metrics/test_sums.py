@@ -8,13 +8,17 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.model_metrics import MetricReport, define_metric
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.metrics import sums as metrics_sum
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import format_families
 from clipper_nb.runtime.metrics.sums import Snapshot
 
 MODEL_ID = ModelId("digits-net", "1")
+REPLICA = Replica(*MODEL_ID, 0, InputType.STRINGS)
 
 
 def _frontend(num_queries: int, *, num_replicas: int = 1, queue_length: int = 0, app: str = "digits") -> Snapshot:
@@ -53,6 +57,36 @@ def _value(snapshot: Snapshot, name: str, **labels: str) -> float | None:
 def test_sum_of_one_frontend_is_that_frontend():
     alone = _frontend(3)
     assert format_families(add_up([alone]).families) == format_families(alone.families)
+
+
+def _own(bounds: list[float], count: float) -> Snapshot:
+    """A frontend whose model has a histogram of its own."""
+    metrics = QueryFrontendMetrics()
+    metrics.replica_joined(REPLICA)
+    times = define_metric("times", "histogram", bounds=bounds)
+    metrics.replica_reported(REPLICA, [MetricReport(times, [((), [count, *[0.0] * (len(bounds) + 1)])])])
+    return Snapshot(metrics.families())
+
+
+def test_histograms_with_other_bounds_stay_apart():
+    total = add_up([_own([1.0], 3), _own([1.0, 2.0], 4), _own([1.0], 5)])
+    shown = [family for family in total.families if family.name == "clipper_user_times"]
+    assert [(family.bounds, family.series[0][1][0]) for family in shown] == [((1.0,), 8.0), ((1.0, 2.0), 4.0)]
+
+
+def test_what_models_count_is_not_kept_twice():
+    kept = only_what_counts(_own([1.0], 3), _own([1.0], 4))
+    assert "clipper_user_times" not in {family.name for family in kept.families}
+
+
+def test_lost_replicas_are_counted_by_one_frontend():
+    for counts, expected in ((True, 1.0), (False, 0.0)):
+        metrics = QueryFrontendMetrics(counts_replicas=counts)
+        metrics.replica_joined(REPLICA)
+        metrics.replica_lost(REPLICA, was_leaving=True)
+        metrics.replica_lost(REPLICA, was_leaving=False)
+        labels = {"model": "digits-net", "version": "1"}
+        assert _value(Snapshot(metrics.families()), "clipper_model_lost_replicas_total", **labels) == expected
 
 
 def test_counters_and_histograms_add_up():

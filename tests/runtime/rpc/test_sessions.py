@@ -11,6 +11,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.rpc import (
     ContainerGoodbye,
     ContainerHeartbeat,
+    ContainerMetrics,
     ErrorResponse,
     FrontendGoodbye,
     FrontendHeartbeat,
@@ -22,6 +23,7 @@ from clipper_nb.runtime.rpc.sessions import (
     SILENCE_TIMEOUT_S,
     BatchAnswered,
     BatchFailed,
+    MetricsReported,
     ReplicaDraining,
     ReplicaJoined,
     ReplicaLost,
@@ -41,6 +43,19 @@ def joined(sessions, identity=b"id", message=NEW, now_s=0.0):
 
 def test_unknown_container_is_asked_what_it_serves():
     assert Sessions().receive(b"id", ContainerHeartbeat(), now_s=0.0) == [Send(b"id", FrontendHeartbeat(True))]
+
+
+def test_container_that_can_prove_itself_may_report_metrics():
+    [event] = Sessions(make_challenge=lambda: bytes(32)).receive(b"id", ContainerHeartbeat(True), now_s=0.0)
+    assert event == Send(b"id", FrontendHeartbeat(True, bytes(32), accepts_metrics=True))
+
+
+def test_metrics_are_those_of_a_session():
+    sessions, message = Sessions(), ContainerMetrics(b"report")
+    with pytest.raises(ProtocolError, match="has not said what it serves"):
+        sessions.receive(b"id", message, now_s=0.0)
+    session = joined(sessions)
+    assert sessions.receive(b"id", message, now_s=1.0) == [MetricsReported(session, message)]
 
 
 def test_known_container_is_not_asked_again():

@@ -143,6 +143,20 @@ FULL = replace(
 )
 
 
+# --- what models count
+
+
+def test_what_models_counted_outlives_a_frontend(store):
+    async def test(one, other):
+        assert await one.read_own_metrics("one") is None
+        await one.keep_own_metrics("one", '["é"]'.encode())
+        await one.keep_own_metrics("two", b"[]")
+        await one.withdraw("one")
+        assert await other.read_own_metrics("one") == '["é"]'.encode()
+
+    run(store, test, num_stores=2)
+
+
 # --- the configuration
 
 

@@ -38,6 +38,7 @@ from clipper_nb.protocol import environment
 from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
 from clipper_nb.protocol.containers import (
     MANAGEMENT_FRONTEND,
+    MONITORING,
     QUERY_FRONTEND,
     REDIS,
     REPLICA,
@@ -61,7 +62,7 @@ _LAUNCHER_CHECK_INTERVAL_S = 0.25
 _DESCENDANT_CHECK_INTERVAL_S = 2.0
 _REAPER_DELAY_S = 2.0
 """The first replica needs the processor more until then."""
-_STOP_ORDER = ((REPLICA, MANAGEMENT_FRONTEND), (QUERY_FRONTEND,), (REDIS,))
+_STOP_ORDER = ((REPLICA, MANAGEMENT_FRONTEND, MONITORING), (QUERY_FRONTEND,), (REDIS,))
 
 
 class Supervisor:

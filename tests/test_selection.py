@@ -12,7 +12,7 @@ from _pytest.mark.expression import Expression
 from tests.support.selection import is_left_out
 
 CHECKOUT = Path(__file__).parents[1]
-MARKERS = ("cluster", "docker", "redis", "r", "spark", "browser", "slow", "serial")
+MARKERS = ("cluster", "docker", "kubernetes", "redis", "r", "spark", "browser", "slow", "serial")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def runs_of_make() -> dict[str, Expression]:
     """Return the Makefile's expressions by which make test chooses tests for its runs."""
     lines = (CHECKOUT / "Makefile").read_text().splitlines()
     found = dict(match.groups() for line in lines if (match := re.fullmatch(r"([A-Z_]+) := (.*)", line)))
-    names = ("UNITS", "WITH_ENGINE", "IN_BROWSER", "WITHOUT_ENGINE", "SERIAL")
+    names = ("UNITS", "WITH_ENGINE", "IN_BROWSER", "WITHOUT_ENGINE", "SERIAL", "IN_KUBERNETES")
     return {name: Expression.compile(found[name].replace("$(UNITS)", found["UNITS"])) for name in names}
 
 

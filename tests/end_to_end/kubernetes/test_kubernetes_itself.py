@@ -15,7 +15,7 @@ from lightkube.resources.core_v1 import Pod, Service
 
 from clipper_nb.images.library import default_base_image
 from tests.support.clusters import eventually
-from tests.support.kubernetes_clusters import KubernetesCluster, names_of
+from tests.support.kubernetes_clusters import KubernetesCluster
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.docker]
 
@@ -84,9 +84,6 @@ def test_a_pod_answers_another_by_its_services_name(client: lightkube.Client, im
     client.create(python_pod("client", image, CLIENT))
     eventually(lambda: phase_of(client, "client") in ("Succeeded", "Failed"), within_s=60, what="the client has ended")
     assert "".join(client.log("client")) == "200\n"
-
-    client.delete(Pod, "server")
-    eventually(lambda: "server" not in names_of(client, Pod), within_s=30, what="the server is gone")
 
 
 def phase_of(client: lightkube.Client, name: str) -> str | None:

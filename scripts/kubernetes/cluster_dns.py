@@ -1,25 +1,20 @@
 """The DNS of a test cluster, since Debian has no CoreDNS: A and SRV records of services, over UDP and TCP.
 
-``python3 dns.py KUBECONFIG ADDRESS PORT``, with nothing but the standard library. It lists and watches services and
-endpoints, so that a name has the addresses that are ready now. Names outside of the cluster do not exist.
+``python3 cluster_dns.py KUBECONFIG ADDRESS`` answers at port 53, with nothing but the standard library. It lists and
+watches services and endpoints, so that a name has the addresses that are ready now. Names outside of the cluster do not
+exist.
 The records are those of Kubernetes' specification of DNS-based service discovery, version 1.1.0.
 """
 
 from __future__ import annotations
 
-import base64
-import http.client
-import json
-import re
 import socketserver
-import ssl
 import struct
 import sys
 import threading
-import time
-import traceback
-from pathlib import Path
 from typing import NamedTuple
+
+from api_objects import Cluster
 
 DOMAIN = ["svc", "cluster", "local"]
 A, SRV, ANY = 1, 33, 255
@@ -27,64 +22,8 @@ NO_ERROR, NAME_ERROR, NOT_IMPLEMENTED = 0, 3, 4
 AUTHORITATIVE_REPLY = 0x8400
 TRUNCATED = 0x0200
 MAX_UDP_BYTES = 512
+PORT = 53
 TTL_S = 1
-RELIST_AFTER_S = 0.5
-WATCH_TIMEOUT_S = 300
-
-
-class Cluster:
-    """What the API server says of services and endpoints, followed by one thread for each."""
-
-    def __init__(self, kubeconfig: str) -> None:
-        # Written by scripts/kubernetes/identities, in one form.
-        text = Path(kubeconfig).read_text()
-        self._address, authority, self._token = (
-            re.search(pattern, text)[1]
-            for pattern in (r"https://([\d.:]+)", r"certificate-authority-data: (\S+)}", r"token: (\S+)}")
-        )
-        self._tls = ssl.create_default_context(cadata=base64.b64decode(authority).decode())
-        self.services: dict[tuple[str, str], dict] = {}
-        self.endpoints: dict[tuple[str, str], dict] = {}
-
-    def follow(self) -> None:
-        """Start the threads."""
-        for kind in ("services", "endpoints"):
-            threading.Thread(target=self._follow, args=(kind,), daemon=True).start()
-
-    def _follow(self, kind: str) -> None:
-        while True:
-            try:
-                self._list_and_watch(kind)
-            except (OSError, http.client.HTTPException, ValueError):
-                traceback.print_exc()
-            time.sleep(RELIST_AFTER_S)
-
-    def _list_and_watch(self, kind: str) -> None:
-        listed = json.load(self._get(f"/api/v1/{kind}"))
-        objects = {_key(item): item for item in listed["items"]}
-        setattr(self, kind, objects)
-        version = listed["metadata"]["resourceVersion"]
-        path = f"/api/v1/{kind}?watch=1&resourceVersion={version}&timeoutSeconds={WATCH_TIMEOUT_S}"
-        for line in self._get(path):
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                return
-            if event["type"] == "DELETED":
-                objects.pop(_key(event["object"]), None)
-            else:
-                objects[_key(event["object"])] = event["object"]
-
-    def _get(self, path: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPSConnection(self._address, context=self._tls, timeout=WATCH_TIMEOUT_S + 30)
-        connection.request("GET", path, headers={"Authorization": f"Bearer {self._token}"})
-        reply = connection.getresponse()
-        if reply.status != 200:
-            raise OSError(f"the API server answered {reply.status} to {path}: {reply.read(500)!r}")
-        return reply
-
-
-def _key(item: dict) -> tuple[str, str]:
-    return item["metadata"]["namespace"], item["metadata"]["name"]
 
 
 class Target(NamedTuple):
@@ -99,13 +38,13 @@ def find_ports_and_targets(cluster: Cluster, namespace: str, name: str) -> list[
 
     A headless service has the addresses of its ready pods, and every other one its own.
     """
-    service = cluster.services.get((namespace, name))
+    service = cluster.get("services").get((namespace, name))
     if service is None:
         return None
     address = service["spec"].get("clusterIP")
     if address != "None":
         return [(service["spec"].get("ports") or [], [Target("", address)] if address else [])]
-    subsets = cluster.endpoints.get((namespace, name), {}).get("subsets") or []
+    subsets = cluster.get("endpoints").get((namespace, name), {}).get("subsets") or []
     return [
         (
             subset.get("ports") or [],
@@ -218,10 +157,13 @@ class _TcpServer(socketserver.ThreadingTCPServer):
 
 def main() -> None:
     """Serve until the process is ended."""
-    kubeconfig, address, port = sys.argv[1:]
-    cluster = Cluster(kubeconfig)
+    kubeconfig, address = sys.argv[1:]
+    cluster = Cluster(kubeconfig, {kind: f"/api/v1/{kind}" for kind in ("services", "endpoints")})
     cluster.follow()
-    servers = [_UdpServer((address, int(port)), _OverUdp), _TcpServer((address, int(port)), _OverTcp)]
+    while not cluster.is_listed():  # until then every name would be one that does not exist
+        cluster.changed.wait()
+        cluster.changed.clear()
+    servers = [_UdpServer((address, PORT), _OverUdp), _TcpServer((address, PORT), _OverTcp)]
     for server in servers:
         server.cluster = cluster
     threads = [threading.Thread(target=server.serve_forever) for server in servers]

@@ -30,10 +30,13 @@ class KubernetesCluster:
     kubeconfig : Path
     registry : str or None
         Where images are pushed that its nodes pull; None if its nodes have the images of the local engine.
+    is_ours : bool
+        Whether ``scripts/kubernetes-up`` started it.
     """
 
     kubeconfig: Path
     registry: str | None
+    is_ours: bool
 
     @contextlib.contextmanager
     def client(self, namespace: str | None = None) -> Iterator[lightkube.Client]:
@@ -84,9 +87,10 @@ def find_kubernetes_cluster() -> KubernetesCluster:
     LookupError
         If there is none.
     """
+    ours = Path(os.environ.get("KUBERNETES_DIR", "/var/lib/clipper_nb-kubernetes"))
     kubeconfig, registry = os.environ.get("KUBECONFIG"), os.environ.get("KUBERNETES_REGISTRY")
     if not kubeconfig:
-        exports = Path(os.environ.get("KUBERNETES_DIR", "/var/lib/clipper_nb-kubernetes"), "exports")
+        exports = ours / "exports"
         if not exports.exists():
             raise LookupError(
                 "no Kubernetes is there for tests: start one by scripts/kubernetes-up, or set KUBECONFIG to a cluster "
@@ -94,7 +98,8 @@ def find_kubernetes_cluster() -> KubernetesCluster:
             )
         exported = dict(re.findall(r"^export (\w+)=(\S+)$", exports.read_text(), re.M))
         kubeconfig, registry = exported["KUBECONFIG"], exported["KUBERNETES_REGISTRY"]
-    cluster = KubernetesCluster(Path(kubeconfig), registry or None)
+    is_ours = Path(kubeconfig).resolve() == (ours / "kubeconfig").resolve()
+    cluster = KubernetesCluster(Path(kubeconfig), registry or None, is_ours)
     try:
         assert cluster.node_names(), f"the cluster of {kubeconfig} has no node"
     except (httpx2.HTTPError, lightkube.ApiError, lightkube.ConfigError) as exc:

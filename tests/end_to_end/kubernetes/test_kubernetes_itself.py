@@ -1,4 +1,4 @@
-"""The Kubernetes of these tests runs what this machine builds: a registry, two pods, a service and its name."""
+"""The Kubernetes of these tests runs what this machine builds: a registry, pods, services and their names, policies."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import docker
 import lightkube
 import pytest
 from lightkube.models.core_v1 import Container, HTTPGetAction, PodSpec, Probe, ServicePort, ServiceSpec
-from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
+from lightkube.models.networking_v1 import NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicySpec
 from lightkube.resources.core_v1 import Pod, Service
+from lightkube.resources.networking_v1 import NetworkPolicy
 
 from clipper_nb.images.library import default_base_image
 from tests.support.clusters import eventually
@@ -23,12 +25,14 @@ SERVER = "from http.server import *; ThreadingHTTPServer(('', 8000), SimpleHTTPR
 # A node learns of a service's new address some hundred milliseconds after the pod is ready.
 CLIENT = """
 import time, urllib.request
-for last in [False] * 20 + [True]:
+for is_last in [False] * 20 + [True]:
     try:
-        print(urllib.request.urlopen("http://server/", timeout=10).status)
+        print(urllib.request.urlopen("http://{server}/", timeout=2).status)
         break
     except OSError as exc:
-        if last: raise
+        if is_last or isinstance(getattr(exc, "reason", exc), TimeoutError):
+            print("no answer")
+            break
         time.sleep(0.5)
 """
 
@@ -50,6 +54,22 @@ def image(kubernetes: KubernetesCluster) -> Iterator[str]:
         engine.close()
 
 
+@pytest.fixture(scope="module")
+def client(kubernetes: KubernetesCluster, namespace: str) -> Iterator[lightkube.Client]:
+    with kubernetes.client(namespace) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def server(client: lightkube.Client, image: str) -> str:
+    """The name of a service whose pod answers."""
+    client.create(python_pod("server", image, SERVER, probe=Probe(httpGet=HTTPGetAction(port=8000), periodSeconds=1)))
+    service = ServiceSpec(selector={"app": "server"}, ports=[ServicePort(port=80, targetPort=8000)])
+    client.create(Service(metadata=ObjectMeta(name="server"), spec=service))
+    eventually(lambda: is_ready(client.get(Pod, "server")), within_s=60, what="the server is ready")
+    return "server"
+
+
 def python_pod(name: str, image: str, program: str, *, probe: Probe | None = None) -> Pod:
     container = Container(name="python", image=image, command=["python3", "-c", program], readinessProbe=probe)
     return Pod(
@@ -68,24 +88,31 @@ def is_ready(pod: Pod) -> bool:
     return any(one.type == "Ready" and one.status == "True" for one in conditions)
 
 
-@pytest.fixture
-def client(kubernetes: KubernetesCluster, namespace: str) -> Iterator[lightkube.Client]:
-    with kubernetes.client(namespace) as client:
-        yield client
-
-
-def test_a_pod_answers_another_by_its_services_name(client: lightkube.Client, image: str) -> None:
-    probe = Probe(httpGet=HTTPGetAction(port=8000), periodSeconds=1)
-    client.create(python_pod("server", image, SERVER, probe=probe))
-    service = ServiceSpec(selector={"app": "server"}, ports=[ServicePort(port=80, targetPort=8000)])
-    client.create(Service(metadata=ObjectMeta(name="server"), spec=service))
-    eventually(lambda: is_ready(client.get(Pod, "server")), within_s=60, what="the server is ready")
-
-    client.create(python_pod("client", image, CLIENT))
-    eventually(lambda: phase_of(client, "client") in ("Succeeded", "Failed"), within_s=60, what="the client has ended")
-    assert "".join(client.log("client")) == "200\n"
+def what_a_pod_gets(client: lightkube.Client, name: str, image: str, server: str) -> str:
+    """Return what a new pod prints, which asks a server."""
+    client.create(python_pod(name, image, CLIENT.format(server=server)))
+    eventually(lambda: phase_of(client, name) in ("Succeeded", "Failed"), within_s=60, what=f"{name} has ended")
+    return "".join(client.log(name)).strip()
 
 
 def phase_of(client: lightkube.Client, name: str) -> str | None:
     status = client.get(Pod, name).status
     return status and status.phase
+
+
+def test_a_pod_answers_another_by_its_services_name(client: lightkube.Client, image: str, server: str) -> None:
+    assert what_a_pod_gets(client, "client", image, server) == "200"
+
+
+def test_a_policy_is_enforced(kubernetes: KubernetesCluster, client: lightkube.Client, image: str, server: str) -> None:
+    """Only where the cluster is ours: the network plugin of another may ignore policies."""
+    peers = [NetworkPolicyPeer(podSelector=LabelSelector(matchLabels={"app": "friend"}))]
+    selector = LabelSelector(matchLabels={"app": server})
+    spec = NetworkPolicySpec(
+        podSelector=selector, policyTypes=["Ingress"], ingress=[NetworkPolicyIngressRule(from_=peers)]
+    )
+    client.create(NetworkPolicy(metadata=ObjectMeta(name="friends-alone"), spec=spec))
+    assert what_a_pod_gets(client, "friend", image, server) == "200"
+    stranger = what_a_pod_gets(client, "stranger", image, server)
+    assert stranger == "no answer" or not kubernetes.is_ours
+    client.delete(NetworkPolicy, "friends-alone")

@@ -1,7 +1,7 @@
 """Enforces NetworkPolicies on one node with iptables, since Debian has no network plugin that does.
 
-``python3 network_policies.py KUBECONFIG NODE DNS_ADDRESS`` in the node's network namespace. It lists and watches
-policies, pods and namespaces, and writes for each pod of the node what may come in and go out: policies of
+``python3 network_policies.py KUBECONFIG NODE DNS_ADDRESS SOCKET`` in the node's network namespace. It lists
+and watches policies, pods and namespaces, and writes for each pod of the node what may come in and go out: policies of
 ``networking.k8s.io/v1`` with ports, named ports, selectors of pods and namespaces, and ranges of addresses. What they
 forbid is dropped.
 Two things differ from the plugins of large clusters. The cluster's DNS, a process of the machine, counts as a pod of
@@ -14,10 +14,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from api_objects import Cluster
+from api_objects import Cluster, Key
+from pod_addresses import PodAddresses, Reported
 
 PATHS = {
     "pods": "/api/v1/pods",
@@ -26,7 +28,7 @@ PATHS = {
 }
 MAIN = "CLIPPER-POLICIES"
 ALLOWED = "0x20000/0x20000"
-SETTLE_S = 0.05
+SETTLE_S = 0.02
 CHECK_EVERY_S = 2.0
 DNS_LABELS = {"k8s-app": "kube-dns"}
 
@@ -50,13 +52,14 @@ class Allowed(NamedTuple):
     port: int | None = None
 
 
-def read_pods(cluster: Cluster, dns_address: str) -> list[Pod]:
+def read_pods(cluster: Cluster, dns_address: str, reported: dict[Key, Reported]) -> list[Pod]:
     """Return the pods that have an address of their own, and the DNS."""
     pods = [Pod("kube-system", DNS_LABELS, dns_address, "", {("TCP", "dns-tcp"): 53, ("UDP", "dns"): 53})]
-    for (namespace, _), item in sorted(cluster.get("pods").items()):
+    for key, item in sorted(cluster.get("pods").items()):
         status, spec = item.get("status", {}), item["spec"]
         ended = status.get("phase") in ("Succeeded", "Failed")
-        if ended or spec.get("hostNetwork") or not status.get("podIP"):
+        address = reported[key].address if key in reported else status.get("podIP")
+        if ended or spec.get("hostNetwork") or not address:
             continue
         ports = {
             (port.get("protocol", "TCP"), port["name"]): port["containerPort"]
@@ -65,7 +68,7 @@ def read_pods(cluster: Cluster, dns_address: str) -> list[Pod]:
             if port.get("name")
         }
         labels = item["metadata"].get("labels") or {}
-        pods.append(Pod(namespace, labels, status["podIP"], spec.get("nodeName", ""), ports))
+        pods.append(Pod(key[0], labels, address, spec.get("nodeName", ""), ports))
     return pods
 
 
@@ -90,9 +93,9 @@ def is_selected(selector: dict, labels: dict[str, str]) -> bool:
 class Rules:
     """The policies of a cluster, as lines for ``iptables-restore``."""
 
-    def __init__(self, cluster: Cluster, dns_address: str) -> None:
+    def __init__(self, cluster: Cluster, dns_address: str, reported: dict[Key, Reported]) -> None:
         self._policies = sorted(cluster.get("policies").items())
-        self._pods = read_pods(cluster, dns_address)
+        self._pods = read_pods(cluster, dns_address, reported)
         # From Kubernetes 1.21 on, each namespace has its name as a label.
         self._namespaces = {
             name: {**(item["metadata"].get("labels") or {}), "kubernetes.io/metadata.name": name}
@@ -222,9 +225,11 @@ def come_first() -> None:
 
 def main() -> None:
     """Follow the cluster until the process is ended."""
-    kubeconfig, node, dns_address = sys.argv[1:]
+    kubeconfig, node, dns_address, socket = sys.argv[1:]
     cluster = Cluster(kubeconfig, PATHS)
     cluster.follow()
+    addresses = PodAddresses(cluster)
+    addresses.serve(socket)
     before: dict[str, list[str]] = {}
     while True:
         if cluster.changed.wait(CHECK_EVERY_S):
@@ -232,11 +237,18 @@ def main() -> None:
             cluster.changed.clear()
         if not cluster.is_listed():
             continue
-        chains = Rules(cluster, dns_address).render(node)
-        if chains != before:
-            enforce(chains, before)
-            before = chains
-        come_first()
+        reported = addresses.read()
+        chains = Rules(cluster, dns_address, reported).render(node)
+        try:
+            if chains != before:
+                enforce(chains, before)
+                before = chains
+            come_first()
+        except subprocess.SubprocessError:
+            traceback.print_exc()
+            cluster.changed.set()
+            continue
+        addresses.mark_enforced(reported)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class KnownCluster:
 
 
 def rules_of(*specs: dict, node: str = "node-1") -> dict[str, list[str]]:
-    return network_policies.Rules(KnownCluster(*specs), DNS).render(node)
+    return network_policies.Rules(KnownCluster(*specs), DNS, {}).render(node)
 
 
 def allowed_by(rule: dict, direction: str = "Ingress", selector: dict | None = None) -> list[str]:

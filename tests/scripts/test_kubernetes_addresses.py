@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from pod_addresses import PodAddresses, Reported
 
 POD = ("shop", "web")
@@ -23,6 +25,20 @@ class KnownCluster:
         return self.pods
 
 
+@pytest.fixture
+def cluster() -> KnownCluster:
+    return KnownCluster()
+
+
+@pytest.fixture
+def addresses(cluster: KnownCluster, tmp_path: Path) -> Iterator[PodAddresses]:
+    addresses = PodAddresses(cluster)
+    server = addresses.serve(str(tmp_path / "socket"))
+    yield addresses
+    server.shutdown()
+    server.server_close()
+
+
 def ask(path: Path, node: str) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX)
     connection.settimeout(10)
@@ -32,10 +48,9 @@ def ask(path: Path, node: str) -> socket.socket:
     return connection
 
 
-def test_a_plugin_waits_until_policies_are_enforced(tmp_path: Path) -> None:
-    cluster = KnownCluster()
-    addresses = PodAddresses(cluster)
-    addresses.serve(str(tmp_path / "socket"))
+def test_a_plugin_waits_until_policies_are_enforced(
+    cluster: KnownCluster, addresses: PodAddresses, tmp_path: Path
+) -> None:
     with ask(tmp_path / "socket", "node-1") as plugin:
         assert cluster.changed.wait(10)
         assert addresses.read() == {POD: Reported("10.244.1.2", "node-1")}
@@ -49,10 +64,7 @@ def test_a_plugin_waits_until_policies_are_enforced(tmp_path: Path) -> None:
         assert plugin.recv(16) == b"enforced\n"
 
 
-def test_an_address_is_forgotten_with_its_pod(tmp_path: Path) -> None:
-    cluster = KnownCluster()
-    addresses = PodAddresses(cluster)
-    addresses.serve(str(tmp_path / "socket"))
+def test_an_address_is_forgotten_with_its_pod(cluster: KnownCluster, addresses: PodAddresses, tmp_path: Path) -> None:
     with ask(tmp_path / "socket", "node-1") as plugin:
         assert cluster.changed.wait(10)
         addresses.mark_enforced(addresses.read())
@@ -63,10 +75,9 @@ def test_an_address_is_forgotten_with_its_pod(tmp_path: Path) -> None:
     assert addresses.read() == {}
 
 
-def test_a_pod_that_moved_has_no_address_of_its_old_node(tmp_path: Path) -> None:
-    cluster = KnownCluster()
-    addresses = PodAddresses(cluster)
-    addresses.serve(str(tmp_path / "socket"))
+def test_a_pod_that_moved_has_no_address_of_its_old_node(
+    cluster: KnownCluster, addresses: PodAddresses, tmp_path: Path
+) -> None:
     with ask(tmp_path / "socket", "node-2"):
         assert cluster.changed.wait(10)
         assert addresses.read() == {}

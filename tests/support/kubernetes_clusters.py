@@ -14,11 +14,11 @@ from typing import Any
 import httpx2
 import lightkube
 from lightkube.models.meta_v1 import ObjectMeta
-from lightkube.resources.core_v1 import Namespace, Node
+from lightkube.resources.core_v1 import Namespace, Node, Pod
 
 from tests.support.clusters import eventually
 
-NAMESPACE_GONE_WITHIN_S = 90.0
+NAMESPACE_GONE_WITHIN_S = 100.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,8 @@ class KubernetesCluster:
                 yield name
             finally:
                 client.delete(Namespace, name)
+                # Their own time to end may be half a minute each.
+                client.deletecollection(Pod, namespace=name, grace_period=1)
                 eventually(
                     lambda: name not in names_of(client, Namespace),
                     within_s=NAMESPACE_GONE_WITHIN_S,
@@ -89,16 +91,17 @@ def find_kubernetes_cluster() -> KubernetesCluster:
     """
     ours = Path(os.environ.get("KUBERNETES_DIR", "/var/lib/clipper_nb-kubernetes"))
     kubeconfig, registry = os.environ.get("KUBECONFIG"), os.environ.get("KUBERNETES_REGISTRY")
-    if not kubeconfig:
-        exports = ours / "exports"
-        if not exports.exists():
-            raise LookupError(
-                "no Kubernetes is there for tests: start one by scripts/kubernetes-up, or set KUBECONFIG to a cluster "
-                "that you may use, and KUBERNETES_REGISTRY to a registry from which its nodes pull"
-            )
-        exported = dict(re.findall(r"^export (\w+)=(\S+)$", exports.read_text(), re.M))
-        kubeconfig, registry = exported["KUBECONFIG"], exported["KUBERNETES_REGISTRY"]
+    exports = ours / "exports"
+    exported = dict(re.findall(r"^export (\w+)=(\S+)$", exports.read_text(), re.M)) if exports.exists() else {}
+    if not kubeconfig and not exported:
+        raise LookupError(
+            "no Kubernetes is there for tests: start one by scripts/kubernetes-up, or set KUBECONFIG to a cluster "
+            "that you may use, and KUBERNETES_REGISTRY to a registry from which its nodes pull"
+        )
+    kubeconfig = kubeconfig or exported["KUBECONFIG"]
     is_ours = Path(kubeconfig).resolve() == (ours / "kubeconfig").resolve()
+    if is_ours:
+        registry = registry or exported["KUBERNETES_REGISTRY"]
     cluster = KubernetesCluster(Path(kubeconfig), registry or None, is_ours)
     try:
         assert cluster.node_names(), f"the cluster of {kubeconfig} has no node"

@@ -10,6 +10,7 @@ from clipper_nb.version import __version__ as __version__
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.container_managers.docker.manager import DockerContainerManager
+    from clipper_nb.container_managers.kubernetes.manager import KubernetesContainerManager
     from clipper_nb.container_managers.local.manager import LocalContainerManager
     from clipper_nb.container_managers.tls.files import TlsFiles
     from clipper_nb.errors import (
@@ -86,6 +87,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidNameError",
     "InvalidRequestError",
+    "KubernetesContainerManager",
     "LocalContainerManager",
     "ManagementError",
     "ModelImportError",
@@ -117,6 +119,7 @@ _HOMES = {
     "ApplicationTraffic": "clipper_nb.protocol.traffic",
     "ClipperConnection": "clipper_nb.connection",
     "DockerContainerManager": "clipper_nb.container_managers.docker.manager",
+    "KubernetesContainerManager": "clipper_nb.container_managers.kubernetes.manager",
     "LocalContainerManager": "clipper_nb.container_managers.local.manager",
     "Prediction": "clipper_nb.protocol.records",
     "QueryHistory": "clipper_nb.protocol.query_history",

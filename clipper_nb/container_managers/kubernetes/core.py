@@ -13,6 +13,7 @@ from clipper_nb.container_managers.kubernetes.logs import read_log
 from clipper_nb.container_managers.kubernetes.observations import (
     find_problem,
     is_ending,
+    is_over,
     is_ready,
     observe_pod,
     oldest_first,
@@ -93,19 +94,13 @@ class KubernetesCore:
 
     def stop(self, *, graceful: bool = True) -> None:
         """Remove all objects of the cluster, that which holds its name last; does nothing if there are none."""
-        if not graceful:
-            self._end_pods_now()
         for kind in (*_OWNERS, *_OTHERS):
             self._delete_all(kind, wait_for_dependents=kind in _OWNERS)
         started_s = time.monotonic()
-        is_forced = not graceful
-        if is_forced:
-            self._end_pods_now()
         while left := self._left():
             waited_s = time.monotonic() - started_s
-            if waited_s > _FORCED_AFTER_S and not is_forced:
-                is_forced = True
-                self._end_pods_now()
+            # What has ended by itself needs no node's word for it, which takes ten more seconds.
+            self._remove_pods(are_all=not graceful or waited_s > _FORCED_AFTER_S)
             if waited_s > _STOP_TIMEOUT_S:
                 raise ClusterError(
                     f"Cluster '{self._cluster}' is being removed, and after {waited_s:.0f} s there still are "
@@ -162,9 +157,10 @@ class KubernetesCore:
         for found in self._api.find(kind, self._labels):
             self._api.delete(kind, found["metadata"]["name"], wait_for_dependents=wait_for_dependents)
 
-    def _end_pods_now(self) -> None:
+    def _remove_pods(self, *, are_all: bool) -> None:
         for pod in self._api.find("Pod", self._labels):
-            self._api.delete("Pod", pod["metadata"]["name"], grace_s=0)
+            if are_all or is_over(pod):
+                self._api.delete("Pod", pod["metadata"]["name"], grace_s=0)
 
     def _left(self) -> list[str]:
         """Return what of the cluster is still there, besides its Secrets."""

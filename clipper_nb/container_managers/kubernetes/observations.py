@@ -68,6 +68,11 @@ def is_ending(pod: Manifest) -> bool:
     )  # fmt: skip
 
 
+def is_over(pod: Manifest) -> bool:
+    """Return whether a pod was deleted and its container has ended; nodes keep its object for some more seconds."""
+    return is_ending(pod) and "running" not in container_status(pod).get("state", {})
+
+
 def is_ready(pod: Manifest) -> bool:
     """Return whether a pod is ready to serve."""
     conditions = pod.get("status", {}).get("conditions") or ()

@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 from clipper_nb.container_managers.kubernetes import names
 from clipper_nb.container_managers.kubernetes.api import KubernetesApi
 from clipper_nb.container_managers.kubernetes.model_objects import VersionPods, version_objects
-from clipper_nb.container_managers.kubernetes.observations import find_problem, is_ending, observe_pod, oldest_first
+from clipper_nb.container_managers.kubernetes.observations import (
+    find_problem,
+    is_ending,
+    is_over,
+    observe_pod,
+    oldest_first,
+)
 from clipper_nb.container_managers.kubernetes.pods import Manifest
 from clipper_nb.container_managers.kubernetes.reflector import Reflector
 from clipper_nb.container_managers.kubernetes.settings import KubernetesSettings
@@ -83,9 +89,8 @@ class KubernetesReplicas:
     def stop_version(self, model_id: ModelId) -> None:
         """Remove the Deployment of a version, and return when its replicas have ended; an unknown one is fine."""
         name = names.version_name(self._cluster, model_id)
-        self._api.delete("Deployment", name, wait_for_dependents=True)
+        self._api.delete("Deployment", name)
         self._wait_until(model_id, lambda found: not found, _STOP_TIMEOUT_S, with_ending=True)
-        self._wait_until(model_id, lambda found: self._deployment(model_id) is None, _STOP_TIMEOUT_S)
         self._api.delete("Secret", name)
 
     def versions(self) -> list[ModelId]:
@@ -106,10 +111,9 @@ class KubernetesReplicas:
 
     def _pods(self, model_id: ModelId | None = None, *, with_ending: bool = False) -> list[Manifest]:
         wanted = names.selector(self._cluster, REPLICA, model_id).items()
+        is_past = is_over if with_ending else is_ending
         return oldest_first(
-            pod
-            for pod in self._reflector.objects()
-            if wanted <= pod["metadata"]["labels"].items() and (with_ending or not is_ending(pod))
+            pod for pod in self._reflector.objects() if wanted <= pod["metadata"]["labels"].items() and not is_past(pod)
         )
 
     def _deployment(self, model_id: ModelId) -> Manifest | None:

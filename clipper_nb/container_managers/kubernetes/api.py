@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -72,6 +74,7 @@ class KubernetesApi:
         self._kubeconfig = kubeconfig
         self._context = context
         self._http: httpx2.Client | None = None
+        self._watches: list[httpx2.Response] = []
 
     @property
     def address(self) -> str:
@@ -146,9 +149,20 @@ class KubernetesApi:
             if response.is_error:
                 response.read()
                 self._check(response, f"watching {kind}s")
-            for line in response.iter_lines():
-                event = msgspec.json.decode(line)
-                yield event["type"], event["object"]
+            self._watches.append(response)
+            try:
+                for line in response.iter_lines():
+                    event = msgspec.json.decode(line)
+                    yield event["type"], event["object"]
+            finally:
+                self._watches.remove(response)
+
+    def end_watches(self) -> None:
+        """Let the watches of other threads end, as if the server had ended them."""
+        for response in list(self._watches):
+            connection = response.extensions["network_stream"].get_extra_info("socket")
+            with contextlib.suppress(OSError):  # it may have ended by itself
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # not the TLS one: another thread reads
 
     def has_api(self, group_version: str) -> bool:
         """Return whether the server has an API, such as ``policy/v1``."""
@@ -163,12 +177,6 @@ class KubernetesApi:
         """Return the options with which kubectl calls the same server as the same user."""
         found = [] if self._kubeconfig is None else ["--kubeconfig", str(Path(self._kubeconfig).expanduser())]
         return found if self._context is None else [*found, "--context", self._context]
-
-    def close(self) -> None:
-        """Close the connections."""
-        client, self._http = self._http, None
-        if client is not None:
-            client.close()
 
     # --- within
 
@@ -252,7 +260,9 @@ class KubernetesApi:
             config = self._load_config().get(self._context)
             if config is None:
                 raise ConfigError("it has no current context")
-            return Client(config, ConnectionParams(timeout=httpx2.Timeout(_TIMEOUT_S)))
+            client = Client(config, ConnectionParams(timeout=httpx2.Timeout(_TIMEOUT_S)))
+            weakref.finalize(self, client.close)
+            return client
         except (ConfigError, OSError, ValueError, LookupError, AssertionError, msgspec.ValidationError) as exc:
             raise InvalidRequestError(
                 f"The settings to reach Kubernetes cannot be used: {exc}. `kubectl get pods` must work in a terminal "

@@ -98,6 +98,8 @@ def redis_objects(settings: KubernetesSettings, cluster: str, spec: ContainerSpe
 
 def _claim(settings: KubernetesSettings, labels: Mapping[str, str]) -> Manifest:
     return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
         "metadata": metadata("data", labels),
         "spec": {
             "accessModes": ["ReadWriteOnce"],

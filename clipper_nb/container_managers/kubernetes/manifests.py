@@ -16,7 +16,9 @@ def to_yaml(objects: Sequence[Manifest]) -> str:
     try:
         import yaml
     except ImportError as exc:
-        raise ClusterError("Kubernetes needs the package pyyaml: pip install 'clipper-nb[kubernetes]'.") from exc
+        raise ClusterError(
+            "Kubernetes needs the package pyyaml: pip install 'clipper-nb[notebook,kubernetes]'."
+        ) from exc
     text: str = yaml.safe_dump_all(list(objects), explicit_start=True, sort_keys=False, width=120)
     return text
 

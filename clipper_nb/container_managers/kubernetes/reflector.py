@@ -42,8 +42,9 @@ class Reflector:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let the thread end; it may wait some more seconds for an event."""
+        """Let the thread end."""
         self._stopping.set()
+        self._api.end_watches()
 
     def objects(self) -> list[Manifest]:
         """Return the objects as they are known; while the watch is lost, as the server has them now."""
@@ -71,6 +72,8 @@ class Reflector:
                 logger.debug("%s", exc)
                 self._lose()
             except Exception:
+                if self._stopping.is_set():
+                    return
                 logger.exception("the watch of %ss failed", self._kind)
                 self._lose()
 

@@ -22,7 +22,7 @@ from clipper_nb.errors import ClipperException, ExistsError
 from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 from clipper_nb.protocol.names import ModelId, parse_model_id
 
-_CREATED_WITHIN_S = 5.0
+_CREATED_WITHIN_S = 2.0
 _STOP_TIMEOUT_S = 60.0
 """A pod ends within its grace; one on a node that was lost never does, and no query reaches it."""
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"

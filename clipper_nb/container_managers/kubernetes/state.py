@@ -53,7 +53,7 @@ class ClusterState:
             admin_token=secrets.token_urlsafe(_NUM_TOKEN_BYTES),
             redis_password=secrets.token_urlsafe(_NUM_TOKEN_BYTES),
             run_id=new_run_id()[RUN_ID],
-            options=options.stored(),
+            options=msgspec.json.decode(msgspec.json.encode(options.stored())),
             images=images,
             identity="" if tls is None else encode_identity(tls),
             **more,

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 15.0
 _WATCH_S, _WATCH_TIMEOUT_S = 50, 65.0
 """The server ends a watch; a connection that died is noticed soon after it should have."""
+_LOG_TIMEOUT_S = 3.0
+"""Nodes tell a second late that a container runs; until then they do not give its log."""
 _NUM_TRIES, _RETRY_INTERVAL_S = 3, 0.3
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _EXTRA = "Kubernetes needs the package lightkube: pip install 'clipper-nb[kubernetes]'."
@@ -124,11 +126,15 @@ class KubernetesApi:
         wanted = {} if max_lines is None else {"tailLines": str(max_lines)}
         if is_previous:
             wanted["previous"] = "true"
-        path = f"{self._path('Pod')}/{pod}/log"
-        response = self._send("GET", path, f"reading the log of '{pod}'", wanted)
+        path, what = f"{self._path('Pod')}/{pod}/log", f"reading the log of '{pod}'"
+        deadline_s = time.monotonic() + _LOG_TIMEOUT_S
+        response = self._send("GET", path, what, wanted)
+        while b"ContainerCreating" in response.content and response.is_error and time.monotonic() < deadline_s:
+            time.sleep(_RETRY_INTERVAL_S)
+            response = self._send("GET", path, what, wanted)
         if response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST):  # no pod; a container not started
             return ""
-        self._check(response, f"reading the log of '{pod}'")
+        self._check(response, what)
         return response.content.decode("utf-8", "replace")
 
     def watch(self, kind: str, labels: Mapping[str, str], version: str) -> Iterator[tuple[str, Manifest]]:
@@ -259,11 +265,11 @@ class KubernetesApi:
         try:
             config = self._load_config().get(self._context)
             if config is None:
-                raise ConfigError("it has no current context")
+                raise ConfigError("they have no current context")
             client = Client(config, ConnectionParams(timeout=httpx2.Timeout(_TIMEOUT_S)))
             weakref.finalize(self, client.close)
             return client
-        except (ConfigError, OSError, ValueError, LookupError, AssertionError, msgspec.ValidationError) as exc:
+        except Exception as exc:  # lightkube checks little of what it reads
             raise InvalidRequestError(
                 f"The settings to reach Kubernetes cannot be used: {exc}. `kubectl get pods` must work in a terminal "
                 "here; kubeconfig= and context= choose others."

@@ -27,7 +27,7 @@ from clipper_nb.protocol.containers import REPLICA
 _START_TIMEOUT_S = 180.0
 """Nodes may pull images first."""
 _STOP_TIMEOUT_S = 90.0
-_FORCED_AFTER_S = 45.0
+_FORCED_AFTER_S = 25.0
 """A node that was lost never says that its pods have ended."""
 _INTERVAL_S = 0.2
 _MAX_EXITS = 2

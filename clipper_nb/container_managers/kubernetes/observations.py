@@ -45,11 +45,17 @@ def observe_pod(pod: Manifest) -> ObservedContainer:
         role=labels.get(environment.LABEL_ROLE, ""),
         model=annotations.get(names.ANNOTATION_MODEL),
         image=annotations.get(names.ANNOTATION_IMAGE) or pod["spec"]["containers"][0]["image"],
-        is_running="running" in status.get("state", {}),
+        is_running=_is_running(status),
         num_exits=int(status.get("restartCount", 0)) + has_ended,
         exit_status=_exit_status(last),
         was_out_of_memory=last.get("reason") == "OOMKilled",
     )
+
+
+def _is_running(status: Mapping[str, Any]) -> bool:
+    """Return whether a container runs or is being started: nodes tell a second late which, and replicas may answer."""
+    state = status.get("state", {})
+    return "running" in state or state.get("waiting", {}).get("reason") == "ContainerCreating"
 
 
 def container_status(pod: Manifest) -> Mapping[str, Any]:

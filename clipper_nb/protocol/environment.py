@@ -13,6 +13,7 @@ QUERY_FRONTEND_MODULE = "clipper_nb.runtime.query_frontend"
 MANAGEMENT_FRONTEND_MODULE = "clipper_nb.runtime.management_frontend"
 BOTH_FRONTENDS_MODULE = "clipper_nb.runtime.both_frontends"
 MODEL_CONTAINER_MODULE = "clipper_nb.runtime.model_container"
+HEALTH_CHECK_MODULE = "clipper_nb.runtime.health_check"
 NURSERY_MODULE = "clipper_nb.runtime.nursery"
 SUPERVISOR_MODULE = "clipper_nb.container_managers.local.supervisor"
 

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 Answer = Callable[[str, str, dict[str, str], Any], "tuple[int, Any]"]
-"""From method, path, parameters and body to status and JSON; an iterator's values are lines, each sent when it comes."""
+"""From method, path, parameters and body to status and JSON; an iterator's values are lines of a stream."""
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from clipper_nb.container_managers.kubernetes.pods import (
     Manifest,
     container,
     metadata,
+    own_name,
     pod_template,
     resources,
     secret_file_variables,
@@ -36,6 +37,16 @@ _WITHDRAWAL_S = 3
 _DRAIN_S = 12
 _CORE_REQUESTS = ResourceLimits(memory="64m", cpus=0.01)
 _DATA_FOLDER = "/data"
+
+
+# What a restart cannot mend must not turn into one: it is tried for minutes.
+_EVERY_SECOND: Manifest = {"periodSeconds": 1, "failureThreshold": 300}
+_STARTED: Manifest = {
+    "exec": {"command": ["python", "-m", environment.HEALTH_CHECK_MODULE, "started"]},
+    "timeoutSeconds": 5,
+    **_EVERY_SECOND,
+}
+"""A query frontend gets queries once the replicas have found it."""
 
 
 @dataclass(frozen=True)
@@ -146,13 +157,13 @@ def _frontend_template(
         environment=[
             *variables({**spec.environment, **ports, environment.BIND_ADDRESS: "0.0.0.0"}),
             *secret_file_variables(spec.secret_files),
+            *([own_name(environment.FRONTEND_ID)] if spec.role == QUERY_FRONTEND else []),
         ],
         ports=[
             {"name": "http" if variable == environment.HTTP_SOCKET else name, "containerPort": PORTS[name]}
             for variable, name in spec.sockets.items()
         ],
-        # Endless tries: what a restart cannot mend must not turn into one.
-        startupProbe={**alive, "periodSeconds": 1, "failureThreshold": 300},
+        startupProbe=_STARTED if spec.role == QUERY_FRONTEND else {**alive, **_EVERY_SECOND},
         livenessProbe={**alive, "periodSeconds": 10, "failureThreshold": 3},
         readinessProbe={**alive, "periodSeconds": 2, "failureThreshold": 2},
         lifecycle={"preStop": {"exec": {"command": ["sleep", str(_WITHDRAWAL_S)]}}},

@@ -11,6 +11,7 @@ from clipper_nb.container_managers.kubernetes.pods import (
     Manifest,
     container,
     metadata,
+    own_name,
     pod_template,
     resources,
     secret_file_variables,
@@ -101,7 +102,7 @@ def _template(
             *secret_variables(secret, {name: f"{_VARIABLE}{name}" for name in pods.variables if name not in own}),
             *variables(own),
             *secret_file_variables(files),
-            _own_name(),
+            own_name(environment.REPLICA_NAME),
         ],
         readinessProbe=_readiness() if pods.image.runs_our_program else None,
         resources=resources(pods.limits, settings.resources, settings.requests),
@@ -119,12 +120,6 @@ def _template(
         annotations=annotations,
         shareProcessNamespace=True,  # so that what the model leaves behind is reaped
     )
-
-
-def _own_name() -> Manifest:
-    """Return the variable that tells a replica its pod's name, which no other replica has."""
-    source = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
-    return {"name": environment.REPLICA_NAME, "valueFrom": source}
 
 
 def _readiness() -> Manifest:

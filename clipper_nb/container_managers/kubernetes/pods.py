@@ -33,6 +33,12 @@ def variables(values: Mapping[str, str]) -> list[Manifest]:
     return [{"name": name, "value": literal(value)} for name, value in sorted(values.items())]
 
 
+def own_name(variable: str) -> Manifest:
+    """Return the variable that tells a container the name of its pod, which no other pod has."""
+    source = {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}
+    return {"name": variable, "valueFrom": source}
+
+
 def secret_variables(secret: str, keys: Mapping[str, str]) -> list[Manifest]:
     """Return environment variables whose values are in a Secret, by the keys that these have there."""
     return [

@@ -33,7 +33,7 @@ def conn(kubernetes: KubernetesCluster, namespace: str) -> Iterator[ClipperConne
     with running_on_kubernetes(new_kubernetes_manager(kubernetes, namespace), num_frontend_replicas=2) as conn:
         conn.register_application("app", "ints", "-1", SLO_MICROS)
         deploy_python_closure(conn, "model", "1", "ints", lambda xs: [1] * len(xs), num_replicas=2)
-        conn.link_model_to_app("model", "app")
+        conn.link_model_to_app("app", "model")
         yield conn
 
 

@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -137,10 +137,13 @@ class KubernetesApi:
         self._check(response, what)
         return response.content.decode("utf-8", "replace")
 
-    def watch(self, kind: str, labels: Mapping[str, str], version: str) -> Iterator[tuple[str, Manifest]]:
+    def watch(
+        self, kind: str, labels: Mapping[str, str], version: str, *, is_over: Callable[[], bool]
+    ) -> Iterator[tuple[str, Manifest]]:
         """Yield changes since *version* as they come: ``ADDED``, ``MODIFIED``, ``DELETED`` and the object.
 
-        It ends after a while, without an error; or when the server has forgotten that version, with ``ERROR``.
+        It ends after a while, without an error; when the server has forgotten that version, with ``ERROR``; or with
+        ``end_watches``, before which *is_over* must have become true.
         """
         wanted = {
             "watch": "true",
@@ -157,6 +160,8 @@ class KubernetesApi:
                 self._check(response, f"watching {kind}s")
             self._watches.append(response)
             try:
+                if is_over():
+                    return
                 for line in response.iter_lines():
                     event = msgspec.json.decode(line)
                     yield event["type"], event["object"]

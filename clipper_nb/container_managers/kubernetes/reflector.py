@@ -93,7 +93,7 @@ class Reflector:
     def _follow(self, version: str) -> None:
         """Apply changes since *version* until the server has forgotten it."""
         while not self._stopping.is_set():
-            for change, each in self._api.watch(self._kind, self._labels, version):
+            for change, each in self._api.watch(self._kind, self._labels, version, is_over=self._stopping.is_set):
                 if change == "ERROR":  # the version is too old
                     return
                 if self._stopping.is_set():

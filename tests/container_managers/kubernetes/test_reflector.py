@@ -76,7 +76,7 @@ def test_before_it_runs_it_asks_the_server(server):
 def test_changes_are_followed_without_another_list(server):
     server.pods = {"p": pod("p")}
     server.reflector.start()
-    until(server, ["p"])
+    assert server.reflector.wait_until(lambda _: server.reflector._is_in_sync, 5)
     num_lists = server.num_lists
     server.send(event("ADDED", "q"), event("BOOKMARK", "x", "9"))
     until(server, ["p", "q"])

@@ -196,11 +196,13 @@ class ModelContainerClient:
             if address not in self._by_address:
                 self._by_address[address] = self._make_connection(address)
         for address in [each for each in self._by_address if each not in wanted]:
-            if self._by_address[address].fileno is None:
+            if self._by_address[address].fileno is None and not self._by_address[address].is_connecting:
                 self._by_address.pop(address).close()
 
     def _make_connection(self, address: str) -> FrontendConnection:
-        return FrontendConnection(address, self._introduce, can_prove=self._credentials is not None)
+        return FrontendConnection(
+            address, self._introduce, can_prove=self._credentials is not None, is_far=self._find_addresses is not None
+        )
 
     def _introduce(self, challenge: bytes) -> rpc.NewContainer:
         """Return what this container serves, with a proof if the frontend has asked for one."""

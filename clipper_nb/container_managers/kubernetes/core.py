@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 
@@ -30,6 +31,7 @@ _STOP_TIMEOUT_S = 90.0
 _FORCED_AFTER_S = 25.0
 """A node that was lost never says that its pods have ended."""
 _INTERVAL_S = 0.2
+_NUM_START_ID_BYTES = 8
 _MAX_EXITS = 2
 _LOG_LINES = 40
 _OWNERS = ("Deployment", "StatefulSet")
@@ -75,21 +77,22 @@ class KubernetesCore:
         ExistsError
             A cluster has that name. The first of the objects decides who owns it.
         ClusterStartError
-            A pod cannot start; with the end of its log.
+            A pod cannot start, with the end of its log; or one of the objects was left by another cluster.
         """
         own, *others = manifests
-        self._api.create(own)
+        start_id = secrets.token_hex(_NUM_START_ID_BYTES)
         try:
-            for manifest in others:
-                self._api.create(manifest)
+            self._api.create(_with_annotation(own, environment.LABEL_START, start_id))
+            try:
+                for manifest in others:
+                    self._api.create(manifest)
+            except ExistsError as exc:
+                raise ClusterStartError(f"{exc.msg} It was left by a cluster of that name; try again.") from exc
             self._wait(_wanted(others), time.monotonic() + _START_TIMEOUT_S)
-        except ExistsError as exc:
-            self._remove_failed()
-            raise ExistsError(
-                f"{exc.msg} It was left by a cluster '{self._cluster}'; call start_clipper() again."
-            ) from exc
         except BaseException:  # also if the user interrupts the cell
-            self._remove_failed()
+            with contextlib.suppress(ClusterError):
+                if self._is_of(start_id):
+                    self.stop(graceful=False)
             raise
 
     def stop(self, *, graceful: bool = True) -> None:
@@ -108,9 +111,9 @@ class KubernetesCore:
                 )
             time.sleep(_INTERVAL_S)
         own = names.own_name(self._cluster)
-        for secret in self._api.find("Secret", self._labels):
-            if secret["metadata"]["name"] != own:
-                self._api.delete("Secret", secret["metadata"]["name"])
+        for each in self._api.find("Secret", self._labels):
+            if each["metadata"]["name"] != own:
+                self._api.delete("Secret", each["metadata"]["name"])
         self._api.delete("Secret", own)
 
     def check_pods(self) -> None:
@@ -149,9 +152,11 @@ class KubernetesCore:
                 )
             time.sleep(_INTERVAL_S)
 
-    def _remove_failed(self) -> None:
-        with contextlib.suppress(ClusterError):
-            self.stop(graceful=False)
+    def _is_of(self, start_id: str) -> bool:
+        """Return whether the cluster of this name is that which this start created."""
+        found = self._api.get("Secret", names.own_name(self._cluster))
+        annotations = {} if found is None else found["metadata"].get("annotations", {})
+        return bool(annotations.get(environment.LABEL_START) == start_id)
 
     def _delete_all(self, kind: str, *, wait_for_dependents: bool = False) -> None:
         for found in self._api.find(kind, self._labels):
@@ -166,6 +171,11 @@ class KubernetesCore:
         """Return what of the cluster is still there, besides its Secrets."""
         kinds = (*_OWNERS, "Pod", *_OTHERS, "Endpoints")
         return [f"{kind} {found['metadata']['name']}" for kind in kinds for found in self._api.find(kind, self._labels)]
+
+
+def _with_annotation(manifest: Manifest, name: str, value: str) -> Manifest:
+    metadata = manifest["metadata"]
+    return {**manifest, "metadata": {**metadata, "annotations": {**metadata.get("annotations", {}), name: value}}}
 
 
 def _wanted(manifests: Sequence[Manifest]) -> dict[str, int]:

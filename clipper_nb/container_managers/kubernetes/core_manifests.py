@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from clipper_nb.container_managers import specs
@@ -74,7 +73,6 @@ def core_manifests(
     state: ClusterState,
     *,
     has_budgets: bool,
-    annotations: Mapping[str, str] | None = None,
 ) -> list[Manifest]:
     """Return the objects of the core in the order in which they are created: the Secret, which has the name, first.
 
@@ -85,8 +83,6 @@ def core_manifests(
     state : ClusterState
     has_budgets : bool
         Whether the server knows PodDisruptionBudgets as ``policy/v1``, as Kubernetes does since 1.21.
-    annotations : mapping, optional
-        Of the Secret.
     """
     settings = replace(
         settings,
@@ -95,7 +91,7 @@ def core_manifests(
     )
     core = core_specs(settings, cluster, state)
     made = [
-        objects.own_secret(cluster, secret_content(state, core), annotations or {}),
+        objects.own_secret(cluster, secret_content(state, core)),
         objects.service_account(cluster),
         *network_policies(cluster, has_own_redis=settings.external_redis is None),
         objects.rpc_service(cluster),

@@ -223,12 +223,12 @@ def service_account(cluster: str) -> Manifest:
     }
 
 
-def own_secret(cluster: str, content: Mapping[str, str], annotations: Mapping[str, str]) -> Manifest:
+def own_secret(cluster: str, content: Mapping[str, str]) -> Manifest:
     """Return the cluster's Secret: its creator owns the cluster's name."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": metadata(names.own_name(cluster), names.cluster_labels(cluster), annotations),
+        "metadata": metadata(names.own_name(cluster), names.cluster_labels(cluster)),
         "stringData": dict(content),
         "type": "Opaque",
     }

@@ -24,7 +24,7 @@ from tests.support.kubernetes_clusters import KubernetesCluster
 from tests.support.kubernetes_managers import api_of, new_kubernetes_manager, pods_of, running_on_kubernetes
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.docker, pytest.mark.timeout(300)]
-SLO_MICROS = 2_000_000
+SLO_MICROS = 10_000_000  # a lost query would get the default output then; a busy machine is no loss
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ DOCS = Path(__file__).parents[3] / "docs" / "kubernetes.md"
 
 def serve(conn: ClipperConnection, answer: int) -> None:
     """Deploy a model that gives one answer, behind an application."""
-    conn.register_application("app", "ints", "-1", 2_000_000)
+    conn.register_application("app", "ints", "-1", 10_000_000)
     deploy_python_closure(conn, "model", "1", "ints", lambda xs: [answer] * len(xs))
     conn.link_model_to_app("app", "model")
     assert ask(conn) == answer
@@ -192,7 +192,7 @@ def test_what_cannot_be_done_is_told(kubernetes, namespace):
 
 def test_https_reaches_the_frontends(kubernetes, namespace):
     with running_on_kubernetes(new_kubernetes_manager(kubernetes, namespace), tls=True) as conn:
-        conn.register_application("app", "ints", "-1", 2_000_000)
+        conn.register_application("app", "ints", "-1", 10_000_000)
         deploy_python_closure(conn, "model", "1", "ints", lambda xs: [3] * len(xs))
         conn.link_model_to_app("app", "model")
         assert conn.predict("app", [1]).output == 3

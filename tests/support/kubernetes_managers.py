@@ -13,7 +13,7 @@ from clipper_nb.protocol.environment import LABEL_CLUSTER
 from tests.support.clusters import new_cluster_name
 from tests.support.kubernetes_clusters import KubernetesCluster
 
-_OF_A_NAMESPACE = [kind for kind, path in PATHS.items() if "{}" in path and kind != "Event"]
+_OF_A_NAMESPACE = [kind for kind, path in PATHS.items() if "{}" in path]
 
 
 def new_kubernetes_manager(

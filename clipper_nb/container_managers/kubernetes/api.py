@@ -37,10 +37,8 @@ _EXTRA = "Kubernetes needs the package lightkube: pip install 'clipper-nb[kubern
 MERGE_PATCH = "application/merge-patch+json"
 
 PATHS = {
-    "ConfigMap": "api/v1/namespaces/{}/configmaps",
     "Deployment": "apis/apps/v1/namespaces/{}/deployments",
     "Endpoints": "api/v1/namespaces/{}/endpoints",
-    "Event": "api/v1/namespaces/{}/events",
     "Namespace": "api/v1/namespaces",
     "NetworkPolicy": "apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
     "Node": "api/v1/nodes",

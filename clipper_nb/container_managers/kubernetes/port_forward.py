@@ -103,6 +103,7 @@ def _keep_open(state: _State, command: Sequence[str], local_port: int, port: int
         if state.is_over.wait(_RESTART_INTERVAL_S):
             return
         state.process = _spawn(command, local_port, port)
+        _read_port(state.process)
         if state.is_over.is_set():
             _end(state.process)
 
@@ -121,11 +122,12 @@ def _read_port(process: subprocess.Popen[str]) -> int | None:
 
     def read() -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            match = _FORWARDING.search(line)
-            if match and not found:
-                found.append(int(match[1]))
-                told.set()
+        with process.stdout as lines:
+            for line in lines:
+                match = _FORWARDING.search(line)
+                if match and not found:
+                    found.append(int(match[1]))
+                    told.set()
         told.set()
 
     threading.Thread(target=read, name="clipper_nb tunnel's words", daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
@@ -219,3 +220,41 @@ def _end_at_a_query(xs):
     sys.stderr.write("the last words\n")
     sys.stderr.flush()
     os._exit(7)
+
+
+def test_a_model_reaches_the_query_frontends_and_nothing_else_where_policies_are_enforced(conn, kubernetes):
+    """Without a plugin that enforces them a pod reaches everything; the docs and the doctor say so."""
+    manager = manager_of(conn)
+
+    def connects_to(places):
+        import socket
+
+        found = []
+        for place in places:
+            try:
+                socket.create_connection(tuple(place), timeout=2).close()
+            except OSError as exc:
+                found.append(type(exc).__name__)
+            else:
+                found.append("connected")
+        return found
+
+    def try_to(texts):
+        import json
+
+        return [connects_to(json.loads(text)) for text in texts]
+
+    deploy_python_closure(conn, "spy", "1", "strings", try_to)
+    conn.register_application("spy", "strings", "-1", 20_000_000)
+    conn.link_model_to_app("spy", "spy")
+    server = api_of(manager).address.removeprefix("https://").split(":")
+    other = api_of(manager).find("Pod", {"ai.clipper.model.name": "model"})[0]
+    places = [
+        ("query-frontend-rpc-at-" + manager.cluster_name, 7000), ("redis-at-" + manager.cluster_name, 6379),
+        ("mgmt-frontend-at-" + manager.cluster_name, 1338), (server[0], int(server[1])),
+        (other["status"]["podIP"], 7000),
+    ]  # fmt: skip
+    _, reply = query(conn, "spy", {"input": json.dumps(places)})
+    assert reply["output"][0] == "connected", reply
+    assert not getattr(kubernetes, "is_ours", False) or "connected" not in reply["output"][1:], reply
+    conn.stop_models(["spy"])

@@ -113,7 +113,7 @@ def test_what_may_pass_by_itself_is_no_problem(state):
     assert find_problem([pod(state)]) is None
 
 
-def test_a_pod_without_a_node_is_told_with_the_schedulers_sentence():
+def test_a_pod_without_a_node_has_the_schedulers_sentence():
     condition = {
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": "0/3 nodes are available: 3 Insufficient cpu.",

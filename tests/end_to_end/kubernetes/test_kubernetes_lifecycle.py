@@ -75,7 +75,7 @@ def test_every_frontend_has_every_replica(conn):
     assert {name for name, _ in frontends_of(conn)} == set(names)
 
 
-def test_a_new_version_answers_once_its_deploy_returns_and_the_old_one_again(conn):
+def test_a_new_version_answers_once_its_deploy_returns(conn):
     deploy_python_closure(conn, "model", "2_b", "ints", lambda xs: [2] * len(xs))
     assert ask(conn) == [2] * 30
     conn.set_model_version("model", "1")
@@ -84,7 +84,7 @@ def test_a_new_version_answers_once_its_deploy_returns_and_the_old_one_again(con
     assert [replica.model for replica in conn.cm.observe_replicas()] == ["model:1"] * 2
 
 
-def test_replicas_become_as_many_as_asked_and_fewer_without_losing_a_query(conn):
+def test_replicas_become_as_many_as_asked_and_lose_no_query(conn):
     conn.set_num_replicas("model", 4)
     assert [number for _, number in frontends_of(conn)] == [4, 4]
     assert ask(conn) == [1] * 30
@@ -104,7 +104,7 @@ def test_a_deleted_replica_is_replaced_and_no_query_lost(conn):
     )  # fmt: skip
 
 
-def test_a_deleted_query_frontend_is_replaced_and_gets_every_replica(conn):
+def test_a_deleted_query_frontend_is_replaced_with_replicas(conn):
     gone = pods_of(manager_of(conn), "query_frontend")[0]
     delete_pod(conn, gone)
     assert ask(conn, 100) == [1] * 100
@@ -115,7 +115,7 @@ def test_a_deleted_query_frontend_is_replaced_and_gets_every_replica(conn):
     assert ask(conn) == [1] * 30
 
 
-def test_the_configuration_outlives_redis_and_the_management_frontend(conn):
+def test_the_configuration_outlives_the_pod_of_redis(conn):
     manager = manager_of(conn)
     before = api_of(manager).get("Pod", pods_of(manager, "redis")[0])["metadata"]["uid"]
     for role in ("redis", "management_frontend"):
@@ -150,7 +150,7 @@ def connects(conn: ClipperConnection) -> bool:
     return True
 
 
-def test_a_replica_has_its_variables_and_no_more_secrets_than_its_own(conn):
+def test_a_replica_has_its_variables_and_its_own_secrets_alone(conn):
     def show(xs):
         return [{"value": os.environ["GREETING"], "names": sorted(os.environ), "uid": os.getuid()} for _ in xs]
 
@@ -222,7 +222,7 @@ def _end_at_a_query(xs):
     os._exit(7)
 
 
-def test_a_model_reaches_the_query_frontends_and_nothing_else_where_policies_are_enforced(conn, kubernetes):
+def test_a_model_reaches_the_query_frontends_and_nothing_else(conn, kubernetes):
     """Without a plugin that enforces them a pod reaches everything; the docs and the doctor say so."""
     manager = manager_of(conn)
 

@@ -136,7 +136,7 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(kubernetes, namespace):
         ClipperConnection(manager).connect()
 
 
-def test_clusters_of_one_namespace_and_of_one_name_do_not_touch_each_other(kubernetes, namespace):
+def test_clusters_of_one_namespace_or_name_leave_each_other(kubernetes, namespace):
     with kubernetes.new_namespace() as other_namespace:
         first = new_kubernetes_manager(kubernetes, namespace)
         others = [
@@ -176,7 +176,7 @@ def _connects(conn: ClipperConnection) -> bool:
     return True
 
 
-def test_services_that_are_not_published_are_reached_through_a_tunnel(kubernetes, namespace):
+def test_unpublished_services_are_reached_through_a_tunnel(kubernetes, namespace):
     types = {"query": "ClusterIP", "management": "ClusterIP"}
     with running_on_kubernetes(new_kubernetes_manager(kubernetes, namespace, service_types=types)) as conn:
         assert conn.get_query_addr().startswith("127.0.0.1:")

@@ -49,7 +49,7 @@ def running(addresses):
         assert not thread.is_alive()
 
 
-def test_new_frontends_get_the_replica_and_one_without_a_name_is_served_on():
+def test_new_frontends_get_the_replica_and_old_ones_keep_it():
     with ExitStack() as stack:
         first, second = Frontend(), Frontend()
         for each in (first, second):

@@ -33,7 +33,7 @@ _LOG_TIMEOUT_S = 3.0
 """Nodes tell a second late that a container runs; until then they do not give its log."""
 _NUM_TRIES, _RETRY_INTERVAL_S = 3, 0.3
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_EXTRA = "Kubernetes needs the package lightkube: pip install 'clipper-nb[kubernetes]'."
+_EXTRA = "Kubernetes needs the package lightkube: pip install 'clipper-nb[notebook,kubernetes]'."
 MERGE_PATCH = "application/merge-patch+json"
 
 PATHS = {

@@ -68,7 +68,7 @@ class KubernetesContainerManager(ContainerManager):
     """A cluster of pods: Redis, a management frontend, query frontends, and one Deployment per model version.
 
     Kubernetes restarts what crashes and moves what a lost node had; the cluster lives until ``stop_all()``. Needs
-    ``pip install 'clipper-nb[kubernetes]'``, and a Docker Engine in the notebook's place, which builds images.
+    ``pip install 'clipper-nb[notebook,kubernetes]'``, and a Docker Engine in the notebook's place, which builds images.
 
     Parameters
     ----------

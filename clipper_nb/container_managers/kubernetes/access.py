@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 
-from clipper_nb.container_managers.kubernetes import names
 from clipper_nb.container_managers.kubernetes.api import KubernetesApi
 from clipper_nb.container_managers.kubernetes.pods import Manifest
 from clipper_nb.container_managers.kubernetes.port_forward import PortForward
@@ -137,8 +136,3 @@ def accepts_connections(address: Address) -> bool:
             return True
     except OSError:
         return False
-
-
-def service_names(cluster: str) -> tuple[str, str]:
-    """Return the names of the query frontends' Service and the management frontend's."""
-    return names.query_frontend_name(cluster), names.management_frontend_name(cluster)

@@ -21,7 +21,7 @@ from clipper_nb.container_managers.kubernetes.pods import (
 )
 from clipper_nb.container_managers.kubernetes.settings import CLUSTER_IP, KubernetesSettings
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, ContainerSpec
+from clipper_nb.protocol.containers import QUERY_FRONTEND, REDIS, ContainerSpec
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 PORTS = {
@@ -243,6 +243,3 @@ def _service(
         "type": kind,
     }
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata(name, labels), "spec": spec}
-
-
-CORE_ROLES = (REDIS, MANAGEMENT_FRONTEND, QUERY_FRONTEND)

@@ -20,7 +20,7 @@ from clipper_nb.images.docker_engine import (
     translated,
 )
 
-ALWAYS, IF_NOT_PRESENT, NEVER = "Always", "IfNotPresent", "Never"
+IF_NOT_PRESENT, NEVER = "IfNotPresent", "Never"
 _REPLACED_USERS = ("", "root", "0", "0:0", "root:root", templates.USER)
 """Users of images that pods do not run as."""
 
@@ -129,8 +129,3 @@ class PodImages:
 
 def _names_a_registry(image: str) -> bool:
     return "/" in image
-
-
-def public_image(image: str, found: PodImage) -> PodImage:
-    """Return the image of Redis: one that a public registry has, which nodes may pull without a registry's name."""
-    return PodImage(found.reference, IF_NOT_PRESENT)

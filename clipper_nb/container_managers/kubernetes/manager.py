@@ -8,22 +8,22 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.kubernetes import names
 from clipper_nb.container_managers.kubernetes.access import Access
 from clipper_nb.container_managers.kubernetes.api import KubernetesApi
-from clipper_nb.container_managers.kubernetes.checks import check_kubernetes, default_storage_class
+from clipper_nb.container_managers.kubernetes.checks import check_kubernetes
 from clipper_nb.container_managers.kubernetes.core import KubernetesCore
 from clipper_nb.container_managers.kubernetes.core_manifests import core_manifests, known_hosts
 from clipper_nb.container_managers.kubernetes.core_objects import PORTS
-from clipper_nb.container_managers.kubernetes.images import IF_NOT_PRESENT, PodImages
+from clipper_nb.container_managers.kubernetes.images import PodImages
 from clipper_nb.container_managers.kubernetes.keeper import Keeper
 from clipper_nb.container_managers.kubernetes.logs import read_log, write_logs
 from clipper_nb.container_managers.kubernetes.manifests import to_yaml, without_status
 from clipper_nb.container_managers.kubernetes.model_objects import VersionPods
+from clipper_nb.container_managers.kubernetes.new_cluster import NewCluster, require_namespace
 from clipper_nb.container_managers.kubernetes.reflector import Reflector
 from clipper_nb.container_managers.kubernetes.replicas import KubernetesReplicas
 from clipper_nb.container_managers.kubernetes.settings import (
@@ -33,20 +33,18 @@ from clipper_nb.container_managers.kubernetes.settings import (
     check_service_types,
     check_texts,
     check_tolerations,
+    external_redis_variables,
 )
-from clipper_nb.container_managers.kubernetes.state import ClusterState, CoreImage
+from clipper_nb.container_managers.kubernetes.state import ClusterState
 from clipper_nb.container_managers.log_copies import copy_logs
 from clipper_nb.container_managers.readiness import answers, wait_for
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import ClusterOptions, replica_spec
-from clipper_nb.container_managers.tls.identity import choose_identity
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     ClipperException,
-    ClusterError,
     ClusterNotFoundError,
-    ClusterUnreachableError,
     ExistsError,
     InvalidRequestError,
 )
@@ -54,7 +52,7 @@ from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.images.user_ids import UNUSED, check_user_ids
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, ObservedContainer
+from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.replica_proof import make_credentials, replica_secret
@@ -169,12 +167,11 @@ class KubernetesContainerManager(ContainerManager):
         self.external_redis = redis_ip is not None
         self.namespace = names.check_namespace(namespace)
         self._creates_namespace = create_namespace_if_not_exists
-        self._asked_storage_class = storage_class
         self._settings = KubernetesSettings(
             namespace=namespace,
             services=check_service_types(service_types),
             redis_image=redis_image,
-            external_redis=_external_redis(cluster_name, redis_ip, redis_port, redis_username, redis_password),
+            external_redis=external_redis_variables(cluster_name, redis_ip, redis_port, redis_username, redis_password),
             image_pull_secrets=check_texts("image_pull_secrets", image_pull_secrets),
             node_selector=check_node_selector(node_selector or {}),
             tolerations=check_tolerations(tolerations),
@@ -187,6 +184,7 @@ class KubernetesContainerManager(ContainerManager):
         self._builder = DockerBuilder(self._engine)
         self._images = PodImages(self._engine, registry)
         self._api = KubernetesApi(namespace, kubeconfig, context)
+        self._new_cluster = NewCluster(self._api, self._builder, self._images, self._settings, storage_class)
         self._core = KubernetesCore(self._api, self.cluster_name, namespace)
         self._access = Access(self._api, self.cluster_name, namespace, uses_internal_ip=useInternalIP)
         self._replicas = self._new_replicas()
@@ -201,7 +199,7 @@ class KubernetesContainerManager(ContainerManager):
 
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:
         progress.step("Look for the Kubernetes")
-        self._require_namespace()
+        require_namespace(self._api, self.namespace, may_create=self._creates_namespace)
         if self._core.exists():
             raise self._exists_error()
         state = self._new_state(options, progress)
@@ -354,60 +352,11 @@ class KubernetesContainerManager(ContainerManager):
 
     # --- within
 
-    def _require_namespace(self) -> None:
-        try:
-            is_there = self._api.get("Namespace", self.namespace) is not None
-        except ClusterUnreachableError:
-            raise
-        except ClusterError:  # who may use a namespace need not be allowed to look at it
-            return
-        if is_there:
-            return
-        if not self._creates_namespace:
-            raise ClipperException(
-                f"Namespace '{self.namespace}' does not exist. Pass create_namespace_if_not_exists=True to create it."
-            )
-        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}}
-        with contextlib.suppress(ExistsError):
-            self._api.create(manifest)
-
     def _new_state(self, options: ClusterOptions, progress: Progress) -> ClusterState:
         hosts = known_hosts(self.namespace, self.cluster_name)
-        tls = choose_identity(
-            self.cluster_name, options, [*hosts, *self._access.node_addresses()] if options.tls else hosts
-        )
-        storage_class = self._asked_storage_class
-        if storage_class is None and not self.external_redis:
-            storage_class = default_storage_class(self._api)
-        return ClusterState.new(
-            options,
-            self._core_images(options, progress),
-            tls=tls,
-            storage_class=storage_class or None,
-            query_service=self._settings.services.query,
-            management_service=self._settings.services.management,
-        )
-
-    def _core_images(self, options: ClusterOptions, progress: Progress) -> dict[str, CoreImage]:
-        """Return the image of each role, built and pushed if need be."""
-        query, management = options.query_frontend_image, options.management_frontend_image
-        if query is None or management is None:
-            ours = self._builder.build_base("frontend", progress=progress)
-            query, management = query or ours, management or ours
-        images = {role: self._images.find(image, progress) for role, image in (
-            (QUERY_FRONTEND, query), (MANAGEMENT_FRONTEND, management),
-        )}  # fmt: skip
-        found = {role: CoreImage(image.reference, image.pull_policy) for role, image in images.items()}
-        if not self.external_redis:
-            found[REDIS] = self._redis_image(progress)
-        return found
-
-    def _redis_image(self, progress: Progress) -> CoreImage:
-        """Return the image of Redis: from the registry if the engine has it, else nodes pull it by its name."""
-        name = self._settings.redis_image
-        with contextlib.suppress(ClipperException):
-            return CoreImage(self._images.find(name, progress).reference, IF_NOT_PRESENT)
-        return CoreImage(name, IF_NOT_PRESENT)
+        if options.tls:
+            hosts += self._access.node_addresses()
+        return self._new_cluster.state(self.cluster_name, options, hosts, progress)
 
     def _core_manifests(self, state: ClusterState) -> list[dict[str, Any]]:
         return core_manifests(
@@ -457,21 +406,6 @@ class KubernetesContainerManager(ContainerManager):
             "started, or was stopped only in part. Use connect() to work with it, stop_all() to end it and remove the "
             "rest, or another cluster_name."
         )
-
-
-def _external_redis(
-    cluster: str, host: str | None, port: int, username: str | None, password: str | None
-) -> dict[str, str] | None:
-    """Return the environment variables with which the frontends connect to an external Redis."""
-    if host is None:
-        if username or password:
-            raise InvalidRequestError("redis_ip says which Redis the password is for; it is missing.")
-        return None
-    user = f"{quote(username or '', safe='')}:{quote(password or '', safe='')}@" if username or password else ""
-    return {
-        environment.REDIS_URL: f"redis://{user}{host}:{port}",
-        environment.REDIS_KEY_PREFIX: f"clipper:{cluster}",
-    }
 
 
 def _no_check() -> None:

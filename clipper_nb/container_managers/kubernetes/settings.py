@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from clipper_nb.errors import ClipperException, InvalidRequestError
 from clipper_nb.images.user_ids import UNUSED, UserIds
+from clipper_nb.protocol import environment
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
 CLUSTER_IP, NODE_PORT, LOAD_BALANCER = "ClusterIP", "NodePort", "LoadBalancer"
@@ -107,3 +109,18 @@ def check_node_selector(labels: object) -> dict[str, str]:
             f"node_selector must be a dict of texts, such as {{'kubernetes.io/arch': 'amd64'}}; got {labels!r}."
         )
     return {str(key): str(value) for key, value in pairs}
+
+
+def external_redis_variables(
+    cluster: str, host: str | None, port: int, username: str | None, password: str | None
+) -> dict[str, str] | None:
+    """Return the environment variables with which the frontends connect to an external Redis."""
+    if host is None:
+        if username or password:
+            raise InvalidRequestError("redis_ip says which Redis the password is for; it is missing.")
+        return None
+    user = f"{quote(username or '', safe='')}:{quote(password or '', safe='')}@" if username or password else ""
+    return {
+        environment.REDIS_URL: f"redis://{user}{host}:{port}",
+        environment.REDIS_KEY_PREFIX: f"clipper:{cluster}",
+    }

@@ -32,6 +32,9 @@ class ContainerManager(ABC):
     clipper_query_port: int
     clipper_management_port: int
     clipper_rpc_port: int
+    others_reach: str | None = None
+    """A clause that says why others than users of this machine reach the query frontend, which then asks for a token by
+    default."""
 
     @abstractmethod
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:

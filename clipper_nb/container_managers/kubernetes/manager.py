@@ -126,6 +126,8 @@ class KubernetesContainerManager(ContainerManager):
     >>> conn.start_clipper(num_frontend_replicas=2)
     """
 
+    others_reach = "every pod of the Kubernetes reaches them"
+
     def __init__(
         self,
         cluster_name: str = "default-cluster",

@@ -126,7 +126,7 @@ class KubernetesContainerManager(ContainerManager):
     >>> conn.start_clipper(num_frontend_replicas=2)
     """
 
-    others_reach = "every pod of the Kubernetes reaches them"
+    others_reach = "every pod of the Kubernetes reaches its query frontends"
 
     def __init__(
         self,

@@ -136,7 +136,9 @@ def test_a_start_that_fails_says_why_and_leaves_nothing(kubernetes, namespace):
         ClipperConnection(manager).connect()
 
 
+@pytest.mark.long
 def test_clusters_of_one_namespace_or_name_leave_each_other(kubernetes, namespace):
+    """``test_a_cluster_is_made_again_from_its_manifests_and_joined``, with two of one name, stands for it."""
     with kubernetes.new_namespace() as other_namespace:
         first = new_kubernetes_manager(kubernetes, namespace)
         others = [
@@ -191,7 +193,9 @@ def test_what_cannot_be_done_is_told(kubernetes, namespace):
         new_kubernetes_manager(kubernetes, namespace).stop_all(keep=True)
 
 
+@pytest.mark.long
 def test_https_reaches_the_frontends(kubernetes, namespace):
+    """That of Docker in ``test_docker_tls.py`` stands for it; the frontends are the same."""
     with running_on_kubernetes(new_kubernetes_manager(kubernetes, namespace), tls=True) as conn:
         conn.register_application("app", "ints", "-1", 10_000_000)
         deploy_python_closure(conn, "model", "1", "ints", lambda xs: [3] * len(xs))

@@ -115,7 +115,7 @@ screenshots: $(STAMP)     ## pictures of every panel in both themes, in docs/scr
 
 bench: $(COMPILED) wrk engine  ## everything that is measured, against its targets; the better part of an hour
 	$(PY) benchmarks/throughput.py
-	failed=0; for part in before.py overload.py big_bodies.py scaling.py tokens.py tls.py records.py v2.py admin.py idle.py "endurance.py --frontends 2" "startup.py --docker --peers"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
+	failed=0; for part in before.py overload.py big_bodies.py scaling.py tokens.py tls.py records.py v2.py admin.py idle.py many_deploys.py "endurance.py --frontends 2" "startup.py --docker --peers"; do $(PY) benchmarks/$$part --write || failed=1; done; exit $$failed
 	$(PY) benchmarks/dashboard.py --write
 	VENV=$(abspath $(VENV)) scripts/test-tools && $(PY) benchmarks/languages.py --write
 

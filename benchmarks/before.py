@@ -10,75 +10,17 @@ whole cluster, which other work on the machine disturbs less.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
 
-from load.form import CLIPPER
 from load.verdicts import Verdicts, parse_options
-from load.wrk import run_wrk
 from loop.builds import BASELINE_REVISION, make_build
-from loop.serving import APP
+from loop.served_build import Build, serving
 from workloads import FOREST_VARIABLE, WORKLOADS, Workload, save_forest
 
 TARGET = 0.97
-NUM_CONNECTIONS = 64
-SERVING = Path(__file__).parent / "loop" / "serving.py"
-START_TIMEOUT_S = 120
-
-
-@dataclass
-class Build:
-    """A build that serves, and what was measured of it."""
-
-    address: str
-    process: subprocess.Popen[str]
-    rates: list[float] = field(default_factory=list)
-    """Predictions per second."""
-    costs_s: list[float] = field(default_factory=list)
-    """Processor time for each prediction."""
-
-    def measure(self, workload: Workload, duration_s: int) -> tuple[float, float]:
-        """Return predictions per second, and the processor time of each."""
-        before_s = self._processor_time_s()
-        seen = run_wrk(
-            self.address, f"/{APP}/predict", CLIPPER,
-            num_connections=NUM_CONNECTIONS, num_doubles=workload.num_doubles, duration_s=duration_s,
-        )  # fmt: skip
-        assert seen.num_errors == 0, seen
-        return seen.requests_per_s, (self._processor_time_s() - before_s) / (seen.requests_per_s * duration_s)
-
-    def _processor_time_s(self) -> float:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        print(file=self.process.stdin, flush=True)
-        return float(self.process.stdout.readline())
-
-
-@contextlib.contextmanager
-def serving(python: Path, workload: Workload) -> Iterator[Build]:
-    """Give a cluster of the build that *python* has."""
-    environment = {**os.environ, "PATH": os.pathsep.join([str(python.parent), os.environ["PATH"]])}
-    environment.pop("PYTHONPATH", None)
-    process = subprocess.Popen(
-        [str(python), str(SERVING), workload.name],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
-    with process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        address = process.stdout.readline().strip()
-        if not address:
-            raise RuntimeError(f"The build of {python} did not start its cluster.")
-        yield Build(address, process)
-        process.stdin.close()
-        process.wait(START_TIMEOUT_S)
 
 
 def main() -> int:
@@ -100,7 +42,7 @@ def main() -> int:
         os.environ[FOREST_VARIABLE] = f"{folder}/forest.joblib"
         save_forest(os.environ[FOREST_VARIABLE])
         for workload in [each for each in WORKLOADS if each.name in options.workloads.split(",")]:
-            with serving(pythons[0], workload) as before, serving(pythons[1], workload) as now:
+            with serving(pythons[0], workload.name) as before, serving(pythons[1], workload.name) as now:
                 compare(workload, before, now, options, verdicts)
     return verdicts.finish()
 

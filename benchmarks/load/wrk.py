@@ -12,7 +12,7 @@ from pathlib import Path
 from load.form import Form
 
 _SCRIPT = Path(__file__).with_name("distinct.lua")
-_TEMPLATE_SCRIPT = Path(__file__).with_name("template.lua")
+_BODY_SCRIPT = Path(__file__).with_name("body.lua")
 _TIMEOUT_S = 10
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
@@ -64,20 +64,18 @@ def _run_wrk(
     return _run_script(_SCRIPT, arguments, address, path, num_connections, duration_s, header)
 
 
-def run_template(
+def run_body(
     address: str,
     path: str,
-    template: Path,
-    counter_at: int,
+    body: Path,
     *,
     num_connections: int,
     duration_s: int,
     headers: Mapping[str, str] | None = None,
 ) -> Load:
-    """Send the bytes of a file, of which eight at *counter_at* are digits that differ in each request."""
+    """Send the bytes of a file, the same in each request; what is asked must have no cache."""
     pairs = [text for pair in (headers or {}).items() for text in pair]
-    arguments = [str(template), str(counter_at), *pairs]
-    return _run_script(_TEMPLATE_SCRIPT, arguments, address, path, num_connections, duration_s, [])
+    return _run_script(_BODY_SCRIPT, [str(body), *pairs], address, path, num_connections, duration_s, [])
 
 
 def _run_script(

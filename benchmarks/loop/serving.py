@@ -1,7 +1,8 @@
 """One cluster that serves a model until its standard input ends.
 
-The Python of a build runs it in a process of its own, with a workload's name. It prints the query frontend's address,
-and for each line that it reads the processor time that all processes of the cluster have used, in seconds.
+The Python of a build runs it in a process of its own, with a workload's name, an input type and the size of the cache.
+It prints the query frontend's address, and for each line that it reads the processor time that all processes of the
+cluster have used, in seconds.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def main() -> None:
     conn = ClipperConnection(LocalContainerManager(f"before-{os.getpid()}", **ports))
     # Builds from before there were tokens ask for none.
     has_tokens = "query_token" in inspect.signature(conn.start_clipper).parameters
-    conn.start_clipper(**{"query_token": False} if has_tokens else {})
+    conn.start_clipper(cache_size=int(sys.argv[3]), **{"query_token": False} if has_tokens else {})
     with conn:
-        create_endpoint(conn, APP, "doubles", load_model(sys.argv[1]), slo_micros=SLO_MICROS, allow_large=True)
+        create_endpoint(conn, APP, sys.argv[2], load_model(sys.argv[1]), slo_micros=SLO_MICROS, allow_large=True)
         print(conn.get_query_addr(), flush=True)
         for _ in sys.stdin:
             print(processor_time_s(), flush=True)

@@ -16,6 +16,7 @@ from clipper_nb.protocol.number_rules import Whole
 from clipper_nb.protocol.records import TEXT_OUTPUTS, TextOutputs
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 
+_URL_WITH_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]+@|https?://(?!git@)[^/\s@]+@", re.IGNORECASE)
 _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~-]+)?", re.ASCII)
 
 _HOST = re.compile(r"\*|(\*\.)?[^][\s:/\\@*,]+")
@@ -110,6 +111,13 @@ def check_packages(packages: Sequence[str] | None) -> list[str]:
     for package in checked:
         if not isinstance(package, str) or not package.strip() or package.lstrip().startswith("-"):
             raise InvalidRequestError(f"pkgs_to_install must hold pip requirements; {package!r} is not one.")
+        if _URL_WITH_PASSWORD.search(package):
+            raise InvalidRequestError(
+                f"The requirement of {package.partition('@')[0].partition(':')[0].strip()!r} has a password or token "
+                "in its URL, which would be kept with the version and in its image. Leave it out of the URL, and set "
+                "PIP_INDEX_URL or PIP_EXTRA_INDEX_URL with it where the notebook runs: builds use these and keep "
+                "neither."
+            )
     return checked
 
 

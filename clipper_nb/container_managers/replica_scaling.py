@@ -47,6 +47,8 @@ class ReplicaSettings:
     """The path of the query frontend's Unix socket, if the replica uses that instead."""
     secret: str | None = field(default=None, repr=False)
     """What the tokens of replicas are made from; without it they have none."""
+    reads_variables: bool = False
+    """Whether the program takes the variables of its version from a file; without it they are in its environment."""
 
 
 class ReplicaScaling(ContainerManager):
@@ -153,5 +155,6 @@ def _replica(
         load_timeout_s=load_timeout_s,
         model_folder=settings.model_folder,
         variables=variables,
+        is_read=settings.reads_variables,
         limits=settings.limits,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.clipper_containers import FOREIGN
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
+from clipper_nb.protocol.environment_variables import encode_variables
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.replica_proof import ReplicaCredentials, encode_credentials
@@ -179,13 +180,14 @@ def replica_spec(
     rpc_socket: str | None = None,
     model_folder: str | None = None,
     variables: Mapping[str, str] | None = None,
+    is_read: bool = False,
     limits: ResourceLimits = NO_LIMITS,
 ) -> ContainerSpec:
     """Return the spec of one replica of a model version.
 
-    *model_folder* is its model's folder, if not ``/model``; *variables* are those of its environment that come with
-    the version. *credentials* are what the replica proves itself with, *rpc_socket* is the path of the
-    query frontend's Unix socket, which replaces its address and port.
+    *model_folder* is its model's folder, if not ``/model``; *variables* are those that come with the version, in its
+    environment, or in a file if that *is_read* by its program. *credentials* are what the replica proves itself with,
+    *rpc_socket* is the path of the query frontend's Unix socket, which replaces its address and port.
     """
     own = {
         environment.MODEL_NAME: model_id.name,
@@ -196,12 +198,15 @@ def replica_spec(
     }
     if model_folder is not None:
         own[environment.MODEL_PATH] = model_folder
+    files = {} if credentials is None else {environment.REPLICA_CREDENTIALS_FILE: encode_credentials(credentials)}
+    if variables and is_read:
+        files[environment.VARIABLES_FILE] = encode_variables(variables)
     return ContainerSpec(
         name=name,
         role=REPLICA,
         command=command,
-        environment={**(variables or {}), **own},
-        secret_files={environment.REPLICA_CREDENTIALS_FILE: encode_credentials(credentials)} if credentials else {},
+        environment=own if is_read else {**(variables or {}), **own},
+        secret_files=files,
         working_folder=model_folder or ".",
         model=str(model_id),
         image=image,

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+import msgspec
+
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.names import is_unicode
 
@@ -39,6 +41,16 @@ class EnvironmentVariables:
 
 
 NO_VARIABLES = EnvironmentVariables()
+
+
+def encode_variables(values: Mapping[str, str]) -> str:
+    """Return the content of a file with variables."""
+    return msgspec.json.encode(dict(values)).decode()
+
+
+def decode_variables(content: str) -> dict[str, str]:
+    """Return the variables of a file."""
+    return msgspec.json.decode(content, type=dict[str, str])
 
 
 def check_variables(values: Mapping[str, str]) -> EnvironmentVariables:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
 import gc
 import logging
 import os
@@ -16,11 +14,10 @@ from typing import Any
 from clipper_nb.errors import ClipperException
 from clipper_nb.protocol import environment
 from clipper_nb.runtime.http.open_files import raise_open_files_limit
+from clipper_nb.runtime.malloc import keep_small_blocks
 
 logger = logging.getLogger(__name__)
 
-_M_MMAP_THRESHOLD = -3  # from glibc's malloc.h
-_OWN_MAPPING_SIZE_BYTES = 1024 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -32,7 +29,7 @@ def run_until_signalled(serve: Callable[[asyncio.Event], Awaitable[None]]) -> No
     index = os.environ.get(environment.WORKER_INDEX)
     log_format = LOG_FORMAT if index is None else LOG_FORMAT.replace("%(name)s", f"worker {index} %(name)s")
     logging.basicConfig(level=logging.INFO, format=log_format, stream=sys.stderr)
-    give_back_large_blocks()
+    keep_small_blocks()
     raise_open_files_limit()  # every connection is an open file
     try:
         event_loop_runner()(_serve(serve))
@@ -51,15 +48,6 @@ def keep_garbage_collector_short() -> None:
     """
     gc.freeze()
     gc.set_threshold(20_000, 50, 1000)
-
-
-def give_back_large_blocks() -> None:
-    """Return a large body's memory to the system as soon as it is freed, and let it grow without copying.
-
-    Otherwise the C library learns from the first bodies to keep such blocks for reuse, up to 64 MB.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library, or another system
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_SIZE_BYTES)
 
 
 def event_loop_runner() -> Callable[[Coroutine[Any, Any, None]], None]:

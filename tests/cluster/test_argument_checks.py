@@ -77,6 +77,25 @@ def test_packages_that_pip_would_misread_are_refused(packages):
         checks.check_packages(packages)
 
 
+@pytest.mark.parametrize(
+    "package",
+    [
+        "tool @ https://ada:s3cret@pypi.example/tool.whl",
+        "git+https://s3cret@git.example/ada/tool",
+        "x @ HTTP://a:s3cret@b/",
+    ],
+)
+def test_requirement_with_a_password_is_refused_untold(package):
+    with pytest.raises(InvalidRequestError, match="PIP_INDEX_URL") as caught:
+        checks.check_packages(["numpy", package])
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("package", ["tool @ git+ssh://git@git.example/ada/tool", "tool @ https://pypi.example/tool@1"])
+def test_requirement_with_a_url_is_taken(package):
+    assert checks.check_packages([package]) == [package]
+
+
 def test_checked_lists_are_copies():
     """Who calls keeps a list of their own."""
     labels, packages = ["a"], ["b"]

@@ -150,6 +150,7 @@ def create_arguments(
     names = list(spec.sockets.values())
     ports = {_PORT_VARIABLES[variable]: str(CONTAINER_PORTS[name]) for variable, name in spec.sockets.items()}
     bind = {environment.BIND_ADDRESS: "0.0.0.0"} if names else {}
+    own_variables = extra.get("environment", {})
     ours: dict[str, Any] = {
         "image": image,
         "name": container_name(cluster, spec.name),
@@ -159,7 +160,8 @@ def create_arguments(
             **bind,
             **secret_paths(spec.secret_files),
             **rpc_variables(spec),
-            **extra.get("environment", {}),
+            **own_variables,
+            **({environment.CONTAINER_VARIABLES: " ".join(own_variables)} if own_variables else {}),
         },
         "mounts": [
             *secret_mounts(spec.secret_files, cluster_labels(cluster)),

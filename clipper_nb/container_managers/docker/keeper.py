@@ -43,7 +43,7 @@ class Keeper:
         core_files: CoreFiles,
     ) -> None:
         self._management = management
-        self._watch = DockerWatch(engine, containers, cluster, core_files)
+        self._watch = DockerWatch(engine, containers, cluster, core_files, management.get_environment_variables)
         observe = partial(containers.observe, **{environment.LABEL_ROLE: REPLICA})
         self._reaper = Reaper(management, observe, containers.stop_replicas)
         self._of_owner = weakref.finalize(owner, self._let_end)

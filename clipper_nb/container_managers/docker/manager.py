@@ -279,10 +279,12 @@ class DockerContainerManager(ReplicaScaling):
     def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
         found = self._engine.find_or_pull(image, progress)
         user = found.attrs["Config"].get("User", "")
+        is_ours = runs_our_program(found.attrs["Config"])
         return ReplicaSettings(
             rpc_host=specs.QUERY_FRONTEND_NAME,
             rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
-            offline_socket=rpc_folder.SOCKET if runs_our_program(found.attrs["Config"]) else None,
+            offline_socket=rpc_folder.SOCKET if is_ours else None,
+            reads_variables=is_ours,
             secret=replica_secret(self.get_admin_token()),
             user=None if user in _REPLACED_USERS else user,
             limits=limits,

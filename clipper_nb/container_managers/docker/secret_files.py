@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from clipper_nb.container_managers.docker.archives import owner_of, pack_files
 from clipper_nb.images.docker_engine import docker_module, translated
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import QUERY_FRONTEND, REPLICA, ContainerSpec
+from clipper_nb.protocol.environment_variables import encode_variables
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.replica_proof import encode_credentials, make_credentials
 
@@ -19,6 +20,8 @@ FOLDER = "/run/clipper_nb"
 
 CoreFiles = Mapping[str, Mapping[str, str]]
 """The secret files of Redis and both frontends, by role."""
+FindVariables = Callable[[ModelId], Mapping[str, str]]
+"""Returns the environment variables of a version, with their values."""
 
 
 def with_secrets_as_files(spec: ContainerSpec) -> ContainerSpec:
@@ -67,12 +70,19 @@ def read_secrets(container: Any) -> dict[str, str]:
         return {name: file.read().decode() for name, file in members if file is not None}
 
 
-def secret_files_again(labels: Mapping[str, str], core_files: CoreFiles) -> Mapping[str, str]:
-    """Return the files of a container that was removed and is created again, by its labels."""
+def secret_files_again(config: Mapping[str, Any], core_files: CoreFiles, find: FindVariables) -> Mapping[str, str]:
+    """Return the files of a container that was removed and is created again, by the configuration that it had.
+
+    *find* is asked for the variables of a replica that had such a file.
+    """
+    labels = config["Labels"]
     role = labels[environment.LABEL_ROLE]
     if role != REPLICA:
         return core_files[role]
     secret = core_files[QUERY_FRONTEND][environment.REPLICA_SECRET_FILE]
     model_id = ModelId(labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION])
     credentials = make_credentials(secret, model_id, labels[environment.LABEL_NAME])
-    return {environment.REPLICA_CREDENTIALS_FILE: encode_credentials(credentials)}
+    files = {environment.REPLICA_CREDENTIALS_FILE: encode_credentials(credentials)}
+    if any(variable.startswith(f"{environment.VARIABLES_FILE}=") for variable in config["Env"]):
+        files[environment.VARIABLES_FILE] = encode_variables(find(model_id))
+    return files

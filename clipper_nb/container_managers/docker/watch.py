@@ -18,7 +18,7 @@ from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.networks import has_volume
 from clipper_nb.container_managers.docker.redis import volume_name
 from clipper_nb.container_managers.docker.retries import Retries
-from clipper_nb.container_managers.docker.secret_files import CoreFiles, secret_files_again
+from clipper_nb.container_managers.docker.secret_files import CoreFiles, FindVariables, secret_files_again
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, translated
 from clipper_nb.protocol import environment
@@ -39,10 +39,20 @@ class DockerWatch:
     containers : DockerContainers
     cluster : str
     core_files : mapping
+    find_variables : callable
+        Raises ``ClipperException`` while they cannot be had; the container is tried again.
     """
 
-    def __init__(self, engine: DockerEngine, containers: DockerContainers, cluster: str, core_files: CoreFiles) -> None:
+    def __init__(
+        self,
+        engine: DockerEngine,
+        containers: DockerContainers,
+        cluster: str,
+        core_files: CoreFiles,
+        find_variables: FindVariables,
+    ) -> None:
         self._core_files = core_files
+        self._find_variables = find_variables
         self._engine = engine
         self._containers = containers
         self._cluster = cluster
@@ -140,7 +150,7 @@ class DockerWatch:
         """Return what prevents it, if anything does: the container's port may be somebody else's for a while."""
         try:
             if has_volume(self._engine, volume_name(self._cluster)):  # else the cluster was stopped: it holds its name
-                secret_files = secret_files_again(removed["Config"]["Labels"], self._core_files)
+                secret_files = secret_files_again(removed["Config"], self._core_files, self._find_variables)
                 self._containers.make_again(removed, secret_files)
         except ClipperException as exc:
             return exc

@@ -17,6 +17,7 @@ from types import FrameType
 from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.environment import IMPORT_FAILED_EXIT_STATUS, LOAD_FAILED_EXIT_STATUS
 from clipper_nb.protocol.load_report import describe_load_failure, format_load_failure
+from clipper_nb.runtime.malloc import keep_blocks
 from clipper_nb.runtime.model_container.client import Model, serve
 from clipper_nb.runtime.model_container.environment_check import check_environment
 from clipper_nb.runtime.model_container.loader import load_model
@@ -25,6 +26,7 @@ from clipper_nb.runtime.model_container.parity import check_samples
 from clipper_nb.runtime.model_container.request_log import RequestFormatter
 from clipper_nb.runtime.model_container.setting_up import set_up
 from clipper_nb.runtime.model_container.settings import ModelContainerSettings, model_container_settings
+from clipper_nb.runtime.model_container.variables_file import begin_with_variables
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +54,9 @@ def main(observer: LoadObserver | None = None) -> None:
     """Run one replica."""
     observer = observer or LoadObserver()
     started_s = time.monotonic()
+    begin_with_variables()
     faulthandler.enable()
+    keep_blocks()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_unloaded)  # as a container's first process it would otherwise ignore the signal
     logging.raiseExceptions = False  # a model that closes its standard error must not fail because of our log

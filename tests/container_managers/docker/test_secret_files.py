@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -24,10 +25,12 @@ from clipper_nb.runtime.settings import management_frontend_settings, query_fron
 
 SECRET = "what tokens are made from"
 MODEL, NAME = ModelId("m", "1.0"), "m_1.0-0a1b2c"
-REPLICA = specs.replica_spec(
-    MODEL, name=NAME, command=(), image="i:1", input_type=InputType.INTEGERS, rpc_host="h", rpc_port=7000,
-    load_timeout_s=60, credentials=make_credentials(SECRET, MODEL, NAME),
+VARIABLES = {"API_KEY": "api-key"}
+_replica_spec = partial(
+    specs.replica_spec, MODEL, name=NAME, command=(), image="i:1", input_type=InputType.INTEGERS, rpc_host="h",
+    rpc_port=7000, load_timeout_s=60, credentials=make_credentials(SECRET, MODEL, NAME),
 )  # fmt: skip
+REPLICA = _replica_spec(variables=VARIABLES, is_read=True)
 REDIS, TO_REDIS = own_redis("redis-password")
 OPTIONS = ClusterOptions(query_token="query-token")
 QUERY_FRONTEND = with_secrets_as_files(specs.query_frontend_spec("python", OPTIONS, TO_REDIS, secret=SECRET))
@@ -43,9 +46,37 @@ def _arguments(spec, **extra):
     )  # fmt: skip
 
 
+def _config(spec):
+    """Return the configuration of a container, as the engine tells it."""
+    arguments = _arguments(spec)
+    variables = [f"{name}={value}" for name, value in arguments["environment"].items()]
+    return {"Labels": arguments["labels"], "Env": variables}
+
+
+def _nobody(model_id):
+    raise AssertionError(model_id)
+
+
 @pytest.mark.parametrize("spec", [REPLICA, *CORE], ids=lambda spec: spec.role)
 def test_container_that_is_created_again_gets_the_same_files(spec):
-    assert secret_files_again(_arguments(spec)["labels"], CORE_FILES) == dict(spec.secret_files)
+    assert secret_files_again(_config(spec), CORE_FILES, {MODEL: VARIABLES}.__getitem__) == dict(spec.secret_files)
+
+
+def test_version_without_variables_has_no_file_of_them():
+    spec = _replica_spec(variables={}, is_read=True)
+    assert secret_files_again(_config(spec), CORE_FILES, _nobody) == dict(spec.secret_files)
+    assert "CLIPPER_VARIABLES_FILE" not in spec.secret_files
+
+
+def test_other_programs_have_variables_in_the_environment():
+    spec = _replica_spec(variables=VARIABLES, is_read=False)
+    assert secret_files_again(_config(spec), CORE_FILES, _nobody) == dict(spec.secret_files)
+    assert spec.environment["API_KEY"] == "api-key"
+
+
+def test_container_names_the_variables_that_win():
+    variables = _arguments(REPLICA, environment={"B": "2", "A": "1"})["environment"]
+    assert (variables["CLIPPER_CONTAINER_VARIABLES"], variables["A"]) == ("B A", "1")
 
 
 @pytest.mark.parametrize("spec", [REPLICA, *CORE], ids=lambda spec: spec.role)
@@ -56,7 +87,7 @@ def test_container_is_told_paths_and_no_secret(spec):
         assert arguments["environment"][variable] == f"{FOLDER}/{variable}"
         assert content not in repr(arguments)
         assert content not in repr(spec)
-    for secret in ("redis-password", "query-token", "admin-token"):
+    for secret in ("redis-password", "query-token", "admin-token", "api-key"):
         assert secret not in repr(arguments)
 
 

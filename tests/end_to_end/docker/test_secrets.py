@@ -12,7 +12,7 @@ import pytest
 
 from clipper_nb.closures.report import closure_report
 from clipper_nb.deployers.python import create_endpoint
-from tests.support.clusters import running_cluster
+from tests.support.clusters import eventually, running_cluster
 from tests.support.docker_clusters import containers_of, docker_client
 
 pytestmark = pytest.mark.docker
@@ -41,10 +41,28 @@ def test_value_of_a_variable_is_in_the_replica_alone(tmp_path: Path, monkeypatch
         assert info is not None
         assert info["environment_variables"] == ["API_KEY"]
         image = docker_client(conn).images.get(info["container_name"])
+        inspections = [container.attrs for role in _ROLES for container in containers_of(conn, role)]
         logs = [container.logs().decode() for role in _ROLES for container in containers_of(conn, role)]
         source = conn.get_model_source("keyed", 1)
-        seen = [image.attrs, image.history(), info, source, logs, conn, conn.models["keyed"], closure_report(_serve)]
+        seen = [
+            inspections,
+            image.attrs,
+            image.history(),
+            info,
+            source,
+            logs,
+            conn,
+            conn.models["keyed"],
+            closure_report(_serve),
+        ]
         assert SECRET not in json.dumps(list(map(repr, seen)))
+        [removed] = containers_of(conn, "replica")
+        removed.remove(force=True)
+        eventually(
+            lambda: conn.predict("keyed", [2.0]).output == f"{SECRET} a b",
+            within_s=60,
+            what="the replica that was removed by hand is back",
+        )
         assert not any(SECRET.encode() in content for content in _model_files(containers_of(conn, "replica")))
 
 

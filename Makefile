@@ -79,7 +79,7 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 # The user's own cluster is left as it is, but for a namespace that the tests make and remove.
 test-kubernetes: $(STAMP) engine  ## on a real Kubernetes: yours if KUBECONFIG is set, else one that root on Debian 12 gets here
 	if [ -z "$$KUBECONFIG" ]; then exports=$$(scripts/kubernetes-up) && eval "$$exports" || exit 1; fi; \
-	$(PY) -m pytest -q -m "$(IN_KUBERNETES)" $(EVERYTHING) --durations-file=.durations/kubernetes.txt
+	$(PY) -m pytest -q -m "$(IN_KUBERNETES)" $(EVERYTHING) --durations-file=.durations/kubernetes.txt tests/end_to_end
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: half a minute
 	$(MAKE) -j 2 test-fast-serving test-fast-notebook

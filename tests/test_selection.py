@@ -46,7 +46,9 @@ def test_every_test_is_in_one_run(num_markers: int) -> None:
         assert len(chosen) == 1, (markers, chosen)
 
 
-@pytest.mark.parametrize(("marker", "folders"), [("browser", {"browser"}), ("serial", {"end_to_end"})])
+@pytest.mark.parametrize(
+    ("marker", "folders"), [("browser", {"browser"}), ("serial", {"end_to_end"}), ("kubernetes", {"end_to_end"})]
+)
 def test_runs_of_one_folder_miss_no_test(marker: str, folders: set[str]) -> None:
     tests = CHECKOUT / "tests"
     marked = [path for path in tests.rglob("test_*.py") if f"pytest.mark.{marker}" in path.read_text()]

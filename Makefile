@@ -4,12 +4,13 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
-UNITS := not cluster and not redis and not docker and not r and not spark and not browser
+UNITS := not cluster and not redis and not docker and not kubernetes and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-WITH_ENGINE := not serial and docker
-IN_BROWSER := not serial and not docker and browser
-WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
-SERIAL := not ($(UNITS)) and serial
+WITH_ENGINE := not serial and not kubernetes and docker
+IN_BROWSER := not serial and not kubernetes and not docker and browser
+WITHOUT_ENGINE := not ($(UNITS)) and not serial and not kubernetes and not docker and not browser
+SERIAL := not ($(UNITS)) and not kubernetes and serial
+IN_KUBERNETES := kubernetes
 # The compiler keeps one core busy, and beside it check the other: both end sooner than one after the other.
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
 # processes, of which one alone asks the engine: two at a time make it slow. The long ones begin, so that no process waits for
@@ -29,7 +30,7 @@ NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-kubernetes test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -74,6 +75,11 @@ test-all: $(STAMP)        ## all that make test leaves out too, every cut, and m
 test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	scripts/check-r-package $(PY)
+
+# The user's own cluster is left as it is, but for a namespace that the tests make and remove.
+test-kubernetes: $(STAMP) engine  ## on a real Kubernetes: yours if KUBECONFIG is set, else one that root on Debian 12 gets here
+	if [ -z "$$KUBECONFIG" ]; then exports=$$(scripts/kubernetes-up) && eval "$$exports" || exit 1; fi; \
+	$(PY) -m pytest -q -m "$(IN_KUBERNETES)" $(EVERYTHING) --durations-file=.durations/kubernetes.txt tests/end_to_end
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: half a minute
 	$(MAKE) -j 2 test-fast-serving test-fast-notebook

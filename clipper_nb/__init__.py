@@ -10,6 +10,7 @@ from clipper_nb.version import __version__ as __version__
 if TYPE_CHECKING:
     from clipper_nb.connection import ClipperConnection
     from clipper_nb.container_managers.docker.manager import DockerContainerManager
+    from clipper_nb.container_managers.kubernetes.manager import KubernetesContainerManager
     from clipper_nb.container_managers.local.manager import LocalContainerManager
     from clipper_nb.container_managers.tls.files import TlsFiles
     from clipper_nb.errors import (
@@ -91,6 +92,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidNameError",
     "InvalidRequestError",
+    "KubernetesContainerManager",
     "LocalContainerManager",
     "ManagementError",
     "ModelImportError",
@@ -126,6 +128,7 @@ _HOMES = {
     "ClipperConnection": "clipper_nb.connection",
     "DockerContainerManager": "clipper_nb.container_managers.docker.manager",
     "Feedback": "clipper_nb.protocol.feedback_call",
+    "KubernetesContainerManager": "clipper_nb.container_managers.kubernetes.manager",
     "LocalContainerManager": "clipper_nb.container_managers.local.manager",
     "Policy": "clipper_nb.protocol.policies",
     "Prediction": "clipper_nb.protocol.records",

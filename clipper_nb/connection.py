@@ -246,8 +246,8 @@ class ClipperConnection:
         query_token : bool or str, optional
             Whether clients need a token to predict and to read metrics: ``True`` makes one, a text is one,
             ``False`` turns it off. By default it is on if other people use this machine (they are logged in, have an
-            account, or JupyterHub runs this notebook), and a line of the log says so. ``query_token`` of a connection
-            has it.
+            account, or JupyterHub runs this notebook) and on Kubernetes; a line of the log says so. ``query_token`` of
+            a connection has it.
         tls : bool or TlsFiles, optional
             Whether both frontends speak HTTPS, and HTTP no more. With ``True`` the cluster makes a certificate for this
             machine's names, its local addresses and *allowed_hosts*, anew at each start, and an authority that signs
@@ -283,7 +283,7 @@ class ClipperConnection:
         for name, value in arguments.items():
             check_whole(name, value, 0 if name == "cache_size" else 1, _LARGEST.get(name))
         check_flag("fresh", fresh)
-        hosts, chosen = hub_hosts(), choose_query_token(query_token)
+        hosts, chosen = hub_hosts(), choose_query_token(query_token, others_reach=self.cm.others_reach)
         options = ClusterOptions.of(
             {"allowed_hosts": hosts, "query_token": chosen.token},
             query_frontend_image=query_frontend_image,

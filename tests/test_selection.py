@@ -12,7 +12,7 @@ from _pytest.mark.expression import Expression
 from tests.support.selection import is_left_out
 
 CHECKOUT = Path(__file__).parents[1]
-MARKERS = ("cluster", "docker", "redis", "r", "spark", "browser", "slow", "serial")
+MARKERS = ("cluster", "docker", "kubernetes", "redis", "r", "spark", "browser", "slow", "serial")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def runs_of_make() -> dict[str, Expression]:
     """Return the Makefile's expressions by which make test chooses tests for its runs."""
     lines = (CHECKOUT / "Makefile").read_text().splitlines()
     found = dict(match.groups() for line in lines if (match := re.fullmatch(r"([A-Z_]+) := (.*)", line)))
-    names = ("UNITS", "WITH_ENGINE", "IN_BROWSER", "WITHOUT_ENGINE", "SERIAL")
+    names = ("UNITS", "WITH_ENGINE", "IN_BROWSER", "WITHOUT_ENGINE", "SERIAL", "IN_KUBERNETES")
     return {name: Expression.compile(found[name].replace("$(UNITS)", found["UNITS"])) for name in names}
 
 
@@ -46,7 +46,9 @@ def test_every_test_is_in_one_run(num_markers: int) -> None:
         assert len(chosen) == 1, (markers, chosen)
 
 
-@pytest.mark.parametrize(("marker", "folders"), [("browser", {"browser"}), ("serial", {"end_to_end"})])
+@pytest.mark.parametrize(
+    ("marker", "folders"), [("browser", {"browser"}), ("serial", {"end_to_end"}), ("kubernetes", {"end_to_end"})]
+)
 def test_runs_of_one_folder_miss_no_test(marker: str, folders: set[str]) -> None:
     tests = CHECKOUT / "tests"
     marked = [path for path in tests.rglob("test_*.py") if f"pytest.mark.{marker}" in path.read_text()]

@@ -40,14 +40,17 @@ class ChosenToken:
             )  # fmt: skip
 
 
-def choose_query_token(wanted: object, observe: Callable[[], MachineFacts] = observe_machine) -> ChosenToken:
+def choose_query_token(
+    wanted: object, observe: Callable[[], MachineFacts] = observe_machine, *, others_reach: str | None = None
+) -> ChosenToken:
     """Return the token of a new cluster.
 
-    *wanted* is the token, or ``True`` for a new one; ``False`` for none; with ``None`` other users of this machine
-    decide. Raises ``InvalidRequestError``, whose message has no part of the token.
+    *wanted* is the token, or ``True`` for a new one; ``False`` for none. With ``None`` there is one if *others_reach*
+    the query frontend, a clause that says why, or if this machine has other users. Raises ``InvalidRequestError``,
+    whose message has no part of the token.
     """
     if wanted is None:
-        because = find_other_users(observe())
+        because = others_reach or find_other_users(observe())
         return ChosenToken("" if because is None else new_token(), because)
     if isinstance(wanted, bool):
         return ChosenToken(new_token() if wanted else "")

@@ -41,6 +41,8 @@ def wait_for_replicas(
         The version was stopped by another caller meanwhile.
     ModelImportError, ModelLoadError, ReplicaStartError, IncompatibleEnvironmentError
         A replica ended before it was connected, or serves an input type different from the version's.
+    ImageNotFoundError, ReplicaStartError
+        No replica can start, and the container manager knows why.
     StartTimeoutError
         They are not connected within the version's timeout, counted from *started_s*.
     """
@@ -55,6 +57,9 @@ def wait_for_replicas(
             for container in observed:
                 if container.num_exits > known_exits.get(container.name, 0):
                     raise start_error(model_id, container, manager.get_log_tail(container.name))
+            problem = manager.find_start_problem(model_id)
+            if problem is not None:
+                raise problem
             waited_s = clock() - started_s
             if waited_s > wanted.timeout_s:
                 connected = _connected_to_each(management, model_id)

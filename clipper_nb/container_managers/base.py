@@ -11,6 +11,7 @@ from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.container_managers.tls.identity import trust_in
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
+from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
@@ -32,6 +33,9 @@ class ContainerManager(ABC):
     clipper_query_port: int
     clipper_management_port: int
     clipper_rpc_port: int
+    others_reach: str | None = None
+    """A clause that says why others than users of this machine reach the query frontend, which then asks for a token by
+    default."""
 
     @abstractmethod
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:
@@ -128,6 +132,13 @@ class ContainerManager(ABC):
     @abstractmethod
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
         """Return the replicas of a version, or of all, oldest first; includes those that wait for a restart."""
+
+    def find_start_problem(self, model_id: ModelId) -> ClipperException | None:
+        """Return why replicas of a version that were asked for cannot start, if it is known before any has started.
+
+        Those that start and end are told by ``observe_replicas``.
+        """
+        return None
 
     @abstractmethod
     def get_log_tail(self, container_name: str, *, max_lines: int = 40) -> str:

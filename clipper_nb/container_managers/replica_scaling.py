@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.log_copies import copy_logs
 from clipper_nb.container_managers.reconcile import reconcile_replicas
 from clipper_nb.container_managers.specs import replica_spec
 from clipper_nb.display.progress import QUIET, Progress
@@ -114,12 +115,7 @@ class ReplicaScaling(ContainerManager):
         self._stop_replicas([replica.name for replica in self.observe_replicas()])
 
     def get_logs(self, logging_dir: str) -> list[str]:
-        folder = Path(logging_dir).expanduser()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            return self._write_logs(folder)
-        except OSError as exc:
-            raise InvalidRequestError(f"The logs cannot be written to {folder}: {exc.strerror}.") from exc
+        return copy_logs(logging_dir, self._write_logs)
 
 
 def _without_network(settings: ReplicaSettings, image: str, *, is_demanded: bool) -> ReplicaSettings:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.rpc import NewContainer
+
+_OF = "/"
+"""Between the name that several replicas share, with its token, and that of one of them."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,11 @@ def replica_secret(admin_token: str) -> str:
 def make_credentials(secret: str, model_id: ModelId, replica_name: str) -> ReplicaCredentials:
     """Return the credentials of one replica."""
     return ReplicaCredentials(replica_name, _make_token(secret, *model_id, replica_name))
+
+
+def member_of(credentials: ReplicaCredentials, name: str) -> ReplicaCredentials:
+    """Return the credentials of one of several replicas that share a token: it is good for ``shared/name`` too."""
+    return replace(credentials, replica_name=f"{credentials.replica_name}{_OF}{name}")
 
 
 def prove(token: bytes, challenge: bytes, claim: NewContainer) -> bytes:
@@ -64,7 +72,8 @@ def decode_credentials(content: str) -> ReplicaCredentials:
 
 
 def _make_token(secret: str, model_name: str, model_version: str, replica_name: str) -> bytes:
-    return _mac(secret.encode(), "token", model_name, model_version, replica_name)
+    shared_name = replica_name.partition(_OF)[0]
+    return _mac(secret.encode(), "token", model_name, model_version, shared_name)
 
 
 def _mac(key: bytes, *parts: str) -> bytes:

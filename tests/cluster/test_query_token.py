@@ -44,3 +44,10 @@ def test_text_that_is_no_token_is_refused_and_not_repeated(token: object) -> Non
     with pytest.raises(InvalidRequestError, match="16 to 256 characters") as info:
         choose_query_token(token)
     assert "secret" not in str(info.value)
+
+
+def test_frontends_that_others_reach_ask_for_a_token_by_default():
+    chosen = choose_query_token(None, lambda: ALONE, others_reach="every pod reaches them")
+    assert chosen.token
+    assert chosen.because == "every pod reaches them"
+    assert choose_query_token(False, lambda: ALONE, others_reach="every pod reaches them") == ChosenToken("")

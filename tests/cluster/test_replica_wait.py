@@ -28,7 +28,8 @@ class Cluster:
     replicas of the query frontends.
     """
 
-    def __init__(self, *answers, counts=(0,)):
+    def __init__(self, *answers, counts=(0,), problem=None):
+        self.problem = problem
         self.answers, self.counts, self.is_lost = list(answers), counts, False
         self.asked = []
         self.is_over = threading.Event()
@@ -50,6 +51,9 @@ class Cluster:
 
     def observe_replicas(self, model_id):
         return []
+
+    def find_start_problem(self, model_id):
+        return self.problem
 
     def check(self):
         if self.is_lost:
@@ -110,6 +114,11 @@ def test_a_slow_start_is_not_blamed_on_query_frontends(counts):
     with pytest.raises(StartTimeoutError, match=r"of 2 replicas.*pass timeout_s=") as info:
         Cluster(counts=counts).wait(2, timeout_s=0.01)
     assert "query frontends" not in str(info.value)
+
+
+def test_why_no_replica_can_start_is_raised_before_the_timeout():
+    with pytest.raises(ReplicaStartError, match="finds no node"):
+        Cluster(problem=ReplicaStartError("net:1", "finds no node")).wait(1)
 
 
 def test_another_input_type_is_reported():

@@ -14,6 +14,7 @@ from clipper_nb.protocol.replica_proof import (
     encode_credentials,
     is_proven,
     make_credentials,
+    member_of,
     prove,
     replica_secret,
 )
@@ -52,6 +53,14 @@ def test_token_of_another_version_proves_nothing():
     for name in (other.replica_name, CREDENTIALS.replica_name):
         claim = replace(CLAIM, replica_name=name)
         assert not is_proven(SECRET, CHALLENGE, replace(claim, proof=prove(other.token, CHALLENGE, claim)))
+
+
+def test_replicas_that_share_a_token_have_names_below_it_alone():
+    member = member_of(CREDENTIALS, "pod-1")
+    assert member.replica_name == "digits-net_1-0a1b2c/pod-1"
+    for name, is_good in ((member.replica_name, True), ("digits-net_1-0a1b2c", True), ("digits-net_1/pod-1", False)):
+        claim = replace(CLAIM, replica_name=name)
+        assert is_proven(SECRET, CHALLENGE, replace(claim, proof=prove(member.token, CHALLENGE, claim))) is is_good
 
 
 def test_moving_a_letter_between_names_changes_the_token():

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from clipper_nb.container_managers.docker.again import Attributes, equal_container, should_run
 from clipper_nb.container_managers.docker.create_arguments import create_arguments, exit_status
 from clipper_nb.container_managers.docker.inspections import Inspections, Summary
-from clipper_nb.container_managers.docker.secret_files import put_secrets, with_secrets_as_files
+from clipper_nb.container_managers.docker.secret_files import put_secrets
+from clipper_nb.container_managers.secret_files import with_secrets_as_files
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
 from clipper_nb.protocol import environment

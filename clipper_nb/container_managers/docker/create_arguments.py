@@ -8,7 +8,8 @@ from typing import Any
 
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.rpc_folder import has_network, rpc_mounts, rpc_variables
-from clipper_nb.container_managers.docker.secret_files import secret_mounts, secret_paths
+from clipper_nb.container_managers.docker.secret_files import secret_mounts
+from clipper_nb.container_managers.secret_files import secret_paths
 from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import (

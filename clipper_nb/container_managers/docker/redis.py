@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker.archives import owner_of, pack_folder
-from clipper_nb.container_managers.docker.secret_files import secret_path
+from clipper_nb.container_managers.secret_files import secret_path
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import ContainerSpec

@@ -1,47 +1,25 @@
-"""Secrets of containers as files: on a volume of each container's own, neither in its environment nor in its image."""
+"""Puts the secrets of containers into files on a volume of each container's own, and reads them from there."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from clipper_nb.container_managers.docker.archives import owner_of, pack_files
+from clipper_nb.container_managers.secret_files import FOLDER
 from clipper_nb.images.docker_engine import docker_module, translated
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import QUERY_FRONTEND, REPLICA, ContainerSpec
+from clipper_nb.protocol.containers import QUERY_FRONTEND, REPLICA
 from clipper_nb.protocol.environment_variables import encode_variables
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.replica_proof import encode_credentials, make_credentials
-
-FOLDER = "/run/clipper_nb"
 
 CoreFiles = Mapping[str, Mapping[str, str]]
 """The secret files of Redis and both frontends, by role."""
 FindVariables = Callable[[ModelId], Mapping[str, str]]
 """Returns the environment variables of a version, with their values."""
-
-
-def with_secrets_as_files(spec: ContainerSpec) -> ContainerSpec:
-    """Return the spec of a container that has the secrets of its environment as files; empty ones it has not at all."""
-    variables, files = dict(spec.environment), dict(spec.secret_files)
-    for secret in environment.SECRETS:
-        content = variables.pop(secret, "")
-        if content:
-            files[environment.file_variable(secret)] = content
-    return replace(spec, environment=variables, secret_files=files)
-
-
-def secret_path(variable: str) -> str:
-    """Return the path of the file that a variable tells."""
-    return f"{FOLDER}/{variable}"
-
-
-def secret_paths(secret_files: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables that tell a container the paths of its files."""
-    return {variable: secret_path(variable) for variable in secret_files}
 
 
 def secret_mounts(secret_files: Mapping[str, str], labels: Mapping[str, str]) -> list[Any]:

@@ -36,6 +36,7 @@ from clipper_nb.protocol.rpc_fields import Frame
 from clipper_nb.runtime.model_container.connection import FrontendConnection
 from clipper_nb.runtime.model_container.ending import end_hung
 from clipper_nb.runtime.model_container.forked_children import independent_children
+from clipper_nb.runtime.model_container.frontend_names import FrontendNames
 from clipper_nb.runtime.model_container.lock_timer import lock_limit_s, start_lock_timer
 from clipper_nb.runtime.model_container.metrics_reporter import MetricsReporter, begin_counting
 from clipper_nb.runtime.model_container.request_log import logged_requests
@@ -67,10 +68,17 @@ def serve(model: Model, settings: ModelContainerSettings) -> None:
     client = ModelContainerClient(
         model, settings.model_id, settings.input_type, settings.frontend_addresses, ready_file=settings.ready_file,
         text_outputs=settings.text_outputs, lock_limit_s=lock_limit_s(settings.hang_timeout_s),
-        credentials=settings.credentials,
+        credentials=settings.credentials, find_addresses=_finder(settings),
     )  # fmt: skip
     with _wake_on_signals(client.stop) as wake_fd, independent_children(client.become_child):
         client.run(wake_fd)
+
+
+def _finder(settings: ModelContainerSettings) -> Callable[[], Sequence[str]] | None:
+    if not settings.follows_frontends:
+        return None
+    host, _, port = settings.frontend_addresses[0].rpartition(":")
+    return FrontendNames(host, int(port)).addresses
 
 
 class ModelContainerClient:
@@ -92,6 +100,8 @@ class ModelContainerClient:
         How long the model may compute without giving the interpreter's lock back; then this process ends.
     credentials : ReplicaCredentials, optional
         What this replica proves itself with; a container that a cluster did not start has none.
+    find_addresses : callable, optional
+        Returns the addresses of the query frontends as they are now, in place of *frontend_addresses*.
     """
 
     def __init__(
@@ -105,6 +115,7 @@ class ModelContainerClient:
         text_outputs: str = "json",
         lock_limit_s: float | None = None,
         credentials: ReplicaCredentials | None = None,
+        find_addresses: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         self._model = model
         self._input_type = input_type
@@ -114,9 +125,10 @@ class ModelContainerClient:
         name = "" if credentials is None else credentials.replica_name
         self._claim = rpc.NewContainer(*model_id, input_type, _MAX_BATCHES_IN_FLIGHT, name, accepts_origins=True)
         self._credentials = credentials
-        self._given_addresses = tuple(frontend_addresses)
-        self._by_address = {address: self._make_connection(address) for address in frontend_addresses}
         self._metrics = MetricsReporter()
+        self._find_addresses = find_addresses
+        self._given_addresses = () if find_addresses else tuple(frontend_addresses)
+        self._by_address = {address: self._make_connection(address) for address in self._given_addresses}
         self._lock = threading.Lock()
         self._short_waits = ShortWaits(is_allowed=has_spare_core())
         self._was_lone = False  # the last query: with others, the time until the next one costs no client anything
@@ -160,13 +172,14 @@ class ModelContainerClient:
         now_s = time.monotonic()
         self._restart_lock_timer()
         self._follow_frontends()
-        wait_s = min(1.0, *(connection.keep_up(now_s=now_s) for connection in self._connections))
+        wait_s = min([1.0, *(connection.keep_up(now_s=now_s) for connection in self._connections)])
         self._report_metrics(now_s)
         if self._is_stopping:
             for connection in self._connections:
                 connection.say_goodbye()
         self._end_if_told()
-        self._mark_ready(all(connection.session.is_registered for connection in self._connections))
+        is_ready = [connection.session.is_registered for connection in self._connections]
+        self._mark_ready(bool(is_ready) and all(is_ready))
         return now_s + wait_s
 
     def _report_metrics(self, now_s: float) -> None:
@@ -174,10 +187,14 @@ class ModelContainerClient:
         found = list(self._connections)
         if self._is_stopping:
             found = [connection for connection in found if connection.accepts_metrics] or found
-        self._metrics.report(found[0], now_s=now_s, at_once=self._is_stopping)
+        if found:
+            self._metrics.report(found[0], now_s=now_s, at_once=self._is_stopping)
 
     def _follow_frontends(self) -> None:
         """Connect to all query frontends that were reported, and disconnect from those that no longer are."""
+        if self._find_addresses is not None:
+            self._follow_name(self._find_addresses())
+            return
         told = [self._by_address[address].advertised_addresses for address in self._given_addresses]
         wanted = dict.fromkeys([*self._given_addresses, *itertools.chain(*told)])
         for address in wanted.keys() - self._by_address.keys():
@@ -185,8 +202,19 @@ class ModelContainerClient:
         for address in self._by_address.keys() - wanted.keys():
             self._by_address.pop(address).close()
 
+    def _follow_name(self, wanted: Sequence[str]) -> None:
+        """Connect to what the name stands for now; a frontend that it stands for no more may still have queries."""
+        for address in wanted:
+            if address not in self._by_address:
+                self._by_address[address] = self._make_connection(address)
+        for address in [each for each in self._by_address if each not in wanted]:
+            if self._by_address[address].fileno is None and not self._by_address[address].is_connecting:
+                self._by_address.pop(address).close()
+
     def _make_connection(self, address: str) -> FrontendConnection:
-        return FrontendConnection(address, self._introduce, can_prove=self._credentials is not None)
+        return FrontendConnection(
+            address, self._introduce, can_prove=self._credentials is not None, is_far=self._find_addresses is not None
+        )
 
     def _introduce(self, challenge: bytes) -> rpc.NewContainer:
         """Return what this container serves, with a proof if the frontend has asked for one."""

@@ -15,11 +15,12 @@ from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol import rpc
 from clipper_nb.protocol.rpc_fields import Frame
 from clipper_nb.protocol.zmtp import DEALER, ZmtpPeer, encode_message
+from clipper_nb.runtime.model_container.dialing import Dialing, connect_to
 from clipper_nb.runtime.model_container.session import ContainerSession
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_TIMEOUT_S = 2.0
+_DIALING_INTERVAL_S = 0.01
 _SEND_TIMEOUT_S = 10.0
 _MIN_RETRY_DELAY_S = 0.05
 _MAX_RETRY_DELAY_S = 1.0
@@ -40,10 +41,21 @@ class FrontendConnection:
         From the frontend's challenge to the message that says what the container serves.
     can_prove : bool
         Whether the container has a token.
+    is_far : bool
+        Whether the frontend may be on a machine that is gone: then the attempt to connect must not delay predictions.
     """
 
-    def __init__(self, address: str, introduce: Callable[[bytes], rpc.NewContainer], *, can_prove: bool) -> None:
+    def __init__(
+        self,
+        address: str,
+        introduce: Callable[[bytes], rpc.NewContainer],
+        *,
+        can_prove: bool,
+        is_far: bool = False,
+    ) -> None:
         self._address = address
+        self._is_far = is_far
+        self._dialing: Dialing | None = None
         self.advertised_addresses: tuple[str, ...] = ()
         """The addresses of this frontend and the others beside it, once it has sent them."""
         self._introduce = introduce
@@ -65,6 +77,11 @@ class FrontendConnection:
         return None if self._socket is None else self._socket.fileno()
 
     @property
+    def is_connecting(self) -> bool:
+        """True while an attempt to connect goes on."""
+        return self._dialing is not None
+
+    @property
     def may_leave(self) -> bool:
         """True if the frontend has released the container, or does not know it."""
         return self._socket is None or self.session.may_leave or not self.session.is_registered
@@ -82,11 +99,18 @@ class FrontendConnection:
 
     def keep_up(self, *, now_s: float) -> float:
         """Connect or send a heartbeat if it is due; return the seconds until the next is due."""
-        if self._socket is None and now_s >= self._retry_s:
+        if self._dialing is not None:
+            if not self._dialing.is_over():
+                return _DIALING_INTERVAL_S
+            dialing, self._dialing = self._dialing, None
+            self._begin(dialing.take)
+        elif self._socket is None and now_s >= self._retry_s:
             self._connect(now_s)
         elif self._socket is not None and self.session.is_lost(now_s=now_s) and not _has_unread(self._socket):
             self._lose("has been silent for too long")
         self.beat(now_s=now_s)
+        if self.is_connecting:
+            return _DIALING_INTERVAL_S
         if self._socket is None:
             return max(0.0, self._retry_s - now_s)
         return self.session.seconds_until_heartbeat(now_s=now_s)
@@ -137,6 +161,9 @@ class FrontendConnection:
     def close(self) -> None:
         """Close the socket, and forget what came through it."""
         self.batches.clear()
+        if self._dialing is not None:
+            self._dialing.give_up()
+            self._dialing = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -144,8 +171,14 @@ class FrontendConnection:
     def _connect(self, now_s: float) -> None:
         self._retry_s = now_s + self._retry_delay_s
         self._retry_delay_s = min(_MAX_RETRY_DELAY_S, 2 * self._retry_delay_s)
+        if self._is_far:
+            self._dialing = Dialing(self._address)
+        else:
+            self._begin(lambda: connect_to(self._address))
+
+    def _begin(self, connect: Callable[[], socket.socket]) -> None:
         try:
-            self._socket = _connected(self._address)
+            self._socket = connect()
             self._socket.setblocking(False)
         except OSError:
             self.close()
@@ -203,23 +236,6 @@ class FrontendConnection:
         self.session.is_registered = False
         with contextlib.suppress(OSError):
             self.close()
-
-
-def _connected(address: str) -> socket.socket:
-    """Return a connected socket; may raise ``OSError``."""
-    if not address.startswith("/"):
-        host, _, port = address.rpartition(":")
-        connected = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_TIMEOUT_S)
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connected
-    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connected.settimeout(_CONNECT_TIMEOUT_S)
-        connected.connect(address)
-    except OSError:
-        connected.close()
-        raise
-    return connected
 
 
 def _wait_until_writable(connected: socket.socket, deadline_s: float) -> bool:

@@ -12,7 +12,7 @@ from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
-from clipper_nb.protocol.replica_proof import ReplicaCredentials, decode_credentials
+from clipper_nb.protocol.replica_proof import ReplicaCredentials, decode_credentials, member_of
 
 if TYPE_CHECKING:
     from clipper_nb.protocol.records import TextOutputs
@@ -32,6 +32,8 @@ class ModelContainerSettings:
     text_outputs: TextOutputs = "json"
     hang_timeout_s: float | None = environment.DEFAULT_HANG_TIMEOUT_S
     credentials: ReplicaCredentials | None = None
+    follows_frontends: bool = False
+    """Whether the query frontends are at all addresses of that name, also those that it gets later."""
 
 
 def model_container_settings(variables: Mapping[str, str] = os.environ) -> ModelContainerSettings:
@@ -55,7 +57,8 @@ def model_container_settings(variables: Mapping[str, str] = os.environ) -> Model
         text_outputs="text" if variables.get(environment.TEXT_OUTPUTS) == "text" else "json",
         load_timeout_s=_seconds(environment.LOAD_TIMEOUT_S, variables, None),
         hang_timeout_s=_seconds(environment.HANG_TIMEOUT_S, variables, environment.DEFAULT_HANG_TIMEOUT_S),
-        credentials=_read_credentials(variables.get(environment.REPLICA_CREDENTIALS_FILE)),
+        credentials=_read_credentials(variables),
+        follows_frontends=bool(variables.get(environment.FOLLOW_FRONTENDS)),
     )
 
 
@@ -64,11 +67,13 @@ def model_folder(variables: Mapping[str, str] = os.environ) -> Path:
     return Path(variables.get(environment.MODEL_PATH) or "/model")
 
 
-def _read_credentials(path: str | None) -> ReplicaCredentials | None:
+def _read_credentials(variables: Mapping[str, str]) -> ReplicaCredentials | None:
+    path, name = variables.get(environment.REPLICA_CREDENTIALS_FILE), variables.get(environment.REPLICA_NAME)
     if not path:
         return None
     try:
-        return decode_credentials(Path(path).read_text())
+        credentials = decode_credentials(Path(path).read_text())
+        return member_of(credentials, name) if name else credentials
     except OSError as exc:
         raise InvalidRequestError(f"The file with the replica's credentials cannot be read: {exc}.") from exc
 

@@ -11,12 +11,8 @@ from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker.archives import pack_files
 from clipper_nb.container_managers.docker.create_arguments import create_arguments
 from clipper_nb.container_managers.docker.redis import own_redis, read_password
-from clipper_nb.container_managers.docker.secret_files import (
-    FOLDER,
-    read_secrets,
-    secret_files_again,
-    with_secrets_as_files,
-)
+from clipper_nb.container_managers.docker.secret_files import read_secrets, secret_files_again
+from clipper_nb.container_managers.secret_files import FOLDER, with_secrets_as_files
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from clipper_nb import ClipperConnection, ClusterUnreachableError, DockerContainerManager, StateUnavailableError
-from clipper_nb.container_managers.docker.secret_files import FOLDER as SECRETS
+from clipper_nb.container_managers.secret_files import FOLDER as SECRETS
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import disconnect, eventually, query, running_cluster
 from tests.support.docker_clusters import container_of, containers_of, network_of

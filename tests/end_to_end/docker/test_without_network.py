@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from clipper_nb import ClipperConnection, InvalidRequestError
-from clipper_nb.container_managers.docker.secret_files import FOLDER as SECRETS
+from clipper_nb.container_managers.secret_files import FOLDER as SECRETS
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from clipper_nb.images.user_ids import UNUSED
 from clipper_nb.protocol.names import ModelId

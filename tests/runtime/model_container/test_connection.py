@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Iterator
 
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.rpc import NewContainer
@@ -34,6 +35,48 @@ def test_silent_frontend_is_lost() -> None:
             connection.keep_up(now_s=time.monotonic())
             connection.keep_up(now_s=time.monotonic() + 2 * SILENCE_TIMEOUT_S)
             assert connection.fileno is None
+
+
+def test_a_far_frontend_is_connected_to_beside_the_predictions() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        connection = FrontendConnection(address, _introduce, can_prove=False, is_far=True)
+        with contextlib.closing(connection):
+            deadline_s = time.monotonic() + 5
+            while connection.fileno is None:
+                connection.keep_up(now_s=time.monotonic())
+                time.sleep(0.001)
+                assert time.monotonic() < deadline_s
+            frontend, _ = listening.accept()
+            with frontend:
+                frontend.settimeout(5)
+                assert frontend.recv(100)  # its greeting
+
+
+def test_a_far_frontend_whose_machine_is_gone_delays_nothing() -> None:
+    with _silent_address() as address:
+        connection = FrontendConnection(address, _introduce, can_prove=False, is_far=True)
+        started_s = time.monotonic()
+        for _ in range(5):
+            connection.keep_up(now_s=time.monotonic())
+        assert connection.is_connecting
+        connection.close()
+        assert time.monotonic() - started_s < 0.5
+        assert not connection.is_connecting
+
+
+@contextlib.contextmanager
+def _silent_address() -> Iterator[str]:
+    """Yield an address that answers no attempt to connect: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listening.getsockname())
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
 
 
 def _introduce(challenge: bytes) -> NewContainer:

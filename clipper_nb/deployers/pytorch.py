@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,7 +125,7 @@ def _describe(torch: Any, model: Any) -> FrameworkModel:
         return FrameworkModel(
             framework="pytorch",
             model=_in_evaluation_mode(model),
-            save=lambda folder: torch.jit.save(model, str(folder / loader.SCRIPT_FILE)),
+            save=lambda folder: _save_script(torch, model, folder),
             modules=["torch"],
             facts={"format": "script"},
         )
@@ -151,6 +152,12 @@ def _in_evaluation_mode(model: Any) -> Any:
 def _save_state(torch: Any, module: Any, folder: Path) -> None:
     state = {name: tensor.detach().cpu() for name, tensor in loader.stored_tensors(module)}
     torch.save(state, folder / loader.STATE_FILE)
+
+
+def _save_script(torch: Any, script: Any, folder: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of scripts; the caller has chosen one
+        torch.jit.save(script, str(folder / loader.SCRIPT_FILE))
 
 
 def _without_tensors(torch: Any, module: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from clipper_nb.deployers import lightgbm as lightgbm_deployer
 from clipper_nb.deployers import onnx as onnx_deployer
 from clipper_nb.deployers import pytorch as pytorch_deployer
 from clipper_nb.deployers import xgboost as xgboost_deployer
-from clipper_nb.errors import InvalidInputError, ParityError, SerializationError
+from clipper_nb.errors import InvalidInputError, ParityError
 from tests.support.clusters import exported_and_imported
 from tests.support.onnx_models import linear_model
 
@@ -97,7 +98,7 @@ def test_xgboost_model_finds_its_columns_by_name(shared: ClipperConnection, is_e
     expected = pytest.approx(estimator.predict(FRAME), rel=1e-6)
     assert np.array(served(shared, name, FRAME[["weight", "fare", "age", "size"]])) == expected
     assert np.array(served(shared, name, ROWS)) == expected
-    with pytest.raises(InvalidInputError, match="'?fare'? is missing"):
+    with pytest.raises(InvalidInputError, match=r"fare is missing"):
         shared.predict_batch(name, FRAME.drop(columns="fare"))
 
 
@@ -178,7 +179,9 @@ def test_pytorch_model_answers_in_evaluation_mode(shared: ClipperConnection, net
         if form == "exported":
             model = torch.export.export(trained, (example,), dynamic_shapes={"x": {0: torch.export.Dim("batch")}})
         else:
-            model = net if form == "module" else torch.jit.trace(trained, example)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # PyTorch's own, of scripts
+                model = net if form == "module" else torch.jit.trace(trained, example)
     pytorch_deployer.create_endpoint(
         shared, f"net-{form}", "doubles", None, model, slo_micros=SLO_MICROS, sample_inputs=ROWS[:3]
     )
@@ -200,7 +203,7 @@ def test_clippers_pytorch_script_runs(shared: ClipperConnection) -> None:
     shared.register_application("clippers", "doubles", "-1", SLO_MICROS)
     pytorch_deployer.deploy_pytorch_model(shared, "clippers", "1", "doubles", predict, model.double())
     shared.link_model_to_app("clippers", "clippers")
-    expected = float(model.weight) * 2.5 + float(model.bias)
+    expected = model.weight.item() * 2.5 + model.bias.item()
     assert served(shared, "clippers", [[2.5]]) == pytest.approx([expected], rel=1e-6)
 
 
@@ -208,7 +211,9 @@ def test_unsaved_attribute_is_seen_by_samples(shared: ClipperConnection, tmp_pat
     """What a deploy cannot know, as an attribute set on a booster, is seen by the samples."""
     import lightgbm
 
-    booster = lightgbm.train({"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(ROWS, LABELS), 3)
+    booster = lightgbm.train(
+        {"objective": "binary", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(ROWS, LABELS), 3
+    )
     booster.threshold = 0.5
 
     def decide(model: Any, inputs: list[Any]) -> Any:
@@ -217,14 +222,3 @@ def test_unsaved_attribute_is_seen_by_samples(shared: ClipperConnection, tmp_pat
     with pytest.raises(ParityError):
         lightgbm_deployer.deploy_lightgbm_model(shared, "unsaved", 1, "doubles", decide, booster, sample_inputs=ROWS)
     assert shared.get_model_info("unsaved", "1") is None
-
-
-def test_categories_that_lightgbm_cannot_save_are_refused(shared: ClipperConnection) -> None:
-    import lightgbm
-
-    frame = FRAME.assign(day=pd.Categorical(pd.to_datetime(["2024-01-01", "2024-01-02"] * 30)))
-    parameters = {"objective": "binary", "verbose": -1, "num_threads": 1}
-    booster = lightgbm.train(parameters, lightgbm.Dataset(frame, LABELS), 2)
-    with pytest.raises(SerializationError, match="lightgbm cannot save this Booster"):
-        lightgbm_deployer.deploy_lightgbm_model(shared, "days", 1, "doubles", None, booster)
-    assert shared.get_model_info("days", "1") is None

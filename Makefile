@@ -4,12 +4,12 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
-UNITS := not cluster and not redis and not docker and not r and not spark and not browser
+UNITS := not frameworks and not cluster and not redis and not docker and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-WITH_ENGINE := not serial and docker
+WITH_ENGINE := not frameworks and not serial and docker
 IN_BROWSER := not serial and not docker and browser
-WITHOUT_ENGINE := not ($(UNITS)) and not serial and not docker and not browser
-SERIAL := not ($(UNITS)) and serial
+WITHOUT_ENGINE := not frameworks and not ($(UNITS)) and not serial and not docker and not browser
+SERIAL := not frameworks and not ($(UNITS)) and serial
 # The compiler keeps one core busy, and beside it check the other: both end sooner than one after the other.
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
 # processes, of which one alone asks the engine: two at a time make it slow. The long ones begin, so that no process waits for
@@ -22,6 +22,7 @@ UNIT_WORKERS ?= 2
 SERVING := tests/protocol tests/runtime
 WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='tests/end_to_end/test_*.py'
 FEW_EXAMPLES := --hypothesis-profile=fast
+FRAMEWORKS_VENV ?= .venv-frameworks
 PYTHONS ?= 3.10 3.12 3.13
 # Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,7 +30,7 @@ NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-frameworks test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -74,6 +75,11 @@ test-all: $(STAMP)        ## all that make test leaves out too, every cut, and m
 test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	scripts/check-r-package $(PY)
+
+test-frameworks: $(STAMP) ## TensorFlow, Keras and Hugging Face, in an environment of their own: gigabytes
+	[ -x $(FRAMEWORKS_VENV)/bin/python ] || $(PY) -m venv $(FRAMEWORKS_VENV)
+	$(FRAMEWORKS_VENV)/bin/pip install -q '.[notebook]' pytest pytest-timeout pytest-xdist hypothesis pandas scikit-learn keras tensorflow-cpu transformers torch
+	$(FRAMEWORKS_VENV)/bin/python -m pytest -q -m frameworks -o filterwarnings=default tests/end_to_end/test_heavy_frameworks.py
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: half a minute
 	$(MAKE) -j 2 test-fast-serving test-fast-notebook

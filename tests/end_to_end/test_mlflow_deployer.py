@@ -95,7 +95,8 @@ def save_described(path: Path) -> None:
     """Save a model that answers what it got."""
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
-    from mlflow.types import Array, ColSpec, Schema
+    from mlflow.types import ColSpec, Schema
+    from mlflow.types.schema import Array
 
     class Describe(mlflow.pyfunc.PythonModel):  # type: ignore[misc, name-defined]
         def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
@@ -138,7 +139,7 @@ def test_optional_columns_depend_on_no_neighbour(
     for wrong in ({"visits": 1.5}, {"seen": "2024-02-29T10:00:00Z"}, {"rnak": 7}, {"marks": ["x"]}):
         with pytest.raises(InvalidInputError, match=next(iter(wrong))):
             shared.predict("described", {"name": "f", "visits": 1, **wrong})
-    with pytest.raises(InvalidRequestError, match="name: string, visits: long.*input_type='json'"):
+    with pytest.raises(InvalidRequestError, match=r"name: string, visits: long.*input_type='json'"):
         deploy_mlflow_model(shared, "described", 2, "doubles", None, tmp_path / "model")
 
 

@@ -48,7 +48,9 @@ def test_onnx_model_without_a_function_answers_rows(shared: ClipperConnection, t
     assert np.array(served(shared, "linear", ROWS)) == expected
 
 
+@pytest.mark.long
 def test_onnx_model_for_a_batch_of_one_answers_each_row(shared: ClipperConnection, tmp_path: Path) -> None:
+    """``test_batch_of_one_is_called_for_each_row`` stands for it."""
     weights = np.eye(4, 3, dtype="float32")
     path = linear_model(tmp_path / "one.onnx", weights, batch=1)
     onnx_deployer.create_endpoint(shared, "one", "floats", None, path.read_bytes(), slo_micros=SLO_MICROS)
@@ -86,7 +88,9 @@ def test_xgboost_classifier_keeps_what_is_missing(shared: ClipperConnection) -> 
     assert np.array(served(shared, "missing", asked)) == pytest.approx(expected, rel=1e-6)
 
 
-@pytest.mark.parametrize("is_estimator", [True, False], ids=["estimator", "booster"])
+@pytest.mark.parametrize(
+    "is_estimator", [True, pytest.param(False, marks=pytest.mark.long)], ids=["estimator", "booster"]
+)
 def test_xgboost_model_finds_its_columns_by_name(shared: ClipperConnection, is_estimator: bool) -> None:
     import xgboost
 
@@ -166,7 +170,9 @@ def net() -> Any:
     return make_net()
 
 
-@pytest.mark.parametrize("form", ["module", "exported", "script"])
+@pytest.mark.parametrize(
+    "form", ["module", *(pytest.param(form, marks=pytest.mark.long) for form in ("exported", "script"))]
+)
 def test_pytorch_model_answers_in_evaluation_mode(shared: ClipperConnection, net: Any, form: str) -> None:
     """The user's own module stays in training."""
     import torch

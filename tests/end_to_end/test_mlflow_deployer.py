@@ -112,9 +112,7 @@ def save_described(path: Path) -> None:
         mlflow.pyfunc.save_model(path, python_model=Describe(), signature=ModelSignature(Schema(columns)))
 
 
-def test_optional_columns_depend_on_no_neighbour(
-    shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_optional_columns_depend_on_no_neighbour(shared: ClipperConnection, tmp_path: Path) -> None:
     save_described(tmp_path / "model")
     create_endpoint(
         shared, "described", "json", None, str(tmp_path / "model"), slo_micros=SLO_MICROS, text_outputs="text"
@@ -140,10 +138,12 @@ def test_optional_columns_depend_on_no_neighbour(
         with pytest.raises(InvalidInputError, match=next(iter(wrong))):
             shared.predict("described", {"name": "f", "visits": 1, **wrong})
     with pytest.raises(InvalidRequestError, match=r"name: string, visits: long.*input_type='json'"):
-        deploy_mlflow_model(shared, "described", 2, "doubles", None, tmp_path / "model")
+        deploy_mlflow_model(shared, "of-numbers", 2, "doubles", None, tmp_path / "model")
 
 
+@pytest.mark.long
 def test_tensors_with_names_are_objects(shared: ClipperConnection, tmp_path: Path) -> None:
+    """Of ``test_mlflow_values.py`` those of tensors stand for it."""
     import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import Schema, TensorSpec
@@ -163,9 +163,11 @@ def test_tensors_with_names_are_objects(shared: ClipperConnection, tmp_path: Pat
         shared.predict("tensors", {"x": [1.0], "by": 2})
 
 
+@pytest.mark.long
 def test_address_of_a_run_or_a_registry_is_fetched(
     shared: ClipperConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """``test_signature_is_the_schema_of_an_input`` stands for it: what is fetched is a folder."""
     import mlflow
     from mlflow.models import infer_signature
     from sklearn.linear_model import LogisticRegression

@@ -136,5 +136,9 @@ def _parameters(xgboost: Any, model: Any) -> dict[str, Any]:
         return {"parameters": {}}
     if not model.__sklearn_is_fitted__():
         raise InvalidRequestError(f"{name} is not fitted; call its fit() first.")
-    given = model.get_params()
-    return {"parameters": {key: value for key, value in given.items() if isinstance(value, (bool, int, float, str))}}
+    return {"parameters": {key: value for key, value in model.get_params().items() if _travels(key, value)}}
+
+
+def _travels(name: str, value: Any) -> bool:
+    """Return whether a replica needs a parameter: not its default, and not the GPU that the model was trained on."""
+    return isinstance(value, (bool, int, float, str)) and value == value and name != "device"

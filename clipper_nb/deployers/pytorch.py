@@ -170,6 +170,12 @@ def _without_tensors(torch: Any, module: Any) -> Any:
     """
     if any(torch.nn.parameter.is_lazy(tensor) for _, tensor in loader.stored_tensors(module)):
         raise InvalidRequestError("The module has lazy layers without parameters yet; call it once, then deploy it.")
+    if any(torch.nn.utils.parametrize.is_parametrized(part) for part in module.modules()):
+        raise InvalidRequestError(
+            "The module has parametrizations (weight_norm, for example), and PyTorch does not pickle such modules. "
+            "Remove them, which keeps the values: torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight'). Or "
+            "export it: torch.export.export(model, example_inputs)."
+        )
     memo: dict[int, Any] = {}
     for _, tensor in loader.stored_tensors(module):
         empty = torch.empty(0, dtype=tensor.dtype)
@@ -199,8 +205,8 @@ def _check_takes_batches(torch: Any, model: Any) -> None:
     if not shape or isinstance(shape[0], int):
         raise InvalidRequestError(
             f"The exported program takes inputs of shape {list(shape)} alone, and batches have any size. Export it "
-            "with dynamic_shapes={'x': {0: torch.export.Dim('batch')}}, with the name of its argument for x, or pass a "
-            "function that calls it for each input."
+            "with dynamic_shapes={'x': {0: torch.export.Dim('batch')}}, with the name of its argument for x, and an "
+            "example of two rows (PyTorch fixes a size of 1), or pass a function that calls it for each input."
         )
 
 

@@ -173,8 +173,8 @@ def _without_tensors(torch: Any, module: Any) -> Any:
     if any(torch.nn.utils.parametrize.is_parametrized(part) for part in module.modules()):
         raise InvalidRequestError(
             "The module has parametrizations (weight_norm, for example), and PyTorch does not pickle such modules. "
-            "Remove them, which keeps the values: torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight'). Or "
-            "export it: torch.export.export(model, example_inputs)."
+            "Remove them, which keeps the values: torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight'). "
+            "Or export it: torch.export.export(model, example_inputs)."
         )
     memo: dict[int, Any] = {}
     for _, tensor in loader.stored_tensors(module):

@@ -136,13 +136,33 @@ def _read(spec: Mapping[str, Any], value: Any) -> Any:
     if kind in ("integer", "long"):
         return int(value)
     if kind == "array":
-        return [_read(spec["items"], item) for item in value]
+        return _read_array(spec["items"], value)
     if kind == "map":
-        return {name: _read(spec["values"], item) for name, item in value.items()}
+        return {name: _read_part(spec["values"], item) for name, item in value.items()}
     if kind == "object":
         parts = spec["properties"]
-        return {name: _read(parts[name], item) for name, item in value.items() if name in parts}
+        return {name: _read_part(parts[name], item) for name, item in value.items() if name in parts}
     return value
+
+
+def _read_part(spec: Mapping[str, Any], value: Any) -> Any:
+    """Return a value of an object or map, where MLflow takes numbers of 32 bits as NumPy's alone."""
+    read = _read(spec, value)
+    if spec["type"] not in ("float", "integer") or read is None:
+        return read
+    import numpy as np
+
+    return np.dtype(DTYPES[spec["type"]]).type(read)
+
+
+def _read_array(items: Mapping[str, Any], values: Sequence[Any]) -> Any:
+    """Return a list, or of numbers of 32 bits an array: MLflow does not convert those of a list, which have 64."""
+    read = [_read(items, value) for value in values]
+    if items["type"] not in ("float", "integer"):
+        return read
+    import numpy as np
+
+    return np.array(read, dtype=DTYPES[items["type"]])
 
 
 def _rows_of(answers: Any) -> Sequence[Any]:

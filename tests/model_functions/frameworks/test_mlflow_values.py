@@ -48,6 +48,18 @@ def test_values_get_the_types_of_the_signature() -> None:
     assert list(frame.columns) == [column["name"] for column in columns]
 
 
+@pytest.mark.parametrize("kind", ["float", "integer"])
+def test_numbers_of_32_bits_in_arrays_keep_their_size(kind: str) -> None:
+    """MLflow refuses a list of them."""
+    frames: list[Any] = []
+    column = {"type": "array", "items": {"type": kind}, "name": "x"}
+    ColumnsFunction(lambda _model, frame: frames.append(frame), [column])(None, [{"x": [1, 2]}, {"x": []}])
+    assert [str(value.dtype) for value in frames[0]["x"]] == ["float32" if kind == "float" else "int32"] * 2
+    column = {"type": "map", "values": {"type": kind}, "name": "x"}
+    ColumnsFunction(lambda _model, frame: frames.append(frame), [column])(None, [{"x": {"k": 2}}])
+    assert str(frames[1]["x"][0]["k"].dtype) == ("float32" if kind == "float" else "int32")
+
+
 @pytest.mark.parametrize("as_frame", [True, False])
 def test_rows_with_other_columns_are_in_other_frames(as_frame: bool) -> None:
     calls: list[Any] = []

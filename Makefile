@@ -4,12 +4,12 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
-UNITS := not cluster and not redis and not docker and not kubernetes and not r and not spark and not browser
+UNITS := not frameworks and not cluster and not redis and not docker and not kubernetes and not r and not spark and not browser
 FAST := $(UNITS) and not slow
-WITH_ENGINE := not serial and not kubernetes and docker
+WITH_ENGINE := not frameworks and not serial and not kubernetes and docker
 IN_BROWSER := not serial and not kubernetes and not docker and browser
-WITHOUT_ENGINE := not ($(UNITS)) and not serial and not kubernetes and not docker and not browser
-SERIAL := not ($(UNITS)) and not kubernetes and serial
+WITHOUT_ENGINE := not frameworks and not ($(UNITS)) and not serial and not kubernetes and not docker and not browser
+SERIAL := not frameworks and not ($(UNITS)) and not kubernetes and serial
 IN_KUBERNETES := kubernetes
 # The compiler keeps one core busy, and beside it check the other: both end sooner than one after the other.
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
@@ -23,6 +23,7 @@ UNIT_WORKERS ?= 2
 SERVING := tests/protocol tests/runtime
 WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='tests/end_to_end/test_*.py'
 FEW_EXAMPLES := --hypothesis-profile=fast
+FRAMEWORKS_VENV ?= .venv-frameworks
 PYTHONS ?= 3.10 3.12 3.13
 # Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,7 +31,7 @@ NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-kubernetes test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-kubernetes test-frameworks test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -80,6 +81,11 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 test-kubernetes: $(STAMP) engine  ## on a real Kubernetes: yours if KUBECONFIG is set, else one that root on Debian 12 gets here
 	if [ -z "$$KUBECONFIG" ]; then exports=$$(scripts/kubernetes-up) && eval "$$exports" || exit 1; fi; \
 	$(PY) -m pytest -q -m "$(IN_KUBERNETES)" $(EVERYTHING) --durations-file=.durations/kubernetes.txt tests/end_to_end
+
+test-frameworks: $(STAMP) ## TensorFlow, Keras and Hugging Face, in an environment of their own: gigabytes
+	[ -x $(FRAMEWORKS_VENV)/bin/python ] || $(PY) -m venv $(FRAMEWORKS_VENV)
+	$(FRAMEWORKS_VENV)/bin/pip install -q '.[notebook]' pytest pytest-timeout pytest-xdist hypothesis pandas scikit-learn keras tensorflow-cpu transformers torch
+	$(FRAMEWORKS_VENV)/bin/python -m pytest -q -m frameworks -o filterwarnings=default tests/end_to_end/test_heavy_frameworks.py
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: half a minute
 	$(MAKE) -j 2 test-fast-serving test-fast-notebook

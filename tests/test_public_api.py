@@ -8,6 +8,7 @@ import pytest
 
 import clipper_nb
 from clipper_nb import ClipperConnection, errors
+from clipper_nb.deployers import huggingface, keras, lightgbm, mlflow, onnx, pytorch, tensorflow, xgboost
 from clipper_nb.deployers import pyspark as pyspark_deployer
 from clipper_nb.deployers import python as python_deployer
 from clipper_nb.deployers import r as r_deployer
@@ -124,6 +125,14 @@ CLIPPERS_DEPLOYERS = {
 ENDPOINTS_BY_POSITION = {
     pyspark_deployer: ["clipper_conn", "name", "input_type", "func", "pyspark_model", "sc"],
     r_deployer: ["clipper_conn", "name", "input_type", "func"],
+    pytorch: ["clipper_conn", "name", "input_type", "func", "pytorch_model"],
+    keras: ["clipper_conn", "name", "input_type", "func", "model_path_or_object"],
+    tensorflow: ["clipper_conn", "name", "input_type", "func", "tf_sess_or_saved_model_path"],
+    onnx: ["clipper_conn", "name", "input_type", "func", "onnx_model"],
+    xgboost: ["clipper_conn", "name", "input_type", "func", "xgboost_model"],
+    lightgbm: ["clipper_conn", "name", "input_type", "func", "lightgbm_model"],
+    mlflow: ["clipper_conn", "name", "input_type", "func", "mlflow_model"],
+    huggingface: ["clipper_conn", "name", "input_type", "func", "pipeline"],
 }
 
 

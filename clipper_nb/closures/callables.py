@@ -13,6 +13,8 @@ from clipper_nb.errors import InvalidRequestError
 
 INPUTS = ("inputs",)
 """What a function of Python is called with."""
+MODEL_INPUTS = ("model", "inputs")
+"""What a function of a framework's model is called with."""
 SPARK_INPUTS = ("spark", "model", "inputs")
 """What a function of Spark is called with."""
 

@@ -106,9 +106,9 @@ class DockerBuilder(ImageBuilder):
         check_image_name(request.tag("digest"))  # before anything is built
         self._remove_leftovers_sometimes()
         metadata = read_metadata(bundle)
-        in_base = _in_base(metadata.kind)
+        in_base = _in_base(metadata.base_kind)
         packages = choose_packages(request.packages, metadata.requirements, metadata.unpinnable, in_base)
-        base = self._build_base(metadata.kind, request.base_image, in_base, progress)
+        base = self._build_base(metadata.base_kind, request.base_image, in_base, progress)
         requirements, package_files = find_local_packages(packages)
         steps = [
             InstallStep(APT, metadata.system_packages),  # first, since the others may need them

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from clipper_nb.model_functions.number_rows import stack_rows
+
 
 class EstimatorFunction:
     """Calls a method of an estimator with the inputs of a batch, a list or a data frame.
@@ -48,16 +50,11 @@ class EstimatorFunction:
     def _rows(self, inputs: Any) -> Any:
         if hasattr(type(inputs), "columns") or isinstance(inputs[0], str):
             return inputs
-        import numpy as np
-
-        lengths = sorted({len(row) for row in inputs})
-        if len(lengths) > 1:
-            raise ValueError(f"inputs of different lengths make no table: {', '.join(map(str, lengths))} numbers")
-        rows = np.stack(inputs)
+        rows = stack_rows(inputs)
         if self._make_frame is None or self.columns is None:
             return rows
-        if lengths[0] != len(self.columns):
+        if rows.shape[1] != len(self.columns):
             raise ValueError(
-                f"an input has {lengths[0]} numbers; the model takes {len(self.columns)}: {', '.join(self.columns)}"
+                f"an input has {rows.shape[1]} numbers; the model takes {len(self.columns)}: {', '.join(self.columns)}"
             )
         return self._make_frame(rows, columns=list(self.columns))

@@ -30,6 +30,8 @@ R_SETUP_FILE = "setup.rds"
 """As ``SETUP_FILE``, a function of R."""
 SPARK_MODEL_FOLDER = "pyspark_model_data"
 """A model in Spark's own format."""
+FRAMEWORK_MODEL_FOLDER = "framework_model"
+"""A model in the format of its framework."""
 MODULES_FOLDER = "modules"
 """The user's own modules, from which a replica imports."""
 FILES_FOLDER = "files"
@@ -69,8 +71,13 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> str:
-        """Decides which adapter loads the model, and which base image has that adapter."""
+        """Decides which adapter loads the model."""
         return str(self.__struct_config__.tag)
+
+    @property
+    def base_kind(self) -> str:
+        """Decides which base image its image is built on: one that has what the adapter needs."""
+        return self.kind
 
 
 class PythonMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="python_closure"):
@@ -111,7 +118,23 @@ class RMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag=
     """Its closure report."""
 
 
-Metadata = Union[PythonMetadata, PySparkMetadata, RMetadata]
+class FrameworkMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="framework"):
+    """A function with a model that its framework has saved in its own format."""
+
+    framework: str = ""
+    """The name of its loader in ``model_functions/frameworks``."""
+    facts: Mapping[str, Any] = {}
+    """What the loader needs to know besides the files."""
+    report: Mapping[str, Any] = {}
+    """The function's closure report."""
+
+    @property
+    def base_kind(self) -> str:
+        """The image of Python functions: a framework is among the version's own packages."""
+        return str(PythonMetadata.__struct_config__.tag)
+
+
+Metadata = Union[PythonMetadata, PySparkMetadata, RMetadata, FrameworkMetadata]
 KINDS: tuple[str, ...] = tuple(str(kind.__struct_config__.tag) for kind in get_args(Metadata))
 
 

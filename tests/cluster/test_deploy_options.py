@@ -13,15 +13,35 @@ from clipper_nb import ClipperConnection
 from clipper_nb.cluster import deploy_options
 from clipper_nb.cluster.deploy_options import DeployOptions, VersionOptions, complete_manual, with_options
 from clipper_nb.cluster.new_version import make_new_version
-from clipper_nb.deployers import pyspark, python, r
+from clipper_nb.deployers import (
+    huggingface,
+    keras,
+    lightgbm,
+    mlflow,
+    onnx,
+    pyspark,
+    python,
+    pytorch,
+    r,
+    tensorflow,
+    xgboost,
+)
 
 OF_VERSIONS = set(inspect.get_annotations(VersionOptions))
 OF_DEPLOYERS = OF_VERSIONS | set(inspect.get_annotations(DeployOptions))
+FRAMEWORKS = (huggingface, keras, lightgbm, mlflow, onnx, pytorch, tensorflow, xgboost)
 DEPLOYERS = {
     deployer: OF_DEPLOYERS
-    for module, deploy in ((python, "deploy_python_closure"), (pyspark, "deploy_pyspark_model"), (r, "deploy_r_model"))
+    for module, deploy in (
+        (python, "deploy_python_closure"),
+        (pyspark, "deploy_pyspark_model"),
+        (r, "deploy_r_model"),
+        *((module, f"deploy_{module.__name__.rpartition('.')[2]}_model") for module in FRAMEWORKS),
+    )
     for deployer in (getattr(module, deploy), module.create_endpoint)
 }
+TIMEOUTS_S = {"pyspark": 180.0, "tensorflow": 180.0, "huggingface": 180.0, "keras": 120.0, "mlflow": 120.0}
+"""Of those that take longer to start."""
 EVERY_WAY = {
     **DEPLOYERS,
     ClipperConnection.deploy_model: OF_VERSIONS,
@@ -67,7 +87,7 @@ def test_defaults_are_those_of_a_new_version(function: Callable[..., Any]) -> No
     for name in EVERY_WAY[function] - {"timeout_s"}:
         given = make_new_version("net", 1, "doubles", **{name: parameters[name].default})
         assert given == new
-    assert parameters["timeout_s"].default == (180.0 if function.__module__.endswith("pyspark") else 60.0)
+    assert parameters["timeout_s"].default == TIMEOUTS_S.get(function.__module__.rpartition(".")[2], 60.0)
 
 
 def test_unknown_option_is_an_error_that_names_the_function() -> None:

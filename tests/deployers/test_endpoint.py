@@ -7,7 +7,19 @@ import inspect
 import pytest
 
 from clipper_nb.cluster.new_version import make_new_version
-from clipper_nb.deployers import pyspark, python, r
+from clipper_nb.deployers import (
+    huggingface,
+    keras,
+    lightgbm,
+    mlflow,
+    onnx,
+    pyspark,
+    python,
+    pytorch,
+    r,
+    tensorflow,
+    xgboost,
+)
 from clipper_nb.deployers.endpoint import check_endpoint, deploy_endpoint, endpoint
 from clipper_nb.errors import (
     ClaimLostError,
@@ -259,9 +271,17 @@ def test_endpoint_rejects_an_option_the_deploy_does_not_have():
         (python.deploy_python_closure, python.create_endpoint),
         (pyspark.deploy_pyspark_model, pyspark.create_endpoint),
         (r.deploy_r_model, r.create_endpoint),
+        (huggingface.deploy_huggingface_model, huggingface.create_endpoint),
+        (keras.deploy_keras_model, keras.create_endpoint),
+        (lightgbm.deploy_lightgbm_model, lightgbm.create_endpoint),
+        (mlflow.deploy_mlflow_model, mlflow.create_endpoint),
+        (onnx.deploy_onnx_model, onnx.create_endpoint),
+        (pytorch.deploy_pytorch_model, pytorch.create_endpoint),
+        (tensorflow.deploy_tensorflow_model, tensorflow.create_endpoint),
+        (xgboost.deploy_xgboost_model, xgboost.create_endpoint),
         (deploy_thing, endpoint(deploy_thing, example=">>> 1")),
     ],
-    ids=["python", "pyspark", "r", "a new one"],
+    ids=lambda value: value.__module__,
 )
 def test_endpoint_shows_all_options_in_signature_and_help(deploy, create_endpoint):
     own = {"default_output": "None", "version": None, "slo_micros": 3000000}

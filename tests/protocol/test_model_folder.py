@@ -14,6 +14,7 @@ from clipper_nb.images import templates
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.model_folder import (
     KINDS,
+    FrameworkMetadata,
     Metadata,
     PySparkMetadata,
     PythonMetadata,
@@ -106,7 +107,9 @@ def test_missing_fields_get_defaults_and_unknown_are_ignored(tmp_path: Path, kin
 
 
 def test_each_kind_has_a_base_image() -> None:
-    assert set(KINDS) < set(templates.library_images())
+    base_kinds = {parse_metadata(json.dumps({"kind": kind}).encode()).base_kind for kind in KINDS}
+    assert base_kinds < set(templates.library_images())
+    assert FrameworkMetadata().base_kind == PythonMetadata().kind  # frameworks are packages of versions
 
 
 def test_same_metadata_is_the_same_bytes_in_whatever_order(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from clipper_nb.protocol.model_folder import PySparkMetadata, RMetadata, read_metadata
+from clipper_nb.protocol.model_folder import FrameworkMetadata, PySparkMetadata, RMetadata, read_metadata
 from clipper_nb.runtime.model_container.client import Model
 
 
@@ -22,6 +22,10 @@ def load_model(folder: Path) -> Model:
         from clipper_nb.runtime.model_container.r_model import load_r_model
 
         return load_r_model(folder, metadata)
+    if isinstance(metadata, FrameworkMetadata):
+        from clipper_nb.runtime.model_container.framework_model import load_framework_model
+
+        return load_framework_model(folder, metadata)
     from clipper_nb.runtime.model_container.python_model import load_python_model
 
     return load_python_model(folder)

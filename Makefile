@@ -23,13 +23,14 @@ SERVING := tests/protocol tests/runtime
 WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ignore-glob='tests/end_to_end/test_*.py'
 FEW_EXAMPLES := --hypothesis-profile=fast
 PYTHONS ?= 3.10 3.12 3.13
+RELEASED_FOR ?= 3.11 $(PYTHONS)
 # Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
 unexport PYTHONDONTWRITEBYTECODE
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock dist screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -86,6 +87,9 @@ test-fast-notebook: $(STAMP)
 
 test-pythons:             ## test-fast, interpreted and compiled, and the demo on each other Python that is installed here
 	scripts/test-pythons $(PYTHONS)
+
+dist:                     ## what is released, into dist/: each installed into an empty environment, where the demo runs; 15 minutes
+	scripts/dist $(RELEASED_FOR)
 
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done

@@ -30,7 +30,7 @@ NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock dist screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check docs lock dist screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -44,7 +44,7 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED) $(wildcard .venv*/.compiled)
 
-test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
+test: $(STAMP) check docs engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
@@ -104,6 +104,9 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+docs: $(STAMP)            ## the documentation into site/, strictly: a dead link or an unknown name ends it
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+
 lock: $(STAMP)            ## constraints.txt anew, with the newest releases of all that tests and benchmarks install
 	VENV=$(abspath $(VENV)) scripts/lock
 
@@ -128,7 +131,7 @@ wrk:                      ## the load generator
 	command -v wrk >/dev/null || scripts/install-packages wrk
 
 clean: interpreted
-	rm -rf $(VENV) $(wildcard .venv-3.*) benchmarks/.environments
+	rm -rf $(VENV) $(wildcard .venv-3.*) benchmarks/.environments site
 
 $(STAMP): pyproject.toml constraints.txt scripts/make-environment
 	scripts/make-environment $(VENV)

@@ -1,8 +1,9 @@
 """What each extra of the package costs: the size of an environment that has it, and the time that an import takes.
 
 Each extra is installed with the pinned versions into an empty environment without pip. The size is that of its
-``site-packages``, without the bytecode that Python writes later. The import time is the median of fresh processes with
-bytecode and files in memory, less that of a process that imports nothing.
+``site-packages``, without the bytecode that Python writes later. The import time is the processor time, which other
+programs do not lengthen, of fresh processes with bytecode and files in memory: their median, less that of a process that
+imports nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import argparse
 import datetime
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ class Cost:
         statement = f"`{IMPORTS[self.extra]}`"
         if self.size_bytes is None or self.import_s is None:
             return f"| {name} | cannot be installed on this machine | | {statement} | |"
-        return f"| {name} | {self.num_packages} | {self.size_bytes / 1e6:.0f} MB | {statement} | {self.import_s * 1000:.0f} ms |"
+        size, time = f"{self.size_bytes / 1e6:.0f} MB", f"{self.import_s * 1000:.0f} ms"
+        return f"| {name} | {self.num_packages} | {size} | {statement} | {time} |"
 
 
 def measure(extra: str, wheel: Path, folder: Path) -> Cost:
@@ -69,15 +71,21 @@ def measure(extra: str, wheel: Path, folder: Path) -> Cost:
 
 
 def median_s(python: Path, statement: str) -> float:
-    """Return how long a process takes that only executes *statement*; the first, which writes bytecode, counts not."""
+    """Return the processor time of a process that only executes *statement*; the first writes bytecode and is left out."""
     times_s = []
     without = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     environment = {name: value for name, value in os.environ.items() if name not in without}
     for _ in range(NUM_PROCESSES + 1):
-        started_s = time.perf_counter()
-        subprocess.run([python, "-c", statement], check=True, timeout=60, cwd=python.parent, env=environment)
-        times_s.append(time.perf_counter() - started_s)
+        before_s = children_cpu_s()
+        subprocess.run([python, "-c", statement], check=True, timeout=120, cwd=python.parent, env=environment)
+        times_s.append(children_cpu_s() - before_s)
     return statistics.median(times_s[1:])
+
+
+def children_cpu_s() -> float:
+    """Return the processor time of all processes that this one has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def render(costs: list[Cost]) -> str:
@@ -93,8 +101,9 @@ def render(costs: list[Cost]) -> str:
         "|---|---|---|---|---|",
         *(cost.row() for cost in costs),
         "",
-        f"Each row is an empty environment with the versions of `constraints.txt`. The size is that of `site-packages` without bytecode. "
-        f"The time is the median of {NUM_PROCESSES} processes, with bytecode and files in memory, less that of a Python that imports nothing.",
+        "Each row is an empty environment with the versions of `constraints.txt`. The size is that of `site-packages` "
+        f"without bytecode. The time is that on a processor: the median of {NUM_PROCESSES} processes, with bytecode and "
+        "files in memory, less that of a Python that imports nothing.",
         "",
     ]
     return "\n".join(lines)
@@ -112,7 +121,7 @@ def main() -> int:
     if options.write:
         options.write.write_text(page)
     else:
-        print(page)
+        sys.stdout.write(page)
     return 0
 
 

@@ -167,7 +167,9 @@ def _prose(text: str, source: str, path: str) -> str:
 
 def _both_themes(dark: str, alt: str, light: str, source: str, path: str) -> str:
     """Return a picture for each theme; the reader's choice of the theme counts, not the machine's."""
-    images = (f"![{alt}]({_moved(file, source, path)}#only-{theme})" for theme, file in (("light", light), ("dark", dark)))
+    images = (
+        f"![{alt}]({_moved(file, source, path)}#only-{theme})" for theme, file in (("light", light), ("dark", dark))
+    )
     return "\n\n" + "\n".join(images) + "\n\n"
 
 

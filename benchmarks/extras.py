@@ -1,9 +1,9 @@
 """What each extra of the package costs: the size of an environment that has it, and the time that an import takes.
 
 Each extra is installed with the pinned versions into an empty environment without pip. The size is that of its
-``site-packages``, without the bytecode that Python writes later. The import time is the processor time, which other
-programs do not lengthen, of fresh processes with bytecode and files in memory: their median, less that of a process that
-imports nothing.
+``site-packages``, without the bytecode that Python writes later. The import time is processor time, which other
+programs do not lengthen: the median of fresh processes with bytecode and files in memory, less that of one that imports
+nothing.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def measure(extra: str, wheel: Path, folder: Path) -> Cost:
 
 
 def median_s(python: Path, statement: str) -> float:
-    """Return the processor time of a process that only executes *statement*; the first writes bytecode and is left out."""
+    """Return the processor time of a process that only executes *statement*; the first writes bytecode and is apart."""
     times_s = []
     without = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
     environment = {name: value for name, value in os.environ.items() if name not in without}
@@ -102,8 +102,8 @@ def render(costs: list[Cost]) -> str:
         *(cost.row() for cost in costs),
         "",
         "Each row is an empty environment with the versions of `constraints.txt`. The size is that of `site-packages` "
-        f"without bytecode. The time is that on a processor: the median of {NUM_PROCESSES} processes, with bytecode and "
-        "files in memory, less that of a Python that imports nothing.",
+        f"without bytecode. The time is that on a processor: the median of {NUM_PROCESSES} processes, with bytecode "
+        "and files in memory, less that of a Python that imports nothing.",
         "",
     ]
     return "\n".join(lines)

@@ -16,7 +16,6 @@ from typing import Any
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from nbconvert import MarkdownExporter
 
 CHECKOUT = Path(__file__).parents[1]
 # Pages whose sources are elsewhere: the path in the site of each source.
@@ -79,6 +78,8 @@ def _generated(config: MkDocsConfig, path: str, content: str) -> File:
 
 
 def _tutorial(notebook: Path) -> str:
+    from nbconvert import MarkdownExporter  # takes a second, which tests of the rest need not wait
+
     body, _ = MarkdownExporter().from_filename(str(notebook))
     run = f"*This page is the notebook `notebooks/{notebook.name}`; run it to see the outputs.*"
     heading, _, rest = str(body).lstrip().partition("\n")
@@ -180,7 +181,8 @@ def _link(text: str, target: str, source: str, path: str) -> str:
     file, _, anchor = target.partition("#")
     moved = _moved(file, source, path)
     if moved is None:
-        return text if "`" in text else f"`{_in_checkout(file, source)}`" if "/" in text else text
+        named = _in_checkout(file, source)
+        return text if posixpath.basename(named) in text else f"{text} (`{named}`)"
     return f"[{text}]({moved}{'#' + anchor if anchor else ''})"
 
 

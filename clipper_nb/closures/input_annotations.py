@@ -122,7 +122,7 @@ def _with_references(annotation: Any) -> Any:
     if not isinstance(annotation, types.GenericAlias):
         return annotation
     parts = (typing.ForwardRef(part) if isinstance(part, str) else part for part in annotation.__args__)
-    return types.GenericAlias(annotation.__origin__, tuple(map(_with_references, parts)))
+    return types.GenericAlias(typing.cast(type, annotation.__origin__), tuple(map(_with_references, parts)))
 
 
 def _is_data_frame(annotation: Any) -> bool:

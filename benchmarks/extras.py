@@ -94,7 +94,8 @@ def render(costs: list[Cost]) -> str:
     lines = [
         "# Extras: size and import time",
         "",
-        f"Written by `make dist` on {today}, on {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Written by `benchmarks/extras.py`, which `make dist` runs, on {today}, on {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}.",
         "",
         "| install | packages | size | import | time |",

@@ -25,13 +25,14 @@ WITHOUT_CLUSTERS := --ignore=tests/browser --ignore=tests/end_to_end/docker --ig
 FEW_EXAMPLES := --hypothesis-profile=fast
 FRAMEWORKS_VENV ?= .venv-frameworks
 PYTHONS ?= 3.10 3.12 3.13
+RELEASED_FOR ?= 3.11 $(PYTHONS)
 # Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
 unexport PYTHONDONTWRITEBYTECODE
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-kubernetes test-frameworks test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check lock screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-kubernetes test-frameworks test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check docs lock dist screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -45,7 +46,7 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED) $(wildcard .venv*/.compiled)
 
-test: $(STAMP) check engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
+test: $(STAMP) check docs engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
@@ -99,6 +100,9 @@ test-fast-notebook: $(STAMP)
 test-pythons:             ## test-fast, interpreted and compiled, and the demo on each other Python that is installed here
 	scripts/test-pythons $(PYTHONS)
 
+dist:                     ## what is released, into dist/: each installed into an empty environment, where the demo runs; 15 minutes
+	scripts/dist $(RELEASED_FOR)
+
 fuzz: $(STAMP)            ## HTTP, RPC and predict bodies against bytes of any kind, FUZZ_MINUTES (3) for each
 	for file in tests/fuzz/test_*.py; do FUZZ_MINUTES=$${FUZZ_MINUTES:-3} $(PY) -m pytest -q --timeout 0 $$file || exit 1; done
 
@@ -111,6 +115,9 @@ check: $(STAMP)           ## style, types, import rules
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+docs: $(STAMP)            ## the documentation into site/, strictly: a dead link or an unknown name ends it
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
 
 lock: $(STAMP)            ## constraints.txt anew, with the newest releases of all that tests and benchmarks install
 	VENV=$(abspath $(VENV)) scripts/lock
@@ -136,7 +143,7 @@ wrk:                      ## the load generator
 	command -v wrk >/dev/null || scripts/install-packages wrk
 
 clean: interpreted
-	rm -rf $(VENV) $(wildcard .venv-3.*) benchmarks/.environments
+	rm -rf $(VENV) $(wildcard .venv-3.*) benchmarks/.environments site
 
 $(STAMP): pyproject.toml constraints.txt scripts/make-environment
 	scripts/make-environment $(VENV)

@@ -19,3 +19,8 @@ def test_fast_run_tries_a_tenth_of_the_examples(number: int, fast: int) -> None:
     finally:
         settings.load_profile(before)
     assert examples(number, stateful_step_count=7).stateful_step_count == 7
+
+
+@pytest.mark.parametrize("profile", ["default", "fast"])
+def test_no_profile_has_a_deadline_for_an_example(profile: str) -> None:
+    assert settings.get_profile(profile).deadline is None

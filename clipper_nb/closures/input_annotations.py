@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import sys
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -101,8 +102,9 @@ def _find_annotation(func: Callable[..., Any], position: int) -> Any:
         return annotation
     called = without_partial(func)
     called = inspect.unwrap(called if inspect.isroutine(called) else type(called).__call__)
-    alone = SimpleNamespace(__annotations__={"inputs": annotation})  # others may name what is not there
     try:
+        # Others may name what is not there.
+        alone = SimpleNamespace(__annotations__={"inputs": _with_references(annotation)})
         return typing.get_type_hints(alone, getattr(called, "__globals__", {}), include_extras=True)["inputs"]
     except Exception as exc:  # of the annotation's own code
         raise InvalidRequestError(
@@ -113,6 +115,14 @@ def _find_annotation(func: Callable[..., Any], position: int) -> Any:
 def _has_text(annotation: Any) -> bool:
     """Return whether it is a text, or has parts that are."""
     return isinstance(annotation, (str, typing.ForwardRef)) or any(map(_has_text, typing.get_args(annotation)))
+
+
+def _with_references(annotation: Any) -> Any:
+    """Return it with references in place of texts: in ``list["T"]`` Python 3.10 resolves references alone."""
+    if not isinstance(annotation, types.GenericAlias):
+        return annotation
+    parts = (typing.ForwardRef(part) if isinstance(part, str) else part for part in annotation.__args__)
+    return types.GenericAlias(typing.cast(type, annotation.__origin__), tuple(map(_with_references, parts)))
 
 
 def _is_data_frame(annotation: Any) -> bool:

@@ -46,7 +46,7 @@ class FrameReader:
                 raise InvalidInputError(f"Input {number} must be an object with '{name}'; it is {shortened(row)}.")
             try:
                 cells.append(read(row[name]))
-            except (ValueError, TypeError, OverflowError, LookupError) as exc:
+            except Exception as exc:  # pandas has no class of its own; with pandas 2 those of pytz come here too
                 reason = f" ({exc})" if str(exc) else ""
                 raise InvalidInputError(
                     f"Input {number}: '{name}' is {shortened(row[name])}, which does not fit a column of dtype "

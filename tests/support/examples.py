@@ -10,7 +10,10 @@ from typing import Any
 from hypothesis import settings
 
 FAST = 10
+# A busy machine needs longer than Hypothesis' 200 ms for an example, whatever the property.
+settings.register_profile("default", deadline=None)
 settings.register_profile("fast", max_examples=FAST, deadline=None)
+settings.load_profile("default")
 
 
 def examples(number: int, **others: Any) -> settings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -146,10 +147,17 @@ class Configuration:
     roll_outs: Mapping[str, RollOut] = field(default_factory=dict)
     """The last roll-out of each application, also one that has ended, by application name."""
 
-    def versions_of(self, model_name: str) -> list[str]:
+    def versions_of(self, model_name: str) -> list[ModelVersion]:
         """Return the registered versions of a model, in the order of their registration."""
         found = [version for version in self.versions.values() if version.name == model_name]
-        return [version.version for version in sorted(found, key=lambda version: version.registered_at)]
+        return sorted(found, key=lambda version: version.registered_at)
+
+    def versions_by_model(self) -> Mapping[str, list[ModelVersion]]:
+        """Return the same of all models; an unknown one has none."""
+        found: defaultdict[str, list[ModelVersion]] = defaultdict(list)
+        for version in sorted(self.versions.values(), key=lambda version: version.registered_at):
+            found[version.name].append(version)
+        return found
 
     def next_version_of(self, model_name: str) -> str:
         """Return the version that a deploy of a model gets which names none; no caller deploys that one now."""

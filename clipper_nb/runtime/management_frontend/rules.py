@@ -44,7 +44,7 @@ def find_version(configuration: Configuration, model_id: ModelId) -> ModelVersio
     """Return the registered version; raises :class:`ModelNotFoundError`, which lists the existing ones."""
     version = configuration.versions.get(model_id)
     if version is None:
-        versions = configuration.versions_of(model_id.name)
+        versions = [known.version for known in configuration.versions_of(model_id.name)]
         if not versions:
             raise ModelNotFoundError(model_id.name, known=configuration.model_names())
         raise ModelNotFoundError(model_id.name, model_id.version, known=versions)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,9 @@ from clipper_nb.protocol.number_columns import columns_of
 from clipper_nb.protocol.records import Application, Configuration, ModelVersion
 from clipper_nb.protocol.schema_words import describe_fields
 from clipper_nb.runtime.routing.asked_version import versions_to_ask_for
+
+VersionsOf = Callable[[str], Sequence[ModelVersion]]
+"""Returns the versions of a model."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +103,11 @@ class Catalogue:
 
     def __iter__(self) -> Iterator[CataloguedApplication]:
         """Yield all applications by name; each step is short."""
-        versions: defaultdict[str, list[ModelVersion]] = defaultdict(list)
-        for version in self._configuration.versions.values():
-            versions[version.name].append(version)
-
-        def versions_of(model_name: str) -> list[str]:
-            found = sorted(versions[model_name], key=lambda version: version.registered_at)
-            return [version.version for version in found]
-
+        versions = self._configuration.versions_by_model()
         for name in sorted(self._configuration.applications):
-            yield self._describe(self._configuration.applications[name], versions_of)
+            yield self._describe(self._configuration.applications[name], versions.__getitem__)
 
-    def _describe(self, application: Application, versions_of: Callable[[str], list[str]]) -> CataloguedApplication:
+    def _describe(self, application: Application, versions_of: VersionsOf) -> CataloguedApplication:
         route = self._configuration.routes.get(application.name)
         if route is None:
             return CataloguedApplication(application, None, None, None)
@@ -120,7 +115,7 @@ class Catalogue:
             application,
             self._configuration.linked_model_of(application.name),
             self._configuration.current_version_of(application.name),
-            tuple(versions_to_ask_for(route, versions_of)),
+            tuple(versions_to_ask_for(application, route, versions_of)),
             "" if route.is_link else str(route),
             () if route.is_link else tuple(describe_targets(self._configuration, route)),
         )

@@ -230,7 +230,8 @@ class Predictor:
     def versions_of(self, application_name: str) -> list[str]:
         """Return the versions that an application may be asked for."""
         configuration = self._configuration
-        return versions_to_ask_for(configuration.routes.get(application_name), configuration.versions_of)
+        application = configuration.applications[application_name]
+        return versions_to_ask_for(application, configuration.routes.get(application_name), configuration.versions_of)
 
     # --- queries
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -147,11 +146,9 @@ class RepositoryIndexHandler(V2Handler):
 def _index(predictor: Predictor) -> Iterator[dict[str, str]]:
     """Yield each version of each application."""
     configuration = predictor.configuration
-    versions: dict[str, list[str]] = defaultdict(list)
-    for version in sorted(configuration.versions.values(), key=lambda version: version.registered_at):
-        versions[version.name].append(version.version)
-    for name in sorted(configuration.applications):
-        found = versions_to_ask_for(configuration.routes.get(name), versions.__getitem__)
+    versions = configuration.versions_by_model()
+    for name, application in sorted(configuration.applications.items()):
+        found = versions_to_ask_for(application, configuration.routes.get(name), versions.__getitem__)
         for version_text in found or [""]:
             reason = predictor.unready_reason(name, version_text or None)
             state = "READY" if reason is None else "UNAVAILABLE"

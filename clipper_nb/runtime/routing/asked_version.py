@@ -35,12 +35,13 @@ class OtherInputTypeError(UnknownVersionError):
         )
 
 
-def versions_to_ask_for(route: Route | None, versions_of: Callable[[str], list[str]]) -> list[str]:
-    """Return the versions that may be asked for; ``"model:version"`` if there are several models."""
+def versions_to_ask_for(
+    application: Application, route: Route | None, versions_of: Callable[[str], Sequence[ModelVersion]]
+) -> list[str]:
+    """Return the versions of the application's input type, ``"model:version"`` if it has several models."""
     names = () if route is None else route.model_names
-    if len(names) == 1:
-        return versions_of(names[0])
-    return [f"{name}:{version}" for name in names for version in versions_of(name)]
+    versions = [each for name in names for each in versions_of(name) if each.input_type is application.input_type]
+    return [each.version if len(names) == 1 else str(each.model_id) for each in versions]
 
 
 def find_version(configuration: Configuration, route: Route, asked: str) -> ModelId:

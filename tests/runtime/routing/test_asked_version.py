@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.records import Application
 from clipper_nb.protocol.route import link_to, make_route
 from clipper_nb.runtime.routing.asked_version import UnknownVersionError, find_version, versions_to_ask_for
 from tests.support.records import make_configuration, make_version
@@ -36,9 +38,11 @@ def test_version_of_several_models_is_refused_with_the_way_out():
 
 
 def test_versions_are_listed_as_they_may_be_asked_for():
-    def listed(route):
-        return versions_to_ask_for(route, CONFIGURATION.versions_of)
+    def listed(route, input_type=InputType.STRINGS):
+        application = Application("app", input_type, "0", 1000, 0.0)
+        return versions_to_ask_for(application, route, CONFIGURATION.versions_of)
 
     assert (listed(None), listed(link_to("a"))) == ([], ["1", "2"])
     assert listed(BOTH) == ["a:1", "a:2", "b:1"]
+    assert listed(BOTH, InputType.INTEGERS) == []
     assert all(find_version(CONFIGURATION, BOTH, version) for version in listed(BOTH))

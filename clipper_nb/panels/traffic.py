@@ -11,7 +11,7 @@ import ipywidgets
 from clipper_nb.display.html import Html
 from clipper_nb.errors import ClipperException
 from clipper_nb.panels import traffic_markup as markup
-from clipper_nb.panels.cluster_state import ApplicationState, ClusterState, TargetState
+from clipper_nb.panels.cluster_state import ApplicationState, ClusterState
 from clipper_nb.panels.markup import paragraph, row_actions, table
 from clipper_nb.panels.panel import Panel, dropdown, offer, row
 from clipper_nb.panels.shares_edit import SharesEdit
@@ -60,10 +60,12 @@ class TrafficPanel(Panel):
         caption = f"Traffic of {application.name} in the last minute"
         if not with_actions:
             return Html(f"{paragraph(f'{caption}:')}{table(head, rows, caption=caption, numbers=numbers)}")
-        for cells, target in zip(rows, application.targets, strict=True):
-            cells.append(self._row_actions(target, application))
+        if len(application.targets) > 1 and not self._is_rolling():
+            head.append("Actions")
+            for cells, target in zip(rows, application.targets, strict=True):
+                cells.append(row_actions(target.target, {"promote": "All to it"}, is_enabled=not self._is_acting))
         keys = [target.target for target in application.targets]
-        return table((*head, "Actions"), rows, caption=caption, numbers=numbers, keys=keys)
+        return table(head, rows, caption=caption, numbers=numbers, keys=keys)
 
     def _besides(self, application: ApplicationState) -> Html:
         """Return what there is besides the targets: a policy, a roll-out, a shadow."""
@@ -72,10 +74,6 @@ class TrafficPanel(Panel):
         rolling = "" if roll_out is None else markup.roll_out_picture(roll_out)
         shadow = "" if application.shadow is None else markup.shadow_picture(application.shadow)
         return Html(f"{policy}{rolling}{shadow}")
-
-    def _row_actions(self, target: TargetState, application: ApplicationState) -> Html:
-        labels = {"promote": "All to it"} if len(application.targets) > 1 and not self._is_rolling() else {}
-        return row_actions(target.target, labels, is_enabled=not self._is_acting)
 
     def _act_on_row(self, action: str, key: str) -> None:
         if action == "promote":
@@ -210,7 +208,7 @@ class TrafficPanel(Panel):
             self._ask_or_set({target: 100.0})
 
     def _ask_or_set(self, weights: Mapping[str, float]) -> None:
-        """Set weights; ask first if a target would get no more queries."""
+        """Set weights; ask first if a target would get no more queries, or a policy would end."""
         name, actual = self._edit.application, dict(self._edit.actual)
         if name is None or self._is_acting:
             return

@@ -68,15 +68,16 @@ def roll_out_picture(info: RollOutInfo) -> Html:
     where = (
         f"step {info.step + 1} of {len(info.steps)}: {format_share(info.share)}" if info.is_under_way else info.reason
     )
+    status = badge(Status(_LEVELS[info.status], info.status.replace("_", " ")))
     rows = [
-        ("Roll-out", Html(f"{code(info.model)} {badge(Status(_LEVELS[info.status], info.status))}")),
+        ("Roll-out", Html(f"{code(info.model)} {status}")),
         *([("Now" if info.is_under_way else "Why", where)] if where else []),
         *([("Since", info.reason)] if info.is_under_way and info.reason else []),
         ("Answers", f"{info.candidate.num_queries:,}, of the others {info.baseline.num_queries:,}"),
     ]
     evidence = ", ".join(f"{measure} {_e_value(value)}" for measure, value in info.evidence.items())
     if evidence:
-        rows.append(("Evidence against it", f"{evidence}; rolled back at {info.limit:,.0f}"))
+        rows.append(("Evidence", f"against it: {evidence}; rolled back at {info.limit:,.0f}"))
     return facts(rows, caption=f"Roll-out of {info.model}")
 
 

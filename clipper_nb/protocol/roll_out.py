@@ -101,7 +101,7 @@ class RollOut:
         return self.plan.steps[self.step] / 100
 
     def route(self) -> Route:
-        """Return the application's route at the current step."""
+        """Return the application's route at the current step; it keeps answers for feedback if that of before did."""
         candidate = RouteTarget(self.plan.model_name, self.share, self.plan.version)
         if self.share >= 1:
             return Route((RouteTarget(self.plan.model_name, 1.0, self.plan.version),))
@@ -109,7 +109,7 @@ class RollOut:
             RouteTarget(each.model_name, (1 - self.share) * self.before.share_of(each), each.version)
             for each in self.before.targets
         )
-        return Route((*others, candidate))
+        return Route((*others, candidate), self.before.policy)
 
 
 class ArmCounts(Struct, frozen=True):

@@ -10,6 +10,7 @@ from clipper_nb.runtime.http.guard import Guard
 from clipper_nb.runtime.http.server import HttpServer
 from clipper_nb.runtime.management_frontend.handlers import make_application
 from clipper_nb.runtime.management_frontend.roll_out_driver import RollOutDriver
+from clipper_nb.runtime.management_frontend.roll_out_scores import scores_in
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.management_frontend.traffic_calls import TrafficCalls
 from clipper_nb.runtime.process import keep_garbage_collector_short, run_until_signalled
@@ -29,7 +30,9 @@ async def serve(stopping: asyncio.Event) -> None:
     service = ManagementService(store, run_id=settings.run_id)
     service.start()
     application = make_application(service, TrafficCalls(service, store), token=settings.admin_token)
-    driving = asyncio.create_task(RollOutDriver(service, store).drive(), name="drive roll-outs")
+    driving = asyncio.create_task(
+        RollOutDriver(service, store, read_scores=scores_in(store)).drive(), name="drive roll-outs"
+    )
     guard = Guard(settings.access, is_open=_is_open)
     server = HttpServer(None, application, settings.http_limits, guard=guard, tls=settings.tls)
     listening = settings.http.open_socket()

@@ -9,6 +9,7 @@ import pytest
 from clipper_nb.errors import ApplicationNotFoundError, ExistsError, InvalidRequestError, NotFoundError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.roll_out import RollOutPlan
 from clipper_nb.protocol.route import make_route
 from clipper_nb.protocol.shadow import Shadow
@@ -71,6 +72,26 @@ def test_canary_with_a_share_is_compared_with_the_others():
     configuration = start(before)
     configuration = roll_out_rules.roll_back(configuration, roll_out_of(configuration), "aborted", "a user", at=1001.0)
     assert shares(configuration) == "digits-net:1 100 %"
+
+
+def test_answers_are_kept_for_feedback_as_before():
+    kept = replace(
+        BEFORE, routes={"digits": make_route({"digits-net:1": 1, "digits-net:3": 1}, Policy(name="weights"))}
+    )
+    configuration = start(kept)
+    assert configuration.routes["digits"].policy == Policy(name="weights")
+    assert shares(configuration) == "digits-net:1 45 %, digits-net:3 45 %, digits-net:2 10 %"
+    rolled_back = roll_out_rules.roll_back(configuration, roll_out_of(configuration), "rolled_back", "worse", at=1.0)
+    assert rolled_back.routes == kept.routes
+
+
+@pytest.mark.parametrize(
+    "policy", [Policy(name="thompson"), Policy(name="exp4"), Policy(name="weights", half_life_s=9)]
+)
+def test_roll_out_beside_a_policy_is_refused(policy):
+    divided = replace(BEFORE, routes={"digits": make_route({"digits-net:1": 1, "digits-net:3": 1}, policy)})
+    with pytest.raises(InvalidRequestError, match=f"divided by the policy {policy.name}.*needs fixed shares"):
+        start(divided)
 
 
 def test_pause_keeps_the_share_and_a_step_goes_on():

@@ -120,8 +120,8 @@ def _others(configuration: Configuration, plan: RollOutPlan) -> Route:
     if policy is not None and (policy.name != "weights" or policy.half_life_s is not None):
         raise InvalidRequestError(
             f"The queries of application '{plan.app_name}' are divided by the policy {policy}, and a roll-out needs "
-            f"fixed shares. Set weights first: set_traffic({plan.app_name!r}, {{...}}); or let the policy try the version: "
-            f"set_traffic({plan.app_name!r}, [..., '{plan.model_id}'], policy='{policy.name}')."
+            f"fixed shares. Set weights first: set_traffic({plan.app_name!r}, {{...}}); or let the policy try the "
+            f"version: set_traffic({plan.app_name!r}, [..., '{plan.model_id}'], policy='{policy.name}')."
         )
     before = route.without(lambda target: target.version is not None and target.resolve(current) == plan.model_id)
     if before is None or any(target.resolve(current) == plan.model_id for target in before.targets):

@@ -36,6 +36,18 @@ def test_pool_is_terminated_while_its_task_runs():
         assert multiprocessing.active_children() == []
 
 
+def test_child_that_is_ended_at_once_ends():
+    """The signal may come before the child has run at all, with the replica's handlers still."""
+    with _wake_on_signals(lambda: None), independent_children(lambda: None):
+        for _ in range(100):
+            child = FORK.Process(target=time.sleep, args=(3600,))
+            child.start()
+            child.terminate()
+            child.join(timeout=20)
+            assert child.exitcode == -signal.SIGTERM
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+
+
 def test_children_end_with_the_replica():
     with independent_children(lambda: None):
         child = FORK.Process(target=time.sleep, args=(3600,))

@@ -20,7 +20,8 @@ BASELINE_REVISION = "5c9573d"
 ROOT = FOLDER.parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
 
-_PACKAGED = ("clipper_nb", "container_templates", "pyproject.toml", "README.md", "LICENSE")
+_PACKAGED = ("clipper_nb", "container_templates", "pyproject.toml", "README.md", "LICENSE", "mypyc.ini")
+"""Those that a revision has: older ones have no settings for the compiler."""
 _REQUIRED = re.compile(r"^(?:dependencies|notebook) = \[$.*?^\]$", re.MULTILINE | re.DOTALL)
 _LIBRARIES_STAMP, _BUILD_STAMP = "libraries.txt", "build.txt"
 
@@ -42,10 +43,9 @@ def make_build(name: str, revision: str | None, *, compiled: bool) -> Path:
 
 def extract_revision(revision: str, folder: Path) -> None:
     """Write what is packaged of a revision, from the repository's history."""
-    finished = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", "--format=tar", revision, *_PACKAGED],
-        capture_output=True,
-        timeout=60,
+    listed = _git("ls-tree", "--name-only", revision)
+    finished = _git(
+        "archive", "--format=tar", revision, *(name for name in _PACKAGED if name in listed.stdout.decode().split())
     )
     if finished.returncode:
         raise InstallError(
@@ -54,6 +54,10 @@ def extract_revision(revision: str, folder: Path) -> None:
         )
     with tarfile.open(fileobj=io.BytesIO(finished.stdout)) as archive:
         archive.extractall(folder, filter="data")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, timeout=60)
 
 
 def copy_checkout(folder: Path) -> None:

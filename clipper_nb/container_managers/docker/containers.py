@@ -26,6 +26,7 @@ from clipper_nb.protocol.containers import REPLICA, ContainerSpec, ObservedConta
 _NUM_AT_ONCE = 8
 """Starts wait for the programs that the engine runs for each, one after the other."""
 _NUM_UPDATE_TRIES, _UPDATE_INTERVAL_S = 5, 0.1
+_REMOVED_WITHIN_S = 10.0
 
 Prepare = Callable[[Any, str, "str | None"], None]
 """Takes the engine's low-level client, the id of a container that was created, and its user."""
@@ -287,8 +288,17 @@ def _stop(container: Any, timeout_s: float) -> None:
     except errors.NotFound:
         pass
     except errors.APIError as exc:
-        if exc.status_code != HTTPStatus.CONFLICT:  # another caller is removing it
+        if exc.status_code != HTTPStatus.CONFLICT:
             raise
+        _wait_until_removed(container)  # by another caller, such as the one that looks for orphans
+
+
+def _wait_until_removed(container: Any) -> None:
+    deadline_s = time.monotonic() + _REMOVED_WITHIN_S
+    with contextlib.suppress(docker_module().errors.NotFound):
+        while time.monotonic() < deadline_s:
+            container.reload()
+            time.sleep(_UPDATE_INTERVAL_S)
 
 
 def _take_restart_policy(container: Any) -> None:

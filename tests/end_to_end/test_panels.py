@@ -221,7 +221,7 @@ def test_tabs_are_selected_by_name(shared: ClipperConnection) -> None:
     with shared.dashboard() as dashboard:
         dashboard.select("Events")
         assert dashboard._tabs is not None
-        assert dashboard._tabs.selected_index == 4
+        assert dashboard._tabs.titles[dashboard._tabs.selected_index] == "Events"
         with pytest.raises(InvalidRequestError, match="Applications, Models"):
             dashboard.select("Logs")
 

@@ -182,14 +182,13 @@ fetch <- function(state, url, method, body, headers, timeout_s) {
   ends <- now_s() + timeout_s
   repeat_once <- TRUE
   repeat {
-    started <- now_s()
-    left <- max(0.001, ends - started)
+    left <- max(0.001, ends - now_s())
     configure(state, method, body, headers, left)
     reply <- tryCatch(curl::curl_fetch_memory(url, state$handle), error = conditionMessage)
     if (is.list(reply)) {
       text <- rawToChar(reply$content[reply$content != 0])
       Encoding(text) <- "UTF-8"
-      return(list(status = reply$status_code, text = text, latency_s = now_s() - started))
+      return(list(status = reply$status_code, text = text, latency_s = reply$times[["total"]]))
     }
     is_final <- grepl("tim(ed|eout)|SSL|TLS|certificate|resolve", reply, ignore.case = TRUE)
     if (is_final || !repeat_once || now_s() >= ends) {

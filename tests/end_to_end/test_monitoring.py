@@ -19,7 +19,7 @@ import yaml
 
 from clipper_nb import ClipperConnection, DockerContainerManager
 from clipper_nb.container_managers.monitoring.files import dashboard
-from clipper_nb.deployers.python import create_endpoint
+from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from clipper_nb.errors import ClusterStartError, ImageNotFoundError, InvalidRequestError
 from clipper_nb.images.templates import monitoring_file
 from clipper_nb.metrics import counter, gauge, histogram
@@ -38,6 +38,18 @@ def own(texts: list) -> list:
     gauge("test_last_batch", "Texts").set(len(texts))
     histogram("test_length_characters", "Of a text", buckets=[1, 10]).observe(len(texts[0]))
     return texts
+
+
+def failing(texts: list) -> list:
+    return [text if int(text) % 2 else 1 // 0 for text in texts]
+
+
+def _divide(conn: ClipperConnection) -> None:
+    """Divide the queries of the application between two versions, and ask a third one besides, which fails at times."""
+    deploy_python_closure(conn, "texts", 2, "strings", own)
+    deploy_python_closure(conn, "texts", 3, "strings", failing)
+    conn.set_traffic("texts", {"texts:1": 1, "texts:2": 1})
+    conn.shadow("texts", "texts:3")
 
 
 def expressions() -> list[str]:
@@ -62,6 +74,7 @@ def test_prometheus_sees_everything_under_load(kind: str) -> None:
     # With a token and TLS: what is harder to reach.
     with running_cluster(kind, query_token=True, tls=True) as conn, image(conn) as arguments:
         create_endpoint(conn, "texts", "strings", own, slo_micros=20_000_000)
+        _divide(conn)
         assert conn.get_metric_addr() == conn.get_query_addr()
         started = conn.start_monitoring(prometheus_port=0, **arguments)
         try:

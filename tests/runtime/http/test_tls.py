@@ -76,6 +76,15 @@ async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter
     return await asyncio.open_connection("127.0.0.1", port, ssl=client_context(), server_hostname="localhost")
 
 
+async def connect_with_little_room(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect with a receive buffer that the kernel does not enlarge, as it may to the size of all replies."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+    sock.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    return await asyncio.open_connection(sock=sock, ssl=client_context(), server_hostname="localhost")
+
+
 async def read_reply(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     head = await reader.readuntil(b"\r\n\r\n")
     length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -113,7 +122,7 @@ def test_kept_connection_answers_pipelined_and_large_requests(run) -> None:
 
 def test_large_reply_waits_for_a_client_that_reads_late(run) -> None:
     async def talk(port: int, server: HttpServer) -> None:
-        reader, writer = await connect(port)
+        reader, writer = await connect_with_little_room(port)
         for _ in range(4):
             writer.write(post(b"", "large"))
         await until(lambda: any(not connection._is_writable for connection in server.connections))

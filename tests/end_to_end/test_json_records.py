@@ -20,7 +20,7 @@ from clipper_nb import ClipperConnection, InvalidInputError, InvalidRequestError
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import query
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker, pytest.mark.timeout(300)]
 
 SLO_MICROS = 5_000_000
 

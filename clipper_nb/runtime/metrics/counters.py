@@ -6,14 +6,15 @@ text only when a client reads them.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final
 
 from clipper_nb.protocol import metric_names
 from clipper_nb.protocol.model_metrics import MetricReport
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS, REFUSAL_REASONS, Replica
+from clipper_nb.protocol.request_origin import RequestOrigin
+from clipper_nb.runtime.metrics.distribution import Distribution
 from clipper_nb.runtime.metrics.exposition import Family, format_labels
 from clipper_nb.runtime.metrics.model_own import ModelOwnMetrics
 
@@ -23,52 +24,6 @@ _LATENCY_BUCKETS_S = (
 )  # fmt: skip
 _LATENESS_BUCKETS_S = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
 _BATCH_SIZE_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
-
-
-_MAX_PENDING: Final = 512
-
-
-class _Distribution:
-    """How many observations fell into each bucket, and their sum.
-
-    They are kept until there are many, or somebody asks: sorted, they cost a fraction of what each costs alone.
-    """
-
-    __slots__ = ("_bounds", "_counts", "_pending", "_sum")
-
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
-        self._pending: list[float] = []
-
-    def observe(self, value: float) -> None:
-        pending = self._pending
-        pending.append(value)
-        if len(pending) >= _MAX_PENDING:
-            self._count_pending()
-
-    def _count_pending(self) -> None:
-        pending, self._pending = self._pending, []
-        self._sum += sum(pending)
-        pending.sort()
-        num_before = 0
-        for position, bound in enumerate(self._bounds):
-            num_until = bisect_right(pending, bound, num_before)
-            self._counts[position] += num_until - num_before
-            num_before = num_until
-        self._counts[-1] += len(pending) - num_before
-
-    def observe_often(self, count: int, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += count
-        self._sum += count * value
-
-    def values(self, *, num_lowest: int = 0) -> list[float]:
-        """Return the counts of the buckets and the sum, with *num_lowest* unrecorded observations of 0."""
-        self._count_pending()
-        values: list[float] = [*self._counts, self._sum]
-        values[0] += num_lowest
-        return values
 
 
 class TargetMetrics:
@@ -86,7 +41,7 @@ class TargetMetrics:
         }
         self.num_queries = 0
         self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
-        self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
+        self.latency_s = Distribution(_LATENCY_BUCKETS_S)
 
     def queries_answered(self, count: int, latency_s: float, reason: str | None) -> None:
         """Count equal answers; *reason* is why they were the default output, or ``None``."""
@@ -104,10 +59,13 @@ class ApplicationMetrics:
     name : str
     slo_s : float
         Answers after it are late.
+    wall_clock : callable
+        Returns seconds since the epoch.
     """
 
-    def __init__(self, name: str, slo_s: float) -> None:
+    def __init__(self, name: str, slo_s: float, wall_clock: Callable[[], float] = time.time) -> None:
         self._slo_s = slo_s
+        self._wall_clock = wall_clock
         self.labels = format_labels({metric_names.LABEL_APP: name})
         self.default_labels = {
             reason: format_labels({metric_names.LABEL_APP: name, metric_names.LABEL_REASON: reason})
@@ -116,10 +74,10 @@ class ApplicationMetrics:
         self.num_queries = 0
         self.num_defaults = dict.fromkeys(DEFAULT_REASONS, 0)
         self.num_bad_requests = 0
-        self.latency_s = _Distribution(_LATENCY_BUCKETS_S)
-        self.lateness_s = _Distribution(_LATENESS_BUCKETS_S)
-        """Number of late answers."""
+        self.latency_s = Distribution(_LATENCY_BUCKETS_S)
+        self.lateness_s = Distribution(_LATENESS_BUCKETS_S)
         self.num_late = 0
+        """Number of late answers."""
         self._name = name
         self.targets: dict[ModelId, TargetMetrics] | None = None
         """Those among which its queries are divided; ``None`` if they are not, since its own series say the same."""
@@ -131,13 +89,24 @@ class ApplicationMetrics:
         if len(model_ids) > 1:
             self.targets = {each: before.get(each) or TargetMetrics(self._name, each) for each in model_ids}
 
-    def query_answered(self, latency_s: float, reason: str | None, model_id: ModelId | None = None) -> None:
-        """Count an answer of *model_id*; *reason* is why it was the default output, or ``None``."""
+    def query_answered(
+        self,
+        latency_s: float,
+        reason: str | None,
+        model_id: ModelId | None = None,
+        origin: RequestOrigin | None = None,
+    ) -> None:
+        """Count an answer of *model_id*; *reason* is why it was the default output, or ``None``.
+
+        If the *origin* of the query names a trace that is sampled, it becomes the exemplar of its latency.
+        """
         targets = self.targets
         if targets is not None and model_id is not None and model_id in targets:
             targets[model_id].queries_answered(1, latency_s, reason)
         self.num_queries += 1
         self.latency_s.observe(latency_s)
+        if origin is not None and (trace_id := origin.sampled_trace_id):
+            self.latency_s.set_exemplar(latency_s, trace_id, self._wall_clock())
         if latency_s > self._slo_s:
             self.num_late += 1
             self.lateness_s.observe(latency_s - self._slo_s)
@@ -170,8 +139,8 @@ class ModelMetrics:
         self.num_lost_replicas = 0
         self.num_cache_hits = 0
         self.num_cache_misses = 0
-        self.batch_size = _Distribution(_BATCH_SIZE_BUCKETS)
-        self.batch_latency_s = _Distribution(_LATENCY_BUCKETS_S)
+        self.batch_size = Distribution(_BATCH_SIZE_BUCKETS)
+        self.batch_latency_s = Distribution(_LATENCY_BUCKETS_S)
 
     def batch_answered(self, size: int, latency_s: float) -> None:
         """Count a batch that was answered."""
@@ -222,9 +191,9 @@ class QueryFrontendMetrics:
         """Count a model container that may not serve what it says it serves."""
         self._num_refused[reason] += 1
 
-    def application(self, name: str, slo_s: float) -> ApplicationMetrics:
+    def application(self, name: str, slo_s: float, wall_clock: Callable[[], float] = time.time) -> ApplicationMetrics:
         """Return the new series of one application, whose answers are late after *slo_s*."""
-        metrics = self._applications[name] = ApplicationMetrics(name, slo_s)
+        metrics = self._applications[name] = ApplicationMetrics(name, slo_s, wall_clock)
         return metrics
 
     def forget_application(self, name: str) -> None:
@@ -304,6 +273,8 @@ class QueryFrontendMetrics:
                 _add(defaults, metrics.default_labels[reason], count)
             _add(bad_requests, metrics.labels, metrics.num_bad_requests)
             latency.series.append((metrics.labels, metrics.latency_s.values()))
+            if exemplars := metrics.latency_s.exemplars():
+                latency.exemplars[metrics.labels] = exemplars
             num_lowest = metrics.num_queries - metrics.num_late
             lateness.series.append((metrics.labels, metrics.lateness_s.values(num_lowest=num_lowest)))
             yield

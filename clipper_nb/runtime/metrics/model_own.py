@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
-
-import msgspec
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from clipper_nb.protocol.metric_names import LABEL_MODEL, LABEL_REPLICA, LABEL_VERSION
 from clipper_nb.protocol.model_metrics import MAX_METRICS, MAX_SERIES, MetricDefinition, MetricReport
-from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Replica
 from clipper_nb.runtime.metrics.exposition import Family, format_labels
 
@@ -22,14 +20,6 @@ logger = logging.getLogger(__name__)
 
 _Key = tuple[int, tuple[str, ...]]
 """A replica's place, and the values of a series's labels."""
-
-
-class _KeptMetric(msgspec.Struct, array_like=True):
-    """The counters of one version's metric, as they are kept while no frontend runs."""
-
-    model_id: str
-    definition: MetricDefinition
-    series: list[tuple[int, tuple[str, ...], list[float]]]
 
 
 class _OwnMetric:
@@ -80,8 +70,11 @@ class ModelOwnMetrics:
 
     def __init__(self) -> None:
         self._versions: defaultdict[ModelId, _Version] = defaultdict(_Version)
-        self.has_changed = False
-        """Whether something was reported since ``encode``."""
+        self._read_past: Callable[[], Iterable[Family]] = tuple
+
+    def go_on_from(self, read_past: Callable[[], Iterable[Family]]) -> None:
+        """Know that what *read_past* returns is shown too: no version may have such a name as another type."""
+        self._read_past = read_past
 
     def reported(self, replica: Replica, reports: Sequence[MetricReport]) -> None:
         """Add what a replica reports; its definitions are checked, and may still clash with those of others."""
@@ -98,7 +91,6 @@ class ModelOwnMetrics:
                         continue  # only a replica that does not keep to its own limit
                     num_known += 1
                 metric.add((place, values), numbers)
-        self.has_changed = True
 
     def replica_lost(self, replica: Replica) -> None:
         """Free a replica's place: its counters stay, its gauges go."""
@@ -112,8 +104,7 @@ class ModelOwnMetrics:
 
     def forget(self, model_id: ModelId) -> None:
         """Remove everything of a version."""
-        if self._versions.pop(model_id, None) is not None:
-            self.has_changed = True
+        self._versions.pop(model_id, None)
 
     def collect(self, families: list[Family]) -> Iterator[None]:
         """Add every metric to *families*, in short steps; those of one name follow each other."""
@@ -125,32 +116,6 @@ class ModelOwnMetrics:
             for model_id, metric in named[name]:
                 families.append(metric.family(model_id))
                 yield
-
-    def encode(self) -> bytes:
-        """Return all counters and histograms, for :meth:`restore`."""
-        self.has_changed = False
-        return msgspec.json.encode([
-            _KeptMetric(str(model_id), metric.definition, [(*key, numbers) for key, numbers in metric.series.items()])
-            for model_id, version in self._versions.items()
-            for metric in version.metrics.values()
-            if metric.definition.type != "gauge"
-        ])  # fmt: skip
-
-    def restore(self, kept: bytes, known: Collection[ModelId]) -> None:
-        """Add what an earlier process of this frontend had counted of the versions that are still there."""
-        try:
-            metrics = msgspec.json.decode(kept, type=list[_KeptMetric])
-        except msgspec.DecodeError as exc:
-            logger.warning("what models had counted cannot be read: %s", exc)
-            return
-        for each in metrics:
-            model_id = parse_model_id(each.model_id)
-            metric = None
-            if model_id in known:
-                metric = self._metric(model_id, self._versions[model_id], each.definition)
-            if metric is not None:
-                for place, values, numbers in each.series:
-                    metric.add((place, values), numbers)
 
     def _metric(self, model_id: ModelId, version: _Version, definition: MetricDefinition) -> _OwnMetric | None:
         """Return a version's metric; ``None``, and one line in the log, if it cannot be shown beside the others."""
@@ -171,11 +136,12 @@ class ModelOwnMetrics:
             return f"another replica of that version has it as a {metric.definition.type}, or with other labels"
         if len(version.metrics) >= MAX_METRICS:
             return f"that version has {MAX_METRICS} metrics"
-        others = (other.metrics.get(definition.name) for other in self._versions.values())
-        shown = {each.definition.type for each in others if each is not None}
-        shown = {each for each in shown if (each == "counter") == (definition.type == "counter")}
-        if shown - {definition.type}:  # counters have another name than gauges and histograms
-            return f"another version has it as a {', '.join(shown)}; rename one of them"
+        live = (other.metrics.get(definition.name) for other in self._versions.values())
+        shown = {(each.definition.shown_name, each.definition.type) for each in live if each is not None}
+        shown |= {(each.name, each.type) for each in self._read_past() if each.series}
+        other_types = {of_type for name, of_type in shown if name == definition.shown_name} - {definition.type}
+        if other_types:
+            return f"another version has it as a {', '.join(other_types)}; rename one of them"
         return None
 
 

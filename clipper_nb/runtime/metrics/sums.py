@@ -1,23 +1,23 @@
 """Adds up the counters and histograms of several query frontends. (pure)
 
-Each frontend's metrics are sent as numbers in JSON, one line for a hundred series of a family. What a frontend had
-counted before its restart is a further part of the sum, so that no counter ever decreases. Work that grows with the
-number of applications is done in steps, one for each line, between which queries are answered.
+Each frontend's metrics are sent as numbers in JSON, one line for a hundred series of a family. What has been counted by
+frontends that ended is a further part of the sum, so that no counter ever decreases. Work that grows with the number of
+applications is done in steps, one for each line, between which queries are answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import add
 
 import msgspec
 
-from clipper_nb.protocol.metric_names import APP_READY, APP_SLO, MODEL_REPLICAS, OWN_PREFIX
-from clipper_nb.runtime.metrics.exposition import Family
+from clipper_nb.protocol.metric_names import APP_READY, APP_SLO, MODEL_REPLICAS, TARGET_SCORE, TARGET_SCORES
+from clipper_nb.runtime.metrics.exposition import Exemplar, Family
 
-_NOT_ADDED = frozenset({APP_READY, APP_SLO, MODEL_REPLICAS})
-"""All frontends know the same SLOs, and every replica serves all of them: the minimum over the frontends is right."""
+_NOT_ADDED = frozenset({APP_READY, APP_SLO, MODEL_REPLICAS, TARGET_SCORE, TARGET_SCORES})
+"""All frontends know the same SLOs and scores, and every replica serves all of them: the minimum over them is right."""
 
 _END = b'"end"'
 """The last line; without it the snapshot is incomplete."""
@@ -28,6 +28,7 @@ _SERIES_PER_PART = 100
 _Series = tuple[str, list[float]]
 _Bounds = tuple[float, ...]
 """Versions may have histograms of one name with different bounds."""
+_Exemplars = dict[str, dict[int, Exemplar]]
 
 
 class Snapshot(msgspec.Struct):
@@ -41,7 +42,7 @@ _decode_family = msgspec.json.Decoder(Family).decode
 
 def encode_snapshot(snapshot: Snapshot) -> Iterator[bytes]:
     """Yield the lines of a snapshot."""
-    for part in _parts(snapshot.families):
+    for part in parts(snapshot.families):
         yield msgspec.json.encode(part) + b"\n"
     yield _END
 
@@ -60,49 +61,50 @@ def decode_snapshot(text: bytes) -> Iterator[Family]:
     yield from map(_decode_family, lines)
 
 
-def only_what_counts(base: Snapshot, live: Snapshot, kept: list[Family]) -> Iterator[None]:
-    """Add the counters and histograms of *base* to *kept*, in steps, without series that *live* no longer has.
-
-    What models count themselves is not among them: the frontend gets that back by itself.
-    """
-    known: dict[str, set[str]] = {}
-    for part in _parts(live.families):
-        known.setdefault(part.name, set()).update(labels for labels, _ in part.series)
-        yield
-    for part in _parts(base.families):
-        if part.type in ("counter", "histogram") and not part.name.startswith(OWN_PREFIX):
-            names = known.get(part.name, set())
-            kept.append(_with_series(part, [series for series in part.series if series[0] in names]))
-            yield
-
-
-def add_up(snapshots: Sequence[Snapshot], total: list[Family]) -> Iterator[None]:
+def add_up(snapshots: Sequence[Snapshot], total: list[Family], *, seen_by_all: Container[str] = ()) -> Iterator[None]:
     """Add the sums over several frontends to *total*, in steps.
 
-    Each series is in the order of the first frontend that has it.
+    Each series is in the order of the first frontend that has it. The largest value is taken of families that are
+    *seen_by_all*: each frontend counted the same. Of the exemplars of a bucket the last is kept. Versions whose models
+    give one name to metrics of two types can be known to two frontends: those of the first type are shown.
     """
     families: dict[str, dict[_Bounds, Family]] = {}
     sums: dict[tuple[str, _Bounds], dict[str, list[float]]] = {}
+    exemplars: dict[tuple[str, _Bounds], _Exemplars] = {}
     for snapshot in snapshots:
-        for part in _parts(snapshot.families):
-            families.setdefault(part.name, {}).setdefault(part.bounds, part)
-            _add_part(sums.setdefault((part.name, part.bounds), {}), part)
+        for part in parts(snapshot.families):
+            by_bounds = families.setdefault(part.name, {})
+            if any(known.type != part.type for known in by_bounds.values()):
+                continue
+            by_bounds.setdefault(part.bounds, part)
+            combine = min if part.name in _NOT_ADDED else max if part.name in seen_by_all else add
+            _add_part(sums.setdefault((part.name, part.bounds), {}), part, combine)
+            if part.exemplars:
+                _add_exemplars(exemplars.setdefault((part.name, part.bounds), {}), part.exemplars)
             yield
     for name, by_bounds in families.items():
         for bounds, family in by_bounds.items():
+            family.exemplars = exemplars.get((name, bounds), {})
             for series in _split(sums.pop((name, bounds)).items()):
                 total.append(_with_series(family, series))
                 yield
 
 
-def _add_part(sums: dict[str, list[float]], part: Family) -> None:
-    combine = min if part.name in _NOT_ADDED else add
+def _add_part(sums: dict[str, list[float]], part: Family, combine: Callable[[float, float], float]) -> None:
     for labels, values in part.series:
         known = sums.get(labels)
         sums[labels] = values if known is None else list(map(combine, known, values))
 
 
-def _parts(families: Iterable[Family]) -> Iterator[Family]:
+def _add_exemplars(known: _Exemplars, others: _Exemplars) -> None:
+    for labels, by_bucket in others.items():
+        last = known.setdefault(labels, {})
+        for bucket, each in by_bucket.items():
+            if bucket not in last or last[bucket].observed_at <= each.observed_at:
+                last[bucket] = each
+
+
+def parts(families: Iterable[Family]) -> Iterator[Family]:
     """Yield the families, those of many series in parts; one without series is one part."""
     for family in families:
         for series in _split(family.series):
@@ -118,4 +120,7 @@ def _split(series: Iterable[_Series]) -> Iterator[list[_Series]]:
 
 
 def _with_series(family: Family, series: list[_Series]) -> Family:
-    return Family(family.name, family.documentation, family.type, series, family.bounds)
+    exemplars = family.exemplars
+    if exemplars:
+        exemplars = {labels: exemplars[labels] for labels, _ in series if labels in exemplars}
+    return Family(family.name, family.documentation, family.type, series, family.bounds, exemplars)

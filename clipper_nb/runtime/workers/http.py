@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from array import array
+from collections.abc import Collection
 from pathlib import Path
 from typing import cast
 
@@ -96,8 +97,9 @@ class SharedHttpServer(HttpServer):
 
     async def start(self, listening: socket.socket) -> None:
         self.loop = asyncio.get_running_loop()
-        self.connections = _CountedConnections(self._counts, self._worker)
-        self._acceptor = _SharingAcceptor(self, listening, self._counts, self._worker)
+        connections = _CountedConnections(self._counts, self._worker, self.unfinished)
+        self.connections = connections
+        self._acceptor = _SharingAcceptor(self, listening, connections, self._counts, self._worker)
         self._server = cast(asyncio.Server, self._acceptor)  # only its close() is used
 
     async def stop(self, *, timeout_s: float = 5.0) -> None:
@@ -110,53 +112,60 @@ class SharedHttpServer(HttpServer):
         if self._server is not None:
             self._acceptor.close()
             deadline_s = self.loop.time() + _DRAIN_TIMEOUT_S
-            while (self.connections or self._acceptor.num_unfinished) and self.loop.time() < deadline_s:
+            while (self.connections or self.unfinished) and self.loop.time() < deadline_s:
                 await asyncio.sleep(0.01)
         await super().stop(timeout_s=timeout_s)
 
 
 class _CountedConnections(set[HttpConnection]):
-    """A server's connections; publishes their number to the other workers."""
+    """A server's connections; publishes the number of them and of unfinished ones to the other workers."""
 
-    def __init__(self, counts: ConnectionCounts, worker: int) -> None:
+    def __init__(self, counts: ConnectionCounts, worker: int, unfinished: Collection[object]) -> None:
         super().__init__()
         self._counts = counts
         self._worker = worker
+        self._unfinished = unfinished
         self._is_open = True
-        self._tell()
+        self.tell()
 
     def add(self, connection: HttpConnection) -> None:
         super().add(connection)
-        self._tell()
+        self.tell()
 
     def discard(self, connection: object) -> None:
         super().discard(connection)
-        self._tell()
+        self.tell()
 
     def leave(self) -> None:
         """Leave all new connections to the other workers."""
         self._is_open = False
         self._counts.leave(self._worker)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Publish the number now."""
         if self._is_open:
-            self._counts.tell(self._worker, len(self))
+            self._counts.tell(self._worker, len(self) + len(self._unfinished))
 
 
 class _SharingAcceptor(Acceptor):
     """Waits a moment before it accepts a connection if another worker has fewer."""
 
     def __init__(
-        self, server: SharedHttpServer, listening: socket.socket, counts: ConnectionCounts, worker: int
+        self,
+        server: SharedHttpServer,
+        listening: socket.socket,
+        connections: _CountedConnections,
+        counts: ConnectionCounts,
+        worker: int,
     ) -> None:
         self._counts = counts
         self._worker = worker
-        self._shared = server
+        self._connections = connections
         super().__init__(server, listening)
 
     def close(self) -> None:
         """Accept no more; waiting connections are left to the other workers."""
-        cast(_CountedConnections, self._shared.connections).leave()
+        self._connections.leave()
         super().close()
 
     def _on_readable(self) -> None:
@@ -165,5 +174,5 @@ class _SharingAcceptor(Acceptor):
         else:
             self._take()
 
-    def _accepted(self) -> None:
-        self._counts.tell(self._worker, self._num_connections())
+    def _number_changed(self) -> None:
+        self._connections.tell()

@@ -1,7 +1,7 @@
 """The combined metrics of all query frontends of one parent, available from each of them.
 
-Each reports to the others over a Unix socket, and writes every report to a file first: a restarted frontend continues
-from the file, and the others read it while the frontend is down. So counters that were ever shown never decrease.
+Each reports to the others over a Unix socket, and what it has counted is in a file before: a restarted frontend goes on
+from its file, and the others read that while it is down. So their sum does not fall while the store is away, either.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import msgspec
 
-from clipper_nb.runtime.metrics import sums as metrics_sum
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics
-from clipper_nb.runtime.metrics.exposition import Family, render_families
-from clipper_nb.runtime.metrics.sums import Snapshot
+from clipper_nb.runtime.metrics.exposition import Family
+from clipper_nb.runtime.metrics.kept_counts import KeptCounts, KeptHead, labels_of_targets
+from clipper_nb.runtime.metrics.sums import Snapshot, add_up, decode_snapshot, encode_snapshot
 from clipper_nb.runtime.slices import in_slices
+from clipper_nb.runtime.state.count_keeping import CountKeeper, KeepHere, read_counts
+from clipper_nb.runtime.state.kept_source import KeptSource
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_TIMEOUT_S = 1.0
-_PIECES_PER_PART = 256
+_ANSWER_TIMEOUT_S = 3.0
 
 
-class SharedMetrics:
+class SharedMetrics(KeptSource):
     """One frontend's part in the common metrics.
 
     Parameters
@@ -38,8 +39,8 @@ class SharedMetrics:
         The folder that all frontends share.
     index, num_frontends : int
         This frontend's index, and the number of frontends.
-    keep_own : callable
-        Keeps what models count themselves, before it is shown.
+    make_keeper : callable
+        Returns what keeps this frontend's counts, after the file that a callable writes.
     """
 
     def __init__(
@@ -48,78 +49,90 @@ class SharedMetrics:
         folder: Path,
         index: int,
         num_frontends: int,
-        keep_own: Callable[[], Awaitable[None]],
+        make_keeper: Callable[[KeepHere], CountKeeper],
     ) -> None:
-        self._metrics = metrics
-        self._keep_own = keep_own
+        super().__init__(metrics, make_keeper(self._write))
         self._folder = folder
         self._index = index
         self._num_frontends = num_frontends
-        self._base = _read(self._path(index, "json")) or Snapshot([])
-        self._reporting = asyncio.Lock()
+        self._base: KeptCounts | None = None
         self._server: asyncio.AbstractServer | None = None
 
     async def start(self) -> None:
-        """Start to report to the others."""
+        """Go on from this frontend's file, and start to report to the others."""
+        kept = await self._read(self._index)
+        if kept is not None:
+            head, self._base = kept
+            self.keeper.run = head.run
         socket_path = self._path(self._index, "sock")
         socket_path.unlink(missing_ok=True)  # of this frontend's predecessor
         self._server = await asyncio.start_unix_server(self._answer, socket_path)
+        await super().start()
 
     async def stop(self) -> None:
-        """Write a last report to the file."""
+        """Keep what was counted, unless it was not started: then what its predecessor wrote stands."""
         if self._server is not None:
             self._server.close()
-        await self._report()
+        await super().stop()
 
-    async def exposition(self) -> list[bytes]:
-        """Return the sum over all frontends as Prometheus text, in parts."""
-        # Always in the same order: floating-point sums depend on it, and must not seem to decrease.
-        reports = await asyncio.gather(*(self._ask(index) for index in range(self._num_frontends)))
+    async def runs(self) -> Collection[str]:
+        """Return the runs that have files here."""
+        files = [await self._read(index) for index in range(self._num_frontends)]
+        return {each[0].run for each in files if each is not None}
+
+    async def collect(self) -> list[Family]:
+        """Return the sum over all frontends."""
+        indexes = range(self._num_frontends)
+        reports = dict(zip(indexes, await asyncio.gather(*map(self._ask, indexes)), strict=True))
+        shown = {labels for each in reports.values() if each for labels in labels_of_targets(each.families)}
         total = Snapshot([])
-        while reports:
-            report = reports.pop(0)
-            if report is not None:
-                total = await _add_up(total, report)
-        return await expose(total.families)
+        for index in indexes:  # always in the same order: sums of fractions depend on it, and must not seem to fall
+            report = reports.pop(index) or await self._read_counted(index, shown)
+            total = await _add_up(total, report)
+        return total.families
 
-    async def _report(self) -> tuple[Snapshot, bytes]:
-        """Return this frontend's counters, including those before its restarts, also as text; and store them."""
-        async with self._reporting:
-            await self._keep_own()
-            live = Snapshot([])
-            await in_slices(self._metrics.collect(live.families))
-            kept = Snapshot([])
-            await in_slices(metrics_sum.only_what_counts(self._base, live, kept.families))
-            self._base = kept
-            report = await _add_up(live, kept)
-            del live
-            text = b"".join(await in_slices(metrics_sum.encode_snapshot(report)))
-            await asyncio.to_thread(self._keep, text)
-            return report, text
-
-    def _keep(self, text: bytes) -> None:
-        path = self._path(self._index, "json")
-        try:
-            path.with_suffix(".new").write_bytes(text)
-            os.replace(path.with_suffix(".new"), path)
-        except OSError as exc:
-            logger.warning("the metrics cannot be kept in %s: %s", path, exc)
+    async def _count(self) -> list[Family]:
+        """Return what this frontend has counted, also before its restarts."""
+        live = await super()._count()
+        if self._base is None:
+            return live
+        base = await self.keeper.still_counted(self._base, labels_of_targets(live))
+        return (await _add_up(Snapshot(live), base)).families
 
     async def _answer(self, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError):
-            _, text = await self._report()
-            writer.write(text)
+            report = Snapshot(await super().collect())
+            writer.write(b"".join(await in_slices(encode_snapshot(report))))
             await writer.drain()
 
     async def _ask(self, other: int) -> Snapshot | None:
+        """Return what a frontend has counted, if it answers."""
         if other == self._index:
-            report, _ = await self._report()
-            return report
+            return Snapshot(await super().collect())
         with contextlib.suppress(OSError, asyncio.TimeoutError, msgspec.DecodeError):
             text = await asyncio.wait_for(_read_all(self._path(other, "sock")), _ANSWER_TIMEOUT_S)
             # A frontend that was killed meanwhile sent an incomplete report, or none.
-            return Snapshot(await in_slices(metrics_sum.decode_snapshot(text)))
-        return _read(self._path(other, "json"))
+            return Snapshot(await in_slices(decode_snapshot(text)))
+        return None
+
+    async def _read_counted(self, index: int, shown: Collection[str]) -> Snapshot:
+        kept = await self._read(index)
+        return Snapshot([]) if kept is None else await self.keeper.still_counted(kept[1], shown)
+
+    async def _read(self, index: int) -> tuple[KeptHead, KeptCounts] | None:
+        with contextlib.suppress(OSError):
+            return await read_counts(await asyncio.to_thread(self._path(index, "counts").read_text))
+        return None
+
+    async def _write(self, text: str) -> bool:
+        path = self._path(self._index, "counts")
+        try:
+            await asyncio.to_thread(path.with_suffix(".new").write_text, text)
+            os.replace(path.with_suffix(".new"), path)
+        except OSError as exc:
+            logger.warning("the metrics cannot be kept in %s: %s", path, exc)
+            return False
+        return True
 
     def _path(self, index: int, suffix: str) -> Path:
         return self._folder / f"{index}.{suffix}"
@@ -127,7 +140,7 @@ class SharedMetrics:
 
 async def _add_up(*snapshots: Snapshot) -> Snapshot:
     total = Snapshot([])
-    await in_slices(metrics_sum.add_up(snapshots, total.families))
+    await in_slices(add_up(snapshots, total.families))
     return total
 
 
@@ -135,28 +148,3 @@ async def _read_all(path: Path) -> bytes:
     reader, writer = await asyncio.open_unix_connection(path)
     with contextlib.closing(writer):
         return await reader.read()
-
-
-def _read(path: Path) -> Snapshot | None:
-    try:
-        return Snapshot(list(metrics_sum.decode_snapshot(path.read_bytes())))
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-async def expose(families: list[Family]) -> list[bytes]:
-    """Return metrics as Prometheus text, in parts; queries are answered meanwhile.
-
-    *families* is empty afterwards: releasing tens of thousands of objects at once takes milliseconds.
-    """
-    parts: list[bytes] = []
-    name = ""
-    while families:
-        family = families.pop(0)
-        pieces = await in_slices(render_families([family], after=name))
-        name = family.name
-        parts += await in_slices(
-            "".join(pieces[start : start + _PIECES_PER_PART]).encode()
-            for start in range(0, len(pieces), _PIECES_PER_PART)
-        )
-    return parts

@@ -59,10 +59,7 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
             # The capacity of one frontend is divided among them.
             environment.CACHE_SIZE_BYTES: str(settings.cache_size_bytes // settings.num_frontends),
         }
-        own = [
-            {environment.RPC_SOCKET: bound.fileno()} | ({environment.RPC_UNIX_SOCKET: unix[i].fileno()} if unix else {})
-            for i, bound in enumerate(rpc)
-        ]
+        own = [_descriptors(bound, unix[index] if unix else None) for index, bound in enumerate(rpc)]
         keepers = [
             asyncio.create_task(
                 _keep_running(
@@ -82,6 +79,12 @@ async def serve_with_workers(settings: QueryFrontendSettings, stopping: asyncio.
             await asyncio.wait(pending)
         for keeper in done:
             keeper.result()
+
+
+def _descriptors(rpc: socket.socket, unix: socket.socket | None) -> dict[str, int]:
+    """Return the descriptors that a worker inherits, by the variables that tell it so."""
+    of_rpc = {environment.RPC_SOCKET: rpc.fileno()}
+    return of_rpc if unix is None else {**of_rpc, environment.RPC_UNIX_SOCKET: unix.fileno()}
 
 
 def _beside(first: socket.socket) -> socket.socket:

@@ -32,12 +32,16 @@ def words(count: float, kind: str = "noun") -> list[MetricReport]:
     return [MetricReport(WORDS, [((kind,), [count])])]
 
 
+def families(own: ModelOwnMetrics) -> list[Family]:
+    found: list[Family] = []
+    for _ in own.collect(found):
+        pass
+    return found
+
+
 def samples(own: ModelOwnMetrics) -> dict[tuple[str, ...], float]:
     """Return what Prometheus reads, by name and the values of labels."""
-    families: list[Family] = []
-    for _ in own.collect(families):
-        pass
-    text = format_families(families).decode()
+    text = format_families(families(own)).decode()
     return {
         (sample.name.removeprefix("clipper_user_"), *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
@@ -142,28 +146,24 @@ def test_any_text_is_escaped(text):
     assert samples(own) == {("words_total", "net", "1", "0", text): 1}
 
 
-def test_frontend_goes_on_where_it_ended():
-    own = ModelOwnMetrics()
-    own.reported(replica(0), [*words(3), MetricReport(SIZE, [((), [3.0])])])
-    own.reported(replica(0, TWO), words(4))
-    again = ModelOwnMetrics()
-    again.reported(replica(0), words(2))  # may come before
-    again.restore(own.encode(), {ONE})
-    assert samples(again) == {("words_total", "net", "1", "0", "noun"): 5}
-
-
-def test_what_cannot_be_restored_is_left_out(caplog):
-    own = ModelOwnMetrics()
-    own.restore(b"[1, 2", {ONE})
+def test_type_that_is_shown_of_the_past_is_kept(caplog):
+    past = ModelOwnMetrics()
+    past.reported(replica(0), [MetricReport(TIMES, [((), [1.0, 0.0, 0.5])])])
+    own, shown = ModelOwnMetrics(), families(past)
+    own.go_on_from(lambda: shown)
+    gauge = [MetricReport(define_metric("times", "gauge"), [((), [1.0])])]
+    own.reported(replica(0, TWO), gauge)
     assert samples(own) == {}
-    assert "cannot be read" in caplog.text
+    assert "another version has it as a histogram" in caplog.text
+    shown.clear()  # with its version
+    own.reported(replica(0, TWO), gauge)
+    assert samples(own) == {("times", "net", "2", "0"): 1}
 
 
 EVENTS = st.lists(
     st.one_of(
         st.tuples(st.just("report"), st.integers(0, 3), st.integers(0, 5)),
         st.tuples(st.just("lost"), st.integers(0, 3), st.just(0)),
-        st.tuples(st.just("frontend"), st.just(0), st.just(0)),
     ),
     max_size=30,
 )
@@ -178,12 +178,9 @@ def test_no_counter_ever_falls(events: Iterable[tuple[str, int, int]]):
         if what == "report":
             own.reported(replica(100 * number + ids[number]), words(count))
             counted += count
-        elif what == "lost":
+        else:
             own.replica_lost(replica(100 * number + ids[number]))
             ids[number] += 1
-        else:
-            kept, own = own.encode(), ModelOwnMetrics()
-            own.restore(kept, {ONE})
         now = samples(own)
         assert all(now[key] >= value for key, value in before.items())
         assert sum(now.values()) == counted

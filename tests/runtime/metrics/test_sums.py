@@ -8,10 +8,12 @@ import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from clipper_nb.protocol import metric_names
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.model_metrics import MetricReport, define_metric
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Replica
+from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.runtime.metrics import sums as metrics_sum
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import format_families
@@ -37,10 +39,8 @@ def add_up(snapshots: list[Snapshot]) -> Snapshot:
     return total
 
 
-def only_what_counts(base: Snapshot, live: Snapshot) -> Snapshot:
-    kept = Snapshot([])
-    deque(metrics_sum.only_what_counts(base, live, kept.families), maxlen=0)
-    return kept
+def traced(trace_id: int) -> RequestOrigin:
+    return RequestOrigin(traceparent=f"00-{trace_id:032x}-00f067aa0ba902b7-01")
 
 
 def encode(snapshot: Snapshot) -> bytes:
@@ -74,9 +74,16 @@ def test_histograms_with_other_bounds_stay_apart():
     assert [(family.bounds, family.series[0][1][0]) for family in shown] == [((1.0,), 8.0), ((1.0, 2.0), 4.0)]
 
 
-def test_what_models_count_is_not_kept_twice():
-    kept = only_what_counts(_own([1.0], 3), _own([1.0], 4))
-    assert "clipper_user_times" not in {family.name for family in kept.families}
+def test_metrics_of_one_name_and_two_types_are_not_mixed():
+    """A gauge and a histogram without buckets, as versions that report to different frontends may have them."""
+    metrics = QueryFrontendMetrics()
+    metrics.replica_joined(REPLICA)
+    metrics.replica_reported(REPLICA, [MetricReport(define_metric("times", "gauge"), [((), [4.0])])])
+    gauge, histogram = Snapshot(metrics.families()), _own([], 3)
+    for snapshots, expected in (([gauge, histogram], "gauge"), ([histogram, gauge], "histogram")):
+        total = add_up(snapshots)
+        assert [each.type for each in total.families if each.name == "clipper_user_times"] == [expected]
+        assert f"# TYPE clipper_user_times {expected}".encode() in format_families(total.families)
 
 
 def test_lost_replicas_are_counted_by_one_frontend():
@@ -97,6 +104,23 @@ def test_counters_and_histograms_add_up():
     assert _value(total, "clipper_app_latency_seconds_count", app="digits") == 7
 
 
+def test_last_exemplar_of_a_bucket_is_kept():
+    snapshots = []
+    for offset in (10.0, 20.0):
+        times = iter((offset + 2, offset - 9))
+        metrics = QueryFrontendMetrics()
+        application = metrics.application("digits", 0.1, lambda times=times: next(times))
+        for number, latency_s in enumerate((0.004, 0.04)):
+            application.query_answered(latency_s, None, None, traced(int(offset) + number))
+        snapshots.append(Snapshot(list(metrics_sum.decode_snapshot(encode(Snapshot(metrics.families()))))))
+    [latency] = [each for each in add_up(snapshots[::-1]).families if each.name == metric_names.APP_LATENCY]
+    [by_bucket] = latency.exemplars.values()
+    assert [(int(each.trace_id, 16), each.value, each.observed_at) for each in by_bucket.values()] == [
+        (20, 0.004, 22.0),
+        (21, 0.04, 11.0),
+    ]
+
+
 def test_queues_add_up_and_replicas_do_not():
     busy = _frontend(0, num_replicas=2, queue_length=5)
     other = _frontend(0, num_replicas=3, queue_length=1)
@@ -112,7 +136,7 @@ def test_many_series_are_added_up_in_small_parts_with_one_head():
     for number in range(250):
         metrics.application(f"app-{number}", 0.1).query_answered(0.004, None)
     alone = Snapshot(metrics.families())
-    text = encode(add_up([alone, only_what_counts(alone, alone)]))
+    text = encode(add_up([alone, alone]))
     decoded = Snapshot(list(metrics_sum.decode_snapshot(text)))
     assert max(len(part.series) for part in decoded.families) == 100
     assert format_families(decoded.families).count(b"# TYPE clipper_app_queries_total ") == 1
@@ -124,17 +148,6 @@ def test_series_of_a_single_frontend_are_kept():
     total = add_up([_frontend(1, app=app) for app in ("digits", "letters")])
     assert _value(total, "clipper_app_queries_total", app="digits") == 1
     assert _value(total, "clipper_app_queries_total", app="letters") == 1
-
-
-def test_earlier_counts_are_kept_while_their_subject_exists():
-    before = _frontend(3, queue_length=7)
-    live = _frontend(1)
-    total = add_up([live, only_what_counts(before, live)])
-    assert _value(total, "clipper_app_queries_total", app="digits") == 4
-    assert _value(total, "clipper_model_queue_length", model="digits-net", version="1") == 0
-    other = _frontend(1, app="letters")
-    total = add_up([other, only_what_counts(before, other)])
-    assert _value(total, "clipper_app_queries_total", app="digits") is None
 
 
 def test_snapshots_travel():

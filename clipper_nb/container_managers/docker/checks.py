@@ -33,7 +33,7 @@ def check_engine(engine: DockerEngine, redis_image: str | None, user_ids: UserId
     except ClipperException as exc:
         return [Finding("Docker Engine", "problem", exc.msg, "`docker info` must answer in a terminal here.")]
     return [
-        _check_version(version["Version"]),
+        _check_podman(version["Version"]) if engine.is_podman else _check_version(version["Version"]),
         check_clock(str(info["SystemTime"])),
         _check_disk(str(info["DockerRootDir"])),
         check_ids(engine, info, user_ids),
@@ -64,6 +64,11 @@ def _check_version(version: str) -> Finding:
         oldest = ".".join(map(str, _OLDEST_ENGINE))
         return Finding("Docker Engine", "warning", found, f"Install {oldest} or newer; older ones are not tested.")
     return Finding("Docker Engine", "ok", found)
+
+
+def _check_podman(version: str) -> Finding:
+    found = f"Podman {version} answers at {engine_address()}."
+    return Finding("Docker Engine", "warning", found, "See docs/testing.md for what works on Podman.")
 
 
 def _check_disk(root_folder: str) -> Finding:

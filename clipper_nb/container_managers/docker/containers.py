@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 from clipper_nb.container_managers.docker.again import Attributes, equal_container, should_run
@@ -27,11 +25,11 @@ _NUM_AT_ONCE = 8
 """Starts wait for the programs that the engine runs for each, one after the other."""
 _NUM_UPDATE_TRIES, _UPDATE_INTERVAL_S = 5, 0.1
 _REMOVED_WITHIN_S = 10.0
+_POD_LABEL = "io.kubernetes.pod.uid"
 
 Prepare = Callable[[Any, str, "str | None"], None]
 """Takes the engine's low-level client, the id of a container that was created, and its user."""
 _Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 
 
 class DockerContainers:
@@ -98,7 +96,7 @@ class DockerContainers:
             found = self._engine.client.containers.list(
                 all=True, ignore_removed=True, filters={"label": [f"{key}={value}" for key, value in wanted.items()]}
             )
-        return sorted(found, key=_created)
+        return sorted((each for each in found if not is_in_pod(each.labels)), key=_created)
 
     def observe(self, **labels: str) -> list[ObservedContainer]:
         """Return the current state of the containers with these labels."""
@@ -194,7 +192,7 @@ class DockerContainers:
             found: list[Summary] = self._engine.client.api.containers(
                 all=True, filters={"label": f"{environment.LABEL_CLUSTER}={self._cluster}"}
             )
-        return found
+        return [each for each in found if not is_in_pod(each["Labels"])]
 
     def _get(self, container_id: str) -> Any | None:
         with translated("inspecting a container"):
@@ -220,7 +218,7 @@ class DockerContainers:
             name=container.name,
             role=labels.get(environment.LABEL_ROLE, ""),
             model=f"{model}:{labels[environment.LABEL_MODEL_VERSION]}" if model else None,
-            image=container.attrs["Config"]["Image"],
+            image=labels.get(environment.LABEL_IMAGE) or container.attrs["Config"]["Image"],
             is_running=container.status == "running",
             num_exits=num_exits,
             exit_status=status,
@@ -239,6 +237,15 @@ class DockerContainers:
         return exit_status(int(known[-1])) if known and known[-1] is not None else None
 
 
+def is_in_pod(labels: Mapping[str, str]) -> bool:
+    """Return whether a container with these labels is Kubernetes'.
+
+    A kubelet that shares this engine gives containers the labels of their pods, and the pods of a cluster of the same
+    name on Kubernetes have ours.
+    """
+    return _POD_LABEL in labels
+
+
 def _created(container: Any) -> str:
     return str(container.attrs["Created"])
 
@@ -251,21 +258,6 @@ def in_parallel(action: Callable[[_Item], None], items: Sequence[_Item]) -> None
         futures = [pool.submit(action, item) for item in items]
     for future in futures:
         future.result()
-
-
-def uninterrupted(action: Callable[[], _Result]) -> _Result:
-    """Run *action* to completion before delivering Ctrl-C; the engine would finish it anyway."""
-    interrupt = signal.getsignal(signal.SIGINT)
-    if not callable(interrupt) or threading.current_thread() is not threading.main_thread():
-        return action()  # no interrupt can arrive here
-    received: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda signum, frame: received.append((signum, frame)))
-    try:
-        return action()
-    finally:
-        signal.signal(signal.SIGINT, interrupt)
-        if received:
-            interrupt(*received[-1])
 
 
 def _end(container: Any, timeout_s: float) -> None:

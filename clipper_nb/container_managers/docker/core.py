@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import secrets
-import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -24,13 +22,15 @@ from clipper_nb.container_managers.docker.admin_folder import (
     make_admin_folder,
     removed_on_failure,
 )
-from clipper_nb.container_managers.docker.containers import DockerContainers, uninterrupted
+from clipper_nb.container_managers.docker.containers import DockerContainers
+from clipper_nb.container_managers.docker.host_ports import run_at_free_ports
 from clipper_nb.container_managers.docker.networks import describe_network
 from clipper_nb.container_managers.readiness import answers, check_core, is_ready, wait_for
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.container_managers.tls.identity import trust_in
+from clipper_nb.container_managers.uninterrupted import uninterrupted
 from clipper_nb.display.progress import Progress
-from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError
+from clipper_nb.errors import ClusterStartError, ClusterUnreachableError
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.images.user_ids import UserIds, decode_user_ids, encode_user_ids
@@ -44,7 +44,6 @@ logger = logging.getLogger(__name__)
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _EXTERNAL_REDIS_TIMEOUT_S = 15.0
-_NUM_PORT_TRIES = 10
 _NAMES_OF_HOST = ("host.docker.internal", "host.containers.internal")
 """What a container calls the machine that publishes ports, by Docker and Podman."""
 _EVERY_ADDRESS = ("", "0.0.0.0", "::")
@@ -145,6 +144,7 @@ class DockerCore:
         wanted: CorePorts,
         secrets: CoreSecrets,
         user_ids: UserIds,
+        start_id: str,
     ) -> None:
         """Start the core and return once both frontends answer at ports of the host.
 
@@ -154,11 +154,13 @@ class DockerCore:
         labels = {
             environment.LABEL_OPTIONS: json.dumps(_shown(options), sort_keys=True),
             environment.LABEL_USER_IDS: encode_user_ids(user_ids),
+            environment.LABEL_START: start_id,
         }
         redis = settings.redis_variables
         if settings.redis_ip is None:
             spec, redis = docker_redis.own_redis(secrets.redis_password)
-            extra = {"user": user_ids.of_core(REDIS), **settings.extra}
+            own_labels = {environment.LABEL_START: start_id, **settings.extra.get("labels", {})}
+            extra = {"user": user_ids.of_core(REDIS), **settings.extra, "labels": own_labels}
             uninterrupted(
                 partial(
                     self._containers.run, spec, images[REDIS], extra=extra, prepare=docker_redis.put_data_folder
@@ -176,16 +178,9 @@ class DockerCore:
             trust = trust_in(secrets.tls)
             if settings.redis_ip is not None:
                 self._wait_for_external_redis(ports, trust)
-            names, secret = self._names_of(specs.QUERY_FRONTEND_NAME), replica_secret(secrets.admin_token)
-            query = specs.query_frontend_spec("python", options, redis, names, secret=secret, tls=secrets.tls)
-            models_network = docker_specs.models_network(self._cluster)
-            of_network = {environment.CONTAINER_NETWORK: describe_network(self._engine, models_network)}
-            query = replace(query, environment={**query.environment, **of_network})
-            published = self._start_frontend(
-                query, images, {"query": wanted.query, "rpc": wanted.rpc}, labels, {models_network: query.name}
-            )
+            published = self._start_query_frontend(images, options, wanted, secrets, redis, labels)
             ports = replace(ports, **published)
-            self.wait_until_it_answers(ports, ClusterStartError, trust)
+            self.wait_until_it_answers(ports, trust)
             if folder is not None and not folder.socket_path.exists():
                 self._go_without(folder, management, images, ports, labels, trust)
 
@@ -194,6 +189,27 @@ class DockerCore:
         found = self._containers.find(**{environment.LABEL_ROLE: MANAGEMENT_FRONTEND})
         current = [container for container in found if not container.name.endswith(SET_ASIDE)]
         return find_admin_folder(current[0].attrs) if current else None
+
+    def _start_query_frontend(
+        self,
+        images: Mapping[str, str],
+        options: ClusterOptions,
+        wanted: CorePorts,
+        secrets: CoreSecrets,
+        redis: Mapping[str, str],
+        labels: Mapping[str, str],
+    ) -> dict[str, int]:
+        """Start it in the networks of replicas too, which it knows; return its ports on the host."""
+        names, secret = self._names_of(specs.QUERY_FRONTEND_NAME), replica_secret(secrets.admin_token)
+        spec = specs.query_frontend_spec("python", options, redis, names, secret=secret, tls=secrets.tls)
+        networks = {
+            environment.CONTAINER_NETWORK: docker_specs.models_network(self._cluster),
+            environment.PROVEN_NETWORK: docker_specs.proven_network(self._cluster),
+        }
+        described = {variable: describe_network(self._engine, name) for variable, name in networks.items()}
+        spec = replace(spec, environment={**spec.environment, **described})
+        ports = {"query": wanted.query, "rpc": wanted.rpc}
+        return self._start_frontend(spec, images, ports, labels, dict.fromkeys(networks.values(), spec.name))
 
     def _start_management_frontend(
         self, spec: ContainerSpec, images: Mapping[str, str], wanted: CorePorts, labels: Mapping[str, str]
@@ -224,22 +240,24 @@ class DockerCore:
         self._containers.stop(self._containers.find(**{environment.LABEL_ROLE: spec.role}), timeout_s=_STOP_TIMEOUT_S)
         folder.remove()
         self._start_frontend(spec, images, {"management": ports.management}, labels)
-        self.wait_until_it_answers(ports, ClusterStartError, trust)
+        self.wait_until_it_answers(ports, trust)
 
     def wait_until_it_answers(
-        self, ports: CorePorts, error: type[ClusterStartError] | type[ClusterUnreachableError], trust: Trust | None
+        self, ports: CorePorts, trust: Trust | None, check: Callable[[], None] | None = None
     ) -> None:
-        """Return when both frontends answer; raise *error* if they do not in time, or keep ending during a start."""
+        """Return when both frontends answer.
+
+        During a start, which has no *check*, raise :class:`ClusterStartError` if they do not in time, or keep ending.
+        Otherwise raise :class:`ClusterUnreachableError`, or what *check* raises; earlier ends do not matter then.
+        """
         host = self.settings.host
         deadline_s = time.monotonic() + _START_TIMEOUT_S
-        # For a notebook that connects, earlier ends do not matter.
-        check = self._check if error is ClusterStartError else _no_check
         for role, port in ((MANAGEMENT_FRONTEND, ports.management), (QUERY_FRONTEND, ports.query)):
             try:
-                wait_for(partial(answers, host, port, trust), deadline_s, check)
+                wait_for(partial(answers, host, port, trust), deadline_s, check or self._check)
             except ClusterUnreachableError as exc:
                 what = f"The {role} does not answer at {host}:{port}."
-                if error is ClusterStartError:
+                if check is None:
                     raise ClusterStartError(what, self._log_tail_of(role)) from exc
                 raise ClusterUnreachableError(what) from exc
 
@@ -275,23 +293,16 @@ class DockerCore:
             extra = folder.arguments({**extra, "user": settings.extra.get("user", folder.container_user(user))})
         if docker_redis.is_on_host(settings.redis_ip):
             extra = {**extra, "extra_hosts": {**docker_redis.HOST_FROM_INSIDE, **extra.get("extra_hosts", {})}}
-        ports = {name: port or _free_port() for name, port in wanted_ports.items()}
-        for _ in range(_NUM_PORT_TRIES):
-            try:
-                uninterrupted(
-                    partial(
-                        self._containers.run, spec, images[spec.role], extra=extra, host_ports=ports,
-                        publish_address=settings.publish_address, networks=networks,
-                    )
-                )  # fmt: skip
-            except ClusterError as exc:
-                if not re.search(r"already allocated|address already in use", str(exc)):
-                    raise
-                busy = [name for name, port in ports.items() if re.search(rf":{port}\b", str(exc))] or list(ports)
-                ports.update({name: _free_port() for name in busy})
-            else:
-                return ports
-        raise ClusterStartError(f"No free port of the host was found for {spec.name} in {_NUM_PORT_TRIES} tries.")
+
+        def run(ports: Mapping[str, int]) -> None:
+            uninterrupted(
+                partial(
+                    self._containers.run, spec, images[spec.role], extra=extra, host_ports=ports,
+                    publish_address=settings.publish_address, networks=networks,
+                )
+            )  # fmt: skip
+
+        return run_at_free_ports(run, wanted_ports, spec.name)
 
     def _wait_for_external_redis(self, ports: CorePorts, trust: Trust | None) -> None:
         """Wait until the management frontend reaches Redis; this machine may have another route to it."""
@@ -323,15 +334,6 @@ def _with_identity(management: ContainerSpec, tls: TlsIdentity | None) -> Contai
 
 def _user_of(spec: ContainerSpec, labels: Mapping[str, str]) -> str:
     return decode_user_ids(labels[environment.LABEL_USER_IDS]).of_core(spec.role)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def _no_check() -> None:
-    pass
 
 
 def _shown(options: ClusterOptions) -> dict[str, Any]:

@@ -149,6 +149,38 @@ def read_running(containers: Sequence[Any], cluster: str) -> RunningCluster:
     ClusterUnreachableError
         A frontend is missing.
     """
+    core = _running_core(containers, cluster)
+    try:
+        query, management = core[QUERY_FRONTEND], core[MANAGEMENT_FRONTEND]
+    except KeyError as exc:
+        raise ClusterUnreachableError(
+            f"Cluster '{cluster}' has no {exc.args[0]}; stop_all() removes what is left of it."
+        ) from exc
+    return RunningCluster(_read_ports(query, management), _read_secrets(core), _read_user_ids(management))
+
+
+def check_it_goes_on(containers: Sequence[Any], cluster: str) -> None:
+    """Raise :class:`ClusterNotFoundError` if the cluster has ended, or a frontend of it will not answer any more."""
+    core = _running_core(containers, cluster)
+    for role in (QUERY_FRONTEND, MANAGEMENT_FRONTEND):
+        what = _why_silent(core.get(role))
+        if what is not None:
+            raise ClusterNotFoundError(
+                f"Cluster '{cluster}' is ending, or was started or stopped only in part: its {role} {what}. stop_all() "
+                "removes what is left of it."
+            )
+
+
+def _why_silent(frontend: Any | None) -> str | None:
+    if frontend is None:
+        return "is gone"
+    if frontend.status == "created":
+        return "was not started"
+    return None if should_run(frontend.attrs) else "was told to stop"
+
+
+def _running_core(containers: Sequence[Any], cluster: str) -> dict[str, Any]:
+    """Return the newest container of each role; raise :class:`ClusterNotFoundError` if the cluster does not run."""
     if is_kept(containers):
         raise ClusterNotFoundError(
             f"The cluster '{cluster}' is stopped, and kept by the Docker Engine. start_clipper() brings it back."
@@ -157,14 +189,7 @@ def read_running(containers: Sequence[Any], cluster: str) -> RunningCluster:
         raise ClusterNotFoundError(
             f"The Docker Engine runs no cluster with name '{cluster}'. Start one with start_clipper()."
         )
-    core = {container.labels.get(environment.LABEL_ROLE): container for container in containers}
-    try:
-        query, management = core[QUERY_FRONTEND], core[MANAGEMENT_FRONTEND]
-    except KeyError as exc:
-        raise ClusterUnreachableError(
-            f"Cluster '{cluster}' has no {exc.args[0]}; stop_all() removes what is left of it."
-        ) from exc
-    return RunningCluster(_read_ports(query, management), _read_secrets(core), _read_user_ids(management))
+    return {container.labels.get(environment.LABEL_ROLE, ""): container for container in containers}
 
 
 def _read_ports(query: Any, management: Any) -> CorePorts:
@@ -200,9 +225,14 @@ def set_aside(containers: DockerContainers, kept: KeptCluster) -> Iterator[None]
     except BaseException:
         ids = {container.id for container in kept.containers}
         containers.stop([new for new in containers.find() if new.id not in ids], timeout_s=0)
-        _rename_all(kept.containers, lambda name: name.removesuffix(SET_ASIDE))
+        put_back(kept.containers)
         raise
     containers.stop(kept.containers, timeout_s=0)
+
+
+def put_back(containers: Sequence[Any]) -> None:
+    """Give containers that were set aside their names again."""
+    _rename_all(containers, lambda name: name.removesuffix(SET_ASIDE))
 
 
 def _rename_all(kept: Sequence[Any], new_name: Callable[[str], str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from clipper_nb.container_managers.docker import redis as docker_redis
 from clipper_nb.container_managers.docker.rpc_folder import has_network, rpc_mounts, rpc_variables
 from clipper_nb.container_managers.docker.secret_files import secret_mounts
+from clipper_nb.container_managers.replica_scaling import ReplicaSettings
 from clipper_nb.container_managers.secret_files import secret_paths
 from clipper_nb.errors import InvalidNameError, InvalidRequestError
 from clipper_nb.protocol import environment
@@ -94,8 +95,21 @@ def private_network(cluster: str) -> str:
 
 
 def models_network(cluster: str) -> str:
-    """Return the name of the network of the query frontend and the replicas, without the rest of the cluster."""
+    """Return the name of the network of the query frontend and of replicas that may come without a token."""
     return f"{cluster}-models"
+
+
+def proven_network(cluster: str) -> str:
+    """Return the name of the network of the query frontend and of replicas that prove who they are.
+
+    It comes after ``models_network`` by name: the query frontend's ports are published through that one.
+    """
+    return f"{cluster}-proven"
+
+
+def networks(cluster: str) -> tuple[str, ...]:
+    """Return the names of all networks of a cluster."""
+    return tuple(name(cluster) for name in (private_network, models_network, proven_network))
 
 
 def cluster_labels(cluster: str) -> dict[str, str]:
@@ -207,6 +221,12 @@ def limit_arguments(limits: ResourceLimits, default: ResourceLimits) -> dict[str
     return arguments
 
 
+def network_arguments(settings: ReplicaSettings, cluster: str) -> dict[str, Any]:
+    """Return the arguments that put replicas which have a token and a network into the network of such replicas."""
+    has_token = settings.offline_socket is not None  # its program is ours
+    return {"network": proven_network(cluster)} if has_token and settings.rpc_socket is None else {}
+
+
 def exit_status(docker_status: int) -> int:
     """Return an exit status as Python counts: a shell's 128 + n is the signal n, as -n."""
     return 128 - docker_status if 128 < docker_status < 128 + 65 else docker_status
@@ -228,4 +248,6 @@ def _labels(spec: ContainerSpec, cluster: str, host_ports: Mapping[str, int]) ->
         labels[environment.LABEL_REPLICA] = f"{model}_{version}"
         labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION] = model, version
         labels["org.opencontainers.image.title"], labels["org.opencontainers.image.version"] = model, version
+    if spec.image is not None:
+        labels[environment.LABEL_IMAGE] = spec.image
     return labels

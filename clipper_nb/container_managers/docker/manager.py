@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -11,29 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from clipper_nb.clients.management_client import ManagementClient
-from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import create_arguments as docker_specs
 from clipper_nb.container_managers.docker import redis as docker_redis
-from clipper_nb.container_managers.docker import rpc_folder
 from clipper_nb.container_managers.docker.admin_folder import AdminFolder
 from clipper_nb.container_managers.docker.checks import check_engine
-from clipper_nb.container_managers.docker.containers import DockerContainers, in_parallel, uninterrupted
+from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.core import CorePorts, CoreSecrets, CoreSettings, DockerCore
 from clipper_nb.container_managers.docker.core_containers import (
     RunningCluster,
+    check_it_goes_on,
     read_kept,
     read_running,
     set_aside,
 )
 from clipper_nb.container_managers.docker.keeper import Keeper
 from clipper_nb.container_managers.docker.monitoring import DockerMonitoring, DockerPlace
-from clipper_nb.container_managers.docker.networks import (
-    make_network,
-    make_shared_folder,
-    make_volume,
-    remove_networks,
-    remove_volumes,
-)
+from clipper_nb.container_managers.docker.replicas import DockerReplicas
+from clipper_nb.container_managers.docker.resources import ClusterResources
+from clipper_nb.container_managers.docker.under_way import StartUnderWay, exists_error
 from clipper_nb.container_managers.docker.user_ids import choose_user_ids
 from clipper_nb.container_managers.machine_checks import check_ports
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
@@ -43,31 +37,19 @@ from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress, show_progress
 from clipper_nb.errors import (
     ClipperException,
-    ClusterError,
     ClusterNotFoundError,
-    ClusterUnreachableError,
-    ExistsError,
     ImageNotFoundError,
-    ReplicaStartError,
 )
-from clipper_nb.images import templates
-from clipper_nb.images.built_images import BuiltImage, runs_our_program
+from clipper_nb.images.built_images import BuiltImage
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.images.user_ids import UserIds, check_user_ids
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import (
-    REPLICA,
-    ContainerSpec,
-    ObservedContainer,
-)
-from clipper_nb.protocol.names import ModelId, parse_model_id
-from clipper_nb.protocol.replica_proof import replica_secret
+from clipper_nb.protocol.containers import ContainerSpec, ObservedContainer
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import check_port_numbers
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.tls_identity import TlsIdentity
-
-_REPLACED_USERS = ("", "root", "0", "0:0", "root:root", templates.USER)
-"""Users of images that replicas do not run as."""
 
 
 class DockerContainerManager(ReplicaScaling):
@@ -152,11 +134,13 @@ class DockerContainerManager(ReplicaScaling):
         container_user_ids: range | None = None,
     ) -> None:
         docker_specs.check_is_supported(use_centralized_log=use_centralized_log, docker_network=docker_network)
-        self.cluster_name = docker_specs.check_docker_cluster_name(cluster_name)
-        self.cluster_identifier = self.cluster_name
+        self.cluster_name = self.cluster_identifier = docker_specs.check_docker_cluster_name(cluster_name)
         self.public_hostname = docker_ip_address
-        self.clipper_query_port = clipper_query_port
-        self.clipper_management_port = clipper_management_port
+        check_port_numbers(
+            clipper_query_port=clipper_query_port, clipper_management_port=clipper_management_port,
+            clipper_rpc_port=clipper_rpc_port, redis_port=redis_port, prometheus_port=prometheus_port,
+        )  # fmt: skip
+        self.clipper_query_port, self.clipper_management_port = clipper_query_port, clipper_management_port
         self.clipper_rpc_port = clipper_rpc_port
         self.redis_ip, self.redis_port = redis_ip, redis_port
         self.external_redis = redis_ip is not None
@@ -164,11 +148,13 @@ class DockerContainerManager(ReplicaScaling):
         self._prometheus_port = prometheus_port
         self._redis_image = redis_image
         extra = docker_specs.check_extra_arguments(extra_container_kwargs)
-        self._model_extra = {**extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
-        self._default_limits = default_limits
+        model_extra = {**extra, **docker_specs.check_extra_arguments(model_container_kwargs)}
         self._asked_user_ids = None if container_user_ids is None else check_user_ids(container_user_ids)
         self._engine = DockerEngine()
         self._containers = DockerContainers(self._engine, self.cluster_name)
+        self._resources = ClusterResources(self._engine, self.cluster_name)
+        self._under_way = StartUnderWay(self._engine, self._containers, self.cluster_name)
+        self._replicas = DockerReplicas(self._engine, self._containers, self.cluster_name, default_limits, model_extra)
         self._builder = DockerBuilder(self._engine)
         settings = CoreSettings(
             host=docker_ip_address,
@@ -199,10 +185,11 @@ class DockerContainerManager(ReplicaScaling):
 
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:
         progress.step("Look for the Docker Engine")
+        self._settle_killed_start()
         found = self._containers.find()
         kept = read_kept(found)
         if kept is None and found:
-            raise self._exists_error()
+            raise exists_error(self.cluster_name)
         is_removed = kept is not None and fresh
         if is_removed:
             kept = None
@@ -219,18 +206,20 @@ class DockerContainerManager(ReplicaScaling):
         self._builder.remove_leftovers()
         images = self._core.require_images(options, progress)
         progress.step("Start Redis and both frontends")
-        if kept is None:
-            self._start_new(images, options, tls, user_ids)
-        else:
-            secrets = replace(kept.secrets, tls=tls)
-            with set_aside(self._containers, kept):
-                self._start_core(images, options, kept.resumed_ports(self._ports()), secrets, user_ids)
+        with self._under_way.noted() as start_id:
+            if kept is None:
+                self._start_new(start_id, images, options, replace(CoreSecrets.new(), tls=tls), user_ids)
+            else:
+                secrets, ports = replace(kept.secrets, tls=tls), kept.resumed_ports(self._ports())
+                with set_aside(self._containers, kept):
+                    self._start_core(start_id, images, options, ports, secrets, user_ids)
         return kept is not None
 
     def connect(self) -> None:
         running = read_running(self._containers.find(), self.cluster_name)
         self._containers.restart_ended()
-        self._core.wait_until_it_answers(running.ports, ClusterUnreachableError, trust_in(running.secrets.tls))
+        self._core.wait_until_it_answers(running.ports, trust_in(running.secrets.tls), self._check_it_goes_on)
+        self._under_way.complete()
         self._use(running)
 
     def get_query_addr(self) -> str:
@@ -264,10 +253,11 @@ class DockerContainerManager(ReplicaScaling):
         return DockerMonitoring(self._engine, self._containers, place)
 
     def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
+        if keep:
+            self._settle_killed_start()
         self._end_watch()
         self._running = None
-        replicas = self._containers.find(**{environment.LABEL_ROLE: REPLICA})
-        self._containers.stop(replicas, timeout_s=10 if graceful else 0)
+        self._replicas.stop_all(timeout_s=10 if graceful else 0)
         self.make_monitoring().stop(timeout_s=10 if graceful else 0)
         folder = self._core.find_admin_folder() or self._admin_folder  # whose container may have been removed by hand
         core = self._containers.find()
@@ -277,9 +267,9 @@ class DockerContainerManager(ReplicaScaling):
             folder.remove()
         self._admin_folder = None
         if keep:
-            return
-        remove_networks(self._engine, self.cluster_name)
-        remove_volumes(self._engine, self.cluster_name, last=docker_redis.volume_name(self.cluster_name))
+            self._under_way.forget()
+        else:
+            self._resources.remove()
 
     def check_machine(self) -> list[Finding]:
         user_ids = self._asked_user_ids if self._running is None else self._running.user_ids
@@ -289,38 +279,16 @@ class DockerContainerManager(ReplicaScaling):
     # --- replicas
 
     def _require_image(self, image: str, limits: ResourceLimits, progress: Progress) -> ReplicaSettings:
-        found = self._engine.find_or_pull(image, progress)
-        user = found.attrs["Config"].get("User", "")
-        is_ours = runs_our_program(found.attrs["Config"])
-        return ReplicaSettings(
-            rpc_host=specs.QUERY_FRONTEND_NAME,
-            rpc_port=docker_specs.CONTAINER_PORTS["rpc"],
-            offline_socket=rpc_folder.SOCKET if is_ours else None,
-            reads_variables=is_ours,
-            secret=replica_secret(self.get_admin_token()),
-            user=None if user in _REPLACED_USERS else user,
-            limits=limits,
-        )
+        return self._replicas.require_image(image, limits, self.get_admin_token(), progress)
 
     def _start_replicas(self, replicas: Sequence[ContainerSpec], settings: ReplicaSettings) -> None:
-        limits = docker_specs.limit_arguments(settings.limits, self._default_limits)
-        in_parallel(partial(self._start_replica, image_user=settings.user, extra=limits), replicas)
-
-    def _start_replica(self, replica: ContainerSpec, *, image_user: str | None, extra: Mapping[str, Any]) -> None:
-        user = image_user or self._known().user_ids.of_version(self.cluster_name, parse_model_id(str(replica.model)))
-        try:
-            self._containers.run(replica, str(replica.image), extra={"user": user, **extra, **self._model_extra})
-        except ClusterError as exc:
-            raise ReplicaStartError(str(replica.model), f"could not be started. {exc}") from exc
+        self._replicas.start(replicas, settings, self._known().user_ids)
 
     def _stop_replicas(self, names: Sequence[str]) -> None:
         self._containers.stop_replicas(names)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
-        labels = {environment.LABEL_ROLE: REPLICA}
-        if model_id is not None:
-            labels[environment.LABEL_MODEL], labels[environment.LABEL_MODEL_VERSION] = model_id
-        return self._containers.observe(**labels)
+        return self._replicas.observe(model_id)
 
     # --- logs and images
 
@@ -367,35 +335,35 @@ class DockerContainerManager(ReplicaScaling):
     # --- within
 
     def _start_new(
-        self, images: Mapping[str, str], options: ClusterOptions, tls: TlsIdentity | None, user_ids: UserIds
+        self,
+        start_id: str,
+        images: Mapping[str, str],
+        options: ClusterOptions,
+        secrets: CoreSecrets,
+        user_ids: UserIds,
     ) -> None:
-        start_id = secrets.token_hex(8)
         try:
-            if not self._take_name(start_id):
-                raise self._exists_error()
-            self._start_core(images, options, self._ports(), replace(CoreSecrets.new(), tls=tls), user_ids)
+            if not self._resources.take_name(start_id):
+                raise exists_error(self.cluster_name)
+            self._start_core(start_id, images, options, self._ports(), secrets, user_ids)
         except BaseException:
             # Also if the user interrupts the cell. A cluster of this name that another caller started must stay.
             with contextlib.suppress(ClipperException):
-                if self._take_name(start_id):
+                if self._resources.take_name(start_id):
                     self.stop_all(graceful=False)
             raise
 
     def _start_core(
         self,
+        start_id: str,
         images: Mapping[str, str],
         options: ClusterOptions,
         wanted: CorePorts,
         secrets: CoreSecrets,
         user_ids: UserIds,
     ) -> None:
-        remove_networks(self._engine, self.cluster_name)  # of a start that was cut off, or of before a stop
-        for network_name in (docker_specs.private_network, docker_specs.models_network):
-            network = network_name(self.cluster_name)
-            uninterrupted(partial(make_network, self._engine, self.cluster_name, network))
-        folder = rpc_folder.volume_name(self.cluster_name)
-        make_shared_folder(self._engine, self.cluster_name, folder, rpc_folder.VOLUME_OPTIONS)
-        self._core.start(images, options, wanted, secrets, user_ids)
+        self._resources.make()
+        self._core.start(images, options, wanted, secrets, user_ids, start_id)
         self._use(read_running(self._containers.find(), self.cluster_name))
 
     def _known(self) -> RunningCluster:
@@ -403,10 +371,11 @@ class DockerContainerManager(ReplicaScaling):
             raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
         return self._running
 
-    def _take_name(self, start_id: str) -> bool:
-        """Return whether this start owns the cluster's name: the creator of the volume for Redis does."""
-        volume = docker_redis.volume_name(self.cluster_name)
-        return uninterrupted(partial(make_volume, self._engine, self.cluster_name, volume, start_id))
+    def _settle_killed_start(self) -> None:
+        self._under_way.settle(partial(self.stop_all, graceful=False))
+
+    def _check_it_goes_on(self) -> None:
+        check_it_goes_on(self._containers.find(), self.cluster_name)
 
     def _ports(self) -> CorePorts:
         return CorePorts(self.clipper_query_port, self.clipper_management_port, self.clipper_rpc_port)
@@ -429,10 +398,3 @@ class DockerContainerManager(ReplicaScaling):
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.stop()
-
-    def _exists_error(self) -> ExistsError:
-        return ExistsError(
-            f"A cluster with name '{self.cluster_name}' already exists on the Docker Engine, or is being started, or "
-            "was stopped only in part. Use connect() to work with it, stop_all() to end it and remove the rest, or "
-            "another cluster_name."
-        )

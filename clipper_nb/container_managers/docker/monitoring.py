@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,8 +10,9 @@ from functools import partial
 from typing import Any
 
 from clipper_nb.container_managers.docker.archives import owner_of, pack_tree
-from clipper_nb.container_managers.docker.containers import DockerContainers, uninterrupted
+from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.create_arguments import CONTAINER_PORTS, container_name
+from clipper_nb.container_managers.docker.host_ports import run_at_free_ports
 from clipper_nb.container_managers.docker.networks import make_volume
 from clipper_nb.container_managers.docker.secret_files import read_secrets
 from clipper_nb.container_managers.monitoring.files import WEB_CONFIG, Files, grafana_files, prometheus_files
@@ -38,8 +38,9 @@ from clipper_nb.container_managers.monitoring.records import (
 )
 from clipper_nb.container_managers.readiness import wait_for
 from clipper_nb.container_managers.specs import MANAGEMENT_FRONTEND_NAME, QUERY_FRONTEND_NAME
+from clipper_nb.container_managers.uninterrupted import uninterrupted
 from clipper_nb.display.progress import QUIET, Progress
-from clipper_nb.errors import ClusterError, ClusterStartError, ClusterUnreachableError, ImageNotFoundError
+from clipper_nb.errors import ClusterStartError, ClusterUnreachableError, ImageNotFoundError
 from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.images.user_ids import UserIds
 from clipper_nb.protocol import environment
@@ -50,7 +51,7 @@ _VOLUME, _FOLDER = "/clipper", "run"
 """The volume's root belongs to root, the folder to the container's user."""
 _HERE = f"{_VOLUME}/{_FOLDER}/"
 _PASSWORD = "GF_SECURITY_ADMIN_PASSWORD__FILE"
-_NUM_PORT_TRIES = 10
+_PORT = "http"
 _PAUSE_S = 0.2
 
 
@@ -207,25 +208,19 @@ class DockerMonitoring(ClusterMonitoring):
         """Start the container at the requested port of the host, or a free one; return the port."""
         place = self._place
         user = (place.user_ids or UserIds(1)).of_monitoring(place.cluster)
-        port = program.port or _free_port()
-        for _ in range(_NUM_PORT_TRIES):
+
+        def run(ports: Mapping[str, int]) -> None:
             extra = {
                 **place.extra,
                 "user": user,
                 "restart_policy": {"Name": "unless-stopped"},
-                "labels": {program.port_label: str(port), **place.extra.get("labels", {})},
-                "ports": {f"{program.inner_port}/tcp": (place.publish_address, port)},
+                "labels": {program.port_label: str(ports[_PORT]), **place.extra.get("labels", {})},
+                "ports": {f"{program.inner_port}/tcp": (place.publish_address, ports[_PORT])},
                 "volumes": {volume: {"bind": _VOLUME, "mode": "rw"}},
             }
-            try:
-                self._containers.run(program.spec, program.image, extra=extra, prepare=_putter(program.files))
-            except ClusterError as exc:
-                if "already allocated" not in str(exc) and "address already in use" not in str(exc):
-                    raise
-                port = _free_port()
-            else:
-                return port
-        raise ClusterStartError(f"No free port of the host was found for {program.probe.what}.")
+            self._containers.run(program.spec, program.image, extra=extra, prepare=_putter(program.files))
+
+        return run_at_free_ports(run, {_PORT: program.port}, program.probe.what)[_PORT]
 
     def _checker(self, program: _Program) -> Callable[[], None]:
         def check() -> None:
@@ -250,8 +245,3 @@ def _putter(files: Files) -> Callable[[Any, str, str | None], None]:
         api.put_archive(container_id, _VOLUME, pack_tree(_FOLDER, files, owner_of(user) or (0, 0)))
 
     return put
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

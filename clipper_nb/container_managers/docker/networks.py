@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from clipper_nb.container_managers.docker.create_arguments import cluster_labels
@@ -32,12 +32,14 @@ def describe_network(engine: DockerEngine, name: str) -> str:
     return f"{ranges[0]['Subnet']} {ranges[0]['Gateway']}" if ranges and ranges[0].get("Gateway") else ""
 
 
-def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str) -> bool:
+def make_volume(engine: DockerEngine, cluster: str, name: str, start_id: str, *, starter: str = "") -> bool:
     """Create a volume of the cluster; return whether this start of the cluster created it, now or before.
 
     Of several concurrent starts only one creates it. (Networks of the same name the engine creates for each of them.)
     """
     labels = {**cluster_labels(cluster), environment.LABEL_START: start_id}
+    if starter:
+        labels[environment.LABEL_STARTER] = starter
     with translated(f"making volume '{name}'"):
         volume = engine.client.volumes.create(name, labels=labels)
     return (volume.attrs["Labels"] or {}).get(environment.LABEL_START) == start_id
@@ -47,6 +49,21 @@ def make_shared_folder(engine: DockerEngine, cluster: str, name: str, options: M
     """Create a volume with these options for the driver, unless it is there."""
     with translated(f"making volume '{name}'"):
         engine.client.volumes.create(name, driver="local", driver_opts=dict(options), labels=cluster_labels(cluster))
+
+
+def read_volume_labels(engine: DockerEngine, name: str) -> dict[str, str]:
+    """Return the labels of a volume; none if there is no such volume."""
+    with translated(f"looking for volume '{name}'"):
+        try:
+            return dict(engine.client.volumes.get(name).attrs["Labels"] or {})
+        except docker_module().errors.NotFound:
+            return {}
+
+
+def remove_volume(engine: DockerEngine, name: str) -> None:
+    """Remove a volume that no container uses, if it is there."""
+    with translated(f"removing volume '{name}'"), contextlib.suppress(docker_module().errors.NotFound):
+        engine.client.api.remove_volume(name, force=True)
 
 
 def has_volume(engine: DockerEngine, name: str) -> bool:
@@ -71,12 +88,14 @@ def remove_networks(engine: DockerEngine, cluster: str) -> None:
                 network.remove()
 
 
-def remove_volumes(engine: DockerEngine, cluster: str, *, last: str) -> None:
-    """Remove the volumes of a cluster whose containers are gone, and at the end the one that holds its name."""
+def remove_volumes(engine: DockerEngine, cluster: str, *, last: Sequence[str]) -> None:
+    """Remove the volumes of a cluster whose containers are gone; at the end those whose names begin with *last*, in
+    that order."""
     docker = docker_module()
     with translated("removing volumes"):
         found = engine.client.volumes.list(filters=_of_cluster(cluster))
-        for volume in sorted(found, key=lambda volume: bool(volume.name == last)):
+        places = {volume.id: [volume.name.startswith(begin) for begin in reversed(last)] for volume in found}
+        for volume in sorted(found, key=lambda volume: places[volume.id]):
             with contextlib.suppress(docker.errors.NotFound):
                 volume.remove(force=True)
 

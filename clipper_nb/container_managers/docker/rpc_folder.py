@@ -14,8 +14,8 @@ from clipper_nb.protocol.handed_sockets import rpc_socket_name
 
 FOLDER = "/run/clipper_nb_rpc"
 SOCKET = f"{FOLDER}/{rpc_socket_name(0)}"
-VOLUME_OPTIONS = {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=1777"}
-"""Whoever the image's user is, its query frontend may make sockets."""
+VOLUME_OPTIONS = {"type": "tmpfs", "device": "tmpfs", "o": "nr_blocks=256,mode=1777"}
+"""One megabyte, in pages, since Podman takes ``size`` for a quota. Query frontends of any user may make sockets."""
 
 
 def volume_name(cluster: str) -> str:

@@ -14,7 +14,7 @@ import threading
 from typing import Any
 
 from clipper_nb.container_managers.docker.again import Attributes, SeenContainers, should_run
-from clipper_nb.container_managers.docker.containers import DockerContainers
+from clipper_nb.container_managers.docker.containers import DockerContainers, is_in_pod
 from clipper_nb.container_managers.docker.networks import has_volume
 from clipper_nb.container_managers.docker.redis import volume_name
 from clipper_nb.container_managers.docker.retries import Retries
@@ -108,7 +108,8 @@ class DockerWatch:
         for event in stream:
             if self._stopping.is_set():
                 return
-            self._mend(event["Action"], event["Actor"]["ID"])
+            if not is_in_pod(event["Actor"]["Attributes"]):
+                self._mend(event["Action"], event["Actor"]["ID"])
 
     def _mend(self, action: str, container_id: str) -> None:
         if action in ("start", "update"):

@@ -8,7 +8,8 @@ import pytest
 
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.docker import redis as docker_redis
-from clipper_nb.container_managers.docker.create_arguments import create_arguments
+from clipper_nb.container_managers.docker.create_arguments import create_arguments, network_arguments, networks
+from clipper_nb.container_managers.replica_scaling import ReplicaSettings
 from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.protocol.containers import ContainerSpec
 from clipper_nb.protocol.input_types import InputType
@@ -54,6 +55,20 @@ def test_replicas_share_a_network_that_redis_is_not_in():
     networks = {role: _arguments(spec)["network"] for role, spec in SPECS.items()}
     assert networks.pop("replica") == "c-models"
     assert set(networks.values()) == {"c-private"}
+
+
+@pytest.mark.parametrize(
+    ("offline_socket", "rpc_socket", "arguments"),
+    [(None, None, {}), ("/s", "/s", {}), ("/s", None, {"network": "c-proven"})],
+    ids=["written for Clipper", "without a network", "with a network"],
+)
+def test_replicas_with_a_token_have_a_network_of_their_own(offline_socket, rpc_socket, arguments):
+    settings = ReplicaSettings("h", 7000, offline_socket=offline_socket, rpc_socket=rpc_socket)
+    assert network_arguments(settings, "c") == arguments
+
+
+def test_ports_are_published_through_the_network_of_models():
+    assert sorted(networks("c"))[0] == "c-models"
 
 
 def test_replica_without_a_network_sees_the_sockets_only():

@@ -387,7 +387,7 @@ def _disconnected(network: Any, container: Any, aliases: list[str]) -> Iterator[
 def test_replies_meet_the_slo_while_a_replica_is_disconnected(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "quick", num_clients=2, max_s=90.0) as load:
         load.wait_for(50)
-        with _disconnected(network_of(cluster, "models"), _replica_of(cluster, "quick"), []):
+        with _disconnected(network_of(cluster, "proven"), _replica_of(cluster, "quick"), []):
             _wait_for_defaults(load, 8)  # four of each client; the engine may say so before the network is gone
         eventually(lambda: _serves(cluster, "quick"), within_s=_SILENCE_S + _BACK_S, what="the replica serves again")
         load.wait_for(50)

@@ -1,9 +1,8 @@
-"""Clusters on Docker begin and end: other processes, dead engines, ports, labels, health, networks, images."""
+"""Clusters on Docker begin and end: other processes, ports, labels, health, networks, images."""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import json
 import os
@@ -11,10 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,7 +20,6 @@ from clipper_nb import (
     ClusterNotFoundError,
     ClusterUnreachableError,
     DockerContainerManager,
-    EngineUnreachableError,
     ExistsError,
     ImageNotFoundError,
     InvalidRequestError,
@@ -33,7 +28,6 @@ from clipper_nb import (
 from clipper_nb.container_managers.docker import core
 from clipper_nb.container_managers.docker.admin_folder import AdminFolder, make_admin_folder
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
-from clipper_nb.images import docker_engine
 from tests.support.clusters import (
     eventually,
     http_request,
@@ -47,6 +41,7 @@ from tests.support.clusters import (
 from tests.support.docker_clusters import container_of, containers_of, docker_client
 
 pytestmark = pytest.mark.docker
+
 
 _ROLES = ("redis", "query_frontend", "management_frontend", "replica")
 
@@ -153,80 +148,55 @@ def test_second_start_does_not_disturb_a_start_under_way() -> None:
         assert first.get_all_apps() == []
 
 
-# --- an engine that does not answer
-
-
-def _try_everything(host: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Exception], float]:
-    """Return what start, connect and stop raise with that engine, and how long the longest took."""
-    monkeypatch.setenv("DOCKER_HOST", host)
-    raised: list[Exception] = []
-    started_s = time.monotonic()
-
-    def call(method: Callable[[ClipperConnection], None]) -> None:
-        try:
-            method(ClipperConnection(DockerContainerManager(new_cluster_name())))
-        except Exception as exc:
-            raised.append(exc)
-
-    methods = (ClipperConnection.start_clipper, ClipperConnection.connect, ClipperConnection.stop_all)
-    threads = [threading.Thread(target=call, args=(method,)) for method in methods]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    return raised, time.monotonic() - started_s
-
-
-def _check_engine_errors(raised: list[Exception], host: str) -> None:
-    assert [type(exc) for exc in raised] == [EngineUnreachableError] * 3
-    for exc in raised:
-        assert f"No Docker Engine answers at {host}" in str(exc)
-        assert "set DOCKER_HOST" in str(exc)
-        assert "LocalContainerManager()" in str(exc)
-
-
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # docker-py's, of a client that came to nothing
-def test_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    host = f"unix://{tmp_path}/nobody.sock"
-    raised, waited_s = _try_everything(host, monkeypatch)
-    _check_engine_errors(raised, host)
-    assert waited_s < 10
-    del raised
-    gc.collect()  # here, where the warning does not count
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # docker-py's, of a client that came to nothing
-def test_a_mute_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docker_engine, "_FIRST_ANSWER_TIMEOUT_S", 2.0)
-    with socket.socket(socket.AF_UNIX) as mute:
-        mute.bind(f"{tmp_path}/mute.sock")
-        mute.listen(16)
-        host = f"unix://{tmp_path}/mute.sock"
-        raised, waited_s = _try_everything(host, monkeypatch)
-    _check_engine_errors(raised, host)
-    assert waited_s < 20
-    del raised
-    gc.collect()  # here, where the warning does not count
-
-
 # --- ports, labels, arguments, networks
 
 
-def test_a_port_that_a_container_has_is_replaced(cluster: ClipperConnection) -> None:
-    taken = cluster.cm.clipper_query_port
-    ports = {"clipper_query_port": taken, "clipper_rpc_port": taken, "clipper_management_port": taken}
-    second = new_manager("docker", **ports)
-    told = {finding.subject: finding for finding in ClipperConnection(second).doctor().findings}
-    assert told["Ports"].state == "warning"
-    assert str(taken) in told["Ports"].found
-    with running_cluster("docker", manager=second) as conn:
-        manager = conn.cm
-        found = {manager.clipper_query_port, manager.clipper_rpc_port, manager.clipper_management_port, taken}
-        assert len(found) == 4
-        assert conn.get_query_addr().endswith(f":{manager.clipper_query_port}")
-        assert http_request(conn.get_query_addr(), "GET", "/livez")[0] == 200
+_EXTRA = {"labels": {"team": "blue"}, "environment": {"TEAM": "blue"}, "mem_swappiness": 0, "shm_size": "8m"}
+
+
+def _taken_ports(cluster: ClipperConnection) -> dict[str, int]:
+    return dict.fromkeys(
+        ("clipper_query_port", "clipper_rpc_port", "clipper_management_port"), cluster.cm.clipper_query_port
+    )
+
+
+@pytest.fixture(scope="module")
+def second(cluster: ClipperConnection) -> Iterator[ClipperConnection]:
+    """A cluster that was asked to use a port of the first, with the user's own arguments for containers."""
+    manager = new_manager(
+        "docker", extra_container_kwargs=_EXTRA, model_container_kwargs={"shm_size": "16m"}, **_taken_ports(cluster)
+    )
+    with running_cluster("docker", manager=manager) as conn:
+        yield conn
+
+
+def test_a_port_that_a_container_has_is_replaced(cluster: ClipperConnection, second: ClipperConnection) -> None:
+    taken, manager = cluster.cm.clipper_query_port, second.cm
+    found = {manager.clipper_query_port, manager.clipper_rpc_port, manager.clipper_management_port, taken}
+    assert len(found) == 4
+    assert second.get_query_addr().endswith(f":{manager.clipper_query_port}")
+    assert http_request(second.get_query_addr(), "GET", "/livez")[0] == 200
     assert query(cluster, "app", {"input": [3.5]})[1]["output"] == 3.5
+
+
+def test_doctor_warns_of_ports_that_are_taken(cluster: ClipperConnection) -> None:
+    conn = ClipperConnection(new_manager("docker", **_taken_ports(cluster)))
+    told = {finding.subject: finding for finding in conn.doctor().findings}
+    assert told["Ports"].state == "warning"
+    assert str(cluster.cm.clipper_query_port) in told["Ports"].found
+    conn.cm.docker_client.close()
+
+
+def test_extra_arguments_reach_every_container_and_are_merged(second: ClipperConnection) -> None:
+    import os
+
+    create_endpoint(second, "app", "doubles", lambda xs: [os.environ["TEAM"] for _ in xs], slo_micros=5_000_000)
+    assert query(second, "app", {"input": []})[1]["output"] == "blue"
+    for role in _ROLES:
+        container = container_of(second, role)
+        assert container.labels["team"] == "blue"
+        assert "TEAM=blue" in container.attrs["Config"]["Env"]
+        assert container.attrs["HostConfig"]["ShmSize"] == (16 if role == "replica" else 8) * 1024**2
 
 
 def _names_with_label(conn: ClipperConnection, label: str) -> list[str]:
@@ -267,6 +237,31 @@ def test_scripts_that_list_clippers_labels_work(cluster: ClipperConnection) -> N
     assert labels["ai.clipper.management.port"] == str(manager.clipper_management_port)
 
 
+def test_pods_of_a_cluster_of_the_same_name_are_left_alone(conn: ClipperConnection) -> None:
+    """As where a kubelet runs pods on this engine: their containers have the labels of our pods."""
+    create_endpoint(conn, "app", "doubles", lambda inputs: [x[0] for x in inputs], slo_micros=5_000_000)
+    replica = container_of(conn, "replica")
+    labels = {**replica.labels, "io.kubernetes.pod.uid": "ce7a10be"}
+    pods = [
+        docker_client(conn).containers.run(
+            replica.image.id, ["600"], entrypoint="sleep", labels=labels, detach=True, network_mode="none"
+        )
+        for _ in range(2)
+    ]
+    try:
+        assert container_of(conn, "replica").id == replica.id
+        pods.pop().remove(force=True)
+        conn.set_num_replicas("app", 2)
+        conn.set_num_replicas("app", 1)
+        assert len(conn.cm.observe_replicas()) == 1
+        conn.stop_models(["app"])
+        conn.stop_all()
+        assert docker_client(conn).containers.get(pods[0].id).status == "running"
+    finally:
+        for pod in pods:
+            pod.remove(force=True)
+
+
 @pytest.mark.parametrize("role", _ROLES)
 def test_every_container_says_what_it_is(cluster: ClipperConnection, role: str) -> None:
     labels = container_of(cluster, role).labels
@@ -275,21 +270,6 @@ def test_every_container_says_what_it_is(cluster: ClipperConnection, role: str) 
     title = "app" if role == "replica" else f"clipper_nb {role}"
     assert labels["org.opencontainers.image.title"] == title
     assert labels["org.opencontainers.image.version"]
-
-
-def test_extra_arguments_reach_every_container_and_are_merged() -> None:
-    extra = {"labels": {"team": "blue"}, "environment": {"TEAM": "blue"}, "mem_swappiness": 0, "shm_size": "8m"}
-    manager = new_manager("docker", extra_container_kwargs=extra, model_container_kwargs={"shm_size": "16m"})
-    with running_cluster("docker", manager=manager) as conn:
-        import os
-
-        create_endpoint(conn, "app", "doubles", lambda xs: [os.environ["TEAM"] for _ in xs], slo_micros=5_000_000)
-        assert query(conn, "app", {"input": []})[1]["output"] == "blue"
-        for role in _ROLES:
-            container = container_of(conn, role)
-            assert container.labels["team"] == "blue"
-            assert "TEAM=blue" in container.attrs["Config"]["Env"]
-            assert container.attrs["HostConfig"]["ShmSize"] == (16 if role == "replica" else 8) * 1024**2
 
 
 def test_admin_calls_use_the_port_if_no_folder_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -377,6 +357,17 @@ def test_leftovers_of_a_cluster_are_named_and_removed(conn: ClipperConnection) -
         conn.connect()
     conn.stop_all()
     assert leftovers(conn.cm) == []
+
+
+def test_connecting_to_a_cluster_that_is_ending_says_so(conn: ClipperConnection) -> None:
+    """The management frontend was told to stop: stop_all() has come as far as that."""
+    conn.cm._end_watch()
+    conn.cm._containers.end([container_of(conn, "management_frontend")], timeout_s=0)
+    with pytest.raises(
+        ClusterNotFoundError, match=r"is ending, .* its management_frontend was told to stop.*stop_all\(\)"
+    ):
+        conn.connect()
+    conn.stop_all()
 
 
 def test_a_cluster_without_containers_can_be_removed_and_started(conn: ClipperConnection) -> None:

@@ -348,7 +348,7 @@ def test_model_code_reaches_only_the_query_frontend(
 
 
 def test_model_code_reaches_no_published_port_by_a_gateway(cluster: ClipperConnection) -> None:
-    networks = [network_of(cluster, "private"), network_of(cluster, "models")]
+    networks = [network_of(cluster, purpose) for purpose in ("private", "models", "proven")]
     networks.append(docker_client(cluster).networks.get("bridge"))
     hosts = [gateway_of(network) for network in networks]
     hosts += ["127.0.0.1", "host.docker.internal"]
@@ -356,7 +356,7 @@ def test_model_code_reaches_no_published_port_by_a_gateway(cluster: ClipperConne
     ports = [6379, 1338, manager.clipper_management_port, manager.clipper_query_port, manager.clipper_rpc_port]
     with socket.create_server(("0.0.0.0", 0)) as server:  # what is open to all is reached, so the probe is no cheat
         open_port = server.getsockname()[1]
-        gateway = gateway_of(network_of(cluster, "models"))
+        gateway = gateway_of(network_of(cluster, "proven"))
         addresses = [(gateway, open_port), *((host, port) for host in hosts for port in ports)]
         assert _reached_from_model(cluster, addresses) == [(gateway, open_port)]
 

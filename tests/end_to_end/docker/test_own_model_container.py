@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,9 +13,11 @@ from docker.errors import ImageNotFound
 from docker.models.containers import Container
 
 from clipper_nb import ClipperConnection, ReplicaStartError
+from clipper_nb.deployers.python import create_endpoint
 from clipper_nb.images.library import default_base_image
 from clipper_nb.protocol import environment
 from tests.end_to_end.test_rpc_conformance import ClipperContainer
+from tests.support.any_code import run_code
 from tests.support.clusters import eventually, query, running_cluster
 from tests.support.docker_clusters import container_of, containers_of
 from tests.support.load import Load
@@ -95,6 +98,51 @@ def test_program_of_the_host_cannot_serve_for_a_container(conn: ClipperConnectio
     assert [answer.output for answer in answers] == [model.expected(value) for value in range(3000, 3100)]
     assert asked == []
     assert "and has no token" in container_of(conn, "query_frontend").logs().decode()
+
+
+_SPY = """
+import socket, time
+from clipper_nb.protocol import rpc, zmtp
+from clipper_nb.protocol.input_types import InputType
+
+peer, result, end_s = zmtp.ZmtpPeer(zmtp.DEALER), {"asked what it serves": 0, "batches": 0}, time.monotonic() + 5
+with socket.create_connection(("query_frontend-0", 7000), timeout=2) as connection:
+    connection.settimeout(0.1)
+    connection.sendall(peer.opening())
+    while time.monotonic() < end_s:
+        connection.sendall(b"".join(zmtp.encode_pieces(rpc.encode_container_heartbeat(rpc.ContainerHeartbeat()))))
+        try:
+            messages = peer.receive(connection.recv(65536))
+        except TimeoutError:
+            continue
+        for frames in messages:
+            message = rpc.decode_from_frontend(frames)
+            if isinstance(message, rpc.FrontendHeartbeat) and message.wants_metadata:
+                result["asked what it serves"] += 1
+                claim = rpc.NewContainer("outside", "1", InputType.DOUBLES)
+                connection.sendall(b"".join(zmtp.encode_pieces(rpc.encode_new_container(claim))))
+            result["batches"] += isinstance(message, rpc.PredictRequest)
+"""
+"""Says for five seconds, without a token, that it serves ``outside:1``; it never answers a query."""
+
+
+def test_model_with_a_network_gets_no_query_of_another_version(conn: ClipperConnection) -> None:
+    """That version is registered without an image, so containers without a token may serve it, from other places."""
+    conn.register_model("outside", 1, "doubles")
+    conn.register_application("outside", "doubles", "-", slo_micros=5_000_000)
+    conn.link_model_to_app("outside", "outside")
+    create_endpoint(conn, "spy", "strings", run_code, slo_micros=30_000_000, network_access=True)
+    log = container_of(conn, "query_frontend").logs
+    with ClipperContainer(conn.cm.clipper_rpc_port, "outside", "1", 3, lambda inputs: [b"7" for _ in inputs]):
+        eventually(lambda: "outside:1:0" in conn.get_all_model_replicas(), within_s=20, what="it serves")
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(conn.predict, "spy", _SPY)
+            eventually(lambda: b"it says it serves outside:1, and has no token" in log(), within_s=20, what="a refusal")
+            answers = conn.predict_batch("outside", [[float(number)] for number in range(1000)])
+    assert {answer.output for answer in answers} == {7}
+    assert found.result().output["asked what it serves"] > 1
+    assert found.result().output["batches"] == 0
+    conn.stop_models(["spy"])
 
 
 @each_example

@@ -79,7 +79,7 @@ def _processes_of(container: Any) -> list[psutil.Process]:
 
 
 def test_replica_without_a_network_reaches_nothing(cluster: ClipperConnection) -> None:
-    network = network_of(cluster, "models")
+    network = network_of(cluster, "proven")
     host = socket.create_server(("0.0.0.0", 0))
     other = next(c for c in containers_of(cluster, "replica") if c.labels["ai.clipper.model.name"] == "other")
     with host:

@@ -1,0 +1,130 @@
+"""A notebook is killed in start_clipper(): the next one starts or resumes the cluster at once, whatever was left."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from clipper_nb import ClipperConnection, ClusterNotFoundError, ClusterUnreachableError, ExistsError
+from tests.support.clusters import leftovers, new_manager, removed_afterwards, running_cluster
+from tests.support.docker_clusters import containers_of
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+
+_NOTEBOOK = textwrap.dedent(
+    """
+    import os, signal, sys
+    import requests
+    from clipper_nb import ClipperConnection
+    from tests.support.clusters import new_manager
+
+    name, method, path, place = sys.argv[1:]
+    conn = ClipperConnection(new_manager("docker", name))
+    send, seen = requests.Session.send, 0
+
+    def send_or_die(self, request, **options):
+        global seen
+        seen += request.method == method and path in request.path_url
+        if seen == int(place):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return send(self, request, **options)
+
+    requests.Session.send = send_or_die
+    conn.start_clipper(query_token=False)
+    """
+)
+
+_MOMENTS = [
+    ("POST", "/volumes/create", 2),  # the name is not taken yet
+    ("POST", "/networks/create", 2),
+    ("POST", "/containers/create", 1),
+    ("PUT", "/archive", 1),
+    ("POST", "/start", 1),
+    ("POST", "/containers/create", 2),
+    ("POST", "/start", 2),
+    ("POST", "/containers/create", 3),
+    ("POST", "/connect", 2),
+]
+"""The request to the engine before which the notebook is killed."""
+
+
+def _kill_a_start(conn: ClipperConnection, moment: tuple[str, str, int]) -> None:
+    method, path, place = moment
+    command = [sys.executable, "-c", _NOTEBOOK, conn.cm.cluster_name, method, path, str(place)]
+    assert subprocess.run(command, timeout=120, check=False).returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("moment", _MOMENTS, ids=lambda moment: f"{moment[1].rpartition('/')[2]}-{moment[2]}")
+def test_killed_start_is_begun_again(moment: tuple[str, str, int]) -> None:
+    with removed_afterwards(new_manager("docker")) as conn:
+        _kill_a_start(conn, moment)
+        assert leftovers(conn.cm)
+        with pytest.raises((ClusterNotFoundError, ClusterUnreachableError), match=r"start_clipper\(\)|stop_all\(\)"):
+            conn.connect()
+        conn.start_clipper(query_token=False)
+        assert conn.get_all_apps() == []
+        assert not any("-starting" in name or "-settling" in name for name in leftovers(conn.cm))
+
+
+def test_killed_start_can_be_removed() -> None:
+    with removed_afterwards(new_manager("docker")) as conn:
+        _kill_a_start(conn, ("POST", "/containers/create", 3))
+        conn.stop_all()
+        assert leftovers(conn.cm) == []
+
+
+@pytest.mark.parametrize("moment", [("POST", "/start", 2), ("DELETE", "/containers/", 1)], ids=["half", "whole"])
+def test_killed_resumption_can_be_stopped_to_be_kept(moment: tuple[str, str, int]) -> None:
+    with running_cluster("docker") as conn:
+        conn.register_application("app", "doubles", "-1.0", 5_000_000)
+        conn.stop_all(keep=True)
+        _kill_a_start(conn, moment)
+        conn.stop_all(keep=True)
+        assert not any(container.status == "running" for container in conn.cm._containers.find())
+        conn.start_clipper()
+        assert conn.get_all_apps() == ["app"]
+
+
+def test_start_that_was_killed_when_all_runs_is_complete() -> None:
+    with removed_afterwards(new_manager("docker")) as conn:
+        _kill_a_start(conn, ("DELETE", "-starting", 1))
+        other = ClipperConnection(new_manager("docker", conn.cm.cluster_name))
+        with pytest.raises(ExistsError, match=r"connect\(\)"):
+            other.start_clipper()
+        other.cm.docker_client.close()
+        conn.connect()
+        assert conn.get_all_apps() == []
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        ("POST", "/rename", 2),
+        ("POST", "/containers/create", 1),
+        ("POST", "/containers/create", 3),
+        ("DELETE", "-starting", 1),
+    ],
+    ids=lambda moment: f"{moment[1].rpartition('/')[2]}-{moment[2]}",
+)
+def test_killed_resumption_is_begun_again(moment: tuple[str, str, int]) -> None:
+    """Or is complete: in any case the cluster has all that it had."""
+    with running_cluster("docker") as conn:
+        conn.register_application("app", "doubles", "-1.0", 5_000_000)
+        token = conn.cm.get_admin_token()
+        conn.stop_all(keep=True)
+        _kill_a_start(conn, moment)
+        try:
+            conn.start_clipper()
+        except ExistsError:
+            conn.connect()
+        assert (conn.get_all_apps(), conn.cm.get_admin_token()) == (["app"], token)
+        assert [len(containers_of(conn, role)) for role in ("redis", "query_frontend", "management_frontend")] == [
+            1
+        ] * 3
+        conn.stop_all(keep=True)
+        conn.start_clipper()
+        assert conn.get_all_apps() == ["app"]

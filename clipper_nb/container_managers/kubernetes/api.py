@@ -67,10 +67,20 @@ class KubernetesApi:
         Without one: ``KUBECONFIG``, then ``~/.kube/config``, then the account of the pod that this process is in.
     context : str, optional
         Of the kubeconfig; its current one by default.
+    proxy : str, optional
+        In place of both: the URL of a ``kubectl proxy``, which knows the server and proves who calls.
     """
 
-    def __init__(self, namespace: str, kubeconfig: str | Path | None = None, context: str | None = None) -> None:
+    def __init__(
+        self,
+        namespace: str,
+        kubeconfig: str | Path | None = None,
+        context: str | None = None,
+        *,
+        proxy: str | None = None,
+    ) -> None:
         self._namespace = namespace
+        self._proxy = proxy
         self._kubeconfig = kubeconfig
         self._context = context
         self._http: httpx2.Client | None = None
@@ -107,9 +117,14 @@ class KubernetesApi:
         return list(reply.get("items") or ()), str(reply["metadata"].get("resourceVersion", ""))
 
     def patch(self, kind: str, name: str, change: Mapping[str, Any]) -> Manifest | None:
-        """Merge a change into an object and return it; ``None`` if there is none."""
+        """Merge a change into an object and return it; ``None`` if there is none.
+
+        A change with a ``resourceVersion`` raises :class:`ExistsError` if the object is of another version by now.
+        """
         path = f"{self._path(kind)}/{name}"
         status, reply = self._call("PATCH", path, f"changing {kind} '{name}'", body=change)
+        if status == HTTPStatus.CONFLICT:
+            raise ExistsError(f"{kind} '{name}' in namespace '{self._namespace}' was changed by another caller.")
         return None if status == HTTPStatus.NOT_FOUND else reply
 
     def delete(self, kind: str, name: str, *, grace_s: int | None = None, wait_for_dependents: bool = False) -> None:
@@ -184,6 +199,8 @@ class KubernetesApi:
 
     def kubectl_options(self) -> list[str]:
         """Return the options with which kubectl calls the same server as the same user."""
+        if self._proxy is not None:
+            return ["--kubeconfig", os.devnull, "--server", self._proxy]
         found = [] if self._kubeconfig is None else ["--kubeconfig", str(Path(self._kubeconfig).expanduser())]
         return found if self._context is None else [*found, "--context", self._context]
 
@@ -203,7 +220,7 @@ class KubernetesApi:
     ) -> tuple[int, Manifest]:
         """Return status and reply; statuses other than success, "not found" and "exists" are raised."""
         response = self._send(method, path, what, params, body=body)
-        if response.status_code != HTTPStatus.NOT_FOUND and not _exists_already(response):
+        if response.status_code != HTTPStatus.NOT_FOUND and not _is_conflict(response):
             self._check(response, what)
         if method == "POST" and response.status_code == HTTPStatus.NOT_FOUND:
             self._check(response, what)  # the namespace, or the API
@@ -280,7 +297,10 @@ class KubernetesApi:
 
     def _load_config(self) -> KubeConfig:
         from lightkube import KubeConfig
+        from lightkube.config.models import Cluster, User
 
+        if self._proxy is not None:
+            return KubeConfig.from_one(cluster=Cluster(server=self._proxy), user=User())
         if self._kubeconfig is not None:
             return KubeConfig.from_file(Path(self._kubeconfig).expanduser())
         named = [Path(each).expanduser() for each in os.environ.get("KUBECONFIG", "").split(os.pathsep) if each]
@@ -312,8 +332,10 @@ def _parse(response: httpx2.Response) -> Manifest:
         return {}
 
 
-def _exists_already(response: httpx2.Response) -> bool:
-    return response.status_code == HTTPStatus.CONFLICT and _parse(response).get("reason") == "AlreadyExists"
+def _is_conflict(response: httpx2.Response) -> bool:
+    """Return whether there is an object of that name, or the object that was meant has changed."""
+    reason = {"POST": "AlreadyExists", "PATCH": "Conflict"}.get(response.request.method)
+    return response.status_code == HTTPStatus.CONFLICT and _parse(response).get("reason") == reason
 
 
 def _is_passing(exc: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""Starts the core of a cluster on Kubernetes, waits for it, and removes everything of a cluster."""
+"""Starts the core of a cluster on Kubernetes, waits for it, and removes everything of a cluster, or keeps it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import contextlib
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from clipper_nb.clients.cluster_version import is_compatible
 from clipper_nb.container_managers.kubernetes import names
 from clipper_nb.container_managers.kubernetes.api import KubernetesApi
 from clipper_nb.container_managers.kubernetes.logs import read_log
@@ -21,9 +23,16 @@ from clipper_nb.container_managers.kubernetes.observations import (
 )
 from clipper_nb.container_managers.kubernetes.pods import Manifest
 from clipper_nb.container_managers.kubernetes.state import KEY, ClusterState, decode_state
-from clipper_nb.errors import ClusterError, ClusterNotFoundError, ClusterStartError, ExistsError
+from clipper_nb.errors import (
+    ClusterError,
+    ClusterNotFoundError,
+    ClusterStartError,
+    ExistsError,
+    InvalidRequestError,
+)
 from clipper_nb.protocol import environment
-from clipper_nb.protocol.containers import REPLICA
+from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA
+from clipper_nb.version import __version__
 
 _START_TIMEOUT_S = 180.0
 """Nodes may pull images first."""
@@ -36,7 +45,27 @@ _MAX_EXITS = 2
 _LOG_LINES = 40
 _OWNERS = ("Deployment", "StatefulSet")
 """They are gone when all pods are that they own."""
-_OTHERS = ("Service", "NetworkPolicy", "PodDisruptionBudget", "PersistentVolumeClaim", "ServiceAccount")
+_POLICIES = ("NetworkPolicy", "PodDisruptionBudget", "ServiceAccount")
+_KEPT = ("Service", "PersistentVolumeClaim")
+"""They stay with a cluster that is kept: its addresses and its configuration."""
+
+
+@dataclass(frozen=True)
+class KeptCluster:
+    """A cluster that was stopped to be kept."""
+
+    secret: Manifest = field(repr=False)
+    """Its Secret, as the server has it."""
+    state: ClusterState
+
+    def check_resumable(self, cluster: str) -> None:
+        """Raise :class:`ClusterStartError` if this release cannot run it."""
+        if not is_compatible(self.state.package_version):
+            raise ClusterStartError(
+                f"The kept cluster '{cluster}' was run by clipper_nb {self.state.package_version}; this is clipper_nb "
+                f"{__version__}. Nothing was changed. Resume it with that release, or call start_clipper(fresh=True), "
+                "which removes it first."
+            )
 
 
 class KubernetesCore:
@@ -59,18 +88,48 @@ class KubernetesCore:
         """Return whether the name is taken."""
         return self._api.get("Secret", names.own_name(self._cluster)) is not None
 
+    def exists_error(self) -> ExistsError:
+        """Return the error of a start under a name that is taken."""
+        return ExistsError(
+            f"A cluster with name '{self._cluster}' already exists in namespace '{self._namespace}', or is being "
+            "started, or was stopped only in part. Use connect() to work with it, stop_all() to end it and remove the "
+            "rest, or another cluster_name."
+        )
+
     def read_state(self) -> ClusterState:
-        """Return what the cluster was started with; raises :class:`ClusterNotFoundError` if there is none."""
+        """Return what the cluster was started with; raises :class:`ClusterNotFoundError` if none runs."""
         found = self._api.get("Secret", names.own_name(self._cluster))
+        where = f"Namespace '{self._namespace}' of the Kubernetes at {self._api.address}"
         if found is None or KEY not in found.get("data", {}):
             raise ClusterNotFoundError(
-                f"Namespace '{self._namespace}' of the Kubernetes at {self._api.address} has no cluster with name "
-                f"'{self._cluster}'. Start one with start_clipper()."
+                f"{where} has no cluster with name '{self._cluster}'. Start one with start_clipper()."
             )
-        return decode_state(base64.b64decode(found["data"][KEY]), self._cluster)
+        if _is_kept(found):
+            raise ClusterNotFoundError(
+                f"The cluster '{self._cluster}' is stopped, and kept in {where[0].lower()}{where[1:]}. start_clipper() "
+                "brings it back."
+            )
+        return self._decode(found)
 
-    def start(self, manifests: Sequence[Manifest]) -> None:
-        """Create the objects and return when every pod of the core is ready; a failure leaves nothing.
+    def check_it_goes_on(self) -> None:
+        """Raise :class:`ClusterNotFoundError` if the cluster has ended, or is ending: what owns its pods goes first."""
+        self.read_state()
+        owners = [owner for kind in _OWNERS for owner in self._api.find(kind, self._labels) if not is_ending(owner)]
+        roles = {owner["metadata"]["labels"].get(environment.LABEL_ROLE) for owner in owners}
+        for role in (QUERY_FRONTEND, MANAGEMENT_FRONTEND):
+            if role not in roles:
+                raise ClusterNotFoundError(
+                    f"Cluster '{self._cluster}' is ending, or was started or stopped only in part: it has no {role} "
+                    "any more. stop_all() removes what is left of it."
+                )
+
+    def find_kept(self) -> KeptCluster | None:
+        """Return the cluster of this name if it was stopped to be kept."""
+        found = self._api.get("Secret", names.own_name(self._cluster))
+        return KeptCluster(found, self._decode(found)) if found is not None and _is_kept(found) else None
+
+    def start(self, manifests: Sequence[Manifest], kept: KeptCluster | None = None) -> None:
+        """Create the objects and return when every pod of the core is ready; a failure leaves nothing but *kept*.
 
         Raises
         ------
@@ -82,25 +141,45 @@ class KubernetesCore:
         own, *others = manifests
         start_id = secrets.token_hex(_NUM_START_ID_BYTES)
         try:
-            self._api.create(_with_annotation(own, environment.LABEL_START, start_id))
-            try:
-                for manifest in others:
-                    self._api.create(manifest)
-            except ExistsError as exc:
-                raise ClusterStartError(f"{exc.msg} It was left by a cluster of that name; try again.") from exc
+            self._claim(_with_annotation(own, environment.LABEL_START, start_id), kept)
+            self._create(others, () if kept is None else _KEPT)
             self._wait(_wanted(others), time.monotonic() + _START_TIMEOUT_S)
         except BaseException:  # also if the user interrupts the cell
             with contextlib.suppress(ClusterError):
                 if self._is_of(start_id):
-                    self.stop(graceful=False)
+                    self.stop(graceful=False, kept=kept)
             raise
 
-    def stop(self, *, graceful: bool = True) -> None:
-        """Remove all objects of the cluster, that which holds its name last; does nothing if there are none."""
-        for kind in (*_OWNERS, *_OTHERS):
+    def keep(self, *, graceful: bool) -> None:
+        """Stop the cluster, all but what ``start`` resumes it from; does nothing if none runs.
+
+        Raises
+        ------
+        InvalidRequestError
+            Its configuration would be lost; nothing was changed.
+        """
+        own = self._api.get("Secret", names.own_name(self._cluster))
+        if own is None or _is_kept(own):
+            return
+        state = self._decode(own)
+        if REDIS in state.images and state.storage_class is None:
+            raise InvalidRequestError(
+                f"Cluster '{self._cluster}' cannot be kept: its Redis has no volume, so the configuration would be "
+                "lost with its pod. It runs on; connect() to it, and export_configuration() to a file, or start it "
+                "with storage_class=."
+            )
+        self.stop(graceful=graceful, kept=KeptCluster(own, state))
+
+    def stop(self, *, graceful: bool = True, kept: KeptCluster | None = None) -> None:
+        """Remove all objects of the cluster, that which holds its name last; does nothing if there are none.
+
+        With *kept* its addresses, its volume and its Secret stay, which is what it was then.
+        """
+        others = _POLICIES if kept is not None else (*_KEPT, *_POLICIES)
+        for kind in (*_OWNERS, *others):
             self._delete_all(kind, wait_for_dependents=kind in _OWNERS)
         started_s = time.monotonic()
-        while left := self._left():
+        while left := self._left((*_OWNERS, "Pod", *others, *(() if kept is not None else ("Endpoints",)))):
             waited_s = time.monotonic() - started_s
             # What has ended by itself needs no node's word for it, which takes ten more seconds.
             self._remove_pods(are_all=not graceful or waited_s > _FORCED_AFTER_S)
@@ -114,7 +193,11 @@ class KubernetesCore:
         for each in self._api.find("Secret", self._labels):
             if each["metadata"]["name"] != own:
                 self._api.delete("Secret", each["metadata"]["name"])
-        self._api.delete("Secret", own)
+        if kept is None:
+            self._api.delete("Secret", own)
+        else:
+            annotations = {names.ANNOTATION_KEPT: "true", environment.LABEL_START: None}
+            self._api.patch("Secret", own, {"data": kept.secret["data"], "metadata": {"annotations": annotations}})
 
     def check_pods(self) -> None:
         """Raise :class:`ClusterStartError` if a pod of the core cannot start."""
@@ -131,6 +214,31 @@ class KubernetesCore:
                 )
 
     # --- within
+
+    def _decode(self, secret: Manifest) -> ClusterState:
+        return decode_state(base64.b64decode(secret["data"][KEY]), self._cluster)
+
+    def _claim(self, own: Manifest, kept: KeptCluster | None) -> None:
+        """Create the Secret, or change that of *kept*: of several callers one does."""
+        if kept is None:
+            self._api.create(own)
+            return
+        version = kept.secret["metadata"]["resourceVersion"]
+        annotations = {**own["metadata"]["annotations"], names.ANNOTATION_KEPT: None}
+        change = {
+            "metadata": {"resourceVersion": version, "annotations": annotations},
+            "stringData": own["stringData"],
+        }
+        if self._api.patch("Secret", own["metadata"]["name"], change) is None:
+            raise ClusterNotFoundError(f"The kept cluster '{self._cluster}' was removed by another caller.")
+
+    def _create(self, manifests: Sequence[Manifest], may_exist: Sequence[str]) -> None:
+        for manifest in manifests:
+            try:
+                self._api.create(manifest)
+            except ExistsError as exc:
+                if manifest["kind"] not in may_exist:
+                    raise ClusterStartError(f"{exc.msg} It was left by a cluster of that name; try again.") from exc
 
     def _pods(self) -> list[Manifest]:
         """Return the pods of the core, oldest first."""
@@ -167,10 +275,13 @@ class KubernetesCore:
             if are_all or is_over(pod):
                 self._api.delete("Pod", pod["metadata"]["name"], grace_s=0)
 
-    def _left(self) -> list[str]:
-        """Return what of the cluster is still there, besides its Secrets."""
-        kinds = (*_OWNERS, "Pod", *_OTHERS, "Endpoints")
+    def _left(self, kinds: Sequence[str]) -> list[str]:
+        """Return what of the cluster is still there, of some kinds."""
         return [f"{kind} {found['metadata']['name']}" for kind in kinds for found in self._api.find(kind, self._labels)]
+
+
+def _is_kept(secret: Manifest) -> bool:
+    return names.ANNOTATION_KEPT in (secret["metadata"].get("annotations") or {})
 
 
 def _with_annotation(manifest: Manifest, name: str, value: str) -> Manifest:

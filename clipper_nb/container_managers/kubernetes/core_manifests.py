@@ -50,7 +50,8 @@ def core_specs(settings: KubernetesSettings, cluster: str, state: ClusterState) 
     )
     # Each has the name of its pod.
     own = {name: value for name, value in query.environment.items() if name != environment.FRONTEND_ID}
-    return [*found, with_secrets_as_files(management), with_secrets_as_files(replace(query, environment=own))]
+    query = replace(query, environment={**own, environment.FRONTENDS_ARE_APART: "1"})
+    return [*found, with_secrets_as_files(management), with_secrets_as_files(query)]
 
 
 def known_hosts(namespace: str, cluster: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a connected notebook does for its cluster, in threads: it watches pods, and stops undesired replicas.
+"""What a connected notebook does for its cluster, in threads: it watches pods, stops undesired replicas, and scales.
 
 Kubernetes itself brings back what was killed.
 """
@@ -12,6 +12,7 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.container_managers.kubernetes.reflector import Reflector
 from clipper_nb.container_managers.reaper import Reaper
 from clipper_nb.protocol.containers import ObservedContainer
+from clipper_nb.protocol.names import ModelId
 
 
 class Keeper:
@@ -24,7 +25,7 @@ class Keeper:
     reflector : Reflector
     management : ManagementClient
         Closed with it.
-    observe, stop_named : callable
+    observe, stop_named, scale : callable
         As a :class:`Reaper` takes them.
     """
 
@@ -35,10 +36,11 @@ class Keeper:
         management: ManagementClient,
         observe: Callable[[], Sequence[ObservedContainer]],
         stop_named: Callable[[list[str]], None],
+        scale: Callable[[ModelId, int], None],
     ) -> None:
         self._reflector = reflector
         self._management = management
-        self._reaper = Reaper(management, observe, stop_named)
+        self._reaper = Reaper(management, observe, stop_named, scale)
         self._of_owner = weakref.finalize(owner, self._let_end)
         self._of_owner.atexit = False  # the threads are daemons
 

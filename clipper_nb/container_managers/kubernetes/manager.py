@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,11 +17,12 @@ from clipper_nb.container_managers.kubernetes.checks import check_kubernetes
 from clipper_nb.container_managers.kubernetes.core import KubernetesCore
 from clipper_nb.container_managers.kubernetes.core_manifests import core_manifests, known_hosts
 from clipper_nb.container_managers.kubernetes.core_objects import PORTS
+from clipper_nb.container_managers.kubernetes.frontends import Frontends
 from clipper_nb.container_managers.kubernetes.images import PodImages
 from clipper_nb.container_managers.kubernetes.keeper import Keeper
 from clipper_nb.container_managers.kubernetes.logs import read_log, write_logs
 from clipper_nb.container_managers.kubernetes.manifests import to_yaml, without_status
-from clipper_nb.container_managers.kubernetes.model_objects import VersionPods
+from clipper_nb.container_managers.kubernetes.model_objects import make_version_pods
 from clipper_nb.container_managers.kubernetes.new_cluster import NewCluster, require_namespace
 from clipper_nb.container_managers.kubernetes.reflector import Reflector
 from clipper_nb.container_managers.kubernetes.replicas import KubernetesReplicas
@@ -30,6 +30,7 @@ from clipper_nb.container_managers.kubernetes.settings import (
     DEFAULT_REDIS_IMAGE,
     KubernetesSettings,
     check_node_selector,
+    check_proxy_addr,
     check_service_types,
     check_texts,
     check_tolerations,
@@ -37,16 +38,14 @@ from clipper_nb.container_managers.kubernetes.settings import (
 )
 from clipper_nb.container_managers.kubernetes.state import ClusterState
 from clipper_nb.container_managers.log_copies import copy_logs
-from clipper_nb.container_managers.readiness import answers, wait_for
 from clipper_nb.container_managers.reconcile import reconcile_replicas
-from clipper_nb.container_managers.specs import ClusterOptions, replica_spec
+from clipper_nb.container_managers.specs import ClusterOptions
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import (
     ClipperException,
     ClusterNotFoundError,
     ExistsError,
-    InvalidRequestError,
 )
 from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
@@ -55,11 +54,9 @@ from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.replica_proof import make_credentials, replica_secret
+from clipper_nb.protocol.replica_proof import replica_secret
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.tls_identity import TlsIdentity
-
-_ANSWER_TIMEOUT_S = 30.0
 
 
 class KubernetesContainerManager(ContainerManager):
@@ -73,8 +70,8 @@ class KubernetesContainerManager(ContainerManager):
     cluster_name : str
         Clusters with different names, or in different namespaces, live side by side.
     kubernetes_proxy_addr : str, optional
-        Clipper's. Not supported: the API server's proxy keeps the header in which the management frontend gets its
-        token.
+        Host and port of a ``kubectl proxy``: the API server is called there, without credentials of this process. The
+        frontends are reached as without it; Clipper reached them there too, where their tokens would not arrive.
     redis_ip, redis_port : str, int
         Address of an external Redis for the configuration, as seen from pods. Without it the cluster runs its own.
     useInternalIP : bool
@@ -154,12 +151,6 @@ class KubernetesContainerManager(ContainerManager):
         redis_image: str = DEFAULT_REDIS_IMAGE,
         container_user_ids: range | None = None,
     ) -> None:
-        if kubernetes_proxy_addr is not None:
-            raise InvalidRequestError(
-                "kubernetes_proxy_addr is not supported: the API server's proxy keeps the Authorization header, in "
-                "which the management frontend gets its token. Leave it out: service_types={'query': 'ClusterIP', "
-                "'management': 'ClusterIP'} opens a tunnel instead."
-            )
         self.cluster_name = names.check_kubernetes_cluster_name(cluster_name)
         self.cluster_identifier = self.cluster_name
         self.clipper_query_port = environment.DEFAULT_QUERY_PORT
@@ -185,7 +176,8 @@ class KubernetesContainerManager(ContainerManager):
         self._engine = DockerEngine()
         self._builder = DockerBuilder(self._engine)
         self._images = PodImages(self._engine, registry)
-        self._api = KubernetesApi(namespace, kubeconfig, context)
+        proxy = check_proxy_addr(kubernetes_proxy_addr, kubeconfig, context)
+        self._api = KubernetesApi(namespace, kubeconfig, context, proxy=proxy)
         self._new_cluster = NewCluster(self._api, self._builder, self._images, self._settings, storage_class)
         self._core = KubernetesCore(self._api, self.cluster_name, namespace)
         self._access = Access(self._api, self.cluster_name, namespace, uses_internal_ip=useInternalIP)
@@ -202,22 +194,28 @@ class KubernetesContainerManager(ContainerManager):
     def start_clipper(self, options: ClusterOptions, progress: Progress = QUIET, *, fresh: bool = False) -> bool:
         progress.step("Look for the Kubernetes")
         require_namespace(self._api, self.namespace, may_create=self._creates_namespace)
-        if self._core.exists():
-            raise self._exists_error()
-        state = self._new_state(options, progress)
+        kept = self._core.find_kept()
+        if kept is not None and fresh:
+            self.stop_all(graceful=False)
+            kept = None
+        if kept is not None:
+            kept.check_resumable(self.cluster_name)
+        elif self._core.exists():
+            raise self._core.exists_error()
+        state = self._new_state(options, progress, None if kept is None else kept.state)
         manifests = self._core_manifests(state)
         progress.step("Start Redis and the frontends")
         try:
-            self._core.start(manifests)
+            self._core.start(manifests, kept)
         except ExistsError as exc:
-            raise self._exists_error() from exc
+            raise self._core.exists_error() from exc
         try:
             self._use(state)
         except BaseException:
             with contextlib.suppress(ClipperException):
-                self.stop_all(graceful=False)
+                self.stop_all(graceful=False, keep=kept is not None)
             raise
-        return False
+        return kept is not None
 
     def connect(self) -> None:
         self._use(self._core.read_state())
@@ -241,15 +239,13 @@ class KubernetesContainerManager(ContainerManager):
         return self._builder
 
     def stop_all(self, *, graceful: bool = True, keep: bool = False) -> None:
-        if keep:
-            raise InvalidRequestError(
-                "stop_all(keep=True) is not possible on Kubernetes. Scale the models to 0 replicas to free their "
-                "nodes, or export_configuration() to bring the cluster back from a file."
-            )
         self._end_keeper()
         self._state = None
         self._access.close()
-        self._core.stop(graceful=graceful)
+        if keep:
+            self._core.keep(graceful=graceful)
+        else:
+            self._core.stop(graceful=graceful)
 
     def check_machine(self) -> list[Finding]:
         state = self._state
@@ -308,21 +304,17 @@ class KubernetesContainerManager(ContainerManager):
             return
         found = self._images.find(image, progress)
         progress.step(f"Start {difference.num_to_start} replicas of {model_id}")
-        shared_name = f"{model_id.name}_{model_id.version}"
-        spec = replica_spec(
+        pods = make_version_pods(
+            self.cluster_name,
             model_id,
-            name=shared_name,
-            command=(),
-            image=image,
+            image,
+            found,
             input_type=canonical,
-            rpc_host=names.rpc_service_name(self.cluster_name),
-            rpc_port=PORTS["rpc"],
             load_timeout_s=load_timeout_s,
-            credentials=make_credentials(replica_secret(self.get_admin_token()), model_id, shared_name),
+            secret=replica_secret(self.get_admin_token()),
+            variables=environment or {},
+            has_network=bool(network_access),
             limits=limits,
-        )
-        pods = VersionPods(
-            model_id, image, found, spec, variables=environment or {}, has_network=bool(network_access), limits=limits
         )
         self._replicas.start(pods, num_replicas)
 
@@ -354,11 +346,13 @@ class KubernetesContainerManager(ContainerManager):
 
     # --- within
 
-    def _new_state(self, options: ClusterOptions, progress: Progress) -> ClusterState:
+    def _new_state(self, options: ClusterOptions, progress: Progress, kept: ClusterState | None = None) -> ClusterState:
+        if kept is not None:
+            options = options.over(kept.options)
         hosts = known_hosts(self.namespace, self.cluster_name)
         if options.tls:
             hosts += self._access.node_addresses()
-        return self._new_cluster.state(self.cluster_name, options, hosts, progress)
+        return self._new_cluster.state(self.cluster_name, options, hosts, progress, kept)
 
     def _core_manifests(self, state: ClusterState) -> list[dict[str, Any]]:
         return core_manifests(
@@ -367,17 +361,11 @@ class KubernetesContainerManager(ContainerManager):
 
     def _use(self, state: ClusterState) -> None:
         self._end_keeper()
-        self._query_host, self.clipper_query_port = self._access.find(names.query_frontend_name(self.cluster_name))
-        self._management_host, self.clipper_management_port = self._access.find(
-            names.management_frontend_name(self.cluster_name)
-        )
+        frontends = Frontends.find(self._access, self.cluster_name)
+        self._query_host, self.clipper_query_port = frontends.query
+        self._management_host, self.clipper_management_port = frontends.management
         self._state = state
-        deadline_s = time.monotonic() + _ANSWER_TIMEOUT_S
-        for host, port in (
-            (self._management_host, self.clipper_management_port),
-            (self._query_host, self.clipper_query_port),
-        ):
-            wait_for(partial(answers, host, port, self.get_trust()), deadline_s, _no_check)
+        frontends.wait_until_they_answer(self.get_trust(), self._core.check_it_goes_on)
         self._begin_keeper()
 
     def _new_replicas(self) -> KubernetesReplicas:
@@ -388,7 +376,7 @@ class KubernetesContainerManager(ContainerManager):
         self._replicas = self._new_replicas()
         management = ManagementClient.at(self.get_admin_endpoint(), self.get_admin_token(), self.get_trust())
         self._keeper = Keeper(
-            self, self._reflector, management, self._replicas.observe, self._replicas.stop_named
+            self, self._reflector, management, self._replicas.observe, self._replicas.stop_named, self._replicas.scale
         )  # fmt: skip
         self._keeper.start()
 
@@ -401,14 +389,3 @@ class KubernetesContainerManager(ContainerManager):
         if self._state is None:
             raise ClusterNotFoundError(f"Not connected to cluster '{self.cluster_name}'.")
         return self._state
-
-    def _exists_error(self) -> ExistsError:
-        return ExistsError(
-            f"A cluster with name '{self.cluster_name}' already exists in namespace '{self.namespace}', or is being "
-            "started, or was stopped only in part. Use connect() to work with it, stop_all() to end it and remove the "
-            "rest, or another cluster_name."
-        )
-
-
-def _no_check() -> None:
-    pass

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clipper_nb.container_managers.kubernetes import names
+from clipper_nb.container_managers.kubernetes.core_objects import PORTS
 from clipper_nb.container_managers.kubernetes.images import PodImage
 from clipper_nb.container_managers.kubernetes.pods import (
     Manifest,
@@ -21,9 +22,12 @@ from clipper_nb.container_managers.kubernetes.pods import (
 )
 from clipper_nb.container_managers.kubernetes.policies import FULL
 from clipper_nb.container_managers.kubernetes.settings import KubernetesSettings
+from clipper_nb.container_managers.specs import replica_spec
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import REPLICA, ContainerSpec
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.replica_proof import make_credentials
 from clipper_nb.protocol.resource_limits import ResourceLimits
 
 _READY_FILE = "/tmp/clipper_nb_is_ready"
@@ -47,6 +51,39 @@ class VersionPods:
     """The variables that come with the version."""
     has_network: bool = False
     limits: ResourceLimits = field(default_factory=ResourceLimits)
+
+
+def make_version_pods(
+    cluster: str,
+    model_id: ModelId,
+    tag: str,
+    image: PodImage,
+    *,
+    input_type: InputType,
+    load_timeout_s: float,
+    secret: str,
+    variables: Mapping[str, str],
+    has_network: bool,
+    limits: ResourceLimits,
+) -> VersionPods:
+    """Return what the pods of a version run; *secret* is what the tokens of the cluster's replicas are made from.
+
+    The replicas of a version share a token, which is in the version's Secret: each gets its name from its pod.
+    """
+    shared_name = f"{model_id.name}_{model_id.version}"
+    spec = replica_spec(
+        model_id,
+        name=shared_name,
+        command=(),
+        image=tag,
+        input_type=input_type,
+        rpc_host=names.rpc_service_name(cluster),
+        rpc_port=PORTS["rpc"],
+        load_timeout_s=load_timeout_s,
+        credentials=make_credentials(secret, model_id, shared_name),
+        limits=limits,
+    )
+    return VersionPods(model_id, tag, image, spec, variables, has_network, limits)
 
 
 def version_objects(

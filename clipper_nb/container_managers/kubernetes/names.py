@@ -27,6 +27,9 @@ ANNOTATION_MODEL = "ai.clipper.model"
 ANNOTATION_IMAGE = "ai.clipper.image"
 """The tag that the version has; pods run it by its digest where a registry has it."""
 
+ANNOTATION_KEPT = "ai.clipper.kept"
+"""On the Secret of a cluster that was stopped to be kept."""
+
 REDIS_PORT = 6379
 
 

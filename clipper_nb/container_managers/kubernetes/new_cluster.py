@@ -70,16 +70,28 @@ class NewCluster:
         self._settings = settings
         self._storage_class = storage_class
 
-    def state(self, cluster: str, options: ClusterOptions, hosts: Sequence[str], progress: Progress) -> ClusterState:
-        """Return the state of a new cluster, whose images are built and pushed; *hosts* are names of its frontends."""
+    def state(
+        self,
+        cluster: str,
+        options: ClusterOptions,
+        hosts: Sequence[str],
+        progress: Progress,
+        kept: ClusterState | None = None,
+    ) -> ClusterState:
+        """Return the state of a new cluster, whose images are built and pushed; *hosts* are names of its frontends.
+
+        With *kept* it is that of a resumed one, which has the secrets, the volume and the Services that it had.
+        """
         has_own_redis = self._settings.external_redis is None
-        storage_class = self._storage_class
-        if storage_class is None and has_own_redis:
-            storage_class = default_storage_class(self._api)
-        tls = choose_identity(cluster, options, hosts)
+        tls = choose_identity(cluster, options, hosts, None if kept is None else kept.tls)
         images = self._frontend_images(options, progress)
         if has_own_redis:
             images[REDIS] = self._redis_image(progress)
+        if kept is not None:
+            return kept.resumed(options, images, tls)
+        storage_class = self._storage_class
+        if storage_class is None and has_own_redis:
+            storage_class = default_storage_class(self._api)
         return ClusterState.new(
             options,
             images,

@@ -79,6 +79,11 @@ def is_over(pod: Manifest) -> bool:
     return is_ending(pod) and "running" not in container_status(pod).get("state", {})
 
 
+def is_surely_over(pod: Manifest) -> bool:
+    """Return the same; one that is said to be created may run already, since nodes tell that a second late."""
+    return is_ending(pod) and not _is_running(container_status(pod))
+
+
 def is_ready(pod: Manifest) -> bool:
     """Return whether a pod is ready to serve."""
     conditions = pod.get("status", {}).get("conditions") or ()

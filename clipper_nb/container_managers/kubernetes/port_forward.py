@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from clipper_nb.container_managers.kubernetes.api import KubernetesApi
 from clipper_nb.errors import ClusterUnreachableError
+from clipper_nb.images.child_environment import child_environment
 
 _START_TIMEOUT_S = 15.0
 _RESTART_INTERVAL_S = 0.5
@@ -111,7 +112,7 @@ def _keep_open(state: _State, command: Sequence[str], local_port: int, port: int
 def _spawn(command: Sequence[str], local_port: int, port: int) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [*command, f"{local_port or ''}:{port}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True, env=child_environment(),
     )  # fmt: skip
 
 

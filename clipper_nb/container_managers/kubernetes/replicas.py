@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from clipper_nb.container_managers.kubernetes import names
 from clipper_nb.container_managers.kubernetes.api import KubernetesApi
@@ -12,6 +13,7 @@ from clipper_nb.container_managers.kubernetes.observations import (
     find_problem,
     is_ending,
     is_over,
+    is_surely_over,
     observe_pod,
     oldest_first,
 )
@@ -23,6 +25,8 @@ from clipper_nb.protocol.containers import REPLICA, ObservedContainer
 from clipper_nb.protocol.names import ModelId, parse_model_id
 
 _CREATED_WITHIN_S = 2.0
+_TOLD_WITHIN_S = 10.0
+"""After which a node has usually said whether a container runs."""
 _STOP_TIMEOUT_S = 60.0
 """A pod ends within its grace; one on a node that was lost never does, and no query reaches it."""
 _DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -63,6 +67,11 @@ class KubernetesReplicas:
             self._set_number(pods.model_id, num_replicas)
         self._wait_until(pods.model_id, lambda found: len(found) >= num_replicas, _CREATED_WITHIN_S)
 
+    def scale(self, model_id: ModelId, num_replicas: int) -> None:
+        """Let a version that has a Deployment have more pods; they may still be loading when this returns."""
+        self._set_number(model_id, num_replicas)
+        self._wait_until(model_id, lambda found: len(found) >= num_replicas, _CREATED_WITHIN_S)
+
     def reduce(self, model_id: ModelId, num_replicas: int, unwanted: Sequence[str] = ()) -> None:
         """Stop replicas, *unwanted* ones first, until that many are left, and return when the others have ended."""
         if num_replicas <= 0:
@@ -73,7 +82,7 @@ class KubernetesReplicas:
             with contextlib.suppress(ClipperException):
                 self._api.patch("Pod", name, change)
         self._set_number(model_id, num_replicas)
-        self._wait_until(model_id, lambda found: len(found) <= num_replicas, _STOP_TIMEOUT_S, with_ending=True)
+        self._wait_for_ends(model_id, num_replicas)
 
     def stop_named(self, names_to_stop: Sequence[str]) -> None:
         """Stop the replicas of these names; unknown ones are fine."""
@@ -90,7 +99,7 @@ class KubernetesReplicas:
         """Remove the Deployment of a version, and return when its replicas have ended; an unknown one is fine."""
         name = names.version_name(self._cluster, model_id)
         self._api.delete("Deployment", name)
-        self._wait_until(model_id, lambda found: not found, _STOP_TIMEOUT_S, with_ending=True)
+        self._wait_for_ends(model_id, 0)
         self._api.delete("Secret", name)
 
     def versions(self) -> list[ModelId]:
@@ -109,9 +118,10 @@ class KubernetesReplicas:
 
     # --- within
 
-    def _pods(self, model_id: ModelId | None = None, *, with_ending: bool = False) -> list[Manifest]:
+    def _pods(
+        self, model_id: ModelId | None = None, *, is_past: Callable[[Manifest], bool] = is_ending
+    ) -> list[Manifest]:
         wanted = names.selector(self._cluster, REPLICA, model_id).items()
-        is_past = is_over if with_ending else is_ending
         return oldest_first(
             pod for pod in self._reflector.objects() if wanted <= pod["metadata"]["labels"].items() and not is_past(pod)
         )
@@ -143,8 +153,18 @@ class KubernetesReplicas:
         model_id: ModelId,
         is_true: Callable[[list[Manifest]], bool],
         timeout_s: float,
-        *,
-        with_ending: bool = False,
     ) -> None:
         """Wait until the pods of a version become so, or until that takes too long."""
-        self._reflector.wait_until(lambda _: is_true(self._pods(model_id, with_ending=with_ending)), timeout_s)
+        self._reflector.wait_until(lambda _: is_true(self._pods(model_id)), timeout_s)
+
+    def _wait_for_ends(self, model_id: ModelId, num_left: int) -> None:
+        """Wait until no more containers run; those of whose start no node tells are not waited for long."""
+        for is_past, timeout_s in ((is_surely_over, _TOLD_WITHIN_S), (is_over, _STOP_TIMEOUT_S)):
+            has_ended = partial(self._has_at_most, num_left, model_id, is_past)
+            if self._reflector.wait_until(has_ended, timeout_s):
+                return
+
+    def _has_at_most(
+        self, number: int, model_id: ModelId, is_past: Callable[[Manifest], bool], _: list[Manifest]
+    ) -> bool:
+        return len(self._pods(model_id, is_past=is_past)) <= number

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,6 +49,25 @@ class KubernetesSettings:
     """Of the volume of Redis; ``None`` for none: the configuration then lives as long as its pod."""
     storage_size: str = "1Gi"
     user_ids: UserIds = UNUSED
+
+
+def check_proxy_addr(kubernetes_proxy_addr: object, kubeconfig: object, context: object) -> str | None:
+    """Return the URL of a ``kubectl proxy``, or ``None`` if there is none; raises :class:`InvalidRequestError`."""
+    if kubernetes_proxy_addr is None:
+        return None
+    if kubeconfig is not None or context is not None:
+        raise InvalidRequestError(
+            "kubernetes_proxy_addr is where the API server is called, as the user of that proxy; kubeconfig= and "
+            "context= say it in another way. Pass one of them."
+        )
+    text = kubernetes_proxy_addr if isinstance(kubernetes_proxy_addr, str) else ""
+    host, _, port = text.removeprefix("http://").rstrip("/").rpartition(":")
+    if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:]+\]", host) or not (port.isdecimal() and 0 < int(port) < 2**16):
+        raise InvalidRequestError(
+            "kubernetes_proxy_addr must be host and port of a `kubectl proxy`, such as '127.0.0.1:8001'; it is "
+            f"{kubernetes_proxy_addr!r}."
+        )
+    return f"http://{host}:{port}"
 
 
 def check_service_types(service_types: object) -> ServiceTypes:

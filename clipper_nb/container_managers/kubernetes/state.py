@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -53,10 +53,23 @@ class ClusterState:
             admin_token=secrets.token_urlsafe(_NUM_TOKEN_BYTES),
             redis_password=secrets.token_urlsafe(_NUM_TOKEN_BYTES),
             run_id=new_run_id()[RUN_ID],
-            options=msgspec.json.decode(msgspec.json.encode(options.stored())),
+            options=_stored(options),
             images=images,
-            identity="" if tls is None else encode_identity(tls),
+            identity=_encoded(tls),
             **more,
+        )
+
+    def resumed(
+        self, options: ClusterOptions, images: Mapping[str, CoreImage], tls: TlsIdentity | None
+    ) -> ClusterState:
+        """Return the state of this cluster when it starts again, with the same secrets."""
+        return replace(
+            self,
+            run_id=new_run_id()[RUN_ID],
+            options=_stored(options),
+            images=images,
+            identity=_encoded(tls),
+            package_version=__version__,
         )
 
     @property
@@ -77,6 +90,15 @@ class ClusterState:
     def encode(self) -> str:
         """Return the text in the Secret."""
         return msgspec.json.encode(self, order="sorted").decode()
+
+
+def _stored(options: ClusterOptions) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(options.stored()))
+    return found
+
+
+def _encoded(tls: TlsIdentity | None) -> str:
+    return "" if tls is None else encode_identity(tls)
 
 
 def decode_state(text: bytes, cluster: str) -> ClusterState:

@@ -113,3 +113,11 @@ def test_of_several_kubeconfigs_the_first_that_is_there_counts(tmp_path, monkeyp
     api_for(lambda *_: (200, {"gitVersion": "v1.31.2"}))
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'absent'}:{tmp_path / 'kubeconfig'}")
     assert KubernetesApi("team").version() == "v1.31.2"
+
+
+def test_behind_a_kubectl_proxy_no_kubeconfig_is_read(tmp_path, monkeypatch, api_for):
+    address = api_for(lambda *_: (200, {"gitVersion": "v1.31.2"})).address
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    api = KubernetesApi("team", proxy=address)
+    assert api.version() == "v1.31.2"
+    assert api.kubectl_options() == ["--kubeconfig", "/dev/null", "--server", address]

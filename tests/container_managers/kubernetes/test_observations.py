@@ -11,6 +11,7 @@ from clipper_nb.container_managers.kubernetes.observations import (
     is_ending,
     is_over,
     is_ready,
+    is_surely_over,
     observe_pod,
     oldest_first,
 )
@@ -76,6 +77,9 @@ def test_a_deleted_pod_ends_and_is_over_when_its_container_is():
     assert not is_ending(pod(RUNNING))
     assert is_ending(pod(RUNNING, **gone))
     assert not is_over(pod(RUNNING, **gone))
+    assert is_over(pod(waiting("ContainerCreating"), **gone))
+    assert not is_surely_over(pod(waiting("ContainerCreating"), **gone))  # it may run, and its node has not said so yet
+    assert is_surely_over(pod(waiting("ErrImagePull"), **gone))
     assert is_over(pod(ended(0), **gone))
     assert not is_over(pod(ended(0)))
     assert is_ready(pod(RUNNING, conditions=[{"type": "Ready", "status": "True"}]))

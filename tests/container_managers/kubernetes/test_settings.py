@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clipper_nb import ClipperException, InvalidRequestError, KubernetesContainerManager
-from clipper_nb.container_managers.kubernetes.settings import ServiceTypes, check_service_types
+from clipper_nb.container_managers.kubernetes.settings import ServiceTypes, check_proxy_addr, check_service_types
 
 
 def test_by_default_both_frontends_are_at_ports_of_the_nodes():
@@ -36,7 +36,9 @@ def test_wrong_service_types_are_told_as_clipper_told_them(given, message):
     [
         ("cluster_name", "My_Cluster", "lower case letters"),
         ("namespace", "Team A", "namespace is 'Team A'"),
-        ("kubernetes_proxy_addr", "127.0.0.1:8080", "Authorization"),
+        ("kubernetes_proxy_addr", "127.0.0.1", "host and port of a `kubectl proxy`, .*; it is '127.0.0.1'"),
+        ("kubernetes_proxy_addr", "https://127.0.0.1:8001", "host and port"),
+        ("kubernetes_proxy_addr", 8001, "host and port"),
         ("image_pull_secrets", "one", "image_pull_secrets must be a list"),
         ("node_selector", ["gpu"], "node_selector must be a dict"),
         ("node_selector", {"gpu": True}, "node_selector must be a dict"),
@@ -48,6 +50,13 @@ def test_wrong_service_types_are_told_as_clipper_told_them(given, message):
 def test_arguments_that_cannot_be_used_are_refused(argument, value, message):
     with pytest.raises(InvalidRequestError, match=message):
         KubernetesContainerManager(**{argument: value})
+
+
+def test_a_proxy_is_an_address_in_place_of_a_kubeconfig():
+    assert check_proxy_addr("127.0.0.1:8001", None, None) == "http://127.0.0.1:8001"
+    assert check_proxy_addr("http://[::1]:8001/", None, None) == "http://[::1]:8001"
+    with pytest.raises(InvalidRequestError, match="Pass one of them"):
+        KubernetesContainerManager(kubernetes_proxy_addr="127.0.0.1:8001", context="minikube")
 
 
 def test_the_repr_names_the_cluster_and_its_place():

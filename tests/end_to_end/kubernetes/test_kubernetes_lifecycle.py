@@ -11,6 +11,7 @@ import pytest
 
 from clipper_nb import (
     ClipperConnection,
+    ClusterNotFoundError,
     ImageNotFoundError,
     KubernetesContainerManager,
     ModelLoadError,
@@ -22,7 +23,13 @@ from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.protocol.names import ModelId
 from tests.support.clusters import eventually, query
 from tests.support.kubernetes_clusters import KubernetesCluster
-from tests.support.kubernetes_managers import api_of, new_kubernetes_manager, pods_of, running_on_kubernetes
+from tests.support.kubernetes_managers import (
+    api_of,
+    new_kubernetes_manager,
+    objects_of,
+    pods_of,
+    running_on_kubernetes,
+)
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.docker, pytest.mark.timeout(300)]
 SLO_MICROS = 10_000_000  # a lost query would get the default output then; a busy machine is no loss
@@ -73,6 +80,16 @@ def test_every_frontend_has_every_replica(conn):
     names = pods_of(manager_of(conn), "query_frontend")
     assert [number for _, number in frontends_of(conn)] == [2, 2]
     assert {name for name, _ in frontends_of(conn)} == set(names)
+
+
+def test_metrics_are_those_of_both_frontends(conn):
+    def num_queries() -> float:
+        [series] = conn.inspect_instance()["clipper_app_queries_total"]
+        return series["value"]
+
+    before = num_queries()
+    assert ask(conn, 40) == [1] * 40
+    assert num_queries() == before + 40
 
 
 def test_a_new_version_answers_once_its_deploy_returns(conn):
@@ -248,7 +265,8 @@ def test_a_model_reaches_the_query_frontends_and_nothing_else(conn, kubernetes):
     conn.register_application("spy", "strings", "-1", 20_000_000)
     conn.link_model_to_app("spy", "spy")
     server = api_of(manager).address.removeprefix("https://").split(":")
-    other = api_of(manager).find("Pod", {"ai.clipper.model.name": "model"})[0]
+    pods = api_of(manager).find("Pod", {"ai.clipper.model.name": "model"})
+    other = next(pod for pod in pods if pod["status"].get("podIP"))  # one that has just ended has none any more
     places = [
         ("query-frontend-rpc-at-" + manager.cluster_name, 7000), ("redis-at-" + manager.cluster_name, 6379),
         ("mgmt-frontend-at-" + manager.cluster_name, 1338), (server[0], int(server[1])),
@@ -258,3 +276,20 @@ def test_a_model_reaches_the_query_frontends_and_nothing_else(conn, kubernetes):
     assert reply["output"][0] == "connected", reply
     assert not getattr(kubernetes, "is_ours", False) or "connected" not in reply["output"][1:], reply
     conn.stop_models(["spy"])
+
+
+def test_a_kept_cluster_comes_back_with_all_that_it_had(conn, kubernetes, namespace):
+    """The last one: it ends every pod."""
+    manager = manager_of(conn)
+    before = [conn.get_query_addr(), conn.cm.get_admin_token(), conn.get_all_apps(), conn.get_all_models()]
+    conn.stop_all(keep=True)
+    kept = {name.split()[0] for name in objects_of(manager)}
+    assert kept == {"Secret", "Service", "Endpoints", "PersistentVolumeClaim"}
+    other = ClipperConnection(new_kubernetes_manager(kubernetes, namespace, manager.cluster_name))
+    with pytest.raises(ClusterNotFoundError, match=r"is stopped, and kept .* start_clipper\(\) brings it back"):
+        other.connect()
+    other.start_clipper()
+    found = [other.get_query_addr(), other.cm.get_admin_token(), other.get_all_apps(), other.get_all_models()]
+    assert found == before
+    assert [number for _, number in frontends_of(other)] == [2, 2]
+    assert ask(other) == [1] * 30

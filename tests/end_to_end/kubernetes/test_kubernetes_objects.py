@@ -25,6 +25,7 @@ from tests.support.clusters import eventually, query
 from tests.support.kubernetes_clusters import KubernetesCluster
 from tests.support.kubernetes_managers import (
     api_of,
+    kubectl,
     new_kubernetes_manager,
     objects_of,
     running_on_kubernetes,
@@ -46,15 +47,6 @@ def ask(conn: ClipperConnection) -> object:
     _, reply = query(conn, "app", {"input": [1]})
     assert not reply["default"], reply
     return reply["output"]
-
-
-def kubectl(kubernetes: KubernetesCluster, *arguments: str, text: str | None = None) -> str:
-    done = subprocess.run(
-        ["kubectl", "--kubeconfig", str(kubernetes.kubeconfig), *arguments],
-        input=text, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def kubeconfig_of(kubernetes: KubernetesCluster, namespace: str, account: str, folder: Path) -> Path:
@@ -179,18 +171,21 @@ def _connects(conn: ClipperConnection) -> bool:
 
 
 def test_unpublished_services_are_reached_through_a_tunnel(kubernetes, namespace):
-    types = {"query": "ClusterIP", "management": "ClusterIP"}
-    with running_on_kubernetes(new_kubernetes_manager(kubernetes, namespace, service_types=types)) as conn:
+    """Without a volume, too: such a cluster cannot be kept."""
+    options = {"service_types": {"query": "ClusterIP", "management": "ClusterIP"}, "storage_class": ""}
+    with running_on_kubernetes(new_kubernetes_manager(kubernetes, namespace, **options)) as conn:
         assert conn.get_query_addr().startswith("127.0.0.1:")
         serve(conn, 9)
+        with pytest.raises(InvalidRequestError, match="cannot be kept: its Redis has no volume"):
+            conn.stop_all(keep=True)
+        conn.connect()
+        assert ask(conn) == 9
 
 
 def test_what_cannot_be_done_is_told(kubernetes, namespace):
     manager = new_kubernetes_manager(kubernetes, "clipper-nb-no-such-namespace")
     with pytest.raises(ClipperException, match=r"'clipper-nb-no-such-namespace' does not exist. Pass create_namespace"):
         ClipperConnection(manager).start_clipper()
-    with pytest.raises(InvalidRequestError, match="export_configuration"):
-        new_kubernetes_manager(kubernetes, namespace).stop_all(keep=True)
 
 
 @pytest.mark.long
@@ -202,3 +197,24 @@ def test_https_reaches_the_frontends(kubernetes, namespace):
         conn.link_model_to_app("app", "model")
         assert conn.predict("app", [1]).output == 3
         assert conn.get_query_addr()
+
+
+def test_the_api_server_is_called_through_a_kubectl_proxy(kubernetes, namespace):
+    command = ["kubectl", "--kubeconfig", str(kubernetes.kubeconfig), "proxy", "--port=0"]
+    started = new_kubernetes_manager(
+        kubernetes, namespace, service_types=dict.fromkeys(("query", "management"), "ClusterIP")
+    )
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as proxy,
+        running_on_kubernetes(started) as conn,
+    ):
+        try:
+            address = proxy.stdout.readline().split()[-1]  # Starting to serve on 127.0.0.1:45678
+            by_proxy = {"kubeconfig": None, "kubernetes_proxy_addr": address}
+            other = ClipperConnection(new_kubernetes_manager(kubernetes, namespace, started.cluster_name, **by_proxy))
+            other.connect()
+            serve(other, 7)
+            other.set_num_replicas("model", 2)
+            assert ask(conn) == 7
+        finally:
+            proxy.terminate()

@@ -48,6 +48,12 @@ class ContainerManager(ABC):
         that was kept.
         """
 
+    def complete_start(self) -> None:  # noqa: B027 - most managers have nothing to do
+        """Let the cluster live on without this process, if it is to; called when the caller has started all of it.
+
+        Until then it may end with this process, so that one that is killed leaves no half of a cluster.
+        """
+
     @abstractmethod
     def connect(self) -> None:
         """Connect to the running cluster of this name, which another process may have started.

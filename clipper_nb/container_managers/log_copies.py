@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.user_paths import user_path
 
 
 def copy_logs(logging_dir: str, write: Callable[[Path], list[str]]) -> list[str]:
@@ -14,9 +15,9 @@ def copy_logs(logging_dir: str, write: Callable[[Path], list[str]]) -> list[str]
     Raises
     ------
     InvalidRequestError
-        The folder cannot be created or written to.
+        *logging_dir* is no path, or the folder cannot be created or written to.
     """
-    folder = Path(logging_dir).expanduser()
+    folder = user_path("logging_dir", logging_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return write(folder)

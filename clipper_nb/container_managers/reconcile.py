@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clipper_nb.protocol.containers import ObservedContainer
+from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.rest import DesiredReplicas
 
 
@@ -29,6 +31,20 @@ def reconcile_replicas(num_desired: int, observed: Sequence[ObservedContainer], 
         return ReplicaDifference(-surplus, others)
     by_worth = sorted(enumerate(known), key=lambda pair: (-pair[1].num_exits, -pair[0]))
     return ReplicaDifference(0, (*others, *(container.name for _, container in by_worth[:surplus])))
+
+
+def missing_replicas(observed: Sequence[ObservedContainer], desired: DesiredReplicas) -> list[ModelId]:
+    """Return the autoscaled versions that have fewer replicas than they should, but some.
+
+    Replicas of other versions are started by the caller who asks for them.
+    """
+    num_observed = Counter((container.model, container.image) for container in observed)
+    return [
+        parse_model_id(version)
+        for version in desired.autoscaled
+        if version not in desired.claimed
+        and 0 < num_observed[version, desired.images[version]] < desired.num_replicas[version]
+    ]
 
 
 def undesired_replicas(observed: Sequence[ObservedContainer], desired: DesiredReplicas) -> list[str]:

@@ -6,7 +6,6 @@ every manager is here: names, what to start and stop, versions by name, the erro
 
 from __future__ import annotations
 
-import secrets
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from pathlib import Path
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.log_copies import copy_logs
 from clipper_nb.container_managers.reconcile import reconcile_replicas
-from clipper_nb.container_managers.specs import replica_spec
+from clipper_nb.container_managers.specs import new_replica_name, replica_spec
 from clipper_nb.display.progress import QUIET, Progress
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.containers import ContainerSpec
@@ -23,9 +22,6 @@ from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.replica_proof import make_credentials
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
-
-_NUM_TOKEN_BYTES = 3
-"""Enough to distinguish the replicas of one version."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,7 @@ def _replica(
     settings: ReplicaSettings,
     variables: Mapping[str, str],
 ) -> ContainerSpec:
-    name = f"{model_id.name}_{model_id.version}-{secrets.token_hex(_NUM_TOKEN_BYTES)}"
+    name = new_replica_name(model_id)
     return replica_spec(
         model_id,
         name=name,

@@ -12,12 +12,14 @@ from clipper_nb.protocol.clipper_containers import FOREIGN
 from clipper_nb.protocol.containers import MANAGEMENT_FRONTEND, QUERY_FRONTEND, REDIS, REPLICA, ContainerSpec
 from clipper_nb.protocol.environment_variables import encode_variables
 from clipper_nb.protocol.input_types import InputType
-from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.replica_proof import ReplicaCredentials, encode_credentials
+from clipper_nb.protocol.names import ModelId, parse_model_id
+from clipper_nb.protocol.replica_proof import ReplicaCredentials, encode_credentials, make_credentials
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
 from clipper_nb.protocol.tls_identity import TlsIdentity
 
 _NUM_RUN_ID_BYTES = 6
+_NUM_NAME_BYTES = 3
+"""Enough to distinguish the replicas of one version."""
 
 QUERY_FRONTEND_NAME = f"{QUERY_FRONTEND}-0"
 MANAGEMENT_FRONTEND_NAME = f"{MANAGEMENT_FRONTEND}-0"
@@ -164,6 +166,20 @@ def _frontend_variables(
 def redis_spec(command: tuple[str, ...], variables: Mapping[str, str] | None = None) -> ContainerSpec:
     """Return Redis's spec."""
     return ContainerSpec(name=REDIS_NAME, role=REDIS, command=command, environment=variables or {})
+
+
+def new_replica_name(model_id: ModelId) -> str:
+    """Return the name of a new replica of a version."""
+    return f"{model_id.name}_{model_id.version}-{secrets.token_hex(_NUM_NAME_BYTES)}"
+
+
+def another_replica(spec: ContainerSpec, secret: str) -> ContainerSpec:
+    """Return the spec of one more replica like an existing one: with a name, and credentials, of its own."""
+    model_id = parse_model_id(str(spec.model))
+    name = new_replica_name(model_id)
+    credentials = encode_credentials(make_credentials(secret, model_id, name))
+    files = {**spec.secret_files, environment.REPLICA_CREDENTIALS_FILE: credentials}
+    return replace(spec, name=name, secret_files=files)
 
 
 def replica_spec(

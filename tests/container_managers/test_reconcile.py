@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipper_nb.container_managers.reconcile import reconcile_replicas, undesired_replicas
+from clipper_nb.container_managers.reconcile import missing_replicas, reconcile_replicas, undesired_replicas
 from clipper_nb.protocol.containers import REPLICA, ObservedContainer
+from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.rest import DesiredReplicas
 from tests.support.examples import examples
 
@@ -88,3 +89,18 @@ def test_replicas_of_another_image_stop_and_do_not_count():
 )
 def test_replica_neither_desired_nor_claimed_is_stopped(desired, names):
     assert sorted(undesired_replicas(observed(0, 0), desired)) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("num_desired", "num_observed", "autoscaled", "claimed", "is_missing"),
+    [
+        (3, 2, ["m:1"], [], True),
+        (2, 2, ["m:1"], [], False),
+        (3, 2, [], [], False),
+        (3, 2, ["m:1"], ["m:1"], False),
+        (3, 0, ["m:1"], [], False),
+    ],
+)
+def test_missing_replicas_are_those_of_autoscaled_versions(num_desired, num_observed, autoscaled, claimed, is_missing):
+    desired = DesiredReplicas(7, {"m:1": num_desired}, {"m:1": IMAGE}, claimed, autoscaled)
+    assert missing_replicas(observed(*[0] * num_observed), desired) == ([ModelId("m", "1")] if is_missing else [])

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.specs import ClusterOptions, NotGiven
+from clipper_nb.protocol import environment
 from clipper_nb.protocol.containers import REPLICA
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.replica_proof import decode_credentials, make_credentials
 from clipper_nb.runtime.model_container.settings import model_container_settings
 from clipper_nb.runtime.settings import management_frontend_settings, query_frontend_settings
 
@@ -127,3 +130,15 @@ def test_resumed_cluster_has_its_token_unless_one_is_given():
     resumed = ClusterOptions.of({"query_token": "new", "allowed_hosts": ("hub.example.org",)}).over(kept)
     assert (resumed.query_token, resumed.allowed_hosts) == ("kept", ("a.example.org",))
     assert ClusterOptions.of({"query_token": "new"}, query_token="").over(kept).query_token == ""
+
+
+def test_another_replica_has_a_name_and_credentials_of_its_own():
+    first = replica(
+        credentials=make_credentials("secret", ModelId("digits-net", "1"), "one"), is_read=True, variables={"A": "b"}
+    )
+    other = specs.another_replica(first, "secret")
+    content = other.secret_files[environment.REPLICA_CREDENTIALS_FILE]
+    assert decode_credentials(content) == make_credentials("secret", ModelId("digits-net", "1"), other.name)
+    assert other.name.startswith("digits-net_1-")
+    files = {**first.secret_files, environment.REPLICA_CREDENTIALS_FILE: content}
+    assert other == replace(first, name=other.name, secret_files=files)

@@ -49,6 +49,7 @@ from clipper_nb.errors import ClusterFolderError, ClusterStartError
 from clipper_nb.protocol.cluster_record import RECORD_FILE, ClusterRecord, ProcessIdentity, is_old_record, parse_record
 from clipper_nb.protocol.handed_sockets import rpc_socket_name
 from clipper_nb.protocol.names import check_cluster_name
+from clipper_nb.protocol.user_paths import user_path
 
 _DESCENDANTS = "descendants.json"
 _SUPERVISED = "supervised.json"
@@ -303,9 +304,10 @@ def default_root_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"clipper_nb-{getpass.getuser()}"
 
 
-def cluster_folder(cluster_name: str, root_folder: Path | None) -> ClusterFolder:
-    """Return the folder of the cluster with that name."""
-    return ClusterFolder((root_folder or default_root_folder()) / check_cluster_name(cluster_name))
+def cluster_folder(cluster_name: str, root_folder: str | os.PathLike[str] | None) -> ClusterFolder:
+    """Return the folder of the cluster with that name, below the caller's *root_folder* or the default one."""
+    root = default_root_folder() if root_folder is None else user_path("root_folder", root_folder).absolute()
+    return ClusterFolder(root / check_cluster_name(cluster_name))
 
 
 def stays_sentence(path: Path, names: Sequence[str]) -> str:

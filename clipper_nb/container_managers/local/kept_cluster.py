@@ -11,7 +11,7 @@ from clipper_nb.clients.cluster_version import is_compatible
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.specs import ClusterOptions, resumed_port
 from clipper_nb.display.diagnosis import Finding
-from clipper_nb.errors import ClusterNotFoundError, ClusterStartError, ClusterUnreachableError, ExistsError
+from clipper_nb.errors import ClusterStartError, ClusterUnreachableError, ExistsError
 from clipper_nb.protocol.cluster_record import ClusterRecord, Keeping, ProcessIdentity
 from clipper_nb.protocol.environment import DEFAULT_MANAGEMENT_PORT, DEFAULT_QUERY_PORT, DEFAULT_RPC_PORT
 from clipper_nb.protocol.tls_identity import TlsIdentity
@@ -45,17 +45,6 @@ def exists_error(cluster_name: str) -> ExistsError:
     )
 
 
-def not_running_error(folder: ClusterFolder, cluster_name: str) -> ClusterNotFoundError:
-    """Return the error of a caller that connects to a cluster that does not run."""
-    if find_kept(folder) is not None:
-        return ClusterNotFoundError(
-            f"The cluster '{cluster_name}' is stopped, and kept in {folder.path}. start_clipper() brings it back."
-        )
-    return ClusterNotFoundError(
-        f"No cluster with name '{cluster_name}' runs here (looked in {folder.path}). Start one with start_clipper()."
-    )
-
-
 def supervisor_finding(folder: ClusterFolder, *, answers: bool) -> Finding:
     """Return what the doctor says of the supervisor of a cluster to which the notebook is connected."""
     if answers:
@@ -82,6 +71,17 @@ def check_can_be_kept(record: ClusterRecord) -> None:
             f"The cluster '{record.cluster_name}' is run by clipper_nb {record.package_version}, which cannot keep it, "
             "and still runs. stop_all() ends it and removes what it has."
         )
+
+
+def starting_record(record: ClusterRecord, starter: ProcessIdentity, *, is_resumed: bool) -> ClusterRecord:
+    """Return the record of a cluster while *starter* starts it: with that it ends, and is what it was before. (pure)"""
+    keeping: Keeping = "always" if is_resumed else "never"
+    return replace(record, owner_pid=starter.pid, owner_start=starter.start, keeping=keeping)
+
+
+def started_record(record: ClusterRecord, asked: ClusterRecord) -> ClusterRecord:
+    """Return the record of a cluster whose start is complete: with the owner and the keeping of *asked*. (pure)"""
+    return replace(record, owner_pid=asked.owner_pid, owner_start=asked.owner_start, keeping=asked.keeping)
 
 
 def stopped_record(record: ClusterRecord) -> ClusterRecord:

@@ -15,6 +15,7 @@ from pathlib import Path
 from clipper_nb.container_managers.local.cluster_folder import cluster_folder, stays_sentence
 from clipper_nb.container_managers.local.core import core_specs
 from clipper_nb.container_managers.local.enforced_limits import unenforced_limits
+from clipper_nb.container_managers.local.joining import check_it_goes_on, is_running, not_running_error
 from clipper_nb.container_managers.local.kept_cluster import (
     check_can_be_kept,
     check_resumable,
@@ -22,8 +23,9 @@ from clipper_nb.container_managers.local.kept_cluster import (
     exists_error,
     find_kept,
     new_record,
-    not_running_error,
     resumed_record,
+    started_record,
+    starting_record,
     stopped_record,
     supervisor_finding,
 )
@@ -70,6 +72,7 @@ from clipper_nb.protocol.containers import (
     Stop,
 )
 from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.number_rules import check_port_numbers
 from clipper_nb.protocol.replica_proof import replica_secret
 from clipper_nb.protocol.resource_limits import ResourceLimits
 from clipper_nb.protocol.tls_identity import TlsIdentity
@@ -123,17 +126,18 @@ class LocalContainerManager(ReplicaScaling):
         detach: bool = False,
         root_folder: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.cluster_name = cluster_name
-        self.cluster_identifier = cluster_name
-        self.clipper_query_port = clipper_query_port
-        self.clipper_management_port = clipper_management_port
-        self._opens_rpc_port = clipper_rpc_port is not None
-        self.clipper_rpc_port = environment.DEFAULT_RPC_PORT if clipper_rpc_port is None else clipper_rpc_port
+        query, management, rpc = clipper_query_port, clipper_management_port, clipper_rpc_port
+        check_port_numbers(clipper_query_port=query, clipper_management_port=management, clipper_rpc_port=rpc)
+        self.cluster_name = self.cluster_identifier = cluster_name
+        self.clipper_query_port, self.clipper_management_port = query, management
+        self._opens_rpc_port = rpc is not None
+        self.clipper_rpc_port = environment.DEFAULT_RPC_PORT if rpc is None else rpc
         self.detach = detach
         self._has_own_folder = root_folder is not None
-        self._folder = cluster_folder(cluster_name, None if root_folder is None else Path(root_folder).absolute())
+        self._folder = cluster_folder(cluster_name, root_folder)
         self._supervisor = SupervisorClient(self._folder.control_socket_path, partial(is_guarded, self._folder))
         self._record: ClusterRecord | None = None
+        self._asked: ClusterRecord | None = None  # of a cluster that this manager starts: its record afterwards
 
     def __repr__(self) -> str:
         return f"LocalContainerManager(cluster_name={self.cluster_name!r})"
@@ -154,10 +158,10 @@ class LocalContainerManager(ReplicaScaling):
                 check_resumable(kept)
                 options = options.over(kept.options)
             tls = choose_identity(self.cluster_name, options, kept=None if kept is None else kept.tls)
-            if kept is None:
-                self._make_room()
-            else:
+            if kept is not None:
                 self._end_processes()
+            elif stays := self._remove_leftovers():
+                raise ClusterFolderError(stays_sentence(self._folder.path, stays))
             try:
                 progress.step("Start the supervisor")
                 self._start_supervisor(options, kept, tls)
@@ -168,19 +172,26 @@ class LocalContainerManager(ReplicaScaling):
                 raise
             return kept is not None
 
+    def complete_start(self) -> None:
+        record, asked, self._asked = self._folder.read_record(), self._asked, None
+        if record is not None and asked is not None:
+            self._folder.write_record(started_record(record, asked))
+
     def connect(self) -> None:
         try:
             self._folder.check()
         except ClusterFolderError as exc:
             raise ClusterNotFoundError(f"No cluster with name '{self.cluster_name}' runs here. {exc.msg}") from exc
         record = self._folder.read_record()
-        if record is None or not self._is_running():
+        if record is None:
             raise not_running_error(self._folder, self.cluster_name)
+        check = partial(check_it_goes_on, self._supervisor, self._folder, self.cluster_name)
+        check()
         self._use(record)
         deadline_s = time.monotonic() + _START_TIMEOUT_S
         trust = self.get_trust()
         for port in (record.management_port, record.query_port):
-            wait_for(partial(answers, HOST, port, trust), deadline_s, lambda: None)
+            wait_for(partial(answers, HOST, port, trust), deadline_s, check)
 
     def get_query_addr(self) -> str:
         return f"{HOST}:{self.clipper_query_port}"
@@ -247,13 +258,9 @@ class LocalContainerManager(ReplicaScaling):
         )
         ports = {"query": self.clipper_query_port, "management": self.clipper_management_port,
                  "rpc": self.clipper_rpc_port}  # fmt: skip
-        return [
-            check_redis_server(),
-            disk,
-            check_ports(ports, HOST)
-            if self._record is None
-            else supervisor_finding(self._folder, answers=self._is_running()),
-        ]
+        if self._record is None:
+            return [check_redis_server(), disk, check_ports(ports, HOST)]
+        return [check_redis_server(), disk, supervisor_finding(self._folder, answers=is_running(self._supervisor))]
 
     def find_unenforced(self, limits: ResourceLimits) -> list[str]:
         return unenforced_limits(limits, sys.platform)
@@ -283,11 +290,8 @@ class LocalContainerManager(ReplicaScaling):
             self._supervisor.call(Stop(tuple(names)), timeout_s=_STOP_TIMEOUT_S)
 
     def observe_replicas(self, model_id: ModelId | None = None) -> list[ObservedContainer]:
-        return [
-            container
-            for container in self._observe()
-            if container.role == REPLICA and (model_id is None or container.model == str(model_id))
-        ]
+        replicas = [container for container in self._observe() if container.role == REPLICA]
+        return [replica for replica in replicas if model_id is None or replica.model == str(model_id)]
 
     # --- logs
 
@@ -323,7 +327,9 @@ class LocalContainerManager(ReplicaScaling):
         )
         if kept is None:
             self._folder.create()
-        self._folder.write_record(record if kept is None else resumed_record(kept, record))
+        self._asked = record if kept is None else resumed_record(kept, record)
+        starter = this_machine().this_process()
+        self._folder.write_record(starting_record(self._asked, starter, is_resumed=kept is not None))
         process = start_supervisor(self._folder)
 
         def check() -> None:
@@ -333,7 +339,7 @@ class LocalContainerManager(ReplicaScaling):
                     read_tail(self._folder.supervisor_log_path, 20),
                 )
 
-        wait_for(self._is_running, time.monotonic() + _START_TIMEOUT_S, check)
+        wait_for(partial(is_running, self._supervisor), time.monotonic() + _START_TIMEOUT_S, check)
         written = self._folder.read_record()
         assert written is not None  # the supervisor wrote it before it listened
         self._use(written)
@@ -370,23 +376,14 @@ class LocalContainerManager(ReplicaScaling):
     def _observe(self) -> list[ObservedContainer]:
         return list(self._supervisor.call(Observe()))
 
-    def _is_running(self) -> bool:
-        try:
-            self._supervisor.call(Observe(), timeout_s=5.0)
-        except ClusterUnreachableError:
-            return False
-        return True
-
     def _supervisor_lives(self) -> bool:
         """Return whether the cluster has a supervisor, even one that does not answer."""
         record = self._folder.read_record()
         if record is None:
             return False
-        return record.supervisor_pid in {process.pid for process in processes_of(self._folder)} or self._is_running()
-
-    def _make_room(self) -> None:
-        if stays := self._remove_leftovers():
-            raise ClusterFolderError(stays_sentence(self._folder.path, stays))
+        return record.supervisor_pid in {process.pid for process in processes_of(self._folder)} or is_running(
+            self._supervisor
+        )
 
     def _end_processes(self) -> None:
         """End what is left of a cluster, and keep what it is resumed from."""

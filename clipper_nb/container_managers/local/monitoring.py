@@ -11,6 +11,7 @@ import secrets
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
@@ -48,6 +49,8 @@ from clipper_nb.protocol.containers import MONITORING, ContainerSpec, Observe, S
 
 _STOP_TIMEOUT_S = 20.0
 _MAX_EXITS = 1
+_NUM_TRIES = 5
+_IS_BUSY = "address already in use"
 _GRAFANA_HOME = Path("/usr/share/grafana")
 _HERE = "/proc/self/cwd"
 """The folder that a process started in, whether or not it could enter those above."""
@@ -87,31 +90,55 @@ class LocalMonitoring(ClusterMonitoring):
         if options.prometheus_image is not None or options.grafana_image is not None:
             raise InvalidRequestError("Images are for Docker; the embedded cluster runs programs of this machine.")
         with self._folder.lock(timeout_s=START_TIMEOUT_S):
-            found = self.find()
-            return found if found is not None and self._runs() else self._start_all(targets, options, progress)
+            found, runs = self.find(), self._runs()
+            if found is not None and runs:
+                return found
+            if runs:  # the notebook that started it was killed before it could say where it answers
+                self._stop()
+            return self._start_all(targets, options, progress)
 
     def _start_all(self, targets: ScrapeTargets, options: MonitoringOptions, progress: Progress) -> Monitoring:
         prometheus, grafana = _find_prometheus(), shutil.which("grafana-server")
-        password = None if grafana is None else secrets.token_urlsafe(NUM_PASSWORD_BYTES)
-        port = _free_port(options.prometheus_port, DEFAULT_PROMETHEUS_PORT)
-        monitoring = Monitoring(f"{HOST}:{port}", user=USER if targets.token or grafana else None)
-        files = prometheus_files(targets, asks_for_password=True)
-        programs = [_prometheus(prometheus, port, targets)]
-        if grafana is not None and password is not None:
-            grafana_port = _free_port(options.grafana_port, DEFAULT_GRAFANA_PORT)
-            monitoring = Monitoring(f"{HOST}:{port}", f"{HOST}:{grafana_port}", USER, password)
-            files |= grafana_files(targets, monitoring.prometheus_url, _HERE, asks_for_password=True)
-            programs.append(_grafana(grafana, grafana_port, password))
-        self._write(files)
         try:
-            for program in programs:
-                progress.step(f"Start {program.probe.what}")
-                self._start(program)
+            progress.step("Start Prometheus")
+            self._write(prometheus_files(targets, asks_for_password=True))
+            port = self._start_at_free_port(
+                partial(_prometheus, prometheus, targets), options.prometheus_port, DEFAULT_PROMETHEUS_PORT
+            )
+            monitoring = Monitoring(f"{HOST}:{port}", user=USER if targets.token or grafana else None)
+            if grafana is not None:
+                progress.step("Start Grafana")
+                monitoring = self._start_grafana(grafana, targets, monitoring, options)
             self._folder.write_monitoring(monitoring)
         except BaseException:
             self._stop()
             raise
         return monitoring
+
+    def _start_grafana(
+        self, program: str, targets: ScrapeTargets, prometheus: Monitoring, options: MonitoringOptions
+    ) -> Monitoring:
+        password = secrets.token_urlsafe(NUM_PASSWORD_BYTES)
+        self._write(grafana_files(targets, prometheus.prometheus_url, _HERE, asks_for_password=True))
+        port = self._start_at_free_port(
+            partial(_grafana, program, password), options.grafana_port, DEFAULT_GRAFANA_PORT
+        )
+        return Monitoring(prometheus.prometheus_addr, f"{HOST}:{port}", USER, password)
+
+    def _start_at_free_port(self, make: Callable[[int], _Program], asked: int | None, default: int) -> int:
+        """Start a program, and again at another port if its own was taken before it listened; return the port."""
+        wanted = default if asked is None else asked
+        for num_left in reversed(range(_NUM_TRIES)):
+            program = make(_free_port(wanted))
+            try:
+                self._start(program)
+            except ClusterStartError as exc:
+                if not num_left or _IS_BUSY not in exc.log_tail:
+                    raise
+            else:
+                return program.port
+            self._supervisor.call(Stop((program.spec.name,)), timeout_s=_STOP_TIMEOUT_S)
+        raise AssertionError("unreachable")
 
     def _write(self, files: Files) -> None:
         self._folder.monitoring_path.mkdir(mode=0o700, exist_ok=True)
@@ -136,7 +163,7 @@ class LocalMonitoring(ClusterMonitoring):
 
     def _start(self, program: _Program) -> None:
         self._supervisor.call(Start((program.spec,)))
-        is_ready = partial(program.probe.answers, HOST, program.port)
+        is_ready = partial(self._is_ready, program)
         try:
             wait_for(is_ready, time.monotonic() + START_TIMEOUT_S, partial(self._check, program))
         except ClusterUnreachableError as exc:
@@ -144,6 +171,13 @@ class LocalMonitoring(ClusterMonitoring):
                 f"{program.probe.what} does not answer on port {program.port} after {START_TIMEOUT_S:g} s.",
                 self._log_tail(program),
             ) from exc
+
+    def _is_ready(self, program: _Program) -> bool:
+        """Return whether it answers, and not another program that took its port."""
+        if not program.probe.answers(HOST, program.port):
+            return False
+        observed = [each for each in self._supervisor.call(Observe()) if each.name == program.spec.name]
+        return any(each.pid is not None and _listens(each.pid, program.port) for each in observed)
 
     def _check(self, program: _Program) -> None:
         for container in self._supervisor.call(Observe()):
@@ -174,12 +208,29 @@ def _find_prometheus() -> str:
     return found
 
 
-def _prometheus(program: str, port: int, targets: ScrapeTargets) -> _Program:
+def _listens(pid: int, port: int) -> bool:
+    """Return whether a process, or one that it started, listens at a port; also if this user may not see that."""
+    import psutil
+
+    try:
+        first = psutil.Process(pid)
+        for process in (first, *first.children(recursive=True)):
+            connections = process.net_connections if psutil.version_info >= (6,) else process.connections
+            if any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections("tcp")):
+                return True
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        pass
+    return False
+
+
+def _prometheus(program: str, targets: ScrapeTargets, port: int) -> _Program:
     arguments = prometheus_arguments(f"{HOST}:{port}", folder="", has_password=targets.token is not None)
     return _Program(_spec(PROMETHEUS_NAME, [program, *arguments]), port, prometheus_probe(targets.token))
 
 
-def _grafana(program: str, port: int, password: str) -> _Program:
+def _grafana(program: str, password: str, port: int) -> _Program:
     home = next(
         (path for path in (Path(program).resolve().parents[1], _GRAFANA_HOME) if (path / "conf").is_dir()),
         _GRAFANA_HOME,
@@ -220,8 +271,9 @@ def _as_plain_user() -> list[str]:
     return [program, "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs"]
 
 
-def _free_port(asked: int | None, default: int) -> int:
-    for port in (default if asked is None else asked, 0):
+def _free_port(wanted: int) -> int:
+    """Return *wanted* if it is free, else a port that is; another program may take it before it is used."""
+    for port in (wanted, 0):
         try:
             with socket.create_server((HOST, port)) as probe:
                 return int(probe.getsockname()[1])

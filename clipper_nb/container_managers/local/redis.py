@@ -14,6 +14,7 @@ from clipper_nb.container_managers import specs
 from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.errors import ClusterStartError
+from clipper_nb.images.child_environment import child_environment
 from clipper_nb.protocol.containers import ContainerSpec
 
 _TIMEOUT_S = 5.0
@@ -45,7 +46,10 @@ def check_redis_server() -> Finding:
     """Check which ``redis-server`` there is, and that it runs."""
     try:
         program = find_redis_server()
-        told = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True)
+        told = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=True,
+            env=child_environment(),
+        )  # fmt: skip
     except ClusterStartError as exc:
         return Finding("redis-server", "problem", exc.msg)
     except (OSError, subprocess.SubprocessError) as exc:

@@ -51,6 +51,7 @@ def prometheus_arguments(listen: str, *, folder: str, has_password: bool) -> lis
     arguments = [
         f"--config.file={folder}{PROMETHEUS_CONFIG}", f"--storage.tsdb.path={folder}data",
         f"--storage.tsdb.retention.size={_MAX_DATA_SIZE}", f"--web.listen-address={listen}", "--log.level=warn",
+        "--enable-feature=exemplar-storage",
     ]  # fmt: skip
     return [*arguments, f"--web.config.file={folder}{WEB_CONFIG}"] if has_password else arguments
 

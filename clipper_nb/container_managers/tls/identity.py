@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -18,6 +17,7 @@ from clipper_nb.container_managers.tls.package import require_cryptography
 from clipper_nb.display.diagnosis import Finding
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.tls_identity import TlsIdentity
+from clipper_nb.protocol.user_paths import user_path
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,7 @@ def tls_options(tls: object) -> dict[str, Any]:
 
 
 def _absolute(what: str, path: object) -> str:
-    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
-        raise InvalidRequestError(f"The {what} of TlsFiles must be the path of a file; it is {path!r}.")
-    return str(Path(os.fsdecode(path)).expanduser().absolute())
+    return str(user_path(f"The {what} of TlsFiles", path).absolute())
 
 
 def choose_identity(

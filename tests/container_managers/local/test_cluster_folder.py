@@ -15,7 +15,7 @@ from clipper_nb.container_managers.local.cluster_folder import (
     cluster_folder,
     default_root_folder,
 )
-from clipper_nb.errors import ClusterFolderError, ClusterStartError, InvalidNameError
+from clipper_nb.errors import ClusterFolderError, ClusterStartError, InvalidNameError, InvalidRequestError
 from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
 
 RECORD = ClusterRecord(
@@ -212,6 +212,10 @@ def test_root_can_be_chosen_by_the_user(monkeypatch, tmp_path):
     assert default_root_folder() == tmp_path / "home"
     assert cluster_folder("a", None).path == tmp_path / "home" / "a"
     assert cluster_folder("a", tmp_path).path == tmp_path / "a"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cluster_folder("a", "~/clusters").path == tmp_path / "clusters" / "a"
+    with pytest.raises(InvalidRequestError, match="root_folder must be the path"):
+        cluster_folder("a", 5)
 
 
 def test_root_is_absolute(monkeypatch, tmp_path):

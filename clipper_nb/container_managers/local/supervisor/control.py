@@ -28,8 +28,17 @@ _LONGEST_LINE_BYTES = 64 * 1024 * 1024
 _RESTART_TIMEOUT_S = 3.0
 _RETRY_INTERVAL_S = 0.02
 
+_ENDING = "the cluster is ending"
+
 CarryOut = Callable[[Command], Awaitable[Sequence[ObservedContainer] | None]]
 """Executes a command; returns what was observed, or ``None``."""
+
+
+class ClusterEndingError(ClusterUnreachableError):
+    """The supervisor ends the cluster; it carries out nothing but stops."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The cluster's supervisor does nothing more: {_ENDING}.")
 
 
 class SupervisorClient:
@@ -55,6 +64,8 @@ class SupervisorClient:
         ------
         ClusterUnreachableError
             No supervisor listens, or no reply came within *timeout_s*.
+        ClusterEndingError
+            It ends the cluster.
         """
         try:
             reply = self._ask_until_answered(command, timeout_s)
@@ -66,6 +77,8 @@ class SupervisorClient:
             raise ClusterUnreachableError(
                 f"The cluster's supervisor cannot be reached: {exc or 'it closed the connection'}."
             ) from exc
+        if reply.error == _ENDING:
+            raise ClusterEndingError
         if reply.error is not UNSET:
             raise ClusterUnreachableError(f"The cluster's supervisor failed on '{command.name}': {reply.error}")
         return reply.result or ()
@@ -112,6 +125,8 @@ async def _answer(line: bytes, carry_out: CarryOut) -> Reply:
     try:
         observed = await carry_out(decode_command(line))
         return Reply(None if observed is None else tuple(observed))
+    except ClusterEndingError:
+        return Reply(error=_ENDING)
     except Exception as exc:
         logger.exception("a command failed")
         return Reply(error=f"{type(exc).__name__}: {exc}")

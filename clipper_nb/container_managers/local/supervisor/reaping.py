@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from clipper_nb.protocol.containers import ObservedContainer
+from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
     from clipper_nb.container_managers.reaper import Reaper
@@ -23,8 +24,9 @@ def start_reaper(
     loop: asyncio.AbstractEventLoop,
     observe: Callable[[], Coroutine[Any, Any, list[ObservedContainer]]],
     stop: Callable[[list[str]], Coroutine[Any, Any, None]],
+    start: Callable[[ModelId, int], Coroutine[Any, Any, None]],
 ) -> Reaper:
-    """Start to stop undesired replicas; call this outside of *loop*, on which *observe* and *stop* run.
+    """Start to stop undesired replicas and to start missing ones; the functions run on *loop*, this runs outside of it.
 
     A cluster without replicas needs no HTTP client, whose import takes 70 ms and 6 MB.
     """
@@ -38,6 +40,7 @@ def start_reaper(
         ManagementClient.at(f"unix:{admin_socket_path}", admin_token),
         lambda: on_loop(observe()),
         lambda names: on_loop(stop(names)),
+        lambda model_id, number: on_loop(start(model_id, number)),
     )
     reaper.start()
     return reaper

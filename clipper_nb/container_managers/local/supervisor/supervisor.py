@@ -18,7 +18,7 @@ from clipper_nb.container_managers.local.supervisor.adoption import (
     Supervised,
     decode_supervised,
 )
-from clipper_nb.container_managers.local.supervisor.control import listen
+from clipper_nb.container_managers.local.supervisor.control import ClusterEndingError, listen
 from clipper_nb.container_managers.local.supervisor.cores import Cores, choose_cores
 from clipper_nb.container_managers.local.supervisor.descendants import Descendants, adopt_orphans
 from clipper_nb.container_managers.local.supervisor.frontend_pair import pair_frontends
@@ -33,6 +33,7 @@ from clipper_nb.container_managers.local.supervisor.memory_watch import CHECK_IN
 from clipper_nb.container_managers.local.supervisor.process import StartProcess, SupervisedProcess, ready_path
 from clipper_nb.container_managers.local.supervisor.reaping import start_reaper
 from clipper_nb.container_managers.local.supervisor.replica_launcher import ReplicaLauncher
+from clipper_nb.container_managers.specs import another_replica
 from clipper_nb.errors import ClusterFolderError
 from clipper_nb.protocol import environment
 from clipper_nb.protocol.cluster_record import ClusterRecord, ProcessIdentity
@@ -50,6 +51,8 @@ from clipper_nb.protocol.containers import (
     Stop,
 )
 from clipper_nb.protocol.handed_sockets import listen_at, listen_on_path, reserve_port
+from clipper_nb.protocol.names import ModelId
+from clipper_nb.protocol.replica_proof import replica_secret
 
 if TYPE_CHECKING:
     from clipper_nb.container_managers.reaper import Reaper
@@ -145,7 +148,7 @@ class Supervisor:
 
     def end_with_machine(self) -> None:
         """End the cluster as if it was killed; safe in a signal handler."""
-        self._keeps_folder = self._record.keeping != "never"
+        self._keeps_folder = self._newest_record().keeping != "never"
         self._shutdown.set()
 
     def _own_record(self, identity: ProcessIdentity) -> ClusterRecord:
@@ -177,6 +180,8 @@ class Supervisor:
     # --- commands
 
     async def _carry_out(self, command: Command) -> Sequence[ObservedContainer] | None:
+        if self._shutdown.is_set() and not isinstance(command, (Stop, ShutDown)):
+            raise ClusterEndingError
         if isinstance(command, Start):
             self._start(command.specs)
         elif isinstance(command, Stop):
@@ -282,10 +287,17 @@ class Supervisor:
             asyncio.get_running_loop(),
             self._observe_replicas,
             self._stop_known,
+            self._start_more,
         )
 
     async def _observe_replicas(self) -> list[ObservedContainer]:
         return [process.observe() for process in self._processes.values() if process.spec.role == REPLICA]
+
+    async def _start_more(self, model_id: ModelId, number: int) -> None:
+        """Start copies of a version's replicas until so many run."""
+        specs = [each.spec for each in self._processes.values() if each.spec.model == str(model_id)]
+        secret = replica_secret(self._record.admin_token)
+        self._start([another_replica(specs[-1], secret) for _ in range(len(specs), number)] if specs else ())
 
     async def _stop_known(self, names: Iterable[str]) -> None:
         await self._stop([name for name in names if name in self._processes])
@@ -327,10 +339,17 @@ class Supervisor:
 
     def _check_owner(self) -> None:
         owner = self._record.owner
-        if owner is not None and not self._table.runs(owner):
+        if owner is None or self._table.runs(owner):
+            return
+        self._record = self._newest_record()  # of a detached cluster, until its start was complete
+        if self._record.owner is not None:
             logger.info("process %d, which owns the cluster, has ended", owner.pid)
             self._keeps_folder = self._record.keeping == "always"
             self._shutdown.set()
+
+    def _newest_record(self) -> ClusterRecord:
+        """Return the record as the process left it that started the cluster, once it has."""
+        return self._folder.read_record() or self._record
 
 
 async def _every(interval_s: float, action: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Frameworks that are too large for ``make test``: TensorFlow, Keras on it, Hugging Face; ``make test-frameworks``."""
+"""Frameworks that are too large for ``make test``: TensorFlow, and Keras on it; ``make test-frameworks`` has them."""
 
 from __future__ import annotations
 
@@ -123,32 +123,3 @@ def test_saved_model_and_module_of_tensorflow(shared: ClipperConnection, tmp_pat
         deploy_tensorflow_model(shared, "tf", None, "floats", predict, session)
     with pytest.raises(InvalidRequestError, match=r"saved_model\.pb"):
         deploy_tensorflow_model(shared, "tf", None, "floats", predict, tmp_path)
-
-
-def make_pipeline(folder: Path) -> Any:
-    """A classifier of texts with a tiny model of random weights."""
-    import torch
-    import transformers
-
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "day", "a", "what"]
-    (folder / "vocab.txt").write_text("\n".join(words))
-    tokenizer = transformers.BertTokenizerFast(vocab={word: number for number, word in enumerate(words)})
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=len(words), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
-    )
-    model = transformers.BertForSequenceClassification(config).eval()
-    return transformers.pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
-
-
-def test_pipeline_of_hugging_face_from_files_alone(shared: ClipperConnection, tmp_path: Path) -> None:
-    from clipper_nb.deployers.huggingface import create_endpoint
-
-    pipeline = make_pipeline(tmp_path)
-    create_endpoint(shared, "moods", "strings", None, pipeline, slo_micros=SLO_MICROS)
-    texts = ["what a good day", "a bad day", "good", "unknown words"]
-    for answer, expected in zip(served(shared, "moods", texts), pipeline(texts), strict=True):
-        assert answer["label"] == expected["label"]
-        assert answer["score"] == pytest.approx(expected["score"], rel=1e-6)
-    with pytest.raises(InvalidRequestError, match="Choose 'strings'"):
-        create_endpoint(shared, "numbers", "floats", None, pipeline)

@@ -122,7 +122,7 @@ def deploy_framework_model(
             (folder / file).write_bytes(content)
         report.files.write(folder)
         _save(model, folder / FRAMEWORK_MODEL_FOLDER)
-        return conn.deploy_version(new, str(folder), meanwhile)
+        return conn.deploy_version(new, str(folder), meanwhile, owns_files=True)
 
 
 def _taken(func: Callable[..., Any], new: NewVersion, sample_inputs: Any, columns: Sequence[str] | None) -> TakenInputs:

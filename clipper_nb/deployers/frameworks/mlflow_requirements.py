@@ -7,6 +7,17 @@ from pathlib import Path
 from clipper_nb.closures.requirements import Requirements, canonical_name, find_requirements
 from clipper_nb.protocol.installed_distributions import installed_distributions
 
+_LIBRARIES = {"lightgbm": "libgomp1"}
+"""Debian's package with the library of the system that a wheel lacks, by the name of the wheel."""
+
+
+def find_system_packages(requirements: Requirements) -> list[str]:
+    """Return the packages of Debian without which the requirements cannot be imported."""
+    from packaging.requirements import Requirement
+
+    names = {canonical_name(Requirement(each).name) for each in requirements.pinned}
+    return [package for name, package in _LIBRARIES.items() if name in names]
+
 
 def read_requirements(folder: Path) -> Requirements:
     """Return what ``requirements.txt`` of a model's folder names; without one, what MLflow itself needs.

@@ -7,6 +7,7 @@ from typing import Any
 
 from clipper_nb.closures.input_annotations import TakenInputs
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.model_functions.frame_reader import LARGEST_FLOATS, whole_number_range
 from clipper_nb.model_functions.frameworks.mlflow import NumberReader, TextReader
 from clipper_nb.model_functions.frameworks.mlflow_values import (
     DTYPES,
@@ -20,13 +21,13 @@ from clipper_nb.protocol.json_schema import LOCAL_TIME
 from clipper_nb.protocol.number_columns import columns_schema
 
 _NULL = {"type": "null"}
-_FLOAT = {"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
+_NOT_FINITE = {"enum": ["NaN", "Infinity", "-Infinity"]}
 _SCALARS: Mapping[str, Mapping[str, Any]] = {
     "boolean": {"type": "boolean"},
     "integer": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     "long": {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
-    "float": _FLOAT,
-    "double": _FLOAT,
+    "float": {"anyOf": [{"type": "number", "minimum": -LARGEST_FLOATS[4], "maximum": LARGEST_FLOATS[4]}, _NOT_FINITE]},
+    "double": {"anyOf": [{"type": "number"}, _NOT_FINITE]},
     "string": {"type": "string"},
     "binary": {"type": "string", "contentEncoding": "base64"},
     "datetime": {"anyOf": [{"type": "string", "format": each} for each in (LOCAL_TIME, "date")]},
@@ -38,6 +39,12 @@ _TAKEN_BY = {
     InputType.DOUBLES: ("double", "float"),
 }
 """By type of inputs of numbers, the columns that its numbers may be in."""
+_TENSORS = {
+    InputType.INTEGERS: ("int32", "int64", "float32", "float64"),
+    InputType.FLOATS: ("float16", "float32", "float64"),
+    InputType.DOUBLES: ("float16", "float32", "float64"),
+}
+"""By type of inputs of numbers, the tensors that its numbers may be in: a conversion to others cuts or wraps them."""
 Spec = Mapping[str, Any]
 
 
@@ -64,9 +71,10 @@ def taken_by_signature(
     is_tensor = specs[0]["type"] == "tensor"
     if input_type is InputType.JSON:
         return _taken_as_json(func, specs, is_tensor=is_tensor)
-    if is_tensor and len(specs) == 1 and input_type.is_numeric and specs[0].get("name") is None:
+    if is_tensor and len(specs) == 1 and specs[0].get("name") is None:
         tensor = specs[0]["tensor-spec"]
-        return TakenInputs(JsonFunction(func, NumberReader((), tensor["dtype"], tuple(tensor["shape"][1:]))))
+        if tensor["dtype"] in _TENSORS.get(input_type, ()):
+            return TakenInputs(JsonFunction(func, NumberReader((), tensor["dtype"], tuple(tensor["shape"][1:]))))
     if input_type is InputType.STRINGS and len(specs) == 1 and specs[0]["type"] == "string":
         return TakenInputs(JsonFunction(func, TextReader(specs[0].get("name"))))
     fits = input_type in _TAKEN_BY and all(
@@ -75,7 +83,7 @@ def taken_by_signature(
     if not fits:
         raise InvalidRequestError(
             f"The model's signature takes {_told(specs)}, and inputs of type '{input_type}' are not that. Deploy it "
-            "with input_type='json': an input is then an object, with the columns by name."
+            f"with input_type='json': an input is then {_described(specs)}."
         )
     columns = [(spec["name"], DTYPES[spec["type"]]) for spec in specs]
     return TakenInputs(
@@ -124,17 +132,32 @@ def column_schema(spec: Spec) -> dict[str, Any]:
 
 def _tensor_schema(tensor: Spec) -> dict[str, Any]:
     """Return the schema of one input of a tensor, whose first dimension is that of the batch."""
-    dtype = str(tensor["dtype"])
-    if dtype.startswith(("int", "uint")):
-        schema: dict[str, Any] = {"type": "integer"}
-    elif dtype == "bool":
-        schema = {"type": "boolean"}
-    else:
-        schema = {"type": "number"} if dtype.startswith("float") else {"type": "string"}
+    schema = _element_schema(str(tensor["dtype"]))
     for size in reversed(tensor["shape"][1:]):
         sizes = {} if size == -1 else {"minItems": size, "maxItems": size}
         schema = {"type": "array", "items": schema, **sizes}
     return schema
+
+
+def _element_schema(name: str) -> dict[str, Any]:
+    """Return the schema of a number of a tensor, which must not change in its dtype."""
+    import numpy as np
+
+    if name == "bool":
+        return {"type": "boolean"}
+    if not name.startswith(("int", "uint", "float")):
+        return {"type": "string"}
+    dtype = np.dtype(name)
+    if dtype.kind in "iu":
+        smallest, largest = whole_number_range(dtype)
+        return {"type": "integer", "minimum": smallest, "maximum": largest}
+    bound = LARGEST_FLOATS.get(dtype.itemsize)
+    return {"type": "number"} if bound is None else {"type": "number", "minimum": -bound, "maximum": bound}
+
+
+def _described(specs: Sequence[Spec]) -> str:
+    is_list = specs[0]["type"] == "tensor" and not specs[0].get("name")
+    return "a nested list of the tensor's shape" if is_list else "an object, with the columns by name"
 
 
 def _told(specs: Sequence[Spec]) -> str:

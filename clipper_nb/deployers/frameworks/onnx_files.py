@@ -10,6 +10,7 @@ from typing import Any
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.frameworks.onnx import MODEL_FILE, NUMPY_TYPES
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.user_paths import user_path
 
 
 def save_onnx_files(model: Any, folder: Path) -> None:
@@ -25,7 +26,7 @@ def save_onnx_files(model: Any, folder: Path) -> None:
     elif hasattr(model, "SerializeToString"):
         (folder / MODEL_FILE).write_bytes(model.SerializeToString())
     elif isinstance(model, (str, os.PathLike)):
-        _copy_with_weights(Path(model).expanduser(), folder)
+        _copy_with_weights(user_path("onnx_model", model), folder)
     else:
         raise InvalidRequestError(
             f"onnx_model must be the path of a file, its bytes, or an onnx.ModelProto, not {type(model).__name__}. Of "

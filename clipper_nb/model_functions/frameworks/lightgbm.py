@@ -29,3 +29,9 @@ def columns_of_model(booster: Any) -> Sequence[str] | None:
     """Return the names of the columns that it was trained with; ``None`` if LightGBM made them up."""
     names: list[str] = booster.feature_name()
     return None if names == [f"Column_{number}" for number in range(len(names))] else names
+
+
+def categories_of_model(booster: Any) -> Sequence[Sequence[Any]]:
+    """Return the categories of each column of a data frame that had some, in the order of their positions."""
+    found: Sequence[Sequence[Any]] = booster.pandas_categorical or []
+    return found

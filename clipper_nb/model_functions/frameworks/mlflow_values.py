@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from clipper_nb.errors import InvalidInputError
+from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.json_function import JsonFunction
+from clipper_nb.protocol.output_batch import as_batch, wrong_number
 from clipper_nb.protocol.schema_words import shortened
 
 DTYPES = {
@@ -39,7 +41,7 @@ class ColumnsFunction(JsonFunction):
     """
 
     def __init__(self, func: Callable[[Any, Any], Any], columns: Sequence[Mapping[str, Any]]) -> None:
-        self.func, self._columns = func, columns
+        self.func, self._columns, self._call = func, columns, AwaitingFunction(func)
         self.__name__ = getattr(func, "__name__", type(func).__name__)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -52,12 +54,10 @@ class ColumnsFunction(JsonFunction):
         groups: dict[tuple[str, ...], list[int]] = {}
         for position, row in enumerate(inputs):
             groups.setdefault(self._present(row, position), []).append(position)
-        if len(groups) == 1:
-            return self.func(model, self._frame(inputs, next(iter(groups))))
         outputs: list[Any] = [None] * len(inputs)
         for names, positions in groups.items():
-            answers = _rows_of(self.func(model, self._frame([inputs[position] for position in positions], names)))
-            for position, answer in zip(positions, answers, strict=True):
+            frame = self._frame([inputs[position] for position in positions], names)
+            for position, answer in zip(positions, _answers(self._call(model, frame), len(positions)), strict=True):
                 outputs[position] = answer
         return outputs
 
@@ -165,11 +165,14 @@ def _read_array(items: Mapping[str, Any], values: Sequence[Any]) -> Any:
     return np.array(read, dtype=DTYPES[items["type"]])
 
 
-def _rows_of(answers: Any) -> Sequence[Any]:
-    """Return one answer per input: of a data frame, and of a dict of arrays, objects."""
-    if hasattr(answers, "to_dict") and hasattr(answers, "columns"):
-        rows: list[Any] = answers.to_dict("records")
-        return rows
-    if isinstance(answers, dict):
-        return [dict(zip(answers, row, strict=True)) for row in zip(*answers.values(), strict=True)]
-    return list(answers)
+def _answers(returned: Any, num_inputs: int) -> Sequence[Any]:
+    """Return one answer per input; raises :class:`PredictionError` for another number of them."""
+    answers = as_batch(_rows_of(returned) if isinstance(returned, dict) else returned, num_inputs)
+    if len(answers) != num_inputs:
+        raise wrong_number(len(answers), num_inputs)
+    return answers
+
+
+def _rows_of(arrays: Mapping[str, Any]) -> Sequence[Any]:
+    """Return a dict of arrays as one object per input, with a value of each array."""
+    return [dict(zip(arrays, row, strict=True)) for row in zip(*arrays.values(), strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,16 @@ def columns_of_model(model: Any) -> Sequence[str] | None:
     booster = model if hasattr(model, "inplace_predict") else model.get_booster()
     names: Sequence[str] | None = booster.feature_names
     return names
+
+
+def categories_of_model(model: Any) -> Sequence[Sequence[Any]]:
+    """Return the categories that are numbers, of each column of a data frame that had some, in order."""
+    booster = model if hasattr(model, "inplace_predict") else model.get_booster()
+    if "c" not in (booster.feature_types or []):
+        return []
+    # What get_categories() returns can be read with pyarrow alone.
+    part = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]
+    while "gbtree" in part:  # of a booster that drops trees (DART)
+        part = part["gbtree"]
+    columns = part.get("model", {}).get("cats", {}).get("enc", [])
+    return [column["values"] for column in columns if "offsets" not in column]  # texts have offsets

@@ -37,11 +37,22 @@ def test_numbers_have_the_names_of_the_columns() -> None:
         (InputType.BYTES, NUMBERS),
         (InputType.DOUBLES, [{"type": "long", "name": "rank"}]),  # 0.5 is no rank
         (InputType.DOUBLES, [{"type": "double", "name": "age", "required": False}]),
+        *(
+            (input_type, [{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": (-1, 2)}}])  # 1.7 becomes 1
+            for input_type, dtype in [
+                (InputType.DOUBLES, "int64"),
+                (InputType.FLOATS, "uint8"),
+                (InputType.INTEGERS, "uint8"),
+                (InputType.INTEGERS, "bool"),
+                (InputType.BYTES, "float32"),
+            ]
+        ),
         (InputType.DOUBLES, [{"type": "tensor", "name": "x", "tensor-spec": {"dtype": "float64", "shape": (-1, 2)}}]),
     ],
 )
 def test_inputs_that_are_not_the_columns_are_refused(input_type: InputType, specs: list[dict[str, Any]]) -> None:
-    with pytest.raises(InvalidRequestError, match=f"{specs[0]['name']}: .*input_type='json'"):
+    named = specs[0]["name"] if "name" in specs[0] else specs[0]["tensor-spec"]["dtype"]
+    with pytest.raises(InvalidRequestError, match=f"{named}.*input_type='json'"):
         taken_by_signature(predict, input_type, specs)
 
 
@@ -49,6 +60,7 @@ COLUMNS: dict[str, tuple[dict[str, Any], list[Any], list[Any]]] = {
     "boolean": ({"type": "boolean"}, [True], [1, None, "true"]),
     "integer": ({"type": "integer"}, [1, -(2**31), 2.0], [2**31, 1.5, None, True, "1"]),
     "long": ({"type": "long"}, [2**63 - 1], [2**63]),
+    "float": ({"type": "float"}, [1, -3.4e38, None, "Infinity"], [1e39, -1e39, True]),
     "double": ({"type": "double"}, [1, 0.5, None, "NaN", "-Infinity"], ["1", True, "nan"]),
     "string": ({"type": "string"}, ["", None], [1]),
     "binary": ({"type": "binary"}, ["AAEC"], [1, None]),
@@ -94,6 +106,14 @@ def test_tensor_is_a_nested_list_of_its_shape() -> None:
     assert not check.is_valid([[1]])
     rows = taken_by_signature(predict, InputType.DOUBLES, specs[:1]).func(lambda given: given, [[1.0, 2.0]])
     assert (rows.shape, str(rows.dtype)) == ((1, 2, 1), "float32")
+
+
+def test_number_that_a_tensor_would_change_is_refused() -> None:
+    for dtype, good, bad in [("uint8", [0, 255], [300, -1, 1.5]), ("float32", [0.5], [1e39]), ("float64", [1e39], [])]:
+        specs = [{"type": "tensor", "tensor-spec": {"dtype": dtype, "shape": (-1, 1)}}]
+        check = jsonschema_rs.validator_for(taken_by_signature(predict, InputType.JSON, specs).schema)
+        assert [value for value in good if not check.is_valid([value])] == []
+        assert [value for value in bad if check.is_valid([value])] == []
 
 
 def test_columns_without_names_need_them_for_json() -> None:

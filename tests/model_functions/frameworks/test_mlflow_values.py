@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from clipper_nb.errors import InvalidInputError
+from clipper_nb.errors import InvalidInputError, PredictionError
 from clipper_nb.model_functions.frameworks.mlflow_values import ColumnsFunction, TensorsFunction
 
 COLUMNS: list[dict[str, Any]] = [
@@ -16,6 +16,17 @@ COLUMNS: list[dict[str, Any]] = [
     {"type": "double", "name": "fare", "required": False},
     {"type": "integer", "name": "rank", "required": False},
 ]
+
+
+class Recording:
+    """A function that keeps the frames which it gets."""
+
+    def __init__(self) -> None:
+        self.frames: list[Any] = []
+
+    def __call__(self, _model: Any, frame: Any) -> list[int]:
+        self.frames.append(frame)
+        return [0] * len(frame)
 
 
 def test_values_get_the_types_of_the_signature() -> None:
@@ -36,9 +47,9 @@ def test_values_get_the_types_of_the_signature() -> None:
         },
         {"raw": "", "at": None, "is": False, "marks": [], "text": "t", "deep": {"a": {}}},
     ]
-    frames: list[Any] = []
-    ColumnsFunction(lambda _model, frame: frames.append(frame), columns)(None, rows)
-    (frame,) = frames
+    recording = Recording()
+    ColumnsFunction(recording, columns)(None, rows)
+    (frame,) = recording.frames
     assert frame["raw"].tolist() == [b"\0\1", b""]
     assert frame["at"].tolist() == [pd.Timestamp("2024-02-29"), pd.NaT]
     assert (str(frame["at"].dtype), str(frame["is"].dtype)) == ("datetime64[ns]", "bool")
@@ -51,13 +62,13 @@ def test_values_get_the_types_of_the_signature() -> None:
 @pytest.mark.parametrize("kind", ["float", "integer"])
 def test_numbers_of_32_bits_in_arrays_keep_their_size(kind: str) -> None:
     """MLflow refuses a list of them."""
-    frames: list[Any] = []
+    recording = Recording()
     column = {"type": "array", "items": {"type": kind}, "name": "x"}
-    ColumnsFunction(lambda _model, frame: frames.append(frame), [column])(None, [{"x": [1, 2]}, {"x": []}])
-    assert [str(value.dtype) for value in frames[0]["x"]] == ["float32" if kind == "float" else "int32"] * 2
+    ColumnsFunction(recording, [column])(None, [{"x": [1, 2]}, {"x": []}])
+    assert [str(value.dtype) for value in recording.frames[0]["x"]] == ["float32" if kind == "float" else "int32"] * 2
     column = {"type": "map", "values": {"type": kind}, "name": "x"}
-    ColumnsFunction(lambda _model, frame: frames.append(frame), [column])(None, [{"x": {"k": 2}}])
-    assert str(frames[1]["x"][0]["k"].dtype) == ("float32" if kind == "float" else "int32")
+    ColumnsFunction(recording, [column])(None, [{"x": {"k": 2}}])
+    assert str(recording.frames[1]["x"][0]["k"].dtype) == ("float32" if kind == "float" else "int32")
 
 
 @pytest.mark.parametrize("as_frame", [True, False])
@@ -72,6 +83,31 @@ def test_rows_with_other_columns_are_in_other_frames(as_frame: bool) -> None:
     answers = ColumnsFunction(func, COLUMNS)(None, rows)
     assert answers == ([{"id": n} for n in range(1, 5)] if as_frame else [1, 2, 3, 4])
     assert calls == [["id"], ["id", "fare"], ["id", "fare", "rank"]]
+
+
+def test_answer_is_the_same_beside_rows_with_other_columns() -> None:
+    """One frame's result was an output as it is, and those of several frames were joined by other rules."""
+    returned: dict[str, Any] = {
+        "a dict": lambda _model, frame: {"id": frame["id"].to_numpy()},
+        "gaps": lambda _model, frame: pd.DataFrame({"text": pd.Series([float("nan")] * len(frame), dtype=object)}),
+        "a generator": lambda _model, frame: (number for number in frame["id"].tolist()),
+    }
+    for what, func in returned.items():
+        call = ColumnsFunction(func, COLUMNS)
+        alone, beside = call(None, [{"id": 1}]), call(None, [{"id": 1}, {"id": 2, "rank": 3}])
+        assert alone == beside[:1], what
+
+
+def test_coroutine_is_awaited_whatever_columns_there_are() -> None:
+    async def func(_model: Any, frame: Any) -> Any:
+        return frame["id"].tolist()
+
+    assert ColumnsFunction(func, COLUMNS)(None, [{"id": 1}, {"id": 2, "rank": 3}]) == [1, 2]
+
+
+def test_wrong_number_of_answers_is_refused_for_each_frame() -> None:
+    with pytest.raises(PredictionError, match="returned 1 outputs for 2 inputs"):
+        ColumnsFunction(lambda _model, frame: [0], COLUMNS)(None, [{"id": 1}, {"id": 2}, {"id": 3, "rank": 3}])
 
 
 @pytest.mark.parametrize("row", [{"fare": 1.0}, [1], "id"])

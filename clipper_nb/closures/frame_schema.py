@@ -9,9 +9,26 @@ from typing import Any
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.frame_reader import is_nullable, whole_number_range
 from clipper_nb.protocol.json_schema import LOCAL_TIME
+from clipper_nb.protocol.number_columns import as_known
 
 _SCALARS = (str, bool, int, float)
 _WITHOUT_JSON = ("ArrowDtype", "IntervalDtype", "PeriodDtype", "SparseDtype")
+
+
+def in_fitted_order(sample: Any, fitted: Sequence[str] | None) -> Any:
+    """Return a data frame with the columns that a model was fitted with first, in their order.
+
+    LightGBM takes the columns of a data frame by position, and says nothing when another is there. What is no data
+    frame of pandas, or lacks a column, is returned as it is.
+    """
+    if fitted is None or not hasattr(sample, "iloc") or not all(isinstance(name, str) for name in sample.columns):
+        return sample
+    names = as_known(list(sample.columns), fitted)
+    if not set(fitted) <= set(names):
+        return sample
+    positions = [names.index(name) for name in fitted]
+    others = [position for position in range(len(names)) if position not in positions]
+    return sample.iloc[:, [*positions, *others]]
 
 
 def frame_schema(sample: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from clipper_nb.closures.callables import signature_of, without_partial
-from clipper_nb.closures.frame_schema import frame_schema
+from clipper_nb.closures.frame_schema import frame_schema, in_fitted_order
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.estimator_function import EstimatorFunction
 from clipper_nb.model_functions.frame_reader import FrameReader
@@ -71,7 +71,8 @@ def take_inputs(
                 "some rows of one with the columns and dtypes that it takes; it is answered here, and by each replica "
                 "before it serves."
             )
-        return TakenInputs(JsonFunction(func, FrameReader(sample_inputs.iloc[:0])), frame_schema(sample_inputs))
+        sample = in_fitted_order(sample_inputs, _fitted_columns(func))
+        return TakenInputs(JsonFunction(func, FrameReader(sample.iloc[:0])), frame_schema(sample))
     if any(annotation is each for each in _ANY):
         return TakenInputs(func)
     if typing.get_origin(annotation) not in _LISTS:
@@ -81,6 +82,11 @@ def take_inputs(
         return TakenInputs(func)
     reader, schema = _read_records(arguments[0])
     return TakenInputs(JsonFunction(func, reader), schema)
+
+
+def _fitted_columns(func: Callable[..., Any]) -> Sequence[str] | None:
+    names = getattr(func.estimator, "feature_names_in_", None) if isinstance(func, EstimatorFunction) else None
+    return None if names is None else list(names)
 
 
 def _named_numbers(func: Callable[..., Any], input_type: InputType, sample_inputs: Any) -> Mapping[str, Any] | None:

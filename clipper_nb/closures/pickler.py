@@ -7,9 +7,9 @@ import enum
 import io
 import pickle
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import cloudpickle
 import msgspec
@@ -20,6 +20,7 @@ from clipper_nb.closures.unpicklable import describe_immovable, may_be_immovable
 from clipper_nb.model_functions.struct_classes import reduce_struct
 
 _MAX_TRIES = 10
+_File = TypeVar("_File", "io.BytesIO", "_ByteCounter")
 
 
 class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -27,7 +28,8 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     Parameters
     ----------
-    file : io.BytesIO
+    file : file
+        What the pickle is written to.
     left_out : dict
         Objects that an earlier pass failed to pickle: ``{id: (object, reason)}``. Keeping the object keeps its id
         valid.
@@ -48,7 +50,7 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         The object visited last; if pickling raises, the one to blame.
     """
 
-    def __init__(self, file: io.BytesIO, left_out: Mapping[int, tuple[Any, str]]) -> None:
+    def __init__(self, file: Any, left_out: Mapping[int, tuple[Any, str]]) -> None:
         super().__init__(file)
         self.modules: set[str] = set()
         self.of_objects: set[str] = set()
@@ -130,8 +132,32 @@ def _is_plain(obj: Any) -> bool:
     )
 
 
+class _ByteCounter:
+    """A file that counts what is written and keeps nothing: of a large array no copy is made."""
+
+    def __init__(self) -> None:
+        self.num_bytes = 0
+
+    def write(self, block: Any) -> int:
+        size_bytes = memoryview(block).nbytes
+        self.num_bytes += size_bytes
+        return size_bytes
+
+
 def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:
-    """Return the pickle of an object, empty when it has none, and the pickler with what it recorded.
+    """Return the pickle of an object, empty when it has none, and the pickler with what it recorded."""
+    file, pickler = _dump(obj, io.BytesIO)
+    return b"" if file is None else file.getvalue(), pickler
+
+
+def measure_noting(obj: Any) -> tuple[int, RecordingPickler]:
+    """Return the size of an object's pickle in bytes, 0 when it has none, and the pickler with what it recorded."""
+    file, pickler = _dump(obj, _ByteCounter)
+    return 0 if file is None else file.num_bytes, pickler
+
+
+def _dump(obj: Any, make_file: Callable[[], _File]) -> tuple[_File | None, RecordingPickler]:
+    """Pickle an object into a new file; return ``None`` for one without a usable pickle.
 
     When an object raises, everything is pickled again without it, so that all that cannot travel is recorded. When
     another thread of the notebook changed something meanwhile, everything is pickled again.
@@ -140,7 +166,7 @@ def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:
     tries_left = _MAX_TRIES
     while True:
         tries_left -= 1
-        file = io.BytesIO()
+        file = make_file()
         pickler = RecordingPickler(file, left_out)
         try:
             pickler.dump(obj)
@@ -151,11 +177,11 @@ def pickle_noting(obj: Any) -> tuple[bytes, RecordingPickler]:
             is_too_deep = isinstance(exc.__cause__ or exc, RecursionError)
             if tries_left == 0 or is_too_deep or not (was_changed or can_be_left_out):
                 pickler.refused.append((obj, _format_cause(exc, was_changed)))
-                return b"", pickler
+                return None, pickler
             if not was_changed:
                 left_out[id(culprit)] = culprit, _format_cause(exc, was_changed)
         else:
-            return b"" if pickler.refused else file.getvalue(), pickler
+            return None if pickler.refused else file, pickler
 
 
 def _format_cause(exc: Exception, was_changed: bool) -> str:

@@ -12,7 +12,7 @@ from clipper_nb.closures.environment_reads import find_environment_reads
 from clipper_nb.closures.estimators import as_function
 from clipper_nb.closures.imported_files import NO_FILES, ImportedFiles, find_imported_files
 from clipper_nb.closures.parts import Part, find_parts
-from clipper_nb.closures.pickler import pickle_noting
+from clipper_nb.closures.pickler import measure_noting, pickle_noting
 from clipper_nb.closures.requirements import NO_REQUIREMENTS, Requirements, find_requirements
 from clipper_nb.closures.user_modules import is_user_module, user_modules_by_value
 from clipper_nb.closures.variables import Variable, find_variables, functions_used
@@ -206,14 +206,14 @@ def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused]
     captured: list[Captured] = []
     refused: dict[tuple[str, int], Refused] = {}
     for variable in variables:
-        pickled, pickler = pickle_noting(variable.value)
+        size_bytes, pickler = measure_noting(variable.value)
         for part, cause in _culprits(variable, pickler.refused):
             name = f"{variable.name}{part.path}"
             found = Refused(name, type(part.value).__name__, variable.used_at, cause, variable.made_at)
             refused.setdefault((name, id(part.value)), found)
         if not variable.is_code and not pickler.refused:
             names = variable.name, type(variable.value).__name__
-            captured.append(Captured(*names, len(pickled), variable.used_at, variable.made_at))
+            captured.append(Captured(*names, size_bytes, variable.used_at, variable.made_at))
     return sorted(captured, key=lambda found: -found.size_bytes), list(refused.values())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.schema_words import shortened
 
-_LARGEST_FLOATS = {2: 65504.0, 4: 3.4028235677973362e38}
+LARGEST_FLOATS = {2: 65504.0, 4: 3.4028235677973362e38}
 """By size in bytes; larger doubles would become infinities."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _DURATION = re.compile(r"[-+]?P")
@@ -47,7 +47,8 @@ class FrameReader:
             try:
                 cells.append(read(row[name]))
             except Exception as exc:  # pandas has no class of its own; with pandas 2 those of pytz come here too
-                reason = f" ({exc})" if str(exc) else ""
+                told = str(exc) if isinstance(exc, ValueError) else f"{type(exc).__name__}: {exc}"
+                reason = f" ({told})" if told else ""
                 raise InvalidInputError(
                     f"Input {number}: '{name}' is {shortened(row[name])}, which does not fit a column of dtype "
                     f"{dtype}{reason}."
@@ -148,7 +149,7 @@ def _time_reader(dtype: Any) -> Callable[[Any], Any]:
 
 
 def _float_reader(dtype: Any) -> Callable[[Any], Any]:
-    largest = _LARGEST_FLOATS.get(int(dtype.itemsize), math.inf)
+    largest = LARGEST_FLOATS.get(int(dtype.itemsize), math.inf)
 
     def read(value: Any) -> float:
         if isinstance(value, str) and value in _NOT_FINITE:

@@ -166,9 +166,32 @@ local({
     }
   }
 
+  numbers_of_rows <- function(x) {
+    if (is.data.frame(x)) attr(x, "row.names")
+    else if (length(dim(x)) == 2L) rownames(x)
+    else if (!inherits(x, "POSIXlt") && !isS4(x)) names(x)
+  }
+
+  # A sorted or grouped frame keeps the numbers of its rows, and predict() names its answers after them.
+  check_order <- function(x, inputs) {
+    labels <- as.character(numbers_of_rows(x))
+    in_order <- as.character(seq_along(labels))
+    if (!length(labels) || identical(labels, in_order) || !setequal(labels, in_order)) return()
+    if (!is.data.frame(inputs) && identical(labels, as.character(unlist(inputs)))) return()  # sapply() names them so
+    by_number <- if (length(dim(x)) == 2L) c("x[order(as.integer(rownames(x))), , drop = FALSE]", "rownames(x) <- NULL")
+                 else c("x[order(as.integer(names(x)))]", "unname(x)")
+    refuse(
+      paste0("the numbers of the inputs in another order (", paste(utils::head(labels, 5L), collapse = ", "),
+             if (length(labels) > 5L) ", ...", "), as of a frame that was sorted"),
+      paste0("the answers in the order of the inputs: ", by_number[1L], ", or ", by_number[2L],
+             " if they are in that order and the names mean something else")
+    )
+  }
+
   function(returned, inputs) {
     if (is.null(returned)) refuse("NULL", "a list or vector with one output per input")
     if (inherits(returned, "table")) refuse("a table, which is one answer", "list(x) for one input, or one table per input")
+    check_order(returned, inputs)
     if (!is_vector_of_values(returned) && !is.data.frame(returned)) check_names(returned, inputs)
     column(returned)
   }

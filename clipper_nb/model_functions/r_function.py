@@ -17,16 +17,18 @@ import numpy as np
 
 from clipper_nb.errors import PredictionError
 from clipper_nb.model_functions.r_data_frame import DataFrameMaker
+from clipper_nb.model_functions.r_metrics import COUNTING, metric_recorder
 from clipper_nb.model_functions.r_values import RValues
 from clipper_nb.protocol.columns import Column
 
 logger = logging.getLogger(__name__)
 
 _GUARD = """
-function(fn, plain) function(inputs) {
+function(fn, plain, count) function(inputs) {
   as_text <- function(lines) paste(lines, collapse = "\n")
   returned <- tryCatch(
-    list(fn(inputs)), error = function(e) c(as_text(conditionMessage(e)), as_text(deparse(conditionCall(e))))
+    list(withCallingHandlers(fn(inputs), clipper_metric = count)),
+    error = function(e) c(as_text(conditionMessage(e)), as_text(deparse(conditionCall(e))))
   )
   if (is.character(returned)) returned else tryCatch(list(plain(returned[[1L]], inputs)), error = conditionMessage)
 }
@@ -61,8 +63,11 @@ class RFunction:
 
         self._r = rinterface
         # In an environment in which names of the session, such as a function c, hide none of R's.
-        guard, plain = (rinterface.evalr(source, envir=rinterface.baseenv) for source in (_GUARD, outputs_source()))
-        self._call = guard(fn, plain)
+        guard, plain, counting = (
+            rinterface.evalr(source, envir=rinterface.baseenv) for source in (_GUARD, outputs_source(), COUNTING)
+        )
+        self._record = metric_recorder(rinterface)  # R does not keep it
+        self._call = guard(fn, plain, counting(self._record))
         self._values = RValues(rinterface)
         self._frames = DataFrameMaker(rinterface, columns) if columns else None
 

@@ -17,7 +17,8 @@ _AGAIN = Comparison("at first it is", "and asked again", relative_tolerance=1e-4
 
 
 class UnsteadyAnswer(Exception):
-    """The answer to one input differs with its neighbours, or from call to call; the text says where."""
+    """The answer to one input differs with its neighbours, is at another place than the input, or differs from call to
+    call; the text says where."""
 
 
 def steady_answers(ask: Callable[[Sequence[Any]], list[str]], inputs: Sequence[Any]) -> list[str]:
@@ -32,7 +33,7 @@ def steady_answers(ask: Callable[[Sequence[Any]], list[str]], inputs: Sequence[A
     Raises
     ------
     UnsteadyAnswer
-        An answer is different alone; asked again, it is different by chance, or by its neighbours.
+        An answer is different alone; asked again, it is different by chance, by its place, or by its neighbours.
     """
     together = ask(inputs)
     alone = _each_alone(ask, inputs)
@@ -43,6 +44,11 @@ def steady_answers(ask: Callable[[Sequence[Any]], list[str]], inputs: Sequence[A
     by_chance = find_difference(alone, _each_alone(ask, inputs), _AGAIN)
     if by_chance is not None:
         raise _chance(by_chance)
+    if sorted(together[:MAX_ALONE]) == sorted(alone):
+        raise UnsteadyAnswer(
+            f"is not at the place of its input, {difference}. Return the answers in the order of the inputs: sorting, "
+            "grouping and joining change it, in Spark also a shuffle. Give each row its number, and sort by that last"
+        )
     raise UnsteadyAnswer(
         f"depends on its neighbours in the batch, {difference}. Compute each answer from its own input: fix what is "
         "taken from several, such as categories, means and ranks, before the deploy"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clipper_nb.closures.frame_schema import frame_schema
+from clipper_nb.closures.frame_schema import frame_schema, in_fitted_order
 from clipper_nb.errors import InvalidRequestError
 
 
@@ -50,3 +50,20 @@ def test_objects_are_texts_if_the_sample_has_texts() -> None:
     assert frame_schema(texts)["properties"]["a"] == {"anyOf": [{"type": "string"}, {"type": "null"}]}
     assert frame_schema(any_value)["properties"]["a"] == {}
     assert frame_schema(nothing)["properties"]["a"] == {}
+
+
+@pytest.mark.parametrize(
+    ("columns", "fitted", "expected"),
+    [
+        (["b", "a"], ["a", "b"], ["a", "b"]),
+        (["b", "extra", "a"], ["a", "b"], ["a", "b", "extra"]),
+        (["petal width", "petal length"], ["petal_length", "petal_width"], ["petal length", "petal width"]),
+        (["b", "c"], ["a", "b"], ["b", "c"]),  # the model says what is missing
+        (["b", "a"], None, ["b", "a"]),
+        ([1, 0], ["0", "1"], [1, 0]),
+    ],
+)
+def test_sample_has_the_order_of_the_fit(columns: Any, fitted: Any, expected: Any) -> None:
+    sample = pd.DataFrame([range(len(columns))], columns=columns)
+    assert list(in_fitted_order(sample, fitted).columns) == expected
+    assert in_fitted_order([[1.0]], fitted) == [[1.0]]

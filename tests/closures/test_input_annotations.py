@@ -52,6 +52,19 @@ def test_numbers_of_a_function_have_the_names_in_its_samples(samples: Any, names
     assert take_inputs(sum, InputType.STRINGS, samples).schema is None
 
 
+def test_estimator_gets_the_columns_in_the_order_of_its_fit() -> None:
+    """One that checks no names would take another column for it."""
+
+    class Positional(LinearRegression):
+        def predict(self, frame: pd.DataFrame) -> Any:
+            return [list(frame.columns), *frame.to_numpy().tolist()]
+
+    frame = pd.DataFrame({"a": [1.0, 2.0], "b": [2.0, 1.0]})
+    fitted = as_function(Positional().fit(frame, [1, 2]), input_type=InputType.JSON)
+    taken = take_inputs(fitted, InputType.JSON, frame[["b", "a"]])
+    assert taken.func([{"b": 4.0, "a": 3.0}]) == [["a", "b"], [3.0, 4.0]]
+
+
 def annotated(annotation: Any) -> Any:
     def predict(inputs):  # type: ignore[no-untyped-def]
         return [type(each).__name__ for each in inputs]

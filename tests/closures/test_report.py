@@ -10,6 +10,7 @@ import pickle
 import sqlite3
 import sys
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.closures.function_pickle import pickle_function
 from clipper_nb.closures.pickler import imported_modules, pickle_noting
-from clipper_nb.closures.report import closure_report
+from clipper_nb.closures.report import closure_report, pickle_with_report
 from clipper_nb.closures.user_modules import is_user_module
 from clipper_nb.errors import InvalidRequestError, SerializationError
 
@@ -291,3 +292,18 @@ def test_large_variable_is_refused_unless_allowed() -> None:
 def test_object_that_is_not_callable_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="not int"):
         closure_report(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_large_array_is_not_copied_to_be_weighed() -> None:
+    """The pickle of the function has the only copy, and grows a little beyond it."""
+    table = np.zeros(30_000_000, dtype=np.uint8)
+    tracemalloc.start()
+    try:
+        pickled, report = pickle_with_report(lambda inputs: [table[0] for _ in inputs])
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert [found.name for found in report.captured] == ["table"]
+    assert len(table) < report.captured[0].size_bytes < len(pickled) < len(table) + 10_000
+    assert peak_bytes < 1.5 * len(table)

@@ -100,7 +100,9 @@ ONLY_HERE: list[tuple[str, Any, str]] = [
 
 @pytest.mark.parametrize(("name", "value", "words"), BAD + ONLY_HERE)
 def test_value_that_would_change_is_refused(name: str, value: Any, words: str) -> None:
-    sample = pd.DataFrame({name: COLUMNS[name]})
+    column = COLUMNS[name]
+    # Texts of pandas 2 are objects, a dtype that changes no value: the schema alone refuses others.
+    sample = pd.DataFrame({name: column.astype("string") if column.dtype == object else column})
     good = format_batch(InputType.JSON, sample)[0]
     with pytest.raises(InvalidInputError, match=rf"Input 1: '{name}' is .* does not fit a column of dtype .*({words})"):
         FrameReader(sample.iloc[:0]).read([good, {name: value}])

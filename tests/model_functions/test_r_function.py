@@ -6,9 +6,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from clipper_nb.model_functions.r_metrics import metrics_source
 
 pytestmark = pytest.mark.r
 
@@ -216,3 +219,8 @@ def test_rows_of_json_are_a_data_frame(predict: Predict) -> None:
     assert predict("function(df) as.character(df$g)", rows, "json", columns) == ["b", "null"]
     assert "column 'g' must be one of" in predict("function(df) df$x", [{"x": 1, "g": "c"}], "json", columns)
     assert "must be a JSON object" in predict("function(df) df$x", [[1]], "json", columns)
+
+
+def test_package_of_r_has_the_same_functions_that_count() -> None:
+    package = Path(__file__).parents[2] / "r" / "clippernb" / "R" / "metrics.R"
+    assert package.read_text() == metrics_source()

@@ -78,6 +78,17 @@ _REFUSED = {
     "data.frame(y = 1:2)": "2 outputs for 1 inputs",
     "1:3": "3 outputs for 1 inputs",
 }
+_OTHER_ORDER = {
+    "data.frame(y = c(3, 1, 2))[c(2, 3, 1), , drop = FALSE]": "(2, 3, 1), as of a frame that was sorted; return",
+    "do.call(rbind, split(data.frame(y = 1:3), c('b', 'a', 'b')))": None,
+    "unsplit(split(data.frame(y = 1:3), c(2, 1, 2)), c(2, 1, 2))": None,
+    "predict(lm(mpg ~ wt, mtcars), data.frame(wt = 3:1)[c(2, 1, 3), , drop = FALSE])": "x[order(as.integer(names(x)))]",
+    "as.matrix(data.frame(y = 1:3)[3:1, , drop = FALSE])": "x[order(as.integer(rownames(x))), , drop = FALSE]",
+    "list('3' = 1, '2' = 2, '1' = 3)": "or unname(x) if they are in that order",
+    "sapply(c('2', '3', '1'), nchar)": "(2, 3, 1)",
+    "c('1' = 1, '3' = 2, '4' = 3)": None,
+}
+"""What a function may return for three inputs, and what is said of those whose rows have changed places."""
 _BATCHES: dict[str, list[Any]] = {
     "data.frame(n = 1:2, t = .POSIXct(c(0, 1), 'UTC'))": [
         {"n": 1, "t": "1970-01-01T00:00:00Z"}, {"n": 2, "t": "1970-01-01T00:00:01Z"}
@@ -118,7 +129,7 @@ sys.__stdout__.write("\\n" + json.dumps(answers))
 def answers() -> dict[str, list[str] | str]:
     """What R's code returns, by code."""
     asked = [(f"list({code})", 1) for code, _ in _PARTS.values()]
-    asked += [(code, 1) for code in _REFUSED] + [(code, 2) for code in _BATCHES]
+    asked += [(code, 1) for code in _REFUSED] + [(code, 2) for code in _BATCHES] + [(code, 3) for code in _OTHER_ORDER]
     finished = subprocess.run(
         [sys.executable, "-c", _PROGRAM], input=json.dumps(asked), capture_output=True, text=True, check=False,
         timeout=60,
@@ -142,6 +153,17 @@ def test_refusal_says_what_to_return(answers: dict[str, Any], code: str) -> None
 @pytest.mark.parametrize("code", _BATCHES)
 def test_whole_result_is_one_output_per_input(answers: dict[str, Any], code: str) -> None:
     assert [parse_output(text) for text in answers[code]] == _BATCHES[code]
+
+
+@pytest.mark.parametrize("code", _OTHER_ORDER)
+def test_rows_that_have_changed_places_are_refused(answers: dict[str, Any], code: str) -> None:
+    """Each keeps its number in R, so the answers would be those of other queries."""
+    expected = _OTHER_ORDER[code]
+    if expected is None:
+        assert len(answers[code]) == 3
+    else:
+        assert "the numbers of the inputs in another order" in answers[code]
+        assert expected in answers[code]
 
 
 def test_same_values_of_python_are_the_same_json(answers: dict[str, Any]) -> None:

@@ -34,6 +34,11 @@ def test_answer_that_depends_on_its_neighbours_is_refused() -> None:
         steady_answers(ranks, ["a", "b"])
 
 
+def test_answers_in_another_order_are_refused_as_that() -> None:
+    with pytest.raises(UnsteadyAnswer, match=r"not at the place of its input, sample 0: .*it is 1, and alone 3"):
+        steady_answers(lambda batch: [str(x) for x in sorted(batch)], [3, 1, 2])
+
+
 def test_answer_that_changes_from_call_to_call_is_refused() -> None:
     for number_of_samples in (1, 3):
         count = itertools.count()

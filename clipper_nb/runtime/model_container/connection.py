@@ -14,8 +14,10 @@ from pathlib import PurePath
 from clipper_nb.errors import ProtocolError
 from clipper_nb.protocol import rpc
 from clipper_nb.protocol.rpc_fields import Frame
+from clipper_nb.protocol.rpc_memory import InputsInMemory, MemoryOffer, encode_memory_taken
 from clipper_nb.protocol.zmtp import DEALER, ZmtpPeer, encode_message
 from clipper_nb.runtime.model_container.dialing import Dialing, connect_to
+from clipper_nb.runtime.model_container.input_memory import InputMemory
 from clipper_nb.runtime.model_container.session import ContainerSession
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class FrontendConnection:
         self._address = address
         self._is_far = is_far
         self._dialing: Dialing | None = None
+        self._memory: InputMemory | None = None
         self.advertised_addresses: tuple[str, ...] = ()
         """The addresses of this frontend and the others beside it, once it has sent them."""
         self._introduce = introduce
@@ -164,6 +167,9 @@ class FrontendConnection:
         if self._dialing is not None:
             self._dialing.give_up()
             self._dialing = None
+        if self._memory is not None:
+            self._memory.close()
+            self._memory = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -192,9 +198,13 @@ class FrontendConnection:
     def _take(self, frames: list[bytes]) -> rpc.PredictRequest | None:
         try:
             message = rpc.decode_from_frontend(frames)
+            if isinstance(message, InputsInMemory):
+                message = self._read(message)
         except ProtocolError as exc:
             logger.warning("dropped a message of the query frontend: %s", exc)
             return None
+        if isinstance(message, MemoryOffer):
+            self._take_memory(message)
         self._note_neighbours(message)
         batch = self.session.receive(message, now_s=time.monotonic())
         if batch is None and self.session.wants_metadata(message):
@@ -202,6 +212,20 @@ class FrontendConnection:
             self.session.is_registered = True
             self._retry_delay_s = _MIN_RETRY_DELAY_S
         return batch
+
+    def _take_memory(self, offer: MemoryOffer) -> None:
+        """Say that large inputs may come in memory, if this process can read it."""
+        try:
+            self._memory = InputMemory(offer)
+        except (OSError, ValueError) as exc:
+            logger.info("large inputs come through the socket: %s", exc)
+        else:
+            self.send(encode_memory_taken())
+
+    def _read(self, message: InputsInMemory) -> rpc.PredictRequest:
+        if self._memory is None:
+            raise ProtocolError("a batch is said to be in memory, of which none was offered")
+        return self._memory.read(message)
 
     def _note_neighbours(self, message: rpc.FromFrontend) -> None:
         """Note where the other query frontends are, if that is reached like this one."""

@@ -6,6 +6,8 @@ import multiprocessing
 import signal
 import time
 
+import pytest
+
 from clipper_nb.runtime.model_container.client import _wake_on_signals
 from clipper_nb.runtime.model_container.forked_children import independent_children
 
@@ -36,6 +38,7 @@ def test_pool_is_terminated_while_its_task_runs():
         assert multiprocessing.active_children() == []
 
 
+@pytest.mark.slow
 def test_child_that_is_ended_at_once_ends():
     """The signal may come before the child has run at all, with the replica's handlers still."""
     with _wake_on_signals(lambda: None), independent_children(lambda: None):

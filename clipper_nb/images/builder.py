@@ -32,6 +32,9 @@ class ImageRequest:
     goes_with_version: bool = False
     """Whether the image is removed when its version is stopped: a deploy builds such images, ``build_model`` others."""
 
+    owns_files: bool = False
+    """Whether nobody else has the bundle's files, which may become the image's own in place of copies."""
+
     def tag(self, digest: str) -> str:
         """Return ``[registry/]cluster-model:version-digest``; a version that leaves no room for the digest is cut."""
         registry = "" if self.container_registry is None else self.container_registry.rstrip("/") + "/"

@@ -22,8 +22,11 @@ _IN_MEMORY_BYTES = 64 * 1024 * 1024
 def add_bundle(engine: DockerEngine, below: Any, context: IO[bytes], image: str, labels: Mapping[str, str]) -> bool:
     """Create *image* from the image *below* and the bundle in a build's context, as the whole build would.
 
-    The engine creates and tags it in one step, so there is never a part of it. Returns ``False`` if *below* is gone.
+    The engine creates and tags it in one step, so there is never a part of it. Returns ``False`` if *below* is gone, or
+    if the engine is Podman, whose commit ignores the configuration that it is sent.
     """
+    if engine.is_podman:
+        return False
     api = engine.stream_client.api
     config = {**below.attrs["Config"], "Labels": {**(below.attrs["Config"].get("Labels") or {}), **labels}}
     repository, tag = split_tag(image)

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -20,14 +20,13 @@ from clipper_nb.errors import (
     RegistryError,
 )
 from clipper_nb.images import library, templates
+from clipper_nb.images.base_image import BaseImage
 from clipper_nb.images.build_failures import FailedBuild, explain_failed_build
 from clipper_nb.images.build_log import BuildLog
 from clipper_nb.images.build_settings import network_settings
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, DeployedImage, ImageBuilder, ImageRequest, ImageSource
 from clipper_nb.images.built_images import (
-    BASE_PREFIX,
     BuiltImage,
-    base_labels,
     built_images,
     deployed_images,
     deployed_labels,
@@ -52,7 +51,6 @@ from clipper_nb.images.local_packages import find_local_packages
 from clipper_nb.images.working_folder import working_folder
 from clipper_nb.protocol import environment as variables
 from clipper_nb.protocol.model_folder import RMetadata, read_metadata
-from clipper_nb.version import __version__
 
 _LONGEST_READ, _LONGEST_BUILD = "10m", "24h"
 _CLEANING_INTERVAL_S = 600.0
@@ -195,33 +193,19 @@ class DockerBuilder(ImageBuilder):
         base_image = library.default_base_image() if base_image == DEFAULT_BASE_IMAGE else base_image
         base_id = self._require(base_image, progress)
         ca_bundle = library.find_ca_bundle(self._variables)
-        compiled = library.compiled_files()
-        files: dict[str, bytes | Path] = {**library.library_files(), **compiled}
-        if ca_bundle is not None:
-            files["ca-bundle.crt"] = ca_bundle
-        dockerfile = templates.render_library_image(
-            kind,
-            base_image=base_image,
-            python_minor=library.python_minor(),
-            requirements=requirements,
-            labels=base_labels(kind),
-            has_ca_bundle=ca_bundle is not None,
-            is_compiled=bool(compiled),
-        )
-        repository = f"{BASE_PREFIX}{kind}"
-        release = "{}-py{}.{}".format(__version__, *library.python_minor())
-        # The base image's id is part of it: a base image may change under its name.
-        tag = f"{repository}:{release}-{digest_context(dockerfile, {**files, 'base-image-id': base_id.encode()})}"
-        found = self._engine.find_image(tag)
+        base = BaseImage(kind, base_image, str(base_id), requirements, ca_bundle, library.library_of_this_process())
+        found = self._engine.find_image(base.tag)
         if found is None:
-            progress.step(f"Build image {tag} (once)")
-            with pack_context(dockerfile, files) as context:
-                self._build(tag, context, progress, base_image=base_image, installs=[InstallStep(PIP, requirements)])
-        is_users_default = found is not None and f"{repository}:{release}" in found.tags
+            base = replace(base, code=library.Library.read())  # it is built from the files as they are now
+            progress.step(f"Build image {base.tag} (once)")
+            with pack_context(base.dockerfile, base.files) as context:
+                installs = [InstallStep(PIP, requirements)]
+                self._build(base.tag, context, progress, base_image=base_image, installs=installs)
+        is_users_default = found is not None and f"{base.repository}:{base.release}" in found.tags
         if base_image == library.default_base_image() and not is_users_default:
-            with translated(f"tagging '{tag}'"):
-                self._engine.client.api.tag(tag, repository, release)
-        return tag
+            with translated(f"tagging '{base.tag}'"):
+                self._engine.client.api.tag(base.tag, base.repository, base.release)
+        return base.tag
 
     def remove_leftovers(self) -> None:
         """Remove what builders and readers that were killed half-way left behind.

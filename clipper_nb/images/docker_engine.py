@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 from collections.abc import Generator, Iterator
+from functools import cached_property
 from types import ModuleType
 from typing import Any, cast
 
@@ -55,6 +56,13 @@ class DockerEngine:
         if self._stream_client is None:
             self._stream_client = _connect(_STREAM_TIMEOUT_S)
         return self._stream_client
+
+    @cached_property
+    def is_podman(self) -> bool:
+        """True if Podman answers in the place of a Docker Engine."""
+        with translated("asking for its version"):
+            components = self.client.version().get("Components") or ()
+        return any("podman" in component["Name"].lower() for component in components)
 
     def check_that_it_stays(self) -> None:
         """Raise :class:`EngineUnreachableError` when it is shutting down: it then answers only on old connections."""

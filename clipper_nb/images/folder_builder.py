@@ -120,7 +120,8 @@ class FolderBuilder(ImageBuilder):
     def _build(self, request: ImageRequest, building: Path) -> str:
         building.mkdir(mode=0o700)
         # What was copied counts, since the user may write to the folder meanwhile.
-        _copy(folder_files(Path(request.model_data_path), prefix="."), building)
+        take = _link_or_copy if request.owns_files else shutil.copy2
+        _take_all(folder_files(Path(request.model_data_path), prefix="."), building, take)
         (building / _RECORD_FILE).write_text(_describe(request))
         image = request.tag(_digest(request, building))
         if self._image_path(image).exists():
@@ -153,13 +154,22 @@ def _folders_in(path: Path) -> list[Path]:
         return []
 
 
-def _copy(files: Mapping[str, Path], target: Path) -> None:
+def _take_all(files: Mapping[str, Path], target: Path, take: Callable[[Path, Path], object]) -> None:
     for name, path in files.items():
         if path.is_dir():  # an empty one
             (target / name).mkdir(parents=True, exist_ok=True)
         else:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, target / name)
+            take(path, target / name)
+
+
+def _link_or_copy(path: Path, target: Path) -> None:
+    """Make a file be at *target* too, without a copy of its content where both are in one file system."""
+    if not path.is_symlink():
+        with contextlib.suppress(OSError):
+            os.link(path, target)
+            return
+    shutil.copy2(path, target)
 
 
 def _describe(request: ImageRequest) -> str:

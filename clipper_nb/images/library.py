@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import os
@@ -9,14 +10,15 @@ import re
 import sys
 import sysconfig
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from clipper_nb.errors import ImageBuildError
-from clipper_nb.images.context import folder_files
+from clipper_nb.images.context import digest_context, folder_files
 
 _DISTRIBUTION = "clipper-nb"
-_SERVING_CODE = ("__init__.py", "errors.py", "metrics.py", "spark_vectors.py", "version.py")
-_SERVING_PACKAGES = ("model_functions", "protocol", "runtime")
+_SERVING_CODE = ("__init__.py", "metrics.py", "spark_vectors.py", "version.py")
+_SERVING_PACKAGES = ("errors", "model_functions", "protocol", "runtime")
 _COMPILED_SUFFIXES = (".so", ".pyd")
 _SHARED_LIBRARY = re.compile(rb"[0-9a-f]+__mypyc")
 _PACKAGE_FOLDER = Path(__file__).parents[1]
@@ -28,6 +30,32 @@ _KIND_REQUIREMENTS = {
 _WHERE_INSTALLED = ("pandas", "pyarrow")
 """Distributions that an image has only if the notebook has them."""
 _CA_VARIABLES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True)
+class Library:
+    """The serving processes' code as it was when it was read."""
+
+    files: Mapping[str, Path]
+    is_compiled: bool
+    digest: str
+    """Identifies the content of the files."""
+
+    @classmethod
+    def read(cls) -> Library:
+        compiled = compiled_files()
+        files = {**library_files(), **compiled}
+        return cls(files, bool(compiled), digest_context("", files))
+
+
+@functools.cache
+def library_of_this_process() -> Library:
+    """Return the code as it was when this process asked first.
+
+    Later deploys need not read hundreds of files again to learn which image has them, and a library that is upgraded
+    below a notebook does not give its next version a release that is not the notebook's.
+    """
+    return Library.read()
 
 
 def library_files() -> dict[str, Path]:

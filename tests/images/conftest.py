@@ -14,12 +14,12 @@ from clipper_nb.images.docker_builder import DockerBuilder
 from clipper_nb.images.docker_engine import DockerEngine
 from clipper_nb.protocol.names import ModelId
 from tests.support.clusters import new_cluster_name
-from tests.support.docker_images import remove_image
+from tests.support.docker_images import OwnBase, image_of, new_image_name, remove_image
 
 _PIP_AND_PROXIES = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def engine() -> Iterator[DockerEngine]:
     """The engine; its connections are closed at the end."""
     engine = DockerEngine()
@@ -28,13 +28,13 @@ def engine() -> Iterator[DockerEngine]:
     engine.stream_client.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def client(engine: DockerEngine) -> Any:
     """The engine as docker-py sees it."""
     return engine.client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def make_builder(engine: DockerEngine) -> Callable[..., DockerBuilder]:
     """Give a function that returns a builder whose environment has more variables than the tests'."""
 
@@ -47,7 +47,7 @@ def make_builder(engine: DockerEngine) -> Callable[..., DockerBuilder]:
     return make
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def builder(make_builder: Callable[..., DockerBuilder]) -> DockerBuilder:
     """A builder with the tests' own environment, which has the image of Python functions."""
     builder = make_builder()
@@ -87,10 +87,26 @@ def model_request(tmp_path: Path, builder: DockerBuilder) -> Iterator[Callable[.
                 builder.remove(tag)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def remove_later(client: Any) -> Iterator[list[str]]:
-    """A list of tags that are removed after the file's tests, in order."""
+    """A list of tags that are removed after all tests of images, in order."""
     tags: list[str] = []
     yield tags
     for tag in tags:
         remove_image(client, tag)
+
+
+@pytest.fixture(scope="package")
+def own_base(client: Any, builder: DockerBuilder, remove_later: list[str]) -> Iterator[OwnBase]:
+    """It has the library's requirements already, so building upon it is quick.
+
+    Its temporary folder is the shared memory of a container: 64 MB.
+    """
+    label = f"clipper_nb.test={new_image_name('label')}"
+    below = f"FROM {builder.build_base('python_closure')}\nLABEL {label}\nENV TMPDIR=/dev/shm\n"
+    with image_of(client, below) as image:
+        tag = builder.build_base("python_closure", image)
+        base = OwnBase(image, label)
+        yield base
+        remove_image(client, tag)
+        assert base.leftovers(client) == []

@@ -57,7 +57,7 @@ _WITHOUT_PIP = """
 import runpy, sys
 runpy.run_module = lambda *args, **options: print(sys.argv[:2], os.environ.get("PIP_EXTRA_INDEX_URL"))
 """
-"""pip itself is asked in ``test_docker_builder.py``."""
+"""pip itself is asked in ``test_package_indexes.py``."""
 
 
 def _run_pip(ftp_proxy: str) -> str:

@@ -65,6 +65,27 @@ def test_image_can_be_completed(builder, build):
         builder.complete("c-m:unknown", {"samples.json": b""})
 
 
+def test_own_files_of_a_deploy_are_not_copied(builder, tmp_path):
+    """Those of a user's folder are, also through a link: the user may write to them."""
+    bundle, theirs = tmp_path / "bundle", tmp_path / "theirs.bin"
+    (bundle / "modules").mkdir(parents=True)
+    theirs.write_text("theirs")
+    (bundle / "theirs.bin").symlink_to(theirs)
+    for name in ("func.pkl", "modules/mine.py"):
+        (bundle / name).write_text(name)
+    tags = {}
+    for version, owns_files in ("1", True), ("2", False):
+        request = ImageRequest("c", ModelId("m", version), str(bundle), owns_files=owns_files)
+        tags[owns_files] = builder.build(request)
+        for name in ("func.pkl", "modules/mine.py", "theirs.bin"):
+            made = builder._image_path(tags[owns_files]) / name
+            assert made.read_text() == (bundle / name).read_text()
+            assert made.samefile(bundle / name) == (owns_files and name != "theirs.bin")
+            assert not made.is_symlink()
+    shutil.rmtree(bundle)
+    assert _read(builder, tags[True]) == b"func.pkl"
+
+
 @pytest.mark.slow
 def test_source_of_an_image_is_what_it_was_built_from(builder, folder, tmp_path):
     bundle = tmp_path / "bundle"

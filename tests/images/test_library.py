@@ -21,7 +21,7 @@ from clipper_nb.protocol import rpc
 def test_only_serving_code_travels():
     modules = {name.removeprefix("library/clipper_nb/").split("/")[0] for name in library.library_files()}
     assert modules == {
-        "__init__.py", "errors.py", "metrics.py", "spark_vectors.py", "version.py", "model_functions", "protocol",
+        "__init__.py", "errors", "metrics.py", "spark_vectors.py", "version.py", "model_functions", "protocol",
         "runtime",
     }  # fmt: skip
 
@@ -30,7 +30,7 @@ def test_every_file_of_the_serving_processes_travels():
     package = Path(clipper_nb.__file__).parent
     expected = {
         "library/" + path.relative_to(package.parent).as_posix()
-        for folder in ("model_functions", "protocol", "runtime")
+        for folder in ("errors", "model_functions", "protocol", "runtime")
         for path in (package / folder).rglob("*.py")
     }
     assert expected <= set(library.library_files())
@@ -101,7 +101,7 @@ def test_serving_processes_are_compiled_there_as_here(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("changed", "is_noticed"),
-    [("connection.py", False), ("images/templates.py", False), ("runtime/process.py", True), ("errors.py", True)],
+    [("connection.py", False), ("images/templates.py", False), ("runtime/process.py", True), ("errors/base.py", True)],
 )
 def test_digest_changes_with_serving_code_alone(copied, changed, is_noticed):
     """An edit of the notebook's column builds no image anew."""
@@ -109,6 +109,20 @@ def test_digest_changes_with_serving_code_alone(copied, changed, is_noticed):
     with open(copied / changed, "a") as file:
         file.write("# edited\n")
     assert (digest_context("FROM a", library.library_files()) != before) is is_noticed
+
+
+@pytest.mark.slow
+def test_process_keeps_the_code_that_it_read_first(copied):
+    """A notebook whose library is upgraded below it builds no image of another release."""
+    library.library_of_this_process.cache_clear()
+    try:
+        first = library.library_of_this_process()
+        with open(copied / "runtime/process.py", "a") as file:
+            file.write("# edited\n")
+        assert library.library_of_this_process() is first
+        assert library.Library.read().digest != first.digest
+    finally:
+        library.library_of_this_process.cache_clear()
 
 
 def test_requirements_are_pinned_to_what_runs_here():

@@ -25,7 +25,7 @@ DEFAULT_OUTPUT = "-1"
 NUM_OPEN_CONNECTIONS = 512
 """Of an open loop: more than queries are ever under way, so that none waits for a connection."""
 
-_CLIENTS = Path(__file__).with_name("clients.py")
+_BENCHMARKS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ class Report:
     num_lost: int
     num_tried_again: int
     """Times that a connection was closed before a byte of the reply came, so that the query was sent again."""
+    num_silent: int
+    """Times that a connection said nothing for too long, and was closed by the client; with *patience_s* only."""
     latency: dict[str, float]
     """``p50_ms``, ``p99_ms``, ``p999_ms`` and ``max_ms`` of the queries that were sent once."""
     latency_tried_again: dict[str, float]
@@ -88,18 +90,23 @@ class Traffic:
         Of input type doubles, with ``DEFAULT_OUTPUT``.
     limits_ms : list of float
         Latencies above which replies are counted, in ``Report.num_above_ms``.
+    patience_s : float, optional
+        Seconds after which a connection that says nothing is closed.
     """
 
-    def __init__(self, address: str, application: str, *, limits_ms: Sequence[float] = ()) -> None:
+    def __init__(
+        self, address: str, application: str, *, limits_ms: Sequence[float] = (), patience_s: float | None = None
+    ) -> None:
         options = {
             "address": address,
             "application": application,
             "default_output": float(DEFAULT_OUTPUT),
             "limits_ms": list(limits_ms),
+            "patience_s": patience_s,
         }
         self._process = subprocess.Popen(
-            [sys.executable, str(_CLIENTS), json.dumps(options)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "load.clients", json.dumps(options)],
+            cwd=_BENCHMARKS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
     def __enter__(self) -> Traffic:

@@ -77,7 +77,7 @@ def roll_out_picture(info: RollOutInfo) -> Html:
     ]
     evidence = ", ".join(f"{measure} {_e_value(value)}" for measure, value in info.evidence.items())
     if evidence:
-        rows.append(("Evidence", f"against it: {evidence}; rolled back at {info.limit:,.0f}"))
+        rows.append(("Evidence", f"against it: {evidence}; rolled back at {info.limit:,.0f} together"))
     return facts(rows, caption=f"Roll-out of {info.model}")
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any, Final
 
@@ -141,12 +142,18 @@ def score_of(output: str, label: object, error_scale: float | None) -> float:
         For numbers: the absolute error that scores 0. Without it an output is right or wrong.
     """
     value = read_value(output)
+    if value == label:
+        return 1.0
     number, right = as_number(value), as_number(label)
-    if number is not None and right is not None:
-        if error_scale is not None:
-            return max(0.0, 1.0 - abs(number - right) / error_scale) if math.isfinite(number - right) else 0.0
-        return float(math.isclose(number, right, rel_tol=_NUMBER_TOLERANCE, abs_tol=_NUMBER_TOLERANCE))
-    return float(value == label)
+    if number is None or right is None:
+        return 0.0
+    if error_scale is not None:
+        error = _as_float(abs(number - right))
+        return max(0.0, 1.0 - error / error_scale) if math.isfinite(error) else 0.0
+    number, right = _exact(number), _exact(right)
+    if isinstance(number, int) and isinstance(right, int):
+        return float(number == right)  # identifiers: a neighbour of a large one is another one
+    return float(math.isclose(number, right, rel_tol=_NUMBER_TOLERANCE, abs_tol=_NUMBER_TOLERANCE))
 
 
 def read_value(output: str) -> Any:
@@ -158,17 +165,33 @@ def read_value(output: str) -> Any:
 
 
 def as_number(value: object) -> float | None:
-    """Return a number, or a text that is one, as float, or ``None``: the label "7" means the output 7."""
+    """Return a number, or a text that is one, or ``None``: the label "7" means the output 7.
+
+    Whole numbers that a float holds stay whole; larger ones are infinite.
+    """
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return float(value)
+        return value if math.isfinite(_as_float(value)) else _as_float(value)
     if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return None
+        for read in (int, float):
+            with contextlib.suppress(ValueError):
+                return as_number(read(value))
     return None
+
+
+def _as_float(number: float) -> float:
+    """Return a number as float; one that no float holds is infinite."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
+
+
+def _exact(number: float) -> float:
+    """Return a float that is certainly a whole number as one."""
+    is_whole = isinstance(number, float) and number.is_integer() and abs(number) < 2**53
+    return int(number) if is_whole else number
 
 
 def can_average(output: object) -> bool:
@@ -182,7 +205,7 @@ def flatten(value: Any, numbers: list[float]) -> tuple[int, ...] | None:
         number = as_number(value)
         if number is None or not math.isfinite(number):
             return None
-        numbers.append(number)
+        numbers.append(float(number))
         return ()
     shapes = {flatten(each, numbers) for each in value}
     if len(shapes) != 1 or None in shapes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import msgspec
+from typing import Any, Final
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.json_values import NoJsonError, json_encoder, to_json_value
+from clipper_nb.protocol.non_finite import quote_non_finite
 from clipper_nb.protocol.number_rules import QUERY_ID
 from clipper_nb.protocol.records import Prediction
 
@@ -21,6 +22,7 @@ class Unset:
 
 
 UNSET = Unset()
+_json: Final = json_encoder(allow_nan=True)
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,9 @@ def format_feedback(query: object, key: str | None, label: object, score: object
     if label is UNSET:
         body["score"] = _score(score)
     else:
-        body["label"] = label
+        body["label"] = _label(label)
     try:
-        return msgspec.json.encode(body, enc_hook=_as_builtin)
+        return quote_non_finite(_json(body)).encode()
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidRequestError(f"The label cannot be written as JSON: {exc}.") from exc
 
@@ -74,14 +76,19 @@ def format_feedback(query: object, key: str | None, label: object, score: object
 def _query_id(query: object) -> int:
     if isinstance(query, Prediction):
         return query.query_id
-    found = query.item() if hasattr(query, "item") else query  # users' numbers are often NumPy's
+    if isinstance(query, Sequence) and not isinstance(query, str):
+        raise InvalidRequestError(
+            f"Feedback is for one query, and this is a {type(query).__name__} of {len(query)}. Call feedback() for "
+            "each: for prediction, label in zip(predictions, labels)."
+        )
+    found = _plain_number(query)  # users' numbers are often NumPy's
     QUERY_ID.check(found)
     assert isinstance(found, int)
     return found
 
 
 def _score(score: Any) -> float:
-    found = score.item() if hasattr(score, "item") else score
+    found = _plain_number(score)
     if isinstance(found, bool):
         return float(found)
     if not isinstance(found, (int, float)) or math.isnan(found) or not 0 <= found <= 1:
@@ -89,8 +96,26 @@ def _score(score: Any) -> float:
     return float(found)
 
 
-def _as_builtin(value: Any) -> Any:
-    """Return what an array or a number of NumPy is in JSON."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"it has a {type(value).__name__}")
+def _plain_number(value: Any) -> object:
+    """Return a number of NumPy, or an array of one, as Python's; anything else as it is."""
+    return value.item() if hasattr(value, "item") and getattr(value, "size", 0) == 1 else value
+
+
+def _label(label: object) -> Any:
+    """Return a label made of what JSON has, by the rules for outputs, which it is compared with.
+
+    A missing value of a data frame is refused: sent as ``null``, it would count as wrong against each version.
+    """
+    try:
+        plain = to_json_value(label)
+    except NoJsonError as exc:
+        where = f"at {''.join(exc.path[:4])} " if exc.path else ""
+        reason = f"{where}{exc}".replace("return ", "send ")
+        raise InvalidRequestError(f"The label cannot be written as JSON: it {reason}.") from exc
+    is_nan = isinstance(plain, float) and math.isnan(plain)
+    if is_nan or (plain is None and label is not None):
+        raise InvalidRequestError(
+            f"label is {label!r}, a missing value, which says of no output whether it is right. Leave out the queries "
+            "whose label is not known; None means that null is the right output."
+        )
+    return plain

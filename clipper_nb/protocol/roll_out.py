@@ -198,7 +198,7 @@ class RollOutInfo(Struct, frozen=True, kw_only=True):
     candidate, baseline : ArmCounts
         Answers of the version, and of all others meanwhile.
     evidence : dict of str to float
-        By measure, an e-value: the roll-back comes when it reaches ``limit``.
+        By measure, what it adds to a mean of e-values: the roll-back comes when their sum reaches ``limit``.
     limit : float
     plan : str
         How long it takes at least, and which differences it can see.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, cast
 
 from msgspec import Struct
@@ -67,7 +67,7 @@ def check_plan(request: StartRollOut) -> RollOutPlan:
         step_s=_check_span("step_s", request.step_s),
         watch=_check_watch(request.watch),
         max_latency_s=0.0 if max_latency is None else max_latency / 1e6,
-        min_queries=request.min_queries,
+        min_queries=int(request.min_queries),
         patience_s=_check_span("patience_s", request.patience_s),
     )
 
@@ -80,7 +80,7 @@ def request_of(plan: RollOutPlan, max_latency_micros: int | None) -> StartRollOu
         list(plan.steps),
         plan.step_s,
         list(plan.watch),
-        max_latency_micros,
+        None if max_latency_micros is None else int(max_latency_micros),
         plan.min_queries,
         plan.patience_s,
     )
@@ -132,8 +132,9 @@ def _check_watch(watch: object) -> tuple[Measure, ...]:
 
 def _is_number(value: object) -> bool:
     is_number = isinstance(value, Real) and not isinstance(value, bool)
-    return is_number and math.isfinite(value)  # type: ignore[arg-type]
+    return is_number and -math.inf < value < math.inf  # type: ignore[operator]
 
 
 def _is_whole(value: object, smallest: int, largest: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and smallest <= value <= largest
+    is_whole = not isinstance(value, bool) and isinstance(value, Integral)
+    return is_whole and smallest <= value <= largest  # type: ignore[operator]

@@ -77,6 +77,7 @@ def test_wait_ends_with_the_roll_out_or_its_own_time(frontend, roll_outs):
         roll_outs["app"].wait(0)
 
 
+@pytest.mark.slow
 def test_waits_outlast_a_restart_of_what_answers(frontend, roll_outs):
     answers = iter([StateUnavailableError("away"), ClusterUnreachableError("gone"), [info("promoted")]] * 2)
     frontend.answers["get_roll_outs"] = lambda request: next(answers)
@@ -92,6 +93,7 @@ def test_waits_outlast_a_restart_of_what_answers(frontend, roll_outs):
         handle.wait(0.01)
 
 
+@pytest.mark.slow
 def test_handle_is_awaitable(frontend, roll_outs):
     answers = iter([[info()], [info("paused")], [info("promoted")]])
     frontend.answers["get_roll_outs"] = lambda request: next(answers)

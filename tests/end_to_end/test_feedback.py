@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 from clipper_nb import ClipperConnection, Feedback, InvalidInputError, InvalidRequestError, NotFoundError
 from clipper_nb.client import AsyncClient
 from clipper_nb.deployers.python import deploy_python_closure
-from tests.support.clusters import eventually, http_request, running_cluster, worker_pids
+from tests.support.clusters import end_query_frontend, eventually, http_request, query_frontends_of, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
@@ -59,6 +58,7 @@ def learn(conn: ClipperConnection, right: int, num: int, **body: Any) -> Counter
     return answered
 
 
+@pytest.mark.also_on_kubernetes
 def test_each_query_counts_once_at_any_frontend(conn: ClipperConnection) -> None:
     conn.set_traffic("app", {"m:1": 1, "m:2": 1}, policy="weights")
     predictions = [conn.predict("app", [float(number)]) for number in range(40)]
@@ -74,6 +74,7 @@ def test_each_query_counts_once_at_any_frontend(conn: ClipperConnection) -> None
     assert repr(conn.apps["app"].traffic).startswith("<Traffic of 'app' by weights: m:1 50 % (score 1 of ")
 
 
+@pytest.mark.also_on_kubernetes
 def test_query_is_found_by_key_and_by_input(conn: ClipperConnection) -> None:
     conn.set_traffic("app", ["m:1", "m:2"], policy="weights")
     reply = predict(conn, input=[7.5], key="ann")
@@ -120,35 +121,36 @@ def test_what_was_never_asked_is_refused(conn: ClipperConnection) -> None:
         conn.feedback("app", 1, score=5)
 
 
+def wait_until_learnt(conn: ClipperConnection, right: int, num: int, least: int, **body: Any) -> None:
+    """Ask so many queries, and again, until the right version answers at least so many: by chance, or because the
+    scores of the other frontend are read late, that may take some turns. No policy that learns nothing gets there."""
+    eventually(
+        lambda: learn(conn, right, num, **body)[f"m:{right}"] >= least, within_s=60, what=f"version {right} is learnt"
+    )
+
+
 def test_bandit_learns_from_both_frontends(conn: ClipperConnection) -> None:
     """Each asks mostly the right version, which the labels of the other have shown too."""
     conn.set_traffic("app", ["m:1", "m:2", "m:3"], policy="thompson", half_life_s=3600)
-    learn(conn, 2, 60)
-    time.sleep(1.2)  # the rest is read within a second
-    assert learn(conn, 2, 60)["m:2"] > 45
+    wait_until_learnt(conn, 2, 60, least=46)
     scores = {target.target: target.score for target in conn.get_traffic("app").targets}
     assert scores["m:2"] == pytest.approx(1.0)
 
 
 def test_each_key_learns_for_itself(conn: ClipperConnection) -> None:
     conn.set_traffic("app", ["m:1", "m:2"], policy="epsilon-greedy", by_key=True)
-    for key, right in (("ann", 1), ("bob", 2)):
-        learn(conn, right, 30, key=key)
-    time.sleep(1.2)
-    for key, right in (("ann", 1), ("bob", 2)):
-        predict(conn, key=key)  # the scores of a key are read when it asks
-        time.sleep(1.2)
-        assert learn(conn, right, 20, key=key)[f"m:{right}"] >= 13
+    for key, right in (("ann", 1), ("bob", 2), ("ann", 1), ("bob", 2)):
+        wait_until_learnt(conn, right, 40, least=34, key=key)
 
 
 def test_ensemble_answers_by_the_slo_with_what_came(conn: ClipperConnection) -> None:
-    conn.register_application("patient", "doubles", "0", 300_000)
+    conn.register_application("patient", "doubles", "0", 1_000_000)
     deploy_python_closure(conn, "same", 1, "doubles", lambda xs: [1 for _ in xs])
 
     def slow(xs: Any) -> Any:
         import time
 
-        time.sleep(1.0 if xs[0][0] < 0 else 0.0)
+        time.sleep(3.0 if xs[0][0] < 0 else 0.0)
         return [1 for _ in xs]
 
     deploy_python_closure(conn, "straggler", 1, "doubles", slow)
@@ -158,10 +160,9 @@ def test_ensemble_answers_by_the_slo_with_what_came(conn: ClipperConnection) -> 
     late = conn.predict("patient", [-1.0])
     assert (late.output, late.default, late.confidence) == (1, False, pytest.approx(2 / 3, abs=1e-5))
     assert (late.models_used, late.model) == (("same:1", "m:1"), None)
-    assert 0.25 < late.latency_s < 0.5
+    assert 0.9 < late.latency_s < 2.9
     assert conn.feedback("patient", late, label=1).scores == {"same:1": 1.0, "m:1": 1.0}
     conn.set_traffic("patient", ["same:1", "straggler:1", "m:1"], policy="ensemble", min_confidence=0.9)
-    time.sleep(1.0)  # the straggler is busy
     unsure = conn.predict("patient", [-2.0])
     assert (unsure.output, unsure.reason) == (0, "not_confident")
     assert unsure.explanation == (
@@ -172,19 +173,69 @@ def test_ensemble_answers_by_the_slo_with_what_came(conn: ClipperConnection) -> 
     assert conn.predict("patient", [5.0]).model == "m:1"
 
 
+def test_version_that_only_times_out_is_left(conn: ClipperConnection) -> None:
+    conn.register_application("hurried", "doubles", "0", 400_000)
+
+    def stuck(xs: Any) -> Any:
+        import time
+
+        time.sleep(1.0)
+        return [1 for _ in xs]
+
+    deploy_python_closure(conn, "stuck", 1, "doubles", stuck, batch_size=1)
+    conn.set_traffic("hurried", ["m:1", "stuck:1"], policy="thompson", default_weight=1)
+    values = (number + 0.25 for number in itertools.count())
+
+    def is_left() -> bool:
+        asked = Counter(conn.predict("hurried", [next(values)]).model for _ in range(30))
+        return asked["m:1"] >= 26
+
+    eventually(is_left, within_s=60, what="hardly any query is stuck")  # there is no feedback at all
+    eventually(lambda: conn.get_traffic("hurried").targets[1].score == 0.0, within_s=20, what="defaults are counted")
+    label = conn.predict("hurried", [next(values)])
+    if not label.default:
+        assert conn.feedback("hurried", label, label=1).counted
+    conn.stop_models(["stuck"])
+
+
+def test_model_combines_an_ensemble(conn: ClipperConnection) -> None:
+    conn.register_application("blended", "doubles", "0", SLO_MICROS)
+
+    def blend(batch: list[Any]) -> list[Any]:
+        return [{"most": max(each["predictions"].values()), "of": sorted(each["weights"])} for each in batch]
+
+    deploy_python_closure(conn, "blend", 1, "json", blend)
+    conn.set_traffic("blended", ["m:1", "m:2", "m:3"], policy="ensemble", combine="blend")
+    prediction = conn.predict("blended", [1.0])
+    assert prediction.output == {"most": 3, "of": ["m:1", "m:2", "m:3"]}
+    assert (prediction.confidence, prediction.models_used) == (1.0, ("m:1", "m:2", "m:3"))
+    assert conn.feedback("blended", prediction, label=2).scores == {"m:1": 0.0, "m:2": 1.0, "m:3": 0.0}
+    with pytest.raises(InvalidRequestError, match=r"combines the outputs of application 'blended'.*takes strings"):
+        deploy_python_closure(conn, "blend", 2, "strings", lambda texts: texts)
+    with pytest.raises(InvalidRequestError, match="m:1 takes doubles, and what combines outputs gets them as json"):
+        conn.set_traffic("blended", ["m:1", "m:2"], policy="ensemble", combine="m:1")
+    with pytest.raises(NotFoundError, match="combine='median' is neither 'vote' nor 'mean'"):
+        conn.set_traffic("blended", ["m:1", "m:2"], policy="ensemble", combine="median")
+    conn.stop_models(["blend"])
+    assert conn.predict("blended", [2.0]).reason == "no_ready_replica"
+
+
 def test_killed_frontend_forgets_nothing(conn: ClipperConnection) -> None:
     """What was learnt is in Redis, and so are answers without a label yet; no id is given again."""
+    conn.delete_application("app")
+    conn.register_application("app", "doubles", "0", SLO_MICROS)  # its scores begin anew
     conn.set_traffic("app", ["m:1", "m:2", "m:3"], policy="thompson", explore=0)
     learn(conn, 3, 60)
     unlabelled = [predict(conn) for _ in range(20)]
     before = {target.target: target.num_scores for target in conn.get_traffic("app").targets}
-    time.sleep(1.0)  # answers are written behind
-    pids = worker_pids(conn)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    time.sleep(3.0)  # answers are written behind, within half a second
+    killed = query_frontends_of(conn)
+    for each in killed:
+        end_query_frontend(conn, each, at_once=True)
     eventually(
-        lambda: len(set(worker_pids(conn)) - set(pids)) == 2 and _answers(conn), within_s=30, what="both are back"
-    )
+        lambda: len(set(query_frontends_of(conn)) - set(killed)) == 2 and _answers(conn),
+        within_s=60, what="both are back",
+    )  # fmt: skip
     traffic = conn.get_traffic("app")
     assert {target.target: target.num_scores for target in traffic.targets} == before
     ids = {reply["query_id"] for reply in unlabelled}
@@ -192,8 +243,11 @@ def test_killed_frontend_forgets_nothing(conn: ClipperConnection) -> None:
     for reply in unlabelled:
         counted = post(conn, "/app/update", {"query_id": reply["query_id"], "label": 3})[1]
         assert counted["scores"] == {reply["model"]: float(reply["model"] == "m:3")}
-    time.sleep(1.2)
-    assert Counter(predict(conn, input=[n + 0.5])["model"] for n in range(40)).most_common(1)[0][0] == "m:3"
+    # Without another label: what they knew before is enough.
+    eventually(
+        lambda: Counter(predict(conn, input=[n + 0.5])["model"] for n in range(40))["m:3"] >= 34,
+        within_s=30, what="both go on with what was learnt",
+    )  # fmt: skip
 
 
 def _answers(conn: ClipperConnection) -> bool:

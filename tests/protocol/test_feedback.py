@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import json
+import math
 from typing import Any
 
 import numpy
+import pandas
 import pytest
 
 from clipper_nb.errors import InvalidInputError, InvalidRequestError
 from clipper_nb.protocol.feedback import can_average, parse_feedback, score_of
 from clipper_nb.protocol.feedback_call import UNSET, format_feedback
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.outputs import encode_outputs
 from clipper_nb.protocol.predict_body import parse_predict
 from clipper_nb.protocol.records import Prediction
 
@@ -64,10 +69,20 @@ def test_wrong_body_is_told_what_to_send(body: Any, cause: str) -> None:
         ("7", 7, 1.0), ("7", "7", 1.0), ('"7"', 7, 1.0), ("7", 7.0, 1.0), ("7", 8, 0.0), ("cat", "cat", 1.0),
         ('"cat"', "cat", 1.0), ("cat", "dog", 0.0), ("true", True, 1.0), ("true", 1, 1.0), ("null", None, 1.0),
         ("[1,2]", [1, 2], 1.0), ('{"a":1}', {"a": 1}, 1.0), ('"NaN"', 7, 0.0), ("0.30000000000000004", 0.3, 1.0),
+        ("nan", "nan", 1.0), ('"NaN"', "NaN", 1.0), ("1" + "0" * 400, 1, 0.0), ("1" + "0" * 400, 10**400, 1.0),
     ],
 )  # fmt: skip
 def test_label_is_compared_as_a_value(output: str, label: Any, expected: float) -> None:
     assert score_of(output, label, None) == expected
+
+
+@pytest.mark.parametrize("right", [12345678901, 12345678901.0, "12345678901"])
+@pytest.mark.parametrize(
+    ("output", "expected"), [("12345678901", 1.0), ('"12345678901"', 1.0), ("12345678902", 0.0), ("12345678902.0", 0.0)]
+)
+def test_label_beside_a_large_whole_number_is_wrong(output: str, right: Any, expected: float) -> None:
+    """They may be identifiers of customers or products."""
+    assert score_of(output, right, None) == expected
 
 
 def test_error_of_a_number_is_scored_by_its_scale() -> None:
@@ -75,11 +90,12 @@ def test_error_of_a_number_is_scored_by_its_scale() -> None:
     assert score_of("10", 20, 4.0) == 0.0
     assert score_of('"NaN"', 20, 4.0) == 0.0
     assert score_of("cat", "cat", 4.0) == 1.0
+    assert score_of("1" + "0" * 400, 20, 4.0) == 0.0
 
 
 def test_only_numbers_of_one_shape_have_a_mean() -> None:
     assert all(map(can_average, (1, [1, 2.5], [[1, 2], [3, 4]])))
-    assert not any(map(can_average, ("cat", [1, [2]], None, True)))
+    assert not any(map(can_average, ("cat", [1, [2]], None, True, 10**400)))
 
 
 def test_clients_write_what_frontends_read() -> None:
@@ -89,6 +105,19 @@ def test_clients_write_what_frontends_read() -> None:
     request = parse_feedback(format_feedback(numpy.int64(5), None, UNSET, numpy.float32(0.5)), InputType.DOUBLES)
     assert (request.query_id, request.score) == (5, 0.5)
     assert parse_feedback(format_feedback(None, "ann", None, None), InputType.DOUBLES).label is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        numpy.float32(0.5), numpy.array([1, 2]), pandas.Timestamp("2026-11-30 10:00"), datetime.date(2026, 11, 30),
+        decimal.Decimal("1.50"), pandas.Series([1.5, 2.5]), {3: numpy.int64(1)}, b"text", [1.5, math.nan], -math.inf,
+    ],
+)  # fmt: skip
+def test_label_means_what_the_same_output_means(value: Any) -> None:
+    (output,) = encode_outputs([value], num_inputs=1)
+    label = parse_feedback(format_feedback(1, None, value, None), InputType.DOUBLES).label
+    assert score_of(output.decode(), label, None) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -102,7 +131,15 @@ def test_clients_write_what_frontends_read() -> None:
         (("1", None, 1, None), "query_id"),
         ((1, None, UNSET, 2), "score must be a number from 0"),
         ((1, None, UNSET, float("nan")), "score must be a number from 0"),
-        ((1, None, object(), None), "cannot be written as JSON: it has a object"),
+        ((1, None, object(), None), "cannot be written as JSON: it is of type object"),
+        ((1, None, {"a": [1j]}, None), "cannot be written as JSON: it at .*'a'.* is of type complex"),
+        ((1, None, float("nan"), None), "label is nan, a missing value"),
+        ((1, None, pandas.NaT, None), "label is NaT, a missing value"),
+        ((1, None, pandas.NA, None), "label is <NA>, a missing value"),
+        (([1, 2], None, [1, 1], None), "Feedback is for one query, and this is a list of 2"),
+        ((numpy.array([1, 2]), None, 1, None), "query_id"),
+        ((1, None, UNSET, numpy.array([0.0, 1.0])), "score must be a number from 0"),
+        ((1, None, UNSET, pandas.Series([0.0, 1.0])), "score must be a number from 0"),
     ],
 )
 def test_careless_feedback_is_not_sent(arguments: Any, cause: str) -> None:

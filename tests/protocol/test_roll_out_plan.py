@@ -18,6 +18,12 @@ def test_defaults_make_a_plan_that_survives_its_request():
     assert plan.at_least_s == 180.0
 
 
+def test_whole_numbers_of_numpy_can_be_sent():
+    plan = check_plan(StartRollOut("app", "m:2", min_queries=np.int64(5), max_latency_micros=np.int32(10)))
+    request = request_of(plan, np.int32(10))
+    assert (type(request.min_queries), type(request.max_latency_micros)) == (int, int)
+
+
 def test_numbers_of_numpy_are_numbers():
     plan = check_plan(StartRollOut("app", "m:2", np.array([1, 10, 100]).tolist(), np.float64(0.5), ["score"]))
     assert (plan.steps, plan.step_s, plan.watch) == ((1.0, 10.0, 100.0), 0.5, ("score",))

@@ -11,10 +11,11 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
-from clipper_nb.errors import ClipperException, ClusterUnreachableError, StateUnavailableError
+from clipper_nb.errors import ClipperException
 from clipper_nb.protocol.records import Configuration
 from clipper_nb.protocol.roll_out import NO_PROGRESS, RollOut, RollOutCounts, RollOutProgress
 from clipper_nb.runtime.management_frontend import roll_out_rules
+from clipper_nb.runtime.management_frontend.driving import IDLE_INTERVAL_S, RETRY_INTERVAL_S, keep_looking
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.routing.roll_out_policy import Move, decide, look
 from clipper_nb.runtime.state.store import StateStore
@@ -25,10 +26,7 @@ ReadScores = Callable[[RollOut], Awaitable[RollOutCounts]]
 """Returns all feedback so far, as sums that only grow: ``num_scored`` and ``num_bad_scores`` of both, all else 0."""
 
 LOOK_INTERVAL_S = 0.5
-_RETRY_INTERVAL_S = 1.0
 _SHORTEST_INTERVAL_S = 0.1
-_IDLE_INTERVAL_S = 30.0
-"""Roll-outs begin here, so each is noticed; this is for a Redis that was restored to an older state."""
 
 
 async def no_scores(roll_out: RollOut) -> RollOutCounts:
@@ -68,27 +66,16 @@ class RollOutDriver:
 
     async def drive(self) -> None:
         """Drive until cancelled."""
-        while True:
-            interval_s = _RETRY_INTERVAL_S
-            try:
-                interval_s = await self.look_at_all()
-            except (StateUnavailableError, ClusterUnreachableError) as exc:
-                logger.warning("roll-outs wait: %s", exc)
-            except Exception:  # a fault in one look must not end all roll-outs
-                logger.exception("roll-outs wait")
-            if interval_s == _IDLE_INTERVAL_S:
-                await self._service.wait_for_change(interval_s)
-            else:
-                await asyncio.sleep(interval_s)
+        await keep_looking(self.look_at_all, self._service, "roll-outs")
 
     async def look_at_all(self) -> float:
         """Look at each roll-out that is under way once; return after how long to look again, in seconds."""
         configuration = await self._store.read_configuration()
         under_way = [each for each in configuration.roll_outs.values() if each.is_under_way]
         if not under_way:
-            return _IDLE_INTERVAL_S
+            return IDLE_INTERVAL_S
         if not await self._store.hold_driver_lease(self._holder):
-            return _RETRY_INTERVAL_S
+            return RETRY_INTERVAL_S
         for roll_out in under_way:
             try:
                 await self._look_at(configuration, roll_out)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from clipper_nb.errors import ExistsError, InvalidRequestError, ModelNotFoundError, NotFoundError
 from clipper_nb.protocol.feedback import can_average
+from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import Application, Configuration
@@ -67,6 +68,8 @@ def set_traffic(
         named[model_id] = target
         if policy is not None and policy.asks_all and policy.combine == "mean":
             _check_mean(configuration, model_id)
+    if route.combiner is not None:
+        _check_combiner(configuration, route.combiner)
     return with_route(configuration, application_name, route)
 
 
@@ -102,6 +105,22 @@ def _check_mean(configuration: Configuration, model_id: ModelId) -> None:
         raise InvalidRequestError(
             f"{model_id} answers {example.output!r:.60}, which is no number and no list of numbers: it has no mean. "
             "Use combine='vote'."
+        )
+
+
+def _check_combiner(configuration: Configuration, target: RouteTarget) -> None:
+    """Raise an error unless a model that should combine outputs is there and takes JSON."""
+    version = configuration.version_of(target)
+    if version is None:
+        raise NotFoundError(
+            f"combine={str(target)!r} is neither 'vote' nor 'mean', and no such model exists. Deploy the model that "
+            "combines outputs first, with the input type 'json'."
+        )
+    input_type = version.input_type
+    if input_type != InputType.JSON:
+        raise InvalidRequestError(
+            f"{version.model_id} takes {input_type}, and what combines outputs gets them as json. Deploy it as json: "
+            "its function gets a list of {'predictions': {model: output}, 'weights': {model: share}}."
         )
 
 

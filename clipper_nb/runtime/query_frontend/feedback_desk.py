@@ -85,6 +85,8 @@ class FeedbackDesk:
         told = {model_of(arm): round(score, 6) for arm, score in scores.items()}
         if not scores:
             cause = "No version answered the query in time, so there is nothing to score."
+            if policy is not None and policy.default_weight is not None:
+                cause += " Its default output has counted by itself, by default_weight."
             return Feedback(counted=False, query_id=answered.query_id, cause=cause)
         selection = FixedShares() if policy is None else make_selection(policy)
         propensities = {outcome.arm: outcome.propensity for outcome in answered.outcomes}
@@ -136,6 +138,10 @@ class FeedbackDesk:
 def _scores(answered: Answered, request: FeedbackRequest, policy: Policy | None) -> dict[str, float]:
     """Return the score of each version that answered."""
     asks_all = policy is not None and policy.asks_all
+    # Without default_weight a default output counts when there is feedback for it.
+    counts_default = not asks_all and (policy is None or policy.default_weight is None)
+    if answered.is_kept and not counts_default and all(outcome.output is None for outcome in answered.outcomes):
+        return {}
     if request.score is not None:
         if asks_all:
             raise InvalidRequestError(
@@ -154,7 +160,7 @@ def _scores(answered: Answered, request: FeedbackRequest, policy: Policy | None)
     for outcome in answered.outcomes:
         if outcome.output is not None:
             scores[outcome.arm] = score_of(outcome.output, request.label, error_scale)
-        elif not asks_all:  # the default output was answered
+        elif counts_default:
             scores[outcome.arm] = 0.0
     return scores
 

@@ -9,7 +9,7 @@ import tornado.web
 
 from clipper_nb.errors import ApplicationNotFoundError
 from clipper_nb.protocol import rest
-from clipper_nb.runtime.http.errors import Exposition, JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
+from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, OpenExposition, UnknownPathHandler
 from clipper_nb.runtime.http.tornado_bridge import credential_of
 from clipper_nb.runtime.query_frontend.feedback_desk import FeedbackDesk
 from clipper_nb.runtime.query_frontend.pages import (
@@ -68,9 +68,18 @@ class UpdateHandler(JsonHandler):
 
 
 def make_application(
-    predictor: Predictor, exposition: Exposition, desk: FeedbackDesk, *, needs_token: bool = False
+    predictor: Predictor,
+    exposition: OpenExposition,
+    desk: FeedbackDesk,
+    *,
+    of_cluster: OpenExposition | None = None,
+    needs_token: bool = False,
 ) -> tornado.web.Application:
-    """Return the Tornado application of all but predict and infer requests; *needs_token* is shown to clients."""
+    """Return the Tornado application of all but predict and infer requests.
+
+    *of_cluster* returns the metrics of all query frontends, if *exposition* does not; *needs_token* is shown to
+    clients.
+    """
     state = ShownState(
         configuration=lambda: predictor.configuration,
         unready_applications=predictor.unready_applications,
@@ -78,6 +87,7 @@ def make_application(
         has_application=lambda key: predictor.find_application(key) is not None,
     )
     shown = {"shown": state}
+    metrics = {"exposition": exposition, "of_cluster": of_cluster, "has_open_metrics": True}
     routes: list[Any] = [
         (r"/", IndexHandler, shown),
         (r"/docs", DocsHandler, shown),
@@ -85,7 +95,7 @@ def make_application(
         (r"/openapi\.json", OpenApiHandler, shown),
         (r"/livez", LiveHandler),
         (r"/readyz", ReadyHandler, {"predictor": predictor}),
-        (r"/metrics", MetricsHandler, {"exposition": exposition}),
+        (r"/metrics", MetricsHandler, metrics),
         (r"/[^/]+/predict/?", PredictMethodHandler),
         (r"/([^/]+)/update/?", UpdateHandler, {"desk": desk}),
         *v2_routes(predictor),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import partial
 from http import HTTPStatus
 from typing import Generic, Protocol, TypeVar
 
@@ -21,6 +22,7 @@ from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.http.errors import INTERNAL_CAUSE
 from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
 from clipper_nb.runtime.query_frontend.journal import Journal
+from clipper_nb.runtime.query_frontend.policy_target import answer_late
 from clipper_nb.runtime.query_frontend.predictor import (
     NoTarget,
     Predictor,
@@ -314,9 +316,10 @@ class LargeRequest(ABC, Generic[_BodyT, _AnswerT]):
     def _format(self) -> None:
         served = self._served
         now_s = self._requests.loop.time()
+        latency_s, model_id = now_s - self._arrived_s, self._target.model_id
         some, self._answered = self._answered[:_INPUTS_A_STEP], self._answered[_INPUTS_A_STEP:]
         for query in some:
-            served.metrics.query_answered(now_s - self._arrived_s, query.reason, self._target.model_id)
+            served.metrics.query_answered(latency_s, query.reason, model_id, self._origin)
             self._answers[query.query_id] = self._answer(query)
             self._requests.journal.record(query, served.name, self._target.model_id, now_s)
         self._write_answers()
@@ -329,10 +332,7 @@ class LargeRequest(ABC, Generic[_BodyT, _AnswerT]):
         if self._body is not None:
             self._stop_parsing(self._body)
         for query in list(self._under_way.values()):
-            computation = query.computation
-            query.answer_default(*self._predictor.explain_lateness(self._served, query))
-            if computation is not None:
-                computation.forget_if_abandoned()
+            answer_late(self._target, query, partial(self._predictor.explain_lateness, self._served))
         self._go_on()
 
     def _stop_parsing(self, body: _BodyT) -> None:

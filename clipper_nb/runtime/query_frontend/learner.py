@@ -12,10 +12,11 @@ import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.feedback import Answered
-from clipper_nb.protocol.score_counts import NO_COUNTS, ArmCounts, DatedCounts
+from clipper_nb.protocol.score_counts import NO_COUNTS, ArmCounts, Counts, DatedCounts
 from clipper_nb.runtime.routing.policy_state import PolicyState, state_at
 from clipper_nb.runtime.state.feedback_store import FeedbackStore, Scored
 
@@ -28,6 +29,8 @@ _MAX_GROUPS_HERE = 2_000
 """Keys whose scores this frontend remembers per book."""
 _MAX_GROUPS_READ = 100
 """Keys whose scores are read at once; more take their turns."""
+_MAX_GROUPS_WAITING = 1_000
+"""Keys whose default outputs wait for the store; while it is away, more count for all keys together alone."""
 MIN_GROUP_SCORES = 10.0
 """A key with less feedback is treated as all others."""
 
@@ -56,6 +59,10 @@ class Book:
         self._groups: OrderedDict[str, ArmCounts] = OrderedDict()
         self._asked_groups: set[str] = set()
         """Groups that queries or feedback came from since scores were read."""
+        self._defaults: dict[str, Scored] = {}
+        """Default outputs that count by themselves, added up by group."""
+        self._unsent: list[Scored] = []
+        """Sums that do not change any more, since the store may have the first of them."""
 
     def keep(self, answered: Answered) -> None:
         """Keep an answer until it is in the store."""
@@ -63,6 +70,28 @@ class Book:
         if len(self.pending) > _MAX_PENDING:
             self.num_dropped += len(self.pending) // 2
             del self.pending[: len(self.pending) // 2]
+
+    def count_default(self, group: str, weight: float, arm: str, query_id: int) -> None:
+        """Count a default output as a score of 0 of that weight, as soon as the store is written to."""
+        if group not in self._defaults and len(self._defaults) >= _MAX_GROUPS_WAITING:
+            group = ""
+        waiting = self._defaults.get(group)
+        if waiting is None:
+            # The first query of a sum gives it its id, so that the store adds a sum once. The query's own id is free
+            # for its feedback.
+            waiting = self._defaults[group] = Scored(-1 - query_id, {}, group, self.half_life_s)
+        counts = {**waiting.counts, arm: waiting.counts.get(arm, NO_COUNTS).plus(Counts(weight))}
+        self._defaults[group] = replace(waiting, counts=counts)
+
+    def next_default(self) -> Scored | None:
+        """Return default outputs to add to the store: the same ones until ``default_added`` is called."""
+        if not self._unsent:
+            self._unsent, self._defaults = list(self._defaults.values()), {}
+        return self._unsent[0] if self._unsent else None
+
+    def default_added(self) -> None:
+        """Let go of those that ``next_default`` returned."""
+        del self._unsent[0]
 
     def state(self, weights: Mapping[str, float], group: str = "") -> PolicyState:
         """Return what is known now of targets with these weights: by a group, if it has feedback enough, or by all."""
@@ -141,7 +170,7 @@ class Learner:
                 await self._read()
 
     async def flush(self) -> None:
-        """Write all answers that are pending; raises ``StateUnavailableError``, and then they are pending still."""
+        """Write all that is pending; raises ``StateUnavailableError``, and then it is pending still."""
         async with self._flushing:
             for book in list(self._books.values()):
                 if book.num_dropped:
@@ -154,13 +183,19 @@ class Learner:
                 except BaseException:
                     book.pending = [*pending, *book.pending]
                     raise
+                while (scored := book.next_default()) is not None:
+                    await self._count(book.name, book, scored)
+                    book.default_added()
 
     async def count(self, book_name: str, application_name: str, scored: Scored) -> bool:
         """Add the counts of a query's feedback to the store, once; return whether they were added."""
+        book = self._books.get(application_name)
+        return await self._count(book_name, book if book is not None and book.name == book_name else None, scored)
+
+    async def _count(self, book_name: str, book: Book | None, scored: Scored) -> bool:
         now_s = self._wall_clock()
         is_counted = await self._store.count(book_name, scored, now_s)
-        book = self._books.get(application_name)
-        if is_counted and book is not None and book.name == book_name:
+        if is_counted and book is not None:
             book.add(scored, now_s)
         return is_counted
 

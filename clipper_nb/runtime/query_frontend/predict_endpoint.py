@@ -111,7 +111,7 @@ class PredictEndpoint:
     def format(self, served: ServedApplication, target: Target, query: Query) -> bytes:
         """Return the JSON of an answered query, and count the query."""
         answered_s = self._clock()
-        served.metrics.query_answered(answered_s - query.arrived_s, query.reason, target.model_id)
+        served.metrics.query_answered(answered_s - query.arrived_s, query.reason, target.model_id, query.origin)
         output = query.output if query.reason is None else served.application.default_output
         self._journal.record(query, served.name, target.model_id, answered_s)
         return predict_body.format_prediction(

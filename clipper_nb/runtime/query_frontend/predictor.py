@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Union
 
 from clipper_nb.protocol.differences import Difference, find_difference
@@ -15,6 +16,8 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_body import format_model
 from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.protocol.request_origin import RequestOrigin, key_of
+from clipper_nb.protocol.route import RouteTarget
+from clipper_nb.protocol.v2_body import known_requests
 from clipper_nb.protocol.v2_reply import OutputForm
 from clipper_nb.runtime.batching import query as reasons
 from clipper_nb.runtime.batching.deadline_timer import DeadlineTimer
@@ -24,6 +27,7 @@ from clipper_nb.runtime.batching.model_pool import ModelPool
 from clipper_nb.runtime.batching.query import Computation, Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.metrics.counters import ApplicationMetrics, ModelMetrics, QueryFrontendMetrics
+from clipper_nb.runtime.query_frontend.combiner import Combiner
 from clipper_nb.runtime.query_frontend.policy_chooser import PolicyChooser, PolicyChoosers
 from clipper_nb.runtime.query_frontend.policy_target import PolicyTarget
 from clipper_nb.runtime.query_frontend.prediction_cache import PredictionCache, cache_key, key_prefix
@@ -42,14 +46,12 @@ class ServedVersion:
         self, model_id: ModelId, metrics: ModelMetrics, number: int, input_schema: JsonSchema | None = None
     ) -> None:
         self.model_id = model_id
-        self.json_check = JsonCheck(input_schema, str(model_id))
-        """Checks its inputs, if they are of type ``json``."""
+        self.json_check = JsonCheck(input_schema, str(model_id))  # of its inputs, if they are of type json
         self.metrics = metrics
         self.key_prefix = key_prefix(model_id, number)
-        self.reply_part = format_model(model_id)
-        """The part of a reply that names it."""
-        self.output_form: OutputForm | None = None
-        """That of its last outputs that were sent as a tensor."""
+        self.reply_part = format_model(model_id)  # that names it
+        self.infer_names: dict[str, bytes] = {}  # the same of a reply of V2, by application
+        self.output_form: OutputForm | None = None  # of its last outputs that were sent as a tensor
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class ServedApplication:
         self.metrics = metrics
         self.takes_doubles = application.input_type is InputType.DOUBLES
         self.takes_json = application.input_type is InputType.JSON
+        self.known_requests = known_requests(application.input_type)
         self.slo_s = application.slo_micros / 1e6
         # The reply must be sent by the SLO, so the decision is made a little before.
         self.wait_s = self.slo_s - min(_REPLY_MARGIN_S, _REPLY_MARGIN_SHARE * self.slo_s)
@@ -176,14 +179,15 @@ class Predictor:
             if (served := self._applications.get(name)) is not None:
                 served.watch = self.watches.find(name)
         for name in self._changed_targets(difference):
-            served = self._applications.get(name)
-            if served is not None:
+            if (served := self._applications.get(name)) is not None:
                 served.default_target, served.split = self._targets_of(name)
                 served.metrics.set_targets(self._configuration.answering_versions(name))
 
     def _replace_application(self, name: str, application: Application | None) -> None:
         if self._applications.pop(name, None) is not None:
             self._metrics.forget_application(name)
+            if self._choosers is not None:
+                self._choosers.forget(name)
         if application is not None:
             self._applications[name] = self._serve(application)
 
@@ -197,8 +201,8 @@ class Predictor:
 
     def unready_applications(self) -> dict[str, str]:
         """Return the linked applications without a replica that can answer, with the reason."""
-        reasons_by_name = ((name, self.unready_reason(name)) for name in self._configuration.routes)
-        return {name: reason for name, reason in reasons_by_name if reason is not None}
+        names = self._configuration.routes
+        return {name: reason for name in names if (reason := self.unready_reason(name)) is not None}
 
     def unready_reason(self, application_name: str, version: str | None = None) -> str | None:
         """Return why a version, by default the current one, cannot answer for an application; ``None`` if it can.
@@ -213,6 +217,9 @@ class Predictor:
             return "no model is linked"
         if version is not None:
             return self._why_not_ready(find_version(self._configuration, route, version))
+        combining = None if route.combiner is None else self._find_served(route.combiner)
+        if route.combiner is not None and (combining is None or not self._is_ready(combining)):
+            return f"'{route.combiner}', which combines the outputs, has no connected replica"
         why = []
         for target in route.targets:
             model_id = target.resolve(self._configuration.current_versions)
@@ -327,8 +334,14 @@ class Predictor:
             return NoTarget(reasons.NO_READY_REPLICA, explanation), None
         application, chooser = self._configuration.applications.get(application_name), None
         if self._choosers is not None and application is not None:
-            chooser = self._choosers.make(self._configuration, application, arms, self._ask)
+            make_combiner = partial(Combiner, self._loop, self._ask, self._find_served, self.explain_lateness)
+            chooser = self._choosers.make(self._configuration, application, arms, self._ask, make_combiner)
         return arms[0].target, chooser or (Split(application_name, arms) if len(arms) > 1 else None)
+
+    def _find_served(self, target: RouteTarget) -> ServedVersion | None:
+        """Return the version that a target means now."""
+        version = self._configuration.version_of(target)
+        return None if version is None else self._versions[version.model_id]
 
     def _is_ready(self, version: ServedVersion) -> bool:
         return self._replicas_of(version.model_id) > 0

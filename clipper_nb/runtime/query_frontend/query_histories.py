@@ -1,4 +1,4 @@
-"""Answers what the management frontend asks about queries and shadows: each query frontend knows its own."""
+"""Answers what other frontends ask about queries, shadows and metrics: each query frontend knows its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 class QueryHistories:
-    """Answers questions about queries.
+    """Answers questions of other frontends.
 
     Parameters
     ----------
@@ -30,6 +30,8 @@ class QueryHistories:
         Returns seconds since the epoch.
     find_shadow_report : callable
         Returns what an application's shadow answered here, if it has one.
+    read_metrics : callable
+        Returns what was counted here, as ``ask_metrics`` of the store returns it.
     flush : callable, optional
         Writes what of the answers is not in the store yet, where the caller of a question may look next.
     """
@@ -43,6 +45,7 @@ class QueryHistories:
         clock: Callable[[], float],
         wall_clock: Callable[[], float],
         find_shadow_report: Callable[[str], Awaitable[ShadowReport | None]],
+        read_metrics: Callable[[], Awaitable[str]],
         flush: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._store = store
@@ -52,6 +55,7 @@ class QueryHistories:
         self._wall_clock = wall_clock
         self._flush = flush
         self._find_shadow_report = find_shadow_report
+        self._read_metrics = read_metrics
 
     async def answer_questions(self) -> None:
         """Answer questions until cancelled."""
@@ -59,6 +63,8 @@ class QueryHistories:
             answer: Answer
             if question.shadow_of:
                 answer = await self._find_shadow_report(question.shadow_of)
+            elif question.is_about_metrics:
+                answer = await self._read_metrics()
             else:
                 query = self._journal.find(question.query_id)
                 answer = None if query is None else self._describe(query)

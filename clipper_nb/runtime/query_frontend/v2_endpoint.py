@@ -14,12 +14,13 @@ from clipper_nb.protocol.predict_body import MAX_INPUTS_AT_ONCE
 from clipper_nb.protocol.request_origin import RequestOrigin
 from clipper_nb.protocol.v2_body import InferRequest, V2Body, parse_known
 from clipper_nb.protocol.v2_outputs import DefaultMisfitError
-from clipper_nb.protocol.v2_reply import ONE_NUMBER, format_error, format_head, format_one_number
+from clipper_nb.protocol.v2_reply import ONE_NUMBER, format_error, format_names, format_one_number
 from clipper_nb.runtime.batching.query import Query
 from clipper_nb.runtime.clock import LoopClock
 from clipper_nb.runtime.http.endpoint import Cancel, InferHead, InferReply
 from clipper_nb.runtime.query_frontend.large_infer_request import LargeInferRequest
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
+from clipper_nb.runtime.query_frontend.policy_target import answer_late
 from clipper_nb.runtime.query_frontend.predict_endpoint import describe_unknown
 from clipper_nb.runtime.query_frontend.predictor import (
     Predictor,
@@ -66,9 +67,9 @@ class V2Endpoint:
             _check_encoding(head.content_encoding)
             if target is None:
                 target = self._predictor.find_target(served, head.version, origin=head.origin)
-            request = parse_known(body, head.json_size, served.application.input_type)
-            if request is not None:
-                return self._ask(served, target, request, arrived_s, reply, head.origin)
+            known = parse_known(body, head.json_size, served.known_requests)
+            if known is not None:
+                return self._ask(served, target, known[1], [known[0]], arrived_s, reply, head.origin)
             parsing = V2Body(body, head.json_size, served.application.input_type)
             steps = parsing.steps()
             for _ in range(_MAX_STEPS_AT_ONCE):
@@ -90,7 +91,7 @@ class V2Endpoint:
             return None
         request = parsing.request
         assert request is not None
-        return self._ask(served, target, request, arrived_s, reply, head.origin)
+        return self._ask(served, target, request, request.payloads, arrived_s, reply, head.origin)
 
     def _answer_later(
         self,
@@ -111,46 +112,56 @@ class V2Endpoint:
         served: ServedApplication,
         target: Target,
         request: InferRequest,
+        payloads: list[bytes],
         arrived_s: float,
         reply: InferReply,
         origin: RequestOrigin | None,
     ) -> Cancel | None:
+        """Ask for the outputs of *payloads*, whatever those of the *request* are."""
         predictor = self._predictor
-        if len(request.payloads) == 1 and request.timeout_s is None and not request.outputs:  # the usual case
+        if len(payloads) == 1 and request.timeout_s is None and not request.outputs:  # the usual case
             one = _OneAnswer(self, served, target, request, reply)
             query = Query(predictor.next_query_id(), arrived_s, arrived_s + served.wait_s, one.add)
             query.origin = origin
-            predictor.ask(served, target, request.payloads[0], query)
+            predictor.ask(served, target, payloads[0], query)
             return query.cancel
-        answers = _Answers(self, served, target, request, reply)
+        answers = _Answers(self, served, target, request, reply, len(payloads))
         wait_s = served.wait_s
         is_hurried = request.timeout_s is not None and request.timeout_s < wait_s
         if is_hurried:
             assert request.timeout_s is not None
             wait_s = request.timeout_s
         queries = []
-        for payload in request.payloads:
+        for payload in payloads:
             query = Query(predictor.next_query_id(), arrived_s, arrived_s + wait_s, answers.add)
             query.origin = origin
             predictor.ask(served, target, payload, query)
             queries.append(query)
-        timer = self._loop.call_at(arrived_s + wait_s, partial(self._give_up, served, queries)) if is_hurried else None
+        timer = (
+            self._loop.call_at(arrived_s + wait_s, partial(self._give_up, served, target, queries))
+            if is_hurried
+            else None
+        )
         answers.start(queries, predictor.next_query_id() if not queries else queries[0].query_id, timer)
         return partial(_cancel, queries, timer)
 
-    def _give_up(self, served: ServedApplication, queries: list[Query]) -> None:
+    def _give_up(self, served: ServedApplication, target: Target, queries: list[Query]) -> None:
         """Answer what is not answered at the request's own deadline, which is before the application's."""
-        for query in queries:
-            computation = query.computation
-            if computation is not None and not query.is_answered:
-                reason, _ = self._predictor.explain_lateness(served, query)
-                waited_ms = (query.deadline_s - query.arrived_s) * 1000
-                query.answer_default(reason, f"The request's own timeout of {waited_ms:g} ms has passed.")
-                computation.forget_if_abandoned()
 
-    def count(self, served: ServedApplication, target: Target, query: Query) -> None:
-        """Count an answered query."""
-        served.metrics.query_answered(self._loop.time() - query.arrived_s, query.reason, target.model_id)
+        def explain(asked: Query) -> tuple[str, str]:
+            waited_ms = (asked.deadline_s - asked.arrived_s) * 1000
+            reason, _ = self._predictor.explain_lateness(served, asked)
+            return reason, f"The request's own timeout of {waited_ms:g} ms has passed."
+
+        for query in queries:
+            if query.computation is not None and not query.is_answered:
+                answer_late(target, query, explain)
+
+    def count(self, served: ServedApplication, target: Target, query: Query) -> float:
+        """Count an answered query; return the present instant."""
+        now_s = self._loop.time()
+        served.metrics.query_answered(now_s - query.arrived_s, query.reason, target.model_id, query.origin)
+        return now_s
 
     def send(
         self,
@@ -163,7 +174,9 @@ class V2Endpoint:
     ) -> None:
         """Format and send the reply to answered queries."""
         body = make_reply(served, target, request, first_query_id, [read_row(served, query) for query in queries])
-        self.record(served, target, queries)
+        now_s = self._loop.time()
+        for query in queries:
+            self.record(served, target, query, now_s)
         try:
             for _ in body.steps():
                 pass
@@ -172,11 +185,9 @@ class V2Endpoint:
             return
         send_reply(body, target, reply)
 
-    def record(self, served: ServedApplication, target: Target, queries: list[Query]) -> None:
-        """Keep queries whose outputs were read."""
-        now_s = self._loop.time()
-        for query in queries:
-            self._large_requests.journal.record(query, served.name, target.model_id, now_s)
+    def record(self, served: ServedApplication, target: Target, query: Query, now_s: float) -> None:
+        """Keep a query whose output was read."""
+        self._large_requests.journal.record(query, served.name, target.model_id, now_s)
 
 
 class _Asked:
@@ -197,32 +208,40 @@ class _OneAnswer(_Asked):
 
     def add(self, query: Query) -> None:
         """Reply with the answer."""
-        self._endpoint.count(self._served, self._target, query)
-        target, reply, request = self._target, self._reply, self._request
+        served, target, reply, request = self._served, self._target, self._reply, self._request
+        now_s = self._endpoint.count(served, target, query)
         if query.reason is None and isinstance(target, ServedVersion):
             request_id = str(query.query_id) if request.request_id is None else request.request_id
-            head = format_head(self._served.application.name, target.model_id.version, request_id)
-            formatted = format_one_number(head, query.output, request.is_binary)
+            names = target.infer_names.get(served.name)
+            if names is None:
+                names = target.infer_names[served.name] = format_names(served.name, target.model_id.version)
+            formatted = format_one_number(names, request_id, query.output, request.is_binary)
             if formatted is not None:
                 target.output_form = ONE_NUMBER
-                self._endpoint.record(self._served, target, [query])
+                self._endpoint.record(served, target, query, now_s)
                 json_size_bytes, body = formatted
                 if json_size_bytes is None:
                     reply.respond(HTTPStatus.OK, body)
                 else:
                     reply.respond_with_tensors(json_size_bytes, body)
                 return
-        self._endpoint.send(self._served, target, request, query.query_id, [query], reply)
+        self._endpoint.send(served, target, request, query.query_id, [query], reply)
 
 
 class _Answers(_Asked):
     """Collects the answers of one request and replies when all have come, in the order of the inputs."""
 
     def __init__(
-        self, endpoint: V2Endpoint, served: ServedApplication, target: Target, request: InferRequest, reply: InferReply
+        self,
+        endpoint: V2Endpoint,
+        served: ServedApplication,
+        target: Target,
+        request: InferRequest,
+        reply: InferReply,
+        num_payloads: int,
     ) -> None:
         super().__init__(endpoint, served, target, request, reply)
-        self._missing = len(request.payloads)
+        self._missing = num_payloads
         self._queries: list[Query] | None = None
         self._first_query_id = 0
         self._timer: asyncio.TimerHandle | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,13 +18,17 @@ from clipper_nb.protocol.roll_out import (
 )
 from clipper_nb.protocol.roll_out_plan import describe_plan
 from clipper_nb.protocol.route import format_share
-from clipper_nb.runtime.routing.worse_test import NO_EVIDENCE, add_interval, e_value, limit_of, visible_share
+from clipper_nb.runtime.routing.worse_test import NO_EVIDENCE, add_interval, e_value, visible_share
 
 _BAD: Mapping[Measure, str] = {
     "defaults": "are default outputs",
     "latency": "took too long",
     "score": "have a bad score",
 }
+_WEIGHTS: Mapping[Measure, float] = {"defaults": 1.0, "latency": 1.0, "score": 2.0}
+"""Of measures in the mean of their e-values. Few answers have a score, and scores differ less than failures do."""
+LIMIT = 1.0 / FALSE_ALARM
+"""The mean e-value from which a version is worse, by Ville's inequality."""
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,9 @@ def look(roll_out: RollOut, before: RollOutProgress, counts: RollOutCounts) -> R
 def decide(roll_out: RollOut, progress: RollOutProgress, *, now: float) -> Move:
     """Return what comes next; *now* is seconds since the epoch."""
     plan, counts = roll_out.plan, progress.counts
-    limit = limit_of(FALSE_ALARM, len(plan.watch))
-    for measure, evidence in progress.log_evidence.items():
-        if e_value(evidence) >= limit:
-            return Move("roll_back", _explain(plan, measure, counts, e_value(evidence), limit))
+    evidence = _weighted_evidence(plan, progress)
+    if math.fsum(evidence.values()) >= LIMIT:
+        return Move("roll_back", _explain(plan, max(evidence, key=lambda measure: evidence[measure]), counts, evidence))
     num_answers = counts.candidate.num_queries - progress.num_at_step_start
     if num_answers >= plan.min_queries and now - roll_out.step_started_at >= plan.step_s:
         return Move("next")
@@ -69,8 +73,8 @@ def decide(roll_out: RollOut, progress: RollOutProgress, *, now: float) -> Move:
 def describe(roll_out: RollOut, progress: RollOutProgress) -> RollOutInfo:
     """Return a roll-out as users see it."""
     plan = roll_out.plan
-    limit = limit_of(FALSE_ALARM, len(plan.watch))
-    visible = [visible_share(plan.min_queries, step / 100, limit) for step in plan.steps if step < 100]
+    limit_of_one = LIMIT / min(_weights(plan).values())
+    visible = [visible_share(plan.min_queries, step / 100, limit_of_one) for step in plan.steps if step < 100]
     return RollOutInfo(
         roll_out_id=roll_out.roll_out_id,
         app_name=plan.app_name,
@@ -85,8 +89,8 @@ def describe(roll_out: RollOut, progress: RollOutProgress) -> RollOutInfo:
         reason=roll_out.reason,
         candidate=progress.counts.candidate,
         baseline=progress.counts.baseline,
-        evidence={measure: e_value(evidence) for measure, evidence in progress.log_evidence.items()},
-        limit=limit,
+        evidence=_weighted_evidence(plan, progress),
+        limit=LIMIT,
         plan=describe_plan(plan, visible),
         events=roll_out.events,
     )
@@ -96,6 +100,20 @@ def _share_now(roll_out: RollOut) -> float:
     if roll_out.status == "promoted":
         return 1.0
     return 0.0 if roll_out.status in ("rolled_back", "aborted") else roll_out.share
+
+
+def _weights(plan: RollOutPlan) -> dict[Measure, float]:
+    total = math.fsum(_WEIGHTS[measure] for measure in plan.watch)
+    return {measure: _WEIGHTS[measure] / total for measure in plan.watch}
+
+
+def _weighted_evidence(plan: RollOutPlan, progress: RollOutProgress) -> dict[Measure, float]:
+    """Return what each measure adds to the mean of their e-values."""
+    nothing = NO_EVIDENCE
+    return {
+        measure: weight * e_value(progress.log_evidence.get(measure, nothing))
+        for measure, weight in _weights(plan).items()
+    }
 
 
 def _add(evidence: Sequence[float], measure: Measure, new: RollOutCounts) -> tuple[float, ...]:
@@ -108,14 +126,14 @@ def _add(evidence: Sequence[float], measure: Measure, new: RollOutCounts) -> tup
     )  # fmt: skip
 
 
-def _explain(plan: RollOutPlan, measure: Measure, counts: RollOutCounts, evidence: float, limit: float) -> str:
+def _explain(plan: RollOutPlan, measure: Measure, counts: RollOutCounts, evidence: Mapping[Measure, float]) -> str:
     num, num_bad = counts.candidate.of(measure)
     num_others, num_bad_others = counts.baseline.of(measure)
     threshold = f" (over {1000 * plan.max_latency_s:g} ms)" if measure == "latency" else ""
     return (
         f"{plan.model_id} is worse: {_percent(num_bad, num)} of its {num} answers {_BAD[measure]}{threshold}, and "
-        f"{_percent(num_bad_others, num_others)} of the {num_others} others meanwhile (e-value {evidence:.3g}, limit "
-        f"{limit:g})"
+        f"{_percent(num_bad_others, num_others)} of the {num_others} others meanwhile (evidence "
+        f"{math.fsum(evidence.values()):.3g}, limit {LIMIT:g})"
     )
 
 

@@ -24,7 +24,7 @@ from clipper_nb.runtime.query_frontend.query_histories import QueryHistories
 from clipper_nb.runtime.state.memory_store import MemoryStore
 from clipper_nb.runtime.tasks import end_tasks
 from tests.runtime.query_frontend.test_policy_target import BASE, IDS
-from tests.runtime.query_frontend.test_predictor import Bench
+from tests.support.predictor_bench import Bench
 
 TARGETS = {"m:1": 1.0, "m:2": 1.0, "m:3": 1.0}
 
@@ -44,8 +44,11 @@ class Frontend(Bench):
         self.journal = Journal()
         self.histories = QueryHistories(
             store, self.journal, "f", clock=self.loop.time, wall_clock=self.loop.time, flush=self.learner.flush,
-            find_shadow_report=self.predictor.watches.report,
+            find_shadow_report=self.predictor.watches.report, read_metrics=self.read_metrics,
         )  # fmt: skip
+
+    async def read_metrics(self) -> str:
+        return ""
 
     def predict(self, payload: bytes, output: str) -> int:
         """Return the id of a query that every version that is asked has answered so."""
@@ -142,6 +145,17 @@ def test_label_of_a_default_output_scores_nothing() -> None:
         assert list((await one.give(query_id=query.query_id, label="unknown")).scores.values()) == [0.0]
 
     run(THOMPSON, test)
+
+
+def test_default_output_that_counts_itself_has_no_label() -> None:
+    async def test(one: Frontend, other: Frontend) -> None:
+        [query] = one.ask(b"a")
+        one.loop.advance(0.2)
+        for said in ({"label": "unknown"}, {"score": 1}):
+            feedback = await one.give(query_id=query.query_id, **said)
+            assert (feedback.counted, "has counted by itself" in feedback.cause) == (False, True)
+
+    run(Policy(name="thompson", default_weight=1.0), test)
 
 
 def test_ensemble_without_answers_has_nothing_to_score() -> None:

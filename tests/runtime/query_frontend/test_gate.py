@@ -19,8 +19,8 @@ from clipper_nb.runtime.query_frontend.v2_endpoint import V2Endpoint
 from clipper_nb.runtime.state.lease import Lease
 from clipper_nb.runtime.turns import Turns
 from tests.protocol.test_v2_body import json_request
-from tests.runtime.query_frontend.test_predictor import LINKED, OTHER_ID, Bench
 from tests.support.fake_replica import MODEL_ID
+from tests.support.predictor_bench import LINKED, OTHER_ID, Bench
 from tests.support.records import make_application, make_version
 
 SLO_S = LINKED.applications["digits"].slo_micros / 1e6

@@ -12,7 +12,7 @@ from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.turns import Turns
-from tests.runtime.query_frontend.test_predictor import LINKED, Bench
+from tests.support.predictor_bench import LINKED, Bench
 
 
 class Client:

@@ -15,8 +15,8 @@ from clipper_nb.runtime.query_frontend.journal import Journal
 from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.turns import Turns
-from tests.runtime.query_frontend.test_predictor import Bench
 from tests.support.fake_replica import MODEL_ID, FakeReplica
+from tests.support.predictor_bench import Bench
 from tests.support.records import make_application, make_configuration, make_version
 
 SLO_S = 0.1

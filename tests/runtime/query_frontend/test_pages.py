@@ -27,7 +27,7 @@ from clipper_nb.runtime.query_frontend.feedback_desk import FeedbackDesk
 from clipper_nb.runtime.query_frontend.handlers import make_application as make_tornado_application
 from clipper_nb.runtime.query_frontend.learner import Learner
 from clipper_nb.runtime.state.memory_store import MemoryStore
-from tests.runtime.query_frontend.test_predictor import Bench
+from tests.support.predictor_bench import Bench
 from tests.support.records import make_application, make_configuration, make_version
 
 HTML = {"Accept": "text/html,*/*"}

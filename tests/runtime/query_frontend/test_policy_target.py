@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from dataclasses import replace
@@ -10,17 +11,24 @@ from typing import Any
 
 import pytest
 
+from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.feedback import Outcome
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.route import make_route
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.protocol.score_counts import Counts
+from clipper_nb.runtime.http.waiting_bytes import WaitingBytes
+from clipper_nb.runtime.query_frontend.journal import Journal
+from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.learner import Learner
 from clipper_nb.runtime.query_frontend.policy_chooser import PolicyChoosers
+from clipper_nb.runtime.query_frontend.predict_endpoint import PredictEndpoint
 from clipper_nb.runtime.state.feedback_store import Scored
+from clipper_nb.runtime.state.memory_feedback import MemoryFeedback
 from clipper_nb.runtime.state.memory_store import MemoryStore
-from tests.runtime.query_frontend.test_predictor import Bench
+from clipper_nb.runtime.turns import Turns
+from tests.support.predictor_bench import Bench
 from tests.support.records import make_application, make_configuration, make_version
 
 IDS = [ModelId("m", str(number)) for number in (1, 2, 3)]
@@ -238,3 +246,145 @@ def test_two_targets_of_one_version_are_one() -> None:
     bench.answer(bench.replicas[IDS[0]], "7")
     bench.answer(bench.replicas[IDS[2]], "8")
     assert (query.output, confidence(query)["confidence"]) == ("8", 0.666667)
+
+
+# --- default outputs that count by themselves
+
+
+def test_default_output_counts_once_for_who_is_at_fault() -> None:
+    bench = PolicyBench("thompson", {"m:2": 1.0, "m:3": 1.0}, default_weight=0.25)
+    bench.ask(b"a", b"b")
+    bench.loop.advance(0.2)
+    asyncio.run(bench.learner.flush())
+    asyncio.run(bench.learner.flush())
+    counted = {arm: found.counts for arm, found in bench.book._counts.items()}
+    assert sum(counts.num for counts in counted.values()) == 0.5
+    assert {counts.total for counts in counted.values()} == {0.0}
+
+
+def test_version_that_the_ensemble_missed_counts() -> None:
+    bench = PolicyBench("exp4", default_weight=1.0)
+    bench.ask(b"a")
+    for model_id in IDS[:2]:
+        bench.answer(bench.replicas[model_id], "7")
+    bench.loop.advance(0.2)
+    asyncio.run(bench.learner.flush())
+    assert {arm: found.counts for arm, found in bench.book._counts.items()} == {arm(3): Counts(1.0)}
+
+
+def test_missing_replica_is_nobodys_bad_answer() -> None:
+    bench = PolicyBench("thompson", default_weight=1.0)
+    for model_id in IDS:
+        bench.pool.replica_lost(bench.replicas[model_id].replica)
+    bench.loop.end_turn()
+    [query] = bench.ask(b"a")
+    asyncio.run(bench.learner.flush())
+    assert (query.reason, bench.book._counts) == ("no_ready_replica", {})
+
+
+def test_sum_of_defaults_is_added_once_though_the_reply_is_lost() -> None:
+    class LosingReplies(MemoryFeedback):
+        num_lost = 0
+
+        async def count(self, book: str, scored: Scored, now_s: float) -> bool:
+            is_counted = await super().count(book, scored, now_s)
+            if self.num_lost == 0:
+                self.num_lost += 1
+                raise StateUnavailableError("lost")
+            return is_counted
+
+    async def main() -> None:
+        store = LosingReplies()
+        learner = Learner(store, lambda: 1000.0)
+        book = learner.book("digits", "book", None)
+        book.count_default("", 1.0, arm(1), 5)
+        with pytest.raises(StateUnavailableError):
+            await learner.flush()
+        book.count_default("", 1.0, arm(1), 6)
+        await learner.flush()
+        assert (await store.read("book"))[0][arm(1)].counts == Counts(2.0)
+
+    asyncio.run(main())
+
+
+# --- what is shown of the scores
+
+
+def test_scores_are_metrics_while_there_is_a_policy() -> None:
+    bench = PolicyBench("thompson")
+    bench.metrics.show_gauges(bench.predictor._choosers.families)
+    bench.book.add(Scored(1, {arm(1): Counts(4.0, 3.0, 3.0)}), 1000.0)
+    first, second = ({"app": "digits", "model": "m", "version": version} for version in ("1", "2"))
+    assert bench.value("clipper_target_score", **first) == 0.75
+    assert bench.value("clipper_target_scores", **first) == 4.0
+    assert bench.value("clipper_target_score", **second) is None
+    bench.predictor.apply(replace(BASE, revision=2, applications={}))
+    assert bench.value("clipper_target_scores", **first) is None
+
+
+# --- many inputs in one request
+
+
+class LargePolicyBench(PolicyBench):
+    """One that answers large requests."""
+
+    def __init__(self, name: Any, weights: dict[str, float] | None = None, **options: Any) -> None:
+        super().__init__(name, weights, **options)
+        self.turns: list[Any] = []
+        self.replies: list[Any] = []
+        requests = LargeRequests(
+            self.predictor, self.loop, Turns(self.turns.append, self.loop.time), WaitingBytes(10**9), Journal()
+        )
+        self.endpoint = PredictEndpoint(self.predictor, self.loop.time, requests, Journal())
+
+    def post(self, num_inputs: int) -> None:
+        body = json.dumps({"input_batch": [str(number) for number in range(num_inputs)]}).encode()
+        self.endpoint.answer(
+            "digits", body, self.loop.time(), lambda status, body: self.replies.append(json.loads(body))
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        while self.turns:
+            due, self.turns[:] = list(self.turns), []
+            for callback in due:
+                callback()
+            self.loop.end_turn()
+
+    def answer_all(self, model_id: ModelId, output: str) -> None:
+        replica, num_answered = self.replicas[model_id], 0
+        while len(replica.batches) > num_answered:
+            num_answered += 1
+            self.answer(replica, output)
+            self.settle()
+
+
+def test_large_request_is_answered_without_stragglers() -> None:
+    """Inputs that were asked have the others' answer; those that the straggler kept from their turn have none."""
+    bench = LargePolicyBench("ensemble")
+    bench.post(300)
+    for model_id in (IDS[0], IDS[2]):
+        bench.answer_all(model_id, "7")
+    assert bench.replies == []
+    bench.loop.advance(0.11)
+    bench.settle()
+    [reply] = bench.replies
+    answers = [each for each in reply["batch_predictions"] if not each["default"]]
+    assert len(answers) >= 64
+    assert {(each["output"], each["confidence"], tuple(each["models_used"])) for each in answers} == {
+        (7, 0.666667, ("m:1", "m:3"))
+    }
+    reasons = [each.get("default_reason") for each in reply["batch_predictions"]]
+    assert reasons == [None] * len(answers) + ["queued_too_long"] * (300 - len(answers))
+    assert len(bench.book.pending) == len(answers)
+
+
+def test_late_inputs_of_a_large_request_are_kept() -> None:
+    bench = LargePolicyBench("weights", {"m:2": 1.0, "m:3": 1e-9})
+    bench.post(300)
+    bench.loop.advance(0.11)
+    bench.settle()
+    [reply] = bench.replies
+    reasons = [each["default_reason"] for each in reply["batch_predictions"]]
+    assert (reasons[0], set(reasons[1:])) == ("model_too_slow", {"queued_too_long"})
+    assert {answered.outcomes for answered in bench.book.pending} == {(Outcome(arm(2), None),)}

@@ -12,9 +12,9 @@ from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import DEFAULT_REASONS
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.runtime.routing.asked_version import UnknownVersionError
-from tests.runtime.query_frontend.test_predictor import Bench
 from tests.support.examples import examples
 from tests.support.fake_replica import FakeReplica
+from tests.support.predictor_bench import Bench
 from tests.support.records import make_application, make_configuration, make_version
 
 

@@ -11,8 +11,8 @@ from clipper_nb.protocol.roll_out import ArmCounts, RollOut, RollOutCounts, Roll
 from clipper_nb.protocol.route import make_route
 from clipper_nb.protocol.rpc import ErrorResponse
 from clipper_nb.protocol.shadow import NUM_SAMPLES, Shadow, merge_reports
-from tests.runtime.query_frontend.test_predictor import Bench, outcomes
 from tests.support.fake_clock import run_in_virtual_time
+from tests.support.predictor_bench import Bench, outcomes
 from tests.support.records import make_application, make_configuration, make_version
 
 OTHER_ID = ModelId("digits-net", "2")

@@ -18,8 +18,8 @@ from clipper_nb.runtime.query_frontend.large_request import LargeRequests
 from clipper_nb.runtime.query_frontend.v2_endpoint import V2Endpoint
 from clipper_nb.runtime.turns import Turns
 from tests.protocol.test_v2_body import binary_request, json_request
-from tests.runtime.query_frontend.test_predictor import OTHER_ID, Bench
 from tests.support.fake_replica import MODEL_ID, FakeReplica
+from tests.support.predictor_bench import OTHER_ID, Bench
 from tests.support.records import make_application, make_configuration, make_version
 
 SLO_S = 0.1

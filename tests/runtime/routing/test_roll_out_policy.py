@@ -63,9 +63,9 @@ def test_worse_version_is_rolled_back_with_the_numbers():
     move = decide(BEGUN, after(counts(40, 8, 400, 0)), now=1001.0)
     assert move.kind == "roll_back"
     assert move.reason.startswith(
-        "m:2 is worse: 20 % of its 40 answers are default outputs, and 0 % of the 400 others meanwhile (e-value "
+        "m:2 is worse: 20 % of its 40 answers are default outputs, and 0 % of the 400 others meanwhile (evidence "
     )
-    assert move.reason.endswith("limit 60)")
+    assert move.reason.endswith("limit 20)")
 
 
 def test_slow_and_badly_scored_versions_are_rolled_back():

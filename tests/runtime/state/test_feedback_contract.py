@@ -13,12 +13,12 @@ from clipper_nb.protocol.score_counts import Counts
 from clipper_nb.runtime.state import memory_feedback, redis_feedback
 from clipper_nb.runtime.state.feedback_store import ANSWERS_KEPT_S, Scored
 from clipper_nb.runtime.state.store import StateStore
-from tests.runtime.state.test_contract import OpenState, _memory_state, _redis_state
+from tests.support.stores import OpenState, state_in_memory, state_in_redis
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)], scope="module")
 def state(request: pytest.FixtureRequest) -> Iterator[OpenState]:
-    yield from _memory_state() if request.param == "memory" else _redis_state()
+    yield from state_in_memory() if request.param == "memory" else state_in_redis()
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_starts_are_counted_by_frontend(state: OpenState) -> None:
 
 @pytest.mark.redis
 def test_redis_that_is_away_is_said_so() -> None:
-    for state in _redis_state():
+    for state in state_in_redis():
         assert state.server is not None
         state.server.kill()
 

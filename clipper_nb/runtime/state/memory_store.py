@@ -15,7 +15,9 @@ from clipper_nb.protocol.records import Configuration, FrontendPresence
 from clipper_nb.protocol.redis_keys import DRIVER_LEASE_S, NUM_KEPT_CHANGES
 from clipper_nb.protocol.roll_out import RollOutCounts, RollOutProgress
 from clipper_nb.protocol.shadow import ShadowReport
+from clipper_nb.runtime.state.count_store import CountStore
 from clipper_nb.runtime.state.feedback_store import FeedbackStore
+from clipper_nb.runtime.state.memory_counts import MemoryCounts
 from clipper_nb.runtime.state.memory_feedback import MemoryFeedback
 from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Answer, Change, Question, StateStore
 
@@ -29,16 +31,16 @@ class MemoryStore(StateStore):
         self._presence: dict[str, FrontendPresence] = {}
         self._configuration_watchers: set[asyncio.Event] = set()
         self._presence_watchers: set[asyncio.Event] = set()
-        self._own_metrics: dict[str, bytes] = {}
         self._question_ids = itertools.count()
         self._asked: list[asyncio.Queue[Question]] = []
         self._answers: dict[str, asyncio.Queue[Answer]] = {}
-        self._counts: dict[str, dict[str, RollOutCounts]] = {}
+        self._roll_out_counts: dict[str, dict[str, RollOutCounts]] = {}
         self._progress: dict[str, RollOutProgress] = {}
         self._driver = ""
         self._driver_until_s = 0.0
         self._starts: Counter[int] = Counter()
         self._feedback = MemoryFeedback()
+        self._counts = MemoryCounts()
 
     async def read_configuration(self) -> Configuration:
         return self._configuration
@@ -79,6 +81,10 @@ class MemoryStore(StateStore):
         found = await self._ask(Question(str(next(self._question_ids)), 0, application_name))
         return [answer for answer in found if isinstance(answer, ShadowReport)]
 
+    async def ask_metrics(self) -> list[str]:
+        found = await self._ask(Question(str(next(self._question_ids)), 0, is_about_metrics=True))
+        return [answer for answer in found if isinstance(answer, str)]
+
     async def _ask(self, question: Question) -> list[Answer]:
         answers = self._answers[question.question_id] = asyncio.Queue[Answer]()
         asked = list(self._asked)
@@ -112,12 +118,16 @@ class MemoryStore(StateStore):
     def feedback(self) -> FeedbackStore:
         return self._feedback
 
+    @property
+    def counts(self) -> CountStore:
+        return self._counts
+
     async def write_roll_out_counts(self, roll_out_id: str, run_id: str, counts: RollOutCounts) -> None:
-        self._counts.setdefault(roll_out_id, {})[run_id] = counts
+        self._roll_out_counts.setdefault(roll_out_id, {})[run_id] = counts
 
     async def read_roll_out_counts(self, roll_out_id: str) -> RollOutCounts:
         total = RollOutCounts()
-        for counts in self._counts.get(roll_out_id, {}).values():
+        for counts in self._roll_out_counts.get(roll_out_id, {}).values():
             total = total.plus(counts)
         return total
 
@@ -132,12 +142,6 @@ class MemoryStore(StateStore):
         if self._driver in ("", holder) or now_s >= self._driver_until_s:
             self._driver, self._driver_until_s = holder, now_s + DRIVER_LEASE_S
         return self._driver == holder
-
-    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
-        self._own_metrics[frontend_id] = counts
-
-    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
-        return self._own_metrics.get(frontend_id)
 
     async def close(self) -> None:
         return

@@ -21,10 +21,12 @@ from redis.exceptions import RedisError, WatchError
 
 from clipper_nb.errors import StateUnavailableError
 from clipper_nb.protocol.application_tokens import ApplicationToken
+from clipper_nb.protocol.autoscaling import Autoscaling
 from clipper_nb.protocol.differences import (
     MAPPINGS,
     Difference,
     apply_difference,
+    by_model_id,
     decode_difference,
     encode_difference,
     find_difference,
@@ -33,7 +35,6 @@ from clipper_nb.protocol.names import parse_model_id
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Application, Claim, Configuration, FrontendPresence, ModelVersion
 from clipper_nb.protocol.redis_keys import (
-    ANSWERS_KEPT_S,
     DRIVER_LEASE_S,
     LAYOUT_VERSION,
     NUM_KEPT_CHANGES,
@@ -45,7 +46,9 @@ from clipper_nb.protocol.roll_out import RollOut, RollOutCounts, RollOutProgress
 from clipper_nb.protocol.route import Route, decode_route, encode_route
 from clipper_nb.protocol.shadow import Shadow, ShadowReport
 from clipper_nb.runtime.slices import in_slices
+from clipper_nb.runtime.state.count_store import CountStore
 from clipper_nb.runtime.state.feedback_store import FeedbackStore
+from clipper_nb.runtime.state.redis_counts import RedisCounts
 from clipper_nb.runtime.state.redis_feedback import RedisFeedback
 from clipper_nb.runtime.state.store import ANSWER_TIMEOUT_S, Answer, Change, Question, StateStore
 
@@ -60,11 +63,10 @@ _FAILURES = (RedisError, OSError, TimeoutError)
 _FIELDS_PER_READ = 100
 """For large hashes: fields that are read together are parsed together, and queries wait meanwhile."""
 
+_ABOUT_A_SHADOW, _ABOUT_METRICS = "shadow ", "metrics"
+
 _RecordT = TypeVar("_RecordT")
-
-_ABOUT_A_SHADOW = "shadow "
-
-_AnswerT = TypeVar("_AnswerT", QueryHistory, ShadowReport)
+_AnswerT = TypeVar("_AnswerT", QueryHistory, ShadowReport, str)
 
 _KEEP_LEASE = """
 local holder = redis.call("GET", KEYS[1])
@@ -110,6 +112,7 @@ class RedisStore(StateStore):
         )
         self._copy: _Copy | None = None
         self._feedback = RedisFeedback(self._redis, self._keys, _translated)
+        self._counts = RedisCounts(self._redis, self._keys, _translated)
 
     async def read_configuration(self) -> Configuration:
         with _translated():
@@ -175,16 +178,21 @@ class RedisStore(StateStore):
     async def ask_shadow(self, application_name: str) -> list[ShadowReport]:
         return await self._ask(_ABOUT_A_SHADOW + application_name, ShadowReport)
 
+    async def ask_metrics(self) -> list[str]:
+        return await self._ask(_ABOUT_METRICS, str)
+
     async def _ask(self, question: str, answer_type: type[_AnswerT]) -> list[_AnswerT]:
         question_id = secrets.token_hex(8)
         answers: list[str] = []
         deadline_s = time.monotonic() + ANSWER_TIMEOUT_S
         with _translated():
-            num_asked = int(await self._redis.publish(self._keys.question_channel, f"{question_id} {question}"))
-            while len(answers) < num_asked and time.monotonic() < deadline_s:
-                found = await cast("Awaitable[Any]", self._redis.blpop([self._keys.answers_to(question_id)], timeout=1))
-                if found is not None:
-                    answers.append(found[1])
+            async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                await pubsub.subscribe(self._keys.answers_to(question_id))
+                num_asked = int(await self._redis.publish(self._keys.question_channel, f"{question_id} {question}"))
+                while len(answers) < num_asked and (left_s := deadline_s - time.monotonic()) > 0:
+                    message = await pubsub.get_message(timeout=left_s)
+                    if message is not None:
+                        answers.append(message["data"])
         decode = msgspec.json.Decoder(Union[answer_type, None]).decode
         return [found for found in map(decode, answers) if found is not None]
 
@@ -193,16 +201,14 @@ class RedisStore(StateStore):
             question_id, _, about = message.partition(" ")
             if about.isdecimal():
                 yield Question(question_id, int(about))
+            elif about == _ABOUT_METRICS:
+                yield Question(question_id, 0, is_about_metrics=True)
             elif about.startswith(_ABOUT_A_SHADOW):
                 yield Question(question_id, 0, about.removeprefix(_ABOUT_A_SHADOW))
 
     async def answer_question(self, question_id: str, answer: Answer) -> None:
-        key = self._keys.answers_to(question_id)
-        with _translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.rpush(key, msgspec.json.encode(answer))
-                pipe.expire(key, ANSWERS_KEPT_S)  # of a caller that has left
-                await pipe.execute()
+        with _translated():  # on no disk: metrics may have megabytes
+            await self._redis.publish(self._keys.answers_to(question_id), msgspec.json.encode(answer))
 
     async def count_start(self, index: int) -> int:
         with _translated():
@@ -211,6 +217,10 @@ class RedisStore(StateStore):
     @property
     def feedback(self) -> FeedbackStore:
         return self._feedback
+
+    @property
+    def counts(self) -> CountStore:
+        return self._counts
 
     async def write_roll_out_counts(self, roll_out_id: str, run_id: str, counts: RollOutCounts) -> None:
         key = self._keys.roll_out_counts(roll_out_id)
@@ -242,15 +252,6 @@ class RedisStore(StateStore):
         with _translated():
             command = self._redis.eval(_KEEP_LEASE, 1, self._keys.roll_out_driver, holder, int(1000 * DRIVER_LEASE_S))
             return bool(await command)
-
-    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
-        with _translated():
-            await self._redis.hset(self._keys.own_metrics, frontend_id, counts)
-
-    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
-        with _translated():
-            found = await cast("Awaitable[str | None]", self._redis.hget(self._keys.own_metrics, frontend_id))
-        return None if found is None else found.encode()
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -308,6 +309,7 @@ class RedisStore(StateStore):
             tokens=await _decode_all(texts["tokens"], ApplicationToken),
             shadows=await _decode_all(texts["shadows"], Shadow),
             roll_outs=await _decode_all(texts["roll_outs"], RollOut),
+            autoscaling=by_model_id(await _decode_all(texts["autoscaling"], Autoscaling)),
             claims={claim.model_id: claim for claim in (await _decode_all(texts["claims"], Claim)).values()},
         )
         return _Copy(configuration, next((name for name, score in last_change if int(score) == revision), None))
@@ -389,7 +391,7 @@ def _queue_hash_writes(pipe: Any, key: str, changed: Mapping[Any, Any]) -> None:
 
 
 def _encode_field(
-    value: Application | ModelVersion | Claim | ApplicationToken | Route | Shadow | RollOut | int | str,
+    value: Application | ModelVersion | Claim | ApplicationToken | Route | Shadow | RollOut | Autoscaling | int | str,
 ) -> str | bytes:
     if isinstance(value, Route):
         return encode_route(value)

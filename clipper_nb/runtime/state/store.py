@@ -11,25 +11,29 @@ from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import Configuration, FrontendPresence
 from clipper_nb.protocol.roll_out import RollOutCounts, RollOutProgress
 from clipper_nb.protocol.shadow import ShadowReport
+from clipper_nb.runtime.state.count_store import CountStore
 from clipper_nb.runtime.state.feedback_store import FeedbackStore
 
 Change = Callable[[Configuration], Configuration]
 """A rule: accepts the configuration and returns the changed one, or raises one of this package's errors."""
 
 
-ANSWER_TIMEOUT_S = 1.0
+ANSWER_TIMEOUT_S = 3.0
+"""A frontend that stands still is not waited for; one that a busy machine delays must be, or it looks as if it knew
+nothing."""
 
-Answer = Union[QueryHistory, ShadowReport, None]
+Answer = Union[QueryHistory, ShadowReport, str, None]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What query frontends are asked: what happened to a query, or what an application's shadow answered."""
+    """What query frontends are asked: what happened to a query, what an application's shadow answered, or metrics."""
 
     question_id: str
     query_id: int
     shadow_of: str = ""
-    """The application; empty for a question about a query."""
+    """The application; empty for other questions."""
+    is_about_metrics: bool = False
 
 
 class StateStore(ABC):
@@ -80,11 +84,15 @@ class StateStore(ABC):
 
     @abstractmethod
     async def ask_frontends(self, query_id: int) -> list[QueryHistory]:
-        """Return what the query frontends know of a query, as far as they answer within a second."""
+        """Return what the query frontends know of a query, as far as they answer within three seconds."""
 
     @abstractmethod
     async def ask_shadow(self, application_name: str) -> list[ShadowReport]:
-        """Return what an application's shadow answered at each query frontend that says so within a second."""
+        """Return what an application's shadow answered at each query frontend that says so within three seconds."""
+
+    @abstractmethod
+    async def ask_metrics(self) -> list[str]:
+        """Return what each query frontend has counted, as it encodes that, if it says so within three seconds."""
 
     @abstractmethod
     def questions(self) -> AsyncIterator[Question]:
@@ -123,13 +131,10 @@ class StateStore(ABC):
     def feedback(self) -> FeedbackStore:
         """Where answers are kept for their feedback, and scores."""
 
+    @property
     @abstractmethod
-    async def keep_own_metrics(self, frontend_id: str, counts: bytes) -> None:
-        """Store what the models of a query frontend have counted themselves; it outlives the frontend."""
-
-    @abstractmethod
-    async def read_own_metrics(self, frontend_id: str) -> bytes | None:
-        """Return what ``keep_own_metrics`` stored last for a query frontend."""
+    def counts(self) -> CountStore:
+        """Where query frontends keep what they have counted."""
 
     @abstractmethod
     async def close(self) -> None:

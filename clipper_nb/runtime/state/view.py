@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from clipper_nb.errors import StateUnavailableError
+from clipper_nb.protocol.autoscaling import VersionLoad
 from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
 from clipper_nb.protocol.redis_keys import PRESENCE_INTERVAL_S
 from clipper_nb.runtime.state.lease import Lease
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 _RETRY_INTERVAL_S = 0.1
 _LOOK_TIMEOUT_S = 1.0
 """A store that does not answer for this long counts as unreachable. The lease is longer than this plus the interval."""
+
+
+def _no_loads() -> tuple[tuple[VersionLoad, ...], float]:
+    return (), PRESENCE_INTERVAL_S
 
 
 class ConfigurationView:
@@ -37,6 +42,8 @@ class ConfigurationView:
         Acts on a configuration; when it returns, queries see it.
     replicas : callable
         Returns the replicas that are connected now.
+    loads : callable
+        Returns the load of the versions that are autoscaled, and every how many seconds it should be announced.
     lease : Lease
         Renewed by each announcement: until it runs out, a change waits for this frontend.
     run_id : str
@@ -50,6 +57,7 @@ class ConfigurationView:
         *,
         apply: Callable[[Configuration], None],
         replicas: Callable[[], list[Replica]],
+        loads: Callable[[], tuple[tuple[VersionLoad, ...], float]] = _no_loads,
         lease: Lease,
         run_id: str = "",
     ) -> None:
@@ -58,6 +66,8 @@ class ConfigurationView:
         self._run_id = run_id
         self._apply = apply
         self._replicas = replicas
+        self._loads = loads
+        self._interval_s = PRESENCE_INTERVAL_S
         self._lease = lease
         self._has_missed_changes = False  # changes that were confirmed without this frontend
         self._refreshing = asyncio.Lock()  # so that the last read configuration is applied last
@@ -123,7 +133,7 @@ class ConfigurationView:
             if self._applied_revision < 0:
                 continue
             is_well = await self._look()
-            interval_s = PRESENCE_INTERVAL_S if is_well else _RETRY_INTERVAL_S
+            interval_s = self._interval_s if is_well else _RETRY_INTERVAL_S
 
     async def _look(self) -> bool:
         """Announce, so that later changes wait for this frontend, then apply earlier ones, then renew the lease.
@@ -133,8 +143,9 @@ class ConfigurationView:
         """
         looked_s = self._lease.clock()
         replicas = tuple(self._replicas())
+        loads, self._interval_s = self._loads()
         presence = FrontendPresence(
-            self._frontend_id, self._applied_revision, time.monotonic(), replicas, __version__, self._run_id
+            self._frontend_id, self._applied_revision, time.monotonic(), replicas, __version__, self._run_id, loads
         )
         has_answered = False
         with contextlib.suppress(StateUnavailableError, asyncio.TimeoutError):

@@ -1,4 +1,4 @@
-"""What is special about the store in memory; what all stores promise is in ``test_contract.py``."""
+"""What is special about the store in memory; what all stores promise is in the files of contracts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 
 from clipper_nb.protocol.records import FrontendPresence
 from clipper_nb.runtime.state.memory_store import MemoryStore
+from clipper_nb.runtime.tasks import end_tasks
 from tests.support.fake_clock import run_in_virtual_time
 
 
@@ -58,5 +59,23 @@ def test_stores_share_nothing():
         await first.update_configuration(lambda configuration: configuration)
         assert await second.read_presence() == []
         assert (await second.read_configuration()).revision == 0
+
+    run_in_virtual_time(main())
+
+
+def test_frontend_that_a_busy_machine_delays_is_waited_for():
+    """Left out, it would look as if it knew nothing."""
+
+    async def answer_late(store):
+        async for question in store.questions():
+            await asyncio.sleep(2.5)
+            await store.answer_question(question.question_id, "what I counted")
+
+    async def main():
+        store = MemoryStore()
+        answering = asyncio.create_task(answer_late(store))
+        await asyncio.sleep(0)
+        assert await store.ask_metrics() == ["what I counted"]
+        await end_tasks([answering])
 
     run_in_virtual_time(main())

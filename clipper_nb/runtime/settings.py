@@ -83,6 +83,8 @@ class QueryFrontendSettings(FrontendSettings):
     cache_size_bytes: int
     run_id: str = ""
     num_frontends: int = 1
+    is_apart: bool = False
+    """Whether other query frontends of the cluster are in other pods."""
     worker: WorkerSettings | None = None
     rpc_unix_socket_fd: int | None = None
     """A Unix socket for replicas of this machine, beside the TCP port."""
@@ -91,6 +93,8 @@ class QueryFrontendSettings(FrontendSettings):
     replica_secret: str | None = field(default=None, repr=False)
     container_network: ContainerNetwork | None = None
     """Where containers without a token are started, if their version has an image."""
+    proven_network: ContainerNetwork | None = None
+    """Where each replica has a token."""
     clipper_containers: ClipperContainers = field(default_factory=lambda: ClipperContainers(clipper_containers.ALL))
 
     def open_rpc_sockets(self) -> list[socket.socket]:
@@ -137,10 +141,12 @@ def query_frontend_settings(variables: Mapping[str, str] = os.environ) -> QueryF
         cache_size_bytes=_whole(variables, environment.CACHE_SIZE_BYTES, environment.DEFAULT_CACHE_SIZE_BYTES),
         num_frontends=max(1, _whole(variables, environment.NUM_FRONTENDS, 1)),
         run_id=variables.get(environment.RUN_ID, ""),
+        is_apart=bool(variables.get(environment.FRONTENDS_ARE_APART)),
         worker=_worker_settings(variables),
         rpc_unix_socket_fd=_whole(variables, environment.RPC_UNIX_SOCKET, 0) or None,
         rpc_unix_folder=_folder(variables, environment.RPC_UNIX_FOLDER),
-        container_network=ContainerNetwork(text) if (text := variables.get(environment.CONTAINER_NETWORK)) else None,
+        container_network=_network(variables, environment.CONTAINER_NETWORK),
+        proven_network=_network(variables, environment.PROVEN_NETWORK),
         replica_secret=_read_secret(variables, environment.REPLICA_SECRET_FILE),
         clipper_containers=ClipperContainers(variables.get(environment.CLIPPER_CONTAINERS) or clipper_containers.ALL),
     )
@@ -162,6 +168,11 @@ def management_frontend_settings(variables: Mapping[str, str] = os.environ) -> M
         http_unix_socket_fd=_whole(variables, environment.HTTP_UNIX_SOCKET, 0) or None,
         http_unix_path=Path(path) if (path := variables.get(environment.HTTP_UNIX_PATH)) else None,
     )
+
+
+def _network(variables: Mapping[str, str], name: str) -> ContainerNetwork | None:
+    text = variables.get(name)
+    return ContainerNetwork(text) if text else None
 
 
 def _worker_settings(variables: Mapping[str, str]) -> WorkerSettings | None:

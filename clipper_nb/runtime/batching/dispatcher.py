@@ -31,6 +31,7 @@ from clipper_nb.runtime.batching.batch_observer import BatchObserver
 from clipper_nb.runtime.batching.batch_size import LATENCY_SHARE, make_batch_size_policy
 from clipper_nb.runtime.batching.hang_watch import HangWatch
 from clipper_nb.runtime.batching.isolation import Search
+from clipper_nb.runtime.batching.load_meter import LoadMeter
 from clipper_nb.runtime.batching.overdue_watch import OverdueWatch
 from clipper_nb.runtime.batching.query import Computation, Sending
 from clipper_nb.runtime.batching.second_tries import SecondTries
@@ -88,6 +89,7 @@ class Dispatcher:
         self.isolates_errors = True
         """Whether a batch that the model raised on is computed again in parts."""
         self._workers: dict[int, Worker] = {}
+        self.load = LoadMeter(self._workers, clock=clock)
         self._hang_watch = HangWatch(self._workers, clock=clock, call_at=call_at, on_hang=self._replace)
         self._overdue_watch = OverdueWatch(self._workers, clock=clock, call_at=call_at, take_back=self._take_back)
         self._idle: deque[Worker] = deque()  # the one that has been idle longest is next
@@ -249,14 +251,14 @@ class Dispatcher:
 
     def close(self) -> None:
         """Give up all queued computations, and from now on those of lost replicas: the version is gone."""
-        num_failed = self._backlog.give_up_all()
-        if num_failed:
+        if num_failed := self._backlog.give_up_all():
             self._observer().batch_failed(num_failed)
         for worker in self._workers.values():
             worker.make_obsolete()
 
     def _free(self, worker: Worker, now_s: float) -> list[Computation]:
         """Remove and return the worker's oldest batch, which is done; the worker becomes idle if it has no other."""
+        self.load.batch_done(worker, now_s)
         done = worker.batches.popleft()
         worker.answered_s = now_s
         if self._suspects.is_watching:
@@ -307,8 +309,7 @@ class Dispatcher:
         if self._should_wait():
             return
         while self._idle and self._queue.num_queued:
-            batch = self._take_batch(self._idle[0])
-            if batch:
+            if batch := self._take_batch(self._idle[0]):
                 self._send(self._idle.popleft(), batch)
         if self._isolation.has_parts:
             self._second_tries.send_parts(self._batch_size)
@@ -363,6 +364,7 @@ class Dispatcher:
         in_turn = now_s < self._overloaded_until_s
         batch, too_late = self._queue.take(size, done_by_s=now_s + expected_s, in_turn=in_turn)
         if too_late:
+            self.load.given_up(len(too_late))
             self._overloaded_until_s = now_s + OVERLOAD_MEMORY_S
             self._call_soon(partial(self._backlog.give_up_late, too_late, expected_s))
         return batch
@@ -376,8 +378,7 @@ class Dispatcher:
         for computation in batch:
             computation.sent_s = sent.sent_s
             computation.sending = sending
-            if computation.is_traced:
-                is_traced = True
+            is_traced |= computation.is_traced
         origins = [computation.origins() for computation in batch] if is_traced else ()
         if worker.connection.send_batch([computation.payload for computation in batch], origins):
             worker.batches.append(sent)

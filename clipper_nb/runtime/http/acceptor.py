@@ -7,7 +7,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, Protocol
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,9 @@ class AcceptingServer(Protocol):
     max_connections: int
     tls: ssl.SSLContext | None
     handshake_timeout_s: float
+
+    unfinished: set[asyncio.Protocol]
+    """The protocols of connections whose handshake is under way: the server takes out those that it adds to its own."""
 
     @property
     def connections(self) -> Collection[object]:
@@ -47,18 +50,13 @@ class Acceptor:
         self._listening = listening
         self._loop = server.loop
         self._timer: asyncio.TimerHandle | None = None
-        self._unfinished: set[asyncio.Task[None]] = set()
+        self._handing_over: set[asyncio.Task[None]] = set()
         tls = server.tls
         self._options: dict[str, Any] = {} if tls is None else {
             "ssl": tls, "ssl_handshake_timeout": server.handshake_timeout_s,
         }  # fmt: skip
         listening.setblocking(False)
         self._watch()
-
-    @property
-    def num_unfinished(self) -> int:
-        """How many accepted connections the server does not have yet."""
-        return len(self._unfinished)
 
     def close(self) -> None:
         """Accept no more."""
@@ -95,18 +93,24 @@ class Acceptor:
             accepted.close()  # nothing can be said to the client before a handshake, which costs too much now
             return
         accepted.setblocking(False)
-        task = self._loop.create_task(self._hand_over(accepted))
-        self._unfinished.add(task)
-        task.add_done_callback(self._unfinished.discard)
-        self._accepted()
+        connection = self._server.make_connection()
+        self._server.unfinished.add(connection)
+        self._number_changed()
+        task = self._loop.create_task(self._hand_over(accepted, connection))
+        self._handing_over.add(task)
+        task.add_done_callback(self._handing_over.discard)
 
-    def _accepted(self) -> None:
-        """Note that there is one more connection."""
+    def _number_changed(self) -> None:
+        """Note that a connection was accepted, or has failed before the server had it."""
 
     def _num_connections(self) -> int:
-        return len(self._server.connections) + len(self._unfinished)
+        return len(self._server.connections) + len(self._server.unfinished)
 
-    async def _hand_over(self, accepted: socket.socket) -> None:
-        with contextlib.suppress(OSError):  # the client is gone, or does not speak TLS
-            make: Callable[[], asyncio.Protocol] = self._server.make_connection
-            await self._loop.connect_accepted_socket(make, accepted, **self._options)
+    async def _hand_over(self, accepted: socket.socket, connection: asyncio.Protocol) -> None:
+        try:
+            with contextlib.suppress(OSError):  # the client is gone, or does not speak TLS
+                await self._loop.connect_accepted_socket(lambda: connection, accepted, **self._options)
+        finally:
+            if connection in self._server.unfinished:
+                self._server.unfinished.remove(connection)
+                self._number_changed()

@@ -81,8 +81,9 @@ class HttpConnection(ReplyingConnection):
         self._now_s = time.monotonic
         self._credential = ""  # what the current request's token adds to the application's name
         self._whole = b""  # the received data, if it began with the current request
-        # The head of the last predict request, which the client is likely to send again.
+        # The head of the last predict or infer request, which the client is likely to send again.
         self._last_head, self._last_size_bytes, self._last_name = b"", 0, ""
+        self._last_infer: InferHead | None = None
 
     @property
     def unfinished_size_bytes(self) -> int:
@@ -112,11 +113,11 @@ class HttpConnection(ReplyingConnection):
         self._exchanges.clear()
 
     def data_received(self, data: bytes) -> None:
-        """Answer a predict request at once if its head is known; parse everything else."""
+        """Answer a predict or infer request at once if its head is known; parse everything else."""
         if self.is_closing:
             return  # data after a rejected request is read and dropped until the client has its reply
         if self._holds_back:
-            self._unparsed = memoryview(data)
+            self._unparsed = memoryview(data if self._unparsed is None else b"".join((self._unparsed, data)))
             self._whole = b""
             self._read_or_pause()
         elif not self._reader.is_fresh:
@@ -124,7 +125,11 @@ class HttpConnection(ReplyingConnection):
             self._parse(data)
         elif len(data) == self._last_size_bytes and data.startswith(self._last_head):
             body = data[len(self._last_head) :]
-            self._predict(Exchange(self._on_reply, self._waiting, True, len(body)), self._last_name, body)
+            exchange = Exchange(self._on_reply, self._waiting, True, len(body))
+            if self._last_infer is not None:
+                self._infer(exchange, self._last_infer, body)
+            else:
+                self._predict(exchange, self._last_name, body)
         elif not self._predict_by_head(data):
             self._whole = data
             self._parse(data)
@@ -138,6 +143,7 @@ class HttpConnection(ReplyingConnection):
         if len(data) != len(head) + known[1] or self._server.is_stopping:
             return False
         self._last_head, self._last_size_bytes, self._last_name = head, len(data), known[0]
+        self._last_infer = None
         self._predict(Exchange(self._on_reply, self._waiting, True, known[1]), known[0], data[len(head) :])
         return True
 
@@ -145,6 +151,7 @@ class HttpConnection(ReplyingConnection):
         known = self._find_known_infer_head(head)
         if known is None or len(data) != len(head) + known[1] or self._server.is_stopping:
             return False
+        self._last_head, self._last_size_bytes, self._last_infer = head, len(data), known[0]
         self._infer(Exchange(self._on_reply, self._waiting, True, known[1]), known[0], data[len(head) :])
         return True
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import tornado.web
 
@@ -25,6 +27,8 @@ from clipper_nb.version import __version__
 logger = logging.getLogger(__name__)
 
 JSON_CONTENT_TYPE = "application/json"
+_OPEN_METRICS = "application/openmetrics-text"
+_QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\Z")
 INTERNAL_CAUSE = "Something went wrong inside the frontend; its log has the traceback."
 
 _STATUSES: tuple[tuple[type[ClipperException], HTTPStatus, str], ...] = (
@@ -133,17 +137,40 @@ Exposition = Callable[[], Awaitable[list[bytes]]]
 """Returns metrics as Prometheus text, in parts, because copying megabytes takes milliseconds."""
 
 
-class MetricsHandler(JsonHandler):
-    """``GET /metrics`` in Prometheus text."""
+_AnyExposition = Callable[..., Awaitable[list[bytes]]]
 
-    def initialize(self, exposition: Exposition) -> None:
-        """Store the route's arguments (called by Tornado)."""
+
+class OpenExposition(Protocol):
+    """The same, of metrics that can be had as OpenMetrics too."""
+
+    def __call__(self, *, as_open_metrics: bool = False) -> Awaitable[list[bytes]]: ...
+
+
+class MetricsHandler(JsonHandler):
+    """``GET /metrics`` in Prometheus text, or in OpenMetrics for a client that prefers it where there is that.
+
+    With ``?of=cluster`` it has those of all query frontends.
+    """
+
+    def initialize(
+        self, exposition: _AnyExposition, of_cluster: _AnyExposition | None = None, *, has_open_metrics: bool = False
+    ) -> None:
+        """Store the route's arguments (called by Tornado); with *has_open_metrics* both can be had in either format."""
         self._exposition = exposition
+        self._of_cluster = of_cluster or exposition
+        self._has_open_metrics = has_open_metrics
 
     async def get(self) -> None:
         """Write all series."""
-        parts = await self._exposition()
-        self.set_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        exposition = self._of_cluster if self.get_query_argument("of", "") == "cluster" else self._exposition
+        content_type = "text/plain; version=0.0.4; charset=utf-8"
+        if self._has_open_metrics:
+            self.set_header("Vary", "Accept")
+            if _prefers_open_metrics(self.request.headers.get("Accept", "")):
+                exposition = partial(exposition, as_open_metrics=True)
+                content_type = f"{_OPEN_METRICS}; version=1.0.0; charset=utf-8"
+        parts = await exposition()
+        self.set_header("Content-Type", content_type)
         self.set_header("Content-Length", sum(map(len, parts)))
         for part in parts:
             self.write(part)
@@ -154,3 +181,14 @@ class MetricsHandler(JsonHandler):
 
     def compute_etag(self) -> None:
         """Return no digest: it costs time and is useless because every answer is different."""
+
+
+def _prefers_open_metrics(accept: str) -> bool:
+    """Return whether a header names OpenMetrics, and nothing says that plain text is better."""
+    qualities: dict[str, float] = {}
+    for each in accept.split(","):
+        media_type, *parameters = (part.strip().lower() for part in each.split(";"))
+        given = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        quality = float(given) if _QUALITY.match(given) else 0.0
+        qualities[media_type] = max(quality, qualities.get(media_type, 0.0))
+    return 0 < qualities.get(_OPEN_METRICS, 0) >= qualities.get("text/plain", 0)

@@ -50,7 +50,7 @@ class ReplyingConnection(asyncio.Protocol):
         """True if no further request is accepted."""
         self._is_reading = True
         self._is_writable = True
-        self._holds_back = False  # enough is in progress: one more piece of input is kept and waits
+        self._holds_back = False  # enough is in progress, or input waits already: more input is kept and waits
         self._is_resting = False  # paused within a large body, while others have their turn
         self._unparsed: memoryview | None = None  # received, and waits for time or room to be parsed
         self._parse_soon: asyncio.Handle | None = None
@@ -253,7 +253,7 @@ class ReplyingConnection(asyncio.Protocol):
         may_take = self._may_take()
         if may_take and self._unparsed is not None and self._parse_soon is None:
             self._parse_soon = self._loop.call_soon(self._parse_unparsed)
-        self._holds_back = not may_take
+        self._holds_back = not may_take or self._unparsed is not None
         wanted = self._is_writable and self._unparsed is None and not self._is_resting
         if wanted != self._is_reading and not self._transport.is_closing():
             self._is_reading = wanted

@@ -65,6 +65,7 @@ class HttpServer:
         own_limit = limits.max_connections
         self.max_connections = max_http_connections() if own_limit is None else own_limit
         self.connections: set[HttpConnection] = set()
+        self.unfinished: set[asyncio.Protocol] = set()
         self.known_heads = KnownHeads()
         self._server: asyncio.Server | None = None
         self._unix_server: asyncio.Server | None = None
@@ -115,6 +116,7 @@ class HttpServer:
 
     def connection_made(self, connection: HttpConnection) -> None:
         """Add a connection and watch its time-outs; reject it if there are too many."""
+        self.unfinished.discard(connection)
         self.connections.add(connection)
         if len(self.connections) > self.max_connections:
             connection.reject()

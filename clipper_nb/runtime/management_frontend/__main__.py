@@ -8,6 +8,7 @@ import socket
 
 from clipper_nb.runtime.http.guard import Guard
 from clipper_nb.runtime.http.server import HttpServer
+from clipper_nb.runtime.management_frontend.autoscaler import Autoscaler
 from clipper_nb.runtime.management_frontend.handlers import make_application
 from clipper_nb.runtime.management_frontend.roll_out_driver import RollOutDriver
 from clipper_nb.runtime.management_frontend.roll_out_scores import scores_in
@@ -30,9 +31,12 @@ async def serve(stopping: asyncio.Event) -> None:
     service = ManagementService(store, run_id=settings.run_id)
     service.start()
     application = make_application(service, TrafficCalls(service, store), token=settings.admin_token)
-    driving = asyncio.create_task(
-        RollOutDriver(service, store, read_scores=scores_in(store)).drive(), name="drive roll-outs"
-    )
+    driving = [
+        asyncio.create_task(
+            RollOutDriver(service, store, read_scores=scores_in(store)).drive(), name="drive roll-outs"
+        ),
+        asyncio.create_task(Autoscaler(service, store).drive(), name="autoscale"),
+    ]
     guard = Guard(settings.access, is_open=_is_open)
     server = HttpServer(None, application, settings.http_limits, guard=guard, tls=settings.tls)
     listening = settings.http.open_socket()
@@ -45,7 +49,7 @@ async def serve(stopping: asyncio.Event) -> None:
     await stopping.wait()
     service.end_waits()
     await server.stop()
-    await end_tasks([driving])
+    await end_tasks(driving)
     await service.stop()
     await store.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from http import HTTPStatus
 from itertools import islice
@@ -15,6 +16,7 @@ from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError, ModelNotFoundError
 from clipper_nb.protocol import descriptions, rest
+from clipper_nb.protocol.autoscaling import SetAutoscaling, check_autoscaling
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, TokenInfo, VersionInfo
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
@@ -23,7 +25,7 @@ from clipper_nb.protocol.records import Application, Configuration
 from clipper_nb.protocol.roll_out_plan import StartRollOut
 from clipper_nb.protocol.traffic import ApplicationTraffic
 from clipper_nb.runtime.http.errors import JsonHandler, LiveHandler, MetricsHandler, UnknownPathHandler
-from clipper_nb.runtime.management_frontend import rules
+from clipper_nb.runtime.management_frontend import rules, scaling_rules
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.management_frontend.traffic_calls import TrafficCalls
 from clipper_nb.runtime.metrics.admin_calls import AdminCalls
@@ -173,6 +175,16 @@ async def _set_model_version(service: ManagementService, request: rest.ModelVers
     await service.set_current_version(_model_id(request), key)
 
 
+async def _set_autoscaling(service: ManagementService, request: SetAutoscaling, key: str | None) -> None:
+    model_id, at = ModelId(request.model_name, request.model_version), time.time()
+    scaling = check_autoscaling(
+        min_replicas=request.min_replicas, max_replicas=request.max_replicas, target=request.target,
+        period_s=request.period_s, stable_s=request.stable_s,
+    )  # fmt: skip
+    claim_id = request.claim_id
+    await service.change(lambda before: scaling_rules.set_autoscaling(before, model_id, scaling, claim_id, at=at), key)
+
+
 async def _get_all_applications(service: ManagementService, request: rest.Listing) -> Iterator[Any]:
     configuration = await service.read_configuration()
     applications = [configuration.applications[name] for name in sorted(configuration.applications)]
@@ -296,6 +308,7 @@ def _describe_version(configuration: Configuration, model_id: ModelId) -> Versio
         configuration.versions[model_id],
         is_current=is_current,
         num_replicas=configuration.num_replicas.get(model_id, 0),
+        autoscaling=configuration.autoscaling.get(model_id),
     )
 
 
@@ -311,6 +324,7 @@ _CHANGES: dict[str, tuple[Change, type[Struct]]] = {
     "delete_versioned_model": (_delete_model_version, rest.ModelVersionName),
     "set_model_version": (_set_model_version, rest.ModelVersionName),
     "set_num_replicas": (ManagementService.set_num_replicas, rest.NumReplicas),
+    "set_autoscaling": (_set_autoscaling, SetAutoscaling),
     "claim_version": (ManagementService.claim_version, rest.ClaimVersion),
     "release_claim": (ManagementService.release_claim, rest.ClaimName),
 }

@@ -17,6 +17,7 @@ from clipper_nb.errors import (
     ClaimLostError,
     ExistsError,
     InputTypeConflictError,
+    InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
     VersionClaimedError,
@@ -26,7 +27,7 @@ from clipper_nb.protocol.application_tokens import ApplicationToken, token_id
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
-from clipper_nb.protocol.route import Route
+from clipper_nb.protocol.route import Route, RouteTarget
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -145,6 +146,7 @@ def unregister_version(configuration: Configuration, model_id: ModelId) -> Confi
         current_versions=current_versions,
         routes=_without_version(configuration.routes, model_id),
         num_replicas=_without(configuration.num_replicas, model_id),
+        autoscaling=_without(configuration.autoscaling, model_id),
         claims=_without(configuration.claims, model_id),
         shadows={name: shadow for name, shadow in configuration.shadows.items() if shadow.model_id != model_id},
     )
@@ -162,10 +164,14 @@ def set_current_version(configuration: Configuration, model_id: ModelId) -> Conf
 def set_num_replicas(
     configuration: Configuration, model_id: ModelId, num_replicas: int, claim_id: str | None
 ) -> Configuration:
-    """Set how many replicas of a registered version should run."""
+    """Set how many replicas of a registered version should run, which ends its autoscaling."""
     find_version(configuration, model_id)
     check_claim(configuration, model_id, claim_id)
-    return replace(configuration, num_replicas=_with(configuration.num_replicas, model_id, num_replicas))
+    return replace(
+        configuration,
+        num_replicas=_with(configuration.num_replicas, model_id, num_replicas),
+        autoscaling=_without(configuration.autoscaling, model_id),
+    )
 
 
 def claim_version(
@@ -209,6 +215,12 @@ def check_input_type_of_links(configuration: Configuration, model_name: str, inp
         application = configuration.applications[application_name]
         if model_name in route.model_names and application.input_type != input_type:
             raise InputTypeConflictError(model_name, input_type, application_name, application.input_type)
+        combiner = route.combiner
+        if combiner is not None and combiner == RouteTarget(model_name) and input_type != InputType.JSON:
+            raise InvalidRequestError(
+                f"Model '{model_name}' combines the outputs of application '{application_name}' and gets them as "
+                f"json; a version that takes {input_type} cannot."
+            )
 
 
 def _without_version(routes: Mapping[str, Route], model_id: ModelId) -> Mapping[str, Route]:

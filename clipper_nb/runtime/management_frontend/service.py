@@ -12,13 +12,10 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-from clipper_nb.errors import (
-    ClusterUnreachableError,
-    NotFoundError,
-    StateUnavailableError,
-)
+from clipper_nb.errors import ClusterUnreachableError, NotFoundError, StateUnavailableError
 from clipper_nb.protocol import names, rest
 from clipper_nb.protocol.application_tokens import ApplicationToken, check_digest
+from clipper_nb.protocol.autoscaling import check_rule
 from clipper_nb.protocol.input_types import parse_input_type
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.number_rules import checked
@@ -36,6 +33,7 @@ from clipper_nb.runtime.management_frontend import rules, traffic_rules
 from clipper_nb.runtime.management_frontend.arrival import are_connected, find_other_input_type, replicas_known_to_all
 from clipper_nb.runtime.management_frontend.claim_holding import LOOK_INTERVAL_S, ClaimHolding
 from clipper_nb.runtime.management_frontend.liveness import FrontendLiveness
+from clipper_nb.runtime.management_frontend.scaling_rules import set_autoscaling
 from clipper_nb.runtime.management_frontend.traffic_reading import read_traffic
 from clipper_nb.runtime.state.store import Change, StateStore
 from clipper_nb.runtime.tasks import end_tasks
@@ -164,13 +162,16 @@ class ManagementService:
     async def register_version(self, request: rest.AddModel, change_id: str | None = None) -> None:
         """Add a model version and make it current, unless the request says otherwise."""
         number, claim_id = checked(request).num_replicas, request.claim_id
-        version = rest.parse_version(request, registered_at=self._wall_clock())
+        at = self._wall_clock()
+        version = rest.parse_version(request, registered_at=at)
+        scaling = None if request.autoscaling is None else check_rule(request.autoscaling)
 
         def change(configuration: Configuration) -> Configuration:
-            return rules.register_version(
+            after = rules.register_version(
                 configuration, version, num_replicas=number, claim_id=claim_id,
                 becomes_current=request.becomes_current,
             )  # fmt: skip
+            return after if scaling is None else set_autoscaling(after, version.model_id, scaling, at=at)
 
         await self._change(change, change_id)
 
@@ -393,4 +394,5 @@ def _desired_replicas(configuration: Configuration) -> rest.DesiredReplicas:
         num_replicas={str(model_id): number for model_id, number in configuration.num_replicas.items()},
         images={str(model_id): version.image for model_id, version in configuration.versions.items()},
         claimed=[str(model_id) for model_id in configuration.claims],
+        autoscaled=[str(model_id) for model_id in configuration.autoscaling],
     )

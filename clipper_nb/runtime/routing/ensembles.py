@@ -11,7 +11,6 @@ import msgspec
 
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.feedback import flatten, read_value
-from clipper_nb.protocol.policies import Combine
 from clipper_nb.protocol.score_books import model_of
 from clipper_nb.runtime.routing.policy_state import PolicyState
 from clipper_nb.runtime.routing.selection import Combined, Selected, SelectionPolicy
@@ -26,12 +25,13 @@ class Ensemble(SelectionPolicy):
     Parameters
     ----------
     combine : str
-        ``"vote"`` or ``"mean"``.
+        ``"vote"`` or ``"mean"``; or the name of a model, for which the answer is what it is asked, and the confidence
+        the share of all weights that answered.
     error_scale : float, optional
         For the mean of numbers: how far from it an output may be to agree with it. Without it, each that came agrees.
     """
 
-    def __init__(self, combine: Combine = "vote", error_scale: float | None = None) -> None:
+    def __init__(self, combine: str = "vote", error_scale: float | None = None) -> None:
         self._combine = combine
         self._error_scale = error_scale
 
@@ -46,7 +46,9 @@ class Ensemble(SelectionPolicy):
         shares = {arm: weights[arm] / total for arm in outputs}
         if self._combine == "vote":
             return _vote(outputs, shares)
-        return _mean(outputs, shares, self._error_scale)
+        if self._combine == "mean":
+            return _mean(outputs, shares, self._error_scale)
+        return Combined(_input_of_combiner(outputs, shares), min(1.0, math.fsum(shares.values())))
 
     def weights(self, state: PolicyState) -> Mapping[str, float]:
         """Return the weight of each target's output."""
@@ -95,6 +97,14 @@ def _vote(outputs: Mapping[str, str], shares: Mapping[str, float]) -> Combined:
     winner = max(agreeing, key=lambda key: shared[key])
     arm = max(agreeing[winner], key=lambda arm: shares[arm])
     return Combined(outputs[arm], min(1.0, shared[winner]))
+
+
+def _input_of_combiner(outputs: Mapping[str, str], shares: Mapping[str, float]) -> str:
+    body = {
+        "predictions": {model_of(arm): read_value(output) for arm, output in outputs.items()},
+        "weights": {model_of(arm): round(shares[arm], 6) for arm in outputs},
+    }
+    return msgspec.json.encode(body).decode()
 
 
 def _canonical(output: str) -> bytes:

@@ -43,13 +43,20 @@ class Admission:
         The versions that containers without a token may serve.
     network : ContainerNetwork, optional
         Where the cluster itself starts containers without a token; without it they may be anywhere.
+    proven_network : ContainerNetwork, optional
+        Where each container has a token, so that none is admitted without a proof.
     """
 
     def __init__(
-        self, secret: str | None, clipper_containers: ClipperContainers, network: ContainerNetwork | None = None
+        self,
+        secret: str | None,
+        clipper_containers: ClipperContainers,
+        network: ContainerNetwork | None = None,
+        proven_network: ContainerNetwork | None = None,
     ) -> None:
         self._secret = secret
         self._network = network
+        self._proven_network = proven_network
         self._clipper_containers = clipper_containers
         self._configuration = Configuration()
 
@@ -80,6 +87,7 @@ class Admission:
             return True
         return (
             peer != UNIX
+            and not (self._proven_network is not None and self._proven_network.has(peer))
             and self._clipper_containers.may_serve(model_id, self._configuration)
             and (self._network is None or self._network.has(peer) or not self._is_in_network(model_id))
         )

@@ -19,14 +19,15 @@ from clipper_nb.protocol.model_metrics import MetricReport, decode_reports
 from clipper_nb.protocol.records import Configuration, Replica
 from clipper_nb.protocol.request_origin import Origins, encode_origins
 from clipper_nb.protocol.rpc_fields import Frame
-from clipper_nb.protocol.zmtp import MAX_MESSAGE_SIZE_BYTES, ROUTER, ZmtpPeer, encode_pieces
 from clipper_nb.runtime.rpc.admission import OPEN, Admission, NotAdmittedError
-from clipper_nb.runtime.rpc.peers import UNKNOWN, Peer, peer_of
+from clipper_nb.runtime.rpc.connection import Connection
+from clipper_nb.runtime.rpc.peers import UNKNOWN, Peer
 from clipper_nb.runtime.rpc.sessions import (
     BatchAnswered,
     BatchFailed,
     Disconnect,
     Event,
+    MemoryInUse,
     MetricsReported,
     ReplicaDraining,
     ReplicaJoined,
@@ -40,9 +41,7 @@ from clipper_nb.runtime.unix_server import serve_unix
 logger = logging.getLogger(__name__)
 
 _SILENCE_CHECK_INTERVAL_S = 5.0
-_HANDSHAKE_TIMEOUT_S = 10.0
 _BACKLOG = 1024
-_MAX_STRANGERS_MESSAGE_SIZE_BYTES = 1 << 20
 _MESSAGE_ID_LIMIT = 2**32
 
 
@@ -136,7 +135,7 @@ class RpcServer:
         self._refused = refused
         self._sessions = Sessions(frontend_ports, frontend_sockets, admission=admission, find_peer=self._find_peer)
         self._next_message_id = 0
-        self._connections: dict[bytes, _Connection] = {}
+        self._connections: dict[bytes, Connection] = {}
         self._num_connections = 0
         self._loop: asyncio.AbstractEventLoop
         self._servers: list[asyncio.Server] = []
@@ -191,7 +190,8 @@ class RpcServer:
         self._next_message_id = (message_id + 1) % _MESSAGE_ID_LIMIT
         frame = encode_origins(origins) if origins and session.accepts_origins else b""
         request = rpc.PredictRequest(message_id, session.replica.input_type, payloads, frame)
-        if self._send(session.identity, rpc.encode_predict_request(request)):
+        connection = self._connections.get(session.identity)
+        if connection is not None and connection.send_batch(request, session):
             session.in_flight.append(message_id)
             return True
         # The caller knows already; all others are notified in the next turn.
@@ -204,15 +204,15 @@ class RpcServer:
             self._send(session.identity, rpc.encode_frontend_end(rpc.FrontendEnd(reason)))
         self._loop.call_soon(self._lose, session.identity)
 
-    def _make_connection(self) -> _Connection:
+    def _make_connection(self) -> Connection:
         self._num_connections += 1
-        return _Connection(self, str(self._num_connections).encode())
+        return Connection(self, str(self._num_connections).encode())
 
-    def opened(self, connection: _Connection) -> None:
+    def opened(self, connection: Connection) -> None:
         """Add a new connection."""
         self._connections[connection.identity] = connection
 
-    def closed(self, connection: _Connection) -> None:
+    def closed(self, connection: Connection) -> None:
         """Remove a closed connection and its session."""
         del self._connections[connection.identity]
         self._lose(connection.identity)
@@ -300,6 +300,9 @@ class RpcServer:
         if self._metrics is not None:
             self._metrics.replica_reported(replica, reports)
 
+    def _use_memory(self, event: MemoryInUse) -> None:
+        self._connections[event.session.identity].use_memory()
+
     def _disconnect(self, event: Disconnect) -> None:
         connection = self._connections.get(event.identity)
         if connection is not None:
@@ -315,61 +318,6 @@ class RpcServer:
         self._silence_timer = self._loop.call_later(_SILENCE_CHECK_INTERVAL_S, self._check_silence)
 
 
-class _Connection(asyncio.Protocol):
-    """One model container's connection."""
-
-    def __init__(self, server: RpcServer, identity: bytes) -> None:
-        self.identity = identity
-        self._server = server
-        self._peer = ZmtpPeer(ROUTER, max_message_size_bytes=_MAX_STRANGERS_MESSAGE_SIZE_BYTES)
-        self.peer = UNKNOWN
-        self._transport: asyncio.Transport
-        self._handshake_timer: asyncio.TimerHandle
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment]  # asyncio documents the type only in prose
-        self.peer = peer_of(transport.get_extra_info("peername"))
-        self._transport.write(self._peer.opening())
-        self._handshake_timer = asyncio.get_running_loop().call_later(_HANDSHAKE_TIMEOUT_S, self._give_up_handshake)
-        self._server.opened(self)
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            messages = self._peer.receive(data)
-        except ProtocolError as exc:
-            logger.warning("closes the connection of a model container: %s", exc)
-            self._transport.abort()
-            return
-        if self._peer.replies:
-            self._transport.write(self._peer.replies)
-            self._peer.replies = b""
-        for frames in messages:
-            self._server.received(self.identity, frames)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._handshake_timer.cancel()
-        self._server.closed(self)
-
-    def send(self, frames: list[Frame]) -> bool:
-        """Send a message; return whether that is possible."""
-        if self._transport.is_closing():
-            return False
-        for piece in encode_pieces(frames):
-            self._transport.write(piece)
-        return True
-
-    def trust(self) -> None:
-        """Accept messages of any reasonable size."""
-        self._peer.max_message_size_bytes = MAX_MESSAGE_SIZE_BYTES
-
-    def close(self) -> None:
-        self._transport.close()
-
-    def _give_up_handshake(self) -> None:
-        if not self._peer.is_ready:
-            self._transport.abort()
-
-
 _HANDLERS: dict[type, Callable[[RpcServer, Any], None]] = {
     Send: RpcServer._send_message,
     BatchFailed: RpcServer._fail_batch,
@@ -378,6 +326,7 @@ _HANDLERS: dict[type, Callable[[RpcServer, Any], None]] = {
     ReplicaLost: RpcServer._part,
     Disconnect: RpcServer._disconnect,
     MetricsReported: RpcServer._report,
+    MemoryInUse: RpcServer._use_memory,
 }
 
 _ENCODERS: dict[type, Callable[[Any], list[Frame]]] = {

@@ -30,6 +30,7 @@ from clipper_nb.protocol.rpc import (
     NewContainer,
     PredictResponse,
 )
+from clipper_nb.protocol.rpc_memory import MemoryTaken
 from clipper_nb.runtime.rpc.admission import OPEN, Admission
 from clipper_nb.runtime.rpc.peers import UNKNOWN, Peer
 
@@ -114,9 +115,17 @@ class MetricsReported:
     message: ContainerMetrics
 
 
+@dataclass(frozen=True)
+class MemoryInUse:
+    """A replica reads its large inputs in memory from now on."""
+
+    session: Session
+
+
 Event = Union[
-    Send, ReplicaJoined, ReplicaDraining, ReplicaLost, Disconnect, BatchAnswered, BatchFailed, MetricsReported
-]
+    Send, ReplicaJoined, ReplicaDraining, ReplicaLost, Disconnect, BatchAnswered, BatchFailed, MetricsReported,
+    MemoryInUse,
+]  # fmt: skip
 
 
 def _random_challenge() -> bytes:
@@ -197,6 +206,8 @@ class Sessions:
             return self._drain(session)
         if isinstance(message, ContainerMetrics):
             return [MetricsReported(session, message)]
+        if isinstance(message, MemoryTaken):
+            return [MemoryInUse(session)]
         return self._finish(session, message)
 
     def leave_if_done(self, identity: bytes) -> list[Event]:

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from clipper_nb.runtime.batching.suspects import MAX_INPUTS, MEMORY_S, Allowed, Suspects
-from tests.runtime.batching.test_dispatcher import Bench, experienced, outcome
+from tests.support.dispatcher_bench import Bench, experienced, outcome
 from tests.support.fake_replica import MODEL_ID
 from tests.support.queries import make_computation, make_query
 

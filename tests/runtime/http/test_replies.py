@@ -124,6 +124,20 @@ def test_nothing_is_read_while_the_client_reads_nothing(bench: Bench) -> None:
     assert not bench.transport.is_paused
 
 
+def test_pieces_that_come_after_a_pause_are_kept(bench: Bench) -> None:
+    """asyncio before Python 3.11 hands on every piece that TLS has decrypted, also when the first pauses reading."""
+    bench.connection.pause_writing()
+    for number in range(3):
+        bench.send(PREDICT % number)
+    assert bench.waiting == []
+    bench.connection.resume_writing()
+    for _ in range(3):
+        bench.loop.end_turn()
+    for number in range(3):
+        bench.answer(number)
+    assert bench.transport.written.count(b"HTTP/1.1 200 ") == 3
+
+
 def test_client_that_reads_nothing_of_a_reply_is_cut_off(bench: Bench) -> None:
     bench.transport.num_unread_bytes = 1000
     bench.check_after(0.0)

@@ -3,73 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 
 import pytest
 
 from clipper_nb.errors import (
     ApplicationNotFoundError,
-    ClusterUnreachableError,
     ExistsError,
     InvalidNameError,
     InvalidRequestError,
     ModelNotFoundError,
     NotFoundError,
-    StateUnavailableError,
 )
 from clipper_nb.protocol import rest
+from clipper_nb.protocol.autoscaling import ScalingRule
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.records import Configuration, FrontendPresence, Replica
-from clipper_nb.runtime.management_frontend.claim_holding import LAPSE_AFTER_S
+from clipper_nb.protocol.records import Configuration
 from clipper_nb.runtime.management_frontend.service import ManagementService
 from clipper_nb.runtime.state.memory_store import MemoryStore
-from clipper_nb.version import __version__
 from tests.support.fake_clock import run_in_virtual_time
-
-ADD_DIGITS = rest.AddApplication("digits", "Doubles", "-1.0", 100_000)
-ADD_NET = rest.AddModel("digits-net", "1", "d")
-
-
-class PassingStore(MemoryStore):
-    """A store that can be away."""
-
-    is_away = False
-
-    async def read_configuration(self):
-        if self.is_away:
-            raise StateUnavailableError("it is away")
-        return await super().read_configuration()
-
-
-def run(test, **options):
-    """Run ``test(service, store)`` with a service that has been started, in virtual time."""
-
-    async def main():
-        store = PassingStore()
-        clock = asyncio.get_running_loop().time
-        service = ManagementService(store, clock=clock, wall_clock=lambda: 1234.5, **options)
-        service.start()
-        await asyncio.sleep(0)
-        try:
-            await test(service, store)
-        finally:
-            await service.stop()
-
-    run_in_virtual_time(main())
+from tests.support.management_service import ADD_DIGITS, ADD_NET, announce, replica, run
 
 
 async def add_linked(service):
     await service.register_application(ADD_DIGITS)
     await service.register_version(ADD_NET)
     await service.link_model(rest.ModelLinks("digits", ["digits-net"]))
-
-
-def announce(store, frontend_id, revision, *replicas, counter=itertools.count()):  # noqa: B008  (one for all)
-    return store.announce(FrontendPresence(frontend_id, revision, float(next(counter)), replicas))
-
-
-# --- what is written
 
 
 def test_application_is_recorded_in_canonical_words():
@@ -129,9 +88,6 @@ def test_current_version_can_be_set_back():
     run(test)
 
 
-# --- what is refused
-
-
 @pytest.mark.parametrize(
     ("request_to", "error"),
     [
@@ -188,81 +144,6 @@ def test_slo_may_be_extreme(slo_micros):
     run(test)
 
 
-# --- read your writes
-
-
-def test_change_returns_when_every_frontend_acts_on_it():
-    async def test(service, store):
-        await announce(store, "one", 0)
-        await announce(store, "two", 0)
-        change = asyncio.create_task(service.register_application(ADD_DIGITS))
-        await asyncio.sleep(1.0)
-        assert not change.done()
-        await announce(store, "one", 1)
-        await asyncio.sleep(1.0)
-        assert not change.done()
-        await announce(store, "two", 1)
-        await asyncio.wait_for(change, 0.01)
-
-    run(test)
-
-
-def test_change_without_frontends_returns_at_once():
-    async def test(service, store):
-        await asyncio.wait_for(service.register_application(ADD_DIGITS), 0.001)
-
-    run(test)
-
-
-def test_frontend_that_is_ahead_is_not_waited_for():
-    async def test(service, store):
-        await announce(store, "one", 7)
-        await asyncio.wait_for(service.register_application(ADD_DIGITS), 0.001)
-
-    run(test)
-
-
-def test_frontend_that_withdraws_is_not_waited_for():
-    async def test(service, store):
-        await announce(store, "one", 0)
-        change = asyncio.create_task(service.register_application(ADD_DIGITS))
-        await asyncio.sleep(0.1)
-        assert not change.done()
-        await store.withdraw("one")
-        await asyncio.wait_for(change, 0.01)
-
-    run(test)
-
-
-def test_unconfirmed_change_is_reported_with_the_frontend():
-    """It is stored, and it takes effect as soon as they can."""
-
-    async def test(service, store):
-        await announce(store, "fine", 1)
-        await announce(store, "stuck", 0)
-        with pytest.raises(ClusterUnreachableError, match="query frontend stuck has not confirmed it within 0 s"):
-            await service.register_application(ADD_DIGITS)
-        assert "digits" in (await store.read_configuration()).applications
-
-    run(test, confirmation_timeout_s=0.0)
-
-
-def test_changes_at_the_same_time_are_all_stored():
-    async def test(service, store):
-        requests = [rest.AddApplication(f"app-{number}", "d", "", 1000) for number in range(10)]
-        await asyncio.gather(*(service.register_application(request) for request in requests))
-        assert len((await store.read_configuration()).applications) == 10
-
-    run(test)
-
-
-# --- replicas
-
-
-def replica(number, version="1"):
-    return Replica("digits-net", version, number, InputType.DOUBLES)
-
-
 def test_replicas_are_those_that_the_frontend_announced():
     async def test(service, store):
         assert await service.read_replicas() == []
@@ -304,144 +185,6 @@ def test_stopped_service_has_no_tasks_left():
     run_in_virtual_time(main())
 
 
-# --- changes that are sent again
-
-
-def test_change_repeated_with_its_id_is_made_once():
-    async def test(service, store):
-        await service.register_application(ADD_DIGITS, "key")
-        await service.register_application(ADD_DIGITS, "key")
-        with pytest.raises(ExistsError):
-            await service.register_application(ADD_DIGITS, "another key")
-        assert (await store.read_configuration()).revision == 1
-
-    run(test)
-
-
-# --- claims and what should run
-
-
-CLAIM_NET = rest.ClaimVersion("digits-net", "1", "mine", "process 1 on a", is_new=True)
-OUR_CLAIM = rest.HoldClaim("digits-net", "1", "mine")
-
-
-def test_held_claim_stays_and_lapses_after_its_holder_left():
-    async def test(service, store):
-        await service.claim_version(CLAIM_NET)
-        gone = asyncio.Event()
-        holding = asyncio.create_task(service.hold_claim(OUR_CLAIM, gone))
-        await asyncio.sleep(20)
-        assert not holding.done()
-        gone.set()
-        assert (await asyncio.wait_for(holding, 0.1)).is_held  # it may be held again
-        await asyncio.sleep(LAPSE_AFTER_S - 0.5)
-        assert list((await store.read_configuration()).claims)
-        await asyncio.sleep(1.5)
-        assert not (await store.read_configuration()).claims
-
-    run(test)
-
-
-def test_claim_lapses_soon_after_the_store_was_away():
-    async def test(service, store):
-        await service.claim_version(CLAIM_NET)
-        await asyncio.sleep(1.0)
-        store.is_away = True
-        await asyncio.sleep(2.0)
-        store.is_away = False
-        await asyncio.sleep(LAPSE_AFTER_S + 0.5)
-        assert not (await store.read_configuration()).claims
-
-    run(test)
-
-
-def test_holding_ends_at_once_with_the_claim():
-    async def test(service, store):
-        await service.claim_version(CLAIM_NET)
-        holding = asyncio.create_task(service.hold_claim(OUR_CLAIM, asyncio.Event()))
-        await asyncio.sleep(0.1)
-        await service.unregister_version(ModelId("digits-net", "1"))
-        assert not (await asyncio.wait_for(holding, 0.1)).is_held
-        assert not (await service.hold_claim(OUR_CLAIM, asyncio.Event())).is_held
-
-    run(test)
-
-
-def test_holding_ends_when_the_awaited_replicas_are_connected():
-    async def test(service, store):
-        await service.claim_version(CLAIM_NET)
-        await announce(store, "a", 10)
-        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(1, InputType.DOUBLES))
-        holding = asyncio.create_task(service.hold_claim(awaited, asyncio.Event()))
-        await asyncio.sleep(20)
-        assert not holding.done()
-        await announce(store, "a", 10, Replica("digits-net", "1", 0, InputType.DOUBLES))
-        assert await asyncio.wait_for(holding, 0.1) == rest.ClaimHeld(is_held=True, is_complete=True)
-
-    run(test)
-
-
-def test_holding_ends_when_a_replica_serves_another_input_type():
-    async def test(service, store):
-        await service.claim_version(CLAIM_NET)
-        await announce(store, "a", 10, Replica("digits-net", "1", 0, InputType.INTEGERS))
-        awaited = rest.HoldClaim("digits-net", "1", "mine", rest.AwaitedReplicas(2, InputType.DOUBLES))
-        held = await service.hold_claim(awaited, asyncio.Event())
-        assert held == rest.ClaimHeld(is_held=True, other_input_type="integers")
-
-    run(test)
-
-
-def test_one_answer_has_all_that_a_deploy_must_agree_with():
-    async def test(service, store):
-        await store.announce(FrontendPresence("a", 10, 1.0, (), "0.1.7"))
-        await service.register_application(rest.AddApplication("digits-net", "doubles", "", 1000))
-        await service.register_version(rest.AddModel("digits-net", "1", "doubles"))
-        await service.link_model(rest.ModelLinks("digits-net", ["digits-net"]))
-        state = await service.read_deploy_state(ModelId("digits-net", "2"))
-        assert (state.is_registered, state.current_version, state.has_application) == (False, "1", True)
-        assert state.linked_input_types == {"digits-net": "doubles"}
-        assert (state.release, state.query_frontend_releases) == (__version__, ["0.1.7"])
-        assert (await service.read_deploy_state(ModelId("digits-net", "1"))).is_registered
-        fresh = await service.read_deploy_state(ModelId("fresh", "1"))
-        assert (fresh.is_registered, fresh.current_version, fresh.has_application) == (False, None, False)
-
-    run(test)
-
-
-def test_holding_and_waiting_end_when_the_frontend_stops():
-    async def test(service, store):
-        await service.claim_version(CLAIM_NET)
-        waiting = [
-            asyncio.create_task(service.hold_claim(OUR_CLAIM, asyncio.Event())),
-            asyncio.create_task(service.read_desired_replicas(rest.DesiredReplicasSince(1, 20.0))),
-        ]
-        await asyncio.sleep(0.1)
-        service.end_waits()
-        await asyncio.wait_for(asyncio.gather(*waiting), 0.1)
-
-    run(test)
-
-
-def test_desired_replicas_are_reported_when_they_change():
-    async def test(service, store):
-        await service.claim_version(CLAIM_NET)
-        known = await service.read_desired_replicas(rest.DesiredReplicasSince())
-        assert (known.num_replicas, known.images, known.claimed) == ({}, {}, ["digits-net:1"])
-        news = asyncio.create_task(service.read_desired_replicas(rest.DesiredReplicasSince(known.revision, 20.0)))
-        await asyncio.sleep(1)
-        assert not news.done()
-        await service.register_version(
-            rest.AddModel("digits-net", "1", "d", container_name="i", num_replicas=2, claim_id="mine")
-        )
-        told = await asyncio.wait_for(news, 0.1)
-        assert (told.num_replicas, told.images, told.claimed) == ({"digits-net:1": 2}, {"digits-net:1": "i"}, [])
-        same = await service.read_desired_replicas(rest.DesiredReplicasSince(told.revision, 5.0))
-        assert same == told
-
-    run(test)
-
-
 @pytest.mark.parametrize("number", [-1, -5])
 def test_negative_number_of_replicas_is_refused(number):
     async def test(service, store):
@@ -453,18 +196,22 @@ def test_negative_number_of_replicas_is_refused(number):
     run(test)
 
 
-def test_presence_from_before_a_resumption_does_not_count():
-    """It would delay each change for six seconds, and say that replicas are connected which are not."""
-
+def test_version_is_autoscaled_from_its_registration_on():
     async def test(service, store):
-        await store.announce(
-            FrontendPresence("old", 0, 1.0, (Replica("digits-net", "1", 0, InputType.DOUBLES),), "", "before")
+        model_id, rule = ModelId("digits-net", "1"), ScalingRule(1, 4, 0.5)
+        await service.register_version(
+            rest.AddModel(*model_id, "doubles", num_replicas=3, container_name="i", autoscaling=rule)
         )
-        await store.announce(FrontendPresence("new", 10, 1.0, (), "", "now"))
-        assert [frontend.frontend_id for frontend in await service.read_query_frontends()] == ["new"]
-        started_s = asyncio.get_running_loop().time()
-        await service.register_application(ADD_DIGITS)
-        assert asyncio.get_running_loop().time() == started_s
-        assert await service.read_replicas() == []
+        configuration = await store.read_configuration()
+        assert (configuration.autoscaling[model_id].rule, configuration.num_replicas[model_id]) == (rule, 3)
+        state = await service.read_deploy_state(ModelId("digits-net", "2"))
+        assert (state.num_replicas, state.autoscaling) == (3, rule)
+        for bad in (
+            rest.AddModel("m", "1", "doubles", num_replicas=3, container_name="i", autoscaling=ScalingRule(2, 1)),
+            rest.AddModel("m", "1", "doubles", autoscaling=rule),
+        ):  # containerless
+            with pytest.raises(InvalidRequestError):
+                await service.register_version(bad)
+        assert list((await store.read_configuration()).versions) == [model_id]
 
-    run(test, run_id="now")
+    run(test)

@@ -116,3 +116,21 @@ def test_only_some_targets_may_be_asked() -> None:
     for name in LEARNING:
         asked = {make_selection(Policy(name=name)).select(state, Random(seed))[0].arm for seed in range(30)}
         assert asked == {"b", "c"}
+
+
+@pytest.mark.parametrize("name", ["thompson", "ucb", "epsilon-greedy"])
+def test_target_that_only_times_out_is_left(name: str) -> None:
+    """Without a default's score it keeps its good name, for what is not answered gets no label."""
+    policy, random = make_selection(Policy(name=name)), Random(4)
+    kept, shares = 2.0 ** (-1 / 200), {}
+    start, _ = play(policy, policy.init({"a": 1.0, "b": 1.0}), {"a": 0.9, "b": 0.6}, 1500, random, kept)
+    for default_weight in (0.0, 1.0):
+        state, asked = start, 0
+        for number in range(1000):
+            (selected,) = policy.select(state, random)
+            asked += number >= 500 and selected.arm == "a"
+            score = float(random.random() < 0.6)
+            added = policy.observe({"b": score}, {}) if selected.arm == "b" else {"a": Counts(default_weight)}
+            state = state.faded(kept).plus(added)
+        shares[default_weight] = asked / 500
+    assert shares[1.0] < 0.25 < 0.75 < shares[0.0]

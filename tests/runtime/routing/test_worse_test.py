@@ -9,26 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clipper_nb.protocol.roll_out import FALSE_ALARM
-from clipper_nb.runtime.routing.worse_test import NO_EVIDENCE, add_interval, e_value, limit_of, visible_share
+from clipper_nb.runtime.routing.roll_out_policy import LIMIT as LIMIT_OF_ALL
+from clipper_nb.runtime.routing.worse_test import NO_EVIDENCE, add_interval, e_value, visible_share
 
-LIMIT = limit_of(FALSE_ALARM, 3)
+LIMIT, LIMIT_OF_SCORE = 4 * LIMIT_OF_ALL, 2 * LIMIT_OF_ALL
+"""Where nothing but default outputs or lateness, or nothing but the score, speaks against a version."""
+STEPS = (0.01, 0.1, 0.5)
 NUM_RUNS = 100
 
 
-def queries_until_rolled_back(seed, bad_share, bad_share_others, *, rate=50, num_most=1000):
-    """Return how many answers a version had when it was found worse, at 1, 10 and 50 % for a minute each, or None."""
-    rng = np.random.default_rng(seed)
+def queries_until_rolled_back(seed, bad_share, bad_share_others, *, steps=STEPS, limit=LIMIT, num_most=1000):
+    """Return how many answers a version had when it was found worse, at each share for a minute, or None."""
+    rng, rate = np.random.default_rng(seed), 50
     evidence, num_answers = NO_EVIDENCE, 0
     for second in range(10_000):
-        share = (0.01, 0.1, 0.5)[min(2, second // 60)]
+        share = steps[min(len(steps) - 1, second // 60)]
         num = int(rng.binomial(rate, share))
         evidence = add_interval(
             evidence, num=num, num_bad=int(rng.binomial(num, bad_share)), num_others=rate - num,
             num_bad_others=int(rng.binomial(rate - num, bad_share_others)),
         )  # fmt: skip
         num_answers += num
-        if e_value(evidence) >= LIMIT:
+        if e_value(evidence) >= limit:
             return num_answers
         if num_answers >= num_most:
             return None
@@ -42,23 +44,29 @@ def shares_over(slo_s, *, slower):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("bad_share_others", "bad_share"),
+    ("bad_share_others", "bad_share", "steps", "limit"),
     [
-        pytest.param(0.0, 0.02, id="2 % errors against none"),
-        pytest.param(*shares_over(0.25, slower=1.3), id="30 % slower"),
-        pytest.param(0.03, 0.08, id="score worse by 5 points"),
+        pytest.param(0.0, 0.02, STEPS, LIMIT, id="2 % errors against none"),
+        pytest.param(*shares_over(0.25, slower=1.3), STEPS, LIMIT, id="30 % slower"),
+        pytest.param(0.03, 0.08, STEPS, LIMIT_OF_SCORE, id="score of 92 % against 97 %"),
+        pytest.param(0.1, 0.15, (0.01, 0.1), LIMIT_OF_SCORE, id="score of 85 % against 90 %, at a tenth"),
     ],
 )
-def test_worse_version_is_found_before_1000_of_its_queries(bad_share_others, bad_share):
-    found = [queries_until_rolled_back(seed, bad_share, bad_share_others) for seed in range(NUM_RUNS)]
+def test_worse_version_is_found_before_1000_of_its_queries(bad_share_others, bad_share, steps, limit):
+    found = [
+        queries_until_rolled_back(seed, bad_share, bad_share_others, steps=steps, limit=limit)
+        for seed in range(NUM_RUNS)
+    ]
     assert sum(num is not None for num in found) >= 95
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.1])
 def test_equal_version_is_seldom_found_worse(share):
-    """At most 5 of 100 by any of three measures, so it is less by one."""
-    found = [queries_until_rolled_back(seed, share, share, num_most=3000) for seed in range(NUM_RUNS)]
+    """At most 5 of 100 by all measures together, so it is half of that by the score."""
+    found = [
+        queries_until_rolled_back(seed, share, share, limit=LIMIT_OF_SCORE, num_most=3000) for seed in range(NUM_RUNS)
+    ]
     assert sum(num is not None for num in found) <= 5
 
 

@@ -144,6 +144,7 @@ def test_clipper_container_of_a_version_without_an_image_joins():
 FOREIGN_VERSION = structs.replace(REGISTERED, image="my-mean:1", provenance=Provenance())
 OUTSIDE_VERSION = structs.replace(FOREIGN_VERSION, image=CONTAINERLESS_IMAGE)
 CONTAINER, HOST, ELSEWHERE = Peer("172.20.0.5"), Peer("172.20.0.1"), Peer("10.0.0.7")
+PROVEN = Peer("172.21.0.5")
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,12 @@ CONTAINER, HOST, ELSEWHERE = Peer("172.20.0.5"), Peer("172.20.0.1"), Peer("10.0.
     ids=["deployed", "while it is deployed", "registered", "named", "all", "ours"],
 )
 def test_container_without_a_token_comes_from_its_place(version, choice, admitted):
-    admission = Admission(SECRET, ClipperContainers(choice), ContainerNetwork("172.20.0.0/16 172.20.0.1"))
+    networks = ContainerNetwork("172.20.0.0/16 172.20.0.1"), ContainerNetwork("172.21.0.0/16 172.21.0.1")
+    admission = Admission(SECRET, ClipperContainers(choice), *networks)
     claims = {VICTIM: Claim("c", *VICTIM, "p", has_foreign_image=True)}
     admission.apply(Configuration(versions={VICTIM: version} if version else {}, claims=claims))
-    assert {peer for peer in (CONTAINER, HOST, ELSEWHERE, UNIX) if admission.may_lack_proof(VICTIM, peer)} == admitted
+    peers = (CONTAINER, PROVEN, HOST, ELSEWHERE, UNIX)
+    assert {peer for peer in peers if admission.may_lack_proof(VICTIM, peer)} == admitted
 
 
 def test_without_a_known_network_any_address_is_its_place():

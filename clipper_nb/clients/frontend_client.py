@@ -60,8 +60,8 @@ class FrontendClient:
         return body.decode("utf-8", "replace")[:200] if cause is None else str(cause)
 
     def metrics(self, *, timeout_s: float = _METRICS_TIMEOUT_S) -> str:
-        """Return the metrics in Prometheus text."""
-        return self._get_ok("/metrics", timeout_s).decode()
+        """Return the metrics in Prometheus text: a query frontend's are those of all in the cluster."""
+        return self._get_ok("/metrics?of=cluster", timeout_s).decode()
 
     def close(self) -> None:
         """Close the connections."""

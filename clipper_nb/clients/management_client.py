@@ -29,6 +29,7 @@ from clipper_nb.errors import (
     VersionClaimedError,
 )
 from clipper_nb.protocol import rest
+from clipper_nb.protocol.autoscaling import Autoscaling, SetAutoscaling
 from clipper_nb.protocol.descriptions import (
     ApplicationInfo,
     ClaimInfo,
@@ -156,6 +157,14 @@ class ManagementClient:
     def set_num_replicas(self, model_id: ModelId, num_replicas: int, claim_id: str | None = None) -> None:
         """Set how many replicas of a registered version should run."""
         self._change("set_num_replicas", rest.NumReplicas(*model_id, num_replicas, claim_id))
+
+    def set_autoscaling(self, model_id: ModelId, scaling: Autoscaling, claim_id: str) -> None:
+        """Let the cluster set how many replicas of a registered version run."""
+        bounds = (scaling.min_replicas, scaling.max_replicas)
+        self._change(
+            "set_autoscaling",
+            SetAutoscaling(*model_id, *bounds, scaling.target, scaling.period_s, scaling.stable_s, claim_id),
+        )
 
     def claim_version(
         self,

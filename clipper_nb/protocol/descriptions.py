@@ -12,6 +12,7 @@ from typing import Any
 from msgspec import UNSET, Struct, UnsetType, field, to_builtins
 
 from clipper_nb.protocol.application_tokens import ApplicationToken
+from clipper_nb.protocol.autoscaling import Autoscaling
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.policies import Policy
@@ -92,6 +93,8 @@ class VersionInfo(VersionOptions, frozen=True, kw_only=True):
     batch_size: int
     num_replicas: int | None = None
     """How many replicas should run; ``None`` if the frontend does not send it."""
+    autoscaling: Autoscaling | None = None
+    """Within which bounds the cluster sets that number; ``None`` if it does not."""
     environment: Mapping[str, str] = {}
     environment_variables: Sequence[str] = ()
     """Names of the variables that its replicas get from the deploy."""
@@ -201,7 +204,9 @@ def describe_application(
     )
 
 
-def describe_model_version(version: ModelVersion, *, is_current: bool, num_replicas: int) -> VersionInfo:
+def describe_model_version(
+    version: ModelVersion, *, is_current: bool, num_replicas: int, autoscaling: Autoscaling | None = None
+) -> VersionInfo:
     """Return the description of a version; *num_replicas* of it should run."""
     return VersionInfo(
         name=version.name,
@@ -211,6 +216,7 @@ def describe_model_version(version: ModelVersion, *, is_current: bool, num_repli
         image=version.image,
         batch_size=version.batch_size,
         num_replicas=num_replicas,
+        autoscaling=autoscaling,
         environment=version.provenance.environment,
         environment_variables=version.environment_variables.names,
         num_samples=version.provenance.num_samples,

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from clipper_nb.protocol.application_tokens import ApplicationToken
+from clipper_nb.protocol.autoscaling import Autoscaling
 from clipper_nb.protocol.names import ModelId, parse_model_id
 from clipper_nb.protocol.records import Application, Claim, Configuration, ModelVersion
 from clipper_nb.protocol.roll_out import RollOut
@@ -35,6 +36,7 @@ class Difference:
     tokens: Mapping[str, ApplicationToken | None] = field(default_factory=dict)
     shadows: Mapping[str, Shadow | None] = field(default_factory=dict)
     roll_outs: Mapping[str, RollOut | None] = field(default_factory=dict)
+    autoscaling: Mapping[ModelId, Autoscaling | None] = field(default_factory=dict)
 
 
 MAPPINGS = tuple(one.name for one in fields(Difference))
@@ -54,6 +56,7 @@ class _Told(msgspec.Struct, omit_defaults=True):
     tokens: dict[str, ApplicationToken | None] = {}
     shadows: dict[str, Shadow | None] = {}
     roll_outs: dict[str, RollOut | None] = {}
+    autoscaling: dict[str, Autoscaling | None] = {}
 
 
 _decode = msgspec.json.Decoder(_Told).decode
@@ -102,13 +105,15 @@ def decode_difference(text: str) -> Difference:
     """Return the difference in JSON."""
     told = _decode(text)
     return Difference(
-        told.applications, _by_model_id(told.versions), told.current_versions,
+        told.applications, by_model_id(told.versions), told.current_versions,
         {name: None if text is None else decode_route(text) for name, text in told.links.items()},
-        _by_model_id(told.num_replicas), _by_model_id(told.claims), told.tokens, told.shadows, told.roll_outs,
+        by_model_id(told.num_replicas), by_model_id(told.claims), told.tokens, told.shadows, told.roll_outs,
+        by_model_id(told.autoscaling),
     )  # fmt: skip
 
 
-def _by_model_id(told: Mapping[str, _Value]) -> dict[ModelId, _Value]:
+def by_model_id(told: Mapping[str, _Value]) -> dict[ModelId, _Value]:
+    """Return a mapping by the versions that its keys name as text."""
     return {parse_model_id(text): value for text, value in told.items()}
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S, HANG_TIMEOUT_S, NONE, TEXT_OUTPUTS
 from clipper_nb.protocol.names import is_unicode
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -41,6 +42,16 @@ class EnvironmentVariables:
 
 
 NO_VARIABLES = EnvironmentVariables()
+
+
+def replica_variables(
+    values: Mapping[str, str], *, text_outputs: str, hang_timeout_s: float | None
+) -> Mapping[str, str]:
+    """Return the variables of the processes that serve a version: its own, and what its options are told by."""
+    told: dict[str, str] = {} if text_outputs == "json" else {TEXT_OUTPUTS: text_outputs}
+    if hang_timeout_s != DEFAULT_HANG_TIMEOUT_S:
+        told[HANG_TIMEOUT_S] = NONE if hang_timeout_s is None else f"{hang_timeout_s:g}"
+    return {**values, **told}
 
 
 def encode_variables(values: Mapping[str, str]) -> str:

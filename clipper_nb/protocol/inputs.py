@@ -131,15 +131,26 @@ def format_input(input_type: InputType, value: Any) -> Any:
         if isinstance(value, (bytes, bytearray, memoryview)):
             return base64.b64encode(value).decode("ascii")
     else:
+        _refuse_index(value)
         value = _to_list(value)
         if isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray)):
             return format_numbers(input_type, value)
     expected = {InputType.STRINGS: "str", InputType.BYTES: "bytes or an array of them"}.get(
         input_type, "a 1-D array or list of numbers"
     )
+    advice = _way_out(input_type, value)
     raise InvalidInputError(
-        f"An input of type {input_type} must be {expected}, not {type(value).__name__}. {_way_out(value)}".rstrip()
+        f"An input of type {input_type} must be {expected}, not {type(value).__name__}. {advice}".rstrip()
     )
+
+
+def _refuse_index(row: Any) -> None:
+    """Raise ``InvalidInputError`` for a row of a pandas frame whose first number is its place in the frame."""
+    if isinstance(row, tuple) and getattr(row, "_fields", ("",))[:1] == ("Index",):
+        raise InvalidInputError(
+            "An input is a row of df.itertuples(), whose first number is the index. Pass the data frame itself, or the "
+            "rows of df.itertuples(index=False)."
+        )
 
 
 def _refuse_wide_items(value: Any) -> None:
@@ -179,12 +190,14 @@ def format_numbers(input_type: InputType, values: Sequence[Any]) -> list[Any]:
     return numbers
 
 
-def _way_out(value: Any) -> str:
+def _way_out(input_type: InputType, value: Any) -> str:
     if hasattr(type(value), "columns"):
         return "For the rows of a data frame use predict_batch()."
     if isinstance(value, Mapping):
         return "Send JSON as text: json.dumps(row); or deploy with input type 'json', which takes it as it is."
-    return "Send one number as a list: [x]." if isinstance(value, _OTHER_NUMBERS) else ""
+    if input_type is InputType.BYTES or not isinstance(value, _OTHER_NUMBERS):
+        return ""
+    return "Send one number as a list: [x]." if input_type.is_numeric else "Send its text: str(x)."
 
 
 def is_missing(value: Any) -> bool:

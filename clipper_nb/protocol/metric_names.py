@@ -16,6 +16,8 @@ APP_READY = "clipper_app_ready"
 TARGET_QUERIES = "clipper_target_queries_total"
 TARGET_DEFAULT_OUTPUTS = "clipper_target_default_outputs_total"
 TARGET_LATENCY = "clipper_target_latency_seconds"
+TARGET_SCORE = "clipper_target_score"
+TARGET_SCORES = "clipper_target_scores"
 
 MODEL_PREDICTIONS = "clipper_model_predictions_total"
 MODEL_ERRORS = "clipper_model_errors_total"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Literal
 
@@ -16,6 +16,7 @@ import msgspec
 
 from clipper_nb.errors import InvalidNameError, InvalidRequestError, ProtocolError
 from clipper_nb.protocol.metric_names import LABEL_APP, LABEL_MODEL, LABEL_REPLICA, LABEL_VERSION, OWN_PREFIX
+from clipper_nb.protocol.names import is_unicode
 from clipper_nb.protocol.rpc_fields import Frame
 
 MetricType = Literal["counter", "gauge", "histogram"]
@@ -107,10 +108,14 @@ def define_metric(
         The description, the labels or the bounds cannot be used.
     """
     checked = _check_name(name, metric_type)
-    if not isinstance(description, str):
+    if not isinstance(description, str) or not is_unicode(description):
         raise InvalidRequestError(f"The description of metric {name!r} must be text; got {description!r}.")
     if isinstance(labels, str):
         raise InvalidRequestError(f'The labels of metric {name!r} must be a list, such as ["{labels}"]; got a text.')
+    if not isinstance(labels, Iterable):
+        raise InvalidRequestError(
+            f'The labels of metric {name!r} must be a list, such as ["language"]; got {labels!r:.99}.'
+        )
     names = tuple(_check_label(label) for label in labels)
     if len(set(names)) < len(names) or len(names) > MAX_LABELS:
         raise InvalidRequestError(

@@ -37,15 +37,17 @@ def check_columns(schema: Mapping[str, Any]) -> None:
 
 
 def names_in(value: Any) -> list[str] | None:
-    """Return the names of a data frame's columns, or of a row of one; ``None`` where they are missing or numbers."""
+    """Return the names of a table's columns, or of a row of one; ``None`` where they are missing or numbers."""
     if hasattr(value, "column_names"):  # Arrow
         labels = value.column_names
     elif hasattr(value, "columns"):  # pandas, polars
         labels = value.columns
+    elif hasattr(value, "iloc"):
+        labels = value.index  # a Series
+    elif isinstance(value, tuple):
+        labels = getattr(value, "_fields", None)  # a row of itertuples()
     else:
-        labels = getattr(value, "index", None)  # a Series
-        if not hasattr(value, "iloc"):
-            return None
+        labels = getattr(getattr(value, "dtype", None), "names", None)  # NumPy's records
     names = list(labels) if labels is not None else []
     return names if names and all(isinstance(name, str) for name in names) else None
 
@@ -57,6 +59,15 @@ def has_names(inputs: Any, *, is_batch: bool) -> bool:
     return is_batch and isinstance(inputs, (list, tuple)) and any(names_in(row) is not None for row in inputs)
 
 
+def as_known(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return the names with those in the model's spelling that LightGBM changed: it keeps a space as ``_``."""
+    spelled = [name.replace(" ", "_") for name in names]
+    return [
+        new if name not in wanted and new in wanted and new not in names else name
+        for name, new in zip(names, spelled, strict=True)
+    ]
+
+
 def in_order(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     """Return where in *names* each wanted name is; other names are left out.
 
@@ -65,6 +76,7 @@ def in_order(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
     InvalidInputError
         One is missing, or is there twice.
     """
+    names = as_known(names, wanted)
     missing = [name for name in wanted if name not in names]
     if missing:
         raise InvalidInputError(
@@ -78,11 +90,14 @@ def in_order(names: Sequence[str], wanted: Sequence[str]) -> list[int]:
 
 
 def row_in_order(row: Any, wanted: Sequence[str] | None) -> Any:
-    """Return a row that has names (a Series) as a list in the wanted order, and another input as it is."""
-    names = names_in(row) if wanted is not None and hasattr(row, "iloc") else None
+    """Return a row that has names as a list in the wanted order, and another input as it is.
+
+    It is a Series, a named tuple, or a record of NumPy.
+    """
+    names = names_in(row) if wanted is not None and not hasattr(row, "columns") else None
     if names is None or wanted is None:
         return row
-    values = row.tolist()
+    values = row if isinstance(row, tuple) else row.tolist()
     return [values[position] for position in in_order(names, wanted)]
 
 

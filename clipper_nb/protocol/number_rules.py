@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
 
 from clipper_nb.errors import InvalidRequestError
@@ -50,7 +51,9 @@ class Whole:
         if isinstance(value, int) and not isinstance(value, bool) and self._allows(value):
             return
         span = f"at least {self.smallest}" if self.largest is None else f"from {self.smallest} to {self.largest}"
-        raise InvalidRequestError(f"{self.name} must be a whole number, {span}; it is {value!r}.{self.hint}")
+        is_numpys = isinstance(value, Integral) and not isinstance(value, int)
+        hint = f" Pass int({value})." if is_numpys else self.hint
+        raise InvalidRequestError(f"{self.name} must be a whole number, {span}; it is {value!r:.100}.{hint}")
 
     def _allows(self, number: int) -> bool:
         is_within = number >= self.smallest and (self.largest is None or number <= self.largest)
@@ -70,6 +73,13 @@ class Seconds:
             raise InvalidRequestError(
                 f"{self.name} must be a number of seconds above 0, or None for never; it is {value!r}."
             )
+
+
+def check_port_numbers(**ports: object) -> None:
+    """Raise :class:`InvalidRequestError` unless each is a port of TCP, 0 for any that is free, or ``None``."""
+    for name, port in ports.items():
+        if port is not None:
+            Whole(name, 0, 65_535, hint=" 0 takes any that is free.").check(port)
 
 
 SLO_MICROS = Whole("slo_micros (the latency SLO)", 1, 2**31 - 1, hint=" 100 ms is 100000.")

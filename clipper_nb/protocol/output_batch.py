@@ -14,6 +14,9 @@ _SIGNS_OF_FRAMES = ("__dataframe__", "__arrow_c_stream__", "iterrows", "to_panda
 """Attributes of tables of any library: iterating over one yields the names of its columns, or nothing."""
 _GROUPS = (("polars.dataframe.group_by", "GroupBy"), ("pandas.api.typing", "SeriesGroupBy"))
 """What has a frame or column for each group, and so no rows of its own."""
+_NUMBERED = (("pandas", "DataFrame"), ("pandas", "Series"))
+"""What has an index, by which rows keep their numbers when they change places."""
+_MAX_SHOWN = 5
 
 
 def as_batch(returned: Any, num_inputs: int) -> Sequence[Any]:
@@ -24,8 +27,11 @@ def as_batch(returned: Any, num_inputs: int) -> Sequence[Any]:
     Raises
     ------
     PredictionError
-        It has no order, is a tuple of sequences or one value, or a frame has another number of rows.
+        It has no order, is a tuple of sequences or one value, or a frame has another number of rows, or rows have
+        changed places.
     """
+    if any(is_instance(returned, *kind) for kind in _NUMBERED):
+        _refuse_other_order(returned, num_inputs)
     if is_frame(returned):
         return _rows(returned, num_inputs)
     advice = _advice(returned)
@@ -34,6 +40,34 @@ def as_batch(returned: Any, num_inputs: int) -> Sequence[Any]:
     if is_column(returned):
         return _elements(returned)
     return returned if isinstance(returned, Sequence) else list(islice(returned, num_inputs + 1))
+
+
+def _refuse_other_order(returned: Any, num_inputs: int) -> None:
+    """Raise if the index has the numbers of the inputs in another order: each answer would be that of another query.
+
+    A frame of the inputs numbers its rows, and sorting or grouping leaves each its number. An index with a name is a
+    column that the function chose. Rows are not put back: the numbers might still be something else by chance.
+    """
+    index = returned.index
+    if index.name is not None or getattr(index.dtype, "kind", "O") not in "iu" or len(index) != num_inputs:
+        return
+    numbers, in_order = index.tolist(), range(num_inputs)
+    if set(numbers) != set(in_order) or numbers == list(in_order):
+        return
+    shown = ", ".join(map(str, numbers[:_MAX_SHOWN])) + (", …" if num_inputs > _MAX_SHOWN else "")
+    raise PredictionError(
+        f"The model returned a {type(returned).__name__} whose index has the numbers of the inputs in another order "
+        f"({shown}), as after sort_values() or concat(); an answer goes to the input at its position. Return "
+        "x.sort_index(), or x.reset_index(drop=True) if x is in the order of the inputs and the index means something "
+        "else."
+    )
+
+
+def wrong_number(num_outputs: int, num_inputs: int) -> PredictionError:
+    """Return the error for a batch that has not one output per input."""
+    return PredictionError(
+        f"The model returned {num_outputs} outputs for {num_inputs} inputs; it must return one per input, in order."
+    )
 
 
 def _elements(column: Any) -> Sequence[Any]:

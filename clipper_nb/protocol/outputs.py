@@ -12,7 +12,7 @@ from typing import Any, Final
 from clipper_nb.errors import PredictionError
 from clipper_nb.protocol.json_values import NoJsonError, json_encoder, to_json_value
 from clipper_nb.protocol.non_finite import quote_non_finite
-from clipper_nb.protocol.output_batch import as_batch
+from clipper_nb.protocol.output_batch import as_batch, wrong_number
 
 _finite_json: Final = json_encoder(allow_nan=False)
 _json: Final = json_encoder(allow_nan=True)
@@ -31,9 +31,7 @@ def encode_outputs(outputs: Any, *, num_inputs: int, text_outputs: str = "json")
     """
     batch = outputs if type(outputs) is list else as_batch(outputs, num_inputs)
     if len(batch) != num_inputs:
-        raise PredictionError(
-            f"The model returned {len(batch)} outputs for {num_inputs} inputs; it must return one per input, in order."
-        )
+        raise wrong_number(len(batch), num_inputs)
     is_text = text_outputs == "text"
     return [_encode_output(output, position, is_text) for position, output in enumerate(batch)]
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
+from numbers import Real
 from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
-from clipper_nb.errors import InvalidRequestError
+from clipper_nb.errors import InvalidNameError, InvalidRequestError
+from clipper_nb.protocol.names import check_model_name, check_version
 
 PolicyName = Literal["weights", "thompson", "ucb", "epsilon-greedy", "exp3", "exp4", "ensemble"]
 POLICY_NAMES: tuple[PolicyName, ...] = get_args(PolicyName)
-Combine = Literal["vote", "mean"]
-COMBINES: tuple[Combine, ...] = get_args(Combine)
-
+COMBINES = ("vote", "mean")
+"""How outputs are combined without a model that does it."""
 ENSEMBLES = ("exp4", "ensemble")
 """Policies that ask all targets of a query."""
 LEARNING = ("thompson", "ucb", "epsilon-greedy", "exp3", "exp4")
@@ -39,25 +39,34 @@ class Policy(Struct, frozen=True, kw_only=True, omit_defaults=True):
     by_key : bool
         Whether each key of requests learns for itself, as soon as it has some feedback.
     combine : str
-        ``"vote"``: the output on which the most weight agrees. ``"mean"``: the weighted mean of numbers.
+        ``"vote"``: the output on which the most weight agrees. ``"mean"``: the weighted mean of numbers. Else
+        ``"model"`` or ``"model:version"``, of the input type ``json``, which makes one answer of the outputs.
     min_confidence : float or None
         A combined answer with a lower confidence is replaced by the default output.
     error_scale : float or None
         The absolute error of a number that scores 0; half of it scores 0.5. ``None``: an output is right or wrong.
+    default_weight : float or None
+        How much a default output counts, as a score of 0, for the version whose fault it was. ``None``: not at all.
     """
 
     name: PolicyName
     half_life_s: float | None = None
     explore: float | None = None
     by_key: bool = False
-    combine: Combine = "vote"
+    combine: str = "vote"
     min_confidence: float | None = None
     error_scale: float | None = None
+    default_weight: float | None = None
 
     @property
     def asks_all(self) -> bool:
         """Whether all targets are asked for each query."""
         return self.name in ENSEMBLES
+
+    @property
+    def combiner(self) -> str | None:
+        """The model, or the version, that combines outputs; ``None`` where it needs none."""
+        return None if self.combine in COMBINES else self.combine
 
     @property
     def learns_shares(self) -> bool:
@@ -135,8 +144,7 @@ def _check_name(name: object) -> None:
 
 
 def _checked_options(fields: dict[str, Any]) -> dict[str, Any]:
-    if fields.get("combine", "vote") not in COMBINES:
-        raise InvalidRequestError(f"combine must be 'vote' or 'mean'; it is {fields['combine']!r:.60}.")
+    _check_combine(fields.get("combine", "vote"))
     if not isinstance(fields.get("by_key", False), bool):
         raise InvalidRequestError(f"by_key must be True or False; it is {fields['by_key']!r:.60}.")
     return {
@@ -144,15 +152,28 @@ def _checked_options(fields: dict[str, Any]) -> dict[str, Any]:
         "explore": _number(fields, "explore", "a share from 0 to 1", 0.0, 1.0),
         "min_confidence": _number(fields, "min_confidence", "a share from 0 to 1", 0.0, 1.0),
         "error_scale": _number(fields, "error_scale", "a number above 0", 1e-300),
+        "default_weight": _number(fields, "default_weight", "a number above 0, at most 1", 1e-9, 1.0),
     }
+
+
+def _check_combine(combine: object) -> None:
+    try:
+        name, colon, version = combine.partition(":") if isinstance(combine, str) else ("", "", "")
+        check_model_name(name)
+        check_version(version if colon else "1")
+    except InvalidNameError as exc:
+        raise InvalidRequestError(
+            "combine must be 'vote', 'mean', or a model of input type json that combines outputs, \"model\" or "
+            f'"model:version"; it is {combine!r:.60}. To combine by a function, deploy it as such a model first.'
+        ) from exc
 
 
 def _number(fields: dict[str, Any], name: str, what: str, smallest: float, largest: float = 1e300) -> float | None:
     value = fields.get(name)
     if value is None:
         return None
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or math.isnan(value) or not smallest <= value <= largest:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not smallest <= value <= largest:
         raise InvalidRequestError(f"{name} must be {what}; it is {value!r:.60}.")
     return float(value)
 
@@ -168,7 +189,8 @@ def _check_together(policy: Policy, num_targets: int) -> None:
         raise InvalidRequestError(f"{option} needs policy 'ensemble' or 'exp4': with '{policy.name}' one answers.")
     if policy.name in ("weights", "exp4", "ensemble") and policy.explore is not None:
         raise InvalidRequestError(f"explore needs a policy that learns which one target to ask, not '{policy.name}'.")
-    if policy.name not in LEARNING and policy.by_key:
-        raise InvalidRequestError(f"by_key needs a policy that learns; '{policy.name}' does not.")
+    if policy.name not in LEARNING and (policy.by_key or policy.default_weight is not None):
+        option = "by_key" if policy.by_key else "default_weight"
+        raise InvalidRequestError(f"{option} needs a policy that learns; '{policy.name}' does not.")
     if policy.name == "exp3" and policy.explore == 0:
         raise InvalidRequestError("exp3 needs explore above 0: what it learns is divided by the chance of a target.")

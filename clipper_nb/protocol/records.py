@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 from msgspec import Struct
 
 from clipper_nb.protocol.application_tokens import ApplicationToken
+from clipper_nb.protocol.autoscaling import Autoscaling, VersionLoad
 from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
 from clipper_nb.protocol.input_types import InputType
@@ -146,6 +147,8 @@ class Configuration:
     """The versions that are asked besides, by application name."""
     roll_outs: Mapping[str, RollOut] = field(default_factory=dict)
     """The last roll-out of each application, also one that has ended, by application name."""
+    autoscaling: Mapping[ModelId, Autoscaling] = field(default_factory=dict)
+    """Within which bounds the cluster itself sets ``num_replicas``, for versions that are autoscaled."""
 
     def versions_of(self, model_name: str) -> list[ModelVersion]:
         """Return the registered versions of a model, in the order of their registration."""
@@ -204,6 +207,8 @@ class FrontendPresence:
     """The version of clipper_nb; empty before 0.1.0."""
     run_id: str = ""
     """The cluster's when it announced this."""
+    loads: tuple[VersionLoad, ...] = ()
+    """Of the versions that are autoscaled."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ clipper:claims              hash    "name:version" → JSON Claim               
 clipper:tokens              hash    "application:name" → JSON ApplicationToken       management frontend
 clipper:shadows             hash    application name → JSON Shadow                  management frontend
 clipper:roll_outs           hash    application name → JSON RollOut: its last one   management frontend
+clipper:autoscaling         hash    "name:version" → JSON Autoscaling               management frontend
 clipper:roll_out:<id>       string  JSON RollOutProgress                            management frontend
 clipper:roll_out:<id>:n     hash    id of a query frontend's run → JSON of what it  query frontend
                                     counted since the roll-out began
@@ -25,7 +26,10 @@ clipper:roll_out_driver     string  id of the management frontend that drives   
 clipper:frontends           hash    frontend id → JSON FrontendPresence             query frontend
 clipper:answers:<id>        list    JSON QueryHistory, ShadowReport or null, for    query frontend
                                     some seconds
-clipper:own_metrics         hash    frontend id → JSON of what models counted       query frontend
+clipper:counts              hash    id of a frontend's run → what it has counted;   query frontend
+                                    "" → the sum over those that have ended
+clipper:counts:merged       zset    runs that are in that sum, by when they came    query frontend
+                                    to be
 clipper:frontend_starts     hash    index of a frontend → how often it started      query frontend
 clipper:feedback:<book>     hash    "q<id>" → JSON Answered; "k<digest>" and        query frontend
                                     "i<digest>" → id of the last query with a key
@@ -73,10 +77,12 @@ class RedisKeys:
         self.tokens = f"{prefix}:tokens"
         self.shadows = f"{prefix}:shadows"
         self.roll_outs = f"{prefix}:roll_outs"
+        self.autoscaling = f"{prefix}:autoscaling"
         self.roll_out_driver = f"{prefix}:roll_out_driver"
         self._roll_out = f"{prefix}:roll_out"
         self.frontends = f"{prefix}:frontends"
-        self.own_metrics = f"{prefix}:own_metrics"
+        self.counts = f"{prefix}:counts"
+        self.merged_runs = f"{prefix}:counts:merged"
         self.configuration_channel = f"{prefix}:configuration"
         self.presence_channel = f"{prefix}:presence"
         self.question_channel = f"{prefix}:questions"
@@ -86,7 +92,7 @@ class RedisKeys:
         self._scores = f"{prefix}:scores"
 
     def answers_to(self, question_id: str) -> str:
-        """Return the key of the answers to one question."""
+        """Return the channel of the answers to one question."""
         return f"{self._answers}:{question_id}"
 
     def feedback_answers(self, book: str) -> str:
@@ -125,9 +131,6 @@ LEASE_S = 4.0
 Shorter than ``PRESENCE_TIMEOUT_S``: a frontend that is no longer waited for does not answer from an old configuration.
 """
 
-ANSWERS_KEPT_S = 10
-"""How long answers about a query are kept that nobody has read."""
-
 ROLL_OUT_KEPT_S = 7 * 86_400
 """How long counts and progress of a roll-out are kept after they changed last."""
 DRIVER_LEASE_S = 3.0
@@ -135,5 +138,7 @@ DRIVER_LEASE_S = 3.0
 
 NUM_KEPT_CHANGES = 1000
 """How many changes are remembered by id, so that a repeated request changes the configuration only once."""
+NUM_KNOWN_MERGED_RUNS = 1000
+"""Of how many runs of query frontends, whose counts were merged, the ids are known: they are refused if they go on."""
 NUM_KEPT_DIFFERENCES = 256
 """How many differences are kept at least; a frontend that missed more reads the whole configuration again."""

@@ -23,6 +23,7 @@ _TRACEPARENT = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-[!-~]{0,64})?\Z"
 )
 _FIRST_VERSION_SIZE_BYTES = 55
+_SAMPLED = 1
 _MAX_SHOWN = 8
 
 
@@ -35,9 +36,19 @@ class RequestOrigin:
     key: bytes | None = field(default=None, repr=False)
     """By which an application with several targets chooses one."""
 
+    @property
+    def trace_id(self) -> str:
+        """The trace's id, 32 hexadecimal digits; empty if there is none."""
+        return self.traceparent.split("-")[1] if self.traceparent else ""
+
+    @property
+    def sampled_trace_id(self) -> str:
+        """The same; empty too for a trace that its caller does not record."""
+        is_sampled = self.traceparent and int(self.traceparent.split("-")[3], 16) & _SAMPLED
+        return self.trace_id if is_sampled else ""
+
     def __str__(self) -> str:
-        trace_id = self.traceparent.split("-")[1] if self.traceparent else ""
-        return " ".join(filter(None, (self.request_id, trace_id and f"trace {trace_id}")))
+        return " ".join(filter(None, (self.request_id, self.trace_id and f"trace {self.trace_id}")))
 
 
 Origins = Sequence[Sequence[RequestOrigin]]

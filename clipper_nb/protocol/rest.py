@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.autoscaling import ScalingRule
 from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, check_variables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.json_schema import check_schema
@@ -110,6 +111,7 @@ class AddModel(VersionOptions, frozen=True):
     claim_id: str | None = None
     environment_variables: EnvironmentVariables = NO_VARIABLES
     becomes_current: bool = True
+    autoscaling: ScalingRule | None = None
 
 
 class NumReplicas(Struct):
@@ -184,6 +186,10 @@ class DeployState(Struct, frozen=True):
     """Input types of the applications that are linked to the model, by name."""
     next_version: str = ""
     """The version that a deploy of the model gets which names none; older releases do not return it."""
+    num_replicas: int = 0
+    """How many replicas of the current version should run."""
+    autoscaling: ScalingRule | None = None
+    """By which rule the cluster sets that number."""
 
 
 class DesiredReplicasSince(Struct):
@@ -203,6 +209,8 @@ class DesiredReplicas(Struct, frozen=True):
     """By ``name:version``, for every registered version."""
     claimed: list[str]
     """``name:version`` of those that a caller is deploying or scaling now."""
+    autoscaled: list[str] = []
+    """``name:version`` of those whose number the cluster sets itself, so that missing ones are started, too."""
 
 
 class ModelVersionName(Struct):
@@ -322,12 +330,17 @@ def describe_deploy_state(
 ) -> DeployState:
     """Return the state that a deploy of a version must agree with."""
     linked = (name for name, route in configuration.routes.items() if model_id.name in route.model_names)
+    current_version = configuration.current_versions.get(model_id.name)
+    current = ModelId(model_id.name, current_version or "")
+    scaling = configuration.autoscaling.get(current)
     return DeployState(
         release=release,
         query_frontend_releases=[frontend.release or "before 0.1.0" for frontend in frontends],
         is_registered=model_id in configuration.versions,
-        current_version=configuration.current_versions.get(model_id.name),
+        current_version=current_version,
         has_application=model_id.name in configuration.applications,
         linked_input_types={name: configuration.applications[name].input_type for name in linked},
         next_version=configuration.next_version_of(model_id.name),
+        num_replicas=configuration.num_replicas.get(current, 0),
+        autoscaling=None if scaling is None else scaling.rule,
     )

@@ -62,6 +62,12 @@ class Route:
         """The target with the largest share."""
         return max(self.targets, key=lambda target: target.weight)
 
+    @property
+    def combiner(self) -> RouteTarget | None:
+        """The model, or the version, that makes one answer of the targets' outputs; ``None`` where it needs none."""
+        combiner = None if self.policy is None else self.policy.combiner
+        return None if combiner is None else _make_target(combiner, 1.0)
+
     def share_of(self, target: RouteTarget) -> float:
         """Return the share of the queries that a target should get, from 0 to 1."""
         return target.weight / math.fsum(each.weight for each in self.targets)

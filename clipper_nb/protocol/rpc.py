@@ -26,6 +26,16 @@ from clipper_nb.protocol.rpc_fields import (
     read_u32,
     read_u64,
 )
+from clipper_nb.protocol.rpc_memory import (
+    INPUTS_IN_MEMORY,
+    MEMORY,
+    InputsInMemory,
+    MemoryOffer,
+    MemoryTaken,
+    decode_inputs_in_memory,
+    decode_memory_offer,
+    read_inputs_header,
+)
 
 RPC_VERSION = 3
 CHALLENGE_SIZE_BYTES = 32
@@ -42,12 +52,11 @@ _METRICS = 8  # ours
 
 _KEEP_ALIVE = 0
 _REQUEST_METADATA = 1
-_PREDICT = 0
 _CAN_PROVE = _ACCEPTS_ORIGINS = _ACCEPTS_METRICS = 1
 
 _VERSION_FRAME = U32.pack(RPC_VERSION)
 _TYPE_FRAMES = [U32.pack(code) for code in range(9)]
-_PREDICT_FRAME = U32.pack(_PREDICT)
+_PREDICT_FRAME = U32.pack(0)
 _DELIMITER = b""
 
 
@@ -114,7 +123,7 @@ class ContainerMetrics:
 
 
 FromContainer = Union[
-    ContainerHeartbeat, NewContainer, PredictResponse, ErrorResponse, ContainerGoodbye, ContainerMetrics
+    ContainerHeartbeat, NewContainer, PredictResponse, ErrorResponse, ContainerGoodbye, ContainerMetrics, MemoryTaken
 ]
 
 
@@ -168,7 +177,10 @@ class FrontendEnd:
     reason: str
 
 
-FromFrontend = Union[FrontendHeartbeat, PredictRequest, FrontendGoodbye, FrontendPorts, FrontendSockets, FrontendEnd]
+FromFrontend = Union[
+    FrontendHeartbeat, PredictRequest, InputsInMemory, FrontendGoodbye, FrontendPorts, FrontendSockets, FrontendEnd,
+    MemoryOffer,
+]  # fmt: skip
 
 
 # --- what a container writes -------------------------------------------------------------------------------------
@@ -205,13 +217,9 @@ def encode_predict_response(message: PredictResponse) -> list[Frame]:
     """Return the frames of :class:`PredictResponse`."""
     header = pack_u64s(len(message.outputs), *map(len, message.outputs))
     return [
-        _DELIMITER,
-        _TYPE_FRAMES[_CONTAINER_CONTENT],
-        U32.pack(message.message_id),
-        U64.pack(len(header)),
-        header,
+        _DELIMITER, _TYPE_FRAMES[_CONTAINER_CONTENT], U32.pack(message.message_id), U64.pack(len(header)), header,
         *message.outputs,
-    ]
+    ]  # fmt: skip
 
 
 def encode_error_response(message: ErrorResponse) -> list[Frame]:
@@ -262,6 +270,8 @@ def decode_from_container(frames: Sequence[Frame]) -> FromContainer:
     if message_type == _METRICS:
         check_count(frames, 3, "report of metrics")
         return ContainerMetrics(frames[2])
+    if message_type == MEMORY:
+        return MemoryTaken()
     raise ProtocolError(f"unknown message type {message_type}")
 
 
@@ -315,15 +325,9 @@ def encode_predict_request(message: PredictRequest) -> list[Frame]:
     payloads = message.payloads
     header = pack_u64s(message.input_type.code, len(payloads), *map(len, payloads))
     frames: list[Frame] = [
-        _DELIMITER,
-        _VERSION_FRAME,
-        _TYPE_FRAMES[_CONTAINER_CONTENT],
-        U32.pack(message.message_id),
-        _PREDICT_FRAME,
-        U64.pack(len(header)),
-        header,
-        *payloads,
-    ]
+        _DELIMITER, _VERSION_FRAME, _TYPE_FRAMES[_CONTAINER_CONTENT], U32.pack(message.message_id), _PREDICT_FRAME,
+        U64.pack(len(header)), header, *payloads,
+    ]  # fmt: skip
     if message.origins:
         frames.append(message.origins)
     return frames
@@ -369,6 +373,10 @@ def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
         return FrontendHeartbeat(wants_metadata, bytes(frames[4]), accepts_metrics)
     if message_type == _CONTAINER_CONTENT:
         return _decode_predict_request(frames)
+    if message_type == INPUTS_IN_MEMORY:
+        return decode_inputs_in_memory(frames)
+    if message_type == MEMORY:
+        return decode_memory_offer(frames)
     if message_type == _GOODBYE:
         return FrontendGoodbye()
     if message_type == _PORTS:
@@ -383,15 +391,7 @@ def decode_from_frontend(frames: Sequence[Frame]) -> FromFrontend:
 
 def _decode_predict_request(frames: Sequence[Frame]) -> PredictRequest:
     check_count(frames, 7, "predict request")
-    request_type = read_u32(frames[4], "request type")
-    if request_type != _PREDICT:
-        raise ProtocolError(f"unknown request type {request_type}")
-    header = frames[6]
-    sizes = read_header_sizes(header, declared_size=read_u64(frames[5], "header size"), first_fields=1)
-    try:
-        input_type = InputType.from_code(read_u64(header, "input type"))
-    except ValueError as exc:
-        raise ProtocolError(str(exc)) from exc
+    input_type, sizes = read_inputs_header(frames)
     has_origins = len(frames) == 8 + len(sizes)
     payloads = frames[7:-1] if has_origins else frames[7:]
     check_sizes(payloads, sizes, "input")

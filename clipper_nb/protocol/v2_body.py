@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import msgspec
@@ -39,6 +40,7 @@ _EMPTY: Final = msgspec.Raw(b"[]")
 
 _MAX_KNOWN: Final = 1024
 _MAX_KNOWN_SIZE_BYTES: Final = 1024
+_MAX_SIZE_DIGITS: Final = 20
 _SIZE: Final = re.compile(rb"[0-9]{1,20}\Z")
 
 
@@ -222,20 +224,31 @@ class V2Body:
                 )
 
 
-_KNOWN: Final[dict[InputType, dict[bytes, tuple[int, InferRequest]]]] = {input_type: {} for input_type in InputType}
+KnownRequests = dict[bytes, tuple[int, InferRequest]]
 """JSON of requests with one input in binary, with the size of the body and all but the payload."""
+_KNOWN: Final[dict[InputType, KnownRequests]] = {input_type: {} for input_type in InputType}
 
 
-def parse_known(body: bytes, json_size: bytes | None, input_type: InputType) -> InferRequest | None:
-    """Return the request in *body* if its JSON was seen before, and its tensor is one input as it is; else ``None``."""
-    if json_size is None or not _SIZE.match(json_size):
+def known_requests(input_type: InputType) -> KnownRequests:
+    """Return what was seen before of requests to applications of one type, for :func:`parse_known`."""
+    return _KNOWN[input_type]
+
+
+def parse_known(body: bytes, json_size: bytes | None, known: KnownRequests) -> tuple[bytes, InferRequest] | None:
+    """Return the only payload in *body* and the request without it, if its JSON was seen before; else ``None``."""
+    size_bytes = -1 if json_size is None or len(json_size) > _MAX_SIZE_DIGITS else _read_size(json_size)
+    if size_bytes < 0:
         return None
-    size_bytes = int(json_size)
-    known = _KNOWN[input_type].get(body[:size_bytes])
-    if known is None or known[0] != len(body):
+    found = known.get(body[:size_bytes])
+    if found is None or found[0] != len(body):
         return None
-    _, request_id, outputs, is_binary, timeout_s = known[1]
-    return InferRequest([body[size_bytes:]], request_id, outputs, is_binary, timeout_s)
+    return body[size_bytes:], found[1]
+
+
+@lru_cache(maxsize=1024)
+def _read_size(text: bytes) -> int:
+    """Return the number of bytes that a header announces; -1 if it is no number."""
+    return int(text) if _SIZE.match(text) else -1
 
 
 def parse_infer(body: bytes, json_size: bytes | None, input_type: InputType) -> InferRequest:
@@ -256,7 +269,7 @@ def parse_infer(body: bytes, json_size: bytes | None, input_type: InputType) -> 
 def _parse_size(json_size: bytes, body_size_bytes: int) -> int:
     """Return the size of the JSON that the header announces."""
     text = json_size.strip()
-    size_bytes = int(text) if _SIZE.match(text) else -1
+    size_bytes = _read_size(text) if len(text) <= _MAX_SIZE_DIGITS else -1
     if not 0 <= size_bytes <= body_size_bytes:
         shown = text[:30].decode("latin-1")
         raise InvalidInputError(

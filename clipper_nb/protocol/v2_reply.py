@@ -93,14 +93,20 @@ class InferReplyBody:
 
 def format_head(application_name: str, version: str | None, request_id: str) -> bytes:
     """Return the first part of a reply's JSON, before its outputs."""
+    return format_names(application_name, version) + _encode(request_id)
+
+
+def format_names(application_name: str, version: str | None) -> bytes:
+    """Return the first part of a reply's JSON, before the id of its request."""
     version_part = b"" if version is None else b',"model_version":%b' % _encode(version)
-    return b'{"model_name":%b%b,"id":%b' % (_encode(application_name), version_part, _encode(request_id))
+    return b'{"model_name":%b%b,"id":' % (_encode(application_name), version_part)
 
 
-def format_one_number(head: bytes, output: str, is_binary: bool) -> tuple[int | None, bytes] | None:
+def format_one_number(names: bytes, request_id: str, output: str, is_binary: bool) -> tuple[int | None, bytes] | None:
     """Return the size of the JSON, if a binary tensor follows, and the body of a reply with one finite FP64.
 
-    The same as ``InferReplyBody`` makes, for what most models answer to one input; ``None`` for any other output.
+    *names* are those of ``format_names``. The same as ``InferReplyBody`` makes, for what most models answer to one
+    input; ``None`` for any other output.
     """
     try:
         value = _parse(output)
@@ -109,9 +115,9 @@ def format_one_number(head: bytes, output: str, is_binary: bool) -> tuple[int | 
     if type(value) is not float:
         return None
     if is_binary:
-        text = head + _ONE_BINARY
+        text = names + _encode(request_id) + _ONE_BINARY
         return len(text), text + _DOUBLE(value)
-    return None, b"%b%b%b]}]}" % (head, _ONE_IN_JSON, _encode(value))
+    return None, b"%b%b%b%b]}]}" % (names, _encode(request_id), _ONE_IN_JSON, _encode(value))
 
 
 def _describe(name: str, tensor: Tensor, binary_size_bytes: int | None) -> bytes:

@@ -85,11 +85,11 @@ def test_wrong_input_sends_nothing(server: Script) -> None:
 
 
 def test_late_answer_is_given_up_at_the_timeout() -> None:
-    with scripted_frontend(before=[0.5]) as server, Client(server.url) as client:
+    with scripted_frontend(before=[8.0]) as server, Client(server.url) as client:
         started_s = time.monotonic()
-        with pytest.raises(ClusterUnreachableError, match=r"has not answered POST /app/predict within 0\.1"):
-            client.predict("app", [1.0], timeout_s=0.15)
-        assert time.monotonic() - started_s < 0.45
+        with pytest.raises(ClusterUnreachableError, match=r"has not answered POST /app/predict within (1|0\.\d+) s"):
+            client.predict("app", [1.0], timeout_s=1.0)
+        assert time.monotonic() - started_s < 6.0
 
 
 def test_token_is_not_sent_to_the_target_of_a_redirect() -> None:

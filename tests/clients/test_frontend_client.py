@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import pytest
@@ -35,13 +36,13 @@ def frontend(path: str, status: int, body: bytes) -> FrontendClient:
 
 
 def test_questions_are_reads_that_may_be_sent_again() -> None:
-    http = Http({"/livez": (200, b"{}"), "/readyz": (200, b"{}"), "/metrics": (200, b"")})
+    http = Http({"/livez": (200, b"{}"), "/readyz": (200, b"{}"), "/metrics?of=cluster": (200, b"")})
     client = FrontendClient(http)
     client.live()
     client.ready()
     client.metrics()
     client.close()
-    assert http.requests == [("GET", path, True) for path in ("/livez", "/readyz", "/metrics")]
+    assert http.requests == [("GET", path, True) for path in ("/livez", "/readyz", "/metrics?of=cluster")]
     assert http.is_closed
 
 
@@ -73,10 +74,12 @@ def test_frontend_that_is_not_ready_says_why(status: int, body: bytes, cause: st
 
 
 def test_metrics_are_text() -> None:
-    assert frontend("/metrics", 200, "a 1.0 # é\n".encode()).metrics() == "a 1.0 # é\n"
+    assert frontend("/metrics?of=cluster", 200, "a 1.0 # é\n".encode()).metrics() == "a 1.0 # é\n"
 
 
-@pytest.mark.parametrize(("path", "ask"), [("/livez", FrontendClient.live), ("/metrics", FrontendClient.metrics)])
+@pytest.mark.parametrize(
+    ("path", "ask"), [("/livez", FrontendClient.live), ("/metrics?of=cluster", FrontendClient.metrics)]
+)
 def test_another_status_is_an_error_that_names_the_frontend(path, ask) -> None:
-    with pytest.raises(ClusterUnreachableError, match=f"The query frontend answered {path} with status 500"):
+    with pytest.raises(ClusterUnreachableError, match=re.escape(f"The query frontend answered {path} with status 500")):
         ask(frontend(path, 500, b'{"version": "0.1.0"}'))

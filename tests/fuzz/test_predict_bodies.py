@@ -13,7 +13,7 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import decode_input
 from clipper_nb.protocol.predict_body import parse_predict
-from tests.protocol.test_predict_body import assert_is_the_input
+from tests.support.input_values import assert_is_the_input
 
 pytestmark = pytest.mark.slow
 

@@ -83,6 +83,7 @@ def test_model_version_is_described_in_clippers_words():
         "num_samples": 0,
         "example": None,
         "input_schema": None,
+        "autoscaling": None,
         "registered_at": 3.5,
         "is_current_version": True,
     }

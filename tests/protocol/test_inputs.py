@@ -202,6 +202,7 @@ def test_times_are_not_taken_for_nanoseconds(dtype: str) -> None:
 @pytest.mark.parametrize(
     ("input_type", "value", "way_out"),
     [
+        (InputType.STRINGS, 1, r"must be str, not int\. Send its text: str\(x\)"),
         (InputType.DOUBLES, 1.5, "as a list"),
         (InputType.STRINGS, {"a": 1}, r"json\.dumps\(row\)"),
         (InputType.DOUBLES, pd.DataFrame({"a": [1.0]}), r"predict_batch\(\)"),

@@ -12,11 +12,13 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.model_metrics import MetricReport, define_metric
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.records import Replica
+from clipper_nb.protocol.score_counts import Counts
 from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.runtime.metrics.admin_calls import AdminCalls
 from clipper_nb.runtime.metrics.counters import QueryFrontendMetrics, make_gauges
 from clipper_nb.runtime.metrics.exposition import format_families
 from clipper_nb.runtime.metrics.shadows import make_shadow_families
+from clipper_nb.runtime.metrics.target_scores import make_score_families
 
 CONSTANTS = {name: value for name, value in vars(metric_names).items() if name.isupper()}
 LABELS = {value for name, value in CONSTANTS.items() if name.startswith("LABEL_")}
@@ -34,6 +36,7 @@ def text() -> str:
     metrics.model(model_id)
     metrics.show_gauges(lambda: make_gauges([(model_id, 4, 2)], (0, 0, 0), [("digits", 0.02, True)]))
     metrics.show_gauges(lambda: make_shadow_families([ShadowReport(app_name="digits", model="net:2", share=1.0)]))
+    metrics.show_gauges(lambda: make_score_families([("digits", model_id, Counts(2.0, 1.0, 1.0))]))
     words = MetricReport(define_metric("words", "counter"), [((), [3.0])])
     metrics.replica_reported(Replica(*model_id, 0, InputType.STRINGS), [words])
     calls = AdminCalls()

@@ -54,9 +54,17 @@ def test_label_that_is_taken_or_wrong_is_refused(label):
         define_metric("x", "gauge", labels=[label])
 
 
+def test_description_can_be_sent():
+    with pytest.raises(InvalidRequestError, match="description of metric 'x' must be text"):
+        define_metric("x", "gauge", "half a character: \ud83d")
+
+
 def test_labels_are_a_list_of_different_names():
     with pytest.raises(InvalidRequestError, match=r'such as \["kind"\]'):
         define_metric("x", "gauge", labels="kind")
+    for labels in (None, 5):
+        with pytest.raises(InvalidRequestError, match="must be a list, such as"):
+            define_metric("x", "gauge", labels=labels)
     with pytest.raises(InvalidRequestError, match="each once"):
         define_metric("x", "gauge", labels=["a", "a"])
     with pytest.raises(InvalidRequestError, match="at most 5"):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from clipper_nb.errors import InvalidInputError, InvalidRequestError
+from clipper_nb.protocol.input_batches import format_batch
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.number_columns import (
     check_columns,
@@ -50,6 +51,39 @@ def test_tables_have_the_names_of_their_columns(make: Any) -> None:
 def test_what_is_numbered_has_no_names(value: Any) -> None:
     assert names_in(value) is None
     assert not has_names(value, is_batch=True)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        list(pd.DataFrame(CELLS).itertuples(index=False)), list(pd.DataFrame(CELLS).itertuples()),
+        pd.DataFrame(CELLS).to_records(), list(pd.DataFrame(CELLS).to_records(index=False)),
+    ],
+    ids=["tuples", "with index", "records", "list of records"],
+)  # fmt: skip
+def test_rows_with_names_of_any_kind_go_by_these(rows: Any) -> None:
+    assert has_names(rows, is_batch=True)
+    assert format_batch(InputType.DOUBLES, rows, ["fare", "age"]) == [[7.25, 22.0], [71.0, 38.0]]
+    with pytest.raises(InvalidInputError, match="sex is missing in"):
+        format_batch(InputType.DOUBLES, rows, ["age", "sex"])
+
+
+def test_space_in_a_name_may_be_an_underscore_of_the_model() -> None:
+    """LightGBM names the columns of scikit-learn's own data sets so."""
+    rows = pd.DataFrame({"petal width (cm)": [0.2], "petal length (cm)": [1.4]})
+    assert format_batch(InputType.DOUBLES, rows, ["petal_length_(cm)", "petal_width_(cm)"]) == [[1.4, 0.2]]
+    assert in_order(["a b", "a_b"], ["a_b"]) == [1]
+    assert in_order(["a b", "a_b"], ["a b", "a_b"]) == [0, 1]
+    with pytest.raises(InvalidInputError, match=r"Two columns have the name 'a_b'"):
+        in_order(["a b", "a b"], ["a_b"])
+    with pytest.raises(InvalidInputError, match=r"a_b is missing in a-b"):
+        in_order(["a-b"], ["a_b"])
+
+
+def test_index_of_a_frame_is_no_number_of_a_row() -> None:
+    rows = pd.DataFrame(CELLS).itertuples()
+    with pytest.raises(InvalidInputError, match=r"row of df.itertuples\(\), whose first number is the index"):
+        format_batch(InputType.DOUBLES, list(rows))
 
 
 def test_row_of_a_frame_has_names_in_a_list_too() -> None:

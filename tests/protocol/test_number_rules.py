@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
+import numpy as np
 import pytest
 
 from clipper_nb.clients.management_client import ManagementClient
@@ -38,6 +39,11 @@ def test_batch_size_is_a_maximum_or_adapts(batch_size):
 def test_other_batch_size_is_refused(batch_size):
     with pytest.raises(InvalidRequestError, match=r"batch_size \(or -1 to adapt to the SLO\)"):
         BATCH_SIZE.check(batch_size)
+
+
+def test_whole_number_of_numpy_is_told_what_to_pass():
+    with pytest.raises(InvalidRequestError, match=r"it is np.int64\(8\)\. Pass int\(8\)\."):
+        BATCH_SIZE.check(np.int64(8))
 
 
 @pytest.mark.parametrize("slo_micros", [*NO_NUMBERS, 0, -1, 2**31, 1e5])

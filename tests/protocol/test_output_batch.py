@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import itertools
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,48 @@ def test_columns_of_libraries() -> None:
     assert outputs_of(pa.chunked_array([[1], [None]])) == [1, None]
     assert outputs_of(sparse.csr_matrix([[0, 1], [2, 0]])) == [[0, 1], [2, 0]]
     assert outputs_of(sparse.csr_matrix([[0, 1]]), num_inputs=1) == [[0, 1]]
+
+
+ROWS = {"x": [3.0, 1.0, 2.0], "town": ["b", "a", "b"], "rank": [2, 0, 1]}
+
+
+@pytest.mark.parametrize(
+    "change_places",
+    [
+        lambda frame: frame.sort_values("x")["x"],
+        lambda frame: frame.sort_values("x"),
+        lambda frame: frame[::-1],
+        lambda frame: sys.modules["pandas"].concat([part for _, part in frame.groupby("town")]),
+        lambda frame: frame.sort_values("x").convert_dtypes().set_axis([1, 2, 0]).astype("Int64", errors="ignore")["x"],
+    ],
+)
+def test_rows_that_have_changed_places_are_refused(change_places: Any) -> None:
+    """Their index says whose answers they are; by position other queries would get them."""
+    pd = pytest.importorskip("pandas")
+    returned = change_places(pd.DataFrame(ROWS))
+    kind = type(returned).__name__
+    with pytest.raises(PredictionError, match=rf"a {kind} whose index has .* in another order \(\d, \d, \d\), as"):
+        encode_outputs(returned, num_inputs=3)
+    encode_outputs(returned.sort_index(), num_inputs=3)
+    encode_outputs(returned.reset_index(drop=True), num_inputs=3)
+
+
+@pytest.mark.parametrize(
+    "number_otherwise",
+    [
+        lambda frame: frame["x"],
+        lambda frame: frame.sort_values("x").sort_index()["x"],
+        lambda frame: frame.set_index("rank")["x"],
+        lambda frame: frame["x"].set_axis([1, 2, 3]),
+        lambda frame: frame["x"].set_axis([0, 0, 1]),
+        lambda frame: frame["x"].set_axis([2.0, 0.0, 1.0]),
+        lambda frame: frame["x"].set_axis(["2", "0", "1"]),
+        lambda frame: frame.set_index(["rank", "town"])["x"],
+    ],
+)
+def test_other_index_than_numbers_of_inputs_means_nothing(number_otherwise: Any) -> None:
+    pd = pytest.importorskip("pandas")
+    assert outputs_of(number_otherwise(pd.DataFrame(ROWS)), 3) == ROWS["x"]
 
 
 def test_iterator_without_an_end_is_refused() -> None:

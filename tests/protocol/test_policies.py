@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clipper_nb.errors import InvalidRequestError
@@ -17,6 +18,12 @@ def test_each_policy_needs_no_option(name: Any) -> None:
     policy = check_policy({"name": name}, 2)
     assert policy == Policy(name=name)
     assert str(policy) == name
+
+
+def test_numbers_of_numpy_are_options() -> None:
+    policy = check_policy({"name": "ucb", "half_life_s": np.int64(60), "default_weight": np.float32(0.5)}, 2)
+    route = make_route({"m:1": 1.0, "m:2": 1.0}, policy)
+    assert decode_route(encode_route(route)).policy == Policy(name="ucb", half_life_s=60.0, default_weight=0.5)
 
 
 def test_options_are_shown_and_kept() -> None:
@@ -40,6 +47,10 @@ def test_options_are_shown_and_kept() -> None:
         ({"name": "ucb", "half_life_s": math.nan}, "half_life_s must be"),
         ({"name": "ucb", "half_life_s": math.inf}, "half_life_s must be"),
         ({"name": "ucb", "half_life_s": True}, "half_life_s must be"),
+        ({"name": "ensemble", "combine": "Blend"}, "combine must be 'vote', 'mean', or a model.*it is 'Blend'"),
+        ({"name": "ensemble", "combine": len}, "deploy it as such a model first"),
+        ({"name": "ucb", "default_weight": 0}, "default_weight must be a number above 0, at most 1; it is 0"),
+        ({"name": "ensemble", "default_weight": 1}, "default_weight needs a policy that learns"),
         ({"name": "ucb", "half_life_s": "1 h"}, "half_life_s must be"),
         ({"name": "ucb", "explore": 1.5}, "explore must be a share from 0 to 1"),
         ({"name": "exp3", "explore": 0}, "exp3 needs explore above 0"),
@@ -48,7 +59,6 @@ def test_options_are_shown_and_kept() -> None:
         ({"name": "ensemble", "min_confidence": -0.1}, "min_confidence must be a share from 0 to 1"),
         ({"name": "thompson", "min_confidence": 0.5}, "min_confidence needs policy 'ensemble' or 'exp4'"),
         ({"name": "thompson", "combine": "mean"}, "combine needs policy 'ensemble' or 'exp4'"),
-        ({"name": "ensemble", "combine": "median"}, "combine must be 'vote' or 'mean'"),
         ({"name": "ensemble", "error_scale": 0}, "error_scale must be a number above 0"),
         ({"name": "ensemble", "by_key": True}, "by_key needs a policy that learns"),
         ({"name": "ucb", "by_key": 1}, "by_key must be True or False"),

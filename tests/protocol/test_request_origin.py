@@ -49,6 +49,13 @@ def test_invalid_traceparent_is_ignored(value: str) -> None:
     assert find_origin([(b"traceparent", value.encode())]) is None
 
 
+@pytest.mark.parametrize(("flags", "expected"), [("01", TRACE_ID), ("03", TRACE_ID), ("00", ""), ("02", "")])
+def test_flag_says_whether_a_trace_is_sampled(flags: str, expected: str) -> None:
+    origin = RequestOrigin(traceparent=f"{TRACEPARENT[:-2]}{flags}")
+    assert (origin.trace_id, origin.sampled_trace_id) == (TRACE_ID, expected)
+    assert RequestOrigin("abc-1").sampled_trace_id == ""
+
+
 def test_later_version_of_traceparent_may_be_longer() -> None:
     later = f"01{TRACEPARENT[2:]}-more"
     assert find_origin([(b"traceparent", later.encode())]) == RequestOrigin("", later)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clipper_nb.errors import ProtocolError
-from clipper_nb.protocol import rpc
+from clipper_nb.protocol import rpc, rpc_memory
 from clipper_nb.protocol.input_types import InputType
 from tests.support.examples import examples
 
@@ -32,6 +32,7 @@ from_container = st.one_of(
     ),
     st.builds(rpc.PredictResponse, message_ids, payload_lists),
     st.builds(rpc.ContainerMetrics, st.binary(max_size=12)),
+    st.just(rpc_memory.MemoryTaken()),
     st.builds(rpc.ErrorResponse, message_ids, st.text(max_size=8), st.text(max_size=8), st.text(max_size=20)),
 )
 from_frontend = st.one_of(
@@ -42,6 +43,17 @@ from_frontend = st.one_of(
     st.builds(rpc.FrontendPorts, st.lists(st.integers(0, 65535), max_size=5).map(tuple)),
     st.builds(rpc.FrontendEnd, st.text()),
     st.builds(rpc.PredictRequest, message_ids, st.sampled_from(InputType), payload_lists, st.binary(max_size=12)),
+    st.builds(
+        rpc_memory.MemoryOffer, st.text(max_size=8), st.integers(0, 2**64 - 1), st.binary(min_size=32, max_size=32)
+    ),
+    st.builds(
+        rpc_memory.InputsInMemory,
+        message_ids,
+        st.sampled_from(InputType),
+        st.lists(st.integers(0, 2**64 - 1), max_size=5).map(tuple),
+        st.integers(0, 2**64 - 1),
+        st.binary(max_size=12),
+    ),
 )
 
 ENCODERS = {
@@ -57,6 +69,9 @@ ENCODERS = {
     rpc.FrontendPorts: rpc.encode_frontend_ports,
     rpc.FrontendSockets: rpc.encode_frontend_sockets,
     rpc.FrontendEnd: rpc.encode_frontend_end,
+    rpc_memory.MemoryTaken: lambda message: rpc_memory.encode_memory_taken(),
+    rpc_memory.MemoryOffer: rpc_memory.encode_memory_offer,
+    rpc_memory.InputsInMemory: rpc_memory.encode_inputs_in_memory,
 }
 
 
@@ -251,7 +266,11 @@ def test_malformed_message_of_a_container_is_refused(frames, complaint):
         ([b"", u32(3), u32(2)], "heartbeat"),
         ([b"", u32(3), u32(2), b""], "heartbeat type"),
         ([b"", u32(3), u32(0)], "unknown message type 0"),
-        ([b"", u32(3), u32(9)], "unknown message type 9"),
+        ([b"", u32(3), u32(11)], "unknown message type 11"),
+        ([b"", u32(3), u32(9)], "a memory has 3 frames"),
+        ([b"", u32(3), u32(9), b"/x", u64(1), b"short"], "mark of a memory has 5 bytes"),
+        ([b"", u32(3), u32(10), u32(5), u32(0), u64(16), u64(0, 0)], "7 frames"),
+        ([b"", u32(3), u32(10), u32(5), u32(0), u64(16), u64(0, 0), b""], "start of the inputs"),
         (REQUEST[:6], "predict request"),
         (REQUEST[:8], "2 inputs were announced, 1 came"),
         ([*REQUEST, b"c", b"d"], "2 inputs were announced, 4 came"),
@@ -279,7 +298,7 @@ frames_of_any_kind = st.lists(
 
 @pytest.mark.slow
 @examples(400)
-@given(frames_of_any_kind, st.booleans(), st.integers(0, 5))
+@given(frames_of_any_kind, st.booleans(), st.integers(0, 11))
 def test_any_frames_are_a_message_or_a_protocol_error(frames, begins_well, message_type):
     if begins_well:
         frames = [b"", u32(message_type), *frames]

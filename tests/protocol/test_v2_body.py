@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
-from clipper_nb.protocol.v2_body import InferRequest, V2Body, parse_infer, parse_known
+from clipper_nb.protocol.v2_body import InferRequest, V2Body, known_requests, parse_infer, parse_known
 from tests.support.examples import examples
 
 
@@ -101,14 +101,17 @@ def test_large_image_is_taken_in_one_step() -> None:
 def test_known_json_gives_what_parsing_it_gives() -> None:
     body, json_size = binary_request("FP64", [1, 2], bytes(16), id="known", parameters={"binary_data_output": True})
     other = body[:-16] + np.arange(2.0).tobytes()
-    assert parse_known(body, json_size, InputType.DOUBLES) is None
+    known = known_requests(InputType.DOUBLES)
+    assert parse_known(body, json_size, known) is None
     parse_infer(body, json_size, InputType.DOUBLES)
-    assert parse_known(other, json_size, InputType.DOUBLES) == parse_infer(other, json_size, InputType.DOUBLES)
-    assert parse_known(other, json_size, InputType.FLOATS) is None
+    payload, request = parse_known(other, json_size, known) or (b"", None)
+    assert request is not None
+    assert request._replace(payloads=[payload]) == parse_infer(other, json_size, InputType.DOUBLES)
+    assert parse_known(other, json_size, known_requests(InputType.FLOATS)) is None
     for wrong in (other[:-1], other + b"x", b" " + other):
-        assert parse_known(wrong, json_size, InputType.DOUBLES) is None
+        assert parse_known(wrong, json_size, known) is None
     for size in (None, b"", b" 1", b"+1", b"1_0", b"9" * 30, b"\xb2", str(len(other)).encode()):
-        assert parse_known(other, size, InputType.DOUBLES) is None
+        assert parse_known(other, size, known) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +122,7 @@ def test_known_json_gives_what_parsing_it_gives() -> None:
 def test_json_of_other_tensors_is_never_known(datatype: str, shape: list[int], raw: bytes) -> None:
     body, json_size = binary_request(datatype, shape, raw, id="unknown")
     parse_infer(body, json_size, InputType.DOUBLES)
-    assert parse_known(body, json_size, InputType.DOUBLES) is None
+    assert parse_known(body, json_size, known_requests(InputType.DOUBLES)) is None
 
 
 @pytest.mark.parametrize("shape", [[3], [3, 1]])

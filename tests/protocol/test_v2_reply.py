@@ -16,7 +16,7 @@ from clipper_nb.protocol.v2_reply import (
     InferReplyBody,
     describe_model,
     format_error,
-    format_head,
+    format_names,
     format_one_number,
 )
 
@@ -108,13 +108,13 @@ def test_metadata_tells_what_an_application_accepts(input_type: InputType, datat
 @pytest.mark.parametrize("is_binary", [False, True])
 def test_one_number_is_formatted_as_any_other_output(output: str, is_binary: bool) -> None:
     reply = reply_to([Row(read_output(output))], is_binary=is_binary)
-    assert format_one_number(format_head("app", "1", "7"), output, is_binary) == (reply.json_size_bytes, reply.body)
+    assert format_one_number(format_names("app", "1"), "7", output, is_binary) == (reply.json_size_bytes, reply.body)
     assert reply.output_form == ONE_NUMBER
 
 
 @pytest.mark.parametrize("output", ["1", "true", "[1.5]", '"NaN"\t', "NaN", "spam", "", '"1.5"', "1e999", "[" * 5_000])
 def test_any_other_output_is_no_number(output: str) -> None:
-    assert format_one_number(b"", output, False) is None
+    assert format_one_number(b"", "7", output, False) is None
 
 
 def test_failure_has_one_text() -> None:

@@ -25,10 +25,10 @@ from clipper_nb.cluster.argument_checks import (
     check_list,
     check_origins,
     check_packages,
-    check_path,
     check_timeout,
     check_whole,
 )
+from clipper_nb.cluster.autoscaling import autoscale, check_number_or_bounds
 from clipper_nb.cluster.claimed_version import claimed_version
 from clipper_nb.cluster.completion import let_handles_complete
 from clipper_nb.cluster.configuration.exporting import export_configuration
@@ -83,7 +83,7 @@ from clipper_nb.protocol.input_batches import check_batch
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.model_folder import FileReader, read_folder, write_files
 from clipper_nb.protocol.names import ModelId
-from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE, NUM_REPLICAS
+from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE, check_port_numbers
 from clipper_nb.protocol.policies import make_policy
 from clipper_nb.protocol.query_history import QueryHistory
 from clipper_nb.protocol.records import (
@@ -103,6 +103,7 @@ from clipper_nb.protocol.roll_out_plan import StartRollOut, check_plan, request_
 from clipper_nb.protocol.route import check_traffic
 from clipper_nb.protocol.shadow import check_pinned, check_share
 from clipper_nb.protocol.traffic import ApplicationTraffic
+from clipper_nb.protocol.user_paths import user_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -272,6 +273,7 @@ class ClipperConnection:
         InvalidRequestError
             An argument is not valid; a file of *tls* cannot be used, or a package for TLS is missing.
         """
+        _check_manager(self.cm)
         arguments = {
             "cache_size": cache_size,
             "qf_http_timeout_request": qf_http_timeout_request,
@@ -303,11 +305,14 @@ class ClipperConnection:
         refuse_stale_modules()
         with show_progress(f"Start cluster {self.cm.cluster_name}") as progress:
             is_resumed = self.cm.start_clipper(options, progress, fresh=fresh)
-            self._use_cluster()
-            self._is_owner = True
-            chosen.tell(self.cm.cluster_name, self.query_token)
-            if is_resumed:
-                resume_replicas(self.cm, self._management_client(), progress)
+            try:
+                self._use_cluster()
+                self._is_owner = True
+                chosen.tell(self.cm.cluster_name, self.query_token)
+                if is_resumed:
+                    resume_replicas(self.cm, self._management_client(), progress)
+            finally:
+                self.cm.complete_start()
 
     def connect(self) -> None:
         """Connect to the running cluster of the container manager's name; any process may have started it.
@@ -319,6 +324,7 @@ class ClipperConnection:
         ClusterUnreachableError
             It does not answer.
         """
+        _check_manager(self.cm)
         self.cm.connect()
         self._use_cluster()
 
@@ -353,6 +359,7 @@ class ClipperConnection:
         >>> conn.stop_all(keep=True)
         >>> conn.start_clipper()  # perhaps tomorrow, in another process
         """
+        _check_manager(self.cm)
         check_flag("keep", keep)
         self._forget_cluster()
         self.cm.stop_all(graceful=graceful, keep=keep)
@@ -548,6 +555,7 @@ class ClipperConnection:
         combine: str = "vote",
         min_confidence: float | None = None,
         error_scale: float | None = None,
+        default_weight: float | None = None,
     ) -> ApplicationTraffic:
         """Divide an application's queries among models and versions, by weight; all of it is replaced at once.
 
@@ -578,13 +586,21 @@ class ClipperConnection:
         by_key : bool
             Whether each key of requests learns for itself from its tenth feedback on, at most 10,000 keys.
         combine : str
-            Of several outputs: ``"vote"``, the output of the most weight; or ``"mean"`` of numbers.
+            Of several outputs: ``"vote"``, the output of the most weight; or ``"mean"`` of numbers; or a model of the
+            input type ``json``, ``"model"`` or ``"model:version"``, that makes one answer of them. Its function gets
+            a list of ``{"predictions": {"m:1": output, ...}, "weights": {"m:1": share, ...}}``, with those that
+            answered within three quarters of the SLO; the rest is its own time. If it does not answer, the default
+            output is answered. The confidence is then the share of the weight that answered.
         min_confidence : float, optional
             From 0 to 1: if less of the weight agrees with the answer, the default output is answered, with the reason
             ``not_confident``.
         error_scale : float, optional
             The error of a number that scores 0 when it is compared with a label; half of it scores 0.5. With
             ``combine="mean"`` also how far an output may be from the mean to agree with it.
+        default_weight : float, optional
+            Above 0, at most 1: a version that is too slow, raises, or lets a query queue too long gets a score of 0
+            that counts so much, by itself. Pass the share of the answers that get feedback: 1 if all do, 0.01 if one in
+            a hundred does. Without it a version that only times out keeps its score until that fades.
 
         Returns
         -------
@@ -612,7 +628,7 @@ class ClipperConnection:
         management = self._management_client()
         chosen = make_policy(
             policy, half_life_s=half_life_s, explore=explore, by_key=by_key, combine=combine,
-            min_confidence=min_confidence, error_scale=error_scale,
+            min_confidence=min_confidence, error_scale=error_scale, default_weight=default_weight,
         )  # fmt: skip
         management.set_traffic(_application_name(app_name), *check_traffic(weights, chosen))
         return management.get_traffic(app_name)
@@ -668,10 +684,10 @@ class ClipperConnection:
         pandas.DataFrame
             The last inputs, at most 100 from each query frontend, different answers longer than equal ones: ``at``,
             ``input`` (``None`` above 2 kB), ``model``, ``output``, ``shadow_output`` (texts), ``agrees``,
-            ``latency_ms``, ``shadow_latency_ms``, ``reason`` and ``shadow_reason`` (why there is no output). Numbers
-            agree within one millionth. ``.attrs`` has the sums over all: ``num_asked``, ``num_dropped``, ``num_failed``
-            (by reason), ``num_compared``, ``num_agreed``, ``agreement``, ``mean_latency_ms``,
-            ``mean_shadow_latency_ms``. A query frontend that starts again begins anew.
+            ``latency_ms``, ``shadow_latency_ms``, ``reason`` and ``shadow_reason`` (why there is no output). Whole
+            numbers agree if they are equal, fractions within one millionth. ``.attrs`` has the sums over all:
+            ``num_asked``, ``num_dropped``, ``num_failed`` (by reason), ``num_compared``, ``num_agreed``, ``agreement``,
+            ``mean_latency_ms``, ``mean_shadow_latency_ms``. A query frontend that starts again begins anew.
 
         Raises
         ------
@@ -824,7 +840,7 @@ class ClipperConnection:
         packages, names_of_files = check_packages(pkgs_to_install), check_files(files, allow_large=True)
         if management.get_model(model_id) is not None:
             raise VersionExistsError(*model_id, _next_version(management, model_id.name))
-        with folder_with_files(Path(model_data_path).expanduser(), names_of_files) as folder:
+        with folder_with_files(user_path("model_data_path", model_data_path), names_of_files) as folder:
             return self._build(
                 ImageRequest(
                     cluster_name=self.cm.cluster_name,
@@ -845,7 +861,7 @@ class ClipperConnection:
         input_type: str,
         image: str,
         labels: Sequence[str] | None = None,
-        num_replicas: int = 1,
+        num_replicas: int | None = None,
         batch_size: int = ADAPTIVE_BATCH_SIZE,
         **options: Unpack[VersionOptions],
     ) -> VersionHandle:
@@ -887,7 +903,7 @@ class ClipperConnection:
         base_image: str = DEFAULT_BASE_IMAGE,
         labels: Sequence[str] | None = None,
         container_registry: str | None = None,
-        num_replicas: int = 1,
+        num_replicas: int | None = None,
         batch_size: int = ADAPTIVE_BATCH_SIZE,
         pkgs_to_install: Sequence[str] | None = None,
         *,
@@ -899,7 +915,7 @@ class ClipperConnection:
             name, version, input_type, base_image=base_image, labels=labels, registry=container_registry,
             num_replicas=num_replicas, batch_size=batch_size, packages=pkgs_to_install, files=files, **options,
         )  # fmt: skip
-        with folder_with_files(Path(model_data_path).expanduser(), new.files) as folder:
+        with folder_with_files(user_path("model_data_path", model_data_path), new.files) as folder:
             return self.deploy_version(new, str(folder))
 
     def new_version(self, name: str, version: int | str | None, input_type: str, **options: Any) -> NewVersion:
@@ -932,7 +948,7 @@ class ClipperConnection:
 
     @needs_cluster
     def deploy_version(
-        self, new: NewVersion, model_data_path: str, meanwhile: Meanwhile | None = None
+        self, new: NewVersion, model_data_path: str, meanwhile: Meanwhile | None = None, *, owns_files: bool = False
     ) -> VersionHandle:
         """Build a version that ``new_version()`` described, start its replicas and make it current.
 
@@ -946,6 +962,9 @@ class ClipperConnection:
         meanwhile : callable, optional
             Called once while the replicas start, or before the build if images cannot be changed after it; returns
             further files of the folder, by name.
+        owns_files : bool
+            Whether the folder's files are nobody else's, as of a temporary folder: then none is copied that can be
+            linked, and none of them may be changed any more.
 
         Raises
         ------
@@ -955,15 +974,17 @@ class ClipperConnection:
             The version is registered, or another caller deploys it.
         """
         management = self._management_client()
-        folder = Path(model_data_path).expanduser()
+        folder = user_path("model_data_path", model_data_path)
         builder = self._builder()
         complete: Callable[[str], None] | None = None
         if meanwhile is not None and builder.can_complete:
             complete = partial(_complete, builder, folder, meanwhile)
         elif meanwhile is not None:
             write_files(meanwhile(), folder)
-        with claimed_version(management, new) as (new, claim), show_progress(f"Deploy {new.model_id}"):
-            request = new.image_request(self.cm.cluster_name, folder, goes_with_version=True)
+        with claimed_version(management, new) as (new, claim), show_progress(new.progress_title):
+            request = new.image_request(
+                self.cm.cluster_name, folder, goes_with_version=True, owns_files=owns_files
+            )  # fmt: skip
             start_and_register(
                 self.cm, management, claim, new, read_files=partial(read_folder, folder),
                 build_image=partial(self._build, request),
@@ -1111,18 +1132,41 @@ class ClipperConnection:
 
     @needs_cluster
     def set_num_replicas(
-        self, name: str, num_replicas: int, version: int | str | None = None, *, timeout_s: float = 60.0
+        self,
+        name: str,
+        num_replicas: int | None = None,
+        version: int | str | None = None,
+        *,
+        min: int | None = None,
+        max: int | None = None,
+        target: float | None = None,
+        period_s: float | None = None,
+        stable_s: float | None = None,
+        timeout_s: float = 60.0,
     ) -> None:
-        """Start or stop replicas of a version; when this returns, *num_replicas* are connected.
+        """Start or stop replicas of a version, or let the cluster do that as its load needs.
 
-        Replicas that are stopped finish their queries first.
+        With *num_replicas* that many are connected when this returns, and autoscaling of the version ends. With *min*
+        and *max* the cluster chooses a number between both from then on: it starts replicas when queries wait too long
+        for one, and stops one at a time when fewer would be enough. Replicas that are stopped finish their queries
+        first. ``get_model_info()`` shows the bounds, and each step with its reason.
 
         Parameters
         ----------
         name : str
-        num_replicas : int
+        num_replicas : int, optional
+            A fixed number.
         version : str, optional
             The current version by default.
+        min, max : int, optional
+            The bounds of autoscaling; at least 1.
+        target : float, optional
+            The share of its SLO that a query should wait for a replica at most, on average: above 0 and up to 1. The
+            default is 0.25.
+        period_s : float, optional
+            Seconds over which that is averaged; 10 by default.
+        stable_s : float, optional
+            Seconds for which fewer replicas must have been enough before one is stopped; 60 by default.
         timeout_s : float
             Seconds that new replicas may take to load the model.
 
@@ -1131,15 +1175,25 @@ class ClipperConnection:
         NotFoundError
             There is no such version.
         InvalidRequestError
-            It is a containerless model.
+            It is a containerless model, or an argument is not what it should be.
         ReplicaStartError, StartTimeoutError
             New replicas do not come up; they have been stopped again.
+
+        Examples
+        --------
+        >>> conn.set_num_replicas("digits", 3)
+        >>> conn.set_num_replicas("digits", min=1, max=8)
         """
         management = self._management_client()
-        NUM_REPLICAS.check(num_replicas)
+        scaling = check_number_or_bounds(
+            num_replicas, smallest=min, largest=max, target=target, period_s=period_s, stable_s=stable_s
+        )
         check_timeout(timeout_s)
         model_id = self._version_or_current(management, name, version)
-        scale(self.cm, management, model_id, num_replicas, timeout_s=timeout_s)
+        if scaling is not None:
+            autoscale(self.cm, management, model_id, scaling, timeout_s=timeout_s)
+        elif num_replicas is not None:
+            scale(self.cm, management, model_id, num_replicas, timeout_s=timeout_s)
 
     @needs_cluster
     def get_all_model_replicas(self, verbose: bool = False) -> list[Any]:
@@ -1191,6 +1245,7 @@ class ClipperConnection:
         wanted = check_list("model_names", model_names)
         applications = self._management_client().get_applications()
         with_traffic = {target.model for application in applications for target in application.traffic}
+        with_traffic |= {application.policy.combine for application in applications if application.policy is not None}
         self._stop_versions(
             lambda model: model.name in wanted and not model.is_current and str(model.model_id) not in with_traffic
         )
@@ -1232,7 +1287,7 @@ class ClipperConnection:
         --------
         >>> conn.export_configuration("serving-2026-11-29.tar")
         """
-        target = check_path("path", path)
+        target = user_path("path", path)
         check_flag("include_environment", include_environment)
         export_configuration(
             self._management_client(), self._builder(), self.cm.cluster_name, target,
@@ -1255,7 +1310,9 @@ class ClipperConnection:
         path : str
         existing : str
             What to do if the cluster has an application or a version of the same name: ``"refuse"``, before anything
-            is changed, or ``"skip"``, which keeps the cluster's own, with its link or current version.
+            is changed, or ``"skip"``, which keeps the cluster's own, with its link or current version. After an import
+            that was killed, ``"skip"`` does the rest of it: an application to which nothing is linked gets the file's
+            link and tokens, if it is the same.
         timeout_s : float
             Seconds that the replicas of each version may take to load the model.
 
@@ -1280,7 +1337,7 @@ class ClipperConnection:
         >>> conn.import_configuration("serving-2026-11-29.tar")
         ImportedConfiguration(applications=('sums',), models=('sum-model:1',), skipped=())
         """
-        source = check_path("path", path)
+        source = user_path("path", path)
         check_timeout(timeout_s)
         return import_configuration(
             self, source, existing=existing, timeout_s=timeout_s, has_base_images=self._builder().has_base_images,
@@ -1381,7 +1438,7 @@ class ClipperConnection:
 
     @needs_cluster
     def inspect_instance(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the query frontend's metrics, the same numbers as ``/metrics`` shows.
+        """Return the metrics of all query frontends together, the same numbers as ``/metrics?of=cluster`` shows.
 
         ``{name: [{"labels": {...}, "value": ...}]}``; histograms have ``count``, ``sum``, and ``p50``, ``p95``, ``p99``
         estimated from their buckets. Units are in the names.
@@ -1413,7 +1470,7 @@ class ClipperConnection:
         >>> conn.export_monitoring("monitoring")
         >>> # then, in a shell: prometheus --config.file=monitoring/prometheus.yml
         """
-        return write_export(check_path("folder", folder), self._scrape_targets())
+        return write_export(user_path("folder", folder), self._scrape_targets())
 
     @needs_cluster
     def start_monitoring(
@@ -1452,9 +1509,7 @@ class ClipperConnection:
         >>> conn.start_monitoring().prometheus_url
         'http://127.0.0.1:9090'
         """
-        for name, port in (("prometheus_port", prometheus_port), ("grafana_port", grafana_port)):
-            if port is not None:
-                check_whole(name, port, 0, 65_535)
+        check_port_numbers(prometheus_port=prometheus_port, grafana_port=grafana_port)
         monitoring = self.cm.make_monitoring()
         if monitoring is None:
             raise InvalidRequestError(
@@ -1591,7 +1646,7 @@ class ClipperConnection:
             In place of *query*: the last query with this key. Needs a policy.
         label : object, optional
             The right output, which is compared with the one that was answered: as JSON values, numbers also with texts
-            that are numbers. Needs a policy.
+            that are numbers. A missing value (NaN, ``pandas.NA``) is refused. Needs a policy.
         score : float, optional
             In place of a label: from 0 (useless) to 1 (perfect).
 
@@ -1805,6 +1860,17 @@ class ClipperConnection:
         return self._query_client().predict(
             _application_name(app_name), inputs, is_batch=is_batch, version=checked, key=check_key(key)
         )
+
+
+def _check_manager(manager: object) -> None:
+    """Raise ``InvalidRequestError`` for what starts no cluster, such as the class in place of an object."""
+    if hasattr(manager, "start_clipper") and not isinstance(manager, type):
+        return
+    found = f"the class {manager.__name__}, without ()" if isinstance(manager, type) else repr(manager)
+    raise InvalidRequestError(
+        "ClipperConnection needs a container manager, such as LocalContainerManager() or DockerContainerManager(); got "
+        f"{found:.200}."
+    )
 
 
 def _complete(builder: ImageBuilder, folder: Path, meanwhile: Meanwhile, image: str) -> None:

@@ -56,7 +56,7 @@ class ClipperMagics(Magics):
     )
     @argument("--slo-micros", type=int, help="with --endpoint: its SLO in microseconds (1000000)")
     @argument("--method", help="of an estimator that the cell makes: predict_proba or transform, in place of predict")
-    @argument("--replicas", type=int, default=1, help="how many processes serve it (1)")
+    @argument("--replicas", type=int, help="how many processes serve it (1, or as the autoscaled version before)")
     @argument("--batch-size", type=int, default=-1, help="the most inputs at once; -1 adapts to the SLO")
     @argument("--packages", metavar="'A B'", default="", help="pip requirements of this version alone, in quotes")
     @argument("--system-packages", metavar="'A B'", default="", help="packages of Debian for its image, in quotes")

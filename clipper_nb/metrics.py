@@ -82,7 +82,7 @@ class Metric:
                 f"The {self.definition.type} {self.definition.name} was given the labels {sorted(labels)}; expected "
                 f"{expected}."
             )
-        return tuple(str(labels[name])[:MAX_LABEL_VALUE_LENGTH] for name in names)
+        return tuple(_as_value(labels[name]) for name in names)
 
     def _series(self, labels: dict[str, Any]) -> list[float]:
         """Return the numbers of a series, new ones for the first value; the caller holds the lock."""
@@ -120,12 +120,15 @@ class Metric:
     def _number(self, value: Any) -> float:
         try:
             number = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if -_INFINITY < number < _INFINITY:
             return number
+        known = self.definition
+        by_name = known.labels and isinstance(value, str)
+        hint = f" Pass the values of labels by name: {known.labels[0]}=..." if by_name else ""
         raise InvalidRequestError(
-            f"The {self.definition.type} {self.definition.name} was given {value!r}; expected a finite number."
+            f"The {known.type} {known.name} was given {value!r:.200}; expected a finite number.{hint}"
         )
 
     def _pending(self, *, everything: bool) -> MetricReport | None:
@@ -332,6 +335,11 @@ def _find_or_define_as(kind: type[_MetricT], definition: MetricDefinition) -> _M
             found = _metrics[definition.name] = _CLASSES[definition.type](definition)
     assert isinstance(found, kind)
     return found
+
+
+def _as_value(value: Any) -> str:
+    """Return a label's value as text that can be sent: half characters, as in some names of files, become ``?``."""
+    return str(value)[:MAX_LABEL_VALUE_LENGTH].encode(errors="replace").decode()
 
 
 def _describe(known: MetricDefinition) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from clipper_nb.clients.trust import Trust
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.user_paths import user_path
 
 Authority: TypeAlias = "str | os.PathLike[str] | Trust | None"
 """A certificate in PEM, the path of a file with one, or what a connection knows a frontend by."""
@@ -94,6 +94,6 @@ def _read(path: object) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise InvalidRequestError(f"ca must be a certificate in PEM or the path of one, not {type(path).__name__}.")
     try:
-        return Path(path).expanduser().read_text(encoding="ascii", errors="replace")
-    except (OSError, ValueError) as exc:
+        return user_path("ca", path).read_text(encoding="ascii", errors="replace")
+    except OSError as exc:
         raise InvalidRequestError(f"ca cannot be read from {str(path)[:200]!r}: {exc}.") from exc

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 from clipper_nb.errors import InvalidRequestError
@@ -21,6 +19,16 @@ _DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9-]+)?(=[A-Za-z0-9.+:
 
 _HOST = re.compile(r"\*|(\*\.)?[^][\s:/\\@*,]+")
 _ORIGIN = re.compile(r"\*|null|[a-zA-Z][a-zA-Z0-9+.-]*://(\[[0-9a-fA-F:.]+\]|[^][\s:/\\@*,]+)(:[0-9]+)?")
+
+
+def check_connection(conn: object) -> None:
+    """Raise an error unless a deployer was given a connection: one that only looks like it will do."""
+    if hasattr(conn, "new_version") and not isinstance(conn, type):
+        return
+    raise InvalidRequestError(
+        "The first argument of a deployer is the connection to the cluster, as in deploy_python_closure(conn, ...); it "
+        f"is {conn!r:.200}. Make one: conn = ClipperConnection(LocalContainerManager()); conn.start_clipper()."
+    )
 
 
 def check_whole(name: str, value: object, smallest: int, largest: int | None = None) -> None:
@@ -45,12 +53,6 @@ def check_key(key: object) -> str | None:
     if not isinstance(key, bool) and isinstance(key, Integral):
         return str(int(key))
     raise InvalidRequestError(f"key must be text or a whole number, not {type(key).__name__}: {key!r:.60}.")
-
-
-def check_path(name: str, value: object) -> Path:
-    if not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
-        raise InvalidRequestError(f"{name} must be the path of a file; it is {value!r}.")
-    return Path(os.fsdecode(value)).expanduser()
 
 
 def check_list(what: str, value: Sequence[Any]) -> Sequence[Any]:

@@ -10,6 +10,7 @@ from dataclasses import MISSING, fields
 from inspect import Parameter, Signature
 from typing import Any, TypedDict, TypeVar, cast
 
+from clipper_nb.cluster.argument_checks import check_connection
 from clipper_nb.cluster.new_version import NewVersion, make_new_version
 from clipper_nb.cluster.surroundings import ChosenVariables
 from clipper_nb.protocol.records import TextOutputs
@@ -52,8 +53,9 @@ labels : list of str, optional
     Kept with the version.
 registry : str, optional
     For Docker: where to push the image.
-num_replicas : int
-    How many processes serve it.
+num_replicas : int, optional
+    How many processes serve it: 1 by default. If the model's current version is autoscaled, the default is its
+    number, and its bounds go on with this version; a number given here ends them.
 batch_size : int
     The most inputs that the function gets at once; -1 adapts to the SLO.
 setup : callable, optional
@@ -112,6 +114,7 @@ def with_options(options: type[Any], **defaults: Any) -> Callable[[_FunctionT], 
         signature = _with_options(inspect.signature(function), options, defaults)
         names = list(signature.parameters)
         before_version = names.index("version") if "version" in names else -1
+        is_deployer = names[0] == "clipper_conn"
 
         @functools.wraps(function)
         def with_known_options(*args: Any, **kwargs: Any) -> Any:
@@ -119,6 +122,8 @@ def with_options(options: type[Any], **defaults: Any) -> Callable[[_FunctionT], 
                 raise TypeError(f"{function.__name__}() got an unexpected keyword argument '{name}'")
             if len(args) <= before_version:  # what follows it is named: so the version may be left out
                 kwargs.setdefault("version", None)
+            if is_deployer and (args or names[0] in kwargs):
+                check_connection(args[0] if args else kwargs[names[0]])
             return function(*args, **{**defaults, **kwargs})
 
         with_known_options.__signature__ = signature  # type: ignore[attr-defined]

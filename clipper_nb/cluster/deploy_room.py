@@ -14,7 +14,9 @@ from clipper_nb.protocol.rest import DeployState
 
 
 def find_room(manager: ContainerManager, management: ManagementClient, new: NewVersion) -> NewVersion:
-    """Return the version with the state of the cluster, which has room for it; one without a number gets the next.
+    """Return the version with the state of the cluster, which has room for it, and with what follows from that state:
+
+    the next number, and the rule of autoscaling, if the caller named none.
 
     Raises
     ------
@@ -35,7 +37,7 @@ def find_room(manager: ContainerManager, management: ManagementClient, new: NewV
     for application, input_type in state.linked_input_types.items():
         if input_type != new.input_type:
             raise InputTypeConflictError(new.model_id.name, new.input_type, application, input_type)
-    return replace(new, before=state).numbered(state.next_version)
+    return replace(new, before=state).numbered(state.next_version).scaled_as(state)
 
 
 def _read_state(manager: ContainerManager, management: ManagementClient, model_id: ModelId) -> DeployState:

@@ -89,12 +89,15 @@ class EndpointHandle(ApplicationHandle):
         return earlier
 
     def delete(self) -> None:
-        """Remove the application, and stop its models unless another application is linked to them."""
+        """Stop its models unless another application is linked to them, and remove the application.
+
+        The application goes last, so that a call that was cut off can be made again.
+        """
         linked = self._record().linked_models
-        self.unregister()
         unused = [model_name for model_name in linked if not self._is_linked_elsewhere(model_name)]
         if unused:
             self._conn.stop_models(unused)
+        self.unregister()
 
     def __repr__(self) -> str:
         return live(self._describe, f"<Endpoint {self.name!r}: {{}}>")
@@ -117,7 +120,8 @@ class EndpointHandle(ApplicationHandle):
 
     def _is_linked_elsewhere(self, model_name: str) -> bool:
         applications = self._conn.records("get_all_apps()").get_applications()
-        return any(model_name in application.linked_models for application in applications)
+        others = (application for application in applications if application.name != self.name)
+        return any(model_name in application.linked_models for application in others)
 
 
 class EndpointVersions(ByName[VersionHandle]):

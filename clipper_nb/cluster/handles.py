@@ -26,6 +26,9 @@ from clipper_nb.protocol.feedback_call import UNSET, Feedback
 from clipper_nb.protocol.names import ModelId
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from clipper_nb.cluster.autoscaling import ScalingOptions
     from clipper_nb.cluster.ports import ClusterCalls
     from clipper_nb.cluster.replica_logs import LogText
     from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
@@ -104,11 +107,12 @@ class ApplicationHandle:
         combine: str = "vote",
         min_confidence: float | None = None,
         error_scale: float | None = None,
+        default_weight: float | None = None,
     ) -> ApplicationTraffic:
         """Divide its queries among models and versions; see ``ClipperConnection.set_traffic``."""
         return self._conn.set_traffic(
             self.name, weights, policy=policy, half_life_s=half_life_s, explore=explore, by_key=by_key,
-            combine=combine, min_confidence=min_confidence, error_scale=error_scale,
+            combine=combine, min_confidence=min_confidence, error_scale=error_scale, default_weight=default_weight,
         )  # fmt: skip
 
     def feedback(
@@ -202,9 +206,12 @@ class ModelHandle(ByName["VersionHandle"]):
         """Make another version current: a roll-back, or a roll-forward; see ``ClipperConnection.set_model_version``."""
         self._conn.set_model_version(self.name, version, num_replicas)
 
-    def set_num_replicas(self, num_replicas: int, *, timeout_s: float = 60.0) -> None:
-        """Start or stop replicas of the current version; see ``ClipperConnection.set_num_replicas``."""
-        self._conn.set_num_replicas(self.name, num_replicas, timeout_s=timeout_s)
+    def set_num_replicas(self, num_replicas: int | None = None, **options: Unpack[ScalingOptions]) -> None:
+        """Start or stop replicas of the current version, or autoscale it between ``min=`` and ``max=``.
+
+        Options are those of ``ClipperConnection.set_num_replicas``.
+        """
+        self._conn.set_num_replicas(self.name, num_replicas, **options)
 
     def stop(self) -> None:
         """Unregister all its versions and stop their replicas."""
@@ -260,9 +267,12 @@ class VersionHandle:
         """Let queries go to it; see ``ClipperConnection.set_model_version``."""
         self._conn.set_model_version(self.model_name, self.version, num_replicas)
 
-    def set_num_replicas(self, num_replicas: int, *, timeout_s: float = 60.0) -> None:
-        """Start or stop replicas of it; see ``ClipperConnection.set_num_replicas``."""
-        self._conn.set_num_replicas(self.model_name, num_replicas, self.version, timeout_s=timeout_s)
+    def set_num_replicas(self, num_replicas: int | None = None, **options: Unpack[ScalingOptions]) -> None:
+        """Start or stop replicas of it, or autoscale it between ``min=`` and ``max=``.
+
+        Options are those of ``ClipperConnection.set_num_replicas``.
+        """
+        self._conn.set_num_replicas(self.model_name, num_replicas, self.version, **options)
 
     def logs(self, *, max_lines: int = 1000) -> LogText:
         """Return what its replicas wrote; see ``ClipperConnection.logs``."""

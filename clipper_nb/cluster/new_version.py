@@ -24,9 +24,10 @@ from clipper_nb.cluster.surroundings import (
     check_files,
 )
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE, ImageRequest
+from clipper_nb.protocol.autoscaling import ScalingRule
 from clipper_nb.protocol.descriptions import VersionInfo
-from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S, HANG_TIMEOUT_S, NONE, TEXT_OUTPUTS
-from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables
+from clipper_nb.protocol.environment import DEFAULT_HANG_TIMEOUT_S
+from clipper_nb.protocol.environment_variables import NO_VARIABLES, EnvironmentVariables, replica_variables
 from clipper_nb.protocol.input_types import InputType, parse_input_type
 from clipper_nb.protocol.names import ModelId, check_model_name, check_version
 from clipper_nb.protocol.number_rules import ADAPTIVE_BATCH_SIZE, BatchSize, HangTimeout, ReplicaCount, checked
@@ -50,6 +51,11 @@ class NewVersion:
     """Empty until it is built."""
     labels: Sequence[str] = ()
     num_replicas: ReplicaCount = 1
+    """With how many it begins, if it is autoscaled."""
+    is_scaled_as_before: bool = True
+    """Whether the caller named no number: the rule by which the model's current version is autoscaled goes on."""
+    autoscaling: ScalingRule | None = None
+    """By which rule the cluster sets the number once it is registered."""
     batch_size: BatchSize = ADAPTIVE_BATCH_SIZE
     timeout_s: float = 60.0
     """Seconds that the replicas may take to load the model."""
@@ -82,7 +88,9 @@ class NewVersion:
         """Return it as the version of that number, unless the caller named another."""
         return replace(self, model_id=ModelId(self.model_id.name, number)) if self.takes_next_number else self
 
-    def image_request(self, cluster_name: str, folder: Path, *, goes_with_version: bool) -> ImageRequest:
+    def image_request(
+        self, cluster_name: str, folder: Path, *, goes_with_version: bool, owns_files: bool = False
+    ) -> ImageRequest:
         """Return what its image is made from; *folder* becomes the model's folder in the image."""
         return ImageRequest(
             cluster_name=cluster_name,
@@ -91,6 +99,7 @@ class NewVersion:
             base_image=self.base_image,
             packages=self.packages,
             container_registry=self.registry,
+            owns_files=owns_files,
             goes_with_version=goes_with_version,
         )
 
@@ -107,15 +116,33 @@ class NewVersion:
             claim_id=claim_id,
             environment_variables=self.environment_variables,
             becomes_current=self.becomes_current,
+            autoscaling=self.autoscaling,
             **options_of(self),
         )
 
+    def scaled_as(self, state: DeployState) -> NewVersion:
+        """Return it with the rule by which the model's current version is autoscaled, unless the caller chose."""
+        if not self.is_scaled_as_before or state.autoscaling is None:
+            return self
+        number = state.autoscaling.nearest(state.num_replicas)
+        return replace(self, num_replicas=number, autoscaling=state.autoscaling)
+
+    @property
+    def progress_title(self) -> str:
+        """What its deploy shows: also what becomes of autoscaling, if the model is autoscaled."""
+        if self.autoscaling is not None:
+            return f"Deploy {self.model_id}, autoscaled ({self.autoscaling.bounds} replicas)"
+        before = self.before
+        if before is None or before.autoscaling is None or not self.becomes_current:
+            return f"Deploy {self.model_id}"
+        last = f"{self.model_id.name}:{before.current_version}"
+        return f"Deploy {self.model_id}; autoscaling ({before.autoscaling.bounds} replicas) ends with {last}"
+
     def environment(self) -> Mapping[str, str]:
         """Return the variables of the processes that serve it."""
-        told: dict[str, str] = {} if self.text_outputs == "json" else {TEXT_OUTPUTS: self.text_outputs}
-        if self.hang_timeout_s != DEFAULT_HANG_TIMEOUT_S:
-            told[HANG_TIMEOUT_S] = NONE if self.hang_timeout_s is None else f"{self.hang_timeout_s:g}"
-        return {**self.environment_variables.values, **told}
+        return replica_variables(
+            self.environment_variables.values, text_outputs=self.text_outputs, hang_timeout_s=self.hang_timeout_s
+        )
 
     def with_variables(self, names: Sequence[str], notebook: Mapping[str, str] = os.environ) -> NewVersion:
         """Return it with the environment variables that its code reads, as they are in the notebook now."""
@@ -139,6 +166,7 @@ def make_new_version(
     input_type: str,
     *,
     labels: Sequence[str] | None = None,
+    num_replicas: int | None = None,
     timeout_s: float = 60.0,
     limits: ResourceLimits | None = None,
     isolate_errors: bool = True,
@@ -157,7 +185,7 @@ def make_new_version(
     ----------
     name, version, input_type : str
         ``None`` as version stands for the next free number, which is not known before the cluster is asked.
-    labels, timeout_s, limits, isolate_errors, network_access, packages, system_packages, text_outputs
+    labels, num_replicas, timeout_s, limits, isolate_errors, network_access, packages, system_packages, text_outputs
     environment_variables, files
         ``None`` stands for an omitted argument.
     allow_large : bool
@@ -177,6 +205,8 @@ def make_new_version(
             model_id,
             parse_input_type(input_type),
             labels=check_labels(labels),
+            num_replicas=1 if num_replicas is None else num_replicas,
+            is_scaled_as_before=num_replicas is None,
             timeout_s=timeout_s,
             limits=check_limits(limits),
             isolate_errors=check_flag("isolate_errors", isolate_errors),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from clipper_nb.cluster.autoscaling import ScalingOptions
 from clipper_nb.cluster.new_version import NewVersion
 from clipper_nb.cluster.replica_logs import LogText
 from clipper_nb.container_managers.base import ContainerManager
@@ -15,6 +16,9 @@ from clipper_nb.protocol.records import Prediction
 from clipper_nb.protocol.roll_out import RollOutInfo
 from clipper_nb.protocol.shadow import ShadowReport
 from clipper_nb.protocol.traffic import ApplicationTraffic
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class ApplicationCalls(Protocol):
@@ -39,6 +43,7 @@ class ApplicationCalls(Protocol):
         combine: str = "vote",
         min_confidence: float | None = None,
         error_scale: float | None = None,
+        default_weight: float | None = None,
     ) -> ApplicationTraffic: ...
     def get_traffic(self, app_name: str) -> ApplicationTraffic: ...
 
@@ -58,7 +63,11 @@ class ModelCalls(Protocol):
     def get_current_model_version(self, name: str) -> str: ...
     def set_model_version(self, name: str, version: int | str, num_replicas: int | None = None) -> None: ...
     def set_num_replicas(
-        self, name: str, num_replicas: int, version: int | str | None = None, *, timeout_s: float = 60.0
+        self,
+        name: str,
+        num_replicas: int | None = None,
+        version: int | str | None = None,
+        **options: Unpack[ScalingOptions],
     ) -> None: ...
     def stop_models(self, model_names: Sequence[str]) -> None: ...
     def stop_versioned_models(self, model_versions_dict: Mapping[str, Sequence[int | str]]) -> None: ...
@@ -108,7 +117,7 @@ class DeployCalls(ApplicationCalls, Protocol):
     """All calls that an import needs."""
 
     def new_version(self, name: str, version: int | str, input_type: str, **options: Any) -> NewVersion: ...
-    def deploy_version(self, new: NewVersion, model_data_path: str) -> object: ...
+    def deploy_version(self, new: NewVersion, model_data_path: str, *, owns_files: bool = False) -> object: ...
     def deploy_image(self, new: NewVersion) -> object: ...
     def register_version(self, new: NewVersion) -> None: ...
     def get_all_models(self, verbose: bool = False) -> list[Any]: ...

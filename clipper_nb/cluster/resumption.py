@@ -6,6 +6,7 @@ import contextlib
 import logging
 import time
 from dataclasses import replace
+from functools import partial
 
 from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.cluster.new_version import NewVersion
@@ -13,6 +14,7 @@ from clipper_nb.cluster.replica_wait import wait_for_replicas
 from clipper_nb.cluster.rollout import set_num_replicas, stored_version
 from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.container_managers.base import ContainerManager
+from clipper_nb.container_managers.uninterrupted import uninterrupted
 from clipper_nb.display.long_lists import count
 from clipper_nb.display.progress import Progress
 from clipper_nb.errors import ClipperException
@@ -28,10 +30,12 @@ _CLAIM_TIMEOUT_S = 10.0
 
 
 def resume_replicas(manager: ContainerManager, management: ManagementClient, progress: Progress) -> None:
-    """Return when each version has the replicas that it had, or its replicas have failed to start; that is logged."""
-    wanted = [_wanted(management, version) for version in management.get_models() if _has_replicas(version)]
+    """Return when each version has the replicas that it had, or its replicas have failed to start; that is logged.
+
+    A Ctrl-C waits until all are started, since nothing else would start them; it does not wait until they have loaded.
+    """
     with contextlib.ExitStack() as claims:
-        started = [(version, claim) for version in wanted if (claim := _start(manager, management, version, claims))]
+        wanted, started = uninterrupted(partial(_start_all, manager, management, claims))
         progress.step(_describe(management, wanted))
         for version, claim in started:
             _wait(manager, management, version, claim)
@@ -44,6 +48,15 @@ def _has_replicas(version: VersionInfo) -> bool:
 def _wanted(management: ManagementClient, version: VersionInfo) -> NewVersion:
     number = version.num_replicas or 0
     return replace(stored_version(management, version), num_replicas=number, timeout_s=_LONGEST_LOAD_S)
+
+
+def _start_all(
+    manager: ContainerManager, management: ManagementClient, claims: contextlib.ExitStack
+) -> tuple[list[NewVersion], list[tuple[NewVersion, VersionClaim]]]:
+    """Return the versions that have replicas, and those whose replicas could be started, which load under a claim."""
+    wanted = [_wanted(management, version) for version in management.get_models() if _has_replicas(version)]
+    claimed = [(version, _start(manager, management, version, claims)) for version in wanted]
+    return wanted, [(version, claim) for version, claim in claimed if claim is not None]
 
 
 def _start(

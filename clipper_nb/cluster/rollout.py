@@ -60,7 +60,7 @@ def start_and_register(
             new = replace(new, image=build_image())
         if manager.observe_replicas(new.model_id):
             manager.stop_models(versions)  # left by a caller that was killed a moment ago
-        with show_progress(f"Deploy {new.model_id}") as progress:
+        with show_progress(new.progress_title) as progress:
             _scale(
                 manager, management, claim, new, progress, before=(),
                 meanwhile=None if meanwhile is None else partial(meanwhile, new.image),
@@ -86,6 +86,8 @@ def scale(
 ) -> None:
     """Start or stop replicas of a registered version; when new ones do not start, stop those again.
 
+    This ends its autoscaling.
+
     Raises
     ------
     DeploymentError
@@ -106,9 +108,10 @@ def scale(
             "scale it. Start or stop its processes yourself."
         )
     wanted = replace(stored_version(management, record), num_replicas=num_replicas, timeout_s=timeout_s)
+    ends = "" if record.autoscaling is None else f"; its autoscaling ends ({record.autoscaling.bounds} replicas)"
     with (
         VersionClaim(management, model_id, is_new=False, wait_s=timeout_s) as claim,
-        show_progress(f"Scale {model_id} to {num_replicas}") as progress,
+        show_progress(f"Scale {model_id} to {num_replicas}{ends}") as progress,
     ):
         observed = manager.observe_replicas(model_id)
         before = len(observed)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import platform
 import secrets
 import threading
 import time
@@ -12,6 +10,7 @@ from itertools import chain, repeat
 from types import TracebackType
 
 from clipper_nb.clients.management_client import ManagementClient
+from clipper_nb.clients.this_process import this_process
 from clipper_nb.errors import (
     ClaimLostError,
     ClipperException,
@@ -131,7 +130,7 @@ class VersionClaim:
 
     def _take(self, claim_id: str, replaces: str | None = None) -> None:
         self._management.claim_version(
-            self.model_id, claim_id, _this_process(),
+            self.model_id, claim_id, this_process(),
             is_new=self._is_new, replaces=replaces, has_foreign_image=self._has_foreign_image,
         )  # fmt: skip
         self._thread = threading.Thread(
@@ -153,7 +152,3 @@ class VersionClaim:
             with contextlib.suppress(ClipperException):  # the frontend or Redis restarts
                 if not self._hold(claim_id).is_held:
                     return
-
-
-def _this_process() -> str:
-    return f"process {os.getpid()} on {platform.node() or 'this machine'}"

@@ -9,6 +9,7 @@ function(fn, extra, path) {
   generics <- character()
   registered <- list()
   variables_read <- character()
+  counting <- c("count_metric", "set_metric", "observe_metric")
   # Classes of S4 and reference classes are hidden variables of the session, and so are tables of their methods.
   definitions <- ls(globalenv(), all.names = TRUE, pattern = "^[.]__[CT]__")
   session_classes <- sub("^[.]__C__", "", grep("^[.]__C__", definitions, value = TRUE))
@@ -121,6 +122,13 @@ function(fn, extra, path) {
     setdiff(changed, own)
   }
 
+  # They travel as if the session had defined them: a replica has no package clippernb.
+  take_counting <- function(name, at) {
+    found <- get(name, envir = at)
+    environment(found) <- globalenv()
+    assign(name, found, envir = globals)
+  }
+
   take_global <- function(name, user) {
     assign(name, get(name, envir = globalenv()), envir = globals)
     if (methods::is(globals[[name]], "genericFunction")) generics <<- union(generics, name)
@@ -193,6 +201,10 @@ function(fn, extra, path) {
     for (name in names) {
       at <- e
       while (!identical(at, emptyenv()) && !exists(name, envir = at, inherits = FALSE)) at <- parent.env(at)
+      if (environmentName(at) == "package:clippernb" && name %in% counting) {
+        take_counting(name, at)
+        next
+      }
       if (startsWith(environmentName(at), "package:")) used <<- union(used, sub("^package:", "", environmentName(at)))
       if (!identical(at, globalenv()) || exists(name, envir = globals, inherits = FALSE)) next
       take_global(name, path)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.cluster.argument_checks import check_connection
 from clipper_nb.cluster.endpoints import EndpointHandle
 from clipper_nb.display.announcement import announce
 from clipper_nb.errors import ClaimLostError, ClipperException, ExistsError
@@ -206,6 +207,7 @@ def check_endpoint(
 
     *options* are those of the version.
     """
+    check_connection(clipper_conn)
     new = clipper_conn.new_version(name, version, input_type, **options)
     assert new.before is not None  # the cluster was asked
     check_application_name(name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clipper_nb.cluster.deploy_options import DeployOptions, with_options
@@ -13,6 +12,7 @@ from clipper_nb.deployers.frameworks.framework_version import FrameworkModel, de
 from clipper_nb.deployers.frameworks.libraries import import_framework
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.frameworks import keras as loader
+from clipper_nb.protocol.user_paths import user_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,7 +34,7 @@ def deploy_keras_model(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -129,7 +129,7 @@ def _read(keras: Any, given: Any, custom_objects: Mapping[str, Any]) -> Any:
         raise InvalidRequestError(
             f"model_path_or_object must be a keras.Model or the path of a file of one, not {type(given).__name__}."
         )
-    path = Path(given).expanduser()
+    path = user_path("model_path_or_object", given)
     if not path.is_file():
         raise InvalidRequestError(f"model_path_or_object is {str(path)!r}, and there is no such file.")
     try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.closures.frame_schema import in_fitted_order
 from clipper_nb.cluster.deploy_options import DeployOptions, with_options
 from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.frameworks.framework_version import FrameworkModel, deploy_framework_model, for_rows
 from clipper_nb.deployers.frameworks.libraries import import_framework
+from clipper_nb.deployers.frameworks.number_categories import refuse_number_categories
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.frameworks import lightgbm as loader
 
@@ -32,7 +34,7 @@ def deploy_lightgbm_model(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -100,6 +102,8 @@ def deploy_lightgbm_model(
     )  # fmt: skip
     lightgbm = import_framework("lightgbm", extra="lightgbm", what="models of LightGBM")
     _check_is_booster(lightgbm, lightgbm_model)
+    if func is None:
+        refuse_number_categories("LightGBM", loader.categories_of_model(lightgbm_model), new.input_type)
     model = FrameworkModel(
         framework="lightgbm",
         model=lightgbm_model,
@@ -109,6 +113,8 @@ def deploy_lightgbm_model(
         columns=loader.columns_of_model(lightgbm_model),
         system_packages=["libgomp1"],
     )
+    if func is None:
+        sample_inputs = in_fitted_order(sample_inputs, model.columns)
     return deploy_framework_model(
         clipper_conn, new, model, func or for_rows(loader.predict_rows, new.input_type), sample_inputs, setup
     )

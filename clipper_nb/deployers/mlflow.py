@@ -18,11 +18,12 @@ from clipper_nb.deployers.frameworks.framework_version import (
     for_rows,
 )
 from clipper_nb.deployers.frameworks.libraries import import_framework
-from clipper_nb.deployers.frameworks.mlflow_requirements import read_requirements
+from clipper_nb.deployers.frameworks.mlflow_requirements import find_system_packages, read_requirements
 from clipper_nb.deployers.frameworks.mlflow_signature import taken_by_signature
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.frameworks import mlflow as loader
 from clipper_nb.protocol.input_types import InputType
+from clipper_nb.protocol.user_paths import user_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -44,7 +45,7 @@ def deploy_mlflow_model(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -118,12 +119,14 @@ def deploy_mlflow_model(
             ) from exc
         signature = loaded.metadata.signature
         specs = None if signature is None or signature.inputs is None else signature.inputs.to_dict()
+        requirements = read_requirements(folder)
         model = FrameworkModel(
             framework="mlflow",
             model=loaded,
             save=lambda into: copy_files(folder, into),
             modules=["mlflow"],
-            requirements=read_requirements(folder),
+            requirements=requirements,
+            system_packages=find_system_packages(requirements),
         )
         predict = func or loader.predict
         check_function(predict, MODEL_INPUTS)
@@ -160,7 +163,7 @@ def _fetch(mlflow_model: Any, temporary: Path) -> Path:
         )
     address = str(mlflow_model)
     if "://" not in address and not address.startswith(("models:", "runs:")):
-        folder = Path(address).expanduser()
+        folder = user_path("mlflow_model", address)
     else:
         import mlflow
 

@@ -49,7 +49,7 @@ def deploy_pyspark_model(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -67,8 +67,9 @@ def deploy_pyspark_model(
     func : callable
         ``func(spark, model, inputs)`` takes the replica's ``SparkSession``, the model as Spark loaded it, and a list of
         inputs, as that of :func:`clipper_nb.deployers.python.deploy_python_closure` does, and returns one output per
-        input, in order. It must not use the notebook's own session, context or data
-        frames.
+        input, in order. Spark gives rows another order when it shuffles them, as ``join``, ``groupBy``, ``orderBy``
+        and ``ALSModel`` do: number the rows, and sort by the number last. *sample_inputs* show it before the first
+        query. The function must not use the notebook's own session, context or data frames.
     pyspark_model : model of pyspark.ml or pyspark.mllib, or None
         A fitted model, such as a ``PipelineModel``; ``None`` for a function that needs only Spark.
     sc : SparkContext or SparkSession
@@ -76,8 +77,9 @@ def deploy_pyspark_model(
     base_image : str
         For Docker: an image of Debian 12 with the notebook's Python minor version to build upon,
         ``python:3.X-slim-bookworm`` by default. The embedded cluster runs the notebook's own Python, PySpark and Java.
-    num_replicas : int
-        How many processes serve it; each has a JVM.
+    num_replicas : int, optional
+        How many processes serve it, each with a JVM: 1 by default. If the model's current version is autoscaled, the
+        default is its number, and its bounds go on with this version; a number given here ends them.
     pkgs_to_install : list of str, optional
         pip requirements besides PySpark, NumPy, pandas and PyArrow.
     timeout_s : float
@@ -157,7 +159,7 @@ def deploy_pyspark_model(
         report.files.write(folder)
         if pyspark_model is not None:
             save_spark_model(pyspark_model, session, folder / SPARK_MODEL_FOLDER)
-        return clipper_conn.deploy_version(new, str(folder), meanwhile)
+        return clipper_conn.deploy_version(new, str(folder), meanwhile, owns_files=True)
 
 
 create_endpoint = endpoint(

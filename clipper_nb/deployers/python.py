@@ -41,7 +41,7 @@ def deploy_python_closure(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -162,7 +162,7 @@ def deploy_python_closure(
         if pickled_setup is not None:
             (folder / SETUP_FILE).write_bytes(pickled_setup)
         report.files.write(folder)
-        return clipper_conn.deploy_version(new, str(folder), meanwhile)
+        return clipper_conn.deploy_version(new, str(folder), meanwhile, owns_files=True)
 
 
 create_endpoint = endpoint(

@@ -12,10 +12,11 @@ from clipper_nb.cluster.surroundings import check_environment_variables
 from clipper_nb.deployers.bundle import bundle
 from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.function_capture import CapturedFunction, capture_function, find_function, find_setup
-from clipper_nb.deployers.r_session import environment_of_r, undisturbed_r
+from clipper_nb.deployers.r_session import environment_of_r, start_r, undisturbed_r
 from clipper_nb.deployers.sample_columns import sample_columns
 from clipper_nb.display.cell import show_in_cell
 from clipper_nb.model_functions.r_function import RFunction
+from clipper_nb.model_functions.r_metrics import metrics_source
 from clipper_nb.protocol.columns import Column, columns_schema
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.model_folder import R_FUNCTION_FILE, R_SETUP_FILE, RMetadata
@@ -28,7 +29,24 @@ if TYPE_CHECKING:
     from clipper_nb.cluster.new_version import NewVersion
     from clipper_nb.connection import ClipperConnection
 
-__all__ = ["create_endpoint", "deploy_r_model"]
+__all__ = ["create_endpoint", "define_metrics", "deploy_r_model"]
+
+
+def define_metrics() -> None:
+    """Define ``count_metric``, ``set_metric`` and ``observe_metric`` in R's global environment, for functions to call.
+
+    ``count_metric(name, by = 1, labels = NULL, description = "")`` and ``set_metric(name, value, ...)`` are a counter
+    and a gauge, ``observe_metric(name, value, ..., buckets = NULL)`` is a histogram; labels are ``c(language = "de")``.
+    What they count appears on ``/metrics`` as with ``clipper_nb.metrics``. R's own package clippernb has them too.
+
+    Raises
+    ------
+    DeploymentError
+        There is no rpy2 or no R here.
+    """
+    rinterface = start_r()
+    with undisturbed_r():
+        rinterface.evalr(metrics_source(), envir=rinterface.globalenv)
 
 
 @with_options(DeployOptions)
@@ -41,7 +59,7 @@ def deploy_r_model(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -196,7 +214,7 @@ def deploy_captured_function(
             (folder / R_SETUP_FILE).write_bytes(captured.serialized_setup)
         if samples is not None:
             write_samples(samples, folder)
-        return clipper_conn.deploy_version(new, str(folder), meanwhile)
+        return clipper_conn.deploy_version(new, str(folder), meanwhile, owns_files=True)
 
 
 create_endpoint = endpoint(

@@ -13,6 +13,7 @@ from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.frameworks.framework_version import FrameworkModel, copy_files, deploy_framework_model
 from clipper_nb.deployers.frameworks.libraries import import_framework
 from clipper_nb.errors import InvalidRequestError
+from clipper_nb.protocol.user_paths import user_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -34,7 +35,7 @@ def deploy_tensorflow_model(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -129,7 +130,7 @@ def _saved_path(tensorflow: Any, given: Any) -> Path | None:
             "tf_sess_or_saved_model_path must be the folder of a SavedModel or a tf.Module, not "
             f"{type(given).__name__}."
         )
-    path = Path(given).expanduser()
+    path = user_path("tf_sess_or_saved_model_path", given)
     if not (path / "saved_model.pb").is_file():
         raise InvalidRequestError(
             f"tf_sess_or_saved_model_path is {str(path)!r}, and there is no file 'saved_model.pb' in that folder: save "

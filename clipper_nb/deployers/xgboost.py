@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from clipper_nb.closures.frame_schema import in_fitted_order
 from clipper_nb.cluster.deploy_options import DeployOptions, with_options
 from clipper_nb.deployers.endpoint import endpoint
 from clipper_nb.deployers.frameworks.framework_version import FrameworkModel, deploy_framework_model, for_rows
 from clipper_nb.deployers.frameworks.libraries import import_framework
+from clipper_nb.deployers.frameworks.number_categories import refuse_number_categories
 from clipper_nb.errors import InvalidRequestError
 from clipper_nb.model_functions.frameworks import xgboost as loader
 
@@ -32,7 +34,7 @@ def deploy_xgboost_model(
     base_image: str = "default",
     labels: Sequence[str] | None = None,
     registry: str | None = None,
-    num_replicas: int = 1,
+    num_replicas: int | None = None,
     batch_size: int = -1,
     pkgs_to_install: Sequence[str] | None = None,
     *,
@@ -99,6 +101,8 @@ def deploy_xgboost_model(
     )  # fmt: skip
     xgboost = import_framework("xgboost", extra="xgboost", what="models of XGBoost")
     parameters = _parameters(xgboost, xgboost_model)
+    if func is None:
+        refuse_number_categories("XGBoost", loader.categories_of_model(xgboost_model), new.input_type)
     is_booster = isinstance(xgboost_model, xgboost.Booster)
     model = FrameworkModel(
         framework="xgboost",
@@ -108,6 +112,8 @@ def deploy_xgboost_model(
         facts={"model_class": f"{type(xgboost_model).__module__}:{type(xgboost_model).__qualname__}", **parameters},
         columns=loader.columns_of_model(xgboost_model),
     )
+    if func is None:
+        sample_inputs = in_fitted_order(sample_inputs, model.columns)
     return deploy_framework_model(
         clipper_conn, new, model, func or for_rows(loader.predict_rows, new.input_type), sample_inputs, setup
     )

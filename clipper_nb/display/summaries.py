@@ -74,7 +74,8 @@ def describe_model(name: str, versions: Sequence[VersionInfo]) -> str:
 def describe_version(model: VersionInfo, num_replicas: int) -> str:
     """Return one line about a version of a model."""
     current = "current" if model.is_current else "not current"
-    return f"<Version {model.model_id}: {model.input_type}, {current}, {count(num_replicas, 'replica')}>"
+    replicas = f"{count(num_replicas, 'replica')}{_bounds(model)}"
+    return f"<Version {model.model_id}: {model.input_type}, {current}, {replicas}>"
 
 
 def format_applications(applications: Sequence[ApplicationInfo]) -> str:
@@ -106,7 +107,7 @@ def format_models(models: Sequence[VersionInfo], connected: Sequence[ReplicaInfo
             model.version,
             "● current" if model.is_current else "",
             model.input_type,
-            str(replicas[model.model_id]),
+            f"{replicas[model.model_id]}{_bounds(model)}",
         )
         for model in models[:MAX_LINES]
     ]
@@ -119,6 +120,11 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _more(number: int, noun: str) -> str:
     return f"<p>… and {count(number - MAX_LINES, f'more {noun}')}.</p>" if number > MAX_LINES else ""
+
+
+def _bounds(model: VersionInfo) -> str:
+    """Return the bounds of an autoscaled version after its number of replicas: ``" of 1-8"``."""
+    return "" if model.autoscaling is None else f" of {model.autoscaling.bounds}"
 
 
 def _format_slo(application: ApplicationInfo) -> str:

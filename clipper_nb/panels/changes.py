@@ -44,7 +44,7 @@ def find_events(before: ClusterState, now: ClusterState, at: float) -> list[Even
         for found, event in _roll_out_events(before, now)
     ]
     changes = [*back, *_application_events(before, now), *_version_events(before, now), *_current_events(before, now)]
-    return [*rolled, *(Event(at, level, text) for level, text in changes)]
+    return [*rolled, *_scaling_events(before, now, at), *(Event(at, level, text) for level, text in changes)]
 
 
 _Change = tuple[Severity, str]
@@ -65,6 +65,18 @@ def _level_of(event: RollOutEvent, roll_out: RollOutInfo) -> Severity:
         return "idle"
     levels: dict[Status, Severity] = {"rolled_back": "problem", "paused": "warning", "promoted": "ok"}
     return levels.get(roll_out.status, "idle")
+
+
+def _scaling_events(before: ClusterState, now: ClusterState, at: float) -> Iterator[Event]:
+    """Yield the steps of autoscaled versions, with their reasons."""
+    known = {found.model_id: found.autoscaling for found in before.versions}
+    for found in now.versions:
+        old = known.get(found.model_id)
+        for event in () if found.autoscaling is None else found.autoscaling.events:
+            if old is None or event not in old.events:
+                yield Event(event.at, "idle", f"{found.model_id}: {event.text}")
+        if old is not None and found.autoscaling is None:
+            yield Event(at, "idle", f"{found.model_id}: autoscaling has ended")
 
 
 def _application_events(before: ClusterState, now: ClusterState) -> Iterator[_Change]:

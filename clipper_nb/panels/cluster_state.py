@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clipper_nb.display.html import Severity
 from clipper_nb.panels.counts import ShadowCounts
 from clipper_nb.panels.history import NO_TRAFFIC, History, Traffic
+from clipper_nb.protocol.autoscaling import Autoscaling
 from clipper_nb.protocol.descriptions import ApplicationInfo, ReplicaInfo, VersionInfo
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.names import ModelId
@@ -114,6 +115,8 @@ class VersionState:
     """The input of the first sample that it was deployed with, as in JSON."""
     input_schema: Mapping[str, Any] | None = field(default=None, hash=False)
     """The JSON Schema of its inputs."""
+    autoscaling: Autoscaling | None = None
+    """Within which bounds the cluster sets the number of its replicas, if it does."""
     own: Mapping[str, Sequence[float]] = field(default_factory=dict, hash=False)
     """What it counts itself, by name: the values of all replicas and labels."""
 
@@ -264,6 +267,7 @@ def _version_state(
         containers=[container for container in containers if container.model == model_id],
         traffic=history.version(model_id),
         own=history.own(model_id),
+        autoscaling=record.autoscaling,
         example_input=record.example.input if record.example else None,
         input_schema=record.input_schema,
     )

@@ -181,7 +181,8 @@ class ModelsPanel(Panel):
 
         def scale() -> str:
             self._conn.set_num_replicas(chosen.model_name, number, chosen.version)
-            return f"{chosen.model_id} has {count(number, 'replica')}."
+            ended = " Its autoscaling has ended." if chosen.autoscaling else ""
+            return f"{chosen.model_id} has {count(number, 'replica')}.{ended}"
 
         if number == 0 and chosen.is_current:
             self._ask(
@@ -225,13 +226,20 @@ def _table(state: ClusterState, head: Sequence[str], rows: Sequence[Sequence[str
     return table(head, rows, caption="Model versions", numbers=(4, 6, 7), keys=keys)
 
 
+def _replicas(version: VersionState) -> str:
+    """Return how many replicas are connected, of how many: the number, or the bounds of autoscaling."""
+    if version.autoscaling is not None:
+        return unbroken(f"{version.num_connected} of {version.autoscaling.bounds}")
+    return f"{version.num_connected} / {version.num_wanted}"
+
+
 def _row(version: VersionState, now: float) -> list[str]:
     return [
         version.model_name,
         version.version,
         unbroken("★ current") if version.is_current else "",
         badge(version.status),
-        f"{version.num_connected} / {version.num_wanted}",
+        _replicas(version),
         unbroken(format_day_time(version.registered_at, now)),
         format_rate(version.traffic.rate_per_s),
         format_ms(version.traffic.p99_s),

@@ -7,6 +7,7 @@ import pytest
 from clipper_nb.cluster.deploy_room import find_room
 from clipper_nb.cluster.new_version import make_new_version
 from clipper_nb.errors import IncompatibleClusterError, InputTypeConflictError, VersionExistsError
+from clipper_nb.protocol.autoscaling import ScalingRule
 from clipper_nb.protocol.rest import DeployState
 from clipper_nb.version import __version__
 
@@ -42,6 +43,19 @@ def test_a_version_that_is_not_named_gets_the_next_number():
     cluster = Cluster()
     assert find_room(cluster, cluster, make_new_version("net", None, "doubles")).model_id == ("net", "4")
     assert find_room(cluster, cluster, make_new_version("net", "rc", "doubles")).model_id == ("net", "rc")
+
+
+@pytest.mark.parametrize(
+    ("given", "number", "is_scaled", "title"),
+    [(None, 5, True, "Deploy net:2, autoscaled (2-8 replicas)"),
+     (1, 1, False, "Deploy net:2; autoscaling (2-8 replicas) ends with net:1")],
+)  # fmt: skip
+def test_bounds_of_the_current_version_go_on(given, number, is_scaled, title):
+    rule = ScalingRule(2, 8, 0.5)
+    cluster = Cluster(num_replicas=5, autoscaling=rule)
+    found = find_room(cluster, cluster, make_new_version("net", 2, "doubles", num_replicas=given))
+    assert (found.num_replicas, found.autoscaling, found.progress_title) == (number, rule if is_scaled else None, title)
+    assert found.registration().autoscaling == found.autoscaling
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,8 @@ class Frontends:
         live = (200, f'{{"live": true, "version": "{__version__}"}}'.encode())
         self.answers = {"management frontend/livez": live, "query frontend/livez": live}
         self.answers["management frontend/readyz"] = (200, b'{"ready": true}')
-        self.answers["query frontend/metrics"] = (200, b'clipper_refused_containers_total{reason="no_token"} 0\n')
+        metrics = b'clipper_refused_containers_total{reason="no_token"} 0\n'
+        self.answers["query frontend/metrics?of=cluster"] = (200, metrics)
         self.answers |= {name.replace("_", " "): answer for name, answer in answers.items()}
 
     def at(self, address: str, what: str, token: str | None = None, trust: Trust | None = None, /) -> FrontendClient:
@@ -140,7 +141,7 @@ def test_healthy_cluster_has_no_problem():
 def test_refused_containers_are_reported():
     numbers = {"no_token": 3, "wrong_proof": 1}
     lines = [f'clipper_refused_containers_total{{reason="{reason}"}} {number}' for reason, number in numbers.items()]
-    told = look_over(*cluster(), **{"query_frontend/metrics": (200, "\n".join(lines).encode())})
+    told = look_over(*cluster(), **{"query_frontend/metrics?of=cluster": (200, "\n".join(lines).encode())})
     assert told["Strangers"].state == "warning"
     assert told["Strangers"].found.endswith("refused 3 times for want of a token, 1 time for a wrong proof.")
     assert "accept_clipper_containers" in told["Strangers"].advice

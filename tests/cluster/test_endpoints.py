@@ -99,14 +99,11 @@ def test_rollback_with_traffic_set_names_the_way() -> None:
 def test_deleted_endpoint_stops_its_model_unless_it_is_shared(shared: bool) -> None:
     bench = Bench(shared=shared)
     net = bench.net
-    left = [application("words"), *([application("other", "net")] if shared else [])]
-    bench.frontend.answers["delete_app"] = lambda _: (
-        bench.frontend.answers.update(get_all_applications=left) or "Success"
-    )
     net.delete()
     stopped = [request["model_version"] for request in bench.frontend.requests("delete_versioned_model")]
     assert bench.frontend.requests("delete_app") == [{"name": "net"}]
     assert stopped == ([] if shared else ["1", "2", "3"])
+    assert bench.frontend.changes[-1] == "delete_app"  # until then the same call can be made again
 
 
 def test_logs_are_those_of_the_current_versions_replicas() -> None:

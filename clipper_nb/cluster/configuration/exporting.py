@@ -107,6 +107,7 @@ def _describe_version(record: VersionInfo, bundle: ExportedBundle | None, variab
         input_type=record.input_type,
         is_current=record.is_current,
         num_replicas=record.num_replicas or 0,
+        autoscaling=None if record.autoscaling is None else record.autoscaling.rule,
         image="" if bundle is not None else record.image,
         bundle=bundle,
         labels=tuple(record.labels),

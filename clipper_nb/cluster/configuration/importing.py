@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from clipper_nb.cluster.configuration.archive import Archive, open_archive
 from clipper_nb.cluster.configuration.manifest import ExportedApplication, ExportedBundle, ExportedVersion, Manifest
@@ -83,7 +83,7 @@ def import_configuration(
             (version, _plan(conn, version, timeout_s, choice, has_base_images=has_base_images))
             for version in choice.versions
         ]
-        _carry_out(conn, archive, planned, choice.applications, add_token)
+        _carry_out(conn, archive, planned, choice, add_token)
     return ImportedConfiguration(
         tuple(application.name for application in choice.applications),
         tuple(str(version.model_id) for version in choice.versions),
@@ -97,16 +97,21 @@ class _Choice:
 
     applications: Sequence[ExportedApplication]
     versions: Sequence[ExportedVersion]
+    begun: Collection[str]
+    """Applications of the cluster that an import had registered when it was killed, so that the rest is missing."""
     skipped: Sequence[str]
     models_with_current: Collection[str]
     """Models of the cluster that have a current version, which stays current."""
 
 
 def _choose(manifest: Manifest, conn: DeployCalls, existing: Existing) -> _Choice:
-    applications = set(conn.get_all_apps())
+    applications = {found["name"]: found for found in conn.get_all_apps(verbose=True)}
+    begun = {each.name for each in manifest.applications if existing == "skip" and _is_begun(each, applications)}
     models = conn.get_all_models(verbose=True)
     versions = {ModelId(model["model_name"], model["model_version"]) for model in models}
-    skipped = [f"application '{each.name}'" for each in manifest.applications if each.name in applications]
+    skipped = [
+        f"application '{each.name}'" for each in manifest.applications if each.name in applications.keys() - begun
+    ]
     skipped += [f"version {each.model_id}" for each in manifest.versions if each.model_id in versions]
     if skipped and existing == "refuse":
         raise ExistsError(
@@ -114,11 +119,21 @@ def _choose(manifest: Manifest, conn: DeployCalls, existing: Existing) -> _Choic
             'existing="skip" to keep the cluster\'s own and import the rest.'
         )
     return _Choice(
-        [each for each in manifest.applications if each.name not in applications],
+        [each for each in manifest.applications if each.name not in applications.keys() - begun],
         [each for each in manifest.versions if each.model_id not in versions],
+        begun,
         skipped,
         {model["model_name"] for model in models if model["is_current_version"]},
     )
+
+
+def _is_begun(application: ExportedApplication, known: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return whether the cluster has the same application, and nothing is linked to it that is in the file."""
+    found = known.get(application.name)
+    if found is None or found["linked_models"] or not (application.linked_models or application.traffic):
+        return False
+    same = (found["input_type"], found["default_output"], found["latency_slo_micros"])
+    return same == (application.input_type, application.default_output, application.slo_micros)
 
 
 def _check_environment(version: ExportedVersion, metadata: bytes | None) -> None:
@@ -140,7 +155,8 @@ def _plan(
     bundle = version.bundle or ExportedBundle(files=())
     new = conn.new_version(
         *version.model_id, version.input_type, image=version.image, labels=list(version.labels),
-        num_replicas=version.num_replicas, batch_size=version.batch_size, timeout_s=timeout_s, **options_of(version),
+        num_replicas=version.num_replicas, autoscaling=version.autoscaling, batch_size=version.batch_size,
+        timeout_s=timeout_s, **options_of(version),
         packages=list(bundle.packages),
         base_image=bundle.base_image if has_base_images else DEFAULT_BASE_IMAGE,
         becomes_current=version.is_current and version.name not in choice.models_with_current,
@@ -166,7 +182,7 @@ def _carry_out(
     conn: DeployCalls,
     archive: Archive,
     planned: Sequence[tuple[ExportedVersion, NewVersion]],
-    applications: Sequence[ExportedApplication],
+    choice: _Choice,
     add_token: AddToken,
 ) -> None:
     """Deploy, then register and link; when a step fails, or is interrupted, undo all steps before it."""
@@ -177,7 +193,10 @@ def _carry_out(
                 undoing, partial(_deploy, conn, archive, version, new),
                 undo=partial(conn.stop_versioned_models, {name: [number]}),
             )  # fmt: skip
-        for application in applications:
+        for application in choice.applications:
+            if application.name in choice.begun:
+                _complete(conn, application, add_token)
+                continue
             _step(
                 undoing, partial(_register, conn, application, add_token),
                 undo=partial(conn.unregister_application, application.name),
@@ -205,7 +224,7 @@ def _deploy(conn: DeployCalls, archive: Archive, version: ExportedVersion, new: 
     if version.bundle is not None:
         with working_folder(Path(tempfile.gettempdir()), "clipper_nb-import-") as folder:
             archive.extract(version, folder)
-            conn.deploy_version(new, str(folder))
+            conn.deploy_version(new, str(folder), owns_files=True)
     elif version.num_replicas:
         conn.deploy_image(new)
     else:
@@ -216,11 +235,17 @@ def _register(conn: DeployCalls, application: ExportedApplication, add_token: Ad
     conn.register_application(
         application.name, application.input_type, application.default_output, application.slo_micros
     )
+    _complete(conn, application, add_token)
+
+
+def _complete(conn: DeployCalls, application: ExportedApplication, add_token: AddToken) -> None:
+    """Add to a registered application what it lacks: tokens, and its link or traffic."""
     now_s = time.time()
     for token in application.tokens:
         lifetime_s = None if token.expires_at is None else token.expires_at - now_s
         if lifetime_s is None or lifetime_s > 0:
-            add_token(application.name, token.name, token.digest, lifetime_s)
+            with contextlib.suppress(ExistsError):  # of an import that was killed
+                add_token(application.name, token.name, token.digest, lifetime_s)
     for model in application.linked_models:
         conn.link_model_to_app(application.name, model)
     if application.traffic:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from clipper_nb.errors import ConfigurationFileError, InvalidRequestError
 from clipper_nb.images.builder import DEFAULT_BASE_IMAGE
 from clipper_nb.protocol.application_tokens import check_digest
+from clipper_nb.protocol.autoscaling import ScalingRule, check_rule
 from clipper_nb.protocol.names import ModelId, check_application_name, check_model_name, check_token_name, check_version
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import VersionOptions
@@ -75,6 +76,8 @@ class ExportedVersion(VersionOptions, frozen=True, kw_only=True):
     input_type: str
     is_current: bool
     num_replicas: int
+    autoscaling: ScalingRule | None = None
+    """By which rule that number changes."""
     image: str = ""
     """The image, if there is no bundle; the file does not contain it."""
     bundle: ExportedBundle | None = None
@@ -178,13 +181,14 @@ def _check_traffic(application: ExportedApplication, current: Collection[str], v
     if not application.traffic:
         return
     try:
-        targets, _ = check_traffic(application.traffic, application.policy)
+        targets, policy = check_traffic(application.traffic, application.policy)
     except InvalidRequestError as exc:
         raise ConfigurationFileError(f"The traffic of application '{application.name}' is not valid: {exc}") from exc
-    unknown = [target for target in targets if target not in current and target not in versions]
+    needed = [*targets, *([policy.combiner] if policy is not None and policy.combiner is not None else [])]
+    unknown = [target for target in needed if target not in current and target not in versions]
     if unknown or application.linked_models:
         raise ConfigurationFileError(
-            f"Application '{application.name}' has traffic to {', '.join(targets)}; it must be to models that have a "
+            f"Application '{application.name}' has traffic to {', '.join(needed)}; it must be to models that have a "
             "current version in the file, or to versions in the file, and in place of a link."
         )
 
@@ -193,12 +197,24 @@ def _check_versions(manifest: Manifest) -> None:
     for version in manifest.versions:
         check_model_name(version.name)
         check_version(version.version)
+        _check_autoscaling(version)
         if version.bundle is not None:
             _check_bundle(version.bundle)
         elif not version.image:
             raise ConfigurationFileError(f"{version.model_id} has neither a bundle nor an image.")
     _check_unique("version", [str(version.model_id) for version in manifest.versions])
     _check_unique("current version of model", [version.name for version in manifest.versions if version.is_current])
+
+
+def _check_autoscaling(version: ExportedVersion) -> None:
+    try:
+        scaling = None if version.autoscaling is None else check_rule(version.autoscaling)
+    except InvalidRequestError as exc:
+        raise ConfigurationFileError(f"{version.model_id} cannot be autoscaled so: {exc}") from exc
+    if scaling is not None and scaling.nearest(version.num_replicas) != version.num_replicas:
+        raise ConfigurationFileError(
+            f"{version.model_id} has {version.num_replicas} replicas and is autoscaled between {scaling.bounds}."
+        )
 
 
 def _check_bundle(bundle: ExportedBundle) -> None:

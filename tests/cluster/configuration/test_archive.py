@@ -230,6 +230,12 @@ def bundle_of(manifest: dict[str, Any]) -> Any:
         ),
         (lambda m: m["applications"][0].update(linked_models=[], traffic={"m:2": 1}), "has traffic to m:2;"),
         (
+            lambda m: m["applications"][0].update(
+                linked_models=[], traffic={"m": 1, "m:1": 1}, policy={"name": "ensemble", "combine": "blend"}
+            ),
+            "has traffic to m, m:1, blend;",
+        ),
+        (
             lambda m: m["applications"][0].update(linked_models=[], traffic={"m:1": 0}),
             "traffic of application 'app' is not",
         ),

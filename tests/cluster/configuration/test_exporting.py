@@ -11,6 +11,7 @@ from clipper_nb import ConfigurationFileError, ImageNotFoundError
 from clipper_nb.cluster.configuration.archive import open_archive
 from clipper_nb.cluster.configuration.manifest import Manifest
 from clipper_nb.images.builder import ImageRequest
+from clipper_nb.protocol.autoscaling import ScalingRule
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.testing import RecordingContainerManager
@@ -48,6 +49,18 @@ def test_records_and_bundles_are_in_the_file(tmp_path: Path) -> None:
     assert (net.limits.memory, net.limits.cpus) == (2**30, 1.5)
     assert net.environment_variables == {"TOKEN": "s3cret"}
     assert manifest.applications[0].linked_models == ("net",)
+
+
+def test_bounds_of_autoscaling_are_in_the_file(tmp_path: Path) -> None:
+    scaled = {
+        "min_replicas": 1,
+        "max_replicas": 4,
+        "target": 0.5,
+        "too_few": 2,
+        "events": [{"at": 1.0, "text": "grew"}],
+    }
+    (net,) = Bench(tmp_path, autoscaling=scaled).export().versions
+    assert (net.num_replicas, net.autoscaling) == (3, ScalingRule(1, 4, 0.5))
 
 
 def test_digests_of_tokens_are_in_the_file(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from clipper_nb.cluster.configuration.archive import new_archive
 from clipper_nb.cluster.configuration.manifest import ExportedApplication, ExportedToken, ExportedVersion, Manifest
 from clipper_nb.errors import ConfigurationFileError, ImageBuildError
 from clipper_nb.images.builder import ImageSource
+from clipper_nb.protocol.autoscaling import ScalingRule
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.testing import RecordingContainerManager
 from clipper_nb.version import __version__
@@ -106,6 +107,27 @@ def test_all_is_deployed_and_what_was_current_becomes_current(exported: Path) ->
         ("set_num_replicas", "net:1", 2), ("set_num_replicas", "net:2", 2), ("set_num_replicas", "own:1", 1),
     ]  # fmt: skip
     assert bench.frontend.changes[-2:] == ["add_app", "add_model_links"]
+
+
+def test_bounds_of_autoscaling_come_with_the_version(tmp_path: Path) -> None:
+    bench = Bench()
+    bench.manager.image_builder.files["own:1"] = {}
+    bench.conn.import_configuration(str(write(tmp_path / "exported.tar", autoscaling=ScalingRule(1, 4, 0.5))))
+    bounds = {"min_replicas": 1, "max_replicas": 4, "target": 0.5, "period_s": 10.0, "stable_s": 60.0}
+    assert bench.asked("add_model", "num_replicas", "autoscaling") == [
+        (2, bounds), (2, bounds), (0, None), (1, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "words"), [
+    (ScalingRule(4, 1), "net:1 cannot be autoscaled so: min must not exceed max"),
+    (ScalingRule(3, 4), "net:1 has 2 replicas and is autoscaled between 3-4"),
+])  # fmt: skip
+def test_bounds_that_cannot_be_are_refused(tmp_path: Path, rule: ScalingRule, words: str) -> None:
+    bench = Bench()
+    with pytest.raises(ConfigurationFileError, match=words):
+        bench.conn.import_configuration(str(write(tmp_path / "exported.tar", autoscaling=rule)))
+    assert bench.frontend.changes == []
 
 
 def test_tokens_come_with_the_time_that_they_have_left(tmp_path: Path) -> None:
@@ -216,6 +238,27 @@ def test_failed_build_leaves_nothing(exported: Path) -> None:
     with pytest.raises(ImageBuildError, match="no room"):
         bench.conn.import_configuration(exported)
     assert bench.frontend.requests("add_model") == []
+
+
+@pytest.mark.parametrize(
+    ("known", "changes"),
+    [
+        (application("app", latency_slo_micros=1000), ["create_token", "add_model_links"]),
+        (application("app", "other", latency_slo_micros=1000), []),
+        (application("app", latency_slo_micros=2000), []),
+    ],
+    ids=["the same, without a link", "linked by its user", "of other settings"],
+)
+def test_rest_of_an_import_that_was_killed_is_done(tmp_path: Path, known: Any, changes: list[str]) -> None:
+    tokens = (ExportedToken(name="phone", digest="ab" * 32),)
+    versions = [version("net", "1"), version("net", "2"), version("outside"), version("own")]
+    bench = Bench(applications=[known], versions=versions)
+    path = write(tmp_path / "exported.tar", tokens=tokens)
+    imported = bench.conn.import_configuration(path, existing="skip")
+    assert imported.applications == (("app",) if changes else ())
+    assert bench.frontend.changes == changes
+    with pytest.raises(ExistsError, match="application 'app'"):
+        bench.conn.import_configuration(path)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_image = "default", labels = NULL,
-                                   registry = NULL, num_replicas = 1, batch_size = -1, pkgs_to_install = NULL,
+                                   registry = NULL, num_replicas = NULL, batch_size = -1, pkgs_to_install = NULL,
                                    timeout_s = 60, limits = NULL, system_packages = NULL, compare_sample = TRUE,
                                    isolate_errors = TRUE, hang_timeout_s = 30, text_outputs = "json",
                                    environment_variables = NULL, files = NULL, allow_large = FALSE, setup = NULL) {
@@ -11,7 +11,7 @@ build_and_deploy_model <- function(conn, name, version, fn, sample_input, base_i
 }
 
 create_endpoint <- function(conn, name, fn, sample_input, default_output = "None", version = NULL, slo_micros = 3000000,
-                            base_image = "default", labels = NULL, registry = NULL, num_replicas = 1, batch_size = -1,
+                            base_image = "default", labels = NULL, registry = NULL, num_replicas = NULL, batch_size = -1,
                             pkgs_to_install = NULL, timeout_s = 60, limits = NULL, system_packages = NULL,
                             compare_sample = TRUE, isolate_errors = TRUE, hang_timeout_s = 30,
                             text_outputs = "json", environment_variables = NULL, files = NULL, allow_large = FALSE,
@@ -44,7 +44,7 @@ deploy <- function(conn, call, what, fn, sample_input, base_image, labels, regis
     captured_setup = if (!is.null(setup)) as_arrays(conn$session$capture(setup, character(), setup_path)),
     captured_setup_path = setup_path,
     columns = columns, base_image = base_image, labels = if (!is.null(labels)) I(labels), registry = registry,
-    num_replicas = whole(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
+    num_replicas = whole_or_null(num_replicas), batch_size = whole(batch_size), timeout_s = timeout_s,
     limits = limits, isolate_errors = isolate_errors, hang_timeout_s = hang_timeout_s, text_outputs = text_outputs,
     system_packages = if (!is.null(system_packages)) I(system_packages),
     environment_variables = variables_with_values(environment_variables),

@@ -15,8 +15,12 @@ get_num_replicas <- function(conn, name, version = NULL) {
   request(conn, "get_num_replicas", arguments = list(name = name, version = version_or_null(version)))
 }
 
-set_num_replicas <- function(conn, name, num_replicas, version = NULL) {
-  arguments <- list(name = name, num_replicas = whole(num_replicas), version = version_or_null(version))
+set_num_replicas <- function(conn, name, num_replicas = NULL, version = NULL, min = NULL, max = NULL, target = NULL,
+                             period_s = NULL, stable_s = NULL) {
+  arguments <- list(
+    name = name, num_replicas = whole_or_null(num_replicas), version = version_or_null(version),
+    min = whole_or_null(min), max = whole_or_null(max), target = target, period_s = period_s, stable_s = stable_s
+  )
   invisible(request(conn, "set_num_replicas", arguments = arguments))
 }
 

@@ -23,6 +23,22 @@ test_that("helpers and a package travel; doubles stay the same to the last bit",
   expect_identical(predict(conn, "entropy", values), unlist(entropy(values)))
 })
 
+test_that("what a function counts is on /metrics", {
+  counted <- globally(function(inputs) {
+    count_metric("seen", length(inputs), c(kind = "number"))
+    lapply(inputs, function(x) x + 1)
+  })
+  create_endpoint(conn, "counted", counted, 1, slo_micros = slo_micros)
+  expect_identical(predict(conn, "counted", 41), 42)
+  shown <- 'clipper_user_seen_total{model="counted",version="1",replica="0",kind="number"} 1.0'
+  is_shown <- function() {
+    metrics <- url(paste0(get_query_url(conn), "/metrics"), headers = c(Authorization = paste("Bearer", get_query_token(conn))))
+    on.exit(close(metrics))
+    shown %in% readLines(metrics)
+  }
+  expect_true(eventually(is_shown))
+})
+
 test_that("a call without a version can be repeated", {
   once <- globally(function(inputs) lapply(inputs, function(x) x + 1))
   twice <- globally(function(inputs) lapply(inputs, function(x) x + 2))
@@ -133,6 +149,9 @@ test_that("versions are switched and rolled back", {
   expect_equal(predict(conn, "app", c(3, 4)), 7)
   expect_identical(get_current_model_version(conn, "model"), "1")
   expect_setequal(get_all_models(conn)[startsWith(get_all_models(conn), "model:")], c("model:1", "model:2-max"))
+  set_num_replicas(conn, "model", min = 1, max = 2, target = 0.5)
+  expect_equal(get_model_info(conn, "model", 1)$autoscaling$max_replicas, 2)
+  expect_error(set_num_replicas(conn, "model", min = 2, max = 1), "Swap them")
   set_num_replicas(conn, "model", 1)
   expect_equal(get_num_replicas(conn, "model"), 1)
   stop_inactive_model_versions(conn, "model")

@@ -30,6 +30,7 @@ IMPORTS: Mapping[str, str] = {
     "notebook": "from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager",
     "async": "from clipper_nb.client import AsyncClient",
     "tls": "from clipper_nb import TlsFiles",
+    "kubernetes": "from clipper_nb import KubernetesContainerManager; import lightkube",
     "pyspark": "from clipper_nb.deployers.pyspark import create_endpoint; import pyspark",
     "r": "from clipper_nb.deployers.r import create_endpoint; import rpy2.rinterface_lib.openrlib",
 }
@@ -104,7 +105,8 @@ def render(costs: list[Cost]) -> str:
         "",
         "Each row is an empty environment with the versions of `constraints.txt`. The size is that of `site-packages` "
         f"without bytecode. The time is that on a processor: the median of {NUM_PROCESSES} processes, with bytecode "
-        "and files in memory, less that of a Python that imports nothing.",
+        "and files in memory, less that of a Python that imports nothing. The extras of frameworks are in "
+        "[frameworks.md](frameworks.md#sizes-and-times).",
         "",
     ]
     return "\n".join(lines)

@@ -7,6 +7,7 @@ the ratios.
     python benchmarks/startup.py --docker --peers --write      everything, written to benchmarks/results/
     python benchmarks/startup.py --quick                       fewer edits, no array, two pairs, in two minutes
     python benchmarks/startup.py --only "embedded, forest" --rounds 2 --against main
+    python benchmarks/startup.py --only "docker, plain" --add   that part anew, beside what was written before
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from loop.notebook import MARK
 from peers.environments import InstallError, anonymous, make_environment
 from peers.process import running_process
 from report.loop_tables import format_markdown, format_terminal
-from report.loop_targets import ARRAY, DOCKER, DOCKER_PLAIN, FOREST, PLAIN, SCENARIOS, judge, scenario_of
+from report.loop_targets import ARRAY, DOCKER, DOCKER_PLAIN, FOREST, PEERS, PLAIN, SCENARIOS, judge, scenario_of
 from report.machine import describe_machine
 from report.pairs import BEFORE, NOW, PairResults, Sample
 from workloads import FOREST_VARIABLE, save_forest
@@ -39,10 +40,9 @@ from workloads import FOREST_VARIABLE, save_forest
 NOTEBOOK = Path(__file__).parent / "loop" / "notebook.py"
 PLOT = Path(__file__).parent / "report" / "loop_plot.py"
 RESULTS = Path(__file__).parent / "results"
+RAW = "startup.json"
 TIMEOUT_S = 600.0
 QUIET_S = 1.0
-
-_PEER_SCENARIO = "peers, forest"
 
 
 class NotebookError(Exception):
@@ -117,7 +117,7 @@ class Comparison:
         own_folder.mkdir()
         try:
             for what, took_ms in measure_neighbour(peer, own_folder):
-                self.results.samples.append(Sample(peer, _PEER_SCENARIO, what, round_, took_ms, "ms"))
+                self.results.samples.append(Sample(peer, PEERS, what, round_, took_ms, "ms"))
         except Exception as exc:
             self.results.failures[peer] = f"{type(exc).__name__}: {anonymous(str(exc))[:300]}"
         self._tell(f"{peer}, round {round_ + 1}")
@@ -157,21 +157,26 @@ def busy_cores(interval_s: float) -> float:
 
 def parse_options() -> argparse.Namespace:
     """Return the command line's options."""
+    parts = (*SCENARIOS, PEERS)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="two edits, no array, two pairs")
     parser.add_argument("--docker", action="store_true", help="containers too; needs an engine")
     parser.add_argument("--peers", action="store_true", help="Ray Serve, LitServe and MLServer too")
-    parser.add_argument("--only", choices=SCENARIOS, action="append", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--only", choices=parts, action="append", metavar="PART", help="; ".join(parts))
     parser.add_argument("--against", default=BASELINE_REVISION, metavar="REVISION", help="the build before")
     parser.add_argument("--rounds", type=int, help="pairs of runs")
     parser.add_argument("--output", type=Path, help="folder to write to")
     parser.add_argument("--write", action="store_true", help="write to benchmarks/results")
+    parser.add_argument("--add", action="store_true", help="the same, and keep what was not measured again")
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 4)
     options.num_edits, options.pause_s = (2, 0.5) if options.quick else (5, 2.0)
     options.num_replicas = 8
-    options.scenarios = options.only or list(choose_scenarios(options))
-    options.output = options.output or (RESULTS if options.write else None)
+    options.scenarios = list(options.only or choose_scenarios(options))
+    if PEERS in options.scenarios:
+        options.scenarios.remove(PEERS)
+        options.peers = True
+    options.output = options.output or (RESULTS if options.write or options.add else None)
     return options
 
 
@@ -185,7 +190,7 @@ def choose_scenarios(options: argparse.Namespace) -> Iterator[str]:
 def write(results: PairResults, folder: Path) -> None:
     """Write table, raw numbers and plot."""
     folder.mkdir(parents=True, exist_ok=True)
-    raw = folder / "startup.json"
+    raw = folder / RAW
     results.write(raw)
     (folder / "startup.md").write_text(format_markdown(results))
     try:
@@ -208,6 +213,11 @@ def main() -> int:
     comparison = Comparison(builds, options)
     with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as folder:
         comparison.run(Path(folder))
+    comparison.results.note_when()
+    if options.add:
+        earlier = PairResults.read(options.output / RAW)
+        earlier.note_when()
+        comparison.results.add_earlier(earlier)
     if options.output:
         write(comparison.results, options.output)
     print(f"\n{format_terminal(comparison.results)}")

@@ -5,7 +5,9 @@ of the output an answer, both JSON.
 
 Every input is a number that no other query has, and the model adds the number of its version to it, so a reply shows
 whose it is and which version made it. A query whose connection was closed before any byte of its reply came is sent
-again, as HTTP client libraries do with what may be repeated.
+again on a connection that is new or has just answered, as HTTP client libraries do with what may be repeated. With a
+*patience* a connection that stays silent for so long is closed, as by a client's timeout: a machine whose power is cut
+says nothing.
 """
 
 from __future__ import annotations
@@ -17,20 +19,21 @@ import random
 import resource
 import sys
 import time
-from collections import Counter, deque
+from collections import deque
 from typing import Any
 
 import httptools
 import msgspec
 import uvloop
+from load.tally import Tally
 
 MAX_TRIES = 3
 INPUT_STEP = 16
 """Between two inputs; larger than any version's number, so that an output fits one input only."""
 _TICK_S = 0.001
 _LATEST_REPLY_S = 10.0
-_MAX_EXAMPLES = 5
 _LATE_S = 0.005
+_LOOK_INTERVAL_S = 0.1
 
 
 class Reply(msgspec.Struct):
@@ -45,79 +48,17 @@ class Reply(msgspec.Struct):
 _decode = msgspec.json.Decoder(Reply).decode
 
 
-class Latencies:
-    """Counts latencies in tenths of a millisecond, and what is longer than two seconds together."""
-
-    _PER_S = 10_000
-
-    def __init__(self) -> None:
-        self._counts = [0] * (2 * self._PER_S + 1)
-        self._num = 0
-        self._max_s = 0.0
-        self.max_at_s = 0.0
-        """The instant at which the longest ended."""
-
-    def add(self, latency_s: float) -> None:
-        """Count one."""
-        self._counts[min(int(latency_s * self._PER_S), len(self._counts) - 1)] += 1
-        self._num += 1
-        if latency_s > self._max_s:
-            self._max_s, self.max_at_s = latency_s, time.monotonic()
-
-    def quantile_ms(self, share: float) -> float:
-        """Return what that share of the latencies did not exceed."""
-        seen = 0
-        for bucket, count in enumerate(self._counts):
-            seen += count
-            if count and seen >= share * self._num:
-                return min((bucket + 1) * 1000 / self._PER_S, 1000 * self._max_s)
-        return 0.0
-
-    def num_above(self, limit_s: float) -> int:
-        """Return how many were longer."""
-        return sum(self._counts[int(limit_s * self._PER_S) :])
-
-    def as_dict(self) -> dict[str, float]:
-        """Return the usual quantiles."""
-        shares = {"p50_ms": 0.5, "p99_ms": 0.99, "p999_ms": 0.999}
-        return {name: self.quantile_ms(share) for name, share in shares.items()} | {"max_ms": 1000 * self._max_s}
-
-
 class Query:
     """One query and what is known of it."""
 
-    __slots__ = ("due_s", "era", "tries", "value")
+    __slots__ = ("due_s", "era", "sent_s", "tries", "value")
 
     def __init__(self, value: int, era: int, due_s: float) -> None:
         self.value = value
         self.era = era
         self.due_s = due_s
+        self.sent_s = 0.0
         self.tries = 0
-
-
-class Tally:
-    """What became of the queries of one run."""
-
-    def __init__(self) -> None:
-        self.began_s = time.monotonic()
-        self.num_sent = 0
-        self.num_answered = 0
-        self.num_predictions = 0
-        self.defaults: Counter[str] = Counter()
-        self.statuses: Counter[int] = Counter()
-        self.num_wrong = 0
-        self.num_lost = 0
-        self.num_tried_again = 0
-        self.latencies = Latencies()
-        self.latencies_tried_again = Latencies()
-        self.longest_lag_s = 0.0
-        self.num_sent_late = 0
-        self.examples: list[str] = []
-
-    def note(self, what: str) -> None:
-        """Keep the first few things that went wrong."""
-        if len(self.examples) < _MAX_EXAMPLES:
-            self.examples.append(f"{time.monotonic() - self.began_s:.3f} s: {what}")
 
 
 class Connection(asyncio.Protocol):
@@ -141,7 +82,15 @@ class Connection(asyncio.Protocol):
         self.query = query
         self._has_heard = False
         query.tries += 1
+        query.sent_s = time.monotonic()
         self.transport.write(self._clients.format_request(query))
+
+    def close_if_silent(self, since_s: float) -> bool:
+        """Close it if its query was sent before that instant; return whether it was."""
+        is_silent = self.query is not None and self.query.sent_s < since_s
+        if is_silent:
+            self.transport.abort()
+        return is_silent
 
     def data_received(self, data: bytes) -> None:
         self._has_heard = True
@@ -200,6 +149,7 @@ class Clients:
         self._free: deque[Connection] = deque()
         self._waiting: deque[Query] = deque()
         self._refills = False
+        self._looks_next_s = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- what the connections tell
@@ -254,7 +204,7 @@ class Clients:
                 self.tally.note(f"connection lost after {query.tries} tries, reply begun: {has_heard}")
             else:
                 self.tally.num_tried_again += 1
-                self._issue(query, first=True)
+                self._waiting.appendleft(query)  # others that are free may have been closed at the same instant
         self._replace_lost()
 
     # --- what to send
@@ -292,6 +242,7 @@ class Clients:
             "num_wrong": tally.num_wrong,
             "num_lost": tally.num_lost,
             "num_tried_again": tally.num_tried_again,
+            "num_silent": tally.num_silent,
             "latency": tally.latencies.as_dict(),
             "latency_tried_again": tally.latencies_tried_again.as_dict(),
             "num_above_ms": {str(ms): tally.latencies.num_above(ms / 1000) for ms in self.limits_ms},
@@ -304,6 +255,8 @@ class Clients:
 
     limits_ms: tuple[float, ...] = ()
     """Latencies above which replies are to be counted."""
+    patience_s: float | None = None
+    """After which a connection that says nothing is closed."""
 
     def expect(self, versions: frozenset[int]) -> None:
         """From now on these versions may answer what is sent."""
@@ -320,11 +273,9 @@ class Clients:
         self.tally.num_sent += 1
         return Query(self._next_value, len(self._eras) - 1, due_s)
 
-    def _issue(self, query: Query, *, first: bool = False) -> None:
+    def _issue(self, query: Query) -> None:
         if self._free:
             self._free.popleft().send(query)
-        elif first:
-            self._waiting.appendleft(query)
         else:
             self._waiting.append(query)
 
@@ -345,6 +296,7 @@ class Clients:
                 self.tally.num_sent_late += now_s - next_s > _LATE_S
                 self._issue(self._make_query(now_s))
                 next_s += random.expovariate(rate)
+            self._close_silent()
             await asyncio.sleep(max(_TICK_S, next_s - time.monotonic()))
 
     async def _wait_for_replies(self) -> None:
@@ -352,10 +304,19 @@ class Clients:
         deadline_s = time.monotonic() + _LATEST_REPLY_S
         tally = self.tally
         while tally.num_answered + tally.num_lost < tally.num_sent and time.monotonic() < deadline_s:
+            self._close_silent()
             await asyncio.sleep(0.005)
         if missing := tally.num_sent - tally.num_answered - tally.num_lost:
             tally.num_lost += missing
             tally.note(f"{missing} queries without a reply {_LATEST_REPLY_S:g} s after the last was sent")
+
+    def _close_silent(self) -> None:
+        now_s = time.monotonic()
+        if self.patience_s is None or now_s < self._looks_next_s:
+            return
+        self._looks_next_s = now_s + _LOOK_INTERVAL_S
+        silent = [each.close_if_silent(now_s - self.patience_s) for each in self._connections]
+        self.tally.num_silent += sum(silent)
 
     # --- connections
 
@@ -385,9 +346,10 @@ class Clients:
     async def _open(self, connection: Connection) -> None:
         while self._num_wanted:
             try:
-                await self._loop.create_connection(lambda: connection, self._host, self._port)
+                opening = self._loop.create_connection(lambda: connection, self._host, self._port)
+                await asyncio.wait_for(opening, self.patience_s)
                 return
-            except OSError:
+            except (OSError, asyncio.TimeoutError):
                 await asyncio.sleep(0.02)
         self._connections.discard(connection)
 
@@ -397,10 +359,8 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-async def obey(address: str, application: str, default_output: float, limits_ms: tuple[float, ...]) -> None:
+async def obey(clients: Clients) -> None:
     """Obey commands until the input ends."""
-    clients = Clients(address, application, default_output)
-    clients.limits_ms = limits_ms
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     runs: set[asyncio.Task[None]] = set()
@@ -430,6 +390,13 @@ def answer(message: dict[str, Any]) -> None:
     print(json.dumps(message), flush=True)
 
 
-if __name__ == "__main__":
+async def main() -> None:
+    """Make the clients, and obey."""
     options = json.loads(sys.argv[1])
-    uvloop.run(obey(options["address"], options["application"], options["default_output"], tuple(options["limits_ms"])))
+    clients = Clients(options["address"], options["application"], options["default_output"])
+    clients.limits_ms, clients.patience_s = tuple(options["limits_ms"]), options["patience_s"]
+    await obey(clients)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

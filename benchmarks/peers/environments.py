@@ -24,39 +24,41 @@ class InstallError(Exception):
     """An environment cannot be made."""
 
 
-def make_environment(name: str, folder: Path = FOLDER) -> Path:
+def make_environment(name: str, folder: Path = FOLDER, same: Sequence[str] = _SAME_FOR_ALL) -> Path:
     """Return the Python of the environment of *name*, which has the packages of its requirements file in *folder*.
 
-    `make lock` keeps the versions of everything that they need in the constraints file beside it.
+    `make lock` keeps the versions of everything that they need in the constraints file beside it. The libraries of
+    *same* are those of this interpreter.
     """
     requirements, constraints = folder / name / "requirements.txt", folder / name / "constraints.txt"
-    wanted = "\n".join([sys.version, requirements.read_text(), constraints.read_text(), *same_for_all()])
+    wanted = "\n".join([sys.version, requirements.read_text(), constraints.read_text(), *same_for_all(same)])
     environment = ENVIRONMENTS / name
     python = environment / "bin" / "python"
     stamp = environment / _STAMP
     if not (stamp.exists() and stamp.read_text() == wanted):
         print(f"installing {name}", flush=True)
         make_empty(environment)
-        install(python, ["-r", str(requirements), "-c", str(constraints), *same_for_all()])
+        # A tenth of the modules is imported at all, and compiled then.
+        install(python, ["--no-compile", "-r", str(requirements), "-c", str(constraints), *same_for_all(same)])
         stamp.write_text(wanted)
     return python
 
 
-def same_for_all() -> list[str]:
+def same_for_all(packages: Sequence[str] = _SAME_FOR_ALL) -> list[str]:
     """Return the libraries below every model, in the versions of this interpreter: they make the model the same."""
-    return [f"{package}=={importlib.metadata.version(package)}" for package in _SAME_FOR_ALL]
+    return [f"{package}=={importlib.metadata.version(package)}" for package in packages]
 
 
 def make_empty(environment: Path) -> None:
-    """Make an environment without packages, in place of one that is there."""
+    """Make an environment without packages, in place of one that is there; this interpreter's pip installs into it."""
     shutil.rmtree(environment, ignore_errors=True)
-    _run([sys.executable, "-m", "venv", str(environment)], {})
+    _run([sys.executable, "-m", "venv", "--without-pip", str(environment)], {})
 
 
 def install(python: Path, arguments: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
-    """Run ``pip install`` in an environment."""
-    command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments]
-    _run(command, variables or {})
+    """Run ``pip install`` for an environment."""
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install"]
+    _run([*command, "--quiet", "--disable-pip-version-check", *arguments], variables or {})
 
 
 def _run(command: list[str], variables: Mapping[str, str]) -> None:

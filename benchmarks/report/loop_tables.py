@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 
 from report.layout import align, as_markdown
-from report.loop_targets import TITLES, judge
+from report.loop_targets import PEERS, TITLES, judge
 from report.pairs import BEFORE, NOW, PairResults, format_spread
 
 _HEADINGS = ("", "before", "now", "now / before", "n")
@@ -16,7 +16,7 @@ _PEER_HEADINGS = ("", "ms", "n")
 def format_terminal(results: PairResults) -> str:
     """Return all tables and verdicts as plain text."""
     lines: list[str] = []
-    for title, rows in _tables(results):
+    for _, title, rows in _tables(results):
         lines += [title, *align(rows), ""]
     lines += [f"not measured: {line}" for line in _failures(results)]
     lines += [
@@ -41,12 +41,11 @@ def format_markdown(results: PairResults) -> str:
         "",
         "![Time and memory of both builds](startup.png)",
         "",
-        f"{machine['date']}, revision {machine['revision']}. {machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_gib']} GiB, {machine['system']}, Python {machine['python']}.",
         f"Both builds were {'compiled' if machine['compiled'] else 'interpreted'}.",
         "",
-        f"Medians (smallest - largest) of n numbers, from {settings['rounds']} runs of each build; times in "
-        "milliseconds, memory (PSS) in MB.",
+        "Medians (smallest - largest) of n numbers; times in milliseconds, memory (PSS) in MB.",
         "A ratio is the median (smallest - largest) over the pairs of runs.",
         "Before each run, the machine used "
         f"{statistics.median(cores):.2f} cores for something else (largest {max(cores):.2f}).",
@@ -61,19 +60,19 @@ def format_markdown(results: PairResults) -> str:
             for v in judge(results)
         ),
     ]
-    for title, rows in _tables(results):
-        lines += ["", f"## {title}", "", *as_markdown(rows)]
+    for scenario, title, rows in _tables(results):
+        lines += ["", f"## {title}", "", f"Measured {results.measured[scenario]}.", "", *as_markdown(rows)]
     if results.failures:
         lines += ["", "## Not measured", "", *(f"- {line}" for line in _failures(results))]
     return "\n".join(lines) + "\n"
 
 
-def _tables(results: PairResults) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
+def _tables(results: PairResults) -> Iterator[tuple[str, str, list[tuple[str, ...]]]]:
     for scenario, title in TITLES.items():
         if rows := _rows(results, scenario):
-            yield title, [_HEADINGS, *rows]
+            yield scenario, title, [_HEADINGS, *rows]
     if results.get_peers():
-        yield "Peers, with the same forest", [_PEER_HEADINGS, *_peer_rows(results)]
+        yield PEERS, "Peers, with the same forest", [_PEER_HEADINGS, *_peer_rows(results)]
 
 
 def _rows(results: PairResults, scenario: str) -> list[tuple[str, ...]]:

@@ -13,6 +13,8 @@ EMBEDDED, DOCKER = "embedded", "docker"
 PLAIN, FOREST, ARRAY = (f"{EMBEDDED}, {model}" for model in measured.MODELS)
 DOCKER_PLAIN = f"{DOCKER}, {measured.PLAIN}"
 
+PEERS = "peers, forest"
+
 CLUSTER = EMBEDDED
 """What no model has a part in; every run on the embedded cluster measures it."""
 

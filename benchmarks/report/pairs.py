@@ -36,6 +36,26 @@ class PairResults:
     """Before each run, the cores that this machine used for something else."""
     failures: dict[str, str] = field(default_factory=dict)
     """By peer, or scenario and build, why it could not be measured."""
+    measured: dict[str, str] = field(default_factory=dict)
+    """By scenario, when it was measured, at which revision, and how often."""
+
+    @classmethod
+    def read(cls, path: Path) -> PairResults:
+        """Return what ``write`` has written."""
+        fields = json.loads(path.read_text())
+        return cls(**{**fields, "samples": [Sample(**one) for one in fields["samples"]]})
+
+    def note_when(self) -> None:
+        """Note for each scenario that has no note when it was measured, which was with these settings."""
+        when = f"{self.machine['date']}, revision {self.machine['revision']}, {self.settings['rounds']} runs of each"
+        self.measured = {**{one.scenario: when for one in self.samples}, **self.measured}
+
+    def add_earlier(self, earlier: PairResults) -> None:
+        """Add what was measured before of the scenarios that these results have nothing of."""
+        mine = {one.scenario for one in self.samples}
+        self.samples += [one for one in earlier.samples if one.scenario not in mine]
+        self.others_cores += earlier.others_cores
+        self.measured = {**earlier.measured, **self.measured}
 
     def get_values(self, who: str, scenario: str, what: str) -> list[float]:
         """Return every value, in the order in which it was measured."""

@@ -7,9 +7,9 @@ import math
 
 import pytest
 from load import verdicts
-from load.clients import Latencies
 from load.processes import MemoryWatch
 from load.server_metrics import Lateness
+from load.tally import Latencies
 from load.verdicts import Verdicts
 
 

@@ -93,6 +93,7 @@ def test_start_counts_for_the_embedded_cluster_of_any_model():
 def test_tables_tell_numbers_ratios_targets_and_failures():
     results = make_results(([1000.0, 1200.0], [50.0]), failures={"MLServer": "InstallError: no such package"})
     results.samples.append(Sample("LitServe", "peers, forest", "start", 0, 2500.0, "ms"))
+    results.note_when()
     page = format_markdown(results)
     assert (
         "third and later deploys, ms | 1,100 (1,000 - 1,200) | 50.0 (50.0 - 50.0) | 0.045 (0.045 - 0.045) | 1 |" in page
@@ -101,6 +102,18 @@ def test_tables_tell_numbers_ratios_targets_and_failures():
     assert "| LitServe: start | 2,500 (2,500 - 2,500) | 1 |" in page
     assert "- MLServer: InstallError: no such package" in page
     assert "not measured: MLServer: InstallError: no such package" in format_terminal(results)
+
+
+def test_what_is_measured_again_replaces_its_scenario_alone(tmp_path):
+    earlier, new = make_results(([1000.0], [50.0])), make_results(([2000.0], [60.0]))
+    earlier.samples.append(Sample(NOW, PLAIN, FIRST_DEPLOY, 0, 7.0, "ms"))
+    earlier.note_when()
+    earlier.write(tmp_path / "startup.json")
+    new.machine = {**MACHINE, "revision": "def"}
+    new.note_when()
+    new.add_earlier(PairResults.read(tmp_path / "startup.json"))
+    assert (new.get_values(NOW, FOREST, LATER_DEPLOY), new.get_values(NOW, PLAIN, FIRST_DEPLOY)) == ([60.0], [7.0])
+    assert [new.measured[scenario].split()[2] for scenario in (FOREST, PLAIN)] == ["def,", "abc,"]
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from tests.end_to_end.cuts.cluster_state import ensure
 from tests.end_to_end.cuts.faults import Killer
 from tests.end_to_end.cuts.invariants import Outcome, images_of, look, problems
 from tests.end_to_end.cuts.notebook_process import Notebook
-from tests.end_to_end.cuts.operations import OPERATIONS, Operation
+from tests.end_to_end.cuts.operations import OPERATIONS, Operation, archive_of
 from tests.end_to_end.cuts.steps import (
     INTERRUPTED,
     MANAGEMENT_KILLED,
@@ -39,6 +39,8 @@ _SETTLE_S = {"local": 10.0, "docker": 20.0}
 _REAPED_S = 0.7
 """What the cluster needs to stop what is not wanted, when it knows of that."""
 _LONGEST_CALL_S = 40.0
+_OF_ROLL_OUTS = ("roll_out_driver", "roll_out:")
+"""How what is written begins that a roll-out writes by itself, whatever is called meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ class Cutter:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._notebook.close()
+        archive_of(self._conn).unlink(missing_ok=True)
 
     def wait_s(self, cut: Cut) -> float:
         """Return how long the cut should wait while others are made."""
@@ -88,9 +91,10 @@ class Cutter:
 
     def record(self, operation: Operation) -> list[Step]:
         """Run a call without a fault, and return its steps; what it leads to must be right."""
+        operation.prepare(self._conn)
         ensure(self._conn, operation.before)
         images = frozenset(images_of(self._conn))
-        call = _Call(operation, None, self._notebook, self._killer)
+        call = Call(operation.name, None, self._notebook, self._killer)
         outcome = self._run(call)
         assert outcome.kind == "returned", f"{operation.name}: {outcome}"
         found = self._wait_until_right(operation, outcome, images)
@@ -100,9 +104,10 @@ class Cutter:
     def cut(self, cut: Cut) -> CutResult:
         """Run a call with a fault, and return what does not hold afterwards."""
         operation = OPERATIONS[cut.operation]
+        operation.prepare(self._conn)
         ensure(self._conn, operation.before)
         images = frozenset(images_of(self._conn))
-        call = _Call(operation, cut, self._notebook, self._killer)
+        call = Call(operation.name, cut, self._notebook, self._killer)
         outcome = self._run(call)
         found = [] if outcome.kind != "hung" else [f"the call has not ended after {_LONGEST_CALL_S:g} s"]
         # What a killed notebook has built stays for the same deploy made again, which is asked for below.
@@ -114,7 +119,7 @@ class Cutter:
         found += self._retry(operation, images)
         return CutResult(cut, call.was_reached, outcome, tuple(found))
 
-    def _run(self, call: _Call) -> Outcome:
+    def _run(self, call: Call) -> Outcome:
         if self._proxy is None:
             return call.run()
         self._proxy.on_write = call.on_write
@@ -149,7 +154,7 @@ class Cutter:
         while True:
             told, is_done_already = _ask(operation, self._conn)
             settle_s = None if told.kind == "returned" else 0.0
-            wrong = self._wait_until_right(operation, Outcome("returned"), images, settle_s)
+            wrong = self._wait_until_right(operation, Outcome("returned again"), images, settle_s)
             is_right = not wrong or operation.undoes_itself
             if (told.kind == "returned" and not wrong) or (is_done_already and is_right):
                 return []
@@ -168,10 +173,10 @@ def _ask(operation: Operation, conn: ClipperConnection) -> tuple[Outcome, bool]:
     return Outcome("returned"), False
 
 
-class _Call:
+class Call:
     """One call in the notebook's process, with its steps in the order in which they are told."""
 
-    def __init__(self, operation: Operation, cut: Cut | None, notebook: Notebook, killer: Killer) -> None:
+    def __init__(self, operation: str, cut: Cut | None, notebook: Notebook, killer: Killer) -> None:
         self.steps: list[Step] = []
         self.was_reached = False
         self._operation = operation
@@ -185,7 +190,7 @@ class _Call:
 
     def run(self) -> Outcome:
         """Return how the call ended."""
-        self._notebook.begin(self._operation.name, self._cut)
+        self._notebook.begin(self._operation, self._cut)
         deadline_s = time.monotonic() + _LONGEST_CALL_S
         outcome = Outcome("killed")
         while True:
@@ -225,6 +230,8 @@ class _Call:
 
     def on_write(self, label: str, moment: str) -> bool:
         """Count a write of the store; at the cut let the fault happen, and say whether the connection breaks."""
+        if label.startswith(_OF_ROLL_OUTS):
+            return False
         with self._lock:
             if moment == "before":
                 self._write = self._counter.next(STORE_WRITE, label)
@@ -251,7 +258,7 @@ def local_cutter() -> Iterator[Cutter]:
     """Start an embedded cluster whose store writes are seen, and give what cuts calls on it."""
     with (
         tempfile.TemporaryDirectory(prefix="cuts-") as folder,
-        running_cluster("local") as conn,
+        running_cluster("local", query_token=True) as conn,
         store_proxy(conn, Path(folder)) as proxy,
         Cutter(conn, "local", proxy) as cutter,
     ):
@@ -261,5 +268,5 @@ def local_cutter() -> Iterator[Cutter]:
 @contextlib.contextmanager
 def docker_cutter() -> Iterator[Cutter]:
     """Start a cluster of containers, and give what cuts calls on it; writes of its store are not seen."""
-    with running_cluster("docker") as conn, Cutter(conn, "docker") as cutter:
+    with running_cluster("docker", query_token=True) as conn, Cutter(conn, "docker") as cutter:
         yield cutter

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -15,9 +16,18 @@ import psutil
 from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
 from clipper_nb.protocol.environment import CLUSTER_FOLDER, LABEL_CLUSTER
 from clipper_nb.protocol.records import CONTAINERLESS_IMAGE
-from tests.end_to_end.cuts.cluster_state import ABSENT, describe_applications, describe_replicas
+from tests.end_to_end.cuts.cluster_state import (
+    ABSENT,
+    autoscaling_of,
+    describe_applications,
+    describe_autoscaling,
+    describe_monitoring,
+    describe_replicas,
+    is_watched,
+)
 from tests.end_to_end.cuts.operations import Operation
-from tests.support.clusters import observe, query
+from tests.end_to_end.cuts.traffic_state import traffic_of
+from tests.support.clusters import http_request, observe
 
 _NOTHING_CHANGED = re.compile(r"nothing (of it )?(was|is|has been) (changed|left|stored|started)", re.IGNORECASE)
 _inputs = itertools.count()
@@ -25,7 +35,8 @@ _inputs = itertools.count()
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the caller was told: ``returned``, ``raised``, or nothing since it was ``killed``."""
+    """What the caller was told: ``returned``, ``raised``, or nothing since it was ``killed``; or what it was told when
+    it made the call again, ``returned again``."""
 
     kind: str
     error_type: str = ""
@@ -65,6 +76,9 @@ def _wrong_facts(found: Mapping[str, str], operation: Operation, outcome: Outcom
     before, after = operation.before.facts(), operation.after.facts()
     if outcome.kind == "returned":
         return _differences(found, after)
+    if outcome.kind == "returned again":
+        made_again = [after, *(state.facts() for state in operation.made_again)]
+        return min((_differences(found, state) for state in made_again), key=len)
     if outcome.kind == "raised" and _NOTHING_CHANGED.search(outcome.message):
         return _differences(found, before)
     if outcome.kind == "raised" and operation.undoes_itself:
@@ -84,7 +98,11 @@ def _differences(found: Mapping[str, str], *legal: Mapping[str, str]) -> list[st
 def look(conn: ClipperConnection, images_before: Collection[str] | None = None) -> Observed:
     """Return how the cluster is now, and its new images where the old are given. Raises while it does not answer."""
     models = conn.get_all_models(verbose=True)
-    applications = {one["name"]: (one["linked_models"] or [None])[0] for one in conn.get_all_apps(verbose=True)}
+    traffic = traffic_of(conn)
+    applications = {
+        one["name"]: None if one["name"] in traffic.shares else (one["linked_models"] or [None])[0]
+        for one in conn.get_all_apps(verbose=True)
+    }
     replicas = {f"{one['model_name']}:{one['model_version']}": _replicas(conn, one) for one in models}
     current = {one["model_name"]: one["model_version"] for one in models if one["is_current_version"]}
     registered_images = {one["container_name"] for one in models}
@@ -92,6 +110,9 @@ def look(conn: ClipperConnection, images_before: Collection[str] | None = None) 
         **describe_applications(applications),
         **{f"version {name}": text for name, text in {**_unregistered(conn, replicas), **replicas}.items()},
         **{f"current version of {model}": version for model, version in current.items()},
+        **traffic.facts(),
+        **describe_autoscaling(autoscaling_of(models)),
+        **describe_monitoring(is_watched=is_watched(conn)),
     }
     serving = {f"{model}:{number}" for model, number in current.items()} - _containerless(models)
     expected = {
@@ -99,10 +120,14 @@ def look(conn: ClipperConnection, images_before: Collection[str] | None = None) 
         for name, model in applications.items()
         if model in current and f"{model}:{current[model]}" in serving
     }
+    answers = {name: _answer(conn, name) for name in {**expected, **traffic.shares}}
+    for name, shares in traffic.shares.items():  # whichever of its targets
+        targets = [target if ":" in target else f"{target}:{current.get(target)}" for target in shares]
+        expected[name] = answers[name] if answers[name] in targets else " or ".join(targets)
     images = set() if images_before is None else _images(conn) - set(images_before) - _folders(conn, registered_images)
     return Observed(
         facts,
-        {name: _answer(conn, name) for name in expected},
+        answers,
         expected,
         [*_claims(conn), *_unlisted(conn), *sorted(images)],
     )
@@ -135,7 +160,8 @@ def _unregistered(conn: ClipperConnection, registered: Collection[str]) -> dict[
 
 
 def _answer(conn: ClipperConnection, application: str) -> str:
-    status, reply = query(conn, application, {"input": [float(next(_inputs))]})
+    body, token = json.dumps({"input": [float(next(_inputs))]}), {"Authorization": f"Bearer {conn.query_token}"}
+    status, reply = http_request(conn.get_query_addr(), "POST", f"/{application}/predict", body, token)
     if status != 200 or reply["default"]:
         return f"default: {reply.get('default_reason', reply) if isinstance(reply, dict) else reply}"
     return str(reply["output"])

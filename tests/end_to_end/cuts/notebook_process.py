@@ -14,10 +14,12 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import closure_report
+from tests.end_to_end.cuts.lifecycle import LIFECYCLES, manager_of
 from tests.end_to_end.cuts.operations import OPERATIONS
 from tests.end_to_end.cuts.seams import watch_seams
 from tests.end_to_end.cuts.steps import INTERRUPTED, REFUSED, Cut, Step, StepCounter
@@ -47,6 +49,10 @@ class Notebook:
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
                 start_new_session=True,  # a Ctrl-C in the terminal is the test's, which then ends this
             )
+
+    def move_to(self, cluster_name: str) -> None:
+        """Let the next calls be those of another cluster."""
+        self._where["cluster_name"] = cluster_name
 
     def begin(self, operation: str, cut: Cut | None) -> None:
         """Let a new process do the call."""
@@ -114,12 +120,11 @@ def _do(channel: socket.socket, request: dict[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     reporter = _Reporter(channel, request["cut"] and Cut.from_dict(request["cut"]))
     watch_seams(reporter)
-    conn = ClipperConnection(new_manager(request["kind"], request["cluster_name"]))
-    conn.connect()
+    conn, run = _call_of(request)
     reporter.tell({"pid": os.getpid()})
     reporter.is_armed = True
     try:
-        OPERATIONS[request["operation"]].run(conn)
+        run(conn)
         outcome = {"outcome": "returned"}
     except BaseException as exc:
         outcome = {"outcome": "raised", "error_type": type(exc).__name__, "message": str(exc)[:2000]}
@@ -127,6 +132,15 @@ def _do(channel: socket.socket, request: dict[str, Any]) -> None:
     reporter.is_armed = False
     reporter.tell(outcome)
     disconnect(conn.cm)
+
+
+def _call_of(request: dict[str, Any]) -> tuple[ClipperConnection, Callable[[ClipperConnection], object]]:
+    """Return a connection, to the cluster unless the call starts it, and the call."""
+    name, lifecycle = request["cluster_name"], LIFECYCLES.get(request["operation"])
+    conn = ClipperConnection(new_manager(request["kind"], name) if lifecycle is None else manager_of(name))
+    if lifecycle is None or not lifecycle.is_start:
+        conn.connect()
+    return conn, OPERATIONS[request["operation"]].run if lifecycle is None else lifecycle.run
 
 
 def _fork_for_each(channel: socket.socket) -> None:

@@ -13,10 +13,12 @@ from urllib.parse import urlsplit
 
 import urllib3
 
+from clipper_nb.container_managers.local.cluster_folder import ClusterFolder
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
 from clipper_nb.errors import ClusterUnreachableError
+from clipper_nb.protocol.cluster_record import RECORD_FILE
 from clipper_nb.protocol.containers import Command
-from tests.end_to_end.cuts.steps import AFTER, BEFORE, ENGINE_CALL, REQUEST, SUPERVISOR_COMMAND, Step
+from tests.end_to_end.cuts.steps import AFTER, BEFORE, ENGINE_CALL, RECORD_WRITE, REQUEST, SUPERVISOR_COMMAND, Step
 
 _ENGINE_VERSION = re.compile(r"^/v\d+\.\d+(?=/)")
 _LONG_ID = re.compile(r"[0-9a-f]{12,}")
@@ -36,6 +38,7 @@ def watch_seams(listener: Listener) -> None:
     """Tell the listener of all that this process sends from now on."""
     _wrap(urllib3.connectionpool.HTTPConnectionPool, "urlopen", _http_label, _http_error, listener)
     _wrap(SupervisorClient, "call", _supervisor_label, _supervisor_error, listener)
+    _wrap(ClusterFolder, "write_record", lambda *_: (RECORD_WRITE, RECORD_FILE), _http_error, listener)
 
 
 def _wrap(

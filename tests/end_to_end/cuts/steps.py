@@ -16,6 +16,7 @@ REQUEST = "request"
 STORE_WRITE = "store write"
 SUPERVISOR_COMMAND = "supervisor command"
 ENGINE_CALL = "engine call"
+RECORD_WRITE = "record write"
 
 BEFORE, AFTER = "before", "after"
 

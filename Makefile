@@ -4,6 +4,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 TEST_STARTED := $(VENV)/.test-started
 COMPILED := $(VENV)/.compiled
+SPARK_CLASSES := $(VENV)/spark.jsa
 UNITS := not frameworks and not cluster and not redis and not docker and not kubernetes and not r and not spark and not browser
 FAST := $(UNITS) and not slow
 WITH_ENGINE := not frameworks and not serial and not kubernetes and docker
@@ -11,7 +12,8 @@ IN_BROWSER := not serial and not kubernetes and not docker and browser
 WITHOUT_ENGINE := not frameworks and not ($(UNITS)) and not serial and not kubernetes and not docker and not browser
 SERIAL := not frameworks and not ($(UNITS)) and not kubernetes and serial
 IN_KUBERNETES := kubernetes
-# The compiler keeps one core busy, and beside it check the other: both end sooner than one after the other.
+# What looks at the sources alone runs two at a time, and beside it the engine starts: before the compiler, which installs the
+# package anew.
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
 # processes, of which one alone asks the engine: two at a time make it slow. The long ones begin, so that no process waits for
 # the other at the end: short ones go where there is room. Those that measure times run after them all.
@@ -29,10 +31,13 @@ RELEASED_FOR ?= 3.11 $(PYTHONS)
 # Without bytecode each process compiles what it imports, and pytest rewrites hundreds of files in each of its own.
 unexport PYTHONDONTWRITEBYTECODE
 NBVAL := -p nbval --nbval-current-env --nbval-cell-timeout 120 --timeout 0
+# JVMs of tests live for seconds. With these options, and Spark's classes from a file, each starts with a quarter of the computing.
+SHORT_JVMS = JDK_JAVA_OPTIONS="$$($(PY) -m tests.support.jvms)"
+ON_KUBERNETES := notebooks/10_kubernetes.ipynb
 # Run a second time, to see that the first left nothing; the others begin and end their clusters alike.
 AGAIN := notebooks/01_quickstart.ipynb notebooks/05_versions.ipynb
 
-.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-all test-r-package test-kubernetes test-frameworks test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check docs lock dist screenshots bench bench-quick engine wrk clean
+.PHONY: demo demo-docker compile interpreted test test-with-engine test-without-engine test-in-browser test-notebooks-again test-reprs test-all test-r-package test-kubernetes test-frameworks test-fast test-fast-serving test-fast-notebook test-pythons fuzz cuts check docs lock dist screenshots bench bench-quick engine wrk clean
 
 demo: $(STAMP)            ## the main job on real data, in about a minute
 	$(PY) notebooks/demo.py
@@ -46,18 +51,18 @@ interpreted:              ## back to plain Python
 	find clipper_nb -name '*.so' -delete
 	rm -f *__mypyc.*.so $(COMPILED) $(wildcard .venv*/.compiled)
 
-test: $(STAMP) check docs engine  ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
+test: $(STAMP)            ## every test on a cluster that it needs: the units interpreted first, then all of it compiled
+	$(MAKE) -j 2 check docs engine
 	touch $(TEST_STARTED)
 	VENV=$(abspath $(VENV)) scripts/test-tools
 	$(MAKE) interpreted
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/interpreted.txt tests/runtime tests/protocol
-	$(MAKE) compile
+	$(MAKE) -j 2 compile $(SPARK_CLASSES)
 	$(PY) -m pytest -q -m "$(UNITS)" -n $(UNIT_WORKERS) $(BY_FILE) --durations-file=.durations/units.txt
 	$(MAKE) -j 2 $(WITH_CLUSTERS)
 	$(PY) -m pytest -q -m "$(SERIAL)" $(EVERYTHING) --durations-file=.durations/serial.txt tests/end_to_end
-	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) notebooks
-	$(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) $(AGAIN)
+	$(SHORT_JVMS) $(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) --ignore=$(ON_KUBERNETES) notebooks
+	$(MAKE) -j 2 test-notebooks-again test-reprs
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
 
 test-with-engine: $(STAMP)
@@ -68,6 +73,12 @@ test-in-browser: $(STAMP)
 
 test-without-engine: $(STAMP)
 	$(PY) -m pytest -q -m "$(WITHOUT_ENGINE)" $(EVERYTHING) --durations-file=.durations/without-engine.txt
+
+test-notebooks-again: $(STAMP)
+	$(SHORT_JVMS) $(PY) -m pytest -q --nbval-lax $(NBVAL) -n $(UNIT_WORKERS) $(BY_FILE) --ignore=$(ON_KUBERNETES) $(AGAIN)
+
+test-reprs: $(STAMP)
+	$(PY) -m pytest -q --nbval $(NBVAL) tests/notebooks
 
 test-all: $(STAMP)        ## all that make test leaves out too, every cut, and minutes of fuzzing: the better part of two hours
 	$(MAKE) test EVERYTHING=--everything AGAIN=notebooks
@@ -81,12 +92,14 @@ test-r-package: $(STAMP)  ## the R package, on real clusters, in a minute
 # The user's own cluster is left as it is, but for a namespace that the tests make and remove.
 test-kubernetes: $(STAMP) engine  ## on a real Kubernetes: yours if KUBECONFIG is set, else one that root on Debian 12 gets here
 	if [ -z "$$KUBECONFIG" ]; then exports=$$(scripts/kubernetes-up) && eval "$$exports" || exit 1; fi; \
-	$(PY) -m pytest -q -m "$(IN_KUBERNETES)" $(EVERYTHING) --durations-file=.durations/kubernetes.txt tests/end_to_end
+	$(PY) -m pytest -q -m "$(IN_KUBERNETES)" $(EVERYTHING) --durations-file=.durations/kubernetes.txt tests/end_to_end && \
+	$(PY) -m pytest -q --nbval-lax $(NBVAL) $(ON_KUBERNETES)
 
 test-frameworks: $(STAMP) ## TensorFlow, Keras and Hugging Face, in an environment of their own: gigabytes
 	[ -x $(FRAMEWORKS_VENV)/bin/python ] || $(PY) -m venv $(FRAMEWORKS_VENV)
-	$(FRAMEWORKS_VENV)/bin/pip install -q '.[notebook]' pytest pytest-timeout pytest-xdist hypothesis pandas scikit-learn keras tensorflow-cpu transformers torch
-	$(FRAMEWORKS_VENV)/bin/python -m pytest -q -m frameworks -o filterwarnings=default tests/end_to_end/test_heavy_frameworks.py
+	PIP_CONSTRAINT=constraints.txt $(FRAMEWORKS_VENV)/bin/pip install -q '.[notebook]' pytest pytest-timeout pytest-xdist hypothesis pandas scikit-learn keras tensorflow-cpu transformers torch
+	for file in test_heavy_frameworks test_hugging_face; do \
+	$(FRAMEWORKS_VENV)/bin/python -m pytest -q -m frameworks -o filterwarnings=default tests/end_to_end/$$file.py || exit 1; done
 
 test-fast: $(STAMP)       ## no Redis, no processes, no Docker: half a minute
 	$(MAKE) -j 2 test-fast-serving test-fast-notebook
@@ -148,6 +161,10 @@ clean: interpreted
 $(STAMP): pyproject.toml constraints.txt scripts/make-environment
 	scripts/make-environment $(VENV)
 	touch $@
+
+# Made while the compiler has one processor: it needs nothing of the package.
+$(SPARK_CLASSES): $(STAMP)
+	$(PY) -m tests.support.jvms $@
 
 $(COMPILED): $(STAMP) scripts/compile $(shell find clipper_nb -name '*.py')
 	VENV=$(abspath $(VENV)) scripts/compile

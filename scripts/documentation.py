@@ -104,11 +104,7 @@ def _reference() -> dict[str, str]:
     """Return the pages of the public interface, by their paths."""
     package = CHECKOUT / "clipper_nb"
     names = _public_names(package / "__init__.py")
-    errors = set(_public_names(package / "errors.py")) or {
-        statement.name
-        for statement in ast.parse((package / "errors.py").read_text()).body
-        if isinstance(statement, ast.ClassDef)
-    }
+    errors = set(_public_names(package / "errors" / "__init__.py"))
     others = [name for name in names if name not in errors and name != "ClipperConnection"]
     pages = {
         "reference/connection.md": _page("The connection", "clipper_nb", ["ClipperConnection"]),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import graphlib
 import re
+import statistics
 import subprocess
 import sys
 
@@ -147,3 +149,49 @@ def test_no_test_name_is_longer_than_60_characters():
     ]
     assert len(names) > 1000
     assert [name for name in names if len(name) > 60] == []
+
+
+SOURCES = {path.relative_to(ROOT): path.read_text() for path in (ROOT / "clipper_nb").rglob("*.py")}
+
+
+def test_no_file_but_the_manual_has_more_than_400_lines():
+    """A longer file holds a second idea, which gets a file of its own."""
+    sizes = {str(path): len(text.splitlines()) for path, text in SOURCES.items()}
+    assert {path for path, size in sizes.items() if size > 400} == {"clipper_nb/connection.py"}
+    assert statistics.median(sizes.values()) <= 100
+
+
+def body_size(function):
+    """Return how many lines the statements of a function take."""
+    statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return statements[-1].end_lineno - statements[0].lineno + 1 if statements else 0
+
+
+@pytest.mark.slow
+def test_no_function_body_has_more_than_40_lines():
+    """Its docstring does not count. A longer one has a second part, which gets a name."""
+    functions = [
+        (path, function)
+        for path, text in SOURCES.items()
+        for function in ast.walk(ast.parse(text))
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert len(functions) > 4000
+    assert [f"{path}: {function.name}" for path, function in functions if body_size(function) > 40] == []
+
+
+STARTS = {f"subprocess.{name}" for name in ("run", "Popen", "call", "check_call", "check_output")}
+STARTS |= {"asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell"}
+
+
+def test_each_start_of_a_program_names_its_environment():
+    """R in the notebook puts another libpython before this Python's: ``child_environment`` takes it away."""
+    starts = [
+        (f"{path}:{call.lineno}", {keyword.arg for keyword in call.keywords})
+        for path, text in SOURCES.items()
+        if "runtime" not in path.parts and "subprocess" in text
+        for call in ast.walk(ast.parse(text))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in STARTS
+    ]
+    assert len(starts) >= 7
+    assert [place for place, arguments in starts if "env" not in arguments] == []

@@ -123,7 +123,18 @@ def test_a_server_is_ended_with_processes_of_other_groups(tmp_path, monkeypatch)
         child = psutil.Process(int(log.read_text()))
         assert child.is_running()
     assert server.poll() is not None
-    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+    while not has_ended(child):  # it was killed, and a busy machine takes its memory back first
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+def has_ended(child):
+    import psutil
+
+    try:
+        return child.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def make_results(**requests_per_s):

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from clipper_nb import ClipperConnection, LocalContainerManager
-from tests.support.clusters import running_cluster
+from tests.support import page_blocks
+from tests.support.clusters import leftovers, running_cluster
+from tests.support.page_runner import PageRunner
+from tests.support.page_setups import SETUPS
+from tests.support.r_variables import r_running
 
 CHECKOUT = Path(__file__).parents[1]
 PAGES = sorted((CHECKOUT / "docs" / "coming-from").glob("*.md"))
 NAMES = [page.stem for page in PAGES]
-
-
-def examples_of(page: Path) -> str:
-    return "\n".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -38,16 +43,65 @@ def test_imports_in_the_tables_exist(page: Path) -> None:
             assert hasattr(importlib.import_module(module), name), f"{module}.{name}"
 
 
+BLOCKS = {page: found for page in page_blocks.PAGES if (found := page_blocks.blocks_of(page))}
+WITH_R = ("README.md", "docs/monitoring.md")
+RUN = [page for page, blocks in BLOCKS.items() if any(block.is_run for block in blocks)]
+
+
+@pytest.mark.parametrize("page", BLOCKS)
+def test_each_block_of_code_is_run_or_says_why_not(page: str) -> None:
+    for block in filter(lambda each: each.is_code, BLOCKS[page]):
+        assert not block.mark or block.stays or block.file_name or len(block.why_not_run) > 10, f"{block}: {block.mark}"
+        is_shown = block.language == "python" or block.has_prompts or block.stays or block.why_not_run
+        assert is_shown, f"{block} is neither run nor marked: put <!-- not run: why --> before it"
+
+
 @pytest.fixture(scope="module")
 def conn() -> Iterator[ClipperConnection]:
     with running_cluster() as conn:
         yield conn
 
 
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[InteractiveShell]:
+    """A notebook in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])  # the shell puts its own there
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell(config=config)
+    yield shell
+    atexit.unregister(shell.atexit_operations)
+    shell.atexit_operations()
+
+
+@pytest.fixture
+def r_where_needed(page: str) -> Iterator[None]:
+    with r_running() if page in WITH_R else contextlib.nullcontext():
+        yield
+
+
 @pytest.mark.cluster
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
-def test_example_for_users_of_another_server_runs(page: Path, conn: ClipperConnection) -> None:
-    exec(compile(examples_of(page), page.name, "exec"), {"__name__": "__main__", "conn": conn})
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("r_where_needed")
+@pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.r) if page in WITH_R else page for page in RUN])
+def test_blocks_of_a_page_run_one_after_the_other(page: str, conn: ClipperConnection, shell: InteractiveShell) -> None:
+    shell.user_ns["conn"] = conn
+    setups = dict(SETUPS.get(page, {}))
+    runner = PageRunner(shell)
+    try:
+        for block in BLOCKS[page]:
+            if block.is_run:
+                for begin in [each for each in setups if block.code.startswith(each)]:
+                    setups.pop(begin)(shell.user_ns)
+                runner.run(block)
+        assert list(setups) == [], "no block begins so"
+    finally:
+        runner.close()
+        own = shell.user_ns["conn"]
+        if own is not conn:
+            own.stop_all()
+            assert leftovers(own.cm) == []
 
 
 @pytest.fixture(scope="module")

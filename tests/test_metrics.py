@@ -10,9 +10,9 @@ import pytest
 
 from clipper_nb import metrics
 from clipper_nb.errors import ClipperException, InvalidRequestError
-from clipper_nb.metrics import add_metric, counter, gauge, histogram, report_metric
+from clipper_nb.metrics import add_metric, counter, gauge, histogram, pending_reports, report_metric
 from clipper_nb.protocol.environment import MODEL_NAME
-from clipper_nb.protocol.model_metrics import MAX_METRICS, MAX_SERIES, MetricReport
+from clipper_nb.protocol.model_metrics import MAX_METRICS, MAX_SERIES, MetricReport, decode_reports, encode_reports
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,18 @@ def test_wrong_labels_are_refused(labels):
         counter("words", labels=["kind", "lang"]).inc(**labels)
 
 
-@pytest.mark.parametrize("value", ["3 words", None, float("nan"), float("inf"), [1]])
+def test_half_characters_of_a_label_do_not_stop_the_reports():
+    counter("files", labels=["name"]).inc(name="caf\udce9.csv")
+    (report,) = decode_reports(encode_reports(pending_reports(everything=True)))
+    assert report.series == [(("caf?.csv",), [1.0])]
+
+
+def test_value_of_a_label_without_its_name_is_explained():
+    with pytest.raises(InvalidRequestError, match=r"Pass the values of labels by name: kind=\.\.\."):
+        counter("words", labels=["kind"]).inc("noun")
+
+
+@pytest.mark.parametrize("value", ["3 words", None, float("nan"), float("inf"), [1], 10**400])
 def test_only_finite_numbers_are_counted(value):
     for count in (counter("c").inc, gauge("g").set, histogram("h").observe):
         with pytest.raises(InvalidRequestError, match="expected a finite number"):

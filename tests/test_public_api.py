@@ -43,7 +43,7 @@ CLIPPERS_METHODS = {
         ("base_image", "default"),
         ("labels", None),
         ("container_registry", None),
-        ("num_replicas", 1),
+        ("num_replicas", None),  # Clipper's 1, but for an autoscaled model
         ("batch_size", -1),
         ("pkgs_to_install", None),
     ],
@@ -61,13 +61,13 @@ CLIPPERS_METHODS = {
         "input_type",
         "image",
         ("labels", None),
-        ("num_replicas", 1),
+        ("num_replicas", None),  # Clipper's 1, but for an autoscaled model
         ("batch_size", -1),
     ],
     "register_model": ["name", "version", "input_type", ("image", None), ("labels", None), ("batch_size", -1)],
     "get_current_model_version": ["name"],
     "get_num_replicas": ["name", ("version", None)],
-    "set_num_replicas": ["name", "num_replicas", ("version", None)],
+    "set_num_replicas": ["name", ("num_replicas", None), ("version", None)],  # Clipper's call is the same; or bounds
     "get_all_apps": [("verbose", False)],
     "get_app_info": ["name"],
     "get_linked_models": ["app_name"],
@@ -103,7 +103,7 @@ CLIPPERS_DEPLOYERS = {
         ("slo_micros", 3000000),
         *_SAME_TAIL,
         ("base_image", "default"),
-        ("num_replicas", 1),
+        ("num_replicas", None),  # Clipper's 1, but for an autoscaled model
         ("batch_size", -1),
         ("pkgs_to_install", None),
     ],
@@ -115,7 +115,7 @@ CLIPPERS_DEPLOYERS = {
         "func",
         ("base_image", "default"),
         *_SAME_TAIL,
-        ("num_replicas", 1),
+        ("num_replicas", None),  # Clipper's 1, but for an autoscaled model
         ("batch_size", -1),
         ("pkgs_to_install", None),
     ],

@@ -23,10 +23,14 @@ MARKERS = ("cluster", "docker", "kubernetes", "redis", "r", "spark", "browser", 
         ({"cluster", "docker", "same_on_docker", "also_on_docker"}, False),
         ({"cluster", "same_on_docker"}, False),
         ({"cluster", "r", "long"}, True),
+        ({"kubernetes", "same_on_kubernetes"}, True),
+        ({"kubernetes", "same_on_kubernetes", "same_on_docker"}, True),
+        ({"kubernetes", "same_on_kubernetes", "also_on_kubernetes"}, False),
+        ({"kubernetes", "same_on_docker"}, False),
         (set(), False),
     ],
 )
-def test_what_is_long_or_the_same_on_docker_is_left_out(markers: set[str], expected: bool) -> None:
+def test_what_is_long_or_the_same_elsewhere_is_left_out(markers: set[str], expected: bool) -> None:
     assert is_left_out(markers) is expected
 
 

@@ -27,13 +27,14 @@ Entry = tuple[str, str, int, Any]
 # What may differ between two runs of one session on one cluster too.
 VARYING = [
     (r'"query_id": \d+', '"query_id": "QUERY"'),
-    (r'"(registered|created|received)_at": [\d.e]+', r'"\1_at": "TIME"'),
+    (r'"((registered_|created_|received_)?at)": [\d.e]+', r'"\1": "TIME"'),
     (r'"(sent|answered)_after_s": [\d.e-]+', r'"\1_after_s": "TIME"'),
     (r'"address": "http://[^/"]+/', '"address": "http://HOST/'),
     (r"\d+(\.\d+)? ms", "N ms"),
     (r'"revision": \d+', '"revision": "N"'),
     (r'"images": \{[^}]*\}', '"images": {}'),
     (r'("CLUSTER-[^":]+:[^"]+)-[0-9a-f]{12}"', r'\1-DIGEST"'),  # a container has another base than a process
+    (r'"query(_frontend-0|-frontend-at-CLUSTER-[0-9a-z-]+)"', '"FRONTEND"'),  # each pod has a name of its own
 ]
 
 
@@ -137,6 +138,10 @@ def versions(conn: ClipperConnection, ask: Transcript) -> None:
     ask.predict("app", {"input": [4]})
     conn.set_num_replicas("m", 2)
     ask.predict("app", {"input_batch": [[float(i)] for i in range(10)]})
+    ask.state()
+    conn.set_num_replicas("m", min=1, max=2, stable_s=3600)
+    bounds = {"min_replicas": 1, "max_replicas": 2, "target": 0.5, "stable_s": 3600}
+    ask.admin("set_autoscaling", {"model_name": "m", "model_version": "1", **bounds})
     ask.state()
     conn.set_num_replicas("m", 0)
     ask.predict("app", {"input": [5]})
@@ -284,6 +289,9 @@ def admin_calls(conn: ClipperConnection, ask: Transcript) -> None:
         ("get_container", {"model_name": "doubles", "model_version": "1", "replica_id": 0}),
         ("get_container", {"model_name": "doubles", "model_version": "1", "replica_id": 9}),
         ("get_all_applications", {"verbose": 1}), ("get_all_models", {}), ("get_all_containers", ""),
+        ("set_autoscaling", {**version, "min_replicas": 1, "max_replicas": 2}),
+        ("set_autoscaling", {**version, "min_replicas": 2, "max_replicas": 1}),
+        ("set_autoscaling", {**version, "model_version": "9", "min_replicas": 1, "max_replicas": 2}),
         ("set_num_replicas", {**version, "num_replicas": 0}), ("set_num_replicas", {**version, "num_replicas": -1}),
         ("claim_version", {**claim, "holder": "a test", "is_new": False}), ("get_all_claims", {"verbose": True}),
         ("claim_version", {**claim, "claim_id": "other", "holder": "a test", "is_new": False}),

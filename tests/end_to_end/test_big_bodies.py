@@ -50,7 +50,7 @@ def conn(long_turns: Path) -> Iterator[ClipperConnection]:
             def hang(xs: list[object]) -> list[int]:
                 import time
 
-                time.sleep(0 if len(xs[0]) < 10 else 5)  # type: ignore[arg-type]
+                time.sleep(0 if len(xs[0]) < 10 else 9)  # type: ignore[arg-type]
                 return [0] * len(xs)
 
             create_endpoint(conn, "hanging", "doubles", hang, slo_micros=20_000_000)
@@ -72,28 +72,30 @@ def test_small_queries_are_answered_in_time_beside_large_ones(conn: ClipperConne
         '{"input":[' + "1," * 7_500_000 + "1]}",
         json.dumps({"input_batch": [[chance.random()] * 44 for _ in range(MAX_BATCH_INPUTS)]}),
     ]
-    long_turns.write_text("")  # the start is over
+    slowest_ms: dict[str, list[float]] = {body: [] for body in bodies}
     with Load(conn.get_query_addr(), "small", num_clients=NUM_CLIENTS) as load:
         load.wait_for(100)
-        for number in range(8):
+        for number in range(3 * len(bodies)):
             began_s = time.monotonic()
             body = bodies[number % len(bodies)]
+            long_turns.write_text("")
             status, reply = http_request(conn.get_query_addr(), "POST", "/big/predict", body)
             assert status == 200
             answers = reply.get("batch_predictions", [reply])
             assert len(answers) == (1 if number % 2 == 0 else MAX_BATCH_INPUTS)
             assert {answer.get("default_reason") for answer in answers} <= {None, "queued_too_long", "model_too_slow"}
             time.sleep(max(0.0, began_s + 0.7 - time.monotonic()))
+            slowest_ms[body].append(max(map(float, long_turns.read_text().split()), default=0.0))
         load.wait_for(100)
     assert all(reply.status == 200 for reply in load.replies)
     num_real = sum(reply.body["output"] == reply.value for reply in load.replies)
-    assert num_real >= 0.99 * len(load.replies)
-    num_late = len(load.replies) - value(conn, "clipper_app_lateness_seconds_bucket", app="small", le="0.005")
-    # None, where the machine is not busy; a stall delays what is under way, one query of each client.
-    assert num_late <= 0.002 * len(load.replies) + NUM_CLIENTS
-    # Each body was sent twice: one that takes too long is seen twice, a disturbance of the machine once.
-    turns_ms = sorted(map(float, long_turns.read_text().split()))
-    assert turns_ms[-2:-1] < [LONGEST_TURN_MS]
+    num_late = len(load.replies) - value(conn, "clipper_app_lateness_seconds_bucket", app="small", le="0.02")
+    # None, where the machine is not busy. A stall delays what is under way, one query of each client; a large body that
+    # does would do so twelve times.
+    assert num_real >= 0.99 * len(load.replies) - 4 * NUM_CLIENTS
+    assert num_late <= 0.002 * len(load.replies) + 4 * NUM_CLIENTS
+    # A body that takes too long does so each time, a disturbance of the machine does not come with each.
+    assert max(map(min, slowest_ms.values())) < LONGEST_TURN_MS
 
 
 def test_large_bodies_are_freed_when_their_clients_leave(conn: ClipperConnection) -> None:
@@ -105,8 +107,8 @@ def test_large_bodies_are_freed_when_their_clients_leave(conn: ClipperConnection
         client = connect(conn)
         clients.append(client)
         client.sendall(request(body.replace(b"1]", b"%d]" % number), "hanging"))
-    eventually(lambda: frontend.memory_info().rss > before_bytes + 70 * MIB, within_s=10, what="the inputs wait")
+    eventually(lambda: frontend.memory_info().rss > before_bytes + 70 * MIB, within_s=20, what="the inputs wait")
     for client in clients:
         client.close()
     # The replica has one of them, and is sent another.
-    eventually(lambda: frontend.memory_info().rss < before_bytes + 40 * MIB, within_s=4, what="their memory is free")
+    eventually(lambda: frontend.memory_info().rss < before_bytes + 40 * MIB, within_s=8, what="their memory is free")

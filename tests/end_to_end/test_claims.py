@@ -26,17 +26,15 @@ from clipper_nb.clients.management_client import ManagementClient
 from clipper_nb.cluster.version_claim import VersionClaim
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.protocol.names import ModelId
-from tests.support.clusters import eventually, new_manager, running_cluster
+from tests.support.clusters import connection_beside, eventually, running_cluster, source_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
-KINDS = ["local", pytest.param("docker", marks=pytest.mark.docker)]
 
-
-@pytest.fixture(scope="module", params=KINDS)
-def cluster(request: pytest.FixtureRequest) -> Iterator[ClipperConnection]:
-    """One cluster of each kind, with an application."""
-    with running_cluster(request.param) as conn:
+@pytest.fixture(scope="module")
+def cluster(kind: str) -> Iterator[ClipperConnection]:
+    """A cluster with an application."""
+    with running_cluster(kind) as conn:
         conn.register_application("app", "doubles", "-1.0", slo_micros=5_000_000)
         yield conn
 
@@ -44,8 +42,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[ClipperConnection]:
 @contextmanager
 def other_notebook(conn: ClipperConnection) -> Iterator[ClipperConnection]:
     """Another connection to the same cluster."""
-    kind = "docker" if type(conn.cm).__name__.startswith("Docker") else "local"
-    other = ClipperConnection(new_manager(kind, conn.cm.cluster_name))
+    other = connection_beside(conn)
     other.connect()
     try:
         yield other
@@ -143,14 +140,14 @@ def test_scale_beside_a_stop_ends_and_leaves_no_replica(cluster: ClipperConnecti
 def test_deploy_of_a_killed_notebook_is_stopped(cluster: ClipperConnection) -> None:
     """Its kernel closes the connection that held the claim, and what nobody wants is stopped within five seconds."""
     deploy_python_closure(cluster, "cut", 1, "doubles", lambda xs: [1 for _ in xs])
-    kind = "docker" if type(cluster.cm).__name__.startswith("Docker") else "local"
     notebook = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(f"""
-            from clipper_nb import ClipperConnection
+            from clipper_nb import (
+                ClipperConnection, DockerContainerManager, KubernetesContainerManager, LocalContainerManager
+            )
             from clipper_nb.cluster.version_claim import VersionClaim
             from clipper_nb.protocol.names import ModelId
-            from tests.support.clusters import new_manager
-            conn = ClipperConnection(new_manager({kind!r}, {cluster.cm.cluster_name!r}))
+            conn = ClipperConnection({source_of(cluster.cm)})
             conn.connect()
             with VersionClaim(conn._management, ModelId("cut", "2"), is_new=True):
                 conn.cm.set_num_replicas(

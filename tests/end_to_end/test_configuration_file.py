@@ -17,6 +17,7 @@ from clipper_nb.cluster.configuration.manifest import ExportedApplication, Expor
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.images.builder import ImageSource
 from tests.support.clusters import http_request, running_cluster
+from tests.support.selection import ON_KUBERNETES
 
 pytestmark = pytest.mark.cluster
 
@@ -39,6 +40,7 @@ def set_up(conn: ClipperConnection) -> None:
     deploy_python_closure(conn, "net", 2, "doubles", lambda inputs: [2.0 for _ in inputs])
     conn.set_model_version("net", "1.0_rc1")
     conn.set_num_replicas("net", 0, 2)
+    conn.set_num_replicas("net", min=2, max=3, target=0.5)
     conn.register_model("outside", 1, "ints", labels=["else"])
     conn.register_application("app", "doubles", "-1.0", SLO_MICROS)
     conn.register_application("alone", "strings", "default 🦔", 50_000)
@@ -47,16 +49,18 @@ def set_up(conn: ClipperConnection) -> None:
 
 def state_of(conn: ClipperConnection) -> dict[str, Any]:
     """Return what must be the same after an import, and an answer."""
-    varying = ("container_name", "registered_at")
+    varying = ("container_name", "registered_at", "autoscaling")
     models = [
         {name: value for name, value in model.items() if name not in varying}
         for model in conn.get_all_models(verbose=True)
     ]
     answered = conn.predict("app", [3.0, 4.0])
+    scaled = conn.models["net"]["1.0_rc1"].info["autoscaling"]
     return {
         "applications": conn.get_all_apps(verbose=True), "models": models, "replicas": conn.get_num_replicas("net"),
         "answer": (answered.output, answered.default, answered.model),
         "source": conn.get_model_source("net", "1.0_rc1"),
+        "autoscaling": {**scaled, "events": None},
         "tokens": [(token["token_name"], token["expires_at"]) for token in conn.get_tokens("app")],
     }  # fmt: skip
 
@@ -106,12 +110,15 @@ def test_another_cluster_has_and_answers_the_same(exported: tuple[Path, dict[str
         assert conn.predict("app", [3.0, 4.0], version="1.0_rc1").output == "hello words 7"
 
 
-@pytest.mark.docker
-def test_docker_imports_from_processes_and_exports_the_same(
-    exported: tuple[Path, dict[str, Any]], tmp_path: Path
+@pytest.mark.also_on_kubernetes
+@pytest.mark.parametrize(
+    "kind", [pytest.param("docker", marks=pytest.mark.docker), ON_KUBERNETES], indirect=True, scope="module"
+)
+def test_others_import_from_processes_and_export_the_same(
+    kind: str, exported: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
     path, before = exported
-    with running_cluster("docker") as conn:
+    with running_cluster(kind) as conn:
         conn.import_configuration(path, timeout_s=120)
         assert state_of(conn) == before
         conn.export_configuration(tmp_path / "back.tar")

@@ -51,6 +51,7 @@ def _check_nothing_changed(conn: ClipperConnection) -> None:
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.not_on_kubernetes("replicas there see no folder of this machine")
 def test_one_failing_replica_of_several_fails_the_deploy(served: ClipperConnection, markers: Path) -> None:
     marker = str(markers / f"second-{served.cm.cluster_name}")
 
@@ -66,6 +67,7 @@ def test_one_failing_replica_of_several_fails_the_deploy(served: ClipperConnecti
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.also_on_kubernetes
 def test_registered_version_is_refused_before_the_build(served: ClipperConnection) -> None:
     with pytest.raises(ExistsError, match="versions are immutable"):
         deploy_python_closure(
@@ -84,6 +86,7 @@ def test_input_type_conflict_with_a_link_is_refused_before_build(
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.also_on_kubernetes
 def test_failed_endpoint_leaves_nothing_and_can_be_retried(served: ClipperConnection) -> None:
     with pytest.raises(ModelLoadError):
         create_endpoint(served, "again", "doubles", OnLoad(load_raises))
@@ -96,6 +99,7 @@ def test_failed_endpoint_leaves_nothing_and_can_be_retried(served: ClipperConnec
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.not_on_kubernetes("replicas there see no folder of this machine")
 def test_scaling_up_that_fails_keeps_the_replicas_there_are(served: ClipperConnection, markers: Path) -> None:
     marker = str(markers / f"first-{served.cm.cluster_name}")
 
@@ -112,6 +116,7 @@ def test_scaling_up_that_fails_keeps_the_replicas_there_are(served: ClipperConne
 
 
 @pytest.mark.filterwarnings("ignore:.*unclosed <socket")  # which was about to connect when the interrupt came
+@pytest.mark.also_on_kubernetes
 def test_an_interrupted_deploy_leaves_nothing(served: ClipperConnection) -> None:
     """The user presses stop while the cell waits."""
     timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -33,6 +33,7 @@ from clipper_nb import (
     ImageNotFoundError,
     IncompatibleClusterError,
     IncompatibleEnvironmentError,
+    KubernetesContainerManager,
     ModelImportError,
     ModelLoadError,
     PackageInstallError,
@@ -47,7 +48,15 @@ from clipper_nb import (
 )
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from clipper_nb.images.library import default_base_image
-from tests.support.clusters import disconnect, new_manager, query, running_cluster
+from tests.support.clusters import (
+    disconnect,
+    kind_of,
+    kubernetes_managers,
+    new_manager,
+    observe,
+    query,
+    running_cluster,
+)
 from tests.support.docker_images import image_of, remove_image
 from tests.support.engine_proxy import engine_proxy
 from tests.support.failing_models import OnLoad, load_eats_memory, load_hangs, load_panics, load_raises
@@ -58,6 +67,8 @@ from tests.support.registry import running_registry
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 Deploy = Callable[[ClipperConnection], None]
+
+IN_CONTAINERS = (pytest.mark.also_on_docker, pytest.mark.also_on_kubernetes)
 
 _MIB = 1 << 20
 
@@ -100,7 +111,7 @@ def _deploy_what_imports_a_missing_module(conn: ClipperConnection) -> None:
 def _deploy_what_hangs(conn: ClipperConnection) -> None:
     """The replica shows its stack after 80 % of the time since it runs, and a container takes up to a second to start;
     a stall of the machine may take another."""
-    timeout_s = 12.0 if isinstance(conn.cm, DockerContainerManager) else 6.0
+    timeout_s = {"local": 6.0, "docker": 12.0, "kubernetes": 25.0}[kind_of(conn.cm)]
     deploy_python_closure(conn, "m", 2, "doubles", OnLoad(load_hangs), timeout_s=timeout_s)
 
 
@@ -138,8 +149,8 @@ class Fault:
         The most that it may take, on a slow machine.
     kinds : tuple
         The container managers that it can happen to.
-    differs_on_docker : bool
-        The engine has a part in it: it is always tried there.
+    differs_in_containers : bool
+        The engine, or Kubernetes, has a part in it: it is always tried there.
     """
 
     deploy: Deploy
@@ -149,8 +160,8 @@ class Fault:
     log: str = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     within_s: float = 60.0
-    kinds: tuple[str, ...] = ("local", "docker")
-    differs_on_docker: bool = False
+    kinds: tuple[str, ...] = ("local", "docker", "kubernetes")
+    differs_in_containers: bool = False
 
 
 FAULTS = {
@@ -168,11 +179,11 @@ FAULTS = {
     ),
     "error while loading": Fault(
         _deploying(OnLoad(load_raises)), ModelLoadError, "RuntimeError: the weights are corrupt", "in load_raises",
-        "reading the weights", differs_on_docker=True,
+        "reading the weights", differs_in_containers=True,
     ),
     "exit": Fault(
         _deploying(OnLoad(lambda: os._exit(7))), ReplicaStartError, "ended with exit status 7 before it was ready",
-        attributes={"exit_status": 7}, differs_on_docker=True,
+        attributes={"exit_status": 7}, differs_in_containers=True,
     ),
     "sys.exit": Fault(_deploying(OnLoad(lambda: sys.exit(0))), ModelLoadError, "SystemExit", "SystemExit"),
     "panic of a native library": Fault(
@@ -180,7 +191,7 @@ FAULTS = {
     ),
     "crash": Fault(
         _deploying(OnLoad(lambda: os.kill(os.getpid(), signal.SIGSEGV))), ReplicaStartError, "ended by signal 11",
-        attributes={"exit_status": -11}, differs_on_docker=True,
+        attributes={"exit_status": -11}, differs_in_containers=True,
     ),
     "killed by the system, as for memory": Fault(
         _deploying(OnLoad(lambda: os.kill(os.getpid(), signal.SIGKILL))), ReplicaStartError,
@@ -189,7 +200,7 @@ FAULTS = {
     "killed at its memory limit": Fault(
         _deploying(OnLoad(load_eats_memory), limits=ResourceLimits(memory="128m")), ReplicaMemoryError,
         r"was killed at its memory limit(.|\n)*ResourceLimits\(memory", log="loading far too much",
-        attributes={"exit_status": -9}, differs_on_docker=True,
+        attributes={"exit_status": -9}, differs_in_containers=True,
     ),
     "hang while loading": Fault(
         _deploy_what_hangs, StartTimeoutError, "0 of 1 replicas(.|\n)*timeout_s",
@@ -217,12 +228,12 @@ FAULTS = {
     ),
     "image missing": Fault(
         lambda conn: conn.deploy_model("m", 2, "doubles", "nowhere:1"), ImageNotFoundError, "no image 'nowhere:1'",
-        within_s=30, differs_on_docker=True,
+        within_s=30, differs_in_containers=True,
     ),
     "package not found": Fault(
         _deploying(_echo, pkgs_to_install=["clipper-nb-no-such-package==0.0.1"]), PackageInstallError,
         "clipper-nb-no-such-package", log="No matching distribution found for clipper-nb-no-such-package", within_s=120,
-        differs_on_docker=True,
+        differs_in_containers=True,
     ),
     "incompatible environment": Fault(
         _deploying(_weighted(), pkgs_to_install=["numpy==1.0.0"]), IncompatibleEnvironmentError,
@@ -268,6 +279,9 @@ def _all_there_is(conn: ClipperConnection) -> dict[str, list[str]]:
     if isinstance(manager, DockerContainerManager):
         images = [tag for image in manager.get_images() if image.cluster for tag in image.tags]
         containers = [c.name for c in manager._containers.find()]
+    elif isinstance(manager, KubernetesContainerManager):
+        images = kubernetes_managers().image_tags(manager)
+        containers = [c.name for c in observe(conn)]
     else:
         images = [str(path) for path in sorted(manager._folder.path.glob("images/**/*"))]
         containers = [c.name for c in manager._observe()]
@@ -297,10 +311,7 @@ def _expect(fault: Fault, conn: ClipperConnection) -> None:
 @pytest.mark.same_on_docker
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=pytest.mark.also_on_docker if fault.differs_on_docker else ())
-        for name, fault in FAULTS.items()
-    ],
+    [pytest.param(name, marks=IN_CONTAINERS if fault.differs_in_containers else ()) for name, fault in FAULTS.items()],
 )
 def test_a_deploy_fails_by_name_and_in_time_and_leaves_nothing(name: str, kind: str, served: ClipperConnection) -> None:
     fault = FAULTS[name]
@@ -316,6 +327,7 @@ def test_a_deploy_fails_by_name_and_in_time_and_leaves_nothing(name: str, kind: 
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.not_on_kubernetes("no image is built otherwise than on Docker")
 def test_no_space(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The embedded cluster's folder is on a small disk; on Docker pip's temporary folder is."""
     if kind == "local":
@@ -378,6 +390,7 @@ def test_an_engine_that_cannot_be_reached(
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.not_on_kubernetes("no older release ran there")
 def test_a_cluster_of_an_old_release(kind: str, tmp_path: Path) -> None:
     with old_cluster(kind, tmp_path) as conn:
         fault = Fault(
@@ -391,6 +404,7 @@ def test_a_cluster_of_an_old_release(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.not_on_kubernetes("a Service has ports of its own")
 def test_taken_port_does_not_fail_the_start(kind: str, served: ClipperConnection) -> None:
     """Another cluster wants the same ports: it takes others, and says which."""
     ports = {name: getattr(served.cm, name) for name in

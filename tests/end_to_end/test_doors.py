@@ -11,7 +11,7 @@ from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import running_cluster
 from tests.support.doors import ask
 
-pytestmark = [pytest.mark.cluster, pytest.mark.also_on_docker]
+pytestmark = [pytest.mark.cluster, pytest.mark.also_on_docker, pytest.mark.also_on_kubernetes]
 
 PAGE = "https://app.example.org"
 
@@ -53,10 +53,13 @@ def test_allowed_page_asks_applications(conn: ClipperConnection) -> None:
 
 
 def test_names_that_the_cluster_gives_are_known(conn: ClipperConnection, kind: str) -> None:
-    """Those of Docker's network are asked by containers beside the cluster."""
+    """Those of Docker's network are asked by containers beside the cluster, a Service's by pods."""
     names = ["localhost", "127.0.0.1"]
     if kind == "docker":
         names += [f"{conn.cm.cluster_name}-query_frontend-0", "query_frontend-0", "host.docker.internal"]
+    if kind == "kubernetes":
+        service = f"query-frontend-at-{conn.cm.cluster_name}"
+        names = [service, f"{service}.{conn.cm.namespace}.svc", conn.get_query_addr().split(":")[0]]
     assert [ask(conn.get_query_addr(), "POST", "/app/predict", Host=f"{name}:1337").status for name in names] == [
         200 for _ in names
     ]

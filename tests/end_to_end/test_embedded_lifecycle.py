@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ import pytest
 
 from clipper_nb import (
     ClipperConnection,
+    ClusterNotFoundError,
     ClusterStartError,
     ClusterUnreachableError,
     ExistsError,
     InvalidRequestError,
     LocalContainerManager,
 )
+from clipper_nb.container_managers.local.joining import is_running
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import eventually, http_request, leftovers, new_local_manager
 
@@ -160,6 +163,32 @@ def test_hung_supervisor_is_not_replaced_but_can_be_stopped() -> None:
         ClipperConnection(LocalContainerManager(conn.cm.cluster_name)).start_clipper()
     conn.stop_all()
     assert leftovers(conn.cm) == []
+
+
+def test_connecting_to_a_cluster_that_is_ending_says_so(conn: ClipperConnection, tmp_path: Path) -> None:
+    """It ends as slowly as its replica, which finishes a batch; a wait for the frontends' answers outlasts that."""
+    begun, goes_on = tmp_path / "begun", tmp_path / "goes-on"
+
+    def predict(inputs: list) -> list:
+        begun.touch()
+        while not goes_on.exists():
+            time.sleep(0.02)
+        return inputs
+
+    create_endpoint(conn, "app", "json", predict, slo_micros=30_000_000)
+    other = ClipperConnection(LocalContainerManager(conn.cm.cluster_name))
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(conn.predict, "app", 1)
+        eventually(begun.exists, within_s=20, what="the replica computes")
+        stopping = pool.submit(conn.stop_all)
+        eventually(lambda: not is_running(other.cm._supervisor), within_s=20, what="the cluster is ending")
+        with pytest.raises(ClusterNotFoundError, match=r"is ending: .* or its notebook has ended"):
+            other.connect()
+        assert not stopping.done()
+        goes_on.touch()
+        stopping.result(timeout=30)
+    with pytest.raises(ClusterNotFoundError, match="No cluster with name"):
+        other.connect()
 
 
 def test_cluster_without_guardian_goes_on_and_can_be_stopped(conn: ClipperConnection) -> None:

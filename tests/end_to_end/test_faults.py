@@ -11,7 +11,7 @@ import pytest
 
 from clipper_nb import ClipperConnection, ClusterUnreachableError, StateUnavailableError
 from clipper_nb.deployers.python import create_endpoint
-from tests.support.clusters import eventually, freeze, http_request, kill, observe, pid_of, query
+from tests.support.clusters import eventually, freeze, http_request, kill, processes_of, query
 from tests.support.load import Load
 
 pytestmark = pytest.mark.cluster
@@ -34,8 +34,9 @@ def test_a_killed_replica_loses_no_query_and_comes_back(conn: ClipperConnection)
             killed = kill(conn, "replica")
             load.wait_for(200)
             eventually(
-                lambda killed=killed: pid_of(conn, "replica") != killed and len(conn.get_all_model_replicas()) == 2,
-                within_s=20, what="both replicas are back",
+                lambda killed=killed: killed not in processes_of(conn, "replica")
+                and len(conn.get_all_model_replicas()) == 2,
+                within_s=60, what="both replicas are back",
             )  # fmt: skip
             # What the killed one had is tried again now; the next kill must not hit it a second time.
             load.wait_until_answered()
@@ -54,7 +55,7 @@ def test_killed_only_replica_causes_timely_defaults_and_restarts(conn: ClipperCo
         load.wait_for(100)
         _kill_again_and_again(conn)
         load.wait_for(100)
-        eventually(lambda: len(conn.get_all_model_replicas()) == 1, within_s=20, what="the replica is back")
+        eventually(lambda: len(conn.get_all_model_replicas()) == 1, within_s=60, what="the replica is back")
         back_s = time.monotonic()
         load.wait_for(100)
     assert {reply.status for reply in load.replies} == {200}
@@ -66,7 +67,7 @@ def test_killed_only_replica_causes_timely_defaults_and_restarts(conn: ClipperCo
     }  # fmt: skip
     assert len(defaults) - len(others) <= 4 * num_clients  # five kills, and each client has one query at a time
     # If queries waited for the replica, each client would get one late answer and send no other query meanwhile.
-    in_time = [reply for reply in defaults if reply.latency_s < slo_s + 0.05]
+    in_time = [reply for reply in defaults if reply.latency_s < slo_s + 0.15]
     assert len(in_time) > 3 * num_clients
     assert len(in_time) > 0.9 * len(defaults)
     assert any(not reply.body["default"] for reply in load.replies if reply.received_s > back_s)
@@ -77,10 +78,10 @@ def _kill_again_and_again(conn: ClipperConnection) -> None:
     killed = None
     for _ in range(5):
 
-        def runs(before: int | None = killed) -> bool:
-            return any(each.is_running and each.pid not in (None, 0, before) for each in observe(conn, "replica"))
+        def runs(before: object = killed) -> bool:
+            return bool(set(processes_of(conn, "replica")) - {before})
 
-        eventually(runs, within_s=30, what="it runs again")
+        eventually(runs, within_s=60, what="it runs again")
         killed = kill(conn, "replica")
 
 
@@ -109,8 +110,8 @@ def test_a_killed_query_frontend_is_back_with_its_configuration(conn: ClipperCon
             # The port stays open, so a new connection waits for the frontend instead of being refused.
             assert query(conn, "app", {"input": [-1.0]})[0] == 200
         else:
-            # The Docker Engine closes the port of a container that does not run.
-            eventually(lambda: _frontend_answers(conn), within_s=20, what="the query frontend answers again")
+            # The Docker Engine closes the port of a container that does not run; so does Kubernetes.
+            eventually(lambda: _frontend_answers(conn), within_s=60, what="the query frontend answers again")
         back_s = time.monotonic()
         eventually(
             lambda: not query(conn, "app", {"input": [time.monotonic()]})[1]["default"],
@@ -133,8 +134,8 @@ def test_killed_management_frontend_does_not_affect_predictions(conn: ClipperCon
     with Load(conn.get_query_addr(), "app") as load:
         load.wait_for(50)
         kill(conn, "management_frontend")
-        if kind == "docker":  # its port too is closed meanwhile
-            eventually(lambda: _answers(conn), within_s=20, what="the management frontend answers again")
+        if kind != "local":  # its port too is closed meanwhile
+            eventually(lambda: _answers(conn), within_s=60, what="the management frontend answers again")
         conn.register_application("other", "ints", "0", 1000)
         assert conn.get_all_apps() == ["app", "other"]
         load.wait_for(50)
@@ -142,14 +143,12 @@ def test_killed_management_frontend_does_not_affect_predictions(conn: ClipperCon
 
 
 @pytest.mark.same_on_docker
-def test_killed_redis_fails_admin_calls_and_loses_nothing(conn: ClipperConnection) -> None:
+@pytest.mark.not_on_kubernetes("its processes are those of nodes")
+def test_frozen_redis_fails_admin_calls_and_no_query(conn: ClipperConnection) -> None:
+    """It holds its socket and answers nothing; killed, it is gone and then started again."""
     _deploy_busy_model(conn, num_replicas=1)
     with Load(conn.get_query_addr(), "app") as load:
         load.wait_for(50)
-        for turn in range(20):
-            conn.register_application(f"app-{turn}", "doubles", "0", 1000)
-        before = conn.get_all_apps(verbose=True)
-        # Frozen, it holds its socket and answers nothing; killed, it is gone and then started again.
         freeze(conn, "redis")
         with ThreadPoolExecutor() as beside:  # each answer takes nine seconds
             readiness = beside.submit(http_request, conn.get_admin_addr(), "GET", "/readyz")
@@ -160,7 +159,22 @@ def test_killed_redis_fails_admin_calls_and_loses_nothing(conn: ClipperConnectio
         load.wait_for(50)
         kill(conn, "redis")
         load.wait_for(50)
-        eventually(lambda: _answers(conn), within_s=20, what="admin calls work again")
+        eventually(lambda: _answers(conn), within_s=60, what="admin calls work again")
+        assert conn.get_all_apps() == ["app"]
+    assert {(reply.status, reply.body["default"]) for reply in load.replies} == {(200, False)}
+
+
+@pytest.mark.same_on_docker
+def test_killed_redis_loses_no_change_and_no_query(conn: ClipperConnection) -> None:
+    _deploy_busy_model(conn, num_replicas=1)
+    with Load(conn.get_query_addr(), "app") as load:
+        load.wait_for(50)
+        for turn in range(20):
+            conn.register_application(f"app-{turn}", "doubles", "0", 1000)
+        before = conn.get_all_apps(verbose=True)
+        kill(conn, "redis")
+        load.wait_for(50)
+        eventually(lambda: _answers(conn), within_s=60, what="admin calls work again")
         assert conn.get_all_apps(verbose=True) == before
         conn.register_application("after", "doubles", "0", 1000)
         assert query(conn, "after", {"input": []})[1]["default_reason"] == "not_linked"
@@ -180,6 +194,7 @@ def _frontend_answers(conn: ClipperConnection) -> bool:
     try:
         return query(conn, "app", {"input": [-1.0]})[0] == 200
     except (OSError, http.client.HTTPException):
+        time.sleep(0.2)  # as clients do
         return False
 
 

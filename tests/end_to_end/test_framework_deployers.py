@@ -12,10 +12,11 @@ import pytest
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers import lightgbm as lightgbm_deployer
+from clipper_nb.deployers import mlflow as mlflow_deployer
 from clipper_nb.deployers import onnx as onnx_deployer
 from clipper_nb.deployers import pytorch as pytorch_deployer
 from clipper_nb.deployers import xgboost as xgboost_deployer
-from clipper_nb.errors import InvalidInputError, ParityError
+from clipper_nb.errors import InvalidInputError, InvalidRequestError, ParityError
 from tests.support.clusters import exported_and_imported
 from tests.support.onnx_models import linear_model
 
@@ -125,6 +126,45 @@ def test_categories_are_found_by_their_names(shared: ClipperConnection) -> None:
             shared.predict(name, {**rows[0], "kind": "oval"})
 
 
+def test_samples_in_another_order_are_the_same_columns(shared: ClipperConnection) -> None:
+    """LightGBM takes the columns of a data frame by position, and keeps their names with ``_`` for a space."""
+    import lightgbm
+
+    frame = FRAME.rename(columns={"age": "age (years)"})
+    shuffled = frame[["weight", "fare", "age (years)", "size"]]
+    parameters = {"objective": "regression", "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(frame, ROWS[:, 0]), 5)
+    expected = booster.predict(frame)
+    assert not np.allclose(booster.predict(shuffled), expected)
+    lightgbm_deployer.create_endpoint(
+        shared, "shuffled", "json", None, booster, sample_inputs=shuffled[:5], slo_micros=SLO_MICROS
+    )
+    assert np.array(served(shared, "shuffled", shuffled)) == pytest.approx(expected, rel=1e-6)
+    lightgbm_deployer.create_endpoint(shared, "shuffled-numbers", "doubles", None, booster, slo_micros=SLO_MICROS)
+    assert np.array(served(shared, "shuffled-numbers", shuffled)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_number_categories_are_found_in_rows_with_names(shared: ClipperConnection) -> None:
+    """Rows of numbers would get wrong answers: both libraries take a number there for the position of a category."""
+    import lightgbm
+    import xgboost
+
+    frame = FRAME.assign(grade=pd.Categorical.from_codes(KIND.codes, categories=[10, 20, 30]))
+    labels = (KIND.codes % 2).astype(float)
+    trained = xgboost.XGBRegressor(n_estimators=5, n_jobs=1, enable_categorical=True).fit(frame, labels)
+    parameters = {"objective": "regression", "verbose": -1, "num_threads": 1, "min_data_per_group": 1, "cat_smooth": 0}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(frame, labels), 10)
+    for name, deployer, model in (("xgbg", xgboost_deployer, trained), ("lgbg", lightgbm_deployer, booster)):
+        with pytest.raises(InvalidRequestError, match=r"categories are the numbers 10, 20, 30\."):
+            deployer.create_endpoint(shared, name, "doubles", None, model)
+        assert name not in shared.apps
+        deployer.create_endpoint(shared, name, "json", None, model, sample_inputs=frame[:5], slo_micros=SLO_MICROS)
+        expected = pytest.approx(model.predict(frame)[::-1], rel=1e-6)
+        assert np.array(served(shared, name, frame[::-1])) == expected
+        assert np.array(served(shared, name, frame[::-1].to_dict("records"))) == expected
+
+
+@pytest.mark.also_on_docker
 def test_lightgbm_predicts_with_its_best_iteration(shared: ClipperConnection) -> None:
     import lightgbm
 
@@ -141,6 +181,25 @@ def test_lightgbm_predicts_with_its_best_iteration(shared: ClipperConnection) ->
 
     lightgbm_deployer.deploy_lightgbm_model(shared, "best", 2, "doubles", all_trees, booster)
     assert np.array(served(shared, "best", FRAME)) == pytest.approx(booster.predict(ROWS, num_iteration=-1), rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_mlflow_model_has_the_packages_that_it_names(shared: ClipperConnection, tmp_path: Path) -> None:
+    """What is alike on both kinds of cluster is in ``test_mlflow_deployer.py``."""
+    import lightgbm
+    import mlflow.lightgbm
+    import mlflow.pyfunc
+    from mlflow.models import infer_signature
+
+    parameters = {"objective": "binary", "verbose": -1, "num_threads": 1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(FRAME, LABELS), 5)
+    signature = infer_signature(FRAME, booster.predict(FRAME))
+    mlflow.lightgbm.save_model(booster, tmp_path / "model", signature=signature)
+    mlflow_deployer.create_endpoint(shared, "flow", "json", None, tmp_path / "model", slo_micros=SLO_MICROS)
+    expected = mlflow.pyfunc.load_model(str(tmp_path / "model")).predict(FRAME)
+    assert np.array(served(shared, "flow", FRAME)) == pytest.approx(expected, rel=1e-6)
+    with pytest.raises(InvalidInputError, match="fare"):
+        shared.predict("flow", {"age": 1.0, "size": 1.0, "weight": 1.0})
 
 
 def make_net() -> Any:

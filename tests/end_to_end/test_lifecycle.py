@@ -16,15 +16,18 @@ from clipper_nb import ClipperConnection, ClusterNotFoundError, ClusterUnreachab
 from clipper_nb.clients import management_client
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import (
+    connection_beside,
     http_request,
     leftovers,
     new_manager,
     observe,
+    port_of,
     query,
     release,
     removed_afterwards,
     running_cluster,
 )
+from tests.support.ports import quiet_port
 
 pytestmark = pytest.mark.cluster
 
@@ -32,7 +35,7 @@ pytestmark = pytest.mark.cluster
 @contextlib.contextmanager
 def _connection_to(conn: ClipperConnection) -> Iterator[ClipperConnection]:
     """Give a connection, made anew as by another notebook, to the cluster of *conn*."""
-    other = ClipperConnection(type(conn.cm)(conn.cm.cluster_name))
+    other = connection_beside(conn)
     other.connect()
     try:
         yield other
@@ -50,10 +53,10 @@ def test_two_clusters_live_side_by_side(kind: str) -> None:
         assert query(second, "app", {"input": []})[1]["output"] == "second"
 
 
+@pytest.mark.not_on_kubernetes("a Service has ports of its own")
 def test_busy_ports_are_replaced_and_free_ones_are_kept(kind: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as busy, socket.create_server(("127.0.0.1", 0)) as free:
-        busy_port, free_port = busy.getsockname()[1], free.getsockname()[1]
-        free.close()
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        busy_port, free_port = busy.getsockname()[1], quiet_port()
         wanted = {
             "clipper_query_port": busy_port,
             "clipper_management_port": free_port,
@@ -75,7 +78,7 @@ def test_a_second_connection_finds_the_cluster_and_its_token(
     monkeypatch.setattr(management_client, "_READ_SETTLES_WITHIN_S", 0.5)  # nothing restarts here
     create_endpoint(conn, "app", "doubles", lambda xs: [1 for _ in xs], slo_micros=5_000_000)
     with _connection_to(conn) as other:
-        assert other.get_query_addr() == conn.get_query_addr()
+        assert port_of(other.get_query_addr()) == port_of(conn.get_query_addr())
         assert other.get_all_apps() == ["app"]
         other.set_num_replicas("app", 2)
         assert conn.get_num_replicas("app") == 2
@@ -121,14 +124,20 @@ def test_logs_are_copied_one_file_per_process(conn: ClipperConnection, kind: str
     create_endpoint(conn, "app", "doubles", predict, slo_micros=5_000_000, num_replicas=2)
     query(conn, "app", {"input": [1]})
     paths = conn.get_clipper_logs(str(tmp_path / "logs"))
-    names = sorted(Path(path).name.split("-")[0] for path in paths)
-    supervisor = ["supervisor.log"] if kind == "local" else []  # the Docker Engine is nobody's to copy
-    assert names == ["app_1", "app_1", "management_frontend", "query_frontend", "redis", *supervisor]
-    replica_logs = [Path(path).read_text() for path in paths if "app_1" in path]
+    expected = ["app_1", "app_1", "management_frontend", "query_frontend", "redis"]
+    if kind == "local":  # the Docker Engine, and the API server, are nobody's to copy
+        expected.append("supervisor.log")
+    if kind == "kubernetes":  # the names of pods
+        expected = [f"{conn.cm.cluster_name}-app-1"] * 2 + ["mgmt-frontend-at", "query-frontend-at", "redis-at"]
+    names = sorted(Path(path).name for path in paths)
+    assert len(names) == len(expected)
+    assert all(any(name.startswith(begin) for name in names) for begin in expected), names
+    replica_logs = [Path(path).read_text() for path in paths if "app_1" in path.replace("-", "_")]
     assert any("predicting 1" in log for log in replica_logs)
 
 
 @pytest.mark.same_on_docker
+@pytest.mark.not_on_kubernetes("its processes are those of nodes")
 def test_an_idle_cluster_uses_next_to_no_processor_time(conn: ClipperConnection) -> None:
     create_endpoint(conn, "app", "doubles", lambda xs: [1 for _ in xs], slo_micros=5_000_000)
     firsts = [psutil.Process(container.pid) for container in observe(conn)]

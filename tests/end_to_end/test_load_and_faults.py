@@ -64,7 +64,7 @@ def test_triple_overload_costs_no_time_predictions_or_memory():
 
 def test_two_replicas_answer_more_than_one():
     with running_cluster() as conn:
-        deploy(conn, batch_s=0.01, batch_size=4, slo_ms=5000)
+        deploy(conn, batch_s=0.03, batch_size=4, slo_ms=5000)  # next to which the frontend has little to do
         with Traffic(conn.get_query_addr(), "app") as traffic:
             one = [traffic.run_closed(num_clients=24, duration_s=0.7) for _ in range(3)]
             conn.set_num_replicas("app", 2)
@@ -114,7 +114,7 @@ def test_killed_supervisor_loses_no_query_and_nothing_restarts():
                 os.kill(killed, signal.SIGKILL)
                 started_s = time.monotonic()
                 conn.set_num_replicas("app", 2)  # asks the supervisor what runs; takes a tenth of a second
-                assert time.monotonic() - started_s < 2.0
+                assert time.monotonic() - started_s < 5.0
                 assert conn.cm._folder.read_record().supervisor_pid != killed
                 deploy_python_closure(conn, "other", number, "doubles", lambda inputs: inputs)
             report = traffic.finish()

@@ -16,6 +16,7 @@ from clipper_nb import (
     ModelNotFoundError,
 )
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
+from tests.support.clusters import source_of
 
 pytestmark = pytest.mark.cluster
 
@@ -51,10 +52,9 @@ def test_source_and_requirements_are_stored(shared: ClipperConnection, weighed: 
 
 
 def test_another_kernel_can_fetch_the_function(shared: ClipperConnection, weighed: str) -> None:
-    kind = type(shared.cm).__name__
     program = (
-        f"import numpy\nfrom clipper_nb import ClipperConnection, {kind}\n"
-        f"conn = ClipperConnection({kind}({shared.cm.cluster_name!r})); conn.connect()\n"
+        "import numpy\nfrom clipper_nb import *\n"
+        f"conn = ClipperConnection({source_of(shared.cm)}); conn.connect()\n"
         f"print(conn.fetch_model({weighed!r}, 1)([numpy.array([3.0, 4.0])]))\n"
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)

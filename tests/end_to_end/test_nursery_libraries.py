@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import deploy_python_closure
 from tests.support.clusters import eventually, running_cluster
+from tests.support.load import Load
 
 pytestmark = [
     pytest.mark.cluster,
@@ -22,6 +25,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked"),
 ]
 
+A_MINUTE_S = 60.0
 NUM_CLIENTS = 4
 NUM_QUERIES = 200
 NUM_COLUMNS = 4
@@ -88,6 +92,10 @@ def numba_model() -> Predict:
     return lambda rows: total(rows)
 
 
+LIBRARIES = (sklearn_model, blas_model, torch_model, lightgbm_model, xgboost_model, numba_model)
+_LONG = (lightgbm_model, xgboost_model)
+
+
 @pytest.fixture(scope="module")
 def conn() -> Iterator[ClipperConnection]:
     with running_cluster("local", cache_size=0) as running:
@@ -96,24 +104,14 @@ def conn() -> Iterator[ClipperConnection]:
 
 @pytest.mark.parametrize(
     "make",
-    [
-        sklearn_model,
-        blas_model,
-        torch_model,
-        pytest.param(lightgbm_model, marks=pytest.mark.long),
-        pytest.param(xgboost_model, marks=pytest.mark.long),
-        numba_model,
-    ],
-    ids=lambda f: f.__name__,
+    [pytest.param(make, marks=pytest.mark.long if make in _LONG else ()) for make in LIBRARIES],
+    ids=lambda make: make.__name__,
 )
 def test_threads_of_a_library_work_in_forked_replicas(conn: ClipperConnection, make: Callable[[], Predict]) -> None:
     """Scikit-learn, whose threads are OpenMP's too, stands for LightGBM and XGBoost."""
-    name = make.__name__.partition("_")[0]
+    name = _name_of(make)
     predict = make()
-
-    def serve(inputs: list) -> list:
-        return [[os.getpid(), float(value)] for value in predict(np.array(inputs))]
-
+    serve = _serving(predict)
     queries = np.random.default_rng(1).normal(size=(NUM_QUERIES, NUM_COLUMNS))
     expected = np.asarray(predict(queries), dtype=float)
     conn.register_application(name, "doubles", "-", 20_000_000)
@@ -128,6 +126,46 @@ def test_threads_of_a_library_work_in_forked_replicas(conn: ClipperConnection, m
         if name != "blas":  # NumPy is imported in any case
             _wait_until_known(conn, name)
     conn.stop_models([name])
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_libraries_are_right_for_a_minute_side_by_side(conn: ClipperConnection) -> None:
+    """``test_threads_of_a_library_work_in_forked_replicas`` stands for it."""
+    models = {f"minute-{_name_of(make)}": make() for make in LIBRARIES}
+    for name, predict in models.items():
+        conn.register_application(name, "doubles", "-", 20_000_000)
+        deploy_python_closure(conn, name, 1, "doubles", _serving(predict), num_replicas=2)
+        conn.link_model_to_app(name, name)
+    with contextlib.ExitStack() as stack:
+        address = conn.get_query_addr()
+        loads = {
+            name: stack.enter_context(Load(address, name, num_clients=2, max_s=A_MINUTE_S, make_input=_row))
+            for name in models
+        }
+        time.sleep(A_MINUTE_S)
+    for name, load in loads.items():
+        assert len(load.replies) > 100, name
+        assert [reply.body for reply in load.replies if reply.status != 200 or reply.body["default"]] == []
+        outputs = [reply.body["output"] for reply in load.replies]
+        expected = models[name](np.array([_row(reply.value) for reply in load.replies]))
+        assert np.allclose([value for _, value in outputs], expected, atol=1e-6), name
+        assert len({pid for pid, _ in outputs}) == 2, name
+    conn.stop_models(list(models))
+
+
+def _row(number: float) -> list[float]:
+    row: list[float] = np.random.default_rng(int(number)).normal(size=NUM_COLUMNS).tolist()
+    return row
+
+
+def _name_of(make: Callable[[], Predict]) -> str:
+    return make.__name__.partition("_")[0]
+
+
+def _serving(predict: Predict) -> Callable[[list], list]:
+    """Return a function that says which process has predicted each value."""
+    return lambda inputs: [[os.getpid(), float(value)] for value in predict(np.array(inputs))]
 
 
 def _wait_until_known(conn: ClipperConnection, library: str) -> None:

@@ -62,6 +62,7 @@ def test_version_switch_loses_no_query_and_ends_old_answers(shared: ClipperConne
             )  # fmt: skip
             switched_s[version] = time.monotonic()
             load.wait_for(200)
+        rolling_back_s = time.monotonic()
         shared.set_model_version("switched", 1)
         switched_s["rolled back"] = time.monotonic()
         load.wait_for(200)
@@ -72,7 +73,7 @@ def test_version_switch_loses_no_query_and_ends_old_answers(shared: ClipperConne
         sent_s = reply.received_s - reply.latency_s
         if sent_s > switched_s["rolled back"]:
             assert reply.body["output"]["version"] == 1
-        elif switched_s[3] < sent_s and reply.received_s < switched_s["rolled back"] - 1:
+        elif switched_s[3] < sent_s and reply.received_s < rolling_back_s:
             assert reply.body["output"]["version"] == 3
     versions_seen = {reply.body["output"]["version"] for reply in load.replies}
     assert versions_seen == {1, 2, 3}
@@ -97,7 +98,7 @@ def test_scaling_down_and_stopping_versions_loses_no_query(shared: ClipperConnec
 @pytest.mark.serial
 @pytest.mark.same_on_docker
 class TestSlo:
-    SLO_MICROS = 100_000
+    SLO_MICROS = 300_000
 
     def test_slow_model_returns_the_default_output_at_the_slo(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
@@ -117,9 +118,9 @@ class TestSlo:
                 assert reply["default_explanation"].startswith(
                     "Failed to retrieve a prediction response within the specified latency SLO"
                 )
-        assert min(latencies_s) > 0.9 * 0.1
+        assert min(latencies_s) > 0.9 * 0.3
         # A stall of the machine makes one of them longer; replies that wait for the model take three seconds.
-        assert statistics.median(latencies_s) < 1.0
+        assert statistics.median(latencies_s) < 2.0
 
     def test_model_error_returns_the_default_output_at_once(self, shared: ClipperConnection) -> None:
         def fail(inputs: list) -> list:
@@ -198,7 +199,7 @@ class TestSlo:
 
     def test_queued_query_reports_that_it_waited_behind_others(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
-            time.sleep(0.5)
+            time.sleep(1.0)
             return [0 for _ in inputs]
 
         create_endpoint(shared, "queue", "doubles", sleep, slo_micros=self.SLO_MICROS, batch_size=1)
@@ -217,7 +218,7 @@ class TestSlo:
 
     def test_a_late_answer_fills_the_cache(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
-            time.sleep(0.3)
+            time.sleep(1.0)
             return [x[0] for x in inputs]
 
         create_endpoint(shared, "late", "doubles", sleep, slo_micros=self.SLO_MICROS)

@@ -7,14 +7,12 @@ import decimal
 import json
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from sklearn.datasets import load_iris
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.pyspark import create_endpoint, deploy_pyspark_model
@@ -30,12 +28,15 @@ from clipper_nb.errors import (
 )
 from clipper_nb.spark_vectors import predict_vector
 from tests.support.clusters import eventually, exported_and_imported, http_request, observe
-from tests.support.spark import QUIET, notebook_session
+from tests.support.jvms import short_lived_options
+from tests.support.spark import FLOWERS, QUIET, SPECIES, flowers_frame
 
-pytestmark = [pytest.mark.cluster, pytest.mark.spark, pytest.mark.same_on_docker, pytest.mark.timeout(600), *QUIET]
+pytestmark = [
+    pytest.mark.cluster, pytest.mark.spark, pytest.mark.same_on_docker, pytest.mark.timeout(600), *QUIET,
+    pytest.mark.usefixtures("jvms_of_short_lives"),
+]  # fmt: skip
 
 SLO_MICROS = 60_000_000
-FLOWERS, SPECIES = load_iris(return_X_y=True)
 ASKED = FLOWERS[::10]
 TEXTS = ["a star is born", "the tax form is late", "the star of the film", "no tax on films", ""]
 
@@ -46,32 +47,11 @@ class Flower:
     sepal: float | None = None
 
 
-@pytest.fixture(scope="module", autouse=True)
-def jvms_of_short_lives() -> Iterator[None]:
-    """The notebook's JVM and those of the replicas compile quickly, not well: none of them lives for a minute."""
-    os.environ["JDK_JAVA_OPTIONS"] = "-XX:TieredStopAtLevel=1"
-    yield
-    del os.environ["JDK_JAVA_OPTIONS"]
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    with notebook_session() as session:
-        yield session
-
-
-def _flowers(spark: Any) -> Any:
-    from pyspark.ml.linalg import Vectors
-
-    rows = [(Vectors.dense(flower), float(label)) for flower, label in zip(FLOWERS, SPECIES, strict=True)]
-    return spark.createDataFrame(rows, ["features", "label"])
-
-
 @pytest.fixture(scope="module")
 def forest(spark: Any) -> Any:
     from pyspark.ml.classification import RandomForestClassifier
 
-    return RandomForestClassifier(numTrees=5, seed=1).fit(_flowers(spark))
+    return RandomForestClassifier(numTrees=5, seed=1).fit(flowers_frame(spark))
 
 
 def _labeled_points(spark: Any) -> Any:
@@ -97,10 +77,8 @@ def predict_each(spark: Any, model: Any, inputs: list) -> list:
     return [model.predict(x) for x in inputs]
 
 
-def test_mllib_logistic_regression_keeps_its_own_threshold(
-    shared: ClipperConnection, spark: Any, tmp_path: Path
-) -> None:
-    """Spark itself would load it with the threshold 0.5. It keeps it in the file of an exported configuration too."""
+def test_mllib_logistic_regression_keeps_its_own_threshold(shared: ClipperConnection, spark: Any) -> None:
+    """Spark itself would load it with the threshold 0.5."""
     from pyspark.mllib.classification import LogisticRegressionWithLBFGS
 
     model = LogisticRegressionWithLBFGS.train(_labeled_points(spark), iterations=10)
@@ -111,13 +89,14 @@ def test_mllib_logistic_regression_keeps_its_own_threshold(
     expected = predict_each(spark, model, list(FLOWERS[:100]))
     assert sum(expected) == 24  # with 0.5 it would be 50
     assert _served(shared, "logistic", FLOWERS[:100]) == expected
-    assert exported_and_imported(shared, "logistic", tmp_path / "exported.tar") == ("logistic:1",)
-    assert _served(shared, "logistic", FLOWERS[:100]) == expected
 
 
 @pytest.mark.long
-def test_mllib_svm_without_threshold_returns_margins(shared: ClipperConnection, spark: Any) -> None:
-    """``test_mllib_logistic_regression_keeps_its_own_threshold`` stands for it."""
+def test_mllib_svm_without_threshold_returns_margins(shared: ClipperConnection, spark: Any, tmp_path: Path) -> None:
+    """And does from the file of an exported configuration, and as a version that is numbered by the cluster.
+
+    ``test_mllib_logistic_regression_keeps_its_own_threshold`` stands for it, and R's versions for the file and number.
+    """
     from pyspark.mllib.classification import SVMWithSGD
 
     model = SVMWithSGD.train(_labeled_points(spark), iterations=10)
@@ -125,12 +104,16 @@ def test_mllib_svm_without_threshold_returns_margins(shared: ClipperConnection, 
     create_endpoint(shared, "svm", "doubles", predict_each, model, spark, slo_micros=SLO_MICROS)
     expected = [float(margin) for margin in predict_each(spark, model, list(ASKED))]
     assert len(set(expected)) > 2
-    assert _served(shared, "svm", ASKED) == pytest.approx(expected, rel=1e-12)  # an image's BLAS may add otherwise
+    margins = pytest.approx(expected, rel=1e-12)  # an image's BLAS may add otherwise
+    assert _served(shared, "svm", ASKED) == margins
+    assert exported_and_imported(shared, "svm", tmp_path / "exported.tar") == ("svm:1",)
+    assert _served(shared, "svm", ASKED) == margins
+    assert deploy_pyspark_model(shared, "svm", None, "doubles", predict_each, model, spark).version == "2"
 
 
 @pytest.mark.also_on_docker
 def test_modules_variables_files_and_setup_travel(
-    shared: ClipperConnection, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: ClipperConnection, kind: str, spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -147,9 +130,11 @@ def test_modules_variables_files_and_setup_travel(
         words = session.read.text(os.path.abspath("words.txt")).collect()[0][0]
         return [f"{os.environ['T']} {words} {decimal.getcontext().prec} {doubled(x)}" for x in inputs]
 
+    java = {} if kind == "local" else {"JDK_JAVA_OPTIONS": short_lived_options(archive=None)}
     create_endpoint(
-        shared, "spark-travel", "doubles", serve, None, spark, slo_micros=SLO_MICROS, files=["words.txt"], setup=prepare
-    )
+        shared, "spark-travel", "doubles", serve, None, spark, slo_micros=SLO_MICROS,
+        files=["words.txt"], setup=prepare, environment_variables=java,
+    )  # fmt: skip
     assert _served(shared, "spark-travel", [[1.0], [2.5]]) == ["0.9 a b 5 2.0", "0.9 a b 5 5.0"]
     shared.stop_models(["spark-travel"])
 
@@ -287,14 +272,13 @@ def test_values_of_spark_are_what_was_meant(shared: ClipperConnection, spark: An
     assert _served(shared, "spark-kinds", [[-1.0], [-2.0]]) == [{"n": -1, "price": "1.10"}, {"n": -2, "price": "1.10"}]
     with pytest.raises(ParityError, match="depends on its neighbours"):
         deploy_pyspark_model(shared, "codes", 1, "doubles", codes, None, spark, sample_inputs=[[2.0], [1.0]])
-    assert deploy_pyspark_model(shared, "spark-kinds", None, "doubles", kinds, None, spark).version == "2"
     shared.stop_models(["spark-kinds"])
 
 
 def test_a_data_frame_is_scored_with_the_same_numbers(
     shared: ClipperConnection, spark: Any, forest: Any, species: str
 ) -> None:
-    flowers = _flowers(spark).repartition(3)
+    flowers = flowers_frame(spark).repartition(3)
     scored = shared.predict_dataframe(species, flowers, "features", "predicted")
     assert scored.schema["predicted"].dataType.simpleString() == "double"
     expected = {(row.features, row.label, row.prediction) for row in forest.transform(flowers).collect()}
@@ -354,6 +338,7 @@ def _is_gone(process: psutil.Process) -> bool:
     return True
 
 
+@pytest.mark.not_on_kubernetes("its processes are those of nodes")
 def test_replica_and_jvm_live_and_die_together(shared: ClipperConnection, mixed: str) -> None:
     """A replica without its JVM is started again, and a killed replica leaves no JVM."""
     java = _java_of(_mixed_replica(shared))
@@ -429,23 +414,6 @@ def test_unserialisable_object_is_refused_by_name(shared: ClipperConnection, spa
     with pytest.raises(InvalidRequestError, match="sc must be a SparkContext or a SparkSession, not str"):
         deploy(predict_each, forest, "local[*]")
     assert not [model for model in shared.get_all_models() if model.startswith("refused:")]
-
-
-def test_a_vector_is_predicted_as_transform_does_or_not_at_all(spark: Any) -> None:
-    from pyspark.ml.classification import DecisionTreeClassifier, LogisticRegression, OneVsRest
-    from pyspark.ml.clustering import KMeans
-    from pyspark.ml.regression import LinearRegression
-
-    flowers = _flowers(spark)
-    for estimator in (LogisticRegression(maxIter=3), LinearRegression(), KMeans(k=3, seed=1)):
-        model = estimator.fit(flowers)
-        expected = [row.prediction for row in model.transform(flowers).collect()]
-        assert [predict_vector(model, flower) for flower in FLOWERS] == expected
-    tree = DecisionTreeClassifier(maxDepth=2).setThresholds([0.9, 0.05, 0.05]).fit(flowers)
-    with pytest.raises(InvalidRequestError, match="ignores its thresholds"):
-        predict_vector(tree, FLOWERS[0])
-    with pytest.raises(InvalidRequestError, match="OneVsRestModel cannot predict a single vector"):
-        predict_vector(OneVsRest(classifier=LogisticRegression(maxIter=1)).fit(flowers), FLOWERS[0])
 
 
 def test_another_version_of_spark_is_refused_with_both_sides(shared: ClipperConnection, spark: Any, mixed: str) -> None:

@@ -21,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from clipper_nb import ClipperConnection, Prediction
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.end_to_end import my_own_helpers
+from tests.support.clusters import source_of
 
 pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
@@ -78,7 +79,7 @@ def test_functions_and_classes_of_cells_travel(shared: ClipperConnection, tmp_pa
     script = textwrap.dedent(
         f"""
         import dataclasses
-        from clipper_nb import ClipperConnection, {type(shared.cm).__name__}
+        from clipper_nb import *
         from clipper_nb.deployers.python import create_endpoint
         import beside_the_notebook
 
@@ -91,7 +92,7 @@ def test_functions_and_classes_of_cells_travel(shared: ClipperConnection, tmp_pa
         def helper(x):
             return beside_the_notebook.double(float(x[0]))
 
-        conn = ClipperConnection({type(shared.cm).__name__}({shared.cm.cluster_name!r}))
+        conn = ClipperConnection({source_of(shared.cm)})
         conn.connect()
         create_endpoint(conn, "cells", "doubles", Cell(10.0), slo_micros={SLO_MICROS})
         """
@@ -184,8 +185,8 @@ def test_metadata_labels_and_reprs(shared: ClipperConnection) -> None:
     )  # fmt: skip
     assert list(info) == [
         "model_name", "model_version", "input_type", "labels", "container_name", "batch_size", "num_replicas", "limits",
-        "isolate_errors", "hang_timeout_s", "text_outputs", "network_access", "environment", "environment_variables",
-        "num_samples", "example", "input_schema", "registered_at", "is_current_version",
+        "isolate_errors", "hang_timeout_s", "text_outputs", "network_access", "autoscaling", "environment",
+        "environment_variables", "num_samples", "example", "input_schema", "registered_at", "is_current_version",
     ]  # fmt: skip
     assert info == next(m for m in shared.get_all_models(verbose=True) if m["model_name"] == "described")
     assert info == shared.models["described"]["1.0_rc1"].info

@@ -12,6 +12,7 @@ import pytest
 from clipper_nb import ClipperConnection, ExistsError
 from clipper_nb.deployers.python import create_endpoint
 from tests.support.clusters import (
+    connection_beside,
     disconnect,
     eventually,
     http_request,
@@ -47,6 +48,7 @@ def bearer(conn: ClipperConnection) -> dict[str, str]:
     return {"Authorization": f"Bearer {conn.query_token}"}
 
 
+@pytest.mark.also_on_kubernetes
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "/app/predict"), ("POST", "/unknown/predict"), ("GET", "/metrics"), ("GET", "/readyz"), ("GET", "/x")],
@@ -58,6 +60,7 @@ def test_strangers_get_nothing_and_learn_no_name(conn: ClipperConnection, method
         assert "'app'" not in reply["cause"]
 
 
+@pytest.mark.also_on_kubernetes
 def test_liveness_is_open_and_metrics_of_both_frontends_are_not(conn: ClipperConnection) -> None:
     for address in (conn.get_query_addr(), conn.get_admin_addr()):
         assert http_request(address, "GET", "/livez")[0] == 200
@@ -65,8 +68,9 @@ def test_liveness_is_open_and_metrics_of_both_frontends_are_not(conn: ClipperCon
         assert http_request(address, "GET", "/metrics", headers=bearer(conn))[0] == 200
 
 
-def test_everything_of_a_connection_carries_the_token(conn: ClipperConnection, kind: str) -> None:
-    other = ClipperConnection(new_manager(kind, conn.cm.cluster_name))
+@pytest.mark.also_on_kubernetes
+def test_everything_of_a_connection_carries_the_token(conn: ClipperConnection) -> None:
+    other = connection_beside(conn)
     other.connect()
     try:
         assert other.query_token == conn.query_token
@@ -76,6 +80,7 @@ def test_everything_of_a_connection_carries_the_token(conn: ClipperConnection, k
         assert "clipper_app_queries_total" in other.inspect_instance()
         told = {finding.subject: finding.state for finding in other.doctor().findings}
         assert (told["Query frontend"], told["Query token"], told["Applications"]) == ("ok", "ok", "ok")
+        told.pop("Network policies", None)  # on Kubernetes nobody can see whether they are enforced
         assert set(told.values()) == {"ok"}  # also what it reads of the metrics
     finally:
         disconnect(other.cm)
@@ -104,6 +109,7 @@ def predict_with(conn: ClipperConnection, token: str | None, application: str = 
     return http_request(conn.get_query_addr(), "POST", f"/{application}/predict", '{"input": [1.0]}', headers)[0]
 
 
+@pytest.mark.also_on_kubernetes
 def test_token_of_an_application_is_good_for_that_one_alone(conn: ClipperConnection) -> None:
     conn.register_application("second", "doubles", "-1", 100_000)
     token = conn.create_token("app", name="site")
@@ -118,6 +124,7 @@ def test_token_of_an_application_is_good_for_that_one_alone(conn: ClipperConnect
     assert predict_with(conn, conn.query_token) == 200
 
 
+@pytest.mark.also_on_kubernetes
 def test_revoked_token_ends_on_a_kept_connection_too(conn: ClipperConnection) -> None:
     """The head was seen before, and is answered without being parsed."""
     token = conn.create_token("app", name="kept")
@@ -163,6 +170,7 @@ def _answers(conn: ClipperConnection, token: str) -> bool:
         return False
 
 
+@pytest.mark.also_on_kubernetes
 def test_neither_logs_nor_reprs_show_the_token(conn: ClipperConnection, tmp_path: Path) -> None:
     token = conn.query_token
     assert token is not None

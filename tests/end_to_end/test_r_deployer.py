@@ -22,7 +22,7 @@ from clipper_nb.closures.unpicklable import describe_immovable
 from clipper_nb.deployers.function_capture import capture_function
 from clipper_nb.deployers.python import create_endpoint as create_python_endpoint
 from clipper_nb.deployers.python import deploy_python_closure
-from clipper_nb.deployers.r import create_endpoint, deploy_captured_function, deploy_r_model
+from clipper_nb.deployers.r import create_endpoint, define_metrics, deploy_captured_function, deploy_r_model
 from clipper_nb.deployers.r_session import start_r, undisturbed_r
 from clipper_nb.errors import (
     IncompatibleEnvironmentError,
@@ -33,7 +33,7 @@ from clipper_nb.errors import (
     PredictionError,
     SerializationError,
 )
-from tests.support.clusters import exported_and_imported, http_request, observe, running_cluster
+from tests.support.clusters import eventually, exported_and_imported, http_request, observe, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.r, pytest.mark.same_on_docker, pytest.mark.timeout(600)]
 
@@ -243,6 +243,7 @@ def test_bad_samples_are_refused_here(
 
 
 @pytest.mark.also_on_docker
+@pytest.mark.not_on_kubernetes("its processes are those of nodes")
 def test_processes_find_their_libraries_as_this_one_did(shared: ClipperConnection) -> None:
     """R has put folders with another libpython before all others, in this process alone."""
     own = psutil.Process().environ().get("LD_LIBRARY_PATH")
@@ -408,3 +409,29 @@ def test_environment_variables_files_and_setup_travel(
     if isinstance(shared.cm, LocalContainerManager):
         images = Path(shared.cm._folder.images_path)
         assert all(b"s3cr3t" not in path.read_bytes() for path in images.rglob("*") if path.is_file())
+
+
+def test_function_counts_what_it_sees(shared: ClipperConnection, r: Any) -> None:
+    define_metrics()
+    r("""counting <- function(inputs) {
+      count_metric("r_seen", length(inputs), c(kind = "number"), "Inputs")
+      set_metric("r_last", inputs[[1]][1])
+      observe_metric("r_size", 2, buckets = c(1, 5))
+      if (inputs[[1]][1] < 0) count_metric("r_seen", -1, c(kind = "number"))
+      lapply(inputs, sum)
+    }""")
+    create_endpoint(shared, "counting", "doubles", "counting", slo_micros=SLO_MICROS, sample_inputs=[[1.0]])
+    assert shared.predict("counting", [3.0, 4.0]).output == 7
+    labels = 'model="counting",version="1",replica="0"'
+    expected = [
+        f'clipper_user_r_seen_total{{{labels},kind="number"}} 1.0',
+        f"clipper_user_r_last{{{labels}}} 3.0",
+        f'clipper_user_r_size_bucket{{{labels},le="5.0"}} 1.0',
+    ]
+    eventually(lambda: all(line in _metrics(shared) for line in expected), within_s=10, what="the metrics")
+    answer = shared.predict("counting", [-1.0])
+    assert (answer.reason, "counters only grow" in str(answer.explanation)) == ("model_error", True)
+
+
+def _metrics(conn: ClipperConnection) -> list[str]:
+    return str(http_request(conn.get_query_addr(), "GET", "/metrics")[1]).splitlines()

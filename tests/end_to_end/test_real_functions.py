@@ -16,6 +16,7 @@ from traitlets.config import Config
 
 from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import closure_report, create_endpoint
+from tests.support.selection import ON_KUBERNETES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
@@ -247,7 +248,13 @@ def _marks(kind: str, function: RealFunction) -> list[pytest.MarkDecorator]:
         for kind in BOTH
         for name, function in REAL_FUNCTIONS.items()
         if kind in function.kinds
+    ]
+    + [
+        pytest.param("kubernetes", name, marks=ON_KUBERNETES.marks)
+        for name, function in REAL_FUNCTIONS.items()
+        if "docker" in function.kinds
     ],
+    indirect=["kind"],
     scope="module",
 )
 def test_deployed_function_predicts_as_in_the_notebook(

@@ -27,6 +27,7 @@ from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.container_managers.local.processes import kill_processes_of, processes_of
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import disconnect, eventually, new_local_manager, new_manager, removed_afterwards
+from tests.support.ports import quiet_port
 
 pytestmark = pytest.mark.cluster
 
@@ -69,6 +70,10 @@ def _everything(conn: ClipperConnection) -> list[Any]:
     ]  # fmt: skip
 
 
+def _num_queries(conn: ClipperConnection) -> float:
+    return sum(series["value"] for series in conn.inspect_instance()["clipper_app_queries_total"])
+
+
 def _sum_and_word(inputs: list[Any]) -> list[str]:
     return [f"{os.environ['TEST_WORD']} {x.sum():g}" for x in inputs]
 
@@ -76,13 +81,15 @@ def _sum_and_word(inputs: list[Any]) -> list[str]:
 @pytest.mark.parametrize("kind", ["local", pytest.param("docker", marks=pytest.mark.docker)])
 def test_kept_cluster_comes_back_with_all_that_it_had(kind: str, caplog: pytest.LogCaptureFixture) -> None:
     """Also one in a temporary folder, which ends with its notebook otherwise."""
-    manager = new_manager(kind)
+    ports = {"clipper_query_port": quiet_port(), "clipper_management_port": quiet_port()}
+    manager = new_manager(kind, **ports)
     with removed_afterwards(manager) as conn:
         conn.start_clipper()
         create_endpoint(conn, "app", "doubles", _sum_and_word, slo_micros=5_000_000,
                         environment_variables={"TEST_WORD": "one"})  # fmt: skip
         deploy_python_closure(conn, "app", 2, "doubles", lambda xs: ["two" for _ in xs])
         conn.set_model_version("app", 1, num_replicas=2)
+        conn.predict("app", [1.0, 2.0])
         before = _everything(conn)
         conn.stop_all(keep=True)
         assert _running(manager) == []
@@ -97,13 +104,17 @@ def test_kept_cluster_comes_back_with_all_that_it_had(kind: str, caplog: pytest.
         assert other.predict("app", [1.0, 2.0]).output == "one 3"
         other.set_model_version("app", 2)
         assert other.predict("app", [1.0, 2.0]).output == "two"
+        assert _num_queries(other) == 3, "it counts on"
         disconnect(other.cm)
 
 
 def test_cluster_in_the_users_folder_comes_back_after_a_kill(mine: ClipperConnection) -> None:
+    mine.predict("app", [1.0, 2.0])
+    assert _num_queries(mine) == 1
     kill_processes_of(mine.cm._folder)
     other = ClipperConnection(_copy_of(mine))
     other.start_clipper(num_frontend_replicas=2)
+    assert _num_queries(other) == 1, "what was shown stays"
     # The one that was killed does not count.
     assert {each.frontend_id[:-1] for each in other._management_client().get_query_frontends()} == {WORKER}
     assert other.predict("app", [1.0, 2.0]).output == 3.0

@@ -21,7 +21,11 @@ import zmq
 from clipper_nb import ClipperConnection
 from tests.support.clusters import eventually, kill, query, running_cluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.same_on_docker,
+    pytest.mark.not_on_kubernetes("the RPC port is not published"),
+]
 
 
 def u32(number: int) -> bytes:

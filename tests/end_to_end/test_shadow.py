@@ -10,12 +10,12 @@ import pytest
 
 from clipper_nb import ClipperConnection, InvalidRequestError, NotFoundError
 from clipper_nb.deployers.python import deploy_python_closure
-from tests.support.clusters import running_cluster
+from tests.support.clusters import eventually, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
 SLO_MICROS = 2_000_000
-TIMEOUT_S = 15.0
+TIMEOUT_S = 40.0
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +96,16 @@ def test_shadow_that_hangs_harms_nothing(conn: ClipperConnection) -> None:
     def hang(xs: Any) -> Any:
         import time
 
-        time.sleep(6)
+        time.sleep(10)
 
     _deploy(conn, 5, lambda xs: [1.0 for _ in xs] if xs[0].sum() < 1000 else hang(xs))
     conn.shadow("app", "m:5")
     started_s = time.monotonic()
     answers = [conn.predict("app", [2000.0 + number]) for number in range(50)]
     assert [answer.output for answer in answers] == [2000.0 + number for number in range(50)]
-    assert time.monotonic() - started_s < 6
-    sums = conn.shadow_report("app").attrs
-    assert (sums["num_asked"], sums["num_compared"]) == (50, 0)
+    eventually(lambda: conn.shadow_report("app").attrs["num_asked"] == 50, within_s=5, what="both have said so")
+    assert conn.shadow_report("app").attrs["num_compared"] == 0
+    assert time.monotonic() - started_s < 10, "no reply waited for the shadow"
     conn.shadow("app", None)
 
 
@@ -113,7 +113,7 @@ def test_share_chooses_queries_at_random(conn: ClipperConnection) -> None:
     conn.shadow("app", "m:3", share=0.5)
     for number in range(100):
         conn.predict("app", [3000.0 + number])
-    assert 20 < _report(conn, 40).attrs["num_asked"] < 80
+    assert 20 < _report(conn, 21).attrs["num_asked"] < 80  # by chance it is not in one of 10^8 runs
     conn.shadow("app", None)
 
 

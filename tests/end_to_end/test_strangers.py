@@ -17,7 +17,7 @@ from tests.support.counting_proxy import CountingProxy, counting_proxy
 
 pytestmark = pytest.mark.cluster
 
-NUM_QUERIES = 300
+NUM_QUERIES = 1000
 
 
 @pytest.fixture(scope="module")

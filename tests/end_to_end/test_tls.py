@@ -20,25 +20,29 @@ import pytest
 from cryptography import x509
 
 from clipper_nb import ClipperConnection, InvalidRequestError, LocalContainerManager, TlsFiles
+from clipper_nb.container_managers.local.joining import is_running
 from clipper_nb.deployers.python import create_endpoint
 from clipper_nb.panels import Frame, TryAQueryPanel
 from clipper_nb.panels.poller import poller_of
 from tests.support.certificates import NOW, Files, write_files
 from tests.support.clusters import (
+    connection_beside,
     disconnect,
     eventually,
     http_request,
     kill,
     leftovers,
     new_manager,
+    port_of,
     removed_afterwards,
     running_cluster,
+    source_of,
 )
 
 pytestmark = [pytest.mark.cluster, pytest.mark.also_on_docker]
 
 _TIMEOUT_S = 20.0
-_CONNECT = "from clipper_nb import *; conn = ClipperConnection({manager}({name!r})); conn.connect(); "
+_CONNECT = "from clipper_nb import *; conn = ClipperConnection({manager}); conn.connect(); "
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +82,8 @@ def addresses(conn: ClipperConnection) -> list[str]:
 
 def test_client_with_the_authority_is_answered(conn: ClipperConnection) -> None:
     for address in addresses(conn):
-        port = address.rpartition(":")[2]
-        for host in ("localhost", "127.0.0.1"):
+        own, _, port = address.rpartition(":")
+        for host in {"127.0.0.1": ("localhost", "127.0.0.1"), "localhost": ("localhost", "127.0.0.1")}.get(own, (own,)):
             assert ask(f"{host}:{port}", trusting(conn))["live"]
     token = str(conn.query_token)
     answer = ask(conn.get_query_addr(), trusting(conn), "/app/predict", {"input": [1.0, 2.0]}, token)
@@ -140,8 +144,8 @@ def test_lines_of_the_panel_work_as_they_are(conn: ClipperConnection, tmp_path: 
     assert json.loads(answer)["output"] == 3.0
 
 
-def test_another_process_trusts_the_same_authority(conn: ClipperConnection, kind: str) -> None:
-    other = ClipperConnection(new_manager(kind, conn.cm.cluster_name))
+def test_another_process_trusts_the_same_authority(conn: ClipperConnection) -> None:
+    other = connection_beside(conn)
     other.connect()
     try:
         assert other.get_tls_authority() == conn.get_tls_authority()
@@ -151,10 +155,12 @@ def test_another_process_trusts_the_same_authority(conn: ClipperConnection, kind
         disconnect(other.cm)
     code = _CONNECT + "print(conn.predict('app', [4.5]).output, conn.get_query_url())"
     process = subprocess.run(
-        [sys.executable, "-c", code.format(manager=type(conn.cm).__name__, name=conn.cm.cluster_name)],
+        [sys.executable, "-c", code.format(manager=source_of(conn.cm))],
         capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert process.stdout.strip() == f"4.5 {conn.get_query_url()}", process.stderr
+    assert process.returncode == 0, process.stderr
+    answer, url = process.stdout.split()
+    assert (answer, url.partition(":")[0], port_of(url)) == ("4.5", "https", port_of(conn.get_query_url()))
 
 
 def test_killed_frontends_come_back_with_their_certificate(conn: ClipperConnection) -> None:
@@ -273,7 +279,7 @@ def test_cluster_that_lost_its_supervisor_still_speaks_https(mine: ClipperConnec
     record = mine.cm._folder.read_record()
     assert record is not None
     os.kill(record.supervisor_pid, 9)
-    eventually(lambda: mine.cm._is_running(), within_s=20, what="another supervisor runs")
+    eventually(lambda: is_running(mine.cm._supervisor), within_s=20, what="another supervisor runs")
     kill(mine, "query_frontend")
     eventually(lambda: served_or_none(mine) == before, within_s=20, what="the query frontend is back")
 

@@ -10,7 +10,7 @@ import pytest
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.deployers.python import deploy_python_closure
 from clipper_nb.errors import InvalidRequestError, ModelLoadError
-from tests.support.clusters import new_manager, running_cluster
+from tests.support.clusters import connection_beside, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.same_on_docker]
 
@@ -89,17 +89,17 @@ def test_replica_has_what_the_notebook_has(
         assert conn.predict("app", [2.0]).output == expected
         assert [each.output["twice"] for each in conn.predict_batch("app", [[1.0], [2.0]])] == [2.0, 4.0]
 
-        _scale_from_another_notebook(conn, kind, monkeypatch)
+        _scale_from_another_notebook(conn, monkeypatch)
         assert conn.predict("app", [2.0]).output == expected
 
         _see_names_without_values(conn)
         _see_hints(conn, notebook)
 
 
-def _scale_from_another_notebook(conn: ClipperConnection, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _scale_from_another_notebook(conn: ClipperConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("T", "T_OF_HELPER", "TZ"):
         monkeypatch.delenv(name)
-    other = ClipperConnection(new_manager(kind, conn.cm.cluster_name))
+    other = connection_beside(conn)
     other.connect()
     other.set_num_replicas("model", 0)
     other.set_num_replicas("model", 1)

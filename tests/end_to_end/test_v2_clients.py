@@ -107,7 +107,8 @@ def test_codecs_of_mlserver_write_requests_and_read_replies(conn: ClipperConnect
 
 
 def test_kserves_client_asks_in_binary_and_in_json(conn: ClipperConnection) -> None:
-    told = run(make_environment("kserve", CLIENTS), "ask_with_kserve.py", conn.get_query_addr(), str(conn.query_token))
+    python = make_environment("kserve", CLIENTS, same=["numpy"])
+    told = run(python, "ask_with_kserve.py", conn.get_query_addr(), str(conn.query_token))
     assert "404" in told.pop("unknown")
     assert "400" in told.pop("wrong")
     assert told == {

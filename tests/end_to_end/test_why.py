@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import time
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ import pytest
 
 from clipper_nb import ClipperConnection, NotFoundError
 from clipper_nb.deployers.python import create_endpoint
-from tests.support.clusters import http_request, kill, running_cluster
+from tests.support.clusters import eventually, http_request, kill, running_cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.same_on_docker]
 
@@ -21,11 +23,11 @@ def conn(kind: str) -> Iterator[ClipperConnection]:
         import time
 
         if "slow" in texts:
-            time.sleep(1.0)
+            time.sleep(4.0)
         return [text.upper() for text in texts]
 
     with running_cluster(kind, num_frontend_replicas=2) as conn:
-        create_endpoint(conn, "texts", "strings", patient, slo_micros=500_000, num_replicas=1)
+        create_endpoint(conn, "texts", "strings", patient, slo_micros=2_000_000, num_replicas=1)
         conn.register_application("alone", "strings", "none", 500_000)
         yield conn
 
@@ -44,16 +46,27 @@ def test_history_tells_when_and_where_a_query_was_computed(conn: ClipperConnecti
     assert found.batch_size == 1
     assert found.replica_id is not None
     assert found.sent_after_s is not None
-    assert 0 <= found.sent_after_s <= found.answered_after_s < 0.5
+    assert 0 <= found.sent_after_s <= found.answered_after_s < 2.0
     assert before - 1 <= found.received_at <= time.time() + 1
     assert "answered with the model's output" in str(found)
 
 
 def test_ids_of_several_frontends_differ(conn: ClipperConnection) -> None:
-    ids = [ask(conn, {"input": f"text {number}"})[0] for number in range(16)]
-    frontends = {conn.why(query_id).frontend_id for query_id in ids}
-    assert len(set(ids)) == 16
-    assert len(frontends) == 2
+    ids: list[int] = []
+    frontends: set[str] = set()
+
+    def have_both_answered() -> bool:
+        with contextlib.ExitStack() as closing:  # side by side: one by one, the same frontend may take them all
+            for _ in range(16):
+                connection = http.client.HTTPConnection(conn.get_query_addr(), timeout=20)
+                closing.callback(connection.close)
+                connection.request("POST", "/texts/predict", json.dumps({"input": f"text {len(ids)}"}))
+                ids.append(json.load(connection.getresponse())["query_id"])
+        frontends.update(conn.why(query_id).frontend_id for query_id in ids)
+        return len(frontends) == 2
+
+    eventually(have_both_answered, within_s=30, what="both query frontends have answered some")
+    assert len(set(ids)) == len(ids)
 
 
 def test_answer_of_predict_is_a_query_too(conn: ClipperConnection) -> None:
@@ -75,7 +88,7 @@ def test_inference_request_is_told_as_well(conn: ClipperConnection, texts: list[
 def test_default_output_is_told_with_its_reason(conn: ClipperConnection) -> None:
     slow = conn.why(ask(conn, {"input": "slow"})[0])
     assert (slow.reason, slow.batch_size) == ("model_too_slow", 1)
-    assert slow.answered_after_s < 1.0  # before the model was done
+    assert slow.answered_after_s < 4.0  # before the model was done
     alone = conn.why(ask(conn, {"input": "x"}, "alone")[0])
     assert (alone.model, alone.reason, alone.sent_after_s) == (None, "not_linked", None)
 

@@ -10,12 +10,15 @@ import pytest
 from clipper_nb.panels.changes import Event, find_events
 from clipper_nb.panels.cluster_state import ClusterState
 from clipper_nb.panels.history import Traffic
+from clipper_nb.protocol.autoscaling import Autoscaling, ScalingEvent
 from clipper_nb.protocol.roll_out import RollOutEvent, RollOutInfo
 from tests.panels.states import application, cluster, version
 
 GOOD = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={})
 FAILING = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.01, defaults={"model_error": 0.6})
 LATE = Traffic(rate_per_s=10, p50_s=0.001, p99_s=0.03, defaults={})
+BEGUN = Autoscaling(1, 8)
+STEPPED = Autoscaling(1, 8, events=(ScalingEvent(7.0, "waiting took 62 % of the SLO for 10 s: 1 -> 2 replicas"),))
 
 
 def test_first_poll_reports_earlier_deploys() -> None:
@@ -56,6 +59,10 @@ def test_first_poll_reports_earlier_deploys() -> None:
          [("warning", "net:1 has 1 of 2 replicas ready, had 2")]),
         (cluster(version(wanted=1)), cluster(version(wanted=3)), [("ok", "net:1 has 3 of 3 replicas ready, had 1")]),
         (cluster(version(wanted=3)), cluster(version(wanted=1)), [("ok", "net:1 has 1 of 1 replicas ready, had 3")]),
+        (cluster(version(autoscaling=BEGUN)), cluster(version(autoscaling=STEPPED, wanted=2)),
+         [("idle", "net:1: waiting took 62 % of the SLO for 10 s: 1 -> 2 replicas"),
+          ("ok", "net:1 has 2 of 2 replicas ready, had 1")]),
+        (cluster(version(autoscaling=STEPPED)), cluster(version()), [("idle", "net:1: autoscaling has ended")]),
         (cluster(version()), cluster(version(num_exits=1)),
          [("problem", "a replica of net:1 ended and is started again")]),
         (cluster(version()), cluster(version(num_exits=1, exit_status=5)),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from clipper_nb.panels.models import ModelsPanel
+from clipper_nb.protocol.autoscaling import Autoscaling
 from tests.panels.standing import StandingConnection, click, click_in_row, is_asked, make_panel, outcome
 from tests.panels.states import cluster, version
 
@@ -26,6 +27,11 @@ def test_row_has_the_actions_that_are_possible(made: Made) -> None:
     assert 'aria-label="Logs net:2"' in html
     assert 'aria-label="Logs alone:1"' not in html, "it has no replica of ours"
     assert "button" not in made[0].render()
+
+
+def test_row_of_an_autoscaled_version_has_its_bounds() -> None:
+    panel, _ = make_panel(ModelsPanel, cluster(version(wanted=2, autoscaling=Autoscaling(1, 8))))
+    assert "2 of 1-8" in panel.render().replace("\xa0", " ").replace("&nbsp;", " ")
 
 
 def test_row_shows_its_log(made: Made) -> None:

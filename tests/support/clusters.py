@@ -15,15 +15,19 @@ from typing import Any
 
 import psutil
 
-from clipper_nb import ClipperConnection, DockerContainerManager, LocalContainerManager
+from clipper_nb import ClipperConnection, DockerContainerManager, KubernetesContainerManager, LocalContainerManager
 from clipper_nb.container_managers.base import ContainerManager
 from clipper_nb.protocol.containers import ObservedContainer
 from clipper_nb.protocol.environment import CLUSTER_FOLDER, LABEL_CLUSTER
 
-_MANAGERS: dict[str, Callable[..., ContainerManager]] = {
+MANAGERS: dict[str, Callable[..., ContainerManager]] = {
     "local": LocalContainerManager,
     "docker": DockerContainerManager,
 }
+"""By kind; the tests on Kubernetes add theirs."""
+
+Process = int | str
+"""What runs in a role: a process by its id, or a pod by its uid."""
 
 
 def new_cluster_name() -> str:
@@ -34,7 +38,7 @@ def new_cluster_name() -> str:
 def new_manager(kind: str, cluster_name: str | None = None, **options: Any) -> ContainerManager:
     """Return a manager whose cluster does not run yet, by default of a new name, on free ports."""
     ports = {"clipper_query_port": 0, "clipper_management_port": 0, "clipper_rpc_port": 0}
-    return _MANAGERS[kind](cluster_name or new_cluster_name(), **{**ports, **options})
+    return MANAGERS[kind](cluster_name or new_cluster_name(), **{**ports, **options})
 
 
 def new_local_manager(cluster_name: str | None = None, **options: Any) -> LocalContainerManager:
@@ -42,6 +46,29 @@ def new_local_manager(cluster_name: str | None = None, **options: Any) -> LocalC
     manager = new_manager("local", cluster_name, **options)
     assert isinstance(manager, LocalContainerManager)
     return manager
+
+
+def kind_of(manager: ContainerManager) -> str:
+    """Return the kind for which ``new_manager`` makes such a manager."""
+    kinds = {DockerContainerManager: "docker", KubernetesContainerManager: "kubernetes"}
+    return kinds.get(type(manager), "local")
+
+
+def connection_beside(conn: ClipperConnection) -> ClipperConnection:
+    """Return a connection to the same cluster, made anew as by another notebook; it is not connected yet."""
+    return ClipperConnection(new_manager(kind_of(conn.cm), conn.cm.cluster_name))
+
+
+def port_of(address: str) -> str:
+    """Return the port of an address or a URL: a Kubernetes has it at each node, and a connection is at any of them."""
+    return address.rpartition(":")[2]
+
+
+def source_of(manager: ContainerManager) -> str:
+    """Return the expression by which another program makes a manager of the same cluster."""
+    if isinstance(manager, KubernetesContainerManager):
+        return str(kubernetes_managers().source_of(manager))
+    return f"{type(manager).__name__}({manager.cluster_name!r})"
 
 
 @contextlib.contextmanager
@@ -81,6 +108,15 @@ def release(manager: ContainerManager) -> None:
         manager.remove_images()
         assert _images(manager) == []
         disconnect(manager)
+    elif isinstance(manager, KubernetesContainerManager):
+        kubernetes_managers().remove_images(manager)
+
+
+def kubernetes_managers() -> Any:
+    """Return the functions for clusters there, which need a package that not every environment has."""
+    from tests.support import kubernetes_managers
+
+    return kubernetes_managers
 
 
 def disconnect(manager: ContainerManager) -> None:
@@ -95,6 +131,8 @@ def leftovers(manager: ContainerManager) -> list[str]:
     """Return what is left of a cluster, without its images: nothing when it was stopped."""
     if isinstance(manager, DockerContainerManager):
         return _labelled_things(manager)
+    if isinstance(manager, KubernetesContainerManager):
+        return list(kubernetes_managers().objects_of(manager))
     assert isinstance(manager, LocalContainerManager)
     return _processes_and_folder(manager)
 
@@ -124,6 +162,8 @@ def _processes_and_folder(manager: LocalContainerManager) -> list[str]:
 
 def _images(manager: ContainerManager) -> list[str]:
     """Return the tags of the cluster's model versions; images of the embedded cluster lie in its folder."""
+    if isinstance(manager, KubernetesContainerManager):
+        return list(kubernetes_managers().image_tags(manager))
     if not isinstance(manager, DockerContainerManager):
         return []
     return [tag for image in manager.get_images() if image.cluster for tag in image.tags]
@@ -134,6 +174,8 @@ def observe(conn: ClipperConnection, role: str | None = None) -> list[ObservedCo
     manager = conn.cm
     if isinstance(manager, DockerContainerManager):
         containers = manager._containers.observe()
+    elif isinstance(manager, KubernetesContainerManager):
+        containers = kubernetes_managers().observe(manager)
     else:
         assert isinstance(manager, LocalContainerManager)
         containers = manager._observe()
@@ -145,8 +187,22 @@ def pid_of(conn: ClipperConnection, role: str) -> int:
     return next(container.pid for container in observe(conn, role) if container.pid)
 
 
-def kill(conn: ClipperConnection, role: str) -> int:
-    """Kill the process in *role* with SIGKILL, which to the Docker Engine too is a crash; return its process id."""
+def processes_of(conn: ClipperConnection, role: str) -> list[Process]:
+    """Return what runs now in *role*, oldest first; others once they have been started again."""
+    if isinstance(conn.cm, KubernetesContainerManager):
+        return list(kubernetes_managers().uids_of(conn.cm, role))
+    return [each.pid for each in observe(conn, role) if each.is_running and each.pid]
+
+
+def kill(conn: ClipperConnection, role: str) -> Process:
+    """Kill the process in *role* with SIGKILL, which to the Docker Engine too is a crash; return which it was.
+
+    On Kubernetes its pod is deleted with a second to end, which is too little for a frontend, and made again elsewhere.
+    """
+    if isinstance(conn.cm, KubernetesContainerManager):
+        uid = str(processes_of(conn, role)[0])
+        kubernetes_managers().delete_pod(conn.cm, uid, grace_s=1)
+        return uid
     pid = pid_of(conn, role)
     os.kill(pid, signal.SIGKILL)
     # A container's other processes go with its first one, though only in the moment after: until then they answer.
@@ -159,6 +215,21 @@ def exported_and_imported(conn: ClipperConnection, model: str, path: Path) -> tu
     conn.export_configuration(path)
     conn.stop_models([model])
     return conn.import_configuration(path, existing="skip", timeout_s=120.0).models
+
+
+def query_frontends_of(conn: ClipperConnection) -> list[Process]:
+    """Return the query frontends that serve: processes of one parent, or pods."""
+    if isinstance(conn.cm, KubernetesContainerManager):
+        return list(kubernetes_managers().uids_of(conn.cm, "query_frontend", is_serving=True))
+    return list(worker_pids(conn))
+
+
+def end_query_frontend(conn: ClipperConnection, which: Process, *, at_once: bool) -> None:
+    """Kill one query frontend, or ask it to end."""
+    if isinstance(which, str):
+        kubernetes_managers().delete_pod(conn.cm, which, grace_s=1 if at_once else None)
+    else:
+        os.kill(which, signal.SIGKILL if at_once else signal.SIGTERM)
 
 
 def worker_pids(conn: ClipperConnection) -> list[int]:

@@ -27,7 +27,7 @@ def container_of(conn: ClipperConnection, role: str) -> Any:
 
 
 def network_of(conn: ClipperConnection, purpose: str) -> Any:
-    """Return one of the cluster's networks: ``private`` or ``models``."""
+    """Return one of the cluster's networks: ``private``, ``models`` or ``proven``."""
     return docker_client(conn).networks.get(f"{conn.cm.cluster_name}-{purpose}")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -41,3 +42,18 @@ def remove_image(client: Any, tag: str) -> None:
 def run_python(client: Any, image: str, program: str) -> str:
     """Return what a program prints in a container of the image."""
     return client.containers.run(image, ["python", "-c", program], remove=True).decode().strip()
+
+
+@dataclass(frozen=True)
+class OwnBase:
+    """A base image that these tests alone build upon: what was made from it carries its label."""
+
+    image: str
+    label: str
+
+    def leftovers(self, client: Any) -> list[str]:
+        """Return containers, and images without a name, that builds from it left."""
+        wanted = {"label": self.label}
+        containers = client.api.containers(all=True, filters=wanted)
+        images = client.api.images(filters={**wanted, "dangling": True})
+        return [thing["Id"] for thing in [*containers, *images]]

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+_PAUSE_S = 0.3
+"""After a connection that failed: thousands in a minute fill a node's table of connections, and later ones are lost."""
+
 
 @dataclass(frozen=True)
 class Reply:
@@ -37,7 +40,7 @@ class Load:
         application: str,
         *,
         num_clients: int = 8,
-        max_s: float = 60.0,
+        max_s: float = 300.0,
         make_input: Callable[[float], Any] = lambda value: [value],
         retries: bool = False,
     ) -> None:
@@ -95,6 +98,8 @@ class Load:
             now_s = time.monotonic()
             self.replies.append(Reply(value, status, body, now_s - started_s, now_s))
             self._under_way.discard(value)
+            if status == 0:
+                self._stopping.wait(_PAUSE_S)
         connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection, value: float) -> tuple[int, dict[str, Any]]:

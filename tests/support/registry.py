@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from tests.support.clusters import eventually
+from tests.support.ports import quiet_port
 
 Refuses = Literal["nothing", "strangers", "writes"]
 
@@ -57,7 +57,7 @@ def running_registry(folder: Path, *, refuses: Refuses = "nothing") -> Iterator[
     refuses : str
         ``"strangers"`` wants a password that nobody has; ``"writes"`` is read-only.
     """
-    registry = Registry(_free_port())
+    registry = Registry(quiet_port())
     config = folder / "registry.yml"
     config.write_text(json.dumps(_configuration(folder, registry.address, refuses)))  # JSON is YAML
     with open(folder / "registry.log", "wb") as log:
@@ -84,8 +84,3 @@ def _configuration(folder: Path, address: str, refuses: Refuses) -> dict:
         passwords.write_text("")
         configuration["auth"] = {"htpasswd": {"realm": "test", "path": str(passwords)}}
     return configuration
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from sklearn.datasets import load_iris
+
+FLOWERS, SPECIES = load_iris(return_X_y=True)
 
 QUIET = [
     # PySpark leaves sockets to the garbage collector, and calls what its libraries have deprecated.
@@ -29,6 +32,7 @@ def notebook_session() -> Iterator[Any]:
     before = dict(os.environ)
     settings = {
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.sql.shuffle.partitions": "2",
@@ -43,3 +47,11 @@ def notebook_session() -> Iterator[Any]:
         gc.collect()
         os.environ.clear()
         os.environ.update(before)
+
+
+def flowers_frame(spark: Any) -> Any:
+    """Return all flowers as vectors, with their species as labels."""
+    from pyspark.ml.linalg import Vectors
+
+    rows = [(Vectors.dense(flower), float(label)) for flower, label in zip(FLOWERS, SPECIES, strict=True)]
+    return spark.createDataFrame(rows, ["features", "label"])

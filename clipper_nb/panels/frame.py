@@ -17,6 +17,7 @@ from clipper_nb.errors import InvalidRequestError
 from clipper_nb.panels.cluster_state import ClusterState, Status
 from clipper_nb.panels.markup import badge, format_clock, format_time
 from clipper_nb.panels.panel import Panel
+from clipper_nb.panels.picture import Picture
 from clipper_nb.panels.poller import Poller
 from clipper_nb.panels.watchdog import Watchdog
 
@@ -43,7 +44,7 @@ class Frame:
         self._poller = poller
         self._panels = list(panels)
         self._id = f"cl-snapshot-{uuid.uuid4().hex}"
-        self._header = ipywidgets.HTML()
+        self._header = Picture("Cluster")
         self._watchdog = Watchdog(self._id, poller.seen)
         self._tabs: ipywidgets.Tab | None = None
         if len(self._panels) > 1:
@@ -191,7 +192,8 @@ def _header(state: ClusterState) -> Html:
     clock = format_clock(state.seen_at) if state.seen_at else "not seen yet"
     return Html(
         f'<div class="cl-head"><span><span class="cl-name">clipper</span> {as_html(state.cluster_name)}</span>'
-        f'{badges}<span class="cl-small">{_sum_up(state)}</span>{address}<span class="cl-clock">{clock}</span></div>'
+        f'<span class="cl-badges">{badges}</span>'
+        f'<span class="cl-small">{_sum_up(state)}</span>{address}<span class="cl-clock">{clock}</span></div>'
         f"{_problem(state)}"
     )
 

@@ -119,8 +119,14 @@ def test_links_go_through_the_proxy_of_a_hub(tutorial: NotebookPage) -> None:
     link = panel(tutorial).locator(".cl-head a")
     address = tutorial.evaluate("conn.get_query_addr()")
     expect(link).to_have_attribute("href", f"{HUB_PREFIX}proxy/{address.split(':')[1]}/metrics")
+    clock = panel(tutorial).locator(".cl-clock")
+    link.hover()
     with tutorial.page.expect_popup() as popup:
-        link.click()
+        # The clock is painted each second, and a finger may be on the button meanwhile.
+        before = clock.inner_text()
+        tutorial.page.mouse.down()
+        wait_until(lambda: clock.inner_text() != before, 30, "the panel is painted")
+        tutorial.page.mouse.up()
     # A hub has other users, so the cluster asks for a token, which the panel must not show: the notebook would keep it.
     token = tutorial.evaluate("conn.query_token")
     assert token not in link.get_attribute("href")

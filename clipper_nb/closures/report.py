@@ -78,6 +78,8 @@ class ClosureReport:
         Files of the user's own modules that are not in the pickle, since the function imports them when it is called.
     environment_variables : list of str
         Names of the environment variables that it reads; their values travel beside it, and are in no image or report.
+    imports : list of str
+        Installed modules that unpickling it imports.
     """
 
     function: str
@@ -89,6 +91,7 @@ class ClosureReport:
     cause: str = ""
     files: ImportedFiles = NO_FILES
     environment_variables: Sequence[str] = ()
+    imports: Sequence[str] = ()
 
     def __or__(self, other: ClosureReport) -> ClosureReport:
         """Return the report of a function that travels together with another one, under its own name."""
@@ -100,12 +103,13 @@ class ClosureReport:
             requirements=self.requirements | other.requirements,
             files=self.files | other.files,
             environment_variables=sorted({*self.environment_variables, *other.environment_variables}),
+            imports=sorted({*self.imports, *other.imports}),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values that JSON can hold."""
         plain = asdict(replace(self, files=NO_FILES))
-        del plain["files"], plain["requirements"]["pickled"]
+        del plain["files"], plain["imports"], plain["requirements"]["pickled"]
         plain["requirements"]["pinned"] = list(self.requirements.pinned)
         return {**plain, "captured": list(plain["captured"]), "refused": list(plain["refused"])}
 
@@ -184,6 +188,7 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
         cause="; ".join(dict.fromkeys(cause for _, cause in pickler.refused)),
         files=files,
         environment_variables=find_environment_reads(functions_used(own, pickler.functions), files.sources()),
+        imports=sorted(filter(_is_importable, installed - pickler.imported)),
     )
 
 
@@ -233,6 +238,12 @@ def _culprits(variable: Variable, refused: Sequence[tuple[Any, str]]) -> Iterato
         yield part.owner or part, cause
     if refused and not found and not variable.is_code:
         yield Part("", variable.value), refused[0][1]
+
+
+def _is_importable(module: str) -> bool:
+    """Return whether a module was imported by that name; classes may say that they are of another one."""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    return spec is not None and spec.name == module
 
 
 def _is_below(module: str, packages: Sequence[str]) -> bool:

@@ -149,6 +149,7 @@ def deploy_python_closure(
         requirements=to_install.pinned,
         unpinnable=to_install.unpinnable,
         system_packages=new.system_packages,
+        imports=tuple(report.imports),
         source=_source_of(func),
         report=report.to_dict(),
     )

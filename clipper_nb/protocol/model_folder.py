@@ -83,6 +83,9 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
 class PythonMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="python_closure"):
     """A Python function."""
 
+    imports: tuple[str, ...] = ()
+    """Installed modules that unpickling it imports."""
+
     source: str | None = None
     """Its source; ``None`` if it has none, like a function created by ``exec``."""
     report: Mapping[str, Any] = {}

@@ -18,7 +18,7 @@ NAME_SIZE_BYTES = 256
 """Room for the name of a forked process where the kernel shows the arguments and variables of its nursery."""
 
 _MAX_MESSAGE_SIZE_BYTES = 1 << 20
-_MAX_DESCRIPTORS = 3
+_MAX_DESCRIPTORS = 4
 
 
 class Import(msgspec.Struct, frozen=True, tag_field="request", tag="import"):
@@ -30,9 +30,10 @@ class Import(msgspec.Struct, frozen=True, tag_field="request", tag="import"):
 class Fork(msgspec.Struct, frozen=True, tag_field="request", tag="fork"):
     """Fork a replica, which becomes a child of the supervisor.
 
-    The descriptors beside it are the replica's log, a pipe from which it reads one byte before it begins, and, for the
-    first replica of a version, the end of a socket for the version's template. If the pipe is closed the replica ends:
-    the supervisor has not got its process id.
+    The descriptors beside it are the replica's log, a pipe from which it reads one byte before it begins, for the first
+    replica of a version the end of a socket for the version's template, and if that needs libraries that the nursery
+    has not imported, the end of one for the nursery's heir. If the pipe is closed the replica ends: the supervisor has
+    not got its process id.
     """
 
     environment: Mapping[str, str]
@@ -41,22 +42,24 @@ class Fork(msgspec.Struct, frozen=True, tag_field="request", tag="fork"):
     umask: int
     model_folder: str
     """Empty for a frontend."""
+    imports: tuple[str, ...] = ()
+    """The modules that the heir has imported."""
 
 
 Request = Union[Import, Fork]
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer to a request; also what a template's socket says first, once the version's model is loaded."""
+    """The answer to a request; also what the socket of a template or an heir says first, once there is one."""
 
     pid: int | None = None
-    """The forked process; in the first message about a template, the template."""
+    """The forked process; in the first message about a template or an heir, that one."""
     refusal: str | None = None
     """Why nothing was forked, as the rest of a sentence that begins with the process."""
     is_stale: bool = False
     """True if a new nursery would fork."""
     modules: tuple[str, ...] = ()
-    """Installed modules that loading the model imported."""
+    """Installed modules that loading the model, or importing its libraries, imported."""
 
 
 def padded_name(name: str) -> str:

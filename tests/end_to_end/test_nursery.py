@@ -363,25 +363,60 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop(name, None)
 
 
-def test_upgraded_library_is_seen_by_the_next_deploy(conn, library):
+def import_as_it_is_now(library: Path) -> Any:
+    importlib.invalidate_caches()
+    sys.modules.pop(library.stem, None)
+    return importlib.import_module(library.stem)
+
+
+def test_library_is_imported_once_until_it_is_upgraded(conn, library):
     versions = itertools.count(1)
 
-    def deploy_and_ask() -> list:
-        importlib.invalidate_caches()
-        sys.modules.pop(library.stem, None)
-        installed = importlib.import_module(library.stem)
-        time.sleep(1.0)  # nurseries learn when nothing is being deployed
+    def deploy_and_ask() -> tuple[int, int, int]:
+        installed = import_as_it_is_now(library)
         deploy(
-            conn, "user-of-library", lambda xs: [[installed.NUMBER, os.getpid() != installed.PID] for _ in xs],
+            conn, "user-of-library", lambda xs: [[installed.NUMBER, installed.PID, os.getpid()] for _ in xs],
             next(versions),
         )  # fmt: skip
-        return ask(conn, "user-of-library")
+        return tuple(ask(conn, "user-of-library"))
 
     library.write_text("import os\nPID = os.getpid()\nNUMBER = 1\n")
-    assert deploy_and_ask() == [1, False]
-    eventually(lambda: deploy_and_ask() == [1, True], within_s=60, what="a nursery has imported the library")
+    number, importer, first = deploy_and_ask()
+    assert (number, importer) == (1, first)
+    for _ in range(2):
+        number, importer, second = deploy_and_ask()
+        assert (number, importer, second != first) == (1, first, True)
     library.write_text("import os\nPID = os.getpid()\nNUMBER = 2  # of another release\n")
-    assert deploy_and_ask()[0] == 2
+    number, importer, third = deploy_and_ask()
+    assert (number, importer) == (2, third)
+
+
+def test_library_that_runs_a_thread_is_imported_by_each(conn, library):
+    library.write_text(
+        "import os\nimport threading\nPID = os.getpid()\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+    )
+    installed = import_as_it_is_now(library)
+    for version in (1, 2):
+        deploy(conn, "with-a-thread", lambda xs: [[installed.PID, os.getpid()] for _ in xs], version)
+        importer, replica = ask(conn, "with-a-thread")
+        assert importer == replica
+    reason = "a nursery that has them cannot fork: it runs 1 more threads"
+    assert f"each replica imports ['{library.stem}'] itself: {reason}" in supervisor_log(conn)
+
+
+@pytest.mark.parametrize(
+    ("what_it_does", "status", "what_the_log_has"),
+    [("os._exit(7)", 7, ""), ("import faulthandler; faulthandler._sigsegv()", -signal.SIGSEGV, "Fatal Python error")],
+)
+def test_import_that_crashes_is_told_as_that_of_any_process(conn, library, what_it_does, status, what_the_log_has):
+    library.write_text("NUMBER = 1\n")
+    installed = import_as_it_is_now(library)
+    library.write_text(f"import os\n{what_it_does}\n")
+    with pytest.raises(ReplicaStartError) as crashed:
+        deploy(conn, "crashes", lambda xs: [installed.NUMBER for _ in xs])
+    assert crashed.value.exit_status == status
+    assert what_the_log_has in crashed.value.log_tail
 
 
 def test_environment_is_there_before_the_first_import(conn):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import gc
 import logging
 import os
@@ -20,6 +19,7 @@ from clipper_nb.protocol.load_report import describe_load_failure, format_load_f
 from clipper_nb.runtime.malloc import keep_blocks
 from clipper_nb.runtime.model_container.client import Model, serve
 from clipper_nb.runtime.model_container.environment_check import check_environment
+from clipper_nb.runtime.model_container.load_watch import watch_load
 from clipper_nb.runtime.model_container.loader import load_model
 from clipper_nb.runtime.model_container.notebook_main import become_notebook
 from clipper_nb.runtime.model_container.parity import check_samples
@@ -50,26 +50,25 @@ def _write_log() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def main(observer: LoadObserver | None = None) -> None:
-    """Run one replica."""
+def main(observer: LoadObserver | None = None, *, started_s: float | None = None) -> None:
+    """Run one replica; it began at *started_s* of the monotonic clock, or now."""
     observer = observer or LoadObserver()
-    started_s = time.monotonic()
+    started_s = time.monotonic() if started_s is None else started_s
     begin_with_variables()
-    faulthandler.enable()
     keep_blocks()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave_unloaded)  # as a container's first process it would otherwise ignore the signal
     logging.raiseExceptions = False  # a model that closes its standard error must not fail because of our log
     _write_log()
     settings = _read_settings()
-    with _reported(settings):
+    with _reported(settings, started_s=started_s):
         model = _load(settings, observer)
     load_s = time.monotonic() - started_s
     gc.collect()
     observer.after_load()
     gc.freeze()  # a collection that visits a model and its libraries stops a batch for 80 ms or more, and finds nothing
     settings = _read_settings()
-    with _reported(settings, spent_s=load_s):
+    with _reported(settings, started_s=time.monotonic() - load_s):
         check_samples(model, settings.model_path, settings.input_type)
     logger.info("%s is loaded", settings.model_id)
     serve(model, settings)
@@ -96,22 +95,17 @@ def _load(settings: ModelContainerSettings, observer: LoadObserver) -> Model:
 
 
 @contextlib.contextmanager
-def _reported(settings: ModelContainerSettings, *, spent_s: float = 0.0) -> Iterator[None]:
+def _reported(settings: ModelContainerSettings, *, started_s: float) -> Iterator[None]:
     """Write to the log why the model cannot be loaded, and end this process; or where it hangs."""
-    if settings.load_timeout_s is not None:
-        # Shortly before the caller's timeout, the log shows where the load hangs.
-        left_s = max(0.1, 0.8 * settings.load_timeout_s - spent_s)
-        faulthandler.dump_traceback_later(left_s, exit=False)
     try:
-        yield
+        with watch_load(settings.load_timeout_s, spent_s=time.monotonic() - started_s):
+            yield
     except BaseException as exc:  # of any class: SIGTERM and SIGINT raise nothing here
         failure = describe_load_failure(exc)
         sys.stderr.write(f"{failure.traceback_text.rstrip()}\n{format_load_failure(failure)}\n")
         logging.disable()  # what libraries log at their end would push that out of the log's last lines
         is_import = issubclass(type(exc), ImportError)
         raise SystemExit(IMPORT_FAILED_EXIT_STATUS if is_import else LOAD_FAILED_EXIT_STATUS) from None
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":

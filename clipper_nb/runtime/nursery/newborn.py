@@ -46,8 +46,21 @@ def start_program(request: Fork) -> None:
 
 def become_template() -> None:
     """Detach this process from the session and the log of the replica that it is a copy of."""
+    _detach(f"template {os.environ[MODEL_NAME]}:{os.environ[MODEL_VERSION]}")
+
+
+def become_nursery(birth: Birth) -> None:
+    """Detach this process from the replica that it is a copy of, and take away what only that one has."""
+    _detach("nursery")
+    for name in birth.request.environment:
+        del os.environ[name]
+    if birth.template_fd is not None:
+        os.close(birth.template_fd)
+
+
+def _detach(name: str) -> None:
     os.setsid()
-    look_like(NURSERY_MODULE, f"template {os.environ[MODEL_NAME]}:{os.environ[MODEL_VERSION]}")
+    look_like(NURSERY_MODULE, name)
     _use_outputs(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC))
 
 

@@ -22,6 +22,8 @@ class Birth:
     """Becomes readable when the supervisor knows of the process, and closed when it has given it up."""
     template_fd: int | None = None
     """The end of a socket for the template that it leaves once it has loaded its model."""
+    heir_fd: int | None = None
+    """The end of a socket for the nursery that it leaves once it has imported what its model needs."""
 
 
 class Parent:

@@ -127,9 +127,9 @@ class ForkedProcess:
         self._loop.add_reader(self._fd, self._read_status)
 
     @property
-    def has_ended(self) -> bool:
-        """True if its exit status was read."""
-        return self._status.done()
+    def returncode(self) -> int | None:
+        """Its exit status once that was read; a negative number is the signal that ended it."""
+        return self._status.result() if self._status.done() else None
 
     async def wait(self) -> int:
         return await asyncio.shield(self._status)

@@ -40,6 +40,11 @@ class Libraries:
         """Return whether the next nursery imports one of *modules*, and the running one has not."""
         return any(name in self._wanted and name not in self._imported for name in modules)
 
+    def missing(self, modules: Iterable[str]) -> tuple[str, ...]:
+        """Return those of *modules* that the running nursery has not imported, and that may be imported ahead."""
+        known = {*self._imported, *self._refused}
+        return tuple(dict.fromkeys(name for name in modules if name not in known))
+
     def learn(self, modules: Iterable[str]) -> None:
         """Add what a model imported."""
         self._wanted.update(dict.fromkeys(name for name in modules if name not in self._refused))
@@ -49,6 +54,11 @@ class Libraries:
         new = set(modules) - set(self._imported)
         self._imported = modules
         return _libraries_of(new)
+
+    def are_inherited(self, modules: tuple[str, ...]) -> list[str]:
+        """Note what a nursery has imported that has all of the one before, too; return the libraries of it."""
+        self.learn(modules)
+        return self.are_imported((*self._imported, *(name for name in modules if name not in self._imported)))
 
     def are_refused(self, modules: tuple[str, ...]) -> list[str]:
         """Leave out those of *modules* that no nursery has imported yet; return the libraries that they are of."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from clipper_nb.container_managers.local.log_files import open_log
 from clipper_nb.container_managers.local.supervisor.fork_channel import ForkChannel, NotForkedError
@@ -25,12 +27,12 @@ class NurseryProcess:
 
     Parameters
     ----------
-    process : asyncio.subprocess.Process
+    process : asyncio.subprocess.Process or ForkedProcess
     channel : ForkChannel
-        Its end is the process's.
+        Its other end is the process's.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: ForkChannel) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess, channel: ForkChannel) -> None:
         self._process = process
         self.channel = channel
         self.pid = process.pid
@@ -73,20 +75,34 @@ class NurseryProcess:
         """End it; what it has forked lives on."""
         self.channel.close()
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
         await self._process.wait()
 
 
-async def fork(
-    channel: ForkChannel, launch: Launch, spawning: Spawning, template: ForkChannel | None = None
-) -> ForkedProcess:
-    """Have the process at the other end fork a replica; raises ``NotForkedError``.
+@dataclass(frozen=True)
+class Remains:
+    """What the first replica of a version leaves on its way to a prediction."""
 
-    *template* is the channel of the template that the replica leaves when it has loaded its model.
-    """
+    template: ForkChannel
+    """The channel of the template, when it has loaded its model."""
+    heir: ForkChannel | None = None
+    """The channel of the nursery's heir, when it has imported what its model needs."""
+    imports: tuple[str, ...] = ()
+    """Modules that the heir has, and the nursery has not."""
+
+    def fds(self) -> list[int]:
+        """Return the descriptors of the processes' ends."""
+        return [each.other_end.fileno() for each in (self.template, self.heir) if each is not None]
+
+
+async def fork(
+    channel: ForkChannel, launch: Launch, spawning: Spawning, remains: Remains | None = None
+) -> ForkedProcess:
+    """Have the process at the other end fork a replica, which leaves *remains*; raises ``NotForkedError``."""
     with spawning.one(), open_log(launch.log_path) as log, _pipe() as (permit_reader, permit_writer):
-        descriptors = [log.fileno(), permit_reader, *([template.other_end.fileno()] if template else ())]
-        answer = await channel.ask(_fork_request(launch), descriptors, timeout_s=_FORK_TIMEOUT_S)
+        descriptors = [log.fileno(), permit_reader, *(remains.fds() if remains else ())]
+        request = _fork_request(launch, () if remains is None else remains.imports)
+        answer = await channel.ask(request, descriptors, timeout_s=_FORK_TIMEOUT_S)
         if answer.pid is None:
             raise NotForkedError(answer.refusal or "it answered nothing", is_stale=answer.is_stale)
         process = ForkedProcess(answer.pid)
@@ -101,12 +117,13 @@ def own_variables(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in variables.items() if name.startswith(_OURS) and name != CLUSTER_FOLDER}
 
 
-def _fork_request(launch: Launch) -> Fork:
+def _fork_request(launch: Launch, imports: tuple[str, ...]) -> Fork:
     return Fork(
         environment=own_variables(launch.variables),
         working_folder=str(launch.working_folder),
         umask=launch.umask,
         model_folder=launch.variables.get(MODEL_PATH, ""),
+        imports=imports,
     )
 
 

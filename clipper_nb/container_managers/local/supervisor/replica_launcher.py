@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Coroutine, Hashable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clipper_nb.container_managers.local.supervisor.fork_channel import NotForkedError
 from clipper_nb.container_managers.local.supervisor.launching import (
@@ -34,6 +34,9 @@ from clipper_nb.protocol.environment import (
     READY_FILE,
     REPLICA_CREDENTIALS_FILE,
 )
+
+if TYPE_CHECKING:
+    from clipper_nb.protocol.model_folder import PythonMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +135,7 @@ class ReplicaLauncher:
             was_loading = template.fate is Fate.LOADING
             await _first(template.wait_until_decided(), stopping.wait())
             if template.fate is Fate.NEVER_FORKS or (template.fate is Fate.NOT_YET and was_loading):
-                return await self._nurseries.fork(_surroundings(launch), launch, None)
+                return await self._nurseries.fork(_surroundings(launch), launch)
             if template.fate is Fate.FORKS:
                 try:
                     return await template.fork(launch, self._spawning)
@@ -154,7 +157,7 @@ class ReplicaLauncher:
     async def _fork_first(self, version: Hashable, launch: Launch) -> LaunchedProcess:
         template = self._templates[version] = Template()
         try:
-            first = await self._nurseries.fork(_surroundings(launch), launch, template.channel)
+            first = await self._nurseries.fork(_surroundings(launch), launch, template.channel, _modules_of(launch))
         except BaseException:
             await self._forget(version, template)
             raise
@@ -193,19 +196,24 @@ def _surroundings(launch: Launch) -> Surroundings:
 
 
 def _is_python_function(model_folder: Path) -> bool:
-    from clipper_nb.protocol.model_folder import PythonMetadata, read_metadata  # a supervisor starts without it
-
     try:
-        return isinstance(read_metadata(model_folder), PythonMetadata)
+        return _read_python_metadata(model_folder) is not None
     except InvalidRequestError:
         return False  # the replica reports it
 
 
 def _modules_of(launch: Launch) -> Iterable[str]:
     """Return modules that the model of a replica needs."""
-    from clipper_nb.protocol.model_folder import read_metadata
+    metadata = _read_python_metadata(Path(launch.variables[MODEL_PATH]))
+    return () if metadata is None else metadata.imports
 
-    return read_metadata(Path(launch.variables[MODEL_PATH])).modules.values()
+
+def _read_python_metadata(model_folder: Path) -> PythonMetadata | None:
+    """Return what is known of a Python function; ``None`` for a model of another kind."""
+    from clipper_nb.protocol.model_folder import PythonMetadata, read_metadata  # a supervisor starts without it
+
+    metadata = read_metadata(model_folder)
+    return metadata if isinstance(metadata, PythonMetadata) else None
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:

@@ -44,7 +44,7 @@ class Template:
     @property
     def pid(self) -> int | None:
         """Its process id, while it forks."""
-        return None if self._process is None or self._process.has_ended else self._process.pid
+        return None if self._process is None or self._process.returncode is not None else self._process.pid
 
     async def hear(self, *, timeout_s: float) -> Answer | None:
         """Return what the first replica reports when it has loaded the model; ``None`` if it ends or takes too long."""

@@ -25,6 +25,21 @@ def test_what_was_learned_is_lacking_until_it_is_imported():
     assert not libraries.lack(["x", "b"])
 
 
+def test_heir_has_what_its_nursery_had_and_what_it_imported_itself():
+    libraries = Libraries()
+    libraries.learn(["a"])
+    libraries.are_imported(libraries.modules)
+    assert libraries.missing(["a", "b.c", "b.c"]) == ("b.c",)
+    assert libraries.are_inherited(("b", "b.c")) == ["b"]
+    assert (libraries.missing(["a", "b.c"]), libraries.modules, libraries.is_due) == ((), ("a", "b", "b.c"), False)
+
+
+def test_what_is_refused_is_not_missing():
+    libraries = Libraries()
+    libraries.are_refused(("bad",))
+    assert libraries.missing(["bad", "good"]) == ("good",)
+
+
 def test_refused_modules_are_never_due_again():
     libraries = Libraries()
     libraries.learn(["a"])

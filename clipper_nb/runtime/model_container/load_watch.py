@@ -1,0 +1,30 @@
+"""Shows in the log where the load of a model hangs, or crashes."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+from collections.abc import Iterator
+
+_SHARE_OF_TIMEOUT = 0.8
+_LEAST_LEFT_S = 0.1
+
+
+@contextlib.contextmanager
+def watch_load(timeout_s: float | None, *, spent_s: float = 0.0) -> Iterator[None]:
+    """Within the block, write the stack of each thread if it crashes, or shortly before the caller's timeout.
+
+    Parameters
+    ----------
+    timeout_s : float or None
+        After so many seconds the caller gives up; ``None`` if it waits for as long as the load takes.
+    spent_s : float
+        How many of them are over.
+    """
+    faulthandler.enable()
+    if timeout_s is not None:
+        faulthandler.dump_traceback_later(max(_LEAST_LEFT_S, _SHARE_OF_TIMEOUT * timeout_s - spent_s), exit=False)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()

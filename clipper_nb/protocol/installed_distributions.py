@@ -12,7 +12,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from functools import cached_property
@@ -48,6 +48,7 @@ class InstalledDistributions:
         self._by_name: dict[str, InstalledDistribution | None] = {}
         self._by_folder: dict[str, InstalledDistribution | None] = {}
         self._owners: dict[str, list[str]] = {}
+        self._owners_of_files: dict[tuple[str, Path], InstalledDistribution | None] = {}
 
     def find(self, name: str) -> InstalledDistribution | None:
         """Return the distribution of that name, in any spelling, which an import would find first."""
@@ -69,6 +70,14 @@ class InstalledDistributions:
         if key not in self._by_folder:
             self._by_folder[key] = _read(Distribution.at(key))
         return self._by_folder[key]
+
+    def owner_of(
+        self, name: str, file: Path, find: Callable[[], InstalledDistribution | None]
+    ) -> InstalledDistribution | None:
+        """Return what *find* has found for a distribution's name and a file of it: it is called once."""
+        if (name, file) not in self._owners_of_files:
+            self._owners_of_files[name, file] = find()
+        return self._owners_of_files[name, file]
 
     def owners(self, top: str) -> Sequence[str]:
         """Return the names of the distributions that have a top-level module or package."""
@@ -106,7 +115,8 @@ def installed_distributions() -> InstalledDistributions:
 
 
 def _stamp() -> Stamp:
-    return tuple(_infos_now(folder or os.curdir) for folder in sys.path)
+    # A folder without metadata adds nothing: each replica has one of its own in front of the others.
+    return tuple(infos for folder in sys.path if len(infos := _infos_now(folder or os.curdir)) > 1)
 
 
 def _infos_now(folder: str) -> Stamp:

@@ -10,6 +10,7 @@ import functools
 import importlib.util
 import os
 import re
+from functools import partial
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -42,20 +43,18 @@ def installed_version(
     has just read that.
     """
     installed = installed or installed_distributions()
-    owner = _find_owner(name, module, installed) if module else None
-    if owner is not None:
-        is_same = _words(owner.name) == _words(name)
-        return owner.version if is_same else f"{owner.version} ({owner.name})"
+    file_and_folder = _find_file(module) if module else None
+    if file_and_folder is not None:
+        owner = installed.owner_of(name, file_and_folder[0], partial(_find_owner, name, *file_and_folder, installed))
+        if owner is not None:
+            is_same = _words(owner.name) == _words(name)
+            return owner.version if is_same else f"{owner.version} ({owner.name})"
     found = installed.find(name)
     return None if found is None else found.version
 
 
-def _find_owner(name: str, module: str, installed: InstalledDistributions) -> InstalledDistribution | None:
-    """Return the distribution in the module's folder that has it; of several, the one that was installed last."""
-    found = _find_file(module)
-    if found is None:
-        return None
-    file, folder = found
+def _find_owner(name: str, file: Path, folder: Path, installed: InstalledDistributions) -> InstalledDistribution | None:
+    """Return the distribution in *folder* that has a module's file; of several, the one that was installed last."""
     infos = [Path(entry.path) for entry in os.scandir(folder) if entry.name.endswith(".dist-info")]
     owners = [info for info in infos if library_name(info.name.partition("-")[0]) == library_name(name)]
     if len(owners) != 1:

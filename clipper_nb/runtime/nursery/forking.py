@@ -15,7 +15,9 @@ _ADOPTION_TIMEOUT_S = 10.0
 _POLL_INTERVAL_S = 0.0005
 
 
-def fork_to(supervisor_pid: int, find_refusal: Callable[[], str | None]) -> int | str:
+def fork_to(
+    supervisor_pid: int, find_refusal: Callable[[], str | None], meanwhile: Callable[[], None] | None = None
+) -> int | str:
     """Fork; return 0 in the new process, and its id, or why there is none, in this one.
 
     Parameters
@@ -23,6 +25,8 @@ def fork_to(supervisor_pid: int, find_refusal: Callable[[], str | None]) -> int 
     find_refusal : callable
         Is called in this process in the middle of the fork, when libraries have ended the threads that they end before
         a fork. What it returns is the reason against it, or ``None``.
+    meanwhile : callable, optional
+        Is called in this process while the one in the middle forks, which copies as much memory again.
     """
     verdict_reader, verdict_writer = os.pipe()
     pid_reader, pid_writer = os.pipe()
@@ -46,6 +50,8 @@ def fork_to(supervisor_pid: int, find_refusal: Callable[[], str | None]) -> int 
     if refusal is None:
         os.write(verdict_writer, b"1")
     os.close(verdict_writer)
+    if meanwhile is not None:
+        meanwhile()
     pid_text = os.read(pid_reader, 32)
     os.close(pid_reader)
     os.waitpid(between_pid, 0)  # from here on the new process is the supervisor's child

@@ -9,14 +9,16 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 
 from clipper_nb.protocol.environment import LOAD_TIMEOUT_S
-from clipper_nb.protocol.nursery import Answer, send_message
+from clipper_nb.protocol.model_environment import describe_environment
+from clipper_nb.protocol.model_folder import read_metadata
+from clipper_nb.protocol.nursery import Answer, Fork, send_message
 from clipper_nb.runtime.model_container.load_watch import watch_load
 from clipper_nb.runtime.nursery.fitness import find_objection, find_threads, read_facts
 from clipper_nb.runtime.nursery.forking import fork_to
-from clipper_nb.runtime.nursery.libraries import import_all, installed_modules
+from clipper_nb.runtime.nursery.libraries import import_all, imported_since, installed_modules
 from clipper_nb.runtime.nursery.newborn import become_nursery
 from clipper_nb.runtime.nursery.parent import Birth
 
@@ -39,7 +41,7 @@ def leave_heir(birth: Birth, supervisor_pid: int) -> socket.socket | None:
     if birth.heir_fd is None:
         return None
     end = socket.socket(fileno=birth.heir_fd)
-    answer = _import_and_fork(birth.request.imports, supervisor_pid)
+    answer = _import_and_fork(birth.request, supervisor_pid)
     if answer.pid == 0:
         become_nursery(birth)
         return end
@@ -49,13 +51,16 @@ def leave_heir(birth: Birth, supervisor_pid: int) -> socket.socket | None:
     return None
 
 
-def _import_and_fork(names: Sequence[str], supervisor_pid: int) -> Answer:
+def _import_and_fork(request: Fork, supervisor_pid: int) -> Answer:
     """Return what the replica reports; in the heir its process id is 0."""
-    before, facts = set(sys.modules), read_facts()
+    last_module, facts = next(reversed(sys.modules)), read_facts()
+    with contextlib.suppress(Exception):  # the replica, and those of the heir, ask the same, and report it
+        metadata = read_metadata(Path(request.model_folder))
+        describe_environment(metadata.environment, metadata.modules)
     timeout_s = os.environ.get(LOAD_TIMEOUT_S)
     with watch_load(None if timeout_s is None else float(timeout_s)):
-        import_all(names)
-    modules = tuple(installed_modules(set(sys.modules) - before, sys.modules))
+        import_all(request.imports)
+    modules = tuple(installed_modules(imported_since(last_module, sys.modules), sys.modules))
     if not modules:  # all was there
         return Answer()
     objection = find_objection(facts, read_facts())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
+import itertools
 import logging
 import os
 import sys
@@ -32,14 +32,29 @@ def import_all(names: Iterable[str]) -> None:
 
 
 def installed_modules(names: Iterable[str], modules: Mapping[str, ModuleType]) -> list[str]:
-    """Return those of *names* that come from installed libraries, in the order of their import; never a user's own."""
-    wanted = set(names)
-    return [name for name in list(modules) if name in wanted and _is_installed(name, modules[name])]
+    """Return those of *names* that come from installed libraries; never a user's own."""
+    wanted = [name for name in names if name in modules]
+    return [name for name in wanted if _is_installed(name, modules[name])]
 
 
-def users_modules(modules: Mapping[str, ModuleType], before: Iterable[str]) -> dict[str, ModuleType]:
-    """Return the modules that came since *before* and are not installed: what the model brought along."""
-    new = set(modules) - set(before)
+def imported_since(last: str, modules: dict[str, ModuleType]) -> list[str]:
+    """Return the names that came after *last*, in order.
+
+    Older ones are not touched: to count a reference to a name is to write to memory that a fork shares.
+    """
+    try:
+        return _names_after(last, reversed(modules))
+    except RuntimeError:  # another thread imports something
+        return _names_after(last, reversed(list(modules)))
+
+
+def _names_after(last: str, latest_first: Iterable[str]) -> list[str]:
+    return list(itertools.takewhile(lambda name: name != last, latest_first))[::-1]
+
+
+def users_modules(modules: Mapping[str, ModuleType], names: Iterable[str]) -> dict[str, ModuleType]:
+    """Return those of *names* that are not installed: what the model brought along."""
+    new = [name for name in names if name in modules]
     installed = set(installed_modules(new, modules))
     return {name: modules[name] for name in new if name not in installed and _file(modules[name])}
 
@@ -66,10 +81,11 @@ def find_changed(stamps: Mapping[str, Stamp]) -> str | None:
 
 
 def _stamp(path: str) -> Stamp | None:
-    with contextlib.suppress(OSError, ValueError):
+    try:
         status = os.stat(path)
-        return status.st_mtime_ns, status.st_size
-    return None
+    except (OSError, ValueError):
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _is_installed(name: str, module: ModuleType) -> bool:

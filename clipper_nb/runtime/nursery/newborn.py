@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
+from importlib.machinery import FileFinder
 
 from clipper_nb.protocol.environment import (
     CONTAINER_NAME,
@@ -41,7 +41,10 @@ def start_program(request: Fork) -> None:
         sys.path[0] = request.working_folder
     os.chdir(request.working_folder)
     sys.argv = [str(program.__file__)]
-    importlib.invalidate_caches()
+    # Not importlib.invalidate_caches(): that forgets what is installed, too, which the nursery looks at itself.
+    for finder in list(sys.path_importer_cache.values()):
+        if isinstance(finder, FileFinder):
+            finder.invalidate_caches()
 
 
 def become_template() -> None:

@@ -21,6 +21,8 @@ class Nursery(Parent):
     def __init__(self, end: socket.socket, supervisor_pid: int) -> None:
         super().__init__(end, supervisor_pid)
         self._facts = read_facts()
+        self._changed: str | None = None
+        """A file that was another one at the last fork."""
         self._settle()
 
     def answer(self, request: Request) -> Answer:
@@ -28,13 +30,16 @@ class Nursery(Parent):
             import_all(request.modules)
             self._settle()
             return Answer(refusal=try_fork(find_threads) or find_objection(self._facts, read_facts()))
-        changed = find_changed(self._stamps)
-        if changed is not None:
-            return Answer(refusal=f"{changed} has changed", is_stale=True)
         shadows = find_shadows(Path(request.model_folder) / MODULES_FOLDER, sys.modules)
         if shadows:
             return Answer(refusal=f"the model's module '{shadows[0]}' has the name of an imported one")
-        return super().answer(request)
+        answer = super().answer(request)
+        if answer.pid and self._changed is not None:  # without its id, the new process ends by itself
+            return Answer(refusal=f"{self._changed} has changed", is_stale=True)
+        return answer
+
+    def _look_meanwhile(self) -> None:
+        self._changed = find_changed(self._stamps)
 
     def _settle(self) -> None:
         """Note the state of all files, and put all objects where no garbage collection of a replica touches them."""

@@ -58,5 +58,8 @@ class Parent:
         """Fork; the answer's process id is 0 in the new process."""
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = fork_to(self._supervisor_pid, find_threads)
+        pid = fork_to(self._supervisor_pid, find_threads, self._look_meanwhile)
         return Answer(refusal=pid) if isinstance(pid, str) else Answer(pid=pid)
+
+    def _look_meanwhile(self) -> None:
+        """Look at what may speak against the new process, which does nothing before the supervisor has its id."""

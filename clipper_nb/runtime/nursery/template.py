@@ -10,6 +10,7 @@ import gc
 import socket
 import sys
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 
 from clipper_nb.protocol.model_folder import SETUP_FILE, PythonMetadata, read_metadata
@@ -17,7 +18,7 @@ from clipper_nb.protocol.nursery import Answer, send_message
 from clipper_nb.runtime.model_container.__main__ import LoadObserver
 from clipper_nb.runtime.nursery.fitness import find_objection, find_threads, read_facts
 from clipper_nb.runtime.nursery.forking import fork_to
-from clipper_nb.runtime.nursery.libraries import import_all, installed_modules, users_modules
+from clipper_nb.runtime.nursery.libraries import import_all, imported_since, installed_modules, users_modules
 from clipper_nb.runtime.nursery.newborn import become_replica, become_template
 from clipper_nb.runtime.nursery.parent import Parent
 from clipper_nb.runtime.nursery.randomness import find_changed, find_generator, read_states
@@ -37,7 +38,7 @@ class TemplateMaker(LoadObserver):
     def __init__(self, end: socket.socket, supervisor_pid: int) -> None:
         self._end = end
         self._supervisor_pid = supervisor_pid
-        self._modules = set(sys.modules)
+        self._last_module = next(reversed(sys.modules))
 
     def before_load(self, model_folder: Path) -> None:
         # An import may draw random numbers, which says nothing about the model.
@@ -51,8 +52,9 @@ class TemplateMaker(LoadObserver):
 
     def after_load(self) -> None:
         """Fork the template; return in this replica, and in each that the template forks."""
-        modules = tuple(installed_modules(set(sys.modules) - self._modules, sys.modules))
-        objection, chance = self._find_objection(), self._find_chance()
+        new = imported_since(self._last_module, sys.modules)
+        modules = tuple(installed_modules(new, sys.modules))
+        objection, chance = self._find_objection(), self._find_chance(new)
         gc.freeze()
         pid = fork_to(self._supervisor_pid, lambda: find_threads() or objection or chance)
         if pid == 0:
@@ -76,12 +78,15 @@ class TemplateMaker(LoadObserver):
             return "it has something to remove at its end"
         return find_objection(self._facts, read_facts())
 
-    def _find_chance(self) -> str | None:
-        """Return why replicas that load the model themselves might differ from each other, or ``None``."""
+    def _find_chance(self, new: Sequence[str]) -> str | None:
+        """Return why replicas that load the model themselves might differ from each other, or ``None``.
+
+        *new* are the modules that the load has imported.
+        """
         changed = find_changed(self._states, read_states())
         if changed:
             return f"loading it seeds or draws random numbers of {changed[0]}"
-        if not users_modules(sys.modules, self._modules):
+        if not users_modules(sys.modules, new):
             return None
         # A generator in the pickle has the same state in each replica; one that a module makes has not.
         generator = find_generator(gc.get_objects())

@@ -14,6 +14,7 @@ from clipper_nb.runtime.nursery.libraries import (
     find_changed,
     find_shadows,
     import_all,
+    imported_since,
     installed_modules,
     stamp_all,
     users_modules,
@@ -28,13 +29,20 @@ def module(path: Path, name: str = "made") -> ModuleType:
     return importlib.util.module_from_spec(spec)
 
 
-def test_installed_modules_come_in_the_order_of_their_import(tmp_path):
+def test_what_was_imported_since_is_in_order():
+    modules = dict.fromkeys(["a", "b", "c"], ModuleType("any"))
+    assert imported_since("a", modules) == ["b", "c"]
+    assert imported_since("c", modules) == []
+    assert imported_since("gone", modules) == ["a", "b", "c"], "what was last may have been removed"
+
+
+def test_installed_modules_keep_the_order_of_the_names(tmp_path):
     modules = {
         "second": module(tmp_path / "site-packages" / "second.py", "second"),
         "first": module(tmp_path / "site-packages" / "first.py", "first"),
         "json": sys.modules["json"] if "json" in sys.modules else importlib.import_module("json"),
     }
-    assert installed_modules({"first", "second", "json", "gone"}, modules) == ["second", "first", "json"]
+    assert installed_modules(["second", "first", "json", "gone"], modules) == ["second", "first", "json"]
 
 
 def test_modules_of_the_user_are_never_installed_ones(tmp_path):
@@ -44,7 +52,7 @@ def test_modules_of_the_user_are_never_installed_ones(tmp_path):
         "no_file": ModuleType("no_file"),
     }
     assert installed_modules(modules, modules) == []
-    assert list(users_modules(modules, before=["alias"])) == ["own"]
+    assert list(users_modules(modules, ["own", "no_file", "gone"])) == ["own"]
 
 
 def test_module_that_cannot_be_imported_is_left_out():

@@ -114,7 +114,7 @@ class Nurseries:
         """Replace a nursery by one that has imported what models need now, if there is something new."""
         async with self._renewal:
             for surroundings, libraries in list(self._libraries.items()):
-                if libraries.is_due:
+                if libraries.is_due and surroundings in self._running:
                     await self._renew(surroundings, libraries)
 
     async def end(self) -> None:
@@ -197,16 +197,17 @@ class Nurseries:
             return nursery
 
     async def _renew(self, surroundings: Surroundings, libraries: Libraries) -> None:
-        modules = libraries.modules
+        modules, predecessor = libraries.modules, self._running[surroundings]
         successor = await self._start(surroundings)
         try:
             await successor.import_all(modules)
         except NotForkedError as exc:
             _log_refusal(libraries.are_refused(modules), str(exc))
         else:
-            logger.info("a nursery has imported %s", libraries.are_imported(modules))
-            if surroundings in self._running:
-                self._running[surroundings], successor = successor, self._running[surroundings]
+            # An heir may have taken the place meanwhile, which has what this one lacks; then another one is due.
+            if self._running.get(surroundings) is predecessor:
+                logger.info("a nursery has imported %s", libraries.are_imported(modules))
+                self._running[surroundings], successor = successor, predecessor
         await self._end(successor)
 
     async def _start(self, surroundings: Surroundings) -> NurseryProcess:

@@ -66,6 +66,8 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """The files and folders of the notebook's working directory that travel."""
     input_schema: Mapping[str, Any] | None = None
     """The JSON Schema of one input; ``None`` for any value of the input type."""
+    imports: tuple[str, ...] = ()
+    """Installed modules that loading it imports, as far as that is known."""
     samples: str | None = None
     """A digest of the inputs of the samples that each replica answers; their file may come after its start."""
 
@@ -82,9 +84,6 @@ class ModelMetadata(msgspec.Struct, frozen=True, kw_only=True):
 
 class PythonMetadata(ModelMetadata, frozen=True, kw_only=True, tag_field="kind", tag="python_closure"):
     """A Python function."""
-
-    imports: tuple[str, ...] = ()
-    """Installed modules that unpickling it imports."""
 
     source: str | None = None
     """Its source; ``None`` if it has none, like a function created by ``exec``."""

@@ -1,4 +1,4 @@
-"""Replicas of Python functions are forked from a nursery or a template; only the time that it takes shows that."""
+"""Replicas in Python are forked from a nursery or a template; only the time that it takes shows that."""
 
 from __future__ import annotations
 
@@ -382,6 +382,7 @@ def test_library_is_imported_once_until_it_is_upgraded(conn, library):
         return tuple(ask(conn, "user-of-library"))
 
     library.write_text("import os\nPID = os.getpid()\nNUMBER = 1\n")
+
     def was_imported_before() -> bool:
         number, importer, replica = deploy_and_ask()
         assert number == 1

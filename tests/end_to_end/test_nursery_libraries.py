@@ -154,12 +154,73 @@ def test_libraries_are_right_for_a_minute_side_by_side(conn: ClipperConnection) 
     conn.stop_models(list(models))
 
 
+def lightgbm_deploy(conn: ClipperConnection, name: str, version: int) -> Predict:
+    import lightgbm
+
+    from clipper_nb.deployers.lightgbm import deploy_lightgbm_model
+
+    booster = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(ROWS, LABELS), 20)
+    deploy_lightgbm_model(conn, name, version, "doubles", _serving_model(), booster, num_replicas=2)
+    return booster.predict
+
+
+def xgboost_deploy(conn: ClipperConnection, name: str, version: int) -> Predict:
+    import xgboost
+
+    from clipper_nb.deployers.xgboost import deploy_xgboost_model
+
+    model = xgboost.XGBRegressor(n_estimators=20, n_jobs=2).fit(ROWS, LABELS)
+    deploy_xgboost_model(conn, name, version, "doubles", _serving_model(), model, num_replicas=2)
+    return model.predict
+
+
+def pytorch_deploy(conn: ClipperConnection, name: str, version: int) -> Predict:
+    import torch
+
+    from clipper_nb.deployers.pytorch import deploy_pytorch_model
+
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(NUM_COLUMNS, 512), torch.nn.ReLU(), torch.nn.Linear(512, 1)).double()
+
+    def predict(net: Callable, inputs: list) -> list:
+        rows = torch.from_numpy(np.array(inputs))
+        return [[os.getpid(), float(value)] for value in net(rows)[:, 0]]
+
+    deploy_pytorch_model(conn, name, version, "doubles", predict, net, num_replicas=2)
+    return lambda rows: net(torch.from_numpy(rows)).detach().numpy()[:, 0]
+
+
+@pytest.mark.parametrize("deploy", [lightgbm_deploy, xgboost_deploy, pytorch_deploy])
+def test_models_of_frameworks_are_right_in_forked_replicas(
+    conn: ClipperConnection, deploy: Callable[[ClipperConnection, str, int], Predict]
+) -> None:
+    name = f"framework-{_name_of(deploy)}"
+    conn.register_application(name, "doubles", "-", 20_000_000)
+    queries = np.random.default_rng(1).normal(size=(NUM_QUERIES, NUM_COLUMNS))
+    for version in (1, 2):
+        predict = deploy(conn, name, version)
+        if version == 1:
+            conn.link_model_to_app(name, name)
+        with ThreadPoolExecutor(NUM_CLIENTS) as clients:
+            replies = list(clients.map(lambda query: conn.predict(name, query.tolist()).output, queries))
+        assert np.allclose([value for _, value in replies], predict(queries), atol=1e-6)
+        assert len({pid for pid, _ in replies}) == 2
+    log = conn.cm._folder.supervisor_log_path.read_text()  # type: ignore[attr-defined]
+    assert not re.search(rf"{name}.* is started as a program", log)
+    conn.stop_models([name])
+
+
 def _row(number: float) -> list[float]:
     row: list[float] = np.random.default_rng(int(number)).normal(size=NUM_COLUMNS).tolist()
     return row
 
 
-def _name_of(make: Callable[[], Predict]) -> str:
+def _serving_model() -> Callable[[Any, list], list]:
+    """Return what :func:`_serving` does, for a model that comes with the inputs."""
+    return lambda model, inputs: [[os.getpid(), float(value)] for value in model.predict(np.array(inputs))]
+
+
+def _name_of(make: Callable[..., Any]) -> str:
     return make.__name__.partition("_")[0]
 
 

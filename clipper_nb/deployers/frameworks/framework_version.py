@@ -20,6 +20,7 @@ from clipper_nb.errors import ClipperException, SerializationError
 from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.frameworks.carried import Carried
 from clipper_nb.model_functions.frameworks.framework_function import FrameworkFunction
+from clipper_nb.model_functions.frameworks.loaders import loader_module
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.model_folder import FRAMEWORK_MODEL_FOLDER, FUNCTION_FILE, SETUP_FILE, FrameworkMetadata
 from clipper_nb.protocol.number_columns import columns_of, columns_schema
@@ -109,6 +110,7 @@ def deploy_framework_model(
         requirements=requirements.pinned,
         unpinnable=requirements.unpinnable,
         system_packages=new.system_packages,
+        imports=(*report.imports, *model.modules, loader_module(model.framework)),
         framework=model.framework,
         facts=model.facts,
         report=report.to_dict(),

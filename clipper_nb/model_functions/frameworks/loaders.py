@@ -40,5 +40,10 @@ def load_saved_model(framework: str, folder: Path, facts: Mapping[str, Any], loa
         raise InvalidRequestError(
             f"There is no loader for models of the framework {framework!r}; known: {', '.join(FRAMEWORKS)}."
         )
-    module = importlib.import_module(f"clipper_nb.model_functions.frameworks.{framework}")
+    module = importlib.import_module(loader_module(framework))
     return module.load(folder, facts, load_pickled)
+
+
+def loader_module(framework: str) -> str:
+    """Return the name of the module that loads models of a framework. (pure)"""
+    return f"clipper_nb.model_functions.frameworks.{framework}"

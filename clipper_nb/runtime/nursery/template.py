@@ -13,7 +13,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
-from clipper_nb.protocol.model_folder import SETUP_FILE, PythonMetadata, read_metadata
+from clipper_nb.protocol.model_folder import SETUP_FILE, read_metadata
 from clipper_nb.protocol.nursery import Answer, send_message
 from clipper_nb.runtime.model_container.__main__ import LoadObserver
 from clipper_nb.runtime.nursery.fitness import find_objection, find_threads, read_facts
@@ -42,9 +42,7 @@ class TemplateMaker(LoadObserver):
 
     def before_load(self, model_folder: Path) -> None:
         # An import may draw random numbers, which says nothing about the model.
-        metadata = read_metadata(model_folder)
-        if isinstance(metadata, PythonMetadata):
-            import_all(metadata.imports)
+        import_all(read_metadata(model_folder).imports)
         self._has_setup = (model_folder / SETUP_FILE).exists()
         self._facts = read_facts()
         self._states = read_states()

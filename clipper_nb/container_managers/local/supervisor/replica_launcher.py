@@ -1,4 +1,4 @@
-"""Starts processes; replicas of Python functions by forking, whatever else as programs.
+"""Starts processes; replicas that need neither a JVM nor R by forking, whatever else as programs.
 
 The first replica of a version is forked from a nursery, loads the model and leaves a template; the others are forked
 from that. What cannot be forked is started as a program, with the reason in the log.
@@ -36,7 +36,7 @@ from clipper_nb.protocol.environment import (
 )
 
 if TYPE_CHECKING:
-    from clipper_nb.protocol.model_folder import PythonMetadata
+    from clipper_nb.protocol.model_folder import ModelMetadata
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ class ReplicaLauncher:
         is_ours = launch.spec.command[1:] == ("-m", MODEL_CONTAINER_MODULE) and not launch.socket_fds
         if not (self._forks and role == REPLICA and is_ours and MODEL_PATH in launch.variables):
             return False
-        return _version(launch) in self._templates or _is_python_function(Path(launch.variables[MODEL_PATH]))
+        return _version(launch) in self._templates or _runs_in_python_alone(Path(launch.variables[MODEL_PATH]))
 
     async def _fork(self, launch: Launch, stopping: asyncio.Event) -> LaunchedProcess | None:
         version = _version(launch)
@@ -195,25 +195,25 @@ def _surroundings(launch: Launch) -> Surroundings:
     return Surroundings.of(launch.spec.command[0], launch.variables)
 
 
-def _is_python_function(model_folder: Path) -> bool:
+def _runs_in_python_alone(model_folder: Path) -> bool:
+    """Return whether a model needs neither a JVM nor R, which no fork survives."""
+    from clipper_nb.protocol.model_folder import FrameworkMetadata, PythonMetadata  # a supervisor starts without it
+
     try:
-        return _read_python_metadata(model_folder) is not None
+        return isinstance(_read_metadata(model_folder), (PythonMetadata, FrameworkMetadata))
     except InvalidRequestError:
         return False  # the replica reports it
 
 
 def _modules_of(launch: Launch) -> Iterable[str]:
     """Return modules that the model of a replica needs."""
-    metadata = _read_python_metadata(Path(launch.variables[MODEL_PATH]))
-    return () if metadata is None else metadata.imports
+    return _read_metadata(Path(launch.variables[MODEL_PATH])).imports
 
 
-def _read_python_metadata(model_folder: Path) -> PythonMetadata | None:
-    """Return what is known of a Python function; ``None`` for a model of another kind."""
-    from clipper_nb.protocol.model_folder import PythonMetadata, read_metadata  # a supervisor starts without it
+def _read_metadata(model_folder: Path) -> ModelMetadata:
+    from clipper_nb.protocol.model_folder import read_metadata
 
-    metadata = read_metadata(model_folder)
-    return metadata if isinstance(metadata, PythonMetadata) else None
+    return read_metadata(model_folder)
 
 
 async def _first(*waits: Coroutine[Any, Any, object]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.schema_words import shortened
+from clipper_nb.protocol.whole_numbers import keeps_digits
 
 LARGEST_FLOATS = {2: 65504.0, 4: 3.4028235677973362e38}
 """By size in bytes; larger doubles would become infinities."""
@@ -149,13 +150,16 @@ def _time_reader(dtype: Any) -> Callable[[Any], Any]:
 
 
 def _float_reader(dtype: Any) -> Callable[[Any], Any]:
-    largest = LARGEST_FLOATS.get(int(dtype.itemsize), math.inf)
+    size_bytes = int(dtype.itemsize)
+    largest = LARGEST_FLOATS.get(size_bytes, math.inf)
 
     def read(value: Any) -> float:
         if isinstance(value, str) and value in _NOT_FINITE:
             return _NOT_FINITE[value]
         if type(value) not in (int, float):
             raise ValueError("expected a number")
+        if type(value) is int and size_bytes not in LARGEST_FLOATS and not keeps_digits(value):
+            raise ValueError("it has more digits than a double keeps")  # smaller floats round, as the input type does
         number = float(value)
         if largest < abs(number) < math.inf:
             raise ValueError("it is out of range")

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from clipper_nb.errors import InvalidInputError
+from clipper_nb.model_functions.lost_digits import check_records
 
 _LARGEST_EXACT = 2**53
 
@@ -59,12 +60,20 @@ class RecordReader:
     def read(self, values: Sequence[Any]) -> list[Any]:
         """Return a list of records."""
         try:
+            records = self._read(values)
+        except msgspec.ValidationError as exc:
+            raise _refusal(str(exc), values) from None
+        check_records(values, records, self._read)
+        return records
+
+    def _read(self, values: Sequence[Any]) -> list[Any]:
+        try:
             return self._convert(values)
         except msgspec.ValidationError as exc:
             try:
                 return self._convert([_with_whole_numbers(value) for value in values])
             except msgspec.ValidationError:
-                raise _refusal(str(exc), values) from None
+                raise exc from None
 
     def _convert(self, values: Sequence[Any]) -> list[Any]:
         records: list[Any] = msgspec.convert(values, self._type, str_keys=True)
@@ -95,11 +104,16 @@ class PydanticReader:
         from pydantic import ValidationError
 
         try:
-            records: list[Any] = self._adapter.validate_json(json.dumps(values))
+            records = self._read(values)
         except ValidationError as exc:
             first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
             where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
             raise _refusal(f"{first['msg']} - at `${where}`", values) from None
+        check_records(values, records, self._read)
+        return records
+
+    def _read(self, values: Sequence[Any]) -> list[Any]:
+        records: list[Any] = self._adapter.validate_json(json.dumps(values))
         return records
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from clipper_nb.errors import InvalidInputError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
 from clipper_nb.protocol.predict_schema import DECODERS, describe_misfit
+from clipper_nb.protocol.whole_numbers import RoundedNumberError
 
 _EXPECTATION: Final = (
     'Send {"query_id": <of the answer>, "label": <the right output>}; or "score", from 0 (useless) to 1 (perfect), in '
@@ -110,7 +111,7 @@ def _payload_of(value: Raw, input_type: InputType) -> bytes:
     body = b'{"input":%b}' % bytes(value)
     try:
         return encode_input(input_type, DECODERS[input_type].decode(body).input)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, RoundedNumberError) as exc:
         raise InvalidInputError(f"{describe_misfit(exc)}. 'input' must be {input_type.expectation}.") from exc
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from clipper_nb.errors import InvalidInputError, ProtocolError
 from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.json_inputs import UnreadableJsonError, as_json_input, read_json
+from clipper_nb.protocol.whole_numbers import check_whole_numbers, may_be_rounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,17 +43,34 @@ def encode_input(input_type: InputType, value: Any) -> bytes:
     """Return the payload of one checked value: a list of numbers, text, ``bytes`` for the bytes type, or JSON's text.
 
     Each NaN has the same bits, so that equal inputs have equal payloads.
+
+    Raises
+    ------
+    RoundedNumberError
+        A whole number is no double.
     """
     code = _ARRAY_CODES.get(input_type)
     if code is None:
         return str(value).encode() if input_type is InputType.STRINGS else bytes(value)  # also the text of JSON
     try:
-        numbers = array(code, value)
+        numbers = _array_of(code, value)
     except TypeError:
-        numbers = array(code, [_NOT_FINITE.get(number, number) for number in value])
+        value = [_NOT_FINITE.get(number, number) for number in value]
+        numbers = _array_of(code, value)
     if not _LITTLE_ENDIAN:
         numbers.byteswap()
-    return numbers.tobytes()
+    payload = numbers.tobytes()
+    if code == "d" and may_be_rounded(payload):
+        check_whole_numbers(value)
+    return payload
+
+
+def _array_of(code: str, numbers: Sequence[Any]) -> array[Any]:
+    try:
+        return array(code, numbers)
+    except OverflowError:
+        check_whole_numbers(numbers)
+        raise
 
 
 def decode_input(input_type: InputType, payload: bytes | memoryview) -> ModelInput:
@@ -223,8 +241,20 @@ def _format_number(value: Any) -> Any:
     if isinstance(value, (int, float)):
         return value
     if isinstance(value, _OTHER_NUMBERS):
-        return float(value)
+        return _format_other_number(value)
     return None if is_missing(value) else value
+
+
+def _format_other_number(value: Any) -> int | float:
+    """Return a number of another type as a float, or as a whole number that the query frontend sees to be no float."""
+    number = float(value)
+    if number == value or math.isnan(number):
+        return number
+    if math.isinf(number):
+        raise InvalidInputError(
+            f"An input's number is beyond the range of a double: {value:.6g}. Scale it, or send text."
+        )
+    return int(value) if int(value) == value else number
 
 
 def _have_finite_sum(numbers: Sequence[Any]) -> bool:

@@ -21,12 +21,15 @@ from clipper_nb.protocol.predict_body import (
     TEXT_TYPES,
     PredictRequest,
     doubles_of,
+    encode_batch,
     expectation,
     parse_predict,
+    rounded,
     too_many_inputs,
 )
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.predict_schema import BATCH_DECODERS, INPUT_DECODERS, describe_misfit
+from clipper_nb.protocol.whole_numbers import RoundedNumberError
 
 PIECE_SIZE_BYTES = 32 * 1024
 _PIECE_INPUTS = 128
@@ -199,10 +202,9 @@ class LargeBody:
         values = self._decode(
             BATCH_DECODERS[self._input_type].decode, self._body[start:end], "$.input_batch", len(self._payloads), start
         )
-        for value in values:
-            payload = encode_input(self._input_type, value)
-            self.payloads_size_bytes += len(payload)
-            self._payloads.append(payload)
+        payloads = encode_batch(self._input_type, values, len(self._payloads))
+        self.payloads_size_bytes += sum(map(len, payloads))
+        self._payloads += payloads
         return is_last
 
     def _end_of_input(self, at: int) -> int:
@@ -249,7 +251,7 @@ class LargeBody:
             piece = body[start:comma]
             numbers = doubles_of(piece) if self._input_type is InputType.DOUBLES else None
             if numbers is None:
-                numbers = encode_input(self._input_type, self._decode(decode, piece, path, num_numbers, start))
+                numbers = self._encode(self._decode(decode, piece, path, num_numbers, start), path, num_numbers)
             if not numbers and (num_numbers or comma < end):
                 raise self._malformed(comma)
             payload.write(numbers)
@@ -260,6 +262,12 @@ class LargeBody:
                 break
             yield True
         self._at = start
+
+    def _encode(self, numbers: list[Any], path: str, num_before: int) -> bytes:
+        try:
+            return encode_input(self._input_type, numbers)
+        except RoundedNumberError as exc:
+            raise rounded(exc, path, num_before, self._input_type) from exc
 
     def _last_comma(self, start: int, end: int) -> int:
         """Return the end of the piece that begins at *start*: at a comma, or at *end*."""

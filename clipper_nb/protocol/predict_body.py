@@ -16,6 +16,7 @@ from clipper_nb.protocol.json_inputs import MAX_CHECKED_SIZE_BYTES
 from clipper_nb.protocol.names import ModelId
 from clipper_nb.protocol.predict_call import MAX_BATCH_INPUTS
 from clipper_nb.protocol.predict_schema import DECODERS, describe_misfit
+from clipper_nb.protocol.whole_numbers import RoundedNumberError, may_be_rounded
 
 
 class PredictRequest(NamedTuple):
@@ -72,13 +73,41 @@ def parse_predict(body: bytes, input_type: InputType) -> PredictRequest:
     if parsed.input is not UNSET:
         if parsed.input_batch is not UNSET:
             raise InvalidInputError(f"The body has both 'input' and 'input_batch'. {expectation(input_type)}")
-        return PredictRequest([encode_input(input_type, parsed.input)], is_batch=False, version=version, key=key)
+        return PredictRequest([_payload(input_type, parsed.input)], is_batch=False, version=version, key=key)
     if parsed.input_batch is UNSET:
         raise InvalidInputError(f"The body has neither 'input' nor 'input_batch'. {expectation(input_type)}")
     if len(parsed.input_batch) > MAX_BATCH_INPUTS:
         raise too_many_inputs(input_type)
-    payloads = [encode_input(input_type, value) for value in parsed.input_batch]
-    return PredictRequest(payloads, is_batch=True, version=version, key=key)
+    return PredictRequest(encode_batch(input_type, parsed.input_batch), is_batch=True, version=version, key=key)
+
+
+def encode_batch(input_type: InputType, values: list[Any], num_before: int = 0) -> list[bytes]:
+    """Return the payloads of checked values, of which the first is input *num_before* of its batch.
+
+    Raises
+    ------
+    InvalidInputError
+        A double has not the digits of a whole number.
+    """
+    payloads: list[bytes] = []
+    try:
+        for value in values:
+            payloads.append(encode_input(input_type, value))
+    except RoundedNumberError as exc:
+        raise rounded(exc, f"$.input_batch[{num_before + len(payloads)}]", 0, input_type) from exc
+    return payloads
+
+
+def _payload(input_type: InputType, value: Any) -> bytes:
+    try:
+        return encode_input(input_type, value)
+    except RoundedNumberError as exc:
+        raise rounded(exc, "$.input", 0, input_type) from exc
+
+
+def rounded(exc: RoundedNumberError, path: str, num_before: int, input_type: InputType) -> InvalidInputError:
+    """Return the error for a number of the input at *path*; *num_before* numbers of it were encoded before."""
+    return InvalidInputError(f"{exc.sentence} - at `{path}[{num_before + exc.position}]`. {expectation(input_type)}")
 
 
 def parse_one_list_of_doubles(body: bytes) -> bytes | None:
@@ -95,22 +124,23 @@ def parse_one_list_of_doubles(body: bytes) -> bytes | None:
     # A list alone is parsed: with another key after it, it is no JSON. Lists in it would be taken for their elements.
     if not body.endswith(b"}") or numbers.rfind(b"[") or not _LITTLE_ENDIAN:
         return None
-    try:
-        parsed: Any = _parse_json(numbers)
-        return bytes(parsed.as_buffer(of_type="d"))
-    except (ValueError, TypeError, AttributeError, RuntimeError):
-        return None
+    return _doubles_in(numbers)
 
 
 def doubles_of(elements: bytes) -> bytes | None:
     """Return the payload of the numbers in *elements*, with commas between; ``None`` if they are something else."""
     if not _LITTLE_ENDIAN or b"[" in elements:
         return None
+    return _doubles_in(b"[" + elements + b"]")
+
+
+def _doubles_in(numbers: bytes) -> bytes | None:
     try:
-        parsed: Any = _parse_json(b"[" + elements + b"]")
-        return bytes(parsed.as_buffer(of_type="d"))
+        parsed: Any = _parse_json(numbers)
+        payload = bytes(parsed.as_buffer(of_type="d"))
     except (ValueError, TypeError, AttributeError, RuntimeError):
         return None
+    return None if may_be_rounded(payload) else payload
 
 
 def is_large(body: bytes, input_type: InputType) -> bool:

@@ -15,7 +15,8 @@ LARGEST_FLOAT32 = 3.4028235677973362e38
 _NotFinite = None | Literal["NaN", "Infinity", "-Infinity"]
 """As protobuf's JSON mapping writes them; ``null`` is NaN too."""
 _Float32 = Annotated[float, Meta(ge=-LARGEST_FLOAT32, le=LARGEST_FLOAT32)] | _NotFinite
-_Float64 = float | _NotFinite
+_Float64 = int | float | _NotFinite
+"""A whole number stays one, so that ``encode_input`` sees whether a double has it."""
 
 
 MAX_KEY_LENGTH = 256
@@ -94,4 +95,4 @@ def describe_misfit(exc: Exception) -> str:
         return f"Expected a text of 1 to {MAX_KEY_LENGTH} characters without '[', or a whole number - at `$.key`"
     if text.startswith("Invalid enum value "):  # it repeats the client's text, which may be long
         return f"Expected `float`, got `str`{text[text.rindex(' - at ') :]}"
-    return text.replace("`float | str | null`", "`float`")
+    return text.replace("`int | float | str | null`", "`float`").replace("`float | str | null`", "`float`")

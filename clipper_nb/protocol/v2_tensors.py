@@ -21,6 +21,7 @@ from clipper_nb.protocol.input_types import InputType
 from clipper_nb.protocol.inputs import encode_input
 from clipper_nb.protocol.predict_body import doubles_of
 from clipper_nb.protocol.predict_schema import INPUT_DECODERS, describe_misfit
+from clipper_nb.protocol.whole_numbers import RoundedNumberError
 
 BYTES: Final = "BYTES"
 _ITEM_CODES: Final = {
@@ -160,15 +161,14 @@ def parse_numbers(elements: bytes, datatype: str, input_type: InputType, num_bef
         if payload is not None:
             return payload
     try:
-        values = _DECODERS[datatype](b"[" + elements + b"]")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        encoded = _encode(_DECODERS[datatype](b"[" + elements + b"]"), datatype)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, RoundedNumberError) as exc:
         raise InvalidInputError(
             f"'data' of the {datatype} tensor: {_moved(describe_misfit(exc), num_before)}."
         ) from exc
-    try:
-        return convert_numbers(_encode(values, datatype), datatype, input_type, num_before)
     except OverflowError as exc:
         raise InvalidInputError(f"'data' of the {datatype} tensor: a number is out of its range.") from exc
+    return convert_numbers(encoded, datatype, input_type, num_before)
 
 
 def _encode(values: list[Any], datatype: str) -> bytes:

@@ -49,6 +49,22 @@ def conn(shared: ClipperConnection) -> ClipperConnection:
     return shared
 
 
+def test_identifier_never_becomes_its_neighbour(conn: ClipperConnection) -> None:
+    identifier = 2**53 + 1
+    frame = pd.DataFrame({"a": [1.0], "b": [identifier], "c": [1.0], "d": [2.0]})
+    for ask in (
+        lambda: conn.predict("doubles", [1.0, 2.0, 3.0, identifier]),
+        lambda: conn.get_client().predict("doubles", np.array([1, 2, 3, identifier])),
+        lambda: conn.predict_batch("doubles", frame),
+    ):
+        with pytest.raises(InvalidInputError, match="The whole number 9007199254740993 has more digits than a double"):
+            ask()
+    body = {"inputs": [{"name": "x", "datatype": "FP64", "shape": [1, 2], "data": [1, identifier]}]}
+    status, reply = http_request(conn.get_query_addr(), "POST", "/v2/models/doubles/infer", json.dumps(body))
+    assert (status, "has more digits than a double" in str(reply)) == (400, True)
+    assert conn.predict("doubles", [1.0, 2.0, 3.0, float(identifier)]).output == "<1.0 2.0 3.0 9007199254740992.0>"
+
+
 @pytest.mark.parametrize("name", ["doubles", "floats"])
 def test_missing_and_infinite_numbers_reach_the_model(conn: ClipperConnection, name: str) -> None:
     for row in (

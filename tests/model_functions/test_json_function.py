@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import pickle
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple, TypedDict
@@ -131,3 +132,41 @@ def test_function_travels_with_what_it_takes() -> None:
 def test_arguments_before_the_inputs_are_left_alone() -> None:
     function = JsonFunction(lambda spark, model, inputs: (spark, model, inputs), RecordReader(Point))
     assert function("spark", None, [[1, 2]]) == ("spark", None, [Point(1, 2)])
+
+
+class Amounts(TypedDict, total=False):
+    amount: float | None
+    number: int
+    either: int | float
+    many: list[float]
+
+
+class Amount(pydantic.BaseModel):
+    amount: float | None = None
+    number: int = 0
+    many: list[float] = []
+
+
+@pytest.mark.parametrize("reader", [RecordReader(Amounts), PydanticReader(Amount)])
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ({"amount": 2**53 + 1}, ".amount"),
+        ({"many": [1, -(2**53) - 1]}, ".many[1]"),
+        ({"amount": 10**30 + 1}, ".amount"),
+    ],
+)
+def test_record_never_has_a_rounded_whole_number(reader: Any, value: dict[str, Any], where: str) -> None:
+    with pytest.raises(InvalidInputError, match="has more digits than a double keeps") as raised:
+        reader.read([value])
+    assert str(raised.value).endswith(f" - at `${where}`.")
+    with pytest.raises(InvalidInputError, match=re.escape(f"`$[1]{where}`.")):
+        reader.read([{}, value])
+
+
+def test_whole_numbers_of_whole_number_fields_are_kept() -> None:
+    value = {"amount": 2**53 + 2, "number": 2**53 + 1, "either": 2**53 + 1, "many": [2**60, 10**22], "other": 2**53 + 1}
+    (record,) = RecordReader(Amounts).read([value])
+    assert repr(record["either"]) == repr(record["number"]) == "9007199254740993"
+    assert (record["amount"], record["many"]) == (2.0**53 + 2, [2.0**60, 1e22])
+    assert PydanticReader(Amount).read([value])[0].number == 2**53 + 1

@@ -54,6 +54,7 @@ def test_clippers_body_means_the_input_that_was_asked(input_type: InputType, val
         ({"query_id": 1, "score": "good"}, "Expected `float`"),
         ({"query_id": "1", "score": 1}, "Expected `int`"),
         ({"input": ["a"], "label": 1}, "'input' must be"),
+        ({"input": [2**53 + 1], "label": 1}, "The whole number 9007199254740993 has more digits than a double"),
         ({"query_id": 1, "score": 1, "reward": 1}, "unknown field `reward`"),
         ([], "Expected `object`"),
     ],

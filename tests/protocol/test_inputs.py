@@ -7,6 +7,7 @@ import base64
 import math
 import re
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -189,6 +190,20 @@ def test_missing_whole_number_is_refused_with_its_position(value: Any) -> None:
 def test_number_of_another_type_is_a_number(value: Any) -> None:
     (number,) = format_input(InputType.DOUBLES, [value])
     assert (type(number), number) == (float, 1.5)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Decimal(2**53 + 1), np.longdouble(2**53) + 1, Fraction(2**53 + 1), np.int64(2**53 + 1), pa.scalar(2**53 + 1)],
+)
+def test_whole_number_of_another_type_keeps_its_digits(value: Any) -> None:
+    assert format_input(InputType.DOUBLES, [value]) == [2**53 + 1]
+
+
+def test_number_beyond_a_double_does_not_become_infinity() -> None:
+    with pytest.raises(InvalidInputError, match="beyond the range of a double: 1e\\+999"):
+        format_input(InputType.DOUBLES, [Decimal("1e999")])
+    assert format_input(InputType.DOUBLES, [Decimal("-Infinity")]) == ["-Infinity"]
 
 
 @pytest.mark.parametrize("dtype", ["datetime64[ns]", "timedelta64[ns]"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -122,13 +123,46 @@ def test_empty_batch_is_a_batch(input_type):
         (InputType.FLOATS, "-3.4028234663852886e38"),
         (InputType.FLOATS, "1"),
         (InputType.DOUBLES, "1.7976931348623157e308"),
-        (InputType.DOUBLES, "9007199254740993"),
+        (InputType.DOUBLES, "9007199254740994"),
         (InputType.DOUBLES, "-0.0"),
     ],
 )
 def test_extreme_number_is_taken(input_type, number):
     request = parse_predict(b'{"input": [%b]}' % number.encode(), input_type)
     assert decode_input(input_type, request.payloads[0]).tolist() == [float(number)]
+
+
+@pytest.mark.parametrize("number", ["9007199254740993", "-12345678901234567", "18446744073709551617", f"1{'0' * 400}"])
+def test_whole_number_that_no_double_has_is_refused(number):
+    for key, inputs, where in [
+        ("input", f"[1.5, {number}]", "`$.input[1]`"),
+        ("input", f"[null, {number}]", "`$.input[1]`"),
+        ("input_batch", f"[[], [0, 1, {number}]]", "`$.input_batch[1][2]`"),
+    ]:
+        with pytest.raises(InvalidInputError, match=f"The whole number {number[:40]}.*more digits") as raised:
+            parse_predict(f'{{"{key}": {inputs}}}'.encode(), InputType.DOUBLES)
+        assert f" - at {where}. This application's input type is 'doubles'" in str(raised.value)
+
+
+@examples(200)
+@given(st.floats(allow_nan=False, allow_infinity=False).filter(lambda number: abs(number) < 1e21))
+def test_double_as_any_language_writes_it_is_taken(number):
+    shortest = f"{Decimal(repr(number)):f}".removesuffix(".0")  # as JavaScript and Go do
+    exact = f"{Decimal(number):f}"  # as C does
+    body = f'{{"input": [{shortest}, {exact}]}}'.encode()
+    assert decode_input(InputType.DOUBLES, parse_predict(body, InputType.DOUBLES).payloads[0]).tolist() == [number] * 2
+
+
+@examples(100)
+@given(st.integers(-(2**70), 2**70))
+def test_whole_number_keeps_its_digits_or_is_refused(number):
+    try:
+        payload = parse_predict(b'{"input": [%d]}' % number, InputType.DOUBLES).payloads[0]
+    except InvalidInputError:
+        assert float(number) != number
+    else:
+        found = decode_input(InputType.DOUBLES, payload).tolist()[0]
+        assert number in (int(found), int(Decimal(repr(found))))
 
 
 @pytest.mark.parametrize("number", ["3.4028235e38", "3.4028235677973362e38", f"34028235{'0' * 31}"])

@@ -98,6 +98,11 @@ def test_refusal_names_the_element(input_type: InputType, datatype: str, values:
         convert_numbers(raw, datatype, input_type, 10)
 
 
+def test_whole_number_in_json_that_no_double_has_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"FP64 tensor: The whole number 9007199254740993 .* at element 11"):
+        parse_numbers(b"1, 9007199254740993", "FP64", InputType.DOUBLES, 10)
+
+
 @pytest.mark.parametrize(("input_type", "datatype"), [pair for pair in PAIRS if pair[1] != "FP16"])
 @given(data=st.data())
 def test_json_gives_the_same_inputs_as_binary(input_type: InputType, datatype: str, data: st.DataObject) -> None:

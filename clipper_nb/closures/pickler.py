@@ -9,7 +9,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import cloudpickle
 import msgspec
@@ -21,6 +21,11 @@ from clipper_nb.model_functions.struct_classes import reduce_struct
 
 _MAX_TRIES = 10
 _File = TypeVar("_File", "io.BytesIO", "_ByteCounter")
+_GENERATORS: Final = {
+    "random.Random", "numpy.random._generator.Generator", "numpy.random.bit_generator.BitGenerator",
+    "numpy.random.mtrand.RandomState", "torch._C.Generator",
+}  # fmt: skip
+"""Classes whose objects travel with their state."""
 
 
 class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
@@ -44,6 +49,8 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         Those of them that functions import when they are called.
     functions : list of FunctionType
         Functions that travel by value, in the order in which they were visited.
+    generators : list
+        Generators of random numbers, at least one of each type.
     refused : list of tuple
         What cannot travel, each with the reason. The pickle is unusable then.
     last : object
@@ -56,6 +63,7 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.of_objects: set[str] = set()
         self.imported: set[str] = set()
         self.functions: list[FunctionType] = []
+        self.generators: list[Any] = []
         self.refused: list[tuple[Any, str]] = []
         self.last: Any = None
         self._left_out = left_out
@@ -118,6 +126,8 @@ class RecordingPickler(cloudpickle.Pickler):  # type: ignore[misc]
             modules = {str(getattr(each, "__module__", None) or "") for each in needed}
             self.modules |= modules
             self.of_objects |= modules if is_object else set()
+            if is_object and any(f"{each.__module__}.{each.__qualname__}" in _GENERATORS for each in needed):
+                self.generators.append(obj)
 
 
 def _is_plain(obj: Any) -> bool:

@@ -22,6 +22,8 @@ from clipper_nb.model_functions.json_function import JsonFunction
 
 __all__ = ["Captured", "ClosureReport", "Refused", "closure_report"]
 
+_SAME_NUMBERS = "each replica draws the same numbers from it; create it in the function for other numbers"
+
 
 @dataclass(frozen=True)
 class Captured:
@@ -80,6 +82,8 @@ class ClosureReport:
         Names of the environment variables that it reads; their values travel beside it, and are in no image or report.
     imports : list of str
         Installed modules that unpickling it imports.
+    generators : list of str
+        Generators of random numbers that travel with their state, so each replica draws the same numbers from them.
     """
 
     function: str
@@ -92,6 +96,7 @@ class ClosureReport:
     files: ImportedFiles = NO_FILES
     environment_variables: Sequence[str] = ()
     imports: Sequence[str] = ()
+    generators: Sequence[str] = ()
 
     def __or__(self, other: ClosureReport) -> ClosureReport:
         """Return the report of a function that travels together with another one, under its own name."""
@@ -104,12 +109,13 @@ class ClosureReport:
             files=self.files | other.files,
             environment_variables=sorted({*self.environment_variables, *other.environment_variables}),
             imports=sorted({*self.imports, *other.imports}),
+            generators=sorted({*self.generators, *other.generators}),
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values that JSON can hold."""
         plain = asdict(replace(self, files=NO_FILES))
-        del plain["files"], plain["imports"], plain["requirements"]["pickled"]
+        del plain["files"], plain["imports"], plain["generators"], plain["requirements"]["pickled"]
         plain["requirements"]["pinned"] = list(self.requirements.pinned)
         return {**plain, "captured": list(plain["captured"]), "refused": list(plain["refused"])}
 
@@ -121,6 +127,8 @@ class ClosureReport:
         parts.append(f"needs {needs or 'nothing'}")
         if self.environment_variables:
             parts.append(f"reads {', '.join(self.environment_variables)}")
+        if self.generators:
+            parts.append(f"each replica draws the same numbers from {', '.join(self.generators)}")
         if self.refused:
             parts.append(f"refused: {', '.join(found.name for found in self.refused)}")
         return f"<ClosureReport of {self.function}: {'; '.join(parts)}>"
@@ -134,6 +142,7 @@ class ClosureReport:
         ]
         rows += [("takes along", module, "module of your own") for module in self.user_modules]
         rows += [("reads", name, "environment variable") for name in self.environment_variables]
+        rows += [("takes along the state of", name, _SAME_NUMBERS) for name in self.generators]
         rows += [
             ("needs", name, requirements.unpinnable.get(name, version)) for name, version in requirements.direct.items()
         ]
@@ -170,7 +179,7 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
     with user_modules_by_value():
         pickled, pickler = pickle_noting(func)
         variables = find_variables(own, pickler.functions)
-        captured, refused = _weigh([found for found in variables if pickler.refused or not found.is_code])
+        captured, refused, generators = _weigh([found for found in variables if pickler.refused or not found.is_code])
     files = find_imported_files(pickler.imported)
     modules = pickler.modules | files.modules
     modules = {module for module in modules if module and module.partition(".")[0] != "cloudpickle"}
@@ -189,6 +198,7 @@ def pickle_with_report(func: Callable[..., Any]) -> tuple[bytes, ClosureReport]:
         files=files,
         environment_variables=find_environment_reads(functions_used(own, pickler.functions), files.sources()),
         imports=sorted(filter(_is_importable, installed - pickler.imported)),
+        generators=generators,
     )
 
 
@@ -206,9 +216,10 @@ def format_places(found: Captured | Refused) -> str:
     return f"made in {found.made_at}, used in {found.used_at}" if found.made_at else f"used in {found.used_at}"
 
 
-def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused]]:
-    """Return what can travel, largest first, and all parts of the rest that cannot."""
+def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused], list[str]]:
+    """Return what can travel, largest first, all parts of the rest that cannot, and the user's random generators."""
     captured: list[Captured] = []
+    generators: list[str] = []
     refused: dict[tuple[str, int], Refused] = {}
     for variable in variables:
         size_bytes, pickler = measure_noting(variable.value)
@@ -219,7 +230,9 @@ def _weigh(variables: Sequence[Variable]) -> tuple[list[Captured], list[Refused]
         if not variable.is_code and not pickler.refused:
             names = variable.name, type(variable.value).__name__
             captured.append(Captured(*names, size_bytes, variable.used_at, variable.made_at))
-    return sorted(captured, key=lambda found: -found.size_bytes), list(refused.values())
+            parts = find_parts(variable.value, {*map(id, pickler.generators)})
+            generators += [f"{variable.name}{part.path}" for part in parts if not part.owner]
+    return sorted(captured, key=lambda found: -found.size_bytes), list(refused.values()), generators
 
 
 def _culprits(variable: Variable, refused: Sequence[tuple[Any, str]]) -> Iterator[tuple[Part, str]]:

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import pickle
+import random
 import sqlite3
 import sys
 import threading
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 import sklearn
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPRegressor
 
 from clipper_nb import ClipperConnection, LocalContainerManager
 from clipper_nb.closures.function_pickle import pickle_function
@@ -37,6 +39,26 @@ def notebook(code: str, **variables: Any) -> Callable[[list[Any]], Any]:
     names: dict[str, Any] = {"__name__": "__main__", **variables}
     exec(compile(code, "cell.py", "exec"), names)
     return names["predict"]  # type: ignore[no-any-return]
+
+
+def test_report_says_that_a_generator_travels_with_its_state() -> None:
+    code = "def predict(inputs):\n    return [rng.random() + options['own'].random() + model.x for x in inputs]\n"
+    model = MLPRegressor(random_state=0)
+    model.fit([[0.0], [1.0]], [0.0, 1.0])  # gives it a generator of its own, which predict() leaves alone
+    predict = notebook(code, rng=np.random.default_rng(0), options={"own": random.Random(0)}, model=model)
+    report = closure_report(predict)
+    assert sorted(report.generators) == ["options['own']", "rng"]
+    assert "each replica draws the same numbers from" in repr(report)
+    assert "each replica draws the same numbers from it" in report._repr_html_()
+    assert not closure_report(notebook("def predict(inputs):\n    return inputs\n")).generators
+
+
+@pytest.mark.parametrize("make", [np.random.RandomState, np.random.PCG64, random.Random])
+def test_captured_generator_continues_where_it_was(make: Any) -> None:
+    rng = make(7)
+    copy = pickle.loads(pickle_function(notebook("def predict(inputs):\n    return rng\n", rng=rng))[0])([])
+    draw = "random_raw" if hasattr(rng, "random_raw") else "random"
+    assert getattr(copy, draw)() == getattr(rng, draw)()
 
 
 def test_captured_variables_have_sizes_and_places() -> None:

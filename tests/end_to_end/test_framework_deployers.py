@@ -58,6 +58,16 @@ def test_onnx_model_for_a_batch_of_one_answers_each_row(shared: ClipperConnectio
     assert np.array(served(shared, "one", ROWS)) == pytest.approx(ROWS[:, :3], rel=1e-6)
 
 
+def test_number_that_an_onnx_model_has_not_is_an_error(shared: ClipperConnection, tmp_path: Path) -> None:
+    path = linear_model(tmp_path / "three.onnx", np.eye(2, dtype="float32"))
+    for name, input_type, bad in [("single", "doubles", 1e39), ("whole", "ints", 2**24 + 1)]:
+        onnx_deployer.create_endpoint(shared, name, input_type, None, path, slo_micros=SLO_MICROS)
+        good, refused = shared.predict_batch(name, [[1, 2**24], [1, bad]])
+        assert good.output == [1.0, 2.0**24]
+        assert (refused.default, refused.reason) == (True, "model_error")
+        assert "the model takes float32, which has no value for the number" in str(refused.explanation)
+
+
 def test_function_gets_the_onnx_session(shared: ClipperConnection, tmp_path: Path) -> None:
     path = linear_model(tmp_path / "two.onnx", np.eye(4, 3, dtype="float32"))
 

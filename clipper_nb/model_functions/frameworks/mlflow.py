@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.model_functions.number_rows import stack_rows
+from clipper_nb.model_functions.number_rows import convert_rows, stack_rows
 
 
 def load(folder: Path, _facts: Mapping[str, Any], _load_pickled: Callable[[str], Any]) -> Any:
@@ -40,10 +40,10 @@ class NumberReader:
         self._columns, self._dtype, self._shape = columns, dtype, shape
 
     def read(self, values: Sequence[Any]) -> Any:
-        """Return a data frame or an array; raises ``ValueError`` for rows of another length."""
+        """Return a data frame or an array; raises ``ValueError`` for rows of another length, or with other numbers."""
         rows = stack_rows(values)
         if not self._columns:
-            rows = rows if self._dtype is None else rows.astype(self._dtype)
+            rows = rows if self._dtype is None else convert_rows(rows, self._dtype)
             return rows.reshape(len(rows), *self._shape) if self._shape else rows
         import pandas as pd
 
@@ -51,7 +51,7 @@ class NumberReader:
             names = ", ".join(name for name, _ in self._columns)
             raise ValueError(f"an input has {rows.shape[1]} numbers; the model takes {len(self._columns)}: {names}")
         return pd.DataFrame(
-            {name: rows[:, position].astype(dtype) for position, (name, dtype) in enumerate(self._columns)}
+            {name: convert_rows(rows[:, position], dtype) for position, (name, dtype) in enumerate(self._columns)}
         )
 
 

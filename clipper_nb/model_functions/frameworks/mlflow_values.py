@@ -12,6 +12,7 @@ from clipper_nb.model_functions.coroutines import AwaitingFunction
 from clipper_nb.model_functions.json_function import JsonFunction
 from clipper_nb.protocol.output_batch import as_batch, wrong_number
 from clipper_nb.protocol.schema_words import shortened
+from clipper_nb.protocol.whole_numbers import keeps_digits
 
 DTYPES = {
     "boolean": "bool",
@@ -125,6 +126,8 @@ def _read(spec: Mapping[str, Any], value: Any) -> Any:
     kind = spec["type"]
     if value is None:
         return math.nan if kind in ("float", "double") else None
+    if kind == "double" and isinstance(value, int) and not keeps_digits(value):
+        raise InvalidInputError(f"The model takes a double, and {shortened(value)} has more digits than that keeps.")
     if kind in ("float", "double"):
         return _NOT_FINITE[value] if isinstance(value, str) else float(value)
     if kind == "binary":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clipper_nb.model_functions.number_rows import stack_rows
+from clipper_nb.model_functions.number_rows import convert_rows, stack_rows
 
 MODEL_FILE = "model.onnx"
 NUMPY_TYPES = {
@@ -42,7 +42,7 @@ def predict_rows(session: Any, inputs: Sequence[Any]) -> Any:
     Raises
     ------
     ValueError
-        The rows do not have as many numbers as the model's input.
+        The rows do not have as many numbers as the model's input, or one that its dtype does not have.
     """
     wanted = session.get_inputs()[0]
     rows = _shaped(inputs, wanted)
@@ -60,7 +60,8 @@ def _shaped(inputs: Sequence[Any], wanted: Any) -> Any:
     import numpy as np
 
     is_text = isinstance(inputs[0], str)
-    rows = np.array(inputs, dtype=object) if is_text else stack_rows(inputs).astype(NUMPY_TYPES[wanted.type])
+    dtype = NUMPY_TYPES[wanted.type]
+    rows = np.array(inputs, dtype=object) if is_text else convert_rows(stack_rows(inputs), dtype)
     of_one = wanted.shape[1:]
     if not all(isinstance(size, int) for size in of_one):  # some size is free
         return rows.reshape(len(rows), 1) if is_text and len(of_one) == 1 else rows

@@ -71,6 +71,18 @@ def test_numbers_of_32_bits_in_arrays_keep_their_size(kind: str) -> None:
     assert str(recording.frames[1]["x"][0]["k"].dtype) == ("float32" if kind == "float" else "int32")
 
 
+def test_double_never_has_a_rounded_whole_number() -> None:
+    for column, value in [
+        ({"type": "double", "name": "x"}, 2**53 + 1),
+        ({"type": "array", "items": {"type": "double"}, "name": "x"}, [1, 2**53 + 1]),
+    ]:
+        with pytest.raises(InvalidInputError, match="a double, and 9007199254740993 has more digits"):
+            ColumnsFunction(Recording(), [column])(None, [{"x": value}])
+    recording = Recording()
+    ColumnsFunction(recording, [{"type": "long", "name": "x"}])(None, [{"x": 2**53 + 1}])
+    assert recording.frames[0]["x"].tolist() == [2**53 + 1]
+
+
 @pytest.mark.parametrize("as_frame", [True, False])
 def test_rows_with_other_columns_are_in_other_frames(as_frame: bool) -> None:
     calls: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,6 +39,29 @@ def test_rows_take_type_and_shape_of_the_input() -> None:
     assert session.arrays[0].dtype == np.float32
     with pytest.raises(ValueError, match=r"an input has 3 values; the model takes 4, of shape \[2, 2\]"):
         predict_rows(session, [np.arange(3.0)])
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [
+        ("tensor(float16)", np.array([0.1, 1e5], np.float32)),
+        ("tensor(float)", np.array([0.1, -1e39])),
+        ("tensor(float)", np.array([1, 2**24 + 1], np.int32)),
+        ("tensor(float)", np.array([1, 2**31 - 1], np.int32)),
+        ("tensor(int8)", np.array([1, 300], np.int32)),
+    ],
+)
+def test_number_that_the_input_does_not_have_is_refused(kind: str, row: Any) -> None:
+    with pytest.raises(ValueError, match=f"has no value for the number {re.escape(str(row[1]))} of an input"):
+        predict_rows(Session(kind, [None, 2]), [row])
+
+
+def test_fractions_are_rounded_and_the_rest_is_kept() -> None:
+    row = np.array([0.1, np.inf, -np.inf, np.nan, 65504.0, -0.0])
+    (answer,) = predict_rows(Session("tensor(float16)", [None, 6]), [row])
+    np.testing.assert_array_equal(answer, row.astype(np.float16))
+    (answer,) = predict_rows(Session("tensor(float)", [None, 2]), [np.array([2**24, -(2**30)], np.int32)])
+    assert answer.tolist() == [2.0**24, -(2.0**30)]
 
 
 def test_several_outputs_are_objects_of_a_row() -> None:

@@ -43,7 +43,7 @@ class Ensemble(SelectionPolicy):
         """Return the output of the most weight, or the mean of the outputs by their weights."""
         weights = self.weights(state)
         total = math.fsum(weights.values())
-        shares = {arm: weights[arm] / total for arm in outputs}
+        shares = {arm: weight / total for arm, weight in weights.items() if arm in outputs}
         if self._combine == "vote":
             return _vote(outputs, shares)
         if self._combine == "mean":
@@ -90,9 +90,10 @@ def _loss(state: PolicyState, arm: str, num: float) -> float:
 
 
 def _vote(outputs: Mapping[str, str], shares: Mapping[str, float]) -> Combined:
+    """Return the output of the most weight; of equal ones that of the first target, whichever came first."""
     agreeing: dict[bytes, list[str]] = {}
-    for arm, output in outputs.items():
-        agreeing.setdefault(_canonical(output), []).append(arm)
+    for arm in shares:
+        agreeing.setdefault(_canonical(outputs[arm]), []).append(arm)
     shared = {key: math.fsum(shares[arm] for arm in arms) for key, arms in agreeing.items()}
     winner = max(agreeing, key=lambda key: shared[key])
     arm = max(agreeing[winner], key=lambda arm: shares[arm])
@@ -101,18 +102,24 @@ def _vote(outputs: Mapping[str, str], shares: Mapping[str, float]) -> Combined:
 
 def _input_of_combiner(outputs: Mapping[str, str], shares: Mapping[str, float]) -> str:
     body = {
-        "predictions": {model_of(arm): read_value(output) for arm, output in outputs.items()},
-        "weights": {model_of(arm): round(shares[arm], 6) for arm in outputs},
+        "predictions": {model_of(arm): read_value(outputs[arm]) for arm in shares},
+        "weights": {model_of(arm): round(share, 6) for arm, share in shares.items()},
     }
     return msgspec.json.encode(body).decode()
 
 
 def _canonical(output: str) -> bytes:
     """Return equal bytes for outputs that mean the same: 7 and 7.0, objects in any order of their fields."""
-    value = read_value(output)
+    return msgspec.json.encode(_with_whole_numbers(read_value(output)), order="deterministic")
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """Return *value* with 7.0 as 7, in lists and objects too."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)
-    return msgspec.json.encode(value, order="deterministic")
+        return int(value)
+    if isinstance(value, list):
+        return [_with_whole_numbers(part) for part in value]
+    return {key: _with_whole_numbers(part) for key, part in value.items()} if isinstance(value, dict) else value
 
 
 def _mean(outputs: Mapping[str, str], shares: Mapping[str, float], error_scale: float | None) -> Combined:

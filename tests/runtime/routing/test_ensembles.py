@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 from random import Random
 
@@ -25,6 +27,26 @@ def test_most_weight_wins_the_vote() -> None:
 
 def test_outputs_that_mean_the_same_agree() -> None:
     assert Ensemble().combine(THREE, {"a@1": '{"x":1,"y":2}', "b@1": '{"y":2,"x":1}'}).confidence == 0.75
+
+
+@pytest.mark.parametrize("pair", [("[7,1]", "[7.0,1.0]"), ('{"x":[1]}', '{"x":[1.0]}'), ("[[0.0]]", "[[-0.0]]")])
+def test_whole_numbers_within_outputs_agree_too(pair: tuple[str, str]) -> None:
+    vote = Ensemble().combine
+    assert vote(
+        PolicyState({"a@1": 1.0, "b@1": 1.0, "c@1": 1.5}, {}), {"c@1": "[9]", "a@1": pair[0], "b@1": pair[1]}
+    ) == (Combined(pair[0], 2.0 / 3.5))
+    big = '{"x":9007199254740993}', '{"x":9007199254740992}'
+    assert vote(THREE, {"b@1": big[0], "c@1": big[1]}).confidence == 0.25
+
+
+def test_equal_votes_do_not_depend_on_who_is_first() -> None:
+    arms = {"a@1": 1.0, "b@1": 1.0, "c@1": 1.0}
+    outputs = {"a@1": "1", "b@1": "2", "c@1": "3"}
+    for order in itertools.permutations(outputs):
+        came = {arm: outputs[arm] for arm in order}
+        assert Ensemble().combine(PolicyState(arms, {}), came).output == "1"
+        asked = Ensemble("combiner").combine(PolicyState(arms, {}), came).output
+        assert list(json.loads(asked)["predictions"]) == ["a", "b", "c"]
 
 
 def test_targets_that_did_not_answer_lower_the_confidence() -> None:

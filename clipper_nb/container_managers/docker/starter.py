@@ -8,18 +8,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_PROC = Path("/proc")
-_START_TICKS = 19
-"""Which field of ``/proc/<pid>/stat`` has it, after the program's name."""
+from clipper_nb.container_managers.process_identity import PROC, read_boot_id, read_stat
 
 
-def this_starter(proc: Path = _PROC) -> str:
+def this_starter(proc: Path = PROC) -> str:
     """Return what distinguishes this process from every other one, anywhere; empty where that is not known."""
     place, ticks = _place(proc), _start_ticks(proc, os.getpid())
     return f"{place}/{os.getpid()}/{ticks}" if place and ticks else ""
 
 
-def has_ended(starter: str, proc: Path = _PROC) -> bool:
+def has_ended(starter: str, proc: Path = PROC) -> bool:
     """Return whether that process, of this machine and this process's surroundings, certainly runs no more."""
     place, _, identity = starter.partition("/")
     pid, _, ticks = identity.partition("/")
@@ -28,17 +26,14 @@ def has_ended(starter: str, proc: Path = _PROC) -> bool:
 
 def _place(proc: Path) -> str:
     """Return what the boot of the machine and the surroundings have in which process ids mean something."""
+    boot = read_boot_id(proc)
     try:
-        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}:{os.stat(proc / 'self/ns/pid').st_ino}"
+        return f"{boot}:{os.stat(proc / 'self/ns/pid').st_ino}" if boot else ""
     except OSError:
         return ""
 
 
 def _start_ticks(proc: Path, pid: int) -> str:
     """Return when a process started, in ticks since the boot; empty for one that has ended."""
-    try:
-        state, *fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if state in ("Z", "X") else fields[_START_TICKS - 1]
+    found = read_stat(pid, proc)
+    return "" if found is None or found.is_zombie else str(found.start_ticks)

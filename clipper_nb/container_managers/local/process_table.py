@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
+from clipper_nb.container_managers.process_identity import PROC, read_boot_id, read_stat
 from clipper_nb.errors import ClusterStartError
 from clipper_nb.protocol.cluster_record import ProcessIdentity
 
@@ -103,22 +104,18 @@ class LinuxProcessTable(ProcessTable):
         Where the kernel lists them.
     """
 
-    def __init__(self, proc: Path = Path("/proc")) -> None:
+    def __init__(self, proc: Path = PROC) -> None:
         self._proc = proc
 
     def pids(self) -> list[int]:
         return [int(name) for name in os.listdir(self._proc) if name.isdigit()]
 
     def read(self, pid: int) -> ProcessEntry | None:
-        try:
-            with open(f"{self._proc}/{pid}/stat", "rb", buffering=0) as file:
-                text = file.read()
-        except OSError:
+        found = read_stat(pid, self._proc)
+        if found is None:
             return None
-        # The program's name, in parentheses, may itself contain spaces and parentheses.
-        state, parent_pid, _, session_id, *others = text.rpartition(b")")[2].split()
-        start = f"{self._boot_id}/{int(others[15])}"
-        return ProcessEntry(ProcessIdentity(pid, start), int(parent_pid), int(session_id), state in (b"Z", b"X"))
+        identity = ProcessIdentity(pid, f"{self._boot_id}/{found.start_ticks}")
+        return ProcessEntry(identity, found.parent_pid, found.session_id, found.is_zombie)
 
     def variable(self, pid: int, name: str) -> str | None:
         try:
@@ -157,9 +154,7 @@ class LinuxProcessTable(ProcessTable):
 
     @cached_property
     def _boot_id(self) -> str:
-        with contextlib.suppress(OSError):
-            return (self._proc / "sys/kernel/random/boot_id").read_text().strip()
-        return ""
+        return read_boot_id(self._proc)
 
 
 @contextlib.contextmanager

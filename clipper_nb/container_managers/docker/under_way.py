@@ -59,7 +59,7 @@ class StartUnderWay:
                 raise exists_error(self._cluster)
             yield start_id
         finally:
-            if self._labels().get(environment.LABEL_START) == start_id:
+            if self._noted_start() == start_id:
                 self.forget()
 
     def forget(self) -> None:
@@ -71,14 +71,28 @@ class StartUnderWay:
         killed = self._killed_start()
         if killed is None:
             return
-        claim = claim_name(self._cluster, killed)
-        if not make_volume(self._engine, self._cluster, claim, secrets.token_hex(8)):
+        claims: list[str] = []
+        if not self._claim(killed, claims):
             return  # another caller does so now
         try:
             if self._killed_start() == killed:
                 self._settle(killed, remove_all)
+            for claim in claims[:-1]:  # only now: until the note is gone, others find this caller through them
+                remove_volume(self._engine, claim)
         finally:
-            remove_volume(self._engine, claim)
+            remove_volume(self._engine, claims[-1])
+
+    def _claim(self, ended: str, claims: list[str]) -> bool:
+        """Return whether this caller settles what *ended* left, and add its claim to *claims*.
+
+        A caller that was killed while it settled is followed by the one that claims what that left, and so on.
+        """
+        claim = claim_name(self._cluster, ended)
+        claims.append(claim)
+        if make_volume(self._engine, self._cluster, claim, secrets.token_hex(8), starter=this_starter()):
+            return True
+        before = self._ended_start(claim)
+        return before is not None and self._claim(before, claims)
 
     def complete(self) -> None:
         """Forget a killed start all of whose containers run."""
@@ -106,12 +120,16 @@ class StartUnderWay:
 
     def _killed_start(self) -> str | None:
         """Return the id of a start that is noted and whose process was killed."""
-        labels = self._labels()
-        starter = labels.get(environment.LABEL_STARTER, "")
-        return labels[environment.LABEL_START] if has_ended(starter) else None
+        return self._ended_start(self._note)
 
-    def _labels(self) -> dict[str, str]:
-        return read_volume_labels(self._engine, self._note)
+    def _ended_start(self, volume: str) -> str | None:
+        """Return the id that a volume has of its creator, if that process has ended."""
+        labels = read_volume_labels(self._engine, volume)
+        return labels[environment.LABEL_START] if has_ended(labels.get(environment.LABEL_STARTER, "")) else None
+
+    def _noted_start(self) -> str | None:
+        """Return the id of the start that is noted."""
+        return read_volume_labels(self._engine, self._note).get(environment.LABEL_START)
 
     def _parts(self, start_id: str) -> tuple[list[Any], list[Any]]:
         """Return the containers that a start made, and those that it found."""

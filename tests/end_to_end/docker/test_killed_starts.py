@@ -10,8 +10,11 @@ import textwrap
 import pytest
 
 from clipper_nb import ClipperConnection, ClusterNotFoundError, ClusterUnreachableError, ExistsError
+from clipper_nb.container_managers.docker.resources import note_name
+from clipper_nb.container_managers.process_identity import read_boot_id
+from clipper_nb.protocol.environment import LABEL_STARTER
 from tests.support.clusters import leftovers, new_manager, removed_afterwards, running_cluster
-from tests.support.docker_clusters import containers_of
+from tests.support.docker_clusters import containers_of, docker_client
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
@@ -56,6 +59,16 @@ def _kill_a_start(conn: ClipperConnection, moment: tuple[str, str, int]) -> None
     method, path, place = moment
     command = [sys.executable, "-c", _NOTEBOOK, conn.cm.cluster_name, method, path, str(place)]
     assert subprocess.run(command, timeout=120, check=False).returncode == -signal.SIGKILL
+
+
+def _date_back(conn: ClipperConnection) -> None:
+    """Have the note of a start say that it is of the boot before this one, as after a power cut."""
+    volumes, name = docker_client(conn).volumes, note_name(conn.cm.cluster_name)
+    note = volumes.get(name)
+    labels = note.attrs["Labels"]
+    assert read_boot_id() in labels[LABEL_STARTER]
+    note.remove()
+    volumes.create(name, labels={**labels, LABEL_STARTER: labels[LABEL_STARTER].replace(read_boot_id(), "before")})
 
 
 @pytest.mark.parametrize("moment", _MOMENTS, ids=lambda moment: f"{moment[1].rpartition('/')[2]}-{moment[2]}")
@@ -128,3 +141,27 @@ def test_killed_resumption_is_begun_again(moment: tuple[str, str, int]) -> None:
         conn.stop_all(keep=True)
         conn.start_clipper()
         assert conn.get_all_apps() == ["app"]
+
+
+@pytest.mark.parametrize("moment", [("POST", "/rename", 2), ("POST", "/start", 2)], ids=["set-aside", "half"])
+def test_power_cut_in_a_resumption_loses_nothing_kept(moment: tuple[str, str, int]) -> None:
+    with running_cluster("docker") as conn:
+        conn.register_application("app", "doubles", "-1.0", 5_000_000)
+        conn.stop_all(keep=True)
+        _kill_a_start(conn, moment)
+        _date_back(conn)
+        conn.start_clipper()
+        assert conn.get_all_apps() == ["app"]
+        assert not any("-starting" in name or "-settling" in name for name in leftovers(conn.cm))
+
+
+def test_caller_that_was_killed_while_it_settles_is_followed() -> None:
+    with running_cluster("docker") as conn:
+        conn.register_application("app", "doubles", "-1.0", 5_000_000)
+        conn.stop_all(keep=True)
+        _kill_a_start(conn, ("POST", "/start", 2))
+        _kill_a_start(conn, ("DELETE", "/containers/", 1))
+        _kill_a_start(conn, ("POST", "/rename", 1))
+        conn.start_clipper()
+        assert conn.get_all_apps() == ["app"]
+        assert not any("-starting" in name or "-settling" in name for name in leftovers(conn.cm))

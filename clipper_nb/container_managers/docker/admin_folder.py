@@ -8,8 +8,7 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,22 +82,23 @@ class AdminFolder:
         """Remove it, and the socket and the logs in it."""
         shutil.rmtree(self.copied_logs_path, ignore_errors=True)
         with contextlib.suppress(OSError):
-            self.socket_path.unlink(missing_ok=True)
-            self.shared_path.rmdir()
-            self.path.rmdir()
+            self.socket_path.unlink()
+        for folder in (self.shared_path, self.path):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
-def make_admin_folder(engine_url: str, container_user: str) -> AdminFolder | None:
-    """Create one, if the engine at that URL may be on this machine and see its files.
+def make_admin_folder(engine_url: str, container_user: str, start_id: str) -> AdminFolder | None:
+    """Create that of a start, if the engine at that URL may be on this machine and see its files.
 
     Root's is shared with *container_user*, who is no account here.
     """
     if sys.platform != "linux" or engine_url != LOCAL_ENGINE:
         return None
     try:
-        root = _root()
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder = AdminFolder(Path(tempfile.mkdtemp(prefix="admin-", dir=root)))
+        folder = _folder_of_start(start_id)
+        folder.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.path.mkdir(mode=0o700)
         folder.shared_path.mkdir(mode=0o700)
         if os.getuid() == _ROOT:
             os.chown(folder.shared_path, *map(int, container_user.split(":")))
@@ -109,6 +109,21 @@ def make_admin_folder(engine_url: str, container_user: str) -> AdminFolder | Non
         folder.remove()
         return None
     return folder
+
+
+def remove_folder_of_start(start_id: str) -> None:
+    """Remove the folder that a start of this user made, whether or not a container was made that mounts it."""
+    folder = _folder_of_start(start_id)
+    if folder.is_own():
+        folder.remove()
+
+
+def remove_mounted_folders(containers: Iterable[Mapping[str, Any]]) -> None:
+    """Remove the folders that these containers, which are gone, mounted."""
+    for container in containers:
+        folder = find_admin_folder(container)
+        if folder is not None:
+            folder.remove()
 
 
 @contextlib.contextmanager
@@ -125,6 +140,11 @@ def removed_on_failure(folder: AdminFolder | None) -> Iterator[None]:
 def _root() -> Path:
     """Return where the folders are: not among temporary files, for containers come back when a machine starts again."""
     return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "clipper_nb"
+
+
+def _folder_of_start(start_id: str) -> AdminFolder:
+    """Return the folder of a start, by the id that the engine notes before anything is made."""
+    return AdminFolder(_root() / f"admin-{start_id}")
 
 
 def find_admin_folder(container: Mapping[str, Any]) -> AdminFolder | None:

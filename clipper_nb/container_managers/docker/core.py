@@ -216,7 +216,8 @@ class DockerCore:
     ) -> tuple[dict[str, int], AdminFolder | None]:
         """Start it with a folder that it shares with this machine, if the engine can do that."""
         ports = {"management": wanted.management}
-        folder = make_admin_folder(self._engine.client.api.base_url, _user_of(spec, labels))
+        start_id = labels[environment.LABEL_START]
+        folder = make_admin_folder(self._engine.client.api.base_url, _user_of(spec, labels), start_id)
         if folder is not None:
             try:
                 return self._start_frontend(spec, images, ports, labels, folder=folder), folder

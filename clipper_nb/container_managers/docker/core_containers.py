@@ -15,7 +15,7 @@ from typing import Any
 
 from clipper_nb.clients.cluster_version import is_compatible
 from clipper_nb.container_managers.docker import redis as docker_redis
-from clipper_nb.container_managers.docker.admin_folder import mountable
+from clipper_nb.container_managers.docker.admin_folder import mountable, remove_mounted_folders
 from clipper_nb.container_managers.docker.again import should_run
 from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.core import SET_ASIDE, CorePorts, CoreSecrets
@@ -227,7 +227,13 @@ def set_aside(containers: DockerContainers, kept: KeptCluster) -> Iterator[None]
         containers.stop([new for new in containers.find() if new.id not in ids], timeout_s=0)
         put_back(kept.containers)
         raise
-    containers.stop(kept.containers, timeout_s=0)
+    remove_old(containers, kept.containers)
+
+
+def remove_old(containers: DockerContainers, old: Sequence[Any]) -> None:
+    """Remove containers that were set aside, and the folder that reading one of them may have needed."""
+    containers.stop(old, timeout_s=0)
+    remove_mounted_folders(container.attrs for container in old)
 
 
 def put_back(containers: Sequence[Any]) -> None:

@@ -260,9 +260,9 @@ class DockerContainerManager(ReplicaScaling):
         self._replicas.stop_all(timeout_s=10 if graceful else 0)
         self.make_monitoring().stop(timeout_s=10 if graceful else 0)
         folder = self._core.find_admin_folder() or self._admin_folder  # whose container may have been removed by hand
-        core = self._containers.find()
         end = self._containers.end if keep else self._containers.stop
-        end(core, timeout_s=10 if graceful else 0)
+        end(self._containers.find(), timeout_s=10 if graceful else 0)
+        self._under_way.remove_folder()
         if folder is not None:
             folder.remove()
         self._admin_folder = None

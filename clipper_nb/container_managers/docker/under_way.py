@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from clipper_nb.container_managers.docker.admin_folder import find_admin_folder
+from clipper_nb.container_managers.docker.admin_folder import remove_folder_of_start
 from clipper_nb.container_managers.docker.again import should_run
 from clipper_nb.container_managers.docker.containers import DockerContainers
 from clipper_nb.container_managers.docker.core import SET_ASIDE
-from clipper_nb.container_managers.docker.core_containers import put_back
+from clipper_nb.container_managers.docker.core_containers import put_back, remove_old
 from clipper_nb.container_managers.docker.networks import make_volume, read_volume_labels, remove_volume
 from clipper_nb.container_managers.docker.resources import claim_name, note_name
 from clipper_nb.container_managers.docker.starter import has_ended, this_starter
@@ -66,6 +66,12 @@ class StartUnderWay:
         """Remove the note, if there is one."""
         remove_volume(self._engine, self._note)
 
+    def remove_folder(self) -> None:
+        """Remove the folder that the noted start made here, if any: its container may never have been made."""
+        start_id = self._noted_start()
+        if start_id is not None:
+            remove_folder_of_start(start_id)
+
     def settle(self, remove_all: Callable[[], None]) -> None:
         """Complete or take back what a killed start left; *remove_all* removes all that the cluster has."""
         killed = self._killed_start()
@@ -100,7 +106,7 @@ class StartUnderWay:
         if killed is not None:
             new, old = self._parts(killed)
             if _are_whole(new):
-                self._containers.stop([each for each in old if each.name.endswith(SET_ASIDE)], timeout_s=0)
+                remove_old(self._containers, [each for each in old if each.name.endswith(SET_ASIDE)])
                 self.forget()
 
     def _settle(self, killed: str, remove_all: Callable[[], None]) -> None:
@@ -108,11 +114,8 @@ class StartUnderWay:
         if _are_whole(new):
             self.complete()
         elif old:
-            folders = [find_admin_folder(each.attrs) for each in new]
             self._containers.stop(new, timeout_s=0)
-            for folder in folders:
-                if folder is not None:
-                    folder.remove()
+            remove_folder_of_start(killed)
             put_back(old)
             self.forget()
         else:

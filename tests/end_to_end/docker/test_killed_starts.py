@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +89,41 @@ def test_killed_start_can_be_removed() -> None:
         _kill_a_start(conn, ("POST", "/containers/create", 3))
         conn.stop_all()
         assert leftovers(conn.cm) == []
+
+
+_WITH_FOLDER = [("POST", "/containers/create", 2), ("POST", "/start", 2)]
+"""When the management frontend has its folder: without its container, and before that starts."""
+
+
+@pytest.fixture
+def state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of this user's state, of this test alone; with a short path: sockets need that."""
+    path = tmp_path_factory.mktemp("t")
+    monkeypatch.setenv("XDG_STATE_HOME", str(path))
+    return path / "clipper_nb"
+
+
+@pytest.mark.parametrize("moment", _WITH_FOLDER, ids=["no-container", "container"])
+def test_killed_start_leaves_no_folder_to_a_stop(state: Path, moment: tuple[str, str, int]) -> None:
+    with removed_afterwards(new_manager("docker")) as conn:
+        _kill_a_start(conn, moment)
+        assert len(list(state.iterdir())) == 1
+        conn.stop_all()
+        assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_kept", [False, True], ids=["new", "resumed"])
+def test_killed_start_leaves_no_folder_to_the_next(state: Path, is_kept: bool) -> None:
+    with removed_afterwards(new_manager("docker")) as conn:
+        if is_kept:
+            conn.start_clipper(query_token=False)
+            conn.stop_all(keep=True)
+        _kill_a_start(conn, _WITH_FOLDER[0])
+        [folder] = state.iterdir()
+        conn.start_clipper(query_token=False)
+        assert not folder.exists()
+        conn.stop_all()
+        assert list(state.iterdir()) == []
 
 
 @pytest.mark.parametrize("moment", [("POST", "/start", 2), ("DELETE", "/containers/", 1)], ids=["half", "whole"])

@@ -1404,6 +1404,7 @@ class ClipperConnection:
     def get_clipper_logs(self, logging_dir: str | None = None) -> list[str]:
         """Copy the log of every process into a folder, created if needed, and return the files' paths.
 
+        Only you can read the files, and enter a folder that is created: what models write may be your clients' inputs.
         By default the folder is in the cluster's own, which ``stop_all()`` removes; where the cluster has no folder on
         this machine, as with a remote Docker Engine, it is ``clipper_logs/``.
         """

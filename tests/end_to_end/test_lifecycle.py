@@ -129,6 +129,8 @@ def test_logs_are_copied_one_file_per_process(conn: ClipperConnection, kind: str
         expected.append("supervisor.log")
     if kind == "kubernetes":  # the names of pods
         expected = [f"{conn.cm.cluster_name}-app-1"] * 2 + ["mgmt-frontend-at", "query-frontend-at", "redis-at"]
+    assert (tmp_path / "logs").stat().st_mode & 0o077 == 0
+    assert not any(Path(path).stat().st_mode & 0o077 for path in paths)
     names = sorted(Path(path).name for path in paths)
     assert len(names) == len(expected)
     assert all(any(name.startswith(begin) for name in names) for begin in expected), names

@@ -15,6 +15,7 @@ from clipper_nb.container_managers.docker.again import Attributes, equal_contain
 from clipper_nb.container_managers.docker.create_arguments import create_arguments, exit_status
 from clipper_nb.container_managers.docker.inspections import Inspections, Summary
 from clipper_nb.container_managers.docker.secret_files import put_secrets
+from clipper_nb.container_managers.log_copies import create_copy
 from clipper_nb.container_managers.secret_files import with_secrets_as_files
 from clipper_nb.errors import ClipperException
 from clipper_nb.images.docker_engine import DockerEngine, docker_module, translated
@@ -183,7 +184,9 @@ class DockerContainers:
     def _write_log(self, container: Any, folder: Path) -> str:
         path = folder / f"{container.labels[environment.LABEL_NAME]}.log"
         with translated(f"reading the log of '{container.name}'"):
-            path.write_bytes(container.logs())
+            text = container.logs()
+        with create_copy(path) as copy:
+            copy.write(text)
         return str(path)
 
     def _list(self) -> list[Summary]:

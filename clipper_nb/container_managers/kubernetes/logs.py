@@ -8,6 +8,7 @@ from pathlib import Path
 from clipper_nb.container_managers.kubernetes.api import KubernetesApi
 from clipper_nb.container_managers.kubernetes.observations import container_status
 from clipper_nb.container_managers.kubernetes.pods import Manifest
+from clipper_nb.container_managers.log_copies import create_copy
 
 
 def read_log(api: KubernetesApi, pod: Manifest, max_lines: int | None = None) -> str:
@@ -28,6 +29,8 @@ def write_logs(api: KubernetesApi, pods: Iterable[Manifest], folder: Path) -> li
     paths = []
     for pod in pods:
         path = folder / f"{pod['metadata']['name']}.log"
-        path.write_text(read_log(api, pod) + "\n")
+        text = read_log(api, pod) + "\n"
+        with create_copy(path) as copy:
+            copy.write(text.encode())
         paths.append(str(path))
     return paths

@@ -44,6 +44,7 @@ from clipper_nb.container_managers.local.processes import (
 from clipper_nb.container_managers.local.redis import check_redis_server, find_redis_server
 from clipper_nb.container_managers.local.service_unit import write_unit
 from clipper_nb.container_managers.local.supervisor.control import SupervisorClient
+from clipper_nb.container_managers.log_copies import create_copy
 from clipper_nb.container_managers.machine_checks import check_disk, check_ports
 from clipper_nb.container_managers.readiness import answers, check_core, wait_for
 from clipper_nb.container_managers.replica_scaling import ReplicaScaling, ReplicaSettings
@@ -311,7 +312,10 @@ class LocalContainerManager(ReplicaScaling):
     def _write_logs(self, folder: Path) -> list[str]:
         logs = [self._folder.supervisor_log_path, *sorted(self._folder.logs_path.glob("*.log"))]
         parts = [part for log in logs for part in log_parts(log)]
-        return [str(shutil.copy(part, folder / part.name)) for part in parts]
+        for part in parts:
+            with part.open("rb") as log, create_copy(folder / part.name) as copy:
+                shutil.copyfileobj(log, copy)
+        return [str(folder / part.name) for part in parts]
 
     # --- starting
 

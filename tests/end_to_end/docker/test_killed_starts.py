@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,16 +45,16 @@ _NOTEBOOK = textwrap.dedent(
 
 _MOMENTS = [
     ("POST", "/volumes/create", 2),  # the name is not taken yet
-    ("POST", "/networks/create", 2),
+    pytest.param(("POST", "/networks/create", 2), marks=pytest.mark.long),
     ("POST", "/containers/create", 1),
     ("PUT", "/archive", 1),
-    ("POST", "/start", 1),
-    ("POST", "/containers/create", 2),
-    ("POST", "/start", 2),
+    pytest.param(("POST", "/start", 1), marks=pytest.mark.long),
+    pytest.param(("POST", "/containers/create", 2), marks=pytest.mark.long),
+    pytest.param(("POST", "/start", 2), marks=pytest.mark.long),
     ("POST", "/containers/create", 3),
     ("POST", "/connect", 2),
 ]
-"""The request to the engine before which the notebook is killed."""
+"""The request to the engine before which the notebook is killed; the one before a long one stands for it."""
 
 
 def _kill_a_start(conn: ClipperConnection, moment: tuple[str, str, int]) -> None:
@@ -126,16 +127,34 @@ def test_killed_start_leaves_no_folder_to_the_next(state: Path, is_kept: bool) -
         assert list(state.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", [("POST", "/start", 2), ("DELETE", "/containers/", 1)], ids=["half", "whole"])
-def test_killed_resumption_can_be_stopped_to_be_kept(moment: tuple[str, str, int]) -> None:
+@pytest.fixture(scope="module")
+def kept_by_all() -> Iterator[tuple[ClipperConnection, str]]:
+    """A kept cluster with one application, and its token. Each test leaves it so, and what the last left is resumed."""
     with running_cluster("docker") as conn:
         conn.register_application("app", "doubles", "-1.0", 5_000_000)
+        token = conn.cm.get_admin_token()
         conn.stop_all(keep=True)
-        _kill_a_start(conn, moment)
-        conn.stop_all(keep=True)
-        assert not any(container.status == "running" for container in conn.cm._containers.find())
+        yield conn, token
         conn.start_clipper()
         assert conn.get_all_apps() == ["app"]
+
+
+@pytest.fixture
+def kept(kept_by_all: tuple[ClipperConnection, str]) -> Iterator[tuple[ClipperConnection, str]]:
+    yield kept_by_all
+    kept_by_all[0].stop_all(keep=True)
+
+
+@pytest.mark.parametrize("moment", [("POST", "/start", 2), ("DELETE", "/containers/", 1)], ids=["half", "whole"])
+def test_killed_resumption_can_be_stopped_to_be_kept(
+    moment: tuple[str, str, int], kept: tuple[ClipperConnection, str]
+) -> None:
+    conn, _ = kept
+    _kill_a_start(conn, moment)
+    conn.stop_all(keep=True)
+    assert not any(container.status == "running" for container in conn.cm._containers.find())
+    conn.start_clipper()
+    assert conn.get_all_apps() == ["app"]
 
 
 def test_start_that_was_killed_when_all_runs_is_complete() -> None:
@@ -159,45 +178,34 @@ def test_start_that_was_killed_when_all_runs_is_complete() -> None:
     ],
     ids=lambda moment: f"{moment[1].rpartition('/')[2]}-{moment[2]}",
 )
-def test_killed_resumption_is_begun_again(moment: tuple[str, str, int]) -> None:
+def test_killed_resumption_is_begun_again(moment: tuple[str, str, int], kept: tuple[ClipperConnection, str]) -> None:
     """Or is complete: in any case the cluster has all that it had."""
-    with running_cluster("docker") as conn:
-        conn.register_application("app", "doubles", "-1.0", 5_000_000)
-        token = conn.cm.get_admin_token()
-        conn.stop_all(keep=True)
-        _kill_a_start(conn, moment)
-        try:
-            conn.start_clipper()
-        except ExistsError:
-            conn.connect()
-        assert (conn.get_all_apps(), conn.cm.get_admin_token()) == (["app"], token)
-        assert [len(containers_of(conn, role)) for role in ("redis", "query_frontend", "management_frontend")] == [
-            1
-        ] * 3
-        conn.stop_all(keep=True)
+    conn, token = kept
+    _kill_a_start(conn, moment)
+    try:
         conn.start_clipper()
-        assert conn.get_all_apps() == ["app"]
+    except ExistsError:
+        conn.connect()
+    assert (conn.get_all_apps(), conn.cm.get_admin_token()) == (["app"], token)
+    assert [len(containers_of(conn, role)) for role in ("redis", "query_frontend", "management_frontend")] == [1] * 3
 
 
 @pytest.mark.parametrize("moment", [("POST", "/rename", 2), ("POST", "/start", 2)], ids=["set-aside", "half"])
-def test_power_cut_in_a_resumption_loses_nothing_kept(moment: tuple[str, str, int]) -> None:
-    with running_cluster("docker") as conn:
-        conn.register_application("app", "doubles", "-1.0", 5_000_000)
-        conn.stop_all(keep=True)
+def test_power_cut_in_a_resumption_loses_nothing_kept(
+    moment: tuple[str, str, int], kept: tuple[ClipperConnection, str]
+) -> None:
+    conn, _ = kept
+    _kill_a_start(conn, moment)
+    _date_back(conn)
+    conn.start_clipper()
+    assert conn.get_all_apps() == ["app"]
+    assert not any("-starting" in name or "-settling" in name for name in leftovers(conn.cm))
+
+
+def test_caller_that_was_killed_while_it_settles_is_followed(kept: tuple[ClipperConnection, str]) -> None:
+    conn, _ = kept
+    for moment in (("POST", "/start", 2), ("DELETE", "/containers/", 1), ("POST", "/rename", 1)):
         _kill_a_start(conn, moment)
-        _date_back(conn)
-        conn.start_clipper()
-        assert conn.get_all_apps() == ["app"]
-        assert not any("-starting" in name or "-settling" in name for name in leftovers(conn.cm))
-
-
-def test_caller_that_was_killed_while_it_settles_is_followed() -> None:
-    with running_cluster("docker") as conn:
-        conn.register_application("app", "doubles", "-1.0", 5_000_000)
-        conn.stop_all(keep=True)
-        _kill_a_start(conn, ("POST", "/start", 2))
-        _kill_a_start(conn, ("DELETE", "/containers/", 1))
-        _kill_a_start(conn, ("POST", "/rename", 1))
-        conn.start_clipper()
-        assert conn.get_all_apps() == ["app"]
-        assert not any("-starting" in name or "-settling" in name for name in leftovers(conn.cm))
+    conn.start_clipper()
+    assert conn.get_all_apps() == ["app"]
+    assert not any("-starting" in name or "-settling" in name for name in leftovers(conn.cm))

@@ -10,13 +10,15 @@ FAST := $(UNITS) and not slow
 WITH_ENGINE := not frameworks and not serial and not kubernetes and docker
 IN_BROWSER := not serial and not kubernetes and not docker and browser
 WITHOUT_ENGINE := not frameworks and not ($(UNITS)) and not serial and not kubernetes and not docker and not browser
+ASK_THE_ENGINE := tests/container_managers tests/end_to_end tests/images tests/test_wheel.py
 SERIAL := not frameworks and not ($(UNITS)) and not kubernetes and serial
 IN_KUBERNETES := kubernetes
 # What looks at the sources alone runs two at a time, and beside it the engine starts: before the compiler, which installs the
 # package anew.
 # Units and notebooks: each file in one process, the short ones last, two at a time on two cores. Tests with clusters run in two
 # processes, of which one alone asks the engine: two at a time make it slow. The long ones begin, so that no process waits for
-# the other at the end: short ones go where there is room. Those that measure times run after them all.
+# the other at the end: short ones go where there is room. Those that measure times run after them all. What asks the engine is in
+# few folders, and thousands of other tests need not be collected to find it.
 WITH_CLUSTERS := test-with-engine test-without-engine test-in-browser test-r-package
 BY_FILE := --dist loadfile --no-loadscope-reorder
 UNIT_WORKERS ?= 2
@@ -66,7 +68,7 @@ test: $(STAMP)            ## every test on a cluster that it needs: the units in
 	$(PY) -m tests.support.leftovers $(TEST_STARTED)
 
 test-with-engine: $(STAMP)
-	$(PY) -m pytest -q -m "$(WITH_ENGINE)" $(EVERYTHING) --durations-file=.durations/with-engine.txt
+	$(PY) -m pytest -q -m "$(WITH_ENGINE)" $(EVERYTHING) --durations-file=.durations/with-engine.txt $(ASK_THE_ENGINE)
 
 test-in-browser: $(STAMP)
 	scripts/own-network $(PY) -m pytest -q -m "$(IN_BROWSER)" $(EVERYTHING) --durations-file=.durations/in-browser.txt tests/browser

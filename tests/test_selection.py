@@ -51,7 +51,13 @@ def test_every_test_is_in_one_run(num_markers: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("marker", "folders"), [("browser", {"browser"}), ("serial", {"end_to_end"}), ("kubernetes", {"end_to_end"})]
+    ("marker", "folders"),
+    [
+        ("browser", {"browser"}),
+        ("docker", {"container_managers", "end_to_end", "images", "test_wheel.py"}),
+        ("serial", {"end_to_end"}),
+        ("kubernetes", {"end_to_end"}),
+    ],
 )
 def test_runs_of_one_folder_miss_no_test(marker: str, folders: set[str]) -> None:
     tests = CHECKOUT / "tests"

@@ -95,11 +95,11 @@ def test_scaling_down_and_stopping_versions_loses_no_query(shared: ClipperConnec
     assert all(reply.body["output"] == reply.value for reply in load.replies)
 
 
-@pytest.mark.serial
 @pytest.mark.same_on_docker
 class TestSlo:
     SLO_MICROS = 300_000
 
+    @pytest.mark.serial
     def test_slow_model_returns_the_default_output_at_the_slo(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
             time.sleep(3.0)
@@ -122,6 +122,7 @@ class TestSlo:
         # A stall of the machine makes one of them longer; replies that wait for the model take three seconds.
         assert statistics.median(latencies_s) < 2.0
 
+    @pytest.mark.serial
     def test_model_error_returns_the_default_output_at_once(self, shared: ClipperConnection) -> None:
         def fail(inputs: list) -> list:
             raise ValueError("no such digit\nsecond line")
@@ -197,6 +198,7 @@ class TestSlo:
             assert len(reply["default_explanation"]) < 20_000
         assert query(shared, "raises", {"input": [0.0, 0.0]})[1]["output"] == pid
 
+    @pytest.mark.serial
     def test_queued_query_reports_that_it_waited_behind_others(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
             time.sleep(1.0)
@@ -207,6 +209,7 @@ class TestSlo:
         reasons = [prediction["default_reason"] for prediction in reply["batch_predictions"]]
         assert reasons == ["model_too_slow", "queued_too_long"]
 
+    @pytest.mark.serial
     def test_missing_replica_is_reported_at_once(self, shared: ClipperConnection) -> None:
         create_endpoint(shared, "empty", "doubles", lambda inputs: inputs, slo_micros=15_000_000)
         shared.set_num_replicas("empty", 0)
@@ -216,6 +219,7 @@ class TestSlo:
         assert reply["default_reason"] == "no_ready_replica"
         assert reply["default_explanation"].startswith("No connected models found for query")
 
+    @pytest.mark.serial
     def test_a_late_answer_fills_the_cache(self, shared: ClipperConnection) -> None:
         def sleep(inputs: list) -> list:
             time.sleep(1.0)

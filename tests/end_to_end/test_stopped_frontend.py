@@ -16,7 +16,7 @@ from clipper_nb import ClipperConnection
 from clipper_nb.deployers.python import create_endpoint, deploy_python_closure
 from tests.support.clusters import pid_of, running_cluster
 
-pytestmark = [pytest.mark.cluster, pytest.mark.serial]
+pytestmark = pytest.mark.cluster
 
 
 @contextmanager

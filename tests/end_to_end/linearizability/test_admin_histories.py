@@ -22,7 +22,7 @@ from tests.end_to_end.linearizability.history import format_history
 from tests.support.clusters import running_cluster
 from tests.support.store_proxy import StoreProxy, store_proxy
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.serial]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 _NUM_CLIENTS, _CALLS_EACH = 4, 12
 _FIRST_SEED = int(os.environ.get("CUTS_SEED", "1"))

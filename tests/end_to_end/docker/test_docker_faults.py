@@ -21,7 +21,7 @@ from tests.support.clusters import disconnect, eventually, query, running_cluste
 from tests.support.docker_clusters import container_of, containers_of, network_of
 from tests.support.load import Load
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.serial]
+pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 _SLO_S = 0.5
 _GRACE_S = 0.1  # for a client on a busy machine
@@ -49,8 +49,10 @@ def _configuration_is_kept(cluster: ClipperConnection) -> Iterator[None]:
     yield
     eventually(lambda: _all_are_connected(cluster), within_s=_SILENCE_S + _BACK_S, what="all replicas are connected")
     assert _configuration(cluster) == before
-    for application in ("patient", "quick"):
-        assert not query(cluster, application, {"input": [time.monotonic()]})[1]["default"]
+    assert not query(cluster, "patient", {"input": [time.monotonic()]})[1]["default"]
+    reason = query(cluster, "quick", {"input": [time.monotonic()]})[1].get("default_reason")
+    assert reason in (None, "model_too_slow", "queued_too_long")  # a busy machine may need longer than its SLO, once
+    eventually(lambda: _serves(cluster, "quick"), within_s=_BACK_S, what="predictions within the SLO")
 
 
 def _configuration(conn: ClipperConnection) -> list:
@@ -337,6 +339,7 @@ def _paused(container: Any) -> Iterator[None]:
         container.unpause()
 
 
+@pytest.mark.serial
 def test_replies_meet_the_slo_while_a_replica_is_paused(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "quick") as load:
         load.wait_for(100)
@@ -384,6 +387,7 @@ def _disconnected(network: Any, container: Any, aliases: list[str]) -> Iterator[
         network.connect(container, aliases=aliases)
 
 
+@pytest.mark.serial
 def test_replies_meet_the_slo_while_a_replica_is_disconnected(cluster: ClipperConnection) -> None:
     with Load(cluster.get_query_addr(), "quick", num_clients=2, max_s=90.0) as load:
         load.wait_for(50)

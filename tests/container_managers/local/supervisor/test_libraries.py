@@ -25,7 +25,7 @@ def test_what_was_learned_is_lacking_until_it_is_imported():
     assert not libraries.lack(["x", "b"])
 
 
-def test_heir_has_what_its_nursery_had_and_what_it_imported_itself():
+def test_heir_has_what_its_nursery_had_and_what_it_imported():
     libraries = Libraries()
     libraries.learn(["a"])
     libraries.are_imported(libraries.modules)

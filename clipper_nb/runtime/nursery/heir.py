@@ -42,17 +42,20 @@ def leave_heir(birth: Birth, supervisor_pid: int) -> socket.socket | None:
         return None
     end = socket.socket(fileno=birth.heir_fd)
     answer = _import_and_fork(birth.request, supervisor_pid)
-    if answer.pid == 0:
+    is_heir = answer is not None and answer.pid is not None
+    if is_heir:
         become_nursery(birth)
+    if answer is not None:
+        with contextlib.suppress(OSError):  # the supervisor was killed
+            send_message(end, answer)
+    if is_heir:
         return end
-    with contextlib.suppress(OSError):  # the supervisor was killed
-        send_message(end, answer)
     end.close()
     return None
 
 
-def _import_and_fork(request: Fork, supervisor_pid: int) -> Answer:
-    """Return what the replica reports; in the heir its process id is 0."""
+def _import_and_fork(request: Fork, supervisor_pid: int) -> Answer | None:
+    """Return what the heir reports, in the heir; in the replica why there is none, or ``None``."""
     last_module, facts = next(reversed(sys.modules)), read_facts()
     with contextlib.suppress(Exception):  # the replica, and those of the heir, ask the same, and report it
         metadata = read_metadata(Path(request.model_folder))
@@ -65,4 +68,6 @@ def _import_and_fork(request: Fork, supervisor_pid: int) -> Answer:
         return Answer()
     objection = find_objection(facts, read_facts())
     pid = fork_to(supervisor_pid, lambda: find_threads() or objection)
-    return Answer(refusal=pid, modules=modules) if isinstance(pid, str) else Answer(pid=pid, modules=modules)
+    if isinstance(pid, str):
+        return Answer(refusal=pid, modules=modules)
+    return None if pid else Answer(pid=os.getpid(), modules=modules)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import socket
 import sys
 import weakref
@@ -57,17 +58,17 @@ class TemplateMaker(LoadObserver):
         pid = fork_to(self._supervisor_pid, lambda: find_threads() or objection or chance)
         if pid == 0:
             become_template()
+            self._report(Answer(pid=os.getpid(), modules=modules))  # itself: the replica may be killed at this moment
             become_replica(Parent(self._end, self._supervisor_pid).obey())
-        elif isinstance(pid, str):
+            return
+        if isinstance(pid, str):
             # An import may have drawn the numbers; a nursery that has the modules will show it.
             self._report(Answer(refusal=pid, is_stale=pid == chance and bool(modules), modules=modules))
-        else:
-            self._report(Answer(pid=pid, modules=modules))
+        self._end.close()
 
     def _report(self, answer: Answer) -> None:
         with contextlib.suppress(OSError):  # the supervisor was killed
             send_message(self._end, answer)
-        self._end.close()
 
     def _find_objection(self) -> str | None:
         if self._has_setup:

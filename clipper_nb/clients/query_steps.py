@@ -32,6 +32,7 @@ from clipper_nb.protocol.names import check_application_name
 from clipper_nb.protocol.number_columns import columns_of, has_names
 from clipper_nb.protocol.predict_call import parse_predictions
 from clipper_nb.protocol.records import Prediction
+from clipper_nb.protocol.typed_values import read_json
 
 MARGIN_S = 5.0
 """Seconds that a reply may take beyond the SLO before the query frontend counts as unreachable."""
@@ -347,7 +348,7 @@ def _read(reply: Reply, part: Part) -> list[Prediction]:
 
 def _parse(reply: Reply, kind: type[_AnswerT]) -> _AnswerT:
     try:
-        return msgspec.json.decode(reply.body, type=kind)
+        return read_json(reply.body, kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise _no_frontend(reply) from exc
 
@@ -362,7 +363,7 @@ def _no_frontend(reply: Reply) -> ClusterUnreachableError:
 def failure(reply: Reply, *, num_before: int = 0) -> ClipperException:
     """Return the error that a reply is; its inputs are those of a batch after the first *num_before*."""
     try:
-        cause = msgspec.json.decode(reply.body, type=_Failure).cause
+        cause = read_json(reply.body, _Failure).cause
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = reply.body[:500].decode("utf-8", "replace")
         cause = f"The query frontend answered with status {reply.status}: {said}"

@@ -10,6 +10,7 @@ import msgspec
 
 from clipper_nb.errors import InvalidInputError
 from clipper_nb.model_functions.lost_digits import check_records
+from clipper_nb.protocol.typed_values import describe
 
 _LARGEST_EXACT = 2**53
 
@@ -55,7 +56,7 @@ class RecordReader:
     def __init__(self, record_type: Any) -> None:
         self._type = list[record_type]
         self._record_type = record_type
-        msgspec.convert([], self._type)  # which fails at once if the type cannot be used here
+        describe(self._type)  # which fails at once if the type cannot be used here
 
     def read(self, values: Sequence[Any]) -> list[Any]:
         """Return a list of records."""

@@ -14,6 +14,7 @@ from typing import Any, Union
 import msgspec
 
 from clipper_nb.protocol.resource_limits import NO_LIMITS, ResourceLimits
+from clipper_nb.protocol.typed_values import read_value
 
 QUERY_FRONTEND = "query_frontend"
 MANAGEMENT_FRONTEND = "management_frontend"
@@ -119,7 +120,7 @@ def encode_command(command: Command) -> bytes:
 
 def decode_command(line: bytes) -> Command:
     """Return the command in a line; raises ``ValueError`` for anything else."""
-    command: Command = msgspec.convert(json.loads(line), Command)
+    command: Command = read_value(json.loads(line), Command)
     return command
 
 
@@ -131,7 +132,8 @@ def encode_reply(reply: Reply) -> bytes:
 
 def decode_reply(line: bytes) -> Reply:
     """Return the reply in a line; raises ``ValueError`` for anything else."""
-    return msgspec.convert(json.loads(line), Reply)
+    reply: Reply = read_value(json.loads(line), Reply)
+    return reply
 
 
 def _encode(fields: Mapping[str, Any]) -> bytes:

@@ -18,6 +18,7 @@ from clipper_nb.errors import InvalidRequestError
 from clipper_nb.protocol.columns import Column
 from clipper_nb.protocol.provenance import Example, Provenance
 from clipper_nb.protocol.samples import parse_samples
+from clipper_nb.protocol.typed_values import read_value
 
 METADATA_FILE = "metadata.json"
 SAMPLES_FILE = "samples.json"
@@ -173,7 +174,8 @@ def parse_metadata(content: bytes) -> Metadata:
     if kind not in KINDS:
         raise InvalidRequestError(f"There is no loader for models of kind {kind!r}; known: {', '.join(KINDS)}.")
     try:
-        return msgspec.convert(facts, Metadata)  # type: ignore[no-any-return]
+        metadata: Metadata = read_value(facts, Metadata)
+        return metadata
     except msgspec.ValidationError as exc:
         raise InvalidRequestError(f"{_WHERE} cannot be used: {exc}.") from exc
 
@@ -220,6 +222,6 @@ def _as_clients_get_it(output: str) -> Any:
 def _parse_any_kind(content: bytes) -> ModelMetadata:
     """Return what models of every kind have, also of a later release; nothing if the file is not ours."""
     try:
-        return msgspec.convert(json.loads(content), ModelMetadata)
+        return read_value(json.loads(content), ModelMetadata)
     except ValueError:
         return ModelMetadata()

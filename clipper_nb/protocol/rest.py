@@ -34,6 +34,7 @@ from clipper_nb.protocol.records import (
     VersionOptions,
     options_of,
 )
+from clipper_nb.protocol.typed_values import read_json
 
 CHANGE_IN_DOUBT = "Change in doubt"
 """Error code of a failure after which the change may have been made."""
@@ -283,7 +284,7 @@ def parse_request(body: bytes, request_type: type[_RequestT]) -> _RequestT:
         The body is not JSON or a field is missing or of the wrong type; the error names it.
     """
     try:
-        return msgspec.json.decode(body or b"{}", type=request_type)
+        return read_json(body or b"{}", request_type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         fields = ", ".join(f"'{name}'" for name in request_type.__struct_fields__)
         raise InvalidRequestError(f"{exc}. Expected a JSON object with the fields {fields}.") from exc
@@ -315,7 +316,7 @@ def format_body(value: Any) -> bytes:
 def parse_body(body: bytes, body_type: Any = Any) -> Any:
     """Return the JSON value in *body*; raises ``ValueError`` if it is not JSON or not of *body_type*."""
     try:
-        return msgspec.json.decode(body, type=body_type)
+        return read_json(body, body_type)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
 

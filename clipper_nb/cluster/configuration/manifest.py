@@ -19,6 +19,7 @@ from clipper_nb.protocol.names import ModelId, check_application_name, check_mod
 from clipper_nb.protocol.policies import Policy
 from clipper_nb.protocol.records import VersionOptions
 from clipper_nb.protocol.route import check_traffic
+from clipper_nb.protocol.typed_values import read_value
 
 FORMAT = 1
 """Another number is another format; within one, unknown fields are ignored and missing ones have defaults."""
@@ -140,7 +141,7 @@ def parse_manifest(content: bytes) -> Manifest:
                 f"Its manifest is of format {number!r}, and this release of clipper_nb reads format {FORMAT}. Import "
                 f"it with the release that wrote it, or a later one: {_release_of(facts)}."
             )
-        manifest: Manifest = msgspec.convert(facts, Manifest)
+        manifest: Manifest = read_value(facts, Manifest)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise ConfigurationFileError(f"Its manifest cannot be read: {exc}.") from exc
     _check_versions(manifest)

@@ -13,6 +13,7 @@ from clipper_nb.container_managers.specs import ClusterOptions, new_run_id
 from clipper_nb.errors import ClusterUnreachableError
 from clipper_nb.protocol.environment import RUN_ID
 from clipper_nb.protocol.tls_identity import TlsIdentity, decode_identity, encode_identity
+from clipper_nb.protocol.typed_values import read_json
 from clipper_nb.version import __version__
 
 KEY = "cluster.json"
@@ -110,7 +111,7 @@ def decode_state(text: bytes, cluster: str) -> ClusterState:
         It is of a release that this one cannot read.
     """
     try:
-        return msgspec.json.decode(text, type=ClusterState)
+        return read_json(text, ClusterState)
     except msgspec.DecodeError as exc:
         raise ClusterUnreachableError(
             f"The Secret of cluster '{cluster}' cannot be read by clipper_nb {__version__}. Connect with the release "

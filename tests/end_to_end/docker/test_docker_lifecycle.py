@@ -276,8 +276,8 @@ def test_admin_calls_use_the_port_if_no_folder_is_shared(monkeypatch: pytest.Mon
     """As on an engine that numbers users differently, or whose containers may not touch this machine's files."""
     folders = []
 
-    def make_closed_folder(engine_url: str, container_user: str) -> AdminFolder | None:
-        folder = make_admin_folder(engine_url, container_user)
+    def make_closed_folder(engine_url: str, container_user: str, start_id: str) -> AdminFolder | None:
+        folder = make_admin_folder(engine_url, container_user, start_id)
         assert folder is not None
         os.chown(folder.shared_path, os.getuid(), os.getgid())
         folder.shared_path.chmod(0o500)

@@ -69,7 +69,7 @@ def _get_apps(conn: ClipperConnection) -> list[str]:
 
 
 def test_admin_calls_through_a_port_are_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(core, "make_admin_folder", lambda engine_url, user: None)
+    monkeypatch.setattr(core, "make_admin_folder", lambda *_arguments: None)
     with running_cluster("docker", tls=True) as conn:
         assert conn.cm.get_admin_endpoint() == f"https://{conn.get_admin_addr()}"
         conn.register_application("app", "doubles", "-", 100_000)

@@ -56,7 +56,7 @@ def become_nursery(birth: Birth) -> None:
     """Detach this process from the replica that it is a copy of, and take away what only that one has."""
     _detach("nursery")
     for name in birth.request.environment:
-        del os.environ[name]
+        os.environ.pop(name, None)  # a library may have taken it away itself
     if birth.template_fd is not None:
         os.close(birth.template_fd)
 
